@@ -1,0 +1,194 @@
+"""Size rules: the height and width that a resize aims at. Integer arithmetic on the host, one function per rule.
+
+The rules of the libraries differ by a pixel on half of all shapes; each is kept as it was published.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from jaxprep import config
+from jaxprep.errors import InputError
+from jaxprep.types import Size
+
+Rounding = Literal["truncate", "round"]
+
+
+def scaled(n: int, numerator: int, denominator: int, rounding: Rounding) -> int:
+    """`n * numerator / denominator`, truncated, or rounded half to even as Python does; at least 1."""
+    if rounding == "truncate":
+        return max(n * numerator // denominator, 1)
+    return max(round(n * numerator / denominator), 1)
+
+
+def shortest_edge(size: Size, edge: int, rounding: Rounding = "truncate", longest: int | None = None) -> Size:
+    """The shorter side becomes `edge`, the longer follows; if it would exceed `longest`, that is the bound.
+
+    Truncated, this is torchvision's `Resize(edge, max_size=longest)` and Transformers' `shortest_edge`.
+    """
+    short, long = min(size), max(size)
+    new_short, new_long = edge, scaled(edge, long, short, rounding)
+    if longest is not None and new_long > longest:
+        new_short, new_long = scaled(longest, new_short, new_long, rounding), longest
+    return (new_short, new_long) if size[0] <= size[1] else (new_long, new_short)
+
+
+def longest_edge(size: Size, edge: int, rounding: Rounding = "truncate") -> Size:
+    """The longer side becomes `edge`, the shorter follows."""
+    long = max(size)
+    height, width = (edge if n == long else scaled(n, edge, long, rounding) for n in size)
+    return height, width
+
+
+def keep_ratio(size: Size, box: Size, cover: bool, rounding: Rounding = "round") -> Size:
+    """The largest size inside `box`, or the smallest that covers it, with the aspect ratio kept.
+
+    Rounded, this is timm's and OpenCLIP's `ResizeKeepRatio`: each side is divided, in float64, by the ratio of the side
+    that decides.
+    """
+    ratios = [n / m for n, m in zip(size, box, strict=True)]
+    ratio = min(ratios) if cover else max(ratios)
+    height, width = (max(round(n / ratio) if rounding == "round" else int(n / ratio), 1) for n in size)
+    return height, width
+
+
+class SizeRule(ABC):
+    """A rule with numbers of its own, for `ops.Resize(rule=...)`; a frozen dataclass, whose fields are all of it."""
+
+    tag_key: ClassVar[str] = "rule"
+
+    def __post_init__(self) -> None:
+        config.check_fields(self)
+        for name in config.field_types(type(self)):
+            value = getattr(self, name)
+            if isinstance(value, int) and value is not True and not 0 < value <= 2**28:
+                raise config.expected("a number of pixels of at least 1", value, f"$.{name}")
+
+    @abstractmethod
+    def output_size(self, size: Size) -> Size:
+        """Height and width of the result for an image of `size`."""
+
+
+config.register(SizeRule)
+
+
+@dataclass(frozen=True)
+class AspectRatio(SizeRule):
+    """Transformers' `get_size_with_aspect_ratio`, DETR's rule: the shorter side `shortest`, the longer up to `longest`.
+
+    Where the bound bites, the shorter side is rounded, and the longer one follows from it before rounding.
+    """
+
+    shortest: int
+    longest: int
+
+    def output_size(self, size: Size) -> Size:
+        height, width = size
+        short, long = float(min(size)), float(max(size))
+        edge, exact = self.shortest, float(self.shortest)
+        if long / short * edge > self.longest:
+            exact = self.longest * short / long
+            edge = round(exact)
+        if min(size) == edge:
+            return size
+        if width < height:
+            return max(int(exact * height / width), 1), max(edge, 1)
+        return max(edge, 1), max(int(exact * width / height), 1)
+
+
+@dataclass(frozen=True)
+class Inside(SizeRule):
+    """Transformers' `max_height`, `max_width`: the largest size inside the box, enlarged if need be; truncated."""
+
+    height: int
+    width: int
+
+    def output_size(self, size: Size) -> Size:
+        scale = min(self.height / size[0], self.width / size[1])
+        return max(int(size[0] * scale), 1), max(int(size[1] * scale), 1)
+
+
+@dataclass(frozen=True)
+class LongestRounded(SizeRule):
+    """Janus: the longer side becomes `edge`, both are rounded half to even, and are at least `minimum`."""
+
+    edge: int
+    minimum: int
+
+    def output_size(self, size: Size) -> Size:
+        scale = self.edge / max(size)
+        return max(round(size[0] * scale), self.minimum), max(round(size[1] * scale), self.minimum)
+
+
+@dataclass(frozen=True)
+class MultipleBelow(SizeRule):
+    """GLPN: each side of the source, rounded down to a multiple of `divisor`."""
+
+    divisor: int
+
+    def output_size(self, size: Size) -> Size:
+        if min(size) < self.divisor:
+            raise InputError(f"Expected an image of at least {self.divisor} pixels in height and width, got {size}.")
+        return size[0] // self.divisor * self.divisor, size[1] // self.divisor * self.divisor
+
+
+@dataclass(frozen=True)
+class ShortestMultiple(SizeRule):
+    """The shorter side becomes `edge`, the longer follows, then both are rounded up to a multiple of `divisor`.
+
+    TextNet truncates the longer side first, PP-LCNet rounds both half to even.
+    """
+
+    edge: int
+    divisor: int
+    rounding: Rounding = "truncate"
+
+    def output_size(self, size: Size) -> Size:
+        if self.rounding == "truncate":
+            sides = shortest_edge(size, self.edge)
+        else:
+            scale = self.edge / min(size)
+            sides = round(size[0] * scale), round(size[1] * scale)
+        height, width = (max(-(-n // self.divisor), 1) * self.divisor for n in sides)
+        return height, width
+
+
+@dataclass(frozen=True)
+class SideLimit(SizeRule):
+    """PP-OCR detection: the longest or shortest side is brought to `limit`, both are rounded to a multiple of 32.
+
+    Attributes:
+        side: "max" shrinks a longer side that exceeds `limit`; "min" enlarges a shorter side below it; "resize_long"
+            brings the longer side to it either way.
+        longest: bounds the longer side after that; None does not.
+    """
+
+    limit: int
+    side: Literal["max", "min", "resize_long"] = "max"
+    longest: int | None = None
+
+    def output_size(self, size: Size) -> Size:
+        edge = min(size) if self.side == "min" else max(size)
+        keeps = edge <= self.limit if self.side == "max" else edge >= self.limit if self.side == "min" else False
+        ratio = 1.0 if keeps else float(self.limit) / edge
+        height, width = int(size[0] * ratio), int(size[1] * ratio)
+        if self.longest is not None and max(height, width) > self.longest:
+            ratio = float(self.longest) / max(height, width)
+            height, width = int(height * ratio), int(width * ratio)
+        return max(round(height / 32) * 32, 32), max(round(width / 32) * 32, 32)
+
+
+def widest(sizes: list[Size], default: Size, longest: int) -> Size:
+    """PP-OCR recognition: one size for a whole batch, from the first of its widest images.
+
+    The height is that of `default`; the width keeps the ratio of the widest image, rounded up, at most `longest`.
+    """
+    height, width = max(sizes, key=lambda size: size[1])
+    target = int(default[0] * max(width / height, default[1] / default[0]))
+    if target > longest:
+        return default[0], longest
+    needed = math.ceil(default[0] * (width / float(height)))
+    return default[0], min(target, needed)

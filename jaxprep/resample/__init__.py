@@ -1,0 +1,1 @@
+"""Resampling as tap tables: filters, references, tables, passes."""

@@ -1,0 +1,62 @@
+"""`Batch`, the pytree that every pipeline takes and returns, and the array aliases of the signatures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import jax
+import jax.core
+import numpy as np
+from flax import struct
+from jax import export
+
+Array: TypeAlias = jax.Array | np.ndarray
+Size: TypeAlias = tuple[int, int]
+"""Height and width, in this order."""
+
+
+@struct.dataclass
+class Batch:
+    """Images and what belongs to them; a registered pytree whose leaves share a leading batch axis.
+
+    A batch of one image has no batch axis: under `vmap` each leaf is one image's.
+
+    Attributes:
+        image: `(h, w, c)` or `(batch, h, w, c)`; a step that changes the layout says so. uint8 in [0, 255], another
+            integer type, or floating point.
+        label: any pytree; never touched. Called eagerly it never enters the compiled program, so any value passes
+            unchanged, strings and int64 included; under the user's own `jit` JAX's rules for dtypes hold.
+        weight: sample weights; never touched, like `label`.
+        index: `(batch,)` integers, the position of each image in its stream.
+        size: `(2,)` or `(batch, 2)` int32, the valid height and width of `image`, which sits in the top-left corner of
+            its canvas. None: the whole image is valid.
+        boxes: `(n, 4)` or `(batch, n, 4)` float32, pixel corners `(x0, y0, x1, y1)` of the image.
+        keypoints: `(n, 2)` or `(batch, n, 2)` float32, pixel positions `(x, y)` of the image.
+        extras: arrays by name for everything else; which of them follow the image's geometry is stated by the
+            pipeline's `kinds`.
+    """
+
+    image: Any = None
+    label: Any = None
+    weight: Any = None
+    index: Any = None
+    size: Any = None
+    boxes: Any = None
+    keypoints: Any = None
+    extras: dict[str, Any] = struct.field(default_factory=dict)
+
+    if TYPE_CHECKING:
+
+        def replace(self, **changes: Any) -> Batch:
+            """A changed copy; flax makes it."""
+            ...
+
+
+export.register_pytree_node_serialization(
+    Batch, serialized_name="jaxprep.Batch", serialize_auxdata=lambda _: b"", deserialize_auxdata=lambda _: ()
+)
+
+
+def is_traced(tree: Any) -> bool:
+    """Whether any leaf is a tracer: whether a caller's `jit`, `vmap` or `grad` is at work."""
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
