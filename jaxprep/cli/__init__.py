@@ -1,0 +1,51 @@
+"""The command line: `jaxprep run`, `show`, `presets` and `inspect`."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+
+from jaxprep.cli.options import make_parser
+from jaxprep.errors import JaxprepError
+
+FAILED, INTERRUPTED, PIPE_CLOSED = 1, 130, 141
+"""Exit statuses beside those of the commands: a fatal error, and as shells count SIGINT and SIGPIPE."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command, and return its exit status; errors of the user's are one line on stderr.
+
+    Args:
+        argv: the arguments after the name of the program; None takes those of the process.
+
+    Raises:
+        SystemExit: wrong usage (2), `--help` or `--version` (0), as `argparse` does it.
+    """
+    args = make_parser().parse_args(argv)
+    with warnings.catch_warnings():
+        warnings.showwarning = _warn
+        try:
+            command = importlib.import_module(f"jaxprep.cli.{args.command}")
+            status: int = command.execute(args)
+            sys.stdout.flush()
+            return status
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python flushes on exit goes nowhere
+            return PIPE_CLOSED
+        except KeyboardInterrupt:
+            _say("interrupted")
+            return INTERRUPTED
+        except (JaxprepError, OSError, MemoryError) as error:
+            _say(f"error: {error or type(error).__name__}")
+            return FAILED
+
+
+def _warn(message: Warning | str, *_: object) -> None:
+    _say(f"warning: {message}")
+
+
+def _say(message: str) -> None:
+    print(f"jaxprep: {' '.join(message.split())}", file=sys.stderr)

@@ -1,0 +1,234 @@
+"""Steps in plain English, one line each."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from jaxprep import config, ops
+from jaxprep.ops import sizes
+from jaxprep.ops.step import Step
+from jaxprep.types import Size
+
+AS = {
+    "pillow": "as Pillow",
+    "pillow12": "as Pillow up to 12",
+    "torchvision": "as torchvision's uint8 kernel",
+    "torch": "as PyTorch in float32",
+    "jax": "as jax.image.resize",
+    "float": "at exact positions in float32",
+}
+
+
+TAGS = (Step.tag_key, sizes.SizeRule.tag_key)
+
+
+@functools.singledispatch
+def words(step: Any) -> str:
+    """What a step, or the rule of a resize, does. One that nobody described is its name with its fields."""
+    fields = ", ".join(f"{name} {value}" for name, value in config.to_json(step).items() if name not in TAGS)
+    return type(step).__name__ + (f": {fields}" if fields else "")
+
+
+@words.register
+def _(step: ops.Resize) -> str:
+    return f"resize {_target(step)}, {step.method}, {AS[step.reference]}{_manner(step)}"
+
+
+def _target(step: ops.Resize) -> str:
+    if step.rule is not None:
+        return words(step.rule)
+    if step.size is not None:
+        side = "" if step.rounding == "truncate" else " (sides rounded)"
+        return {
+            "exact": f"to {by(step.size)} pixels",
+            "contain": f"to fit inside {by(step.size)} pixels, keeping the aspect ratio{side}",
+            "cover": f"to cover {by(step.size)} pixels, keeping the aspect ratio{side}",
+        }[step.fit]
+    side = "" if step.rounding == "truncate" else " (the other side rounded)"
+    if step.shortest_edge is None:
+        return f"the longer side to {step.longest_edge} pixels{side}"
+    limit = "" if step.longest_edge is None else f", the longer to at most {step.longest_edge}"
+    return f"the shorter side to {step.shortest_edge} pixels{limit}{side}"
+
+
+def _manner(step: ops.Resize) -> str:
+    if step.method == "nearest":
+        return ""
+    return f" ({'' if step.antialias else 'not '}antialiased{'' if step.rounded else ', not rounded to integers'})"
+
+
+@words.register
+def _(rule: sizes.AspectRatio) -> str:
+    return f"the shorter side to {rule.shortest} pixels, the longer to at most {rule.longest} (as DETR)"
+
+
+@words.register
+def _(rule: sizes.Inside) -> str:
+    return f"to fit inside {by((rule.height, rule.width))} pixels, keeping the aspect ratio"
+
+
+@words.register
+def _(rule: sizes.LongestRounded) -> str:
+    return f"the longer side to {rule.edge} pixels (sides rounded, at least {rule.minimum})"
+
+
+@words.register
+def _(rule: sizes.MultipleBelow) -> str:
+    return f"each side down to a multiple of {rule.divisor} pixels"
+
+
+@words.register
+def _(rule: sizes.ShortestMultiple) -> str:
+    return f"the shorter side to {rule.edge} pixels, both then up to a multiple of {rule.divisor}"
+
+
+@words.register
+def _(rule: sizes.SideLimit) -> str:
+    side = {
+        "max": f"the longer side to at most {rule.limit}",
+        "min": f"the shorter side to at least {rule.limit}",
+        "resize_long": f"the longer side to {rule.limit}",
+    }[rule.side]
+    limit = "" if rule.longest is None else f" (the longer at most {rule.longest})"
+    return f"{side} pixels{limit}, both to a multiple of 32"
+
+
+@words.register
+def _(step: ops.CenterCrop) -> str:
+    return f"crop the middle {by(step.size)}, padding a smaller image with {values(step.fill)}"
+
+
+@words.register
+def _(step: ops.CenterCropShare) -> str:
+    return f"crop the middle, {step.height:g} x {step.width:g} of the shorter side, padding what is missing with 0"
+
+
+@words.register
+def _(step: ops.Crop) -> str:
+    window = f"{by((step.height, step.width))} from row {step.top}, column {step.left}"
+    return f"crop {window}, padding what lies outside with {values(step.fill)}"
+
+
+@words.register
+def _(step: ops.CropToAspect) -> str:
+    return f"crop the middle to the aspect ratio of {by(step.size)}"
+
+
+@words.register
+def _(step: ops.Pad) -> str:
+    sides = {"above": step.top, "below": step.bottom, "on the left": step.left, "on the right": step.right}
+    margins = ", ".join(f"{pixels} {side}" for side, pixels in sides.items() if pixels)
+    return f"pad with {values(step.fill)}: {margins} (pixels)" if margins else "pad nothing"
+
+
+@words.register
+def _(step: ops.PadToAspect) -> str:
+    return f"pad two sides equally with {values(step.fill)} to the aspect ratio of {by(step.size)}"
+
+
+@words.register
+def _(step: ops.PadTo) -> str:
+    return f"pad below and on the right with {values(step.fill)} to {by(step.size)} pixels"
+
+
+@words.register
+def _(step: ops.PadToNextMultiple) -> str:
+    return f"mirror the edge below and on the right, up to the next multiple of {step.divisor} pixels"
+
+
+@words.register
+def _(step: ops.PadToSquare) -> str:
+    return f"pad two sides equally with {values(step.fill)} to a square"
+
+
+@words.register
+def _(step: ops.Flip) -> str:
+    ways = ["left to right"] * step.horizontal + ["top to bottom"] * step.vertical
+    return f"mirror {' and '.join(ways)}" if ways else "mirror nothing"
+
+
+@words.register
+def _(step: ops.ToRGB) -> str:
+    alpha = "dropped, the stored colours kept" if step.alpha == "drop" else "laid over white"
+    return f"make it RGB: gray is repeated, alpha {alpha}"
+
+
+@words.register
+def _(_: ops.Premultiply) -> str:
+    return "multiply the colours by alpha, if there is alpha"
+
+
+@words.register
+def _(_: ops.Unpremultiply) -> str:
+    return "divide the colours by alpha again, if there is alpha"
+
+
+@words.register
+def _(_: ops.ReverseChannels) -> str:
+    return "reverse the channels, RGB to BGR"
+
+
+@words.register
+def _(_: ops.ToGray) -> str:
+    return "make it gray, in three equal channels"
+
+
+@words.register
+def _(step: ops.Clip) -> str:
+    return f"clip to [{step.low:g}, {step.high:g}]"
+
+
+@words.register
+def _(step: ops.Rescale) -> str:
+    scale, offset = np.asarray(step.scale), np.asarray(step.offset)
+    inverse = 1 / scale if np.all(scale) else scale
+    parts = []
+    if inverse.ndim == 0 and inverse > 1 and abs(inverse - round(float(inverse))) < 1e-9 * inverse:
+        parts.append(f"divide by {round(float(inverse))}")
+    elif np.any(scale != 1):
+        parts.append(f"multiply by {values(step.scale)}")
+    if np.any(offset != 0):
+        parts.append(f"add {values(step.offset)}")
+    return (", ".join(parts) or "convert to float32") + _as_normalization(scale, offset)
+
+
+def _as_normalization(scale: np.ndarray, offset: np.ndarray) -> str:
+    """The same as mean and standard deviation of values in [0, 1], as papers state them."""
+    if scale.ndim == offset.ndim == 0 or not np.all(scale):
+        return ""
+    mean, std = np.broadcast_arrays(-offset / scale / 255, 1 / scale / 255)
+    return f" (normalise values in [0, 1]: mean {values(mean)}, std {values(std)})"
+
+
+@words.register
+def _(step: ops.Normalize) -> str:
+    return f"normalise: mean {values(step.mean)}, std {values(step.std)}"
+
+
+@words.register
+def _(step: ops.Cast) -> str:
+    return f"convert to {step.dtype}" + (", rounded and clipped" if "int" in step.dtype else "")
+
+
+@words.register
+def _(_: ops.ChannelsFirst) -> str:
+    return "put the channels first: (channels, height, width)"
+
+
+@words.register
+def _(_: ops.ChannelsLast) -> str:
+    return "put the channels last: images come as (channels, height, width)"
+
+
+def by(size: Size | None) -> str:
+    """Height x width."""
+    return "varies" if size is None else f"{size[0]} x {size[1]}"
+
+
+def values(numbers: Any) -> str:
+    """One number, or one per channel where they differ, to six digits."""
+    shown = [f"{number:.6g}" for number in np.ravel(numbers)]
+    return shown[0] if len(set(shown)) == 1 else ", ".join(shown)

@@ -1,0 +1,30 @@
+"""The format of pipelines of your own: the steps themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Self
+
+from jaxprep.errors import ConfigError
+from jaxprep.formats.base import Format
+from jaxprep.pipeline import Pipeline
+from jaxprep.pipeline.plan import fixed_sizes
+from jaxprep.types import Size
+
+
+@dataclass(frozen=True)
+class Custom(Format):
+    """Any pipeline."""
+
+    steps: Pipeline = field(default_factory=Pipeline)
+
+    @property
+    def pipeline(self) -> Pipeline:
+        return self.steps
+
+    @property
+    def image_size(self) -> Size | None:
+        return fixed_sizes(self.steps.segments)[-1]
+
+    def with_image_size(self, size: Size | None) -> Self:
+        raise ConfigError("Expected a format that has an `image_size`, got a pipeline: change its steps instead.")

@@ -1,0 +1,256 @@
+"""KerasHub: `ImageConverter`, as constructed and as written in `image_converter.json` and `preprocessor.json`."""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self
+
+from jaxprep import config, ops
+from jaxprep.data import data
+from jaxprep.errors import ConfigError
+from jaxprep.formats.base import Format
+from jaxprep.formats.values import DataFormatName, method_of
+from jaxprep.ops.boxes import BoxFormat
+from jaxprep.ops.step import Step, check_size
+from jaxprep.pipeline import Pipeline
+from jaxprep.resample.references import ReferenceName
+from jaxprep.types import Size
+
+PerChannel = float | tuple[float, ...] | None
+DYNAMIC = ("gemma4", "qwen3_5", "qwen3_5_moe")
+"""Families whose converter cuts images into patches; they are not an `ImageConverter` of these fields."""
+
+
+def classes() -> dict[str, Any]:
+    """KerasHub's class names for each family."""
+    return data("keras_hub_classes.json")
+
+
+@dataclass(frozen=True)
+class KerasHub(Format):
+    """What `keras_hub.layers.ImageConverter` 0.32 does on the JAX backend.
+
+    Resize after cropping or padding to the aspect ratio, then `x * scale + offset`.
+
+    Attributes:
+        image_size: height and width of the results; None does not resize.
+        scale, offset: one value, or one per channel; None leaves the values as they are.
+        crop_to_aspect_ratio: crop the middle to the aspect ratio of `image_size` first.
+        pad_to_aspect_ratio: pad with 0, before scaling, to the aspect ratio of `image_size` first.
+        interpolation: "bilinear", "nearest", "bicubic", "lanczos3" or "lanczos5" (and our other methods).
+        antialias: whether the filter is widened when shrinking; KerasHub's default is that it is not.
+        bounding_box_format: of boxes in dictionaries of inputs.
+        data_format: of images and results both.
+        dtype: of the results, where anything is scaled; the arithmetic is float32.
+        rounded: give integer images back as integers after the resize, as a direct call of KerasHub's layer does.
+            Without it, the result that its `fit` and `predict` paths compute, where the resize sees float32.
+        family: KerasHub's model family (a key of `presets/keras_hub_classes.json`), which decides the class names
+            written to its files.
+        name, preprocessor_name, trainable: as in KerasHub's files; they do not change the pixels.
+        reference: "jax" reproduces KerasHub.
+        exact: see `Pipeline`.
+    """
+
+    image_size: Size | None = None  # type: ignore[assignment]
+    scale: PerChannel = None
+    offset: PerChannel = None
+    crop_to_aspect_ratio: bool = True
+    pad_to_aspect_ratio: bool = False
+    interpolation: str = "bilinear"
+    antialias: bool = False
+    bounding_box_format: BoxFormat = "yxyx"
+    data_format: DataFormatName = "channels_last"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    rounded: bool = True
+    family: str = "generic"
+    name: str | None = None
+    preprocessor_name: str | None = None
+    trainable: bool = True
+    reference: ReferenceName = "jax"
+    exact: bool = False
+
+    def check(self) -> None:
+        check_size(self.image_size, "$.image_size")
+        object.__setattr__(self, "interpolation", method_of(self.interpolation, "$.interpolation"))
+        if self.crop_to_aspect_ratio and self.pad_to_aspect_ratio:
+            raise ConfigError(
+                "Only one of `crop_to_aspect_ratio` or `pad_to_aspect_ratio` can be True - at `$.pad_to_aspect_ratio`. "
+                "The first is True by default: pass `crop_to_aspect_ratio=False` to pad."
+            )
+        if self.family not in classes():
+            raise config.expected(f"one of {sorted(classes())}", self.family, "$.family")
+
+    def with_image_size(self, size: Size | None) -> Self:
+        return replace(self, image_size=size)
+
+    @functools.cached_property
+    def pipeline(self) -> Pipeline:
+        steps: list[Step] = []
+        if self.data_format == "channels_first":
+            steps.append(ops.ChannelsLast())
+        if self.image_size is not None:
+            if self.crop_to_aspect_ratio:
+                steps.append(ops.CropToAspect(self.image_size))
+            if self.pad_to_aspect_ratio:
+                steps.append(ops.PadToAspect(self.image_size))
+            method: Any = self.interpolation
+            options: Any = {"antialias": self.antialias, "reference": self.reference, "rounded": self.rounded}
+            steps.append(ops.Resize(self.image_size, method=method, **options))
+        if self.scale is not None or self.offset is not None:
+            steps.append(ops.Rescale(1.0 if self.scale is None else self.scale, self.offset or 0.0))
+            if self.dtype != "float32":
+                steps.append(ops.Cast(self.dtype))
+        elif not self.rounded:
+            steps.append(ops.Cast("float32"))
+        if self.data_format == "channels_first":
+            steps.append(ops.ChannelsFirst())
+        return Pipeline(tuple(steps), exact=self.exact)
+
+    @property
+    def is_expressible(self) -> bool:
+        """Whether KerasHub's own files can say all of this, so that KerasHub computes the same."""
+        keras_methods = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
+        ours = self.data_format == "channels_last" and self.rounded and self.reference == "jax"
+        constant = all(getattr(self, name) == value for name, value in _CONSTANTS.get(self.family, {}).items())
+        return ours and constant and self.interpolation in keras_methods
+
+    def converter_json(self) -> dict[str, Any]:
+        """The content of KerasHub's `image_converter.json`."""
+        return self._object("converter", self.name, _listed({name: getattr(self, name) for name in _keys(self.family)}))
+
+    def preprocessor_json(self, config_file: str = "preprocessor.json") -> dict[str, Any] | None:
+        """The content of KerasHub's `preprocessor.json`; None where the family has no classifier."""
+        if classes()[self.family]["preprocessor"] is None:
+            return None
+        rest = {"image_converter": self.converter_json(), "config_file": config_file}
+        return self._object("preprocessor", self.preprocessor_name, rest)
+
+    def _object(self, kind: str, name: str | None, rest: dict[str, Any]) -> dict[str, Any]:
+        entry = classes()[self.family][kind]
+        policy = {
+            "module": "keras",
+            "class_name": "DTypePolicy",
+            "config": {"name": self.dtype},
+            "registered_name": None,
+        }
+        return {
+            "module": entry["module"],
+            "class_name": entry["class_name"],
+            "config": {"name": name or entry["name"], "trainable": self.trainable, "dtype": policy, **rest},
+            "registered_name": entry["registered_name"],
+        }
+
+
+_CONSTANTS: dict[str, dict[str, Any]] = {
+    "blip2": {  # written in the class and not in its files; EVA-CLIP's statistics
+        "scale": (0.014598426619242919, 0.015007768493717055, 0.014220065717024086),
+        "offset": (-1.79226253374815, -1.7520971281645974, -1.4802197687835659),
+    }
+}
+_KEYS = [
+    "image_size",
+    "scale",
+    "offset",
+    "interpolation",
+    "antialias",
+    "crop_to_aspect_ratio",
+    "pad_to_aspect_ratio",
+    "bounding_box_format",
+]
+
+
+def _keys(family: str) -> list[str]:
+    """The keys of a converter's file, in KerasHub's order."""
+    return [key for key in _KEYS if key not in _CONSTANTS.get(family, {})]
+
+
+def _listed(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+
+
+def from_keras_hub_json(content: dict[str, Any], where: str = "$") -> KerasHub:
+    """The config of a converter's file, or of a preprocessor's with a converter inside, of any release since 0.16.
+
+    Raises:
+        ConfigError: a class that is not KerasHub's, or one whose output is not an image; an unknown field.
+    """
+    name = content.get("class_name")
+    fields = content.get("config")
+    if not isinstance(name, str) or not isinstance(fields, dict):
+        raise config.expected("an object with `class_name` and `config`", content, where)
+    if "image_converter" in fields:
+        inner = fields["image_converter"]
+        if not isinstance(inner, dict):
+            raise config.expected("a converter", inner, f"{where}.config.image_converter")
+        found = from_keras_hub_json(inner, f"{where}.config.image_converter")
+        return replace(found, preprocessor_name=fields.get("name"))
+    family = _family(name, where)
+    values = {**_CONSTANTS.get(family, {}), **modern(dict(fields), f"{where}.config"), "family": family}
+    return config.from_json(KerasHub, {"format": "KerasHub", **values}, f"{where}.config")
+
+
+def _family(name: str, where: str) -> str:
+    if name == "ResizingImageConverter":
+        return "generic"
+    family = next((key for key, entry in classes().items() if entry["converter"]["class_name"] == name), None)
+    if family is None:
+        known = sorted({entry["converter"]["class_name"] for entry in classes().values()})
+        raise config.expected(f"one of {known}", name, f"{where}.class_name")
+    if family in DYNAMIC:
+        raise ConfigError(f"`{name}` makes patches of a size that depends on the image; it is not read - at `{where}`.")
+    return family
+
+
+def modern(fields: dict[str, Any], where: str) -> dict[str, Any]:
+    """The fields of today's constructor, from those of any release."""
+    policy = fields.pop("dtype", "float32")
+    if isinstance(policy, dict):
+        policy = policy.get("config", {}).get("name") if isinstance(policy.get("config"), dict) else None
+    fields["dtype"] = policy
+    fields.pop("_allow_python_workflow", None)
+    fields.pop("build_config", None)
+    if fields.get("data_format", "channels_last") is None:
+        fields.pop("data_format")
+    if fields.get("height") is not None and fields.get("width") is not None:
+        fields["image_size"] = [fields.pop("height"), fields.pop("width")]
+    if fields.get("mean") is not None and fields.get("variance") is not None:
+        mean, variance = _numbers(fields.pop("mean"), where), _numbers(fields.pop("variance"), where)
+        std = [math.sqrt(_positive(v, where)) for v in variance]
+        scale = _numbers(fields.get("scale"), where)
+        fields["scale"] = [s / d for s, d in _pairs(scale, std, where)]
+        fields["offset"] = [-m / d for m, d in _pairs(mean, std, where)]
+    if fields.get("norm_mean") is not None and fields.get("norm_std") is not None:
+        mean = _numbers(fields.pop("norm_mean"), where)
+        std = [_positive(s, where) for s in _numbers(fields.pop("norm_std"), where)]
+        scale, offset = _numbers(fields.get("scale") or 1.0, where), _numbers(fields.get("offset") or 0.0, where)
+        fields["scale"] = [s / d for s, d in _pairs(scale, std, where)]
+        shifted = [o - m for o, m in _pairs(offset, mean, where)]
+        fields["offset"] = [o / d for o, d in _pairs(shifted, std, where)]
+    for legacy in ("height", "width", "mean", "variance", "norm_mean", "norm_std"):
+        if fields.get(legacy, 0) is None:
+            fields.pop(legacy)
+    return fields
+
+
+def _numbers(value: Any, where: str) -> list[float]:
+    values = value if isinstance(value, list) else [value]
+    for number in values:
+        if isinstance(number, bool) or not isinstance(number, (int, float)):
+            raise config.expected("a number, or a list of numbers", value, where)
+    return [float(number) for number in values]
+
+
+def _positive(number: float, where: str) -> float:
+    if not number > 0:
+        raise config.expected("variances and standard deviations above 0", number, where)
+    return number
+
+
+def _pairs(left: list[float], right: list[float], where: str) -> list[tuple[float, float]]:
+    """Both lists side by side, a single value standing for as many as the other has."""
+    count = max(len(left), len(right))
+    if {len(left), len(right)} - {1, count}:
+        raise config.expected(f"{count} values in each list", right, where)
+    return list(zip(left * (count // len(left)), right * (count // len(right)), strict=True))

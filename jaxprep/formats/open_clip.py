@@ -1,0 +1,114 @@
+"""OpenCLIP: `PreprocessCfg`, also as `preprocess_cfg` of an `open_clip_config.json`."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self
+
+from jaxprep import config, ops
+from jaxprep.formats.base import Format
+from jaxprep.formats.values import DataFormatName, Triple, method_of, torch_tail
+from jaxprep.ops.resize import Method
+from jaxprep.ops.step import Step, check_size
+from jaxprep.pipeline import Pipeline
+from jaxprep.resample.references import ReferenceName
+from jaxprep.types import Size
+
+CLIP_MEAN: Triple = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD: Triple = (0.26862954, 0.26130258, 0.27577711)
+
+
+@dataclass(frozen=True)
+class OpenClip(Format):
+    """What `open_clip.image_transform_v2(PreprocessCfg(...), is_train=False)` does.
+
+    OpenCLIP converts to RGB last: an RGBA image is resized with its colours premultiplied, a palette image by nearest
+    neighbour. So it is here, for PIL images and, as to alpha, for arrays of 4 channels.
+
+    Attributes:
+        size: side, or height and width, of the result.
+        mode: "RGB", the only one that OpenCLIP has.
+        mean, std: per channel, for values in [0, 1].
+        interpolation: of the resize; as in OpenCLIP, ignored by "shortest" to a size that is not square (bicubic).
+        resize_mode: "shortest" resizes the shorter side and crops; "longest" keeps all of the image and pads it;
+            "squash" ignores the aspect ratio.
+        fill_color: of the padding, in [0, 255].
+        reference: "pillow" reproduces OpenCLIP on PIL images.
+        data_format: of the results; OpenCLIP's own is channels first.
+        exact: see `Pipeline`.
+    """
+
+    size: int | Size = 224
+    mode: Literal["RGB"] = "RGB"
+    mean: Triple = CLIP_MEAN
+    std: Triple = CLIP_STD
+    interpolation: str = "bicubic"
+    resize_mode: Literal["shortest", "longest", "squash"] = "shortest"
+    fill_color: int = 0
+    reference: ReferenceName = "pillow"
+    data_format: DataFormatName = "channels_last"
+    exact: bool = False
+
+    def check(self) -> None:
+        interpolation = "bicubic" if self.interpolation == "random" else self.interpolation
+        object.__setattr__(self, "interpolation", method_of(interpolation, "$.interpolation"))
+        check_size(self.image_size, "$.size")
+        if not 0 <= self.fill_color <= 255:
+            raise config.expected("a value in [0, 255]", self.fill_color, "$.fill_color")
+
+    @property
+    def image_size(self) -> Size:
+        return (self.size, self.size) if isinstance(self.size, int) else self.size
+
+    def with_image_size(self, size: Size | None) -> Self:
+        if size is None:
+            raise config.expected("a height and width", size, "$.image_size")
+        return replace(self, size=size)
+
+    @functools.cached_property
+    def pipeline(self) -> Pipeline:
+        return self._pipeline(None, self.fill_color)
+
+    def _pipeline(self, method: Method | None, fill: float | tuple[float, ...]) -> Pipeline:
+        size = self.image_size
+        options: Any = {"method": method or self.interpolation, "reference": self.reference}
+        crop: tuple[Step, ...] = (ops.CenterCrop(size),)
+        if self.resize_mode == "squash":
+            resize, crop = ops.Resize(size, **options), ()
+        elif self.resize_mode == "longest":
+            resize = ops.Resize(size, fit="contain", rounding="round", **options)
+            crop = (ops.CenterCrop(size, fill=fill),)
+        elif size[0] == size[1]:
+            resize = ops.Resize(shortest_edge=size[0], **options)
+        else:
+            options["method"] = method or "bicubic"
+            resize = ops.Resize(size, fit="cover", rounding="round", **options)
+        middle = (ops.Premultiply(), resize, ops.Unpremultiply(), *crop, ops.ToRGB())
+        return Pipeline((*middle, *torch_tail(self.mean, self.std, self.data_format)), exact=self.exact)
+
+    def pipeline_for(self, mode: str, palette: Any = None) -> tuple[Pipeline, str]:
+        if mode == "1":
+            return self._pipeline("nearest", 255.0 if self.fill_color else 0.0), "RGB"
+        if mode == "P":
+            colour = palette[self.fill_color] if palette is not None and self.fill_color < len(palette) else (0, 0, 0)
+            return self._pipeline("nearest", tuple(map(float, colour))), "RGB"
+        return self.pipeline, {"RGBA": "RGBA", "LA": "LA", "L": "L"}.get(mode, "RGB")
+
+
+def from_open_clip_json(data: dict[str, Any]) -> OpenClip:
+    """An `open_clip_config.json`: `preprocess_cfg` over the defaults, under the image size of `model_cfg`.
+
+    As in OpenCLIP, unknown keys and nulls are dropped.
+    """
+    fields = data.get("preprocess_cfg") or {}
+    model = data.get("model_cfg") or {}
+    if not isinstance(fields, dict) or not isinstance(model, dict):
+        raise config.expected("an object", data, "$")
+    ours = ("reference", "data_format", "exact")
+    known = [name for name in config.field_types(OpenClip) if name not in ours]
+    values = {name: fields[name] for name in known if fields.get(name) is not None}
+    vision = model.get("vision_cfg")
+    if isinstance(vision, dict) and vision.get("image_size") is not None:
+        values["size"] = vision["image_size"]
+    return config.from_json(OpenClip, {"format": "OpenClip", **values}, "$.preprocess_cfg")

@@ -1,0 +1,80 @@
+"""torchvision: the transforms that its weights carry (`weights.transforms()`)."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, replace
+from typing import Literal, Self
+
+from jaxprep import config, ops
+from jaxprep.formats.base import Format
+from jaxprep.formats.values import IMAGENET_MEAN, IMAGENET_STD, DataFormatName, Triple, method_of, torch_tail
+from jaxprep.ops.step import Step, check_size
+from jaxprep.pipeline import Pipeline
+from jaxprep.resample.references import ReferenceName
+from jaxprep.types import Size
+
+
+@dataclass(frozen=True)
+class Torchvision(Format):
+    """`torchvision.transforms._presets.ImageClassification` and `SemanticSegmentation`.
+
+    Attributes:
+        preset: which of them. "SemanticSegmentation" does not crop: results have varying sizes.
+        crop_size: side of the result; None does not crop.
+        resize_size: the shorter side after the resize, or height and width.
+        mean, std: per channel, for values in [0, 1].
+        interpolation: "bilinear", "bicubic", ...
+        antialias: as in torchvision, ignored on PIL images, which always are (`reference="pillow"`).
+        reference: "pillow" reproduces the transform on PIL images, with which the published accuracy was measured;
+            "torch" on uint8 tensors, which torchvision resizes in float32; "torchvision" its v2 kernel for uint8.
+        data_format: of the results; torchvision's own is channels first.
+        exact: see `Pipeline`.
+    """
+
+    preset: Literal["ImageClassification", "SemanticSegmentation"] = "ImageClassification"
+    crop_size: int | Size | None = 224
+    resize_size: int | Size | None = 256
+    mean: Triple = IMAGENET_MEAN
+    std: Triple = IMAGENET_STD
+    interpolation: str = "bilinear"
+    antialias: bool = True
+    reference: ReferenceName = "pillow"
+    data_format: DataFormatName = "channels_last"
+    exact: bool = False
+
+    def check(self) -> None:
+        object.__setattr__(self, "interpolation", method_of(self.interpolation, "$.interpolation"))
+        if self.preset == "SemanticSegmentation":
+            object.__setattr__(self, "crop_size", None)
+        for name in ("crop_size", "resize_size"):
+            size = getattr(self, name)
+            if size is not None:
+                check_size((size, size) if isinstance(size, int) else size, f"$.{name}")
+
+    @property
+    def image_size(self) -> Size | None:
+        for size in (self.crop_size, self.resize_size):
+            if isinstance(size, tuple):
+                return size
+            if size is not None and size is self.crop_size:
+                return size, size
+        return None
+
+    def with_image_size(self, size: Size | None) -> Self:
+        if self.crop_size is None or size is None:
+            raise config.expected("a preset and a size to crop to", size, "$.image_size")
+        return replace(self, crop_size=size)
+
+    @functools.cached_property
+    def pipeline(self) -> Pipeline:
+        steps: list[Step] = [ops.ToRGB()]
+        antialias = self.antialias or self.reference.startswith("pillow")
+        options = {"method": self.interpolation, "antialias": antialias, "reference": self.reference}
+        if isinstance(self.resize_size, tuple):
+            steps.append(ops.Resize(self.resize_size, **options))  # type: ignore[arg-type]
+        elif self.resize_size is not None:
+            steps.append(ops.Resize(shortest_edge=self.resize_size, **options))  # type: ignore[arg-type]
+        if self.crop_size is not None:
+            steps.append(ops.CenterCrop(self.crop_size))  # type: ignore[arg-type]
+        return Pipeline((*steps, *torch_tail(self.mean, self.std, self.data_format)), exact=self.exact)

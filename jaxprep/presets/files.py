@@ -1,0 +1,226 @@
+"""Preset files: reading a config from a file or a directory of any known format, and writing one."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jaxprep import config
+from jaxprep.errors import ConfigError, JaxprepError, PresetNotFoundError
+from jaxprep.formats import Format, KerasHub
+from jaxprep.formats.huggingface import from_huggingface_json, is_huggingface_json
+from jaxprep.formats.keras_hub import from_keras_hub_json
+from jaxprep.formats.open_clip import from_open_clip_json
+from jaxprep.formats.timm import from_timm_json
+
+OURS = "jaxprep.json"
+VERSION = 1
+MAX_BYTES = 10 * 2**20
+CONVERTER, PREPROCESSOR = "image_converter.json", "preprocessor.json"
+HUGGING_FACE = ("processor_config.json", "preprocessor_config.json")
+MODEL = "config.json"
+CANDIDATES = (OURS, PREPROCESSOR, CONVERTER, "open_clip_config.json", *HUGGING_FACE, MODEL)
+"""The files of a directory that may hold a config, the first that does is read."""
+
+
+def to_json(preprocessor: Format) -> dict[str, Any]:
+    """The content of our own file, plain JSON data; keep it beside a checkpoint."""
+    return {"jaxprep": VERSION, "preprocessor": config.to_json(preprocessor)}
+
+
+def from_json(content: Any, where: str = "$", model: Any = None) -> Format:
+    """The config of JSON data of any known format.
+
+    Args:
+        model: the content of the `config.json` beside it, for a Hugging Face config that does not name its class.
+
+    Raises:
+        ConfigError: none of them; or one with a wrong value, an unknown field, or a version of ours that is newer.
+    """
+    if not isinstance(content, dict):
+        raise config.expected("an object", content, where)
+    if "jaxprep" in content:
+        if content["jaxprep"] != VERSION:
+            raise config.expected(
+                f"version {VERSION}, which this jaxprep reads", content["jaxprep"], f"{where}.jaxprep"
+            )
+        unknown = sorted(set(content) - {"jaxprep", "preprocessor"})
+        if unknown:
+            raise ConfigError(f"Unknown field - at `{where}.{unknown[0]}`. Known: ['jaxprep', 'preprocessor'].")
+        return config.from_json(Format, content.get("preprocessor"), f"{where}.preprocessor")  # type: ignore[type-abstract]
+    read = _reader(content)
+    if read is None:
+        raise ConfigError(
+            "Expected a config of jaxprep, KerasHub (`class_name`), timm (`architecture`), OpenCLIP (`preprocess_cfg`) "
+            "or Hugging Face (`image_processor_type`), "
+            f"got an object with the keys {config.shown(sorted(map(str, content)))} - at `{where}`."
+        )
+    return read(content, model=model) if read is from_huggingface_json else read(content)
+
+
+def _reader(content: dict[str, Any]) -> Callable[..., Format] | None:
+    class_name = content.get("class_name")
+    if isinstance(class_name, str):
+        fields = content.get("config")
+        is_ours = class_name.endswith("ImageConverter") or (isinstance(fields, dict) and "image_converter" in fields)
+        return from_keras_hub_json if is_ours else None
+    if "preprocess_cfg" in content:
+        return from_open_clip_json
+    if "pretrained_cfg" in content or ("architecture" in content and "input_size" in content):
+        return from_timm_json
+    return from_huggingface_json if is_huggingface_json(content) else None
+
+
+def read(path: Path, config_file: str | None = None) -> Format:
+    """The config of a JSON file, or of the first file of `CANDIDATES` that a directory has.
+
+    Args:
+        config_file: the name of the file in the directory to read instead.
+
+    Raises:
+        PresetNotFoundError: no such file, or none in the directory.
+        ConfigError: a file that cannot be read as a config, or two files that contradict each other.
+    """
+    if not path.is_dir():
+        return _parsed(path)
+    if config_file is not None and config_file != PREPROCESSOR:
+        return _parsed(_inside(path, config_file))
+    found = [path / name for name in CANDIDATES if (path / name).is_file()]
+    for file in found:
+        content = _content(file)
+        if file.name != OURS and (not isinstance(content, dict) or _reader(content) is None):
+            continue
+        result = _parsed(file)
+        if file.name == OURS:
+            for name in (PREPROCESSOR, CONVERTER):
+                _check_agreement(result, file, path / name)
+        return result
+    raise PresetNotFoundError(f"Expected one of {list(CANDIDATES)} that holds a config, found none - in `{path}`.")
+
+
+def read_huggingface(path: Path, name: str | None = None) -> tuple[Any, Any, Path]:
+    """A Hugging Face config, the `config.json` beside it (None if there is none that can be read), and its file.
+
+    In a directory, `processor_config.json` counts before `preprocessor_config.json` if it holds an image processor;
+    last comes the `config.json` of a timm model.
+
+    Args:
+        name: the file to read in a directory, instead of `preprocessor_config.json`.
+
+    Raises:
+        PresetNotFoundError: no such file, or none in the directory.
+        ConfigError: a file that is not JSON.
+    """
+    if not path.is_dir():
+        return _content(path), _model_beside(path), path
+    wanted = (HUGGING_FACE[0], name or HUGGING_FACE[1], MODEL)
+    for file in (_inside(path, each) for each in wanted):
+        if not file.is_file():
+            continue
+        content = _content(file)
+        keys = content if isinstance(content, dict) else {}
+        if isinstance(keys.get("image_processor"), dict) or "pretrained_cfg" in keys or file.name == wanted[1]:
+            return content, _model_beside(file), file
+    raise PresetNotFoundError(f"Expected one of {list(wanted)} with an image processor, found none - in `{path}`.")
+
+
+def _model_beside(file: Path) -> Any:
+    model = file.with_name(MODEL)
+    try:
+        return _content(model) if model.is_file() else None
+    except ConfigError:
+        return None
+
+
+def write(preprocessor: Format, directory: Path, config_file: str = PREPROCESSOR) -> None:
+    """Writes our own file, and KerasHub's beside it where they can say the same; other files stay as they are.
+
+    Raises:
+        ConfigError: KerasHub's files are there, say something else, and cannot say this; nothing is written.
+    """
+    target = _inside(directory, config_file)
+    files: dict[Path, str] = {}
+    if isinstance(preprocessor, KerasHub) and preprocessor.is_expressible:
+        files[directory / CONVERTER] = json.dumps(preprocessor.converter_json(), indent=4)
+        content = preprocessor.preprocessor_json(config_file)
+        if content is not None:
+            files[target] = json.dumps(content, indent=4)
+    for name in {CONVERTER, PREPROCESSOR, config_file}:
+        if directory / name not in files:
+            _check_agreement(preprocessor, directory / OURS, directory / name)
+    files[directory / OURS] = config.dumps(to_json(preprocessor))
+    directory.mkdir(parents=True, exist_ok=True)
+    _write_all(files)
+
+
+def _inside(directory: Path, name: str) -> Path:
+    """A file of a directory, given by its bare name."""
+    if not name or name != os.path.basename(name) or name in (".", "..") or "\\" in name or "\0" in name:
+        raise config.expected("the name of a file, without a directory", name, "config_file")
+    return directory / name
+
+
+def _content(file: Path) -> Any:
+    try:
+        if file.stat().st_size > MAX_BYTES:
+            raise ConfigError(f"Expected at most {MAX_BYTES} bytes, got {file.stat().st_size} - in `{file}`.")
+        return config.loads(file.read_bytes(), str(file))
+    except FileNotFoundError as error:
+        raise PresetNotFoundError(f"Expected a file or a directory, got nothing - at `{file}`.") from error
+    except OSError as error:
+        raise ConfigError(f"Expected a file that can be read, got {error} - in `{file}`.") from error
+
+
+def _parsed(file: Path) -> Format:
+    try:
+        content = _content(file)
+        return from_json(content, model=_model_beside(file) if is_huggingface_json(content) else None)
+    except PresetNotFoundError:
+        raise
+    except ConfigError as error:
+        text = str(error)
+        raise ConfigError(text if str(file) in text else f"{text} In `{file}`.") from error
+
+
+def _check_agreement(ours: Format, file: Path, other: Path) -> None:
+    """Raises `ConfigError` where a file of KerasHub's says something else than ours."""
+    if not other.is_file():
+        return
+    content = _content(other)
+    if not isinstance(content, dict) or _reader(content) is not from_keras_hub_json:
+        return
+    try:
+        theirs = from_json(content)
+    except JaxprepError as error:
+        raise ConfigError(
+            f"Expected `{other}` to agree with `{file}`, got a file that cannot be read: {error}"
+        ) from error
+    if theirs.pipeline.replace(exact=ours.pipeline.exact) != ours.pipeline:
+        raise ConfigError(f"Expected `{other}` to agree with `{file}`, got another preprocessing: remove one of them.")
+
+
+def _write_all(files: dict[Path, str]) -> None:
+    """Writes every file beside its place first, then moves them all; where either fails, everything is as it was."""
+    waiting: dict[Path, Path] = {}
+    replaced: dict[Path, bytes | None] = {}
+    try:
+        for path, text in files.items():
+            with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=".", delete=False) as file:
+                waiting[path] = Path(file.name)
+                file.write(text)
+            os.chmod(file.name, 0o644)
+        for path, beside in waiting.items():
+            old = path.read_bytes() if path.is_file() else None
+            os.replace(beside, path)
+            replaced[path] = old
+    except BaseException:
+        for path, old in replaced.items():
+            path.unlink() if old is None else path.write_bytes(old)
+        raise
+    finally:
+        for beside in waiting.values():
+            beside.unlink(missing_ok=True)

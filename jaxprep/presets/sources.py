@@ -1,0 +1,245 @@
+"""Preset files from hubs: `hf://user/repo[@revision][/folder]`, `kaggle://org/model/keras/variant[/version]`.
+
+Only the small JSON files that are asked for by name are downloaded, into the cache of the hub's own package and nowhere
+else; what comes back is the folder in that cache. A hub that cannot be reached is no error while its files are cached.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import time
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from jaxprep.errors import ConfigError, HubError, InputError, JaxprepError, MissingPackageError, PresetNotFoundError
+
+FILES = (
+    "preprocessor_config.json",  # Transformers
+    "processor_config.json",
+    "preprocessor.json",  # KerasHub
+    "image_converter.json",
+    "open_clip_config.json",
+    "config.json",  # timm, and the model type of the others
+)
+MAX_BYTES = 10 * 2**20  # the largest published preprocessor file is below 1 MB
+RETRY_WAITS = (1.0, 3.0)  # seconds before each further try of a hub that answers with a passing failure
+PASSING = (408, 429, 500, 502, 503, 504)
+TIMEOUT = 10.0  # seconds without a byte from the hub
+FORMS = "`hf://user/repo[@revision][/folder]` or `kaggle://org/model/keras/variant[/version]`"
+
+_WORD = r"(?!\.{1,2}(?:[/@]|$))[\w.+-]+"
+_HF = re.compile(
+    rf"hf://(?P<repo>{_WORD}/{_WORD})(?:@(?P<revision>refs/(?:pr|convert)/{_WORD}|{_WORD}))?(?P<folder>(?:/{_WORD})*)/?",
+    re.ASCII,
+)
+_KAGGLE = re.compile(rf"kaggle://(?P<model>{_WORD}/{_WORD}/keras/{_WORD}(?:/\d+)?)/?", re.ASCII)
+_REVISION = re.compile(rf"{_WORD}(?:/{_WORD})*", re.ASCII)
+_FILE = re.compile(_WORD, re.ASCII)
+
+
+def is_hub_handle(handle: str) -> bool:
+    """Whether a handle names a hub by its scheme; `resolve` says whether the rest of it is well formed."""
+    return handle.startswith(("hf://", "kaggle://"))
+
+
+def resolve(
+    handle: str,
+    *,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    local_files_only: bool = False,
+    force_download: bool = False,
+    files: tuple[str, ...] = FILES,
+) -> Path:
+    """Bring the preset files of a hub's repository into the local cache.
+
+    Args:
+        handle: `hf://user/repo[@revision][/folder]` or `kaggle://org/model/keras/variant[/version]`.
+        revision: branch, tag or commit; a handle with `@revision` takes none. Hugging Face only, as are the next three.
+        token: access token; None takes the one that `hf auth login` or `HF_TOKEN` left, False sends none.
+        cache_dir: where to keep the files; None is the cache of `huggingface_hub`.
+        local_files_only: look into the cache and nowhere else, as with `HF_HUB_OFFLINE=1`. What an earlier call
+            cached then counts as all that there is.
+        force_download: download what is cached too. Hugging Face only.
+        files: names of the files that are wanted; those that the repository does not have are left out.
+
+    Returns:
+        the folder that holds them, all of one commit. It may hold other files that other programs downloaded.
+
+    Raises:
+        PresetNotFoundError: the handle is malformed, or no such repository, revision or file exists.
+        HubError: the hub refuses (a token is needed), fails, or cannot be reached while nothing is cached.
+        ConfigError: a file is larger than any preset.
+    """
+    for name in files:
+        if not _FILE.fullmatch(name):
+            raise InputError(f"Expected the name of a file, got {name!r} - at `files`.")
+    if match := _HF.fullmatch(handle):
+        if revision is not None and (match["revision"] or not _REVISION.fullmatch(revision)):
+            raise InputError(f"Expected one branch, tag or commit, got {revision!r} - at `revision` of {handle}.")
+        repo = _Repo(
+            handle, match["repo"], revision or match["revision"], match["folder"], token, cache_dir, force_download
+        )
+        found = repo.files(files, local_files_only)
+    elif match := _KAGGLE.fullmatch(handle):
+        if revision is not None or token is not None or cache_dir is not None or local_files_only:
+            raise InputError(
+                "Expected no `revision`, `token`, `cache_dir` or `local_files_only` for Kaggle: end the handle with a "
+                f"version, and set `KAGGLE_API_TOKEN` and `KAGGLEHUB_CACHE` - at {handle}."
+            )
+        found = _kaggle_files(handle, match["model"], files)
+    else:
+        raise PresetNotFoundError(f"Expected {FORMS}, got {handle!r}.")
+    return _common_folder(found, handle, files)
+
+
+@dataclass(frozen=True)
+class _Repo:
+    """A folder at a revision of a model repository on the Hugging Face hub."""
+
+    handle: str
+    repo: str
+    revision: str | None
+    folder: str
+    token: str | bool | None
+    cache_dir: str | os.PathLike[str] | None
+    force_download: bool = False
+
+    def files(self, names: Iterable[str], local_files_only: bool) -> list[Path]:
+        hub = _huggingface_hub()
+        try:
+            hub.utils.validate_repo_id(self.repo)
+        except hub.errors.HFValidationError as error:
+            raise PresetNotFoundError(f"{error} - at {self.handle}.") from error
+        paths = [f"{self.folder}/{name}".lstrip("/") for name in names]
+        if local_files_only or hub.constants.HF_HUB_OFFLINE:
+            return self.cached(hub, paths)
+        try:
+            return self.downloaded(hub, paths)
+        except JaxprepError:
+            raise
+        except (OSError, ValueError, hub.errors.HTTPError) as error:
+            known = isinstance(error, hub.errors.LocalEntryNotFoundError) and error.__cause__
+            failure = self.failure(hub, known or error)
+            cached = [] if _answered(known or error) else self.cached(hub, paths)
+            if not cached:
+                raise failure from error
+            warnings.warn(f"{failure} The files in the cache are used.", stacklevel=3)
+            return cached
+
+    def downloaded(self, hub: ModuleType, paths: Iterable[str]) -> list[Path]:
+        api = hub.HfApi(token=self.token, library_name="jaxprep")
+        info = _patiently(api.model_info, self.repo, revision=self.revision, files_metadata=True, timeout=TIMEOUT)
+        sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+        wanted = [path for path in paths if path in sizes]
+        for path in wanted:
+            _check_size(sizes[path], f"{path} of {self.handle}")
+        found, revision = [], self.revision  # the first by name, so that the cache learns what the name stands for,
+        for path in wanted:
+            options = {"cache_dir": self.cache_dir, "force_download": self.force_download}
+            file = _patiently(api.hf_hub_download, self.repo, path, revision=revision, **options)
+            found.append(Path(file))
+            revision = found[0].parents[path.count("/")].name  # the others from the same commit
+        return found
+
+    def cached(self, hub: ModuleType, paths: Iterable[str]) -> list[Path]:
+        looked_up = (
+            hub.try_to_load_from_cache(self.repo, path, revision=self.revision, cache_dir=self.cache_dir)
+            for path in paths
+        )
+        return [Path(file) for file in looked_up if isinstance(file, str)]
+
+    def failure(self, hub: ModuleType, error: BaseException) -> JaxprepError:
+        """What the user should hear of an error of `huggingface_hub`."""
+        status = _status(error)
+        if status in (401, 403):
+            return HubError(
+                f"Expected a repository that can be read, got {status}: it is gated or private, or does not exist. Log "
+                f"in with `hf auth login`, or pass the `token` of an account that has access - at {self.handle}."
+            )
+        if isinstance(error, hub.errors.RevisionNotFoundError):
+            return PresetNotFoundError(f"Expected a revision of {self.repo}, got {self.revision!r} - at {self.handle}.")
+        if status == 404:
+            return PresetNotFoundError(f"Expected a model repository, got {self.repo!r} - at {self.handle}.")
+        return _no_files(hub.constants.ENDPOINT, error, self.handle)
+
+
+def _kaggle_files(handle: str, model: str, names: Iterable[str]) -> list[Path]:
+    hub = _package("kagglehub", "jaxprep[kaggle]")
+    found = []
+    for name in names:
+        try:
+            found.append(Path(_patiently(hub.model_download, model, path=name)))
+        except Exception as error:  # kagglehub raises requests' errors, and plain exceptions of its own
+            status = _status(error)
+            if status in (401, 403):
+                raise HubError(
+                    f"Expected a model that can be read, got {status}: its terms are not accepted, it is private, or "
+                    f"does not exist. Log in with `kagglehub.login()` or set `KAGGLE_API_TOKEN` - at {handle}."
+                ) from error
+            if status != 404:
+                raise _no_files("https://www.kaggle.com", error, handle) from error
+    return found
+
+
+def _common_folder(found: list[Path], handle: str, names: tuple[str, ...]) -> Path:
+    if not found:
+        raise PresetNotFoundError(f"Expected at least one of {', '.join(names)}, found none - at {handle}.")
+    for file in found:
+        _check_size(file.stat().st_size, f"{file.name} of {handle}")
+    folders = {file.parent for file in found}
+    if len(folders) > 1:
+        raise HubError(f"Expected files of one version, got {sorted(map(str, folders))}: try again - at {handle}.")
+    return folders.pop()
+
+
+def _check_size(size: int, where: str) -> None:
+    if size > MAX_BYTES:
+        raise ConfigError(f"Expected a preset file of at most {MAX_BYTES} bytes, got {size} - at {where}.")
+
+
+def _patiently(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call, and call again after each of `RETRY_WAITS` while the hub answers with a passing failure."""
+    for wait in RETRY_WAITS:
+        try:
+            return call(*args, **kwargs)
+        except Exception as error:
+            if _status(error) not in PASSING:
+                raise
+        time.sleep(wait)
+    return call(*args, **kwargs)
+
+
+def _status(error: BaseException) -> int | None:
+    """The status of the HTTP response that an error is about, if it is about one."""
+    return getattr(getattr(error, "response", None), "status_code", None)
+
+
+def _answered(error: BaseException) -> bool:
+    """Whether the hub gave an answer that it will give again, so that cached files must not hide it."""
+    return _status(error) not in (None, *PASSING)
+
+
+def _no_files(host: str, error: BaseException, handle: str) -> HubError:
+    first_line = next(iter(str(error).splitlines()), "")
+    return HubError(f"Expected files from {host}, got {type(error).__name__}: {first_line} - at {handle}.")
+
+
+def _huggingface_hub() -> ModuleType:
+    for part in ("constants", "errors", "utils"):  # they become attributes of the package only when imported
+        _package(f"huggingface_hub.{part}", "huggingface_hub")
+    return _package("huggingface_hub", "huggingface_hub")
+
+
+def _package(name: str, install: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise MissingPackageError(f"Expected the package `{name}`: pip install '{install}'.") from error
