@@ -1,0 +1,183 @@
+"""`BatchFeature`: what an image processor returns."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxprep.errors import InputError, MissingPackageError
+from jaxprep.types import is_traced
+
+TENSOR_TYPES = ("jax", "np", "pt", "tf")
+
+
+class BatchFeature(dict[str, Any]):
+    """A dictionary whose entries are attributes too: `feature["pixel_values"]` is `feature.pixel_values`.
+
+    It is a registered pytree, so it goes into `jax.jit` and comes out of it as one.
+
+    Args:
+        data: the entries.
+        tensor_type: what lists of arrays are made: "jax", "np", "pt" or "tf"; None leaves them as they are.
+        skip_tensor_conversion: entries to leave as they are.
+    """
+
+    def __init__(
+        self,
+        data: Mapping[str, Any] | None = None,
+        tensor_type: Any = None,
+        skip_tensor_conversion: Iterable[str] | None = None,
+    ):
+        super().__init__({} if data is None else data)
+        self.convert_to_tensors(tensor_type, skip_tensor_conversion)
+
+    @property
+    def data(self) -> BatchFeature:
+        """The entries."""
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def __getitem__(self, name: str) -> Any:
+        if not isinstance(name, str):
+            raise KeyError(f"Expected the name of an entry, got {name!r}: index the entry itself.")
+        return super().__getitem__(name)
+
+    def copy(self) -> BatchFeature:
+        return BatchFeature(self)
+
+    def convert_to_tensors(self, tensor_type: Any = None, skip_tensor_conversion: Iterable[str] | None = None) -> Any:
+        """Makes every entry that holds arrays or numbers one array of `tensor_type`; the others stay as they are.
+
+        Raises:
+            InputError: the arrays of an entry are of different sizes.
+            MissingPackageError: PyTorch or TensorFlow is asked for and not installed.
+        """
+        kind = getattr(tensor_type, "value", tensor_type)
+        if kind is None:
+            return self
+        if kind not in TENSOR_TYPES:
+            raise InputError(f"Expected one of {list(TENSOR_TYPES)} or None, got {kind!r} - at `return_tensors`.")
+        skip = set(skip_tensor_conversion or ())
+        for name, value in self.items():
+            if name not in skip and _is_convertible(value):
+                self[name] = _as_tensor(value, kind, name)
+        return self
+
+    def to(self, *args: Any, **kwargs: Any) -> BatchFeature:
+        """Moves the arrays, in place, and casts those of floats.
+
+        Args:
+            args: a device (a `jax.Device`, or "cpu", "gpu", "tpu:0"), a sharding, a dtype, or several of them;
+                also by name: `device`, `dtype`.
+        """
+        target, dtype = None, None
+        for arg in (*args, kwargs.get("device"), kwargs.get("dtype")):
+            if arg is None:
+                continue
+            place = _place(arg)
+            target, dtype = (place, dtype) if place is not None else (target, _dtype(arg))
+
+        def moved(leaf: Any) -> Any:
+            if not isinstance(leaf, (jax.Array, np.ndarray)):
+                return leaf
+            if dtype is not None and jnp.issubdtype(leaf.dtype, jnp.floating):
+                leaf = leaf.astype(dtype)
+            return leaf if target is None else jax.device_put(leaf, target)
+
+        for name, value in self.items():
+            self[name] = jax.tree.map(moved, value)
+        return self
+
+
+def _place(value: Any) -> Any:
+    """A device or a sharding; None if the value is neither."""
+    if isinstance(value, (jax.Device, jax.sharding.Sharding)):
+        return value
+    if not isinstance(value, str):
+        return None
+    platform, _, number = value.partition(":")
+    if platform not in ("cpu", "gpu", "cuda", "rocm", "tpu"):
+        return None
+    devices = jax.devices(platform)
+    if number and not (number.isdecimal() and int(number) < len(devices)):
+        raise InputError(f"Expected one of the {len(devices)} devices of {platform!r}, got {value!r}.")
+    return devices[int(number or 0)]
+
+
+def _dtype(value: Any) -> Any:
+    name = str(value).removeprefix("torch.") if type(value).__module__.startswith("torch") else value
+    try:
+        return jnp.dtype(name)
+    except TypeError as error:
+        raise InputError(f"Expected a device, a sharding or a dtype, got {value!r}.") from error
+
+
+def _is_convertible(value: Any) -> bool:
+    if isinstance(value, (str, bytes, dict)) or value is None:
+        return False
+    if isinstance(value, (list, tuple)):
+        return all(_is_convertible(item) for item in value)
+    return hasattr(value, "__array__") or hasattr(value, "shape") or isinstance(value, (bool, int, float))
+
+
+def _as_tensor(value: Any, kind: str, name: str) -> Any:
+    if kind == "jax" and isinstance(value, jax.Array):
+        return value
+    if kind == "jax" and is_traced(value):
+        return jnp.stack(value)
+    try:
+        array = np.asarray([np.asarray(item) for item in value] if isinstance(value, (list, tuple)) else value)
+    except ValueError as error:
+        raise InputError(
+            f"Unable to create tensor: expected results of one size, got {_sizes(value)} - at `{name}`. Pad them, or "
+            "pass `return_tensors=None` for a list."
+        ) from error
+    if kind == "np":
+        return array
+    if kind == "jax":
+        return jnp.asarray(array)
+    if kind == "pt":
+        return _package("torch").from_numpy(np.array(array))
+    return _package("tensorflow").convert_to_tensor(np.array(array))
+
+
+def _sizes(value: Any) -> str:
+    shapes = list(dict.fromkeys(np.shape(item) for item in value))
+    return ", ".join(map(str, shapes[:4])) + (", ..." if len(shapes) > 4 else "")
+
+
+def _package(name: str) -> Any:
+    """A package that is imported only where a caller asks for its tensors by name."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise MissingPackageError(f"Expected the package `{name}`, whose tensors are asked for.") from error
+
+
+def _flatten(feature: BatchFeature) -> tuple[tuple[Any, ...], tuple[str, ...]]:
+    names = tuple(sorted(feature))
+    return tuple(feature[name] for name in names), names
+
+
+def _flatten_with_keys(feature: BatchFeature) -> tuple[tuple[tuple[Any, Any], ...], tuple[str, ...]]:
+    names = tuple(sorted(feature))
+    return tuple((jax.tree_util.DictKey(name), feature[name]) for name in names), names
+
+
+def _unflatten(names: tuple[str, ...], leaves: Iterable[Any]) -> BatchFeature:
+    made = BatchFeature()
+    dict.update(made, zip(names, leaves, strict=True))
+    return made
+
+
+jax.tree_util.register_pytree_with_keys(BatchFeature, _flatten_with_keys, _unflatten, _flatten)

@@ -1,0 +1,119 @@
+"""Where configs come from and go to: directories, files, addresses, and the Hugging Face hub."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jaxprep import config
+from jaxprep.errors import HubError, InputError, MissingPackageError
+from jaxprep.huggingface.web import fetch
+from jaxprep.presets import files
+from jaxprep.presets.sources import resolve
+
+FILE = files.HUGGING_FACE[1]
+
+
+class Found(NamedTuple):
+    """A config as it was found.
+
+    Attributes:
+        content: JSON data.
+        model: of the `config.json` beside it, None if there is none.
+        where: its file or address.
+    """
+
+    content: Any
+    model: Any
+    where: str
+
+
+def find(
+    name: str | os.PathLike[str],
+    *,
+    cache_dir: str | os.PathLike[str] | None = None,
+    force_download: bool = False,
+    local_files_only: bool = False,
+    token: str | bool | None = None,
+    revision: str | None = None,
+    subfolder: str = "",
+    proxies: Mapping[str, str] | None = None,
+    image_processor_filename: str | None = None,
+) -> Found:
+    """The config that a name stands for: an existing path, the address of a JSON file, or a repository of the hub."""
+    if not isinstance(name, (str, os.PathLike)) or not os.fspath(name):
+        raise config.expected("a path, an address or a repository", name, "pretrained_model_name_or_path")
+    text = os.fspath(name)
+    if isinstance(text, bytes):
+        text = text.decode()
+    if subfolder and any(part in ("", ".", "..") for part in subfolder.split("/")):
+        raise config.expected("a folder inside the repository", subfolder, "subfolder")
+    if "\0" not in text and os.path.exists(text):
+        path = Path(text)
+        return _read(path / subfolder if path.is_dir() else path, image_processor_filename)
+    if text.startswith(("http://", "https://")):
+        address = text.replace("/blob/", "/resolve/", 1)
+        return Found(config.loads(fetch(address, files.MAX_BYTES, proxies), text), None, text)
+    wanted = (files.HUGGING_FACE[0], image_processor_filename or FILE, files.MODEL)
+    folder = resolve(
+        "/".join(filter(None, (f"hf://{text.removeprefix('hf://')}", subfolder))),
+        revision=None if revision == "main" else revision,
+        token=token,
+        cache_dir=cache_dir,
+        local_files_only=local_files_only,
+        force_download=force_download,
+        files=tuple(dict.fromkeys(wanted)),
+    )
+    return _read(folder, image_processor_filename)
+
+
+def _read(path: Path, name: str | None) -> Found:
+    content, model, file = files.read_huggingface(path, name)
+    return Found(content, model, str(file))
+
+
+def write(text: str, file: Path) -> None:
+    """Writes a file as a whole or not at all."""
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=file.parent, prefix=".", delete=False) as beside:
+        beside.write(text)
+    os.chmod(beside.name, 0o644)
+    os.replace(beside.name, file)
+
+
+def push(
+    text: str,
+    name: str,
+    repo_id: str,
+    *,
+    commit_message: str | None = None,
+    commit_description: str | None = None,
+    private: bool | None = None,
+    token: str | bool | None = None,
+    revision: str | None = None,
+    create_pr: bool = False,
+) -> Any:
+    """Commits one file to a model repository of the hub, which is made if needed; returns the hub's answer."""
+    try:
+        from huggingface_hub import HfApi
+    except ImportError as error:
+        raise MissingPackageError("Expected the package `huggingface_hub`: pip install huggingface_hub.") from error
+    if not isinstance(repo_id, str) or not repo_id:
+        raise InputError(f"Expected the name of a repository, got {repo_id!r} - at `repo_id`.")
+    api = HfApi(token=token, library_name="jaxprep")
+    try:
+        made = api.create_repo(repo_id, private=private, exist_ok=True)
+        return api.upload_file(
+            path_or_fileobj=text.encode(),
+            path_in_repo=name,
+            repo_id=made.repo_id,
+            commit_message=commit_message or "Upload image processor",
+            commit_description=commit_description,
+            revision=revision,
+            create_pr=create_pr,
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        first = next(iter(str(error).splitlines()), "")
+        raise HubError(f"Expected to push `{name}`, got {type(error).__name__}: {first} - at {repo_id}.") from error

@@ -1,0 +1,32 @@
+"""Fetching one file of the web, of bounded size."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+
+from jaxprep.errors import HubError, PresetNotFoundError
+
+TIMEOUT = 10.0
+
+
+def fetch(url: str, max_bytes: int, proxies: Mapping[str, str] | None = None) -> bytes:
+    """The content behind an `http(s)://` address.
+
+    Raises:
+        PresetNotFoundError: there is none.
+        HubError: it cannot be reached, or is larger than `max_bytes`.
+    """
+    handlers = [] if proxies is None else [urllib.request.ProxyHandler(dict(proxies))]
+    try:
+        with urllib.request.build_opener(*handlers).open(url, timeout=TIMEOUT) as answer:
+            content = answer.read(max_bytes + 1)
+    except urllib.error.HTTPError as error:
+        kind = PresetNotFoundError if error.code in (404, 410) else HubError
+        raise kind(f"Expected a file, got {error.code} {error.reason} - at {url}.") from error
+    except (OSError, ValueError) as error:
+        raise HubError(f"Expected a file, got {type(error).__name__}: {error} - at {url}.") from error
+    if len(content) > max_bytes:
+        raise HubError(f"Expected at most {max_bytes} bytes, got more - at {url}.")
+    return content

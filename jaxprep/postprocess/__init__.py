@@ -1,0 +1,103 @@
+"""Model outputs to masks, boxes, labels and maps: what Transformers calls `post_process_…`, without PyTorch.
+
+Functions take a model's outputs (any object or dict with the same fields, JAX or NumPy arrays) and return lists of
+dicts with the keys that Transformers returns, one per image. What is computed per pixel or per query is a jitted
+program of fixed shape, shared by all target sizes of a bucket; filtering by a threshold, whose result has any length,
+happens on the host. `methods("DetrImageProcessor")` gives them by their names there.
+"""
+
+from jaxprep.postprocess.classification import image_classification
+from jaxprep.postprocess.depth import depth_estimation, depth_pro_estimation, zoe_depth_estimation
+from jaxprep.postprocess.detection import (
+    focal_detection,
+    grounded_detection,
+    image_guided_detection,
+    labelled_detection,
+    omdet_detection,
+    sam3_detection,
+    sam3_instance_segmentation,
+    softmax_detection,
+    text_detection,
+    top_detection,
+)
+from jaxprep.postprocess.documents import layout_detection, quad_layout_detection
+from jaxprep.postprocess.images import super_resolution
+from jaxprep.postprocess.instances import (
+    eomt_instance_segmentation,
+    oneformer_instance_segmentation,
+    rfdetr_instance_segmentation,
+    top_instance_segmentation,
+)
+from jaxprep.postprocess.keypoints import dense_matching, keypoint_detection, keypoint_matching
+from jaxprep.postprocess.mask_generation import filter_masks, generate_crop_boxes, unique_masks
+from jaxprep.postprocess.masks import sam2_masks, sam_masks
+from jaxprep.postprocess.pose import pose_estimation
+from jaxprep.postprocess.registry import METHODS, Method, methods
+from jaxprep.postprocess.segments import (
+    detr_instance_segmentation,
+    eomt_panoptic_segmentation,
+    panoptic_segmentation,
+)
+from jaxprep.postprocess.semantic import (
+    dense_semantic_segmentation,
+    eomt_semantic_segmentation,
+    query_semantic_segmentation,
+    sam3_semantic_segmentation,
+    seggpt_semantic_segmentation,
+)
+from jaxprep.postprocess.surfaces import (
+    image_matting,
+    normal_estimation,
+    pointmap_estimation,
+    sapiens_normal_estimation,
+)
+from jaxprep.postprocess.text import text_recognition
+
+__all__ = [
+    "METHODS",
+    "Method",
+    "dense_matching",
+    "dense_semantic_segmentation",
+    "depth_estimation",
+    "depth_pro_estimation",
+    "detr_instance_segmentation",
+    "eomt_instance_segmentation",
+    "eomt_panoptic_segmentation",
+    "eomt_semantic_segmentation",
+    "filter_masks",
+    "focal_detection",
+    "generate_crop_boxes",
+    "grounded_detection",
+    "image_classification",
+    "image_guided_detection",
+    "image_matting",
+    "keypoint_detection",
+    "keypoint_matching",
+    "labelled_detection",
+    "layout_detection",
+    "methods",
+    "normal_estimation",
+    "omdet_detection",
+    "oneformer_instance_segmentation",
+    "panoptic_segmentation",
+    "pointmap_estimation",
+    "pose_estimation",
+    "quad_layout_detection",
+    "query_semantic_segmentation",
+    "rfdetr_instance_segmentation",
+    "sam2_masks",
+    "sam3_detection",
+    "sam3_instance_segmentation",
+    "sam3_semantic_segmentation",
+    "sam_masks",
+    "sapiens_normal_estimation",
+    "seggpt_semantic_segmentation",
+    "softmax_detection",
+    "super_resolution",
+    "text_detection",
+    "text_recognition",
+    "top_detection",
+    "top_instance_segmentation",
+    "unique_masks",
+    "zoe_depth_estimation",
+]
