@@ -1,0 +1,111 @@
+"""The images that goldens are made of, rebuilt by scripts and tests alike from a small JSON recipe.
+
+A recipe names a source, then what is done to it, in this order:
+
+    {"photo": "coffee", "box": [left, top, right, bottom], "mode": "RGBA"}      # or
+    {"noise": [height, width, channels]}                                       # arrays only
+    {..., "dtype": "float32"}                                                   # arrays only, default uint8
+
+Everything after the JPEG decoder is integer arithmetic or exact in float32, so a recipe means the same bytes
+everywhere. Only NumPy and Pillow are needed.
+"""
+
+import argparse
+import pathlib
+
+import numpy as np
+from PIL import Image
+
+PHOTOS = pathlib.Path(__file__).resolve().parents[2] / "examples" / "photos"
+
+LANDSCAPE = {"photo": "coffee", "box": [0, 0, 599, 397]}
+PORTRAIT = {"photo": "retina", "box": [455, 0, 955, 1411]}  # tall: Pillow 13 resizes it vertically first
+SMALL = {"photo": "chelsea", "box": [150, 80, 211, 177]}  # smaller than any crop
+
+
+def photo(name: str, photos: pathlib.Path = PHOTOS) -> Image.Image:
+    """Decode one of the example photographs to RGB."""
+    with Image.open(photos / f"{name}.jpg") as image:
+        return image.convert("RGB")
+
+
+def grey(image: Image.Image) -> Image.Image:
+    """Mode L: Pillow's ITU-R 601-2 luma."""
+    return image.convert("L")
+
+
+def bilevel(image: Image.Image) -> Image.Image:
+    """Mode 1: white where the luma is 128 or more, without dithering."""
+    return Image.fromarray(np.asarray(grey(image)) >= 128)
+
+
+def palette(image: Image.Image) -> Image.Image:
+    """Mode P: the 6 x 6 x 6 colour cube with levels 0, 51, ..., 255."""
+    red, green, blue = np.moveaxis(np.asarray(image) // 43, -1, 0)
+    indexed = Image.fromarray(red * 36 + green * 6 + blue)
+    indexed.putpalette([51 * level for colour in np.ndindex(6, 6, 6) for level in colour])
+    return indexed
+
+
+def gradient(height: int, width: int) -> np.ndarray:
+    """Values from 0 in the top-left corner to 255 in the bottom-right one, (h, w) uint8."""
+    rows, columns = np.arange(height)[:, None], np.arange(width)[None, :]
+    return ((rows + columns) * 255 // max(height + width - 2, 1)).astype(np.uint8)
+
+
+def with_alpha(image: Image.Image) -> Image.Image:
+    """Append a diagonal gradient as alpha: RGB becomes RGBA, L becomes LA."""
+    result = image.copy()
+    result.putalpha(Image.fromarray(gradient(image.height, image.width)))
+    return result
+
+
+def rgba(image: Image.Image) -> Image.Image:
+    """Mode RGBA: transparent in the top-left corner, opaque in the bottom-right one."""
+    return with_alpha(image)
+
+
+def grey_alpha(image: Image.Image) -> Image.Image:
+    """Mode LA: as `rgba`, in grey."""
+    return with_alpha(grey(image))
+
+
+MODES = {"RGB": Image.Image.copy, "L": grey, "1": bilevel, "P": palette, "RGBA": rgba, "LA": grey_alpha}
+
+
+def noise(height: int, width: int, channels: int) -> np.ndarray:
+    """Noise from an integer hash of the position, (h, w, c) uint8: the worst case for rounding and overshoot."""
+    y, x, c = np.ogrid[:height, :width, :channels]
+    mixed = (y * 73856093 + x * 19349663 + c * 83492791 + 12345) * 2654435761 % 2**32
+    mixed = (mixed ^ (mixed >> 15)) * 2246822519 % 2**32
+    return (mixed >> 24).astype(np.uint8)
+
+
+DTYPES = {
+    "uint8": lambda pixels: pixels,
+    "int16": lambda pixels: pixels.astype(np.int16) * np.int16(100) - np.int16(10000),
+    "int32": lambda pixels: pixels.astype(np.int32) * 1000 - 50000,
+    "float32": lambda pixels: pixels.astype(np.float32) / 64 - 1,  # exact, in [-1, 2.984375]
+}
+
+
+def image(recipe: dict, photos: pathlib.Path = PHOTOS) -> Image.Image:
+    """The Pillow image that a recipe with a photograph describes."""
+    picture = photo(recipe["photo"], photos)
+    if "box" in recipe:
+        picture = picture.crop(tuple(recipe["box"]))
+    return MODES[recipe.get("mode", "RGB")](picture)
+
+
+def array(recipe: dict, photos: pathlib.Path = PHOTOS) -> np.ndarray:
+    """The (h, w, c) array that a recipe describes."""
+    pixels = noise(*recipe["noise"]) if "noise" in recipe else np.array(image(recipe, photos))
+    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+    return DTYPES[recipe.get("dtype", "uint8")](pixels)
+
+
+def photos_argument(description: str | None) -> pathlib.Path:
+    """The folder of photographs a script was told to use: `--photos`, else the repository's."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=pathlib.Path, default=PHOTOS)
+    return parser.parse_args().photos

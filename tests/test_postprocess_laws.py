@@ -1,0 +1,364 @@
+"""What post-processing promises besides Transformers' numbers: programs, ids, empty images, forms of input, helpers."""
+
+from __future__ import annotations
+
+import inspect
+from types import SimpleNamespace
+from typing import Any
+
+import jax
+import jax.export
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from goldens import postprocess_cases as cases
+from goldens import store
+
+from jaxprep import postprocess
+from jaxprep.errors import InputError
+from jaxprep.postprocess import boxes, components, depth, detection, instances, runs, segments, semantic, targets
+from jaxprep.postprocess.registry import METHODS, methods
+
+QUERIES = {
+    "class_queries_logits": cases.classes([2, 6, 4], 12, null=0),
+    "masks_queries_logits": cases.blobs([2, 6, 12, 17], 12),
+}
+SIZES = ([[40, 31], [23, 64]], [[64, 64], [9, 11]], [[1, 1], [50, 2]])
+NOT_OURS = {
+    "PPOCRV5ServerDetImageProcessor": {"post_process_object_detection"},
+    "SLANeXtImageProcessor": {"post_process_table_recognition"},
+    "UVDocImageProcessor": {"post_process_document_rectification"},
+    "VitPoseImageProcessor": {"post_process_pose_estimation"},
+}
+"""Methods of Transformers that have no counterpart."""
+
+
+def test_every_method_takes_what_it_takes_in_transformers() -> None:
+    theirs = store.Golden("postprocess").cases[-1]["rest"]
+    for name, found in theirs.items():
+        assert found.keys() - METHODS.get(name, {}).keys() == NOT_OURS.get(name, set()), name
+        for method in found.keys() & METHODS.get(name, {}).keys():
+            parameters = inspect.signature(METHODS[name][method].function).parameters.values()
+            places = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+            ours = [[p.name, None if p.default is p.empty else repr(p.default)] for p in places]
+            assert ours == found[method], (name, method)
+
+
+def test_a_class_is_found_by_each_of_its_names() -> None:
+    for name in ("DetrImageProcessor", "DetrImageProcessorPil", "DetrImageProcessorFast", "DetrFeatureExtractor"):
+        assert methods(name).keys() >= METHODS["DetrImageProcessor"].keys()
+    assert "post_process_masks" in methods("Sam3TrackerProcessor")
+    assert methods("GroundingDinoProcessor").keys() >= {
+        "post_process_grounded_object_detection",
+        "post_process_object_detection",
+    }
+    assert methods("ViTImageProcessor").keys() == {"post_process_image_classification"}
+
+
+def test_settings_fill_what_the_caller_leaves_out() -> None:
+    method = METHODS["EomtImageProcessor"]["post_process_semantic_segmentation"]
+    outputs = {**QUERIES, "patch_offsets": None}
+    size = {"shortest_edge": 16, "longest_edge": 16}
+    ours = method({"size": size}, outputs, SIZES[0])
+    given = method({"size": {"shortest_edge": 99}}, outputs, SIZES[0], size)
+    for a, b in zip(ours, given, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+SHARED_PROGRAMS = {
+    "dense": (
+        lambda s: postprocess.dense_semantic_segmentation({"logits": QUERIES["masks_queries_logits"]}, s),
+        semantic._dense,
+    ),
+    "queries": (lambda s: postprocess.query_semantic_segmentation(QUERIES, s), semantic._queries),
+    "panoptic": (lambda s: postprocess.panoptic_segmentation(QUERIES, target_sizes=s), segments._settle),
+    "instances": (lambda s: postprocess.top_instance_segmentation(QUERIES, target_sizes=s), instances._top_instances),
+    "depth": (
+        lambda s: postprocess.depth_estimation({"predicted_depth": QUERIES["masks_queries_logits"][:, 0]}, s),
+        targets._resize_one,
+    ),
+    "softmax": (lambda s: postprocess.softmax_detection(_found(), target_sizes=s), detection._softmax),
+    "top": (lambda s: postprocess.top_detection(_found(), target_sizes=s), detection._top),
+    "guided": (lambda s: postprocess.image_guided_detection(_guided(), target_sizes=s), detection._image_guided),
+}
+
+
+def _found(images: int = 2) -> dict[str, Any]:
+    return {"logits": cases.classes([images, 9, 5], 3), "pred_boxes": cases.boxes([images, 9], 3)}
+
+
+def _guided() -> dict[str, Any]:
+    return {"logits": cases.noise([2, 9, 1], 4), "target_pred_boxes": cases.boxes([2, 9], 4)}
+
+
+@pytest.mark.parametrize("name", SHARED_PROGRAMS)
+def test_one_program_serves_all_target_sizes_of_a_bucket(name: str) -> None:
+    call, program = SHARED_PROGRAMS[name]
+    call(SIZES[0])
+    compiled = program._cache_size()
+    for size in SIZES[1:]:
+        call(size)
+    assert program._cache_size() == compiled
+
+
+def test_outputs_may_be_objects_or_dicts_of_numpy_or_jax_arrays() -> None:
+    found = _found()
+    kinds = [found, SimpleNamespace(**found), {name: jnp.asarray(part) for name, part in found.items()}]
+    results = [
+        postprocess.softmax_detection(kind, 0.3, sizes) for kind in kinds for sizes in (SIZES[0], np.asarray(SIZES[0]))
+    ]
+    for result in results[1:]:
+        for ours, first in zip(result, results[0], strict=True):
+            for name in ("scores", "labels", "boxes"):
+                assert isinstance(ours[name], jax.Array)
+                np.testing.assert_array_equal(ours[name], first[name])
+
+
+def test_half_precision_outputs_are_computed_in_float32() -> None:
+    logits = jnp.asarray(QUERIES["masks_queries_logits"], jnp.bfloat16)
+    (half, _), (full, _) = (
+        postprocess.dense_semantic_segmentation({"logits": part}, SIZES[0])
+        for part in (logits, logits.astype(jnp.float32))
+    )
+    np.testing.assert_array_equal(half, full)
+
+
+@pytest.mark.parametrize("sizes", [[[4, 5]], [[4, 5, 6]] * 2, [[0, 5]] * 2], ids=str)
+def test_sizes_that_do_not_fit_are_refused(sizes: list) -> None:
+    with pytest.raises(InputError, match="target_sizes"):
+        postprocess.softmax_detection(_found(), target_sizes=sizes)
+
+
+def test_missing_fields_are_named() -> None:
+    with pytest.raises(InputError, match="`pred_boxes`"):
+        postprocess.softmax_detection({"logits": np.zeros((1, 2, 3), np.float32)})
+
+
+def test_a_batch_is_its_images_one_by_one() -> None:
+    together = postprocess.panoptic_segmentation(QUERIES, target_sizes=SIZES[0])
+    for i, result in enumerate(together):
+        (alone,) = postprocess.panoptic_segmentation(
+            {n: p[i : i + 1] for n, p in QUERIES.items()}, target_sizes=[SIZES[0][i]]
+        )
+        np.testing.assert_array_equal(result["segmentation"], alone["segmentation"])
+        assert result["segments_info"] == alone["segments_info"]
+
+
+def test_pure_functions_run_under_jit_and_vmap() -> None:
+    way = targets.target((12, 17), (40, 31))
+    maps = QUERIES["masks_queries_logits"]
+    found = jax.jit(jax.vmap(semantic.best_class, (0, None)))(maps, way)
+    expected = postprocess.dense_semantic_segmentation({"logits": maps}, [[40, 31]] * 2)
+    np.testing.assert_array_equal(found[:, :40, :31], np.stack(expected))
+
+
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+def test_programs_lower_for_accelerators(platform: str) -> None:
+    way = targets.target((12, 17), (40, 31))
+    maps, scores = QUERIES["masks_queries_logits"][0], np.ones(6, np.float32)
+    flags, labels = np.ones(6, bool), np.arange(6)
+    settle = jax.jit(
+        lambda maps, way: segments.settle(maps, scores, labels, flags, flags, way, 0.5, 0.8, segments.DETR)
+    )
+    for program in (jax.jit(semantic.best_class), settle, jax.jit(targets.resized)):
+        jax.export.export(program, platforms=[platform])(maps, way)
+
+
+def segments_one_by_one(exists: np.ndarray, labels: np.ndarray, fuse: set[int]) -> list[int]:
+    """What `label_ids_to_fuse` means: one id per fused label, a new one for all else."""
+    ids, last, shared = [], 0, {}
+    for here, label in zip(exists, labels, strict=True):
+        if not here:
+            ids.append(0)
+        elif label in shared:
+            ids.append(shared[label])
+        else:
+            last += 1
+            ids.append(last)
+            if label in fuse:
+                shared[label] = last
+    return ids
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_fused_labels_share_an_id_and_no_other_segment_has_it(seed: int) -> None:
+    labels = cases.integers([12], seed, 4)
+    exists = cases.integers([12], seed + 100, 3) > 0
+    fuse = {1, 3} if seed % 2 else {0}
+    ids, leads = segments.segment_ids(
+        jnp.asarray(exists), jnp.asarray(labels), jnp.isin(labels, np.asarray(list(fuse)))
+    )
+    assert ids.tolist() == segments_one_by_one(exists, labels, fuse)
+    assert int(leads.sum()) == len(set(ids.tolist()) - {0})
+
+
+def test_panoptic_ids_are_not_given_twice() -> None:
+    logits = np.zeros((1, 4, 4), np.float32)
+    for query, label in enumerate((2, 0, 2, 1)):  # Transformers gives 1, 2, 1, 2
+        logits[0, query, label] = 9
+    masks = np.full((1, 4, 8, 8), -9, np.float32)
+    for query in range(4):
+        masks[0, query, :, 2 * query : 2 * query + 2] = 9
+    outputs = {"class_queries_logits": logits, "masks_queries_logits": masks}
+    (result,) = postprocess.panoptic_segmentation(outputs, label_ids_to_fuse={2})
+    assert [(part["id"], part["label_id"], part["was_fused"]) for part in result["segments_info"]] == [
+        (1, 2, True),
+        (2, 0, False),
+        (1, 2, True),
+        (3, 1, False),
+    ]
+    np.testing.assert_array_equal(result["segmentation"][0], [1, 1, 2, 2, 1, 1, 3, 3])
+
+
+def test_images_without_hits_keep_their_place() -> None:
+    outputs = _guided()
+    outputs["logits"][0] = -200  # the sigmoid of this is 0: Transformers leaves the image out
+    first, second = postprocess.image_guided_detection(outputs, target_sizes=[[4, 5], [6, 7]])
+    assert first["scores"].shape == (0,) and first["boxes"].shape == (0, 4)
+    assert second["scores"].max() == pytest.approx(1, abs=1e-5)
+
+
+def test_without_focal_loss_the_softmax_is_over_classes() -> None:
+    outputs = _found()
+    theirs = methods("RTDetrImageProcessor")["post_process_object_detection"]({}, outputs, 0.2, None, False)
+    for ours, softmax in zip(theirs, postprocess.softmax_detection(outputs, 0.2), strict=True):
+        np.testing.assert_array_equal(ours["scores"], softmax["scores"])
+
+
+def test_empty_results_have_the_shapes_of_full_ones() -> None:
+    nothing = {"logits": np.full((1, 3, 4), -9, np.float32), "pred_masks": np.zeros((1, 3, 5, 6), np.float32)}
+    (binary,) = postprocess.rfdetr_instance_segmentation(nothing, target_sizes=[[7, 8]], return_binary_maps=True)
+    assert binary["segmentation"].shape == (0, 7, 8) and binary["segmentation"].dtype == bool
+    sam = {"pred_logits": np.full((1, 3), -9, np.float32), "pred_boxes": np.zeros((1, 3, 4), np.float32)}
+    (masks,) = postprocess.sam3_instance_segmentation(
+        {**sam, "pred_masks": nothing["pred_masks"]}, target_sizes=[[7, 8]]
+    )
+    assert masks["masks"].shape == (0, 7, 8)
+    (column,) = postprocess.depth_estimation({"predicted_depth": np.ones((1, 3, 4), np.float32)}, [[5, 1]])
+    assert column["predicted_depth"].shape == (5, 1)
+    (runs_of_none,) = postprocess.detr_instance_segmentation(
+        nothing | {"logits": np.eye(4, dtype=np.float32)[None, [3] * 3] * 9}, return_coco_annotation=True
+    )
+    assert runs_of_none["segmentation"] == [[1, 30]]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_run_lengths_and_masks_are_inverses(seed: int) -> None:
+    mask = cases.integers([7, 9], seed, 3) > 0
+    rle = runs.mask_to_rle(mask)
+    assert sum(rle["counts"]) == mask.size
+    np.testing.assert_array_equal(runs.rle_to_mask(rle), mask)
+    pairs = np.reshape(runs.mask_to_runs(mask), (-1, 2))
+    flat = np.zeros(mask.size, bool)
+    for start, length in pairs:
+        flat[start - 1 : start - 1 + length] = True
+    np.testing.assert_array_equal(flat.reshape(mask.shape), mask)
+
+
+def test_run_lengths_of_plain_masks() -> None:
+    assert runs.mask_to_rle(np.zeros((2, 3)))["counts"] == [6]
+    assert runs.mask_to_rle(np.ones((2, 3)))["counts"] == [0, 6]
+
+
+def flooded(mask: np.ndarray) -> np.ndarray:
+    """The size of the region of each pixel, by filling."""
+    sizes, seen = np.zeros(mask.shape, int), ~mask
+    for start in zip(*np.nonzero(mask), strict=True):
+        if seen[start]:
+            continue
+        region, edge = [], [start]
+        seen[start] = True
+        while edge:
+            y, x = edge.pop()
+            region.append((y, x))
+            near = ((y + dy, x + dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1))
+            for place in near:
+                if all(0 <= n < m for n, m in zip(place, mask.shape, strict=True)) and not seen[place]:
+                    seen[place] = True
+                    edge.append(place)
+        for place in region:
+            sizes[place] = len(region)
+    return sizes
+
+
+@pytest.mark.parametrize("share", [1, 2, 3, 4])
+def test_small_regions_are_those_that_filling_finds(share: int) -> None:
+    mask = cases.integers([24, 31], share, 5) < share
+    small = jax.jit(components.small_regions)(mask, 6)
+    np.testing.assert_array_equal(small, mask & (flooded(mask) <= 6))
+
+
+def test_a_winding_region_is_one_region() -> None:
+    mask = np.ones((33, 33), bool)
+    mask[1::4, :-1] = mask[3::4, 1:] = False
+    assert len(np.unique(jax.jit(components.regions)(mask)[mask])) == 1
+
+
+def test_small_holes_are_filled_and_small_sprinkles_removed() -> None:
+    logits = np.full((1, 1, 16, 16), -5, np.float32)
+    logits[0, 0, 2:12, 2:12] = 5
+    logits[0, 0, 5, 5] = logits[0, 0, 8:11, 8:11] = -5  # holes of 1 and 9 pixels
+    logits[0, 0, 14, 14] = 5  # a sprinkle
+    same = [[16, 16]]
+    plain, clean, all_ = (
+        np.asarray(postprocess.sam2_masks([logits], same, max_hole_area=hole, max_sprinkle_area=sprinkle)[0])[0, 0]
+        for hole, sprinkle in ((0, 0), (1, 1), (9, 0))
+    )
+    assert not plain[5, 5] and plain[14, 14]
+    assert clean[5, 5] and not clean[9, 9] and not clean[14, 14] and clean[2, 2]
+    assert all_[5, 5] and all_[9, 9] and all_[14, 14]
+
+
+@pytest.mark.parametrize("bound", [0.1, 0.5, 0.9])
+def test_suppression_keeps_what_a_plain_loop_keeps(bound: float) -> None:
+    corners = np.asarray(boxes.center_to_corners(jnp.asarray(cases.boxes([40], 5))))
+    scores, groups = cases.noise([40], 6), cases.integers([40], 7, 3).astype(np.int32)
+    shared = np.asarray(boxes.overlap(jnp.asarray(corners), jnp.asarray(corners)))
+    for group in (groups, np.zeros_like(groups)):
+        keep: list[int] = []
+        for i in np.argsort(-scores):
+            if all(group[i] != group[j] or shared[i, j] <= bound for j in keep):
+                keep.append(int(i))
+        assert boxes.kept_boxes(corners, scores, bound, group).tolist() == keep
+
+
+def test_equal_classes_come_in_their_order_even_where_the_sigmoid_is_one() -> None:
+    logits = np.float32([[[20, 30, 30, 25]]])  # all of them have a sigmoid of 1
+    (found,) = postprocess.top_detection(
+        {"logits": logits, "pred_boxes": np.zeros((1, 1, 4), np.float32)}, 0.5, None, 4
+    )
+    assert found["labels"].tolist() == [1, 2, 3, 0]
+
+
+def test_classes_have_their_names() -> None:
+    outputs = {"logits": np.float32([[0, 3, 1], [2, 0, 0]])}
+    names = {"0": "ant", "1": "bee", "2": "cat"}
+    first, second = postprocess.image_classification(outputs, 2, names)
+    assert first["labels"].tolist() == [1, 2] and first["text_labels"] == ["bee", "cat"]
+    assert second["text_labels"] == ["ant", "bee"]
+    np.testing.assert_allclose(first["scores"], np.exp([3, 1]) / np.exp([0, 3, 1]).sum(), rtol=1e-6)
+    (sure, _) = postprocess.image_classification(outputs, None, list(names.values()), "sigmoid", 0.6)
+    assert sure["text_labels"] == ["bee", "cat"]
+    with pytest.raises(InputError, match="id2label"):
+        postprocess.image_classification(outputs, 1, {0: "ant"})
+
+
+def test_super_resolution_crops_the_padding_clips_and_rounds() -> None:
+    made = cases.noise([2, 3, 32, 48], 8, -0.2, 1.2)
+    results = postprocess.super_resolution({"reconstruction": made}, [[15, 17], [8, 16]])  # padded to 16 x 24, times 2
+    for result, (height, width), pixels in zip(results, ((30, 34), (16, 32)), made, strict=True):
+        expected = np.round(np.clip(np.moveaxis(pixels, 0, -1), 0, 1) * 255).astype(np.uint8)
+        np.testing.assert_array_equal(result["image"], expected[:height, :width])
+
+
+def test_text_without_characters_has_no_score() -> None:
+    blank = np.eye(3, dtype=np.float32)[None, [0, 0, 0]]
+    (result,) = postprocess.text_recognition({"last_hidden_state": blank}, character_list=["", "a", "b"])
+    assert result["text"] == "" and np.isnan(result["score"])
+
+
+def test_depth_pro_without_target_sizes_is_the_inverse() -> None:
+    inverse = cases.noise([1, 4, 5], 9, 1, 2)
+    (result,) = depth.depth_pro_estimation({"predicted_depth": inverse, "field_of_view": None})
+    np.testing.assert_allclose(result["predicted_depth"], 1 / inverse[0], rtol=1e-6)
+    assert result["focal_length"] is None

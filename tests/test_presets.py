@@ -1,0 +1,270 @@
+"""Handles, preset directories, and saving: what is found under a name, and that a save is all or nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from goldens import keras_inputs
+
+import jaxprep
+from jaxprep import ImageClassifierPreprocessor, ImageConverter, presets
+from jaxprep.errors import ConfigError, PresetNotFoundError
+from jaxprep.formats import Format, KerasHub, Timm
+
+RESNET = "resnet_50_imagenet"
+DIRECTORIES = Path(keras_inputs.__file__).parent / "keras_hub_dirs"
+
+
+def write(path: Path, content: object) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+# handles
+
+
+def test_an_existing_path_comes_before_a_built_in_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ImageClassifierPreprocessor(Timm(input_size=(3, 99, 99))).save_to_preset(RESNET)
+    assert presets.load(RESNET) == Timm(input_size=(3, 99, 99))
+    monkeypatch.chdir("/")
+    assert isinstance(presets.load(RESNET), KerasHub)
+
+
+def test_a_hub_handle_comes_before_a_built_in_name_and_is_not_looked_up_in_it():
+    with pytest.raises(PresetNotFoundError, match="hf://"):
+        presets.load("hf://no-slash")
+
+
+def test_a_path_may_be_a_file_a_directory_a_string_or_a_path(tmp_path):
+    config = presets.load(RESNET)
+    presets.save(config, tmp_path)
+    for handle in (tmp_path, str(tmp_path), tmp_path / "jaxprep.json", str(tmp_path / "image_converter.json")):
+        assert presets.load(handle).pipeline == config.pipeline
+
+
+def test_a_collection_in_the_name_says_whose_preprocessing_is_meant():
+    sizes = {
+        "resnet_50_imagenet": KerasHub,
+        "timm/resnet50.a1_in1k": Timm,
+        "torchvision/ResNet50_Weights.IMAGENET1K_V2": jaxprep.formats.Torchvision,
+        "open_clip/ViT-B-32/openai": jaxprep.formats.OpenClip,
+    }
+    for name, kind in sizes.items():
+        assert type(presets.load(name)) is kind
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("resnet_50_imagenett", RESNET), ("timm/resnet50.a1_in1", "timm/resnet50.a1_in1k"), ("resnet_50", RESNET)],
+)
+def test_an_unknown_name_is_an_error_with_the_nearest_ones(name, near):
+    with pytest.raises(PresetNotFoundError, match="got") as caught:
+        presets.load(name)
+    assert isinstance(caught.value, FileNotFoundError)
+    assert near in str(caught.value) or name == "resnet_50"
+    assert "Nearest" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["", "timm/", "timm", "/", "no such name", "../..x", "a\0b", "x" * 5000, "kaggle:/x"])
+def test_a_name_that_nothing_answers_to_is_not_found(name):
+    with pytest.raises(jaxprep.errors.JaxprepError):
+        presets.load(name)
+
+
+@pytest.mark.parametrize("handle", [None, 3, 1.5, ["a"], b"resnet"])
+def test_a_handle_that_is_no_name_is_an_error(handle):
+    with pytest.raises(jaxprep.errors.JaxprepError):
+        presets.load(handle)
+
+
+def test_a_preset_whose_numbers_are_not_known_says_so():
+    with pytest.raises(ConfigError, match="not known"):
+        presets.load("deeplab_v3_plus_resnet50_pascalvoc")
+
+
+def test_names_match_by_part_or_pattern():
+    assert presets.matching("resnet_vd_50_ss") == [name for name in presets.names() if "resnet_vd_50_ss" in name]
+    assert "timm/resnet50.a1_in1k" in presets.matching("timm/resnet50.*")
+    assert len(presets.names()) == len(set(presets.names())) > 2000
+    assert not presets.matching("no such name")
+
+
+def test_every_name_is_described():
+    for name, entry in ImageConverter.presets.items():
+        assert entry["metadata"]["collection"]
+        assert entry["metadata"]["source"], name
+
+
+# directories
+
+
+def test_the_converter_inside_the_preprocessor_wins_as_in_keras_hub(tmp_path):
+    saved = presets.load(RESNET)
+    write(tmp_path / "preprocessor.json", saved.preprocessor_json())
+    write(tmp_path / "image_converter.json", saved.overridden({"image_size": (99, 99)}).converter_json())
+    assert presets.load(tmp_path).image_size == (224, 224)
+
+
+def test_a_config_file_is_read_by_its_name(tmp_path):
+    presets.save(presets.load(RESNET), tmp_path, "other.json")
+    assert (tmp_path / "other.json").exists() and not (tmp_path / "preprocessor.json").exists()
+    assert ImageClassifierPreprocessor.from_preset(tmp_path, config_file="other.json").image_size == (224, 224)
+    with pytest.raises(PresetNotFoundError, match=r"missing\.json"):
+        presets.load(tmp_path, config_file="missing.json")
+
+
+@pytest.mark.parametrize("name", ["../other.json", "/etc/passwd", "a/b.json", "..", ".", "", "a\\b.json", "a\0.json"])
+def test_a_config_file_outside_of_the_directory_is_refused(name, tmp_path):
+    write(tmp_path / "other.json", presets.load(RESNET).preprocessor_json())
+    (tmp_path / "preset").mkdir()
+    with pytest.raises(ConfigError, match="config_file"):
+        presets.load(tmp_path / "preset", config_file=name)
+    with pytest.raises(ConfigError, match="config_file"):
+        presets.save(presets.load(RESNET), tmp_path / "preset", name)
+    assert not list((tmp_path / "preset").iterdir())
+
+
+def test_a_directory_without_a_config_is_not_found(tmp_path):
+    with pytest.raises(PresetNotFoundError, match="none"):
+        presets.load(tmp_path)
+    write(tmp_path / "config.json", {"registered_name": "keras_hub>ResNetBackbone", "class_name": "ResNetBackbone"})
+    with pytest.raises(PresetNotFoundError, match="none"):
+        presets.load(tmp_path)
+
+
+def test_two_files_that_contradict_each_other_are_an_error_naming_both(tmp_path):
+    presets.save(presets.load(RESNET), tmp_path)
+    converter = json.loads((tmp_path / "image_converter.json").read_text())
+    converter["config"]["interpolation"] = "nearest"
+    write(tmp_path / "image_converter.json", converter)
+    with pytest.raises(ConfigError) as caught:
+        presets.load(tmp_path)
+    assert "image_converter.json" in str(caught.value) and "jaxprep.json" in str(caught.value)
+
+
+def test_names_and_layers_that_change_no_pixel_are_no_contradiction(tmp_path):
+    presets.save(presets.load(RESNET), tmp_path)
+    converter = json.loads((tmp_path / "image_converter.json").read_text())
+    converter["config"]["name"] = "another"
+    write(tmp_path / "image_converter.json", converter)
+    assert presets.load(tmp_path).image_size == (224, 224)
+
+
+# saving
+
+
+def test_a_save_makes_the_directory_and_keeps_its_other_files(tmp_path):
+    write(tmp_path / "a" / "b" / "model.weights.h5", "weights")
+    presets.save(presets.load(RESNET), tmp_path / "a" / "b")
+    assert set(everything(tmp_path / "a" / "b")) == {
+        "model.weights.h5",
+        "jaxprep.json",
+        "image_converter.json",
+        "preprocessor.json",
+    }
+
+
+def test_a_save_is_the_same_bytes_every_time(tmp_path):
+    for name in ("one", "two"):
+        presets.save(presets.load(RESNET), tmp_path / name)
+    presets.save(presets.load(tmp_path / "one"), tmp_path / "two")
+    assert everything(tmp_path / "one") == everything(tmp_path / "two")
+
+
+def test_a_save_over_a_save_is_the_new_one(tmp_path):
+    presets.save(presets.load(RESNET), tmp_path)
+    changed = presets.load(tmp_path, image_size=(99, 98))
+    presets.save(changed, tmp_path)
+    assert presets.load(tmp_path) == changed
+
+
+@pytest.mark.parametrize("change", [{"rounded": False}, {"data_format": "channels_first"}, {"interpolation": "box"}])
+def test_what_keras_hub_cannot_say_is_saved_in_our_file_alone(change, tmp_path):
+    config = presets.load(RESNET, **change)
+    presets.save(config, tmp_path)
+    assert set(everything(tmp_path)) == {"jaxprep.json"}
+    assert presets.load(tmp_path) == config
+
+
+@pytest.mark.parametrize("change", [{"rounded": False}, {"image_size": (32, 32), "interpolation": "box"}])
+def test_what_keras_hub_cannot_say_is_not_saved_beside_its_files(change, tmp_path):
+    presets.save(presets.load(RESNET), tmp_path)
+    before = everything(tmp_path)
+    with pytest.raises(ConfigError, match=r"jaxprep\.json"):
+        presets.save(presets.load(RESNET, **change), tmp_path)
+    assert everything(tmp_path) == before
+
+
+def test_another_format_is_not_saved_beside_files_of_keras_hub(tmp_path):
+    presets.save(presets.load(RESNET), tmp_path)
+    before = everything(tmp_path)
+    with pytest.raises(ConfigError, match="remove one"):
+        presets.save(Timm(), tmp_path)
+    assert everything(tmp_path) == before
+
+
+@pytest.mark.parametrize("fails_at", [0, 1, 2])
+def test_a_save_that_cannot_move_its_files_leaves_everything_as_it_was(fails_at, tmp_path, monkeypatch):
+    presets.save(presets.load(RESNET), tmp_path / "old")
+    before = everything(tmp_path / "old")
+    calls, replace = [], os.replace
+
+    def failing(source, target):
+        calls.append(target)
+        if len(calls) - 1 == fails_at:
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", failing)
+    for folder in ("old", "new"):
+        calls.clear()
+        with pytest.raises(OSError, match="No space"):
+            presets.save(presets.load(RESNET, image_size=(64, 64)), tmp_path / folder)
+    assert everything(tmp_path / "old") == before
+    assert everything(tmp_path / "new") == {}
+
+
+def test_a_save_on_a_full_disk_leaves_everything_as_it_was(tmp_path, monkeypatch):
+    presets.save(presets.load(RESNET), tmp_path)
+    before = everything(tmp_path)
+    make, opened = tempfile.NamedTemporaryFile, []
+
+    def full(*args, **kwargs):
+        file = make(*args, **kwargs)
+        opened.append(file)
+        if len(opened) == 3:
+            file.file.write = lambda text: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+            file.write = file.file.write
+        return file
+
+    monkeypatch.setattr(tempfile, "NamedTemporaryFile", full)
+    with pytest.raises(OSError, match="No space"):
+        presets.save(presets.load(RESNET, image_size=(64, 64)), tmp_path)
+    assert len(opened) == 3
+    assert everything(tmp_path) == before
+
+
+# what every format promises
+
+
+def test_a_config_of_every_preset_survives_its_file(tmp_path):
+    """One of each distinct config of all the collections."""
+    seen: set[Format] = set()
+    for name in presets.names():
+        try:
+            seen.add(presets.load(name).overridden({"architecture": ""} if name.startswith("timm/") else {}))
+        except ConfigError:
+            continue
+    assert len(seen) > 300
+    for config in seen:
+        assert jaxprep.presets.files.from_json(json.loads(json.dumps(jaxprep.presets.files.to_json(config)))) == config
