@@ -1,0 +1,82 @@
+"""The bars of the project, beside what was measured. Nothing fails here: a reader judges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from cases import BARS
+from report import Run, fastest, rows
+
+MAIN, CLIP, RAGGED, SAME_PIXELS = (case.id for case in BARS[:4])
+SPEED_UPS = {
+    "transformers-torchvision": 3.5,
+    "timm": 8.0,
+    "pillow": 8.0,
+    "transformers-pil": 8.0,
+    "keras-hub": 50.0,
+    "jax-image": 20.0,
+}
+BESIDE_TORCHVISION = {
+    MAIN: 1.0,
+    "512x512-to-224-bicubic-b16": 1.0,
+    "1080x1920-to-224-bilinear-b16": 1.5,
+    "1080x1920-to-224-bicubic-b16": 1.5,
+}
+TWELVE_MEGAPIXELS = ("3000x4000-to-224-bilinear-b1", "3000x4000-to-224-bicubic-b1")
+
+
+class Bar(NamedTuple):
+    """`value` must be at least or at most `wanted`."""
+
+    number: str
+    words: str
+    cores: int
+    value: float
+    wanted: float
+    at_least: bool
+
+    @property
+    def is_met(self) -> bool:
+        return self.value >= self.wanted if self.at_least else self.value <= self.wanted
+
+
+def table(runs: list[Run]) -> str:
+    """Every bar for which both sides were measured."""
+    found = [bar for cores in sorted({run["cores"] for run in runs}) for bar in _bars(runs, cores)]
+    lines = [f"\n{'bar':5}{'':88}{'cores':>6}{'measured':>10}{'wanted':>9}"]
+    for bar in sorted(found, key=lambda bar: (bar.number, bar.words, bar.cores)):
+        sign = "≥" if bar.at_least else "≤"
+        met = "met" if bar.is_met else "not met"
+        lines.append(f"{bar.number:5}{bar.words:88}{bar.cores:6}{bar.value:10.2f}{sign:>3}{bar.wanted:6.1f}  {met}")
+    return "\n".join(lines) + "\n" if found else ""
+
+
+def _bars(runs: list[Run], cores: int) -> Iterator[Bar]:
+    def time_of(case: str, peer: str, form: str | None = None) -> float | None:
+        row = fastest((row for row in rows(runs, case, cores) if form in (None, row.form)), peer)
+        return row.minimum if row else None
+
+    def ratio(number: str, words: str, above: float | None, below: float | None, wanted: float) -> Iterator[Bar]:
+        """A bar that is a ratio of two times; bars of a speed-up (`words` says so) are met from below."""
+        if above is not None and below is not None:
+            yield Bar(number, words, cores, above / below, wanted, "times faster" in words)
+
+    for case in (MAIN, CLIP):
+        ours = time_of(case, "jaxprep")
+        for peer, times in SPEED_UPS.items():
+            yield from ratio("1", f"{case}: times faster than {peer}", time_of(case, peer), ours, times)
+    for form in ("facade, list of arrays", "jit"):
+        ours, same = (time_of(case, "jaxprep", form) for case in (RAGGED, SAME_PIXELS))
+        theirs = time_of(RAGGED, "transformers-torchvision")
+        yield from ratio("2", f"{RAGGED} ({form}): times faster than transformers-torchvision", theirs, ours, 3.0)
+        yield from ratio("2", f"{RAGGED} ({form}): to the uniform batch of as many pixels", ours, same, 1.5)
+    if cores == 1:
+        for case, times in BESIDE_TORCHVISION.items():
+            for peer in ("jaxprep", "jaxprep-torchvision"):
+                ours, theirs = time_of(case, peer), time_of(case, "torchvision")
+                yield from ratio("3", f"{case}: {peer} to torchvision", ours, theirs, times)
+        yield from ratio("5", f"{MAIN}: jaxprep to the floor", time_of(MAIN, "jaxprep"), time_of(MAIN, "floor"), 5.0)
+    for case in TWELVE_MEGAPIXELS:
+        ours, theirs = time_of(case, "jaxprep"), time_of(case, "pillow")
+        yield from ratio("4", f"{case}: times faster than pillow", theirs, ours, 4.0)

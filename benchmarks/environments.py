@@ -1,0 +1,93 @@
+"""A virtual environment for each group of peers, made once and used again. Only the standard library."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from processes import ROOT, variables
+
+CPU_TORCH = ("--extra-index-url", "https://download.pytorch.org/whl/cpu", "--retries", "1")
+
+GROUPS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "jaxprep": (("--editable", f"{ROOT}[decode]", "pillow>=13"),),
+    "torch": (
+        (*CPU_TORCH, "torch==2.13.0", "transformers>=5.20", "pillow>=13"),
+        ("--no-deps", "torchvision==0.28.0", "timm"),  # PyPI's torchvision asks for the CUDA build of torch
+    ),
+    "keras": (("keras-hub==0.32.0", "jax>=0.10", "pillow>=13"),),
+    "opencv": (("opencv-python-headless", "pillow>=13"),),
+    "dm_pix": (("dm-pix", "jax>=0.10", "pillow>=13"),),
+    "plots": (("matplotlib",),),
+}
+"""For each group, what one `pip install` after another is given."""
+
+IMPORTS = {
+    "jaxprep": "jax, PIL",
+    "torch": "torch, transformers",
+    "keras": "keras_hub",
+    "opencv": "cv2",
+    "dm_pix": "dm_pix",
+    "plots": "matplotlib",
+}
+"""What a given python must be able to import to serve a group."""
+
+DEFAULT = Path.home() / ".cache" / "jaxprep-benchmarks"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--environments", type=Path, default=DEFAULT, metavar="DIR", help="default: %(default)s")
+    parser.add_argument(
+        "--python",
+        action="append",
+        default=[],
+        metavar="GROUP=PATH",
+        help=f"an existing python for a group ({', '.join(GROUPS)}), in place of an environment of the suite's own",
+    )
+
+
+def pythons(args: argparse.Namespace, groups: set[str]) -> dict[str, str]:
+    """The python of each group that can be had; a line on stderr for each that cannot."""
+    given = dict(item.split("=", 1) for item in args.python)
+    if unknown := set(given) - set(GROUPS):
+        raise SystemExit(f"Expected GROUP=PATH with one of {', '.join(GROUPS)}, got {', '.join(sorted(unknown))}.")
+    found: dict[str, str] = {}
+    for group in sorted(groups):
+        python = given.get(group) or _made(group, args.environments)
+        why_not = "not installed" if python is None else _why_not(python, group)
+        if why_not:
+            print(f"{group}: skipped ({why_not})", file=sys.stderr)
+        else:
+            found[group] = python
+    return found
+
+
+def _made(group: str, folder: Path) -> str | None:
+    """The python of the suite's own environment, made now unless it holds the same packages already."""
+    home, note = folder / group, folder / group / "installed.json"
+    python, wanted = str(home / "bin" / "python"), json.dumps(GROUPS[group])
+    if note.exists() and note.read_text() == wanted:
+        return python
+    print(f"{group}: installing into {home}", file=sys.stderr)
+    commands = [[sys.executable, "-m", "venv", "--clear", str(home)]]
+    commands += [[python, "-m", "pip", "install", "--quiet", *packages] for packages in GROUPS[group]]
+    for command in commands:
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            print(f"{group}: {(done.stderr.strip().splitlines() or ['pip failed'])[-1]}", file=sys.stderr)
+            return None
+    note.write_text(wanted)
+    return python
+
+
+def _why_not(python: str, group: str) -> str:
+    """Why a python cannot serve a group; nothing if it can."""
+    command = [python, "-c", f"import {IMPORTS[group]}"]
+    try:
+        done = subprocess.run(command, env=variables(1), capture_output=True, text=True)
+    except OSError as error:
+        return str(error)
+    return (done.stderr.strip().splitlines() or ["it failed"])[-1] if done.returncode else ""

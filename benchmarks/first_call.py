@@ -1,0 +1,98 @@
+"""The first call in a new process: import, load a preset, compile, run; beside `import jax` and a trivial jit.
+
+Usage: `python benchmarks/first_call.py [--preset resnet_50_imagenet] [--repeat 5] [--python jaxprep=PATH]`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from typing import Any
+
+import environments
+from processes import run_json, variables
+
+TRIVIAL = """
+import json, time
+t = [time.perf_counter()]
+import jax
+t.append(time.perf_counter())
+jax.jit(lambda x: x + 1)(1.0).block_until_ready()
+t.append(time.perf_counter())
+print(json.dumps(dict(zip(["import", "call"], [b - a for a, b in zip(t, t[1:])]))))
+"""
+OURS = """
+import json, sys, time
+import numpy as np
+image = np.random.default_rng(0).integers(0, 256, (375, 500, 3), np.uint8)
+t = [time.perf_counter()]
+import jaxprep
+jaxprep.ImageClassifierPreprocessor
+t.append(time.perf_counter())
+preprocessor = jaxprep.ImageClassifierPreprocessor.from_preset(sys.argv[1])
+t.append(time.perf_counter())
+preprocessor(image).block_until_ready()
+t.append(time.perf_counter())
+preprocessor(image).block_until_ready()
+t.append(time.perf_counter())
+print(json.dumps(dict(zip(["import", "load", "call", "second call"], [b - a for a, b in zip(t, t[1:])]))))
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--preset", default="resnet_50_imagenet")
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--cores", type=int, default=2)
+    environments.add_options(parser)
+    args = parser.parse_args()
+    python = environments.pythons(args, {"jaxprep"}).get("jaxprep")
+    if python is None:
+        raise SystemExit(1)
+    with tempfile.TemporaryDirectory() as cache:
+        settings = {"no cache": {}, "persistent cache": cached(cache)}
+        for more in settings.values():  # fills the cache, and the system's cache of files
+            for code in (TRIVIAL, OURS):
+                run(python, code, args, more)
+        for name, more in settings.items():
+            pairs = [(run(python, TRIVIAL, args, more), run(python, OURS, args, more)) for _ in range(args.repeat)]
+            report(name, *zip(*pairs, strict=True))
+
+
+def cached(folder: str) -> dict[str, str]:
+    """The variables that make JAX keep every program it compiles."""
+    return {
+        "JAX_COMPILATION_CACHE_DIR": folder,
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+
+
+def run(python: str, code: str, args: argparse.Namespace, more: dict[str, str]) -> dict[str, float]:
+    """Seconds of the whole process, as `total`, and of its parts."""
+    pinned = f"import os\nos.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[:{args.cores}]))\n"
+    pinned = pinned if hasattr(os, "sched_setaffinity") else ""
+    begin = time.perf_counter()
+    answer: dict[str, Any] = run_json([python, "-c", pinned + code, args.preset], {**variables(args.cores), **more})
+    if "error" in answer:
+        raise SystemExit(answer["error"])
+    return {"total": time.perf_counter() - begin - answer.pop("second call", 0.0), **answer}
+
+
+def report(name: str, trivial: tuple[dict[str, float], ...], ours: tuple[dict[str, float], ...]) -> None:
+    print(f"{name}: minimum and median of {len(ours)} new processes, in seconds")
+    for words, found in (("import jax, trivial jit", trivial), ("jaxprep: import, load, first call", ours)):
+        parts = (f"{part} {min(one[part] for one in found):.2f}" for part in found[0] if part != "total")
+        totals = [one["total"] for one in found]
+        print(f"  {words:36}{min(totals):6.2f}{statistics.median(totals):6.2f}   ({', '.join(parts)})")
+    ratio = min(one["total"] for one in ours) / min(one["total"] for one in trivial)
+    print(f"  ratio of the minima: {ratio:.2f} (wanted: under 2.5)")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

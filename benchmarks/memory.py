@@ -1,0 +1,53 @@
+"""Peak memory of one warm call beyond input and output: per image, and in units of the image after the first pass.
+
+Usage: `python benchmarks/memory.py [--set bars] [--only PATTERN] [--python jaxprep=PATH]`.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import environments
+from cases import SETS, Case, matching
+from peers import BY_NAME
+from processes import run_worker
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--set", choices=SETS, default="bars")
+    parser.add_argument("--only", default="", metavar="PATTERN")
+    parser.add_argument("--peer", choices=BY_NAME, default="jaxprep")
+    parser.add_argument("--cores", type=int, default=1)
+    environments.add_options(parser)
+    args = parser.parse_args()
+    peer = BY_NAME[args.peer]
+    python = environments.pythons(args, {peer.environment}).get(peer.environment)
+    print(f"{'':32}{'':24}{'beyond input and output':>30}")
+    print(f"{'case':32}{'form':24}{'MB':>8}{'MB/image':>10}{'intermediates/image':>22}")
+    for case in matching(args.set, args.only):
+        if python and peer.takes(case):
+            answer = run_worker(python, peer, case, args.cores)
+            if "error" in answer:
+                print(f"{case.id}: {answer['error']}")
+            for form, found in answer.get("forms", {}).items():
+                print(_line(case, form, found["peak_bytes"]))
+
+
+def _line(case: Case, form: str, peak: int | None) -> str:
+    if peak is None:
+        return f"{case.id:32}{form:24}  not measured: no /proc/self/clear_refs"
+    output = case.batch * case.target**2 * 3 * 4
+    beyond = max(0, peak - output)
+    share = beyond / sum(intermediate(case, size) for size in case.sizes)
+    return f"{case.id:32}{form:24}{beyond / 1e6:8.1f}{beyond / 1e6 / case.batch:10.2f}{share:22.1f}"
+
+
+def intermediate(case: Case, size: tuple[int, int]) -> int:
+    """Bytes of an image after its horizontal pass, in uint8: what a two-pass resize has to keep."""
+    _, width = case.resized(size)
+    return size[0] * min(width, case.target) * 3
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""jaxprep: the pipeline jitted, as in a training step, and the facade called eagerly, as on a server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import jaxprep
+from cases import MEAN, STD, Case
+from jaxprep import ops
+
+METHODS = {"bilinear": "bilinear", "bicubic": "bicubic", "lanczos": "lanczos3"}
+JITTED = "jit"
+"""The form whose first call is a compilation, and that steadiness and memory are measured with."""
+
+
+def pipeline_of(case: Case, reference: str) -> jaxprep.Pipeline:
+    """The steps of a case."""
+    steps: list[Any] = []
+    if case.method != "none":
+        rule = {"shortest_edge": case.target} if case.crop else {"size": case.target}
+        steps.append(ops.Resize(**rule, method=METHODS[case.method], reference=reference))
+    if case.crop:
+        steps.append(ops.CenterCrop(case.target))
+    return jaxprep.Pipeline((*steps, ops.Rescale(), ops.Normalize(MEAN, STD)))
+
+
+def prepare(case: Case, images: list[np.ndarray], cores: int, reference: str) -> dict:
+    pipeline = pipeline_of(case, reference)
+    facade = jaxprep.ImageConverter.from_config(pipeline)
+    forms = _ragged(pipeline, images) if case.is_ragged else _uniform(pipeline, np.stack(images))
+    if reference == "pillow":
+        forms["facade, list of arrays"] = lambda: jax.block_until_ready(facade(images))
+    return forms
+
+
+def _uniform(pipeline: jaxprep.Pipeline, images: np.ndarray) -> dict:
+    program = jax.jit(lambda image: pipeline(jaxprep.Batch(image=image)).image)
+    on_device = jnp.asarray(images)
+    return {
+        JITTED: lambda: jax.block_until_ready(program(on_device)),
+        "jit, NumPy batch": lambda: jax.block_until_ready(program(images)),
+    }
+
+
+def _ragged(pipeline: jaxprep.Pipeline, images: list[np.ndarray]) -> dict:
+    """A canvas that is on the device already, and its plan."""
+    sizes = np.asarray([image.shape[:2] for image in images])
+    plan = pipeline.plan(sizes)
+    canvas = np.zeros((len(images), *plan.canvas, 3), np.uint8)
+    for slot, image in zip(canvas, images, strict=True):
+        slot[: image.shape[0], : image.shape[1]] = image
+    program = jax.jit(lambda image, plan: pipeline(jaxprep.Batch(image=image), plan=plan).image)
+    on_device, tables = jnp.asarray(canvas), jax.device_put(plan)
+    return {JITTED: lambda: jax.block_until_ready(program(on_device, tables))}

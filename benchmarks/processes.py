@@ -1,0 +1,89 @@
+"""Starting workers, and saying what machine they ran on. Only the standard library."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from cases import Case
+from peers import Peer
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+TIMEOUT = 600
+FLAGS = ("avx2", "avx512f", "avx512_vnni", "amx_int8", "asimd", "sve")
+
+
+def variables(cores: int, frugal: bool = False) -> dict[str, str]:
+    """The environment of a worker: jaxprep from this checkout, so many threads, no network, no cache of programs.
+
+    Args:
+        frugal: what is freed goes back to the system at once; slower, and what makes memory measurable.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("JAX_COMPILATION_CACHE")}
+    return {
+        **kept,
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": str(cores),
+        "KERAS_BACKEND": "jax",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "TRANSFORMERS_VERBOSITY": "error",
+        "HF_HUB_OFFLINE": "1",
+        "JAX_TRACEBACK_FILTERING": "off",  # the last line of an error is the error
+        **({"MALLOC_MMAP_THRESHOLD_": "65536"} if frugal else {}),
+    }
+
+
+def run_worker(python: str, peer: Peer, case: Case, cores: int, **more: Any) -> Any:
+    """What the worker printed for a request (see `worker.py`); `{"error": ...}` with its last words where it failed."""
+    request = {"peer": peer.name, "case": case.to_json(), "cores": cores, **more}
+    command = [python, str(HERE / "worker.py"), json.dumps(request)]
+    return run_json(command, variables(cores, frugal="seconds" not in more))
+
+
+def run_json(command: list[str], environment: dict[str, str]) -> Any:
+    """The JSON on the last line that a command prints; `{"error": ...}` where it fails."""
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT)
+    except subprocess.TimeoutExpired:
+        return {"error": f"not done after {TIMEOUT} s"}
+    if done.returncode:
+        words = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        return {"error": words[-1]}
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def machine() -> dict[str, Any]:
+    """The CPU, the kernel, the checkout, and how busy the machine was at the start."""
+    described = _cpu()
+    flags = described.get("flags", described.get("Features", "")).split()
+    return {
+        "cpu": described.get("model name", platform.processor() or platform.machine()),
+        "flags": [flag for flag in FLAGS if flag in flags],
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "kernel": f"{platform.system()} {platform.release()}",
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
+        "load": os.getloadavg()[0],
+        "commit": _commit(),
+    }
+
+
+def _cpu() -> dict[str, str]:
+    """The first processor of /proc/cpuinfo; nothing where there is none."""
+    try:
+        first = Path("/proc/cpuinfo").read_text().split("\n\n")[0]
+    except OSError:
+        return {}
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _commit() -> str:
+    done = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip()

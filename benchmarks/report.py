@@ -1,0 +1,136 @@
+"""What the processes measured, merged and printed as tables."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from cases import Case
+from peers import BY_NAME, OURS
+
+Run = dict[str, Any]
+"""What one process measured: `case`, `batch`, `peer`, `cores`, `what`, and `forms` or `error`."""
+
+
+class Row(NamedTuple):
+    """One way of calling one peer in one case, over all its processes: times in milliseconds per image."""
+
+    peer: str
+    form: str
+    minimum: float
+    median: float
+    spread: float
+    cpu: float
+    first_ms: float
+    faults: float
+    peak_mb: float | None
+    levels: str | None
+    differs: str
+
+
+HEADINGS = (
+    f"{'':48}{'ms per image':^18}{'CPU':>8}{'first':>9}{'peak':>8}{'faults':>8}{'times':>9}  levels that",
+    f"{'peer':26}{'form':22}{'minimum':>9}{'median':>9}{'ms':>8}{'call ms':>9}{'MB':>8}{'a call':>8}{'jaxprep':>9}"
+    "  are not Pillow's",
+)
+
+
+def rows(runs: Iterable[Run], case: str, cores: int) -> list[Row]:
+    """All forms of all peers, the fastest first."""
+    mine = [run for run in runs if run["case"] == case and "forms" in run]
+    timed: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for run in mine:
+        if run["what"] == "time" and run["cores"] == cores:
+            for form, found in run["forms"].items():
+                timed.setdefault((run["peer"], form), []).append(found)
+    peaks = {
+        (run["peer"], form): found["peak_bytes"]
+        for run in mine
+        if run["what"] == "memory"
+        for form, found in run["forms"].items()
+    }
+    batch = mine[0]["batch"] if mine else 1
+    merged = [_merged(*key, found, batch, peaks.get(key)) for key, found in timed.items()]
+    return sorted(merged, key=lambda row: row.minimum)
+
+
+def _merged(peer: str, form: str, found: list[dict[str, Any]], batch: int, peak: int | None) -> Row:
+    minima = [one["minimum"] for one in found]
+    per_image = 1000 / batch
+    return Row(
+        peer,
+        form,
+        min(minima) * per_image,
+        statistics.median(one["median"] for one in found) * per_image,
+        max(minima) / min(minima),
+        statistics.median(one["cpu"] for one in found) * per_image,
+        min(one["first"] for one in found) * 1000,
+        statistics.median(one["faults"] for one in found),
+        None if peak is None else peak / 1e6,
+        found[0].get("levels"),
+        _difference(found[0].get("differs_from_pillow")),
+    )
+
+
+def _difference(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return ""
+    return "0" if not found["largest"] else f"{found['share']:.2%} by <= {found['largest']}"
+
+
+def fastest(found: Iterable[Row], peer: str) -> Row | None:
+    """A peer's fastest form."""
+    return min((row for row in found if row.peer == peer), key=lambda row: row.minimum, default=None)
+
+
+def table(case: Case, runs: list[Run]) -> str:
+    """The rows of one case for every number of cores, with ratios to the fastest form of `jaxprep`."""
+    lines = []
+    for cores in sorted({run["cores"] for run in runs if run["case"] == case.id}):
+        found = rows(runs, case.id, cores)
+        ours, floor = fastest(found, "jaxprep"), fastest(found, "floor")
+        note = f", jaxprep at {ours.minimum / floor.minimum:.1f} times the floor" if ours and floor else ""
+        lines.append(f"\n{case.id}, {cores} {'core' if cores == 1 else 'cores'}{note}")
+        lines += HEADINGS
+        for row in found:
+            peak = "" if row.peak_mb is None else f"{row.peak_mb:.1f}"
+            ratio = f"{row.minimum / ours.minimum:.2f}" if ours else ""
+            lines.append(
+                f"{row.peer:26}{row.form:22}{row.minimum:9.3f}{row.median:9.3f}{row.cpu:8.3f}{row.first_ms:9.1f}"
+                f"{peak:>8}{row.faults:8.0f}{ratio:>9}  {row.differs}".rstrip()
+            )
+        lines += _exactness(found)
+    failed = [run for run in runs if run["case"] == case.id and "error" in run]
+    lines += [f"{run['peer']} failed ({run['what']}, {run['cores']} cores): {run['error']}" for run in failed]
+    return "\n".join(lines) + "\n"
+
+
+def _exactness(found: list[Row]) -> list[str]:
+    """Whether each of ours that has another peer as its reference has that peer's levels."""
+    lines = []
+    for name in OURS:
+        reference = BY_NAME[name].reference
+        ours, theirs = fastest(found, name), fastest(found, reference) if reference else None
+        if ours and theirs:
+            words = "has the levels of" if ours.levels == theirs.levels else "DIFFERS FROM"
+            lines.append(f"{name} {words} {theirs.peer}")
+    return lines
+
+
+def line(run: Run) -> str:
+    """One process in one line, as it is done."""
+    name = f"{run['case']}  {run['cores']} core(s)  {run['peer']}  {run['what']}"
+    if "error" in run:
+        return f"{name}: failed: {run['error']}"
+    if run["what"] == "memory":
+        return name
+    times = (f"{form} {1000 * found['minimum'] / run['batch']:.3f}" for form, found in run["forms"].items())
+    return f"{name}: {', '.join(times)} ms per image"
+
+
+def header(machine: dict[str, Any]) -> str:
+    return (
+        f"{machine['cpu']} ({', '.join(machine['flags'])}), {machine['cores']} cores, {machine['memory_gib']} GiB, "
+        f"{machine['kernel']}, jaxprep {machine['commit']}, load at the start {machine['load']:.1f}"
+    )

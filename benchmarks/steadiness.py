@@ -1,0 +1,52 @@
+"""From process to process: the slowest minimum beside the fastest, over many processes.
+
+Usage: `python benchmarks/steadiness.py [--processes 20] [--only PATTERN] [--cores 1,2] [--python jaxprep=PATH]`.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import environments
+from cases import matching
+from peers import BY_NAME
+from processes import run_worker
+
+CASES = "512x512-to-224-bilinear-b16"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--processes", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=1.0, help="of measuring in each process")
+    parser.add_argument("--only", default=CASES, metavar="PATTERN", help="cases; default: %(default)s")
+    parser.add_argument("--peer", choices=BY_NAME, default="jaxprep")
+    parser.add_argument("--form", default="jit")
+    parser.add_argument("--cores", default="1,2")
+    environments.add_options(parser)
+    args = parser.parse_args()
+    peer = BY_NAME[args.peer]
+    python = environments.pythons(args, {peer.environment}).get(peer.environment)
+    cases = [case for case in matching("all", args.only) if peer.takes(case)]
+    for case in cases if python else ():
+        for cores in map(int, args.cores.split(",")):
+            request = {"seconds": args.seconds, "at_least": 5, "forms": [args.form]}
+            answers = [run_worker(python, peer, case, cores, **request) for _ in range(args.processes)]
+            errors = {answer["error"] for answer in answers if "error" in answer}
+            found = [answer["forms"][args.form] for answer in answers if args.form in answer.get("forms", {})]
+            print("\n".join([*errors, _report(f"{case.id}, {cores} core(s)", found, case.batch)]))
+
+
+def _report(name: str, found: list[dict[str, float]], batch: int) -> str:
+    if not found:
+        return f"{name}: nothing measured"
+    minima, cpu = (sorted(1000 / batch * one[key] for one in found) for key in ("minimum", "cpu"))
+    return (
+        f"{name}: slowest / fastest minimum {minima[-1] / minima[0]:.2f} (wanted: at most 1.5)\n"
+        f"  minima, ms per image: {' '.join(f'{value:.3f}' for value in minima)}\n"
+        f"  CPU, ms per image:    {' '.join(f'{value:.3f}' for value in cpu)}"
+    )
+
+
+if __name__ == "__main__":
+    main()
