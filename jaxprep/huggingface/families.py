@@ -39,10 +39,17 @@ class Call(NamedTuple):
 
 
 class Family(NamedTuple):
-    """A family's function, and the names of its inputs beside the images, in the order of their positions."""
+    """What a family does with a call.
+
+    Attributes:
+        run: the results.
+        inputs: the names of its inputs beside the images, in the order of their positions.
+        traced: the results inside a caller's transformation; None means the images alone.
+    """
 
     run: Callable[[Call], Results]
     inputs: tuple[str, ...] = ()
+    traced: Callable[[Call], Results] | None = None
 
 
 def reading_of(config: HuggingFace, layout: Any) -> Reading:
@@ -53,15 +60,23 @@ def reading_of(config: HuggingFace, layout: Any) -> Reading:
     )
 
 
-def plain(call: Call) -> Results:
-    """Every image through the pipeline of its kind."""
+def read(call: Call) -> list[Image]:
+    """The images of a call, as the backend takes them."""
     config = call.config
     assert isinstance(config, HuggingFace)
     images = images_of(call.images, reading_of(config, call.layout))
     if config.backend == "pil" and any(isinstance(step, Resize) for step in config.pipeline.steps):
-        images = [for_pillow(image) for image in images]
-    elif all(image.kind == "float" and image.pixels.max() <= 1 for image in images):
-        images = [image._replace(kind="unit") for image in images]
+        return [for_pillow(image) for image in images]
+    if all(image.kind == "float" and image.pixels.max() <= 1 for image in images):
+        return [image._replace(kind="unit") for image in images]
+    return images
+
+
+def plain(call: Call) -> Results:
+    """Every image through the pipeline of its kind."""
+    config = call.config
+    assert isinstance(config, HuggingFace)
+    images = read(call)
     results: Results = {_name(config): run(config, images)}
     if config.class_name == "PPOCRV5ServerDetImageProcessor":
         wanted = config.effective.flag("do_resize")

@@ -16,6 +16,14 @@ from jaxprep.types import is_traced
 TENSOR_TYPES = ("jax", "np", "pt", "tf")
 
 
+class Each(list[Any]):
+    """A result that is never stacked: an array, or a dictionary of arrays, for each image."""
+
+    def converted(self, kind: str, name: str) -> list[Any]:
+        """The same with arrays of `kind`, one of `TENSOR_TYPES`."""
+        return [BatchFeature(v, kind) if isinstance(v, Mapping) else _as_tensor(v, kind, name) for v in self]
+
+
 class BatchFeature(dict[str, Any]):
     """A dictionary whose entries are attributes too: `feature["pixel_values"]` is `feature.pixel_values`.
 
@@ -69,7 +77,11 @@ class BatchFeature(dict[str, Any]):
             raise InputError(f"Expected one of {list(TENSOR_TYPES)} or None, got {kind!r} - at `return_tensors`.")
         skip = set(skip_tensor_conversion or ())
         for name, value in self.items():
-            if name not in skip and _is_convertible(value):
+            if name in skip:
+                continue
+            if isinstance(value, Each):
+                self[name] = value.converted(kind, name)
+            elif _is_convertible(value):
                 self[name] = _as_tensor(value, kind, name)
         return self
 

@@ -29,7 +29,7 @@ from jaxprep.formats.huggingface.settings import Backend, Edges, Frozen
 from jaxprep.formats.values import DataFormatName
 from jaxprep.huggingface import hub
 from jaxprep.huggingface.families import FAMILIES, Call, traced
-from jaxprep.huggingface.features import BatchFeature
+from jaxprep.huggingface.features import BatchFeature, Each
 from jaxprep.huggingface.inputs import Reading, as_numpy, for_pillow, images_of, layout_of
 from jaxprep.inputs import is_pil
 from jaxprep.pipeline import Pipeline
@@ -337,6 +337,8 @@ class BaseImageProcessor(ImageProcessingMixin):
         config = self._overridden({name: value for name, value in kwargs.items() if value is not None}, set(kwargs))
         layout = layout_named(input_data_format, "input_data_format")
         if is_traced((images, inputs)):
+            if family.traced is not None:
+                return BatchFeature(family.traced(Call(images, inputs, config, layout)))
             return BatchFeature({self.model_input_names[0]: traced(config, images, layout)})
         results = family.run(Call(images, inputs, config, layout))
         features = _finished(results, return_tensors)
@@ -526,7 +528,9 @@ def _finished(results: dict[str, Any], return_tensors: Any) -> BatchFeature:
     for name, value in results.items():
         if return_tensors is None and hasattr(value, "ndim"):
             value = list(np.asarray(value))
-        if isinstance(value, list):
+        if isinstance(value, Each):
+            value = value.converted("jax", name)
+        elif isinstance(value, list):
             value = [jnp.asarray(item) if isinstance(item, np.ndarray) else item for item in value]
             alike = {(item.shape, item.dtype) for item in value if isinstance(item, jax.Array)}
             if return_tensors is STACKED and len(alike) == 1 and all(isinstance(item, jax.Array) for item in value):
