@@ -5,12 +5,16 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxprep import ops
 from jaxprep.formats import HuggingFace
+from jaxprep.formats.values import DataFormatName
+from jaxprep.huggingface.inputs import layout_of
 from jaxprep.pipeline import Pipeline
 from jaxprep.types import Size
 
@@ -49,3 +53,19 @@ def padding_of(config: HuggingFace, sizes: Sequence[Size]) -> Padding:
 def unpadded(pipeline: Pipeline) -> Pipeline:
     """A pipeline without its `PadTo`."""
     return replace(pipeline, steps=tuple(step for step in pipeline.steps if not isinstance(step, ops.PadTo)))
+
+
+def traced_sizes(images: Any, layout: Any) -> list[Size]:
+    """Height and width of each image of a call inside a caller's transformation."""
+    found: list[Size] = []
+    for image in images if isinstance(images, (list, tuple)) else [images]:
+        first = (layout or layout_of(image.shape)) == "channels_first"
+        size = image.shape[-2:] if first else image.shape[-3:-1]
+        found += [size] * (1 if image.ndim == 3 else len(image))
+    return found
+
+
+def padded_to(image: Any, size: Size, data_format: DataFormatName) -> jax.Array:
+    """One image in the top-left corner of `size`, with 0 around."""
+    shape = (image.shape[0], *size) if data_format == "channels_first" else (*size, image.shape[-1])
+    return jnp.pad(image, [(0, m - n) for n, m in zip(image.shape, shape, strict=True)])

@@ -1,0 +1,110 @@
+"""COCO's outlines as masks: polygons and run lengths, pixel for pixel as pycocotools draws them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from jaxprep import config
+from jaxprep.errors import InputError
+from jaxprep.types import Size
+
+SCALE = 5
+"""Points of an outline per pixel."""
+MAX_COORDINATE = 1e5
+
+
+def mask_of(segmentation: Any, size: Size, where: str) -> np.ndarray:
+    """`(height, width)` bool: what lies inside any polygon, or any of the uncompressed run lengths.
+
+    Args:
+        segmentation: a list of polygons `[x0, y0, x1, y1, ...]`, an object `{"size", "counts"}`, or a list of them.
+
+    Raises:
+        InputError: it is none of these, or of an image of another size.
+    """
+    parts = [segmentation] if isinstance(segmentation, Mapping) else segmentation
+    if not isinstance(parts, (list, tuple)) or not len(parts):
+        raise wrong("a list of polygons, or run lengths", segmentation, where)
+    mask = np.zeros(size, bool)
+    are_runs = isinstance(parts[0], Mapping)
+    for i, part in enumerate(parts):
+        place = where if part is segmentation else f"{where}[{i}]"
+        mask |= of_runs(part, size, place) if are_runs else of_polygon(part, size, place, least=2 if i else 6)
+    return mask
+
+
+def of_runs(runs: Any, size: Size, where: str) -> np.ndarray:
+    """The mask of `{"size": [h, w], "counts": [...]}`: lengths of 0 and of 1 in turn, column by column."""
+    counts = runs.get("counts") if isinstance(runs, Mapping) else None
+    if not isinstance(counts, (list, tuple, np.ndarray)):
+        raise wrong("run lengths, with `counts` as a list of numbers", runs, where)
+    lengths = numbers(counts, f"{where}.counts")
+    if tuple(runs.get("size", ())) != size:
+        raise wrong(f"run lengths of an image of {list(size)}", runs.get("size"), f"{where}.size")
+    if lengths.min(initial=0) < 0 or lengths.sum() != size[0] * size[1] or np.any(lengths % 1):
+        raise wrong(f"lengths that add up to {size[0] * size[1]}", counts, f"{where}.counts")
+    values = np.arange(len(lengths)) % 2 == 1
+    return np.repeat(values, lengths.astype(np.int64)).reshape(size[1], size[0]).T
+
+
+def of_polygon(polygon: Any, size: Size, where: str, least: int = 6) -> np.ndarray:
+    """The mask of one polygon: COCO's `rleFrPoly`.
+
+    The outline is drawn on a grid of `SCALE` points a pixel; where it crosses the centre of a column of pixels, that
+    column changes between outside and inside, from the crossing on downwards.
+    """
+    corners = numbers(polygon, where)
+    if len(corners) < least or len(corners) % 2:
+        raise wrong("a polygon `[x0, y0, x1, y1, ...]` of at least 3 corners", polygon, where)
+    if np.abs(corners).max() > MAX_COORDINATE:
+        raise wrong(f"coordinates of at most {MAX_COORDINATE:g}", polygon, where)
+    height, width = size
+    u, v = _outline(corners)
+    crosses = u[1:] != u[:-1]
+    left = np.where(u[1:] < u[:-1], u[1:], u[1:] - 1)
+    x = (left[crosses] + 0.5) / SCALE - 0.5
+    y = (np.minimum(v[1:], v[:-1])[crosses] + 0.5) / SCALE - 0.5
+    inside = (np.floor(x) == x) & (x >= 0) & (x <= width - 1)
+    changes = x[inside].astype(np.int64) * height + np.ceil(np.clip(y[inside], 0, height)).astype(np.int64)
+    counts = np.bincount(changes, minlength=height * width + 1)[: height * width]
+    return (np.cumsum(counts) % 2 == 1).reshape(width, height).T
+
+
+def _outline(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Every point of the fine grid along the edges, `x` and `y`; both ends of each edge are there."""
+    x, y = (np.trunc(SCALE * corners[i::2] + 0.5) for i in (0, 1))
+    x0, x1, y0, y1 = x, np.roll(x, -1), y, np.roll(y, -1)
+    dx, dy = np.abs(x1 - x0), np.abs(y1 - y0)
+    is_flat = dx >= dy
+    is_flipped = np.where(is_flat, x0 > x1, y0 > y1)
+    x0, x1 = np.where(is_flipped, x1, x0), np.where(is_flipped, x0, x1)
+    y0, y1 = np.where(is_flipped, y1, y0), np.where(is_flipped, y0, y1)
+    length = np.maximum(dx, dy)
+    slope = np.where(is_flat, y1 - y0, x1 - x0) / np.maximum(length, 1)
+    counts = length.astype(np.int64) + 1
+    edge = np.repeat(np.arange(len(counts)), counts)
+    step = np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts)
+    t = np.where(is_flipped[edge], length[edge] - step, step)
+    along, across = np.where(is_flat, x0, y0)[edge], np.where(is_flat, y0, x0)[edge]
+    major, minor = along + t, np.trunc(across + slope[edge] * t + 0.5)
+    flat = is_flat[edge]
+    return np.where(flat, major, minor), np.where(flat, minor, major)
+
+
+def numbers(values: Any, where: str) -> np.ndarray:
+    """A flat list of finite numbers as float64."""
+    try:
+        array = np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        array = np.zeros((0, 0))
+    if array.ndim != 1 or not np.isfinite(array).all():
+        raise wrong("a list of finite numbers", values, where)
+    return array
+
+
+def wrong(what: str, value: Any, where: str) -> InputError:
+    """The error of a bad annotation."""
+    return InputError(f"Expected {what}, got `{config.shown(value)}` - at `{where}`.")
