@@ -114,7 +114,7 @@ def _undo(step: Step, image: np.ndarray) -> np.ndarray:
         scale, offset = step.coefficients()
         return (image - offset) / scale
     if isinstance(step, ReverseChannels):
-        return image[..., ::-1]
+        return step.apply(image)
     return np.moveaxis(image, 0, -1) if isinstance(step, ChannelsFirst) else image
 
 

@@ -71,13 +71,30 @@ def _(rule: sizes.Inside) -> str:
 
 
 @words.register
+def _(rule: sizes.LongestHalfUp) -> str:
+    return f"the longer side to {rule.edge} pixels (sides rounded)"
+
+
+@words.register
 def _(rule: sizes.LongestRounded) -> str:
     return f"the longer side to {rule.edge} pixels (sides rounded, at least {rule.minimum})"
 
 
 @words.register
+def _(rule: sizes.MultipleAbove) -> str:
+    return f"{words(rule.of)}; sides up to a multiple of {rule.divisor}"
+
+
+@words.register
 def _(rule: sizes.MultipleBelow) -> str:
     return f"each side down to a multiple of {rule.divisor} pixels"
+
+
+@words.register
+def _(rule: sizes.NearestMultiple) -> str:
+    ratio = ", keeping the aspect ratio," if rule.keeps_ratio else ""
+    multiple = f", sides to a multiple of {rule.divisor}" if rule.divisor > 1 else ""
+    return f"to about {by((rule.height, rule.width))} pixels{ratio if multiple else ratio[:-1]}{multiple}"
 
 
 @words.register
@@ -135,6 +152,17 @@ def _(step: ops.PadTo) -> str:
 
 
 @words.register
+def _(step: ops.PadToAtLeast) -> str:
+    return f"pad below and on the right with {values(step.fill)} to at least {by(step.size)} pixels"
+
+
+@words.register
+def _(step: ops.PadToMultiple) -> str:
+    where = "on all sides" if step.centered else "below and on the right"
+    return f"pad {where} with {values(step.fill)} to a multiple of {step.divisor} pixels"
+
+
+@words.register
 def _(step: ops.PadToNextMultiple) -> str:
     return f"mirror the edge below and on the right, up to the next multiple of {step.divisor} pixels"
 
@@ -167,8 +195,8 @@ def _(_: ops.Unpremultiply) -> str:
 
 
 @words.register
-def _(_: ops.ReverseChannels) -> str:
-    return "reverse the channels, RGB to BGR"
+def _(step: ops.ReverseChannels) -> str:
+    return "reverse the channels, RGB to BGR" + (", alpha staying the last" if step.keep_alpha else "")
 
 
 @words.register

@@ -1,6 +1,6 @@
 """What the classes of a family do with the images of a call: images to named results.
 
-One function per family of `formats.huggingface.families`, entered in `FAMILIES`.
+One function per family of `formats.huggingface.families`, entered in `table.FAMILIES`.
 """
 
 from __future__ import annotations
@@ -159,6 +159,3 @@ def timm(call: Call) -> Results:
     assert isinstance(config, Timm)
     images = [for_pillow(image) for image in images_of(call.images, Reading(True, False, call.layout))]
     return {"pixel_values": _run_group(config.pipeline, images, run_each)}
-
-
-FAMILIES: dict[str, Family] = {"plain": Family(plain), "timm": Family(timm)}

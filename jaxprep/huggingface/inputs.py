@@ -69,7 +69,7 @@ def images_of(value: Any, reading: Reading) -> list[Image]:
 
 
 def _flat(value: Any, reading: Reading, where: str) -> Iterator[Image]:
-    if isinstance(value, (list, tuple)) and not _is_numbers(value):
+    if isinstance(value, (list, tuple)) and not is_numbers(value):
         for i, item in enumerate(value):
             yield from _flat(item, reading, f"{where}[{i}]")
     elif is_pil(value):
@@ -80,7 +80,7 @@ def _flat(value: Any, reading: Reading, where: str) -> Iterator[Image]:
         yield from _from_array(value, reading, where)
 
 
-def _is_numbers(value: Any) -> bool:
+def is_numbers(value: Any) -> bool:
     """Whether a list is the nested numbers of an image, as against a list of images."""
     while isinstance(value, (list, tuple)) and value:
         value = value[0]
@@ -122,7 +122,7 @@ def _from_pil(image: Any, reading: Reading, where: str) -> Image:
             f"Expected an image of colours, got indices into a palette (mode {image.mode!r}) - at `{where}`. Pass "
             "`do_convert_rgb=True`, which this processor leaves off, or convert the image."
         )
-    return _kinded(_last(np.asarray(image), "channels_last"))
+    return kinded(_last(np.asarray(image), "channels_last"))
 
 
 def _from_array(value: Any, reading: Reading, where: str) -> Iterator[Image]:
@@ -131,7 +131,7 @@ def _from_array(value: Any, reading: Reading, where: str) -> Iterator[Image]:
         raise InputError(f"Expected one image or a batch, got shape {array.shape} - at `{where}`.")
     layout = reading.layout or (layout_of(array.shape, where) if array.ndim > 2 else "channels_last")
     for image in array if array.ndim == 4 else [array]:
-        image = _kinded(_last(image, layout))
+        image = kinded(_last(image, layout))
         yield _over_white(image, reading, where) if reading.to_rgb else image
 
 
@@ -188,7 +188,7 @@ def _last(array: np.ndarray, layout: Layout) -> np.ndarray:
     return np.moveaxis(array, 0, -1) if layout == "channels_first" else array
 
 
-def _kinded(array: np.ndarray) -> Image:
+def kinded(array: np.ndarray) -> Image:
     if array.dtype == bool:
         array = array.astype(np.uint8)
     if array.dtype == np.uint8:

@@ -28,9 +28,10 @@ from jaxprep.formats.huggingface.read import TYPE_KEYS
 from jaxprep.formats.huggingface.settings import Backend, Edges, Frozen
 from jaxprep.formats.values import DataFormatName
 from jaxprep.huggingface import hub
-from jaxprep.huggingface.families import FAMILIES, Call, traced
+from jaxprep.huggingface.families import Call, traced
 from jaxprep.huggingface.features import BatchFeature, Each
 from jaxprep.huggingface.inputs import Reading, as_numpy, for_pillow, images_of, layout_of
+from jaxprep.huggingface.table import FAMILIES
 from jaxprep.inputs import is_pil
 from jaxprep.pipeline import Pipeline
 from jaxprep.pipeline.eager import run_each

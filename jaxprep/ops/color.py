@@ -92,8 +92,10 @@ def _has_alpha(image: Any) -> bool:
     return True
 
 
-def reverse_channels(image: Any) -> Any:
-    """RGB to BGR and back: the last axis reversed."""
+def reverse_channels(image: Any, keep_alpha: bool = False) -> Any:
+    """RGB to BGR and back: the last axis reversed; with `keep_alpha`, a fourth channel stays the last."""
+    if keep_alpha and image.shape[-1] == 4:
+        return image[..., np.array([2, 1, 0, 3])]
     return image[..., ::-1]
 
 
@@ -101,8 +103,10 @@ def reverse_channels(image: Any) -> Any:
 class ReverseChannels(Pointwise):
     """RGB to BGR and back; see `reverse_channels`."""
 
+    keep_alpha: bool = False
+
     def apply(self, image: Any) -> Any:
-        return reverse_channels(image)
+        return reverse_channels(image, self.keep_alpha)
 
 
 def to_gray(image: Any) -> Any:

@@ -265,6 +265,52 @@ class PadTo(ToSize):
         return _window(size[0], 0, self.size[0]), _window(size[1], 0, self.size[1])
 
 
+def pad_to_at_least(image: Any, size: Size | int, fill: Fill = 0.0) -> jax.Array:
+    """One image `(h, w, c)` in the top-left corner; see `PadToAtLeast`."""
+    return PadToAtLeast(size, fill)(Batch(image=image)).image  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class PadToAtLeast(ToSize):
+    """Rows below and columns to the right, up to `size`; a side that is longer stays."""
+
+    size: Size
+    fill: Fill = 0.0
+
+    def rows(self, size: Size) -> tuple[np.ndarray, np.ndarray]:
+        vertical, horizontal = (_window(n, 0, max(n, m)) for n, m in zip(size, self.size, strict=True))
+        return vertical, horizontal
+
+
+def pad_to_multiple(image: Any, divisor: int, *, centered: bool = False, fill: Fill = 0.0) -> jax.Array:
+    """One image `(h, w, c)` padded to multiples of `divisor`; see `PadToMultiple`."""
+    return PadToMultiple(divisor, centered, fill)(Batch(image=image)).image
+
+
+@dataclass(frozen=True)
+class PadToMultiple(Select):
+    """Rows below and columns to the right, or around, up to the next multiple of `divisor`.
+
+    Attributes:
+        centered: add half of them, rounded down, above and on the left.
+    """
+
+    divisor: int
+    centered: bool = False
+    fill: Fill = 0.0
+
+    def check(self) -> None:
+        check_size((self.divisor, self.divisor), "$.divisor")
+
+    def rows(self, size: Size) -> tuple[np.ndarray, np.ndarray]:
+        padded = [-(-n // self.divisor) * self.divisor for n in size]
+        check_size((padded[0], padded[1]), "$.divisor")
+        vertical, horizontal = (
+            _window(n, -((m - n) // 2) if self.centered else 0, m) for n, m in zip(size, padded, strict=True)
+        )
+        return vertical, horizontal
+
+
 def pad_to_next_multiple(image: Any, divisor: int) -> jax.Array:
     """One image `(h, w, c)` mirrored below and to the right; see `PadToNextMultiple`."""
     return PadToNextMultiple(divisor)(Batch(image=image)).image

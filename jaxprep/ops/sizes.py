@@ -64,7 +64,7 @@ class SizeRule(ABC):
         config.check_fields(self)
         for name in config.field_types(type(self)):
             value = getattr(self, name)
-            if isinstance(value, int) and value is not True and not 0 < value <= 2**28:
+            if isinstance(value, int) and not isinstance(value, bool) and not 0 < value <= 2**28:
                 raise config.expected("a number of pixels of at least 1", value, f"$.{name}")
 
     @abstractmethod
@@ -87,16 +87,70 @@ class AspectRatio(SizeRule):
 
     def output_size(self, size: Size) -> Size:
         height, width = size
-        short, long = float(min(size)), float(max(size))
-        edge, exact = self.shortest, float(self.shortest)
-        if long / short * edge > self.longest:
-            exact = self.longest * short / long
-            edge = round(exact)
+        edge, exact = _bounded_edge(size, self.shortest, self.longest)
         if min(size) == edge:
             return size
         if width < height:
             return max(int(exact * height / width), 1), max(edge, 1)
         return max(edge, 1), max(int(exact * width / height), 1)
+
+
+def _bounded_edge(size: Size, shortest: int, longest: int) -> tuple[int, float]:
+    """DETR's shorter side, rounded and as it was before."""
+    short, long = float(min(size)), float(max(size))
+    if long / short * shortest <= longest:
+        return shortest, float(shortest)
+    exact = longest * short / long
+    return round(exact), exact
+
+
+def _below(size: Size, sides: Size, divisor: int) -> Size:
+    """Sides down to a multiple of `divisor`."""
+    height, width = (n // divisor * divisor for n in sides)
+    if not (height and width):
+        raise InputError(f"Expected an image that is resized to at least {divisor} pixels a side, got one of {size}.")
+    return height, width
+
+
+@dataclass(frozen=True)
+class AspectRatioBelow(SizeRule):
+    """YOLOS: DETR's rule, then both sides down to a multiple of `divisor`.
+
+    An upright image whose bounded width is its own is still scaled, by the bound before it was rounded.
+    """
+
+    shortest: int
+    longest: int
+    divisor: int
+
+    def output_size(self, size: Size) -> Size:
+        height, width = size
+        edge, exact = _bounded_edge(size, self.shortest, self.longest)
+        if width < height:
+            return _below(size, (int(exact * height / width), edge), self.divisor)
+        if height == edge:
+            return _below(size, size, self.divisor)
+        return _below(size, (edge, int(exact * width / height)), self.divisor)
+
+
+@dataclass(frozen=True)
+class ShortestBelow(SizeRule):
+    """ViLT and BridgeTower: the shorter side becomes `edge`, the longer follows, up to 1333 / 800 of it.
+
+    Both are rounded half up, then down to a multiple of `divisor`.
+    """
+
+    edge: int
+    divisor: int
+
+    def output_size(self, size: Size) -> Size:
+        scale = self.edge / min(size)
+        height, width = (self.edge, scale * size[1]) if size[0] < size[1] else (scale * size[0], self.edge)
+        longest = int(1333 / 800 * self.edge)
+        if max(height, width) > longest:
+            scale = longest / max(height, width)
+            height, width = scale * height, scale * width
+        return _below(size, (int(height + 0.5), int(width + 0.5)), self.divisor)
 
 
 @dataclass(frozen=True)
@@ -112,6 +166,17 @@ class Inside(SizeRule):
 
 
 @dataclass(frozen=True)
+class LongestHalfUp(SizeRule):
+    """Segment Anything: the longer side becomes `edge`; both are rounded, halves up."""
+
+    edge: int
+
+    def output_size(self, size: Size) -> Size:
+        scale = self.edge / max(size)
+        return max(int(size[0] * scale + 0.5), 1), max(int(size[1] * scale + 0.5), 1)
+
+
+@dataclass(frozen=True)
 class LongestRounded(SizeRule):
     """Janus: the longer side becomes `edge`, both are rounded half to even, and are at least `minimum`."""
 
@@ -124,6 +189,18 @@ class LongestRounded(SizeRule):
 
 
 @dataclass(frozen=True)
+class MultipleAbove(SizeRule):
+    """MaskFormer: the size of another rule, each side rounded up to a multiple of `divisor`."""
+
+    of: SizeRule
+    divisor: int
+
+    def output_size(self, size: Size) -> Size:
+        height, width = self.of.output_size(size)
+        return -(-height // self.divisor) * self.divisor, -(-width // self.divisor) * self.divisor
+
+
+@dataclass(frozen=True)
 class MultipleBelow(SizeRule):
     """GLPN: each side of the source, rounded down to a multiple of `divisor`."""
 
@@ -133,6 +210,32 @@ class MultipleBelow(SizeRule):
         if min(size) < self.divisor:
             raise InputError(f"Expected an image of at least {self.divisor} pixels in height and width, got {size}.")
         return size[0] // self.divisor * self.divisor, size[1] // self.divisor * self.divisor
+
+
+@dataclass(frozen=True)
+class NearestMultiple(SizeRule):
+    """DPT: about `height` x `width`, each side rounded, halves to even, to a multiple of `divisor`.
+
+    Attributes:
+        keeps_ratio: scale both sides alike, by what changes the image least.
+    """
+
+    height: int
+    width: int
+    divisor: int = 1
+    keeps_ratio: bool = False
+
+    def output_size(self, size: Size) -> Size:
+        vertical, horizontal = self.height / size[0], self.width / size[1]
+        if self.keeps_ratio:
+            vertical = horizontal = horizontal if abs(1 - horizontal) < abs(1 - vertical) else vertical
+        height, width = (
+            round(scale * n / self.divisor) * self.divisor
+            for scale, n in zip((vertical, horizontal), size, strict=True)
+        )
+        if min(height, width) < 1:
+            raise InputError(f"Expected sides of at least half of {self.divisor} pixels, got an image of {size}.")
+        return height, width
 
 
 @dataclass(frozen=True)

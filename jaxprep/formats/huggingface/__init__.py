@@ -6,8 +6,8 @@ know of the class.
 * A new class is a row. Its `steps`, in a plain family, are names of builders in `families.plain`.
 * A new behaviour is a builder: a function of a `Build` that reads `settings` and adds steps.
 * A new family is a module here with a function of a `Build` that makes the pipeline of one image, entered in
-  `families.FAMILIES`, and in `jaxprep.huggingface.families` a function from the images and other inputs of a call to
-  named results, entered in its `FAMILIES` with the names of those inputs.
+  `families.FAMILIES`, and in `jaxprep.huggingface` a function from the images and other inputs of a call to named
+  results, entered in `jaxprep.huggingface.table.FAMILIES` with the names of those inputs.
 * A legacy key is an entry of `settings.RENAMED`; a size rule is a class of `jaxprep.ops.sizes`.
 """
 

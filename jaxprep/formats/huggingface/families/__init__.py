@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from jaxprep.formats.huggingface.families import detection, plain, segmentation, universal
 from jaxprep.formats.huggingface.families.build import Build, Builder, Kind, Source
-from jaxprep.formats.huggingface.families.plain import add_steps, pads_to_largest
+from jaxprep.formats.huggingface.families.plain import pads_to_largest
 
 __all__ = ["FAMILIES", "Build", "Builder", "Kind", "Source", "pads_to_largest"]
 
-FAMILIES: dict[str, Builder] = {"plain": add_steps}
+FAMILIES: dict[str, Builder] = {
+    "plain": plain.add_steps,
+    "detection": detection.add_steps,
+    "pixel_mask": detection.add_steps,
+    "maps": segmentation.add_steps,
+    "maskformer": universal.add_steps,
+    "oneformer": universal.add_steps,
+    "eomt": universal.add_steps,
+}

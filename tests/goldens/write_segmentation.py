@@ -1,0 +1,70 @@
+"""Write `segmentation_<group>.npz`: what Transformers' torchvision backend makes of `segmentation_cases`.
+
+Run where torch, torchvision (0.27 or newer, whose LANCZOS is its own) and transformers are installed:
+
+    python tests/goldens/write_segmentation.py [GROUP...]
+"""
+
+import logging
+import sys
+import warnings
+
+import _torch_env
+import numpy as np
+import torch
+import transformers
+
+import inputs
+import segmentation_cases
+import store
+
+
+def results(case: dict, photos) -> dict[str, np.ndarray]:
+    """Every array the original returns for a case, by a name of its own; images channels last."""
+    processor = getattr(transformers, case["class"])(**case["settings"])
+
+    def read(value: list) -> list:
+        if not isinstance(value[0], dict):
+            return value
+        return [segmentation_cases.dense(recipe) if "dense" in recipe else inputs.image(recipe, photos) for recipe in value]
+
+    beside = {name: read(value) for name, value in case["beside"].items()}
+    wants_tensors = case["class"] in ("Sam2ImageProcessor", "Sam3ImageProcessor")
+    found = processor(read(case["inputs"]), **beside, return_tensors="pt" if wants_tensors else None)
+    arrays = {}
+    for key, values in found.items():
+        for i, value in enumerate(values):
+            array = np.asarray(value)
+            arrays[f"{key}.{i}"] = store.channels_last(array) if array.ndim == 3 and key != "labels" else array
+    return arrays
+
+
+def main() -> None:
+    photos = inputs.PHOTOS
+    store.require("transformers", 5)
+    logging.disable(logging.WARNING)
+    warnings.simplefilter("ignore")
+    for group, names in segmentation_cases.GROUPS.items():
+        if len(sys.argv) > 1 and group not in sys.argv[1:]:
+            continue
+        writer = store.Writer(
+            ["numpy", "pillow", "torch", "torchvision", "transformers"], cpu_capability=_torch_env.CPU_CAPABILITY
+        )
+        failed = 0
+        for case in segmentation_cases.cases("torchvision"):
+            if case["class"] not in names:
+                continue
+            try:
+                arrays = results(case, photos)
+            except Exception as error:
+                failed += 1
+                print(case, type(error).__name__, str(error)[:150], file=sys.stderr)
+                continue
+            writer.add(case, **arrays)
+        print(f"{len(writer.cases)} cases, {failed} that the original cannot do", file=sys.stderr)
+        writer.save(f"segmentation_{group}")
+
+
+if __name__ == "__main__":
+    with torch.no_grad():
+        main()
