@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxprep import config
-from jaxprep.errors import HubError, InputError, MissingPackageError
+from jaxprep.errors import HubError, InputError, MissingPackageError, PresetNotFoundError
 from jaxprep.huggingface.web import fetch
 from jaxprep.presets import files
 from jaxprep.presets.sources import resolve
@@ -73,6 +73,29 @@ def find(
 def _read(path: Path, name: str | None) -> Found:
     content, model, file = files.read_huggingface(path, name)
     return Found(content, model, str(file))
+
+
+def find_file(repo: str, name: str) -> tuple[Any, str]:
+    """JSON data of a file that a config names, and where it is: in a directory, or in a repository of the hub.
+
+    Args:
+        repo: a directory, or a repository of data sets or, if there is none, of models.
+        name: the path of the file inside.
+    """
+    folder, _, file = name.rpartition("/")
+    if any(part in ("", ".", "..") for part in name.split("/")) or os.path.isabs(name):
+        raise config.expected("the path of a file inside the repository", name, "$.class_info_file")
+    path = Path(repo) / name
+    if not path.is_file():
+        handle = "/".join(filter(None, (f"hf://{repo}", folder)))
+        try:
+            path = resolve(handle, files=(file,), repo_type="dataset") / file
+        except (HubError, PresetNotFoundError) as error:
+            try:
+                path = resolve(handle, files=(file,)) / file
+            except (HubError, PresetNotFoundError):
+                raise error from None
+    return files.load_json(path), str(path)
 
 
 def write(text: str, file: Path) -> None:

@@ -91,7 +91,7 @@ def read(path: Path, config_file: str | None = None) -> Format:
         return _parsed(_inside(path, config_file))
     found = [path / name for name in CANDIDATES if (path / name).is_file()]
     for file in found:
-        content = _content(file)
+        content = load_json(file)
         if file.name != OURS and (not isinstance(content, dict) or _reader(content) is None):
             continue
         result = _parsed(file)
@@ -116,12 +116,12 @@ def read_huggingface(path: Path, name: str | None = None) -> tuple[Any, Any, Pat
         ConfigError: a file that is not JSON.
     """
     if not path.is_dir():
-        return _content(path), _model_beside(path), path
+        return load_json(path), _model_beside(path), path
     wanted = (HUGGING_FACE[0], name or HUGGING_FACE[1], MODEL)
     for file in (_inside(path, each) for each in wanted):
         if not file.is_file():
             continue
-        content = _content(file)
+        content = load_json(file)
         keys = content if isinstance(content, dict) else {}
         if isinstance(keys.get("image_processor"), dict) or "pretrained_cfg" in keys or file.name == wanted[1]:
             return content, _model_beside(file), file
@@ -131,7 +131,7 @@ def read_huggingface(path: Path, name: str | None = None) -> tuple[Any, Any, Pat
 def _model_beside(file: Path) -> Any:
     model = file.with_name(MODEL)
     try:
-        return _content(model) if model.is_file() else None
+        return load_json(model) if model.is_file() else None
     except ConfigError:
         return None
 
@@ -164,7 +164,8 @@ def _inside(directory: Path, name: str) -> Path:
     return directory / name
 
 
-def _content(file: Path) -> Any:
+def load_json(file: Path) -> Any:
+    """JSON data of a file of bounded size."""
     try:
         if file.stat().st_size > MAX_BYTES:
             raise ConfigError(f"Expected at most {MAX_BYTES} bytes, got {file.stat().st_size} - in `{file}`.")
@@ -177,7 +178,7 @@ def _content(file: Path) -> Any:
 
 def _parsed(file: Path) -> Format:
     try:
-        content = _content(file)
+        content = load_json(file)
         return from_json(content, model=_model_beside(file) if is_huggingface_json(content) else None)
     except PresetNotFoundError:
         raise
@@ -190,7 +191,7 @@ def _check_agreement(ours: Format, file: Path, other: Path) -> None:
     """Raises `ConfigError` where a file of KerasHub's says something else than ours."""
     if not other.is_file():
         return
-    content = _content(other)
+    content = load_json(other)
     if not isinstance(content, dict) or _reader(content) is not from_keras_hub_json:
         return
     try:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 from jaxprep.errors import ConfigError, HubError, InputError, JaxprepError, MissingPackageError, PresetNotFoundError
 
@@ -32,6 +32,8 @@ RETRY_WAITS = (1.0, 3.0)  # seconds before each further try of a hub that answer
 PASSING = (408, 429, 500, 502, 503, 504)
 TIMEOUT = 10.0  # seconds without a byte from the hub
 FORMS = "`hf://user/repo[@revision][/folder]` or `kaggle://org/model/keras/variant[/version]`"
+
+RepoType = Literal["model", "dataset"]
 
 _WORD = r"(?!\.{1,2}(?:[/@]|$))[\w.+-]+"
 _HF = re.compile(
@@ -57,6 +59,7 @@ def resolve(
     local_files_only: bool = False,
     force_download: bool = False,
     files: tuple[str, ...] = FILES,
+    repo_type: RepoType = "model",
 ) -> Path:
     """Bring the preset files of a hub's repository into the local cache.
 
@@ -69,6 +72,7 @@ def resolve(
             cached then counts as all that there is.
         force_download: download what is cached too. Hugging Face only.
         files: names of the files that are wanted; those that the repository does not have are left out.
+        repo_type: of what the repository is, "model" or "dataset". Hugging Face only.
 
     Returns:
         the folder that holds them, all of one commit. It may hold other files that other programs downloaded.
@@ -84,9 +88,8 @@ def resolve(
     if match := _HF.fullmatch(handle):
         if revision is not None and (match["revision"] or not _REVISION.fullmatch(revision)):
             raise InputError(f"Expected one branch, tag or commit, got {revision!r} - at `revision` of {handle}.")
-        repo = _Repo(
-            handle, match["repo"], revision or match["revision"], match["folder"], token, cache_dir, force_download
-        )
+        version = revision or match["revision"]
+        repo = _Repo(handle, match["repo"], version, match["folder"], token, cache_dir, force_download, repo_type)
         found = repo.files(files, local_files_only)
     elif match := _KAGGLE.fullmatch(handle):
         if revision is not None or token is not None or cache_dir is not None or local_files_only:
@@ -102,7 +105,7 @@ def resolve(
 
 @dataclass(frozen=True)
 class _Repo:
-    """A folder at a revision of a model repository on the Hugging Face hub."""
+    """A folder at a revision of a repository on the Hugging Face hub."""
 
     handle: str
     repo: str
@@ -111,6 +114,7 @@ class _Repo:
     token: str | bool | None
     cache_dir: str | os.PathLike[str] | None
     force_download: bool = False
+    repo_type: RepoType = "model"
 
     def files(self, names: Iterable[str], local_files_only: bool) -> list[Path]:
         hub = _huggingface_hub()
@@ -136,7 +140,8 @@ class _Repo:
 
     def downloaded(self, hub: ModuleType, paths: Iterable[str]) -> list[Path]:
         api = hub.HfApi(token=self.token, library_name="jaxprep")
-        info = _patiently(api.model_info, self.repo, revision=self.revision, files_metadata=True, timeout=TIMEOUT)
+        asked = {"revision": self.revision, "files_metadata": True, "timeout": TIMEOUT}
+        info = _patiently(api.repo_info, self.repo, repo_type=self.repo_type, **asked)
         sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
         wanted = [path for path in paths if path in sizes]
         for path in wanted:
@@ -144,14 +149,18 @@ class _Repo:
         found, revision = [], self.revision  # the first by name, so that the cache learns what the name stands for,
         for path in wanted:
             options = {"cache_dir": self.cache_dir, "force_download": self.force_download}
-            file = _patiently(api.hf_hub_download, self.repo, path, revision=revision, **options)
+            file = _patiently(
+                api.hf_hub_download, self.repo, path, repo_type=self.repo_type, revision=revision, **options
+            )
             found.append(Path(file))
             revision = found[0].parents[path.count("/")].name  # the others from the same commit
         return found
 
     def cached(self, hub: ModuleType, paths: Iterable[str]) -> list[Path]:
         looked_up = (
-            hub.try_to_load_from_cache(self.repo, path, revision=self.revision, cache_dir=self.cache_dir)
+            hub.try_to_load_from_cache(
+                self.repo, path, revision=self.revision, cache_dir=self.cache_dir, repo_type=self.repo_type
+            )
             for path in paths
         )
         return [Path(file) for file in looked_up if isinstance(file, str)]
@@ -167,7 +176,7 @@ class _Repo:
         if isinstance(error, hub.errors.RevisionNotFoundError):
             return PresetNotFoundError(f"Expected a revision of {self.repo}, got {self.revision!r} - at {self.handle}.")
         if status == 404:
-            return PresetNotFoundError(f"Expected a model repository, got {self.repo!r} - at {self.handle}.")
+            return PresetNotFoundError(f"Expected a {self.repo_type} repository, got {self.repo!r} - at {self.handle}.")
         return _no_files(hub.constants.ENDPOINT, error, self.handle)
 
 

@@ -203,6 +203,9 @@ def _modern(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
             found[new] = found[old]
     if name == "IdeficsImageProcessor" and type(found.get("size")) is int:
         found["size"] = {"height": found["size"], "width": found["size"]}
+    if name in ("MaskFormerImageProcessor", "Mask2FormerImageProcessor"):
+        found |= _bounded(found, classes.rows()[name]["defaults"]["size"])
+    found |= _detection(found, classes.rows()[name])
     if found.get("use_square_size") is True:
         edge = found.get("size")
         edge = edge.get("shortest_edge") if isinstance(edge, Mapping) else edge
@@ -210,6 +213,39 @@ def _modern(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
         if type(edge) is int:
             found["size"] = {"height": edge, "width": edge}
     return found
+
+
+def _bounded(found: Mapping[str, Any], default: Mapping[str, int]) -> dict[str, Any]:
+    """`size`, where an old config gives only the shorter side, as a number, or only `max_size`, the longer one."""
+    shortest, longest = found.get("size"), found.get("max_size")
+    if (type(shortest) is not int and shortest is not None) or (shortest is None and type(longest) is not int):
+        return {}
+    sides = {"shortest_edge": shortest, "longest_edge": longest}
+    return {"size": {key: default[key] if side is None else side for key, side in sides.items()}}
+
+
+def _detection(found: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    """DETR: a lone number is bounded by the row's `max_size`; boxes are converted where values are normalised."""
+    changed: dict[str, Any] = {}
+    if type(found.get("size")) is int and "max_size" in row:
+        longest = found.get("max_size")
+        changed["size"] = {"shortest_edge": found["size"], "longest_edge": longest or row["max_size"]}
+    if _follows_normalize(row) and found.get("do_convert_annotations") is None:
+        changed["do_convert_annotations"] = found.get("do_normalize")
+    return changed
+
+
+def _follows_normalize(row: Mapping[str, Any]) -> bool:
+    return row.get("annotations", {}).get("follow_normalize", False)
+
+
+def settled(name: str, given: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
+    """What a config said by leaving it out, and still says when a call changes the setting that it followed."""
+    if "do_normalize" not in changed or not _follows_normalize(classes.rows()[name]):
+        return {}
+    kept = given.get("do_convert_annotations")
+    follows = given.get("do_normalize")
+    return {"do_convert_annotations": (True if follows is None else follows) if kept is None else kept}
 
 
 @functools.lru_cache(maxsize=1024)

@@ -36,8 +36,10 @@ def add_steps(build: Build) -> None:
 
 def pads_to_largest(build: Build) -> bool:
     """Whether results of different sizes are padded, with 0 below and to the right, to the largest of the call."""
-    settings = build.settings
-    return settings.flag("do_pad") and settings.get("pad_size") is None and "pad" in steps_of(build)
+    settings, names = build.settings, steps_of(build)
+    wants = "pad_or_largest" in names or ("pad" in names and settings.flag("do_pad"))
+    always = "pad_largest" in names or ("pad_batch" in names and settings.flag("do_pad"))
+    return always or (wants and settings.get("pad_size") is None)
 
 
 # -- resize ------------------------------------------------------------------------------------------------------------
@@ -100,7 +102,7 @@ def resize_convnext(build: Build) -> None:
     check_size((edge, edge), "$.size")
     if edge < 384:
         build.resize(shortest_edge=_divided(build, edge))
-        build.add(ops.CenterCrop((edge, edge), _center_rule(build)))
+        build.add(ops.CenterCrop((edge, edge), center_rule(build)))
     else:
         build.resize(size=(edge, edge))
 
@@ -194,21 +196,22 @@ def resize_widest_interpolating(build: Build) -> None:
 # -- crop and pad ------------------------------------------------------------------------------------------------------
 
 
-def _center_rule(build: Build) -> ops.crop.CenterRule:
+def center_rule(build: Build) -> ops.crop.CenterRule:
+    """How the backend halves an odd margin."""
     return "down" if build.on_torch else "floor"
 
 
 def center_crop(build: Build) -> None:
     """The middle; smaller images are padded with 0."""
     if build.settings.flag("do_center_crop"):
-        build.add(ops.CenterCrop(build.settings.pair("crop_size"), _center_rule(build)))
+        build.add(ops.CenterCrop(build.settings.pair("crop_size"), center_rule(build)))
 
 
 def center_crop_share(build: Build) -> None:
     """Perceiver: `size / crop_size` of the shorter side."""
     if build.settings.flag("do_center_crop"):
         size, whole = build.settings.pair("size"), build.settings.pair("crop_size")
-        build.add(ops.CenterCropShare(size[0] / whole[0], size[1] / whole[1], _center_rule(build)))
+        build.add(ops.CenterCropShare(size[0] / whole[0], size[1] / whole[1], center_rule(build)))
 
 
 def pad(build: Build) -> None:

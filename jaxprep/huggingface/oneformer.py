@@ -1,0 +1,165 @@
+"""OneFormer: padded images, the task as text, and what is on the images as masks, classes and texts."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxprep import config as codec
+from jaxprep.errors import InputError
+from jaxprep.formats import HuggingFace
+from jaxprep.huggingface import hub
+from jaxprep.huggingface.families import Call, Results
+from jaxprep.huggingface.features import Each
+from jaxprep.huggingface.labels import Labels, padded
+from jaxprep.huggingface.universal import INPUTS as UNIVERSAL_INPUTS
+from jaxprep.huggingface.universal import ignored, labels_of, padded_images
+from jaxprep.types import Size
+
+INPUTS = ("task_inputs", *UNIVERSAL_INPUTS)
+Metadata = Mapping[str, Any]
+"""The name of each class by its number, as text; `class_names`, all of them; `thing_ids`, the numbers of things."""
+MAX_CLASSES = 100_000
+
+
+def oneformer(call: Call) -> Results:
+    """Padded images with their `pixel_mask`, and `task_inputs`, one text per image.
+
+    With `segmentation_maps`, `mask_labels`, `class_labels` and `text_inputs` too, as the task of each image wants them.
+    """
+    assert isinstance(call.config, HuggingFace)
+    results, padding = padded_images(call)
+    tasks = tasks_of(call.inputs.get("task_inputs"), len(padding.inner))
+    found = labels_of(call, padding.inner)
+    if found is not None:
+        results |= annotated(call.config, found, tasks, padding.whole)
+    return results | {"task_inputs": [f"the task is {task}" for task in tasks]}
+
+
+def tasks_of(given: Any, count: int) -> list[str]:
+    """The task of each image: "panoptic" unless said; one for all, or one for each."""
+    found = [given or "panoptic"] if given is None or isinstance(given, str) else list(given)
+    found = found * count if len(found) == 1 else found
+    if len(found) != count or not all(isinstance(task, str) for task in found):
+        raise InputError(f"Expected a task for each of {count} images, got {given!r} - at `task_inputs`.")
+    return found
+
+
+def annotated(config: HuggingFace, found: Sequence[Labels], tasks: Sequence[str], whole: Size) -> Results:
+    """`mask_labels`, padded with `ignore_index` as the original does, `class_labels` and `text_inputs`."""
+    metadata = metadata_of(config)
+    if metadata is None:
+        raise InputError("Expected `class_info_file`, or `metadata`, which names the classes of `segmentation_maps`.")
+    count = config.effective.integer("num_text", highest=2**16)
+    done = []
+    for i, (labels, task) in enumerate(zip(found, tasks, strict=True)):
+        if task not in TASKS:
+            raise InputError(f"Expected one of {sorted(TASKS)}, got {task!r} - at `task_inputs[{i}]`.")
+        done.append(TASKS[task](labels, metadata, count, dict.fromkeys(metadata["class_names"], 0)))
+    fill = ignored(config)
+    return {
+        "mask_labels": Each(padded(one.masks, whole, fill) for one in done),
+        "class_labels": Each(one.classes for one in done),
+        "text_inputs": [one.texts for one in done],
+    }
+
+
+class Annotation(NamedTuple):
+    """What a task wants to know of an image: masks, classes, and `num_text` texts."""
+
+    masks: np.ndarray
+    classes: np.ndarray
+    texts: list[str]
+
+
+def semantic(labels: Labels, metadata: Metadata, count: int, seen: MutableMapping[str, int]) -> Annotation:
+    """One mask for each class: those of its instances together."""
+    classes = list(dict.fromkeys(labels.classes.tolist()))
+    masks = [labels.masks[labels.classes == number].max(0) for number in classes]
+    return _told(
+        Labels(_stacked(masks, labels), np.asarray(classes, np.int64)), "a semantic photo", metadata, count, seen
+    )
+
+
+def instance(labels: Labels, metadata: Metadata, count: int, seen: MutableMapping[str, int]) -> Annotation:
+    """The instances of things."""
+    things = np.isin(labels.classes, metadata["thing_ids"])
+    return _told(Labels(labels.masks[things], labels.classes[things]), "an instance photo", metadata, count, seen)
+
+
+def panoptic(labels: Labels, metadata: Metadata, count: int, seen: MutableMapping[str, int]) -> Annotation:
+    """Everything."""
+    return _told(labels, "an panoptic photo", metadata, count, seen)
+
+
+TASKS: dict[str, Callable[..., Annotation]] = {"semantic": semantic, "instance": instance, "panoptic": panoptic}
+
+
+def _stacked(masks: list[np.ndarray], like: Labels) -> np.ndarray:
+    return np.stack(masks) if masks else like.masks[:0]
+
+
+def _told(labels: Labels, blank: str, metadata: Metadata, count: int, seen: MutableMapping[str, int]) -> Annotation:
+    """With a text for each mask, in the order of all classes, filled up with `blank` to `count`.
+
+    Args:
+        seen: how many masks each class has had; counted up.
+    """
+    for number in labels.classes.tolist():
+        name = metadata.get(str(number))
+        if name is None:
+            raise InputError(f"Expected labels that `metadata` names, got {number} - at `segmentation_maps`.")
+        seen[name] += 1
+    texts = [f"a photo with a {name}" for name in metadata["class_names"] for _ in range(seen[name])][:count]
+    return Annotation(labels.masks, labels.classes, texts + [blank] * (count - len(texts)))
+
+
+# -- the names of classes ----------------------------------------------------------------------------------------------
+
+
+def metadata_of(config: HuggingFace) -> Metadata | None:
+    """The `metadata` of the settings; if there is none, that of `class_info_file`, which is read on first use."""
+    found = config.effective.get("metadata")
+    if found:
+        return checked(found, "$.metadata")
+    name = config.effective.get("class_info_file")
+    return None if not name else _from_file(config.effective.get("repo_path"), name)
+
+
+@functools.lru_cache(maxsize=16)
+def _from_file(folder: Any, name: Any) -> Metadata:
+    for value, key in ((folder, "repo_path"), (name, "class_info_file")):
+        if not isinstance(value, str) or not value or "\\0" in value:
+            raise codec.expected("a text", value, f"$.{key}")
+    content, where = hub.find_file(folder, name)
+    return metadata_from(content, where)
+
+
+def metadata_from(content: Any, where: str) -> Metadata:
+    """The metadata of a `class_info_file`: an object with `{"name", "isthing"}` for each number of a class."""
+    if not isinstance(content, dict) or len(content) > MAX_CLASSES:
+        raise codec.expected(f"an object with at most {MAX_CLASSES} classes", content, where)
+    for number, info in content.items():
+        if not number.isdecimal() or not isinstance(info, dict) or not isinstance(info.get("name"), str):
+            raise codec.expected("the number of a class, with its `name` and `isthing`", info, f"{where}.{number}")
+    names = {number: info["name"] for number, info in content.items()}
+    things = [int(number) for number, info in content.items() if info.get("isthing")]
+    return {**names, "thing_ids": things, "class_names": list(names.values())}
+
+
+def checked(metadata: Any, where: str) -> Metadata:
+    """Metadata as a config holds it."""
+    if not isinstance(metadata, Mapping) or len(metadata) > MAX_CLASSES:
+        raise codec.expected(f"an object with at most {MAX_CLASSES} classes", metadata, where)
+    for key, kind in (("class_names", str), ("thing_ids", int)):
+        values = metadata.get(key)
+        if not isinstance(values, (list, tuple)) or not all(isinstance(value, kind) for value in values):
+            raise codec.expected(f"a list of `{kind.__name__}`", values, f"{where}.{key}")
+    known = set(metadata["class_names"])
+    for key, value in metadata.items():
+        if key not in ("class_names", "thing_ids") and (not isinstance(value, str) or value not in known):
+            raise codec.expected("one of `class_names`", value, f"{where}.{key}")
+    return metadata
