@@ -61,16 +61,13 @@ def detection_target(annotation: Any, size: Size, wants_masks: bool, where: str)
     return target
 
 
-def panoptic_target(
-    annotation: Any, size: Size, wants_masks: bool, masks_path: Any, is_pil: bool, where: str
-) -> Target:
+def panoptic_target(annotation: Any, size: Size, wants_masks: bool, masks_path: Any, where: str) -> Target:
     """The target of a COCO panoptic annotation, `{"image_id", "file_name", "segments_info"}`.
 
     Boxes are from the first to the last pixel of a segment; crowds stay.
 
     Args:
         masks_path: the directory of the PNG files whose colours are the ids of segments.
-        is_pil: whether masks that are never resized are uint8, as on the PIL backend, and not bool.
     """
     segments = _objects(annotation, "segments_info", ("image_id", "file_name"), where)
     if not isinstance(masks_path, (str, os.PathLike)):
@@ -91,7 +88,7 @@ def panoptic_target(
         "area": _areas(segments, places),
     }
     if wants_masks:
-        target["masks"] = masks.astype(np.uint8) if is_pil else masks
+        target["masks"] = masks
     return target
 
 

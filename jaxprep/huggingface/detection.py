@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from jaxprep.errors import ConfigError, InputError
 from jaxprep.formats import HuggingFace
@@ -83,14 +84,19 @@ def _target(call: Call, annotation: Any, image: Image, i: int) -> Target:
     wants = call.inputs.get("return_segmentation_masks")
     if wants is not None and not isinstance(wants, bool):
         raise wrong("true, false or None", wants, "return_segmentation_masks")
-    if annotation_format(config.effective) == "coco_detection":
-        return detection_target(annotation, image.size, bool(wants) and row["masks"], where)
-    if not row["panoptic"]:
+    is_detection = annotation_format(config.effective) == "coco_detection"
+    if is_detection:
+        target = detection_target(annotation, image.size, bool(wants) and row["masks"], where)
+    elif row["panoptic"]:
+        path = call.inputs.get("masks_path")
+        target = panoptic_target(annotation, image.size, wants is not False, path, where)
+    else:
         raise ConfigError(
             f"`{config.class_name}` takes annotations of the format 'coco_detection' only - at `$.format`."
         )
-    path = call.inputs.get("masks_path")
-    return panoptic_target(annotation, image.size, wants is not False, path, config.backend == "pil", where)
+    if "masks" in target and is_detection == (config.backend == "torchvision"):
+        target["masks"] = target["masks"].astype(np.uint8)  # until they are resized
+    return target
 
 
 def _moved(config: HuggingFace, target: Target, image: Image, padding: Padding, i: int) -> Target:
