@@ -26,6 +26,8 @@ GROUPS = {
     }.items()
 }
 """The classes of each golden file."""
+STACKED = ("Sam2ImageProcessor", "Sam3ImageProcessor")
+"""The classes that take maps only where all results are of one size."""
 COMMON = {"resample": 3, **STATISTICS}
 SMALL = {"size": {"height": 97, "width": 131}}
 NEAR = [
@@ -110,17 +112,20 @@ def variations(name: str, backend: str) -> list[dict]:
     found: list[dict] = [{}]
 
     def vary(**settings):
-        found.append({**(COMMON if "resample" in default else STATISTICS), **settings})
+        shared = {"do_resize": True} if default.get("do_resize") is False else {}
+        found.append({**(COMMON if "resample" in default else STATISTICS), **shared, **settings})
 
     rule = next((name for name in names if name.startswith("resize")), None)
-    sizes = SIZES_OF[rule] if rule else [{"size_divisor": n} for n in (16, 7, 50)]
+    rule_of = "resize_or_fit" if name in STACKED else rule
+    sizes = SIZES_OF[rule_of] if rule_of else [{"size_divisor": n} for n in (16, 7, 50)]
     for settings in sizes:
         vary(**settings)
     three = sizes[:3]
     switches = [key for key in ("do_resize", "do_rescale", "do_normalize", "do_flip_channel_order") if key in default]
     for key in switches:
         for settings in three:
-            vary(**settings, **{key: not default[key]}, **({"pad_size": {"height": 200, "width": 200}} if key == "do_resize" and "pad" in names else {}))
+            room = {"pad_size": 200} if key == "do_resize" and "pad" in names else {}
+            vary(**{**settings, **room, key: not default[key]})
     if "do_reduce_labels" in row["kwargs"]:
         for settings in three:
             vary(**settings, do_reduce_labels=True)
@@ -137,7 +142,7 @@ def variations(name: str, backend: str) -> list[dict]:
         for settings in three:
             vary(**{key: value for key, value in settings.items() if key != "pad_size"}, do_pad=not default["do_pad"])
     if "pad" in names and not default.get("do_pad"):
-        for settings, size in zip(three, (140, [150, 230], {"height": 160, "width": 170})):
+        for settings, size in zip(three, (300, [310, 290], {"height": 288, "width": 288})):
             vary(**settings, do_pad=True, pad_size=size)
     for resample in (0, 1, 2) + ((4, 5) if backend == "pil" else ()):
         if rule:
@@ -163,7 +168,8 @@ def cases(backend: str) -> list[dict]:
             continue
         for i, settings in enumerate(variations(name, backend)):
             to_rgb = settings.get("do_convert_rgb", row["defaults"].get("do_convert_rgb")) and not row.get("keeps_channels")
-            alone = "do_pad" not in settings or settings.get("do_pad") or settings.get("pad_size")
+            fits = settings.get("do_resize", True) or name not in STACKED
+            alone = fits and ("do_pad" not in settings or settings.get("do_pad") or settings.get("pad_size"))
             groups = [[[LAND], [PORT], [SQUARE], [TINY]][i % 4]]
             if i == 0:
                 groups = [[LAND, GRAY, PALETTE, RGBA] if to_rgb else [LAND, PORT], [LARGE]]

@@ -29,8 +29,8 @@ def results(case: dict, photos) -> dict[str, np.ndarray]:
         return [segmentation_cases.dense(recipe) if "dense" in recipe else inputs.image(recipe, photos) for recipe in value]
 
     beside = {name: read(value) for name, value in case["beside"].items()}
-    wants_tensors = case["class"] in ("Sam2ImageProcessor", "Sam3ImageProcessor")
-    found = processor(read(case["inputs"]), **beside, return_tensors="pt" if wants_tensors else None)
+    kind = "pt" if case["class"] in segmentation_cases.STACKED else None
+    found = processor(read(case["inputs"]), **beside, return_tensors=kind)
     arrays = {}
     for key, values in found.items():
         for i, value in enumerate(values):
