@@ -1,4 +1,4 @@
-"""A Hugging Face hub of model repositories on the loopback interface, for tests without a network.
+"""A Hugging Face hub of repositories on the loopback interface, for tests without a network.
 
 It speaks HTTP on a real socket, so that `huggingface_hub` runs unchanged, with the routes of a download (the listing of
 a revision and its files, by HEAD and GET with ranges) and of a commit. A test says what is there and what goes wrong.
@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Repo:
-    """A model repository: each revision's files, and who may read them."""
+    """A repository: each revision's files, and who may read them."""
 
     name: str
     revisions: dict[str, dict[str, bytes]] = field(default_factory=dict)
@@ -70,7 +70,11 @@ class HubServer:
         self._thread.start()
 
     def add(self, name: str, files: dict[str, object], revision: str = "main", **access: bool) -> Repo:
-        """Set the files of a revision; what is neither bytes nor text is written as JSON."""
+        """Set the files of a revision; what is neither bytes nor text is written as JSON.
+
+        Args:
+            name: `user/repo`, or `datasets/user/repo`.
+        """
         repo = self.repos.setdefault(name, Repo(name, **access))
         repo.revisions[revision] = {path: _encoded(content) for path, content in files.items()}
         return repo
@@ -178,8 +182,9 @@ class HubServer:
                 hub.requests.append(Request(self.command, path, token))
                 if (status := hub.next_failure(path)) is not None:
                     self.reply(status)
-                elif path.startswith("/api/models/"):
-                    self.listing(*path.removeprefix("/api/models/").partition("/revision/")[::2], token)
+                elif path.startswith(("/api/models/", "/api/datasets/")):
+                    name, _, revision = path.removeprefix("/api/").removeprefix("models/").partition("/revision/")
+                    self.listing(name, revision, token)
                 elif "/resolve/" in path:
                     self.file(*path.lstrip("/").partition("/resolve/")[::2], token)
                 else:

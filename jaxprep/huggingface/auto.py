@@ -12,7 +12,7 @@ from jaxprep.errors import ConfigError
 from jaxprep.formats import HuggingFace, Timm
 from jaxprep.formats.huggingface import classes, from_huggingface_json
 from jaxprep.formats.huggingface.read import TYPE_KEYS
-from jaxprep.formats.huggingface.settings import Frozen
+from jaxprep.formats.huggingface.settings import Frozen, merged
 from jaxprep.huggingface.processor import (
     CALL_KEYS,
     OWN_KEYS,
@@ -21,6 +21,7 @@ from jaxprep.huggingface.processor import (
     config_of,
     plain_settings,
 )
+from jaxprep.huggingface.table import METHODS
 
 
 @functools.cache
@@ -46,6 +47,7 @@ def processor_class(name: str) -> type[BaseImageProcessor] | None:
         "backend_name": "pil" if is_pil else None,
         "__module__": "jaxprep.huggingface",
         "__doc__": f"The image processor of {', '.join(row['models'])}; see `BaseImageProcessor`.",
+        **METHODS.get(today, {}),
     }
     return type(name, (BaseImageProcessor,), members)
 
@@ -80,7 +82,7 @@ def read(
     name = format_.class_name
     known = classes.arguments(name) - set(CALL_KEYS[:2])
     used = {key: value for key, value in kwargs.items() if key in known or key in inner}
-    settings = {**inner, **plain_settings({key: value for key, value in used.items() if value is not None})}
+    settings = merged(inner, plain_settings({key: value for key, value in used.items() if value is not None}))
     made = config_of(name, settings, backend, **own)
     named = cls if cls.class_name else processor_class(name)
     assert named is not None

@@ -15,6 +15,7 @@ from jaxprep.huggingface import hub
 from jaxprep.huggingface.families import Call, Results
 from jaxprep.huggingface.features import Each
 from jaxprep.huggingface.labels import Labels, padded
+from jaxprep.huggingface.padding import Padding
 from jaxprep.huggingface.universal import INPUTS as UNIVERSAL_INPUTS
 from jaxprep.huggingface.universal import ignored, labels_of, padded_images
 from jaxprep.types import Size
@@ -23,6 +24,7 @@ INPUTS = ("task_inputs", *UNIVERSAL_INPUTS)
 Metadata = Mapping[str, Any]
 """The name of each class by its number, as text; `class_names`, all of them; `thing_ids`, the numbers of things."""
 MAX_CLASSES = 100_000
+MAX_TEXTS = 2**16
 
 
 def oneformer(call: Call) -> Results:
@@ -30,12 +32,16 @@ def oneformer(call: Call) -> Results:
 
     With `segmentation_maps`, `mask_labels`, `class_labels` and `text_inputs` too, as the task of each image wants them.
     """
-    assert isinstance(call.config, HuggingFace)
     results, padding = padded_images(call)
+    return results | beside(call, padding)
+
+
+def beside(call: Call, padding: Padding) -> Results:
+    """All but the images."""
+    assert isinstance(call.config, HuggingFace)
     tasks = tasks_of(call.inputs.get("task_inputs"), len(padding.inner))
     found = labels_of(call, padding.inner)
-    if found is not None:
-        results |= annotated(call.config, found, tasks, padding.whole)
+    results = {} if found is None else annotated(call.config, found, tasks, padding.whole)
     return results | {"task_inputs": [f"the task is {task}" for task in tasks]}
 
 
@@ -53,7 +59,7 @@ def annotated(config: HuggingFace, found: Sequence[Labels], tasks: Sequence[str]
     metadata = metadata_of(config)
     if metadata is None:
         raise InputError("Expected `class_info_file`, or `metadata`, which names the classes of `segmentation_maps`.")
-    count = config.effective.integer("num_text", highest=2**16)
+    count = config.effective.integer("num_text", highest=MAX_TEXTS)
     done = []
     for i, (labels, task) in enumerate(zip(found, tasks, strict=True)):
         if task not in TASKS:

@@ -22,10 +22,9 @@ from jaxprep.errors import ConfigError, InputError
 from jaxprep.formats import Format, HuggingFace
 from jaxprep.formats.huggingface import classes
 from jaxprep.formats.huggingface.config import listed
-from jaxprep.formats.huggingface.families import Build, Source
-from jaxprep.formats.huggingface.families import plain as builders
+from jaxprep.formats.huggingface.families import BUILDERS, Build, Source
 from jaxprep.formats.huggingface.read import TYPE_KEYS
-from jaxprep.formats.huggingface.settings import Backend, Edges, Frozen
+from jaxprep.formats.huggingface.settings import Backend, Edges, Frozen, merged
 from jaxprep.formats.values import DataFormatName
 from jaxprep.huggingface import hub
 from jaxprep.huggingface.families import Call, traced
@@ -281,7 +280,7 @@ class BaseImageProcessor(ImageProcessingMixin):
             object.__setattr__(self, name, value)
             return
         changed = plain_settings({name: value})
-        self._set(self._config.overridden(_own(changed)), {**self._content, **changed})
+        self._set(self._config.overridden(_own(changed)), merged(self._content, changed))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, BaseImageProcessor) and (self._config, self._content) == (
@@ -295,13 +294,13 @@ class BaseImageProcessor(ImageProcessingMixin):
     def __reduce__(self) -> Any:
         return _restored, (type(self), self._config, dict(self._content))
 
-    def __call__(self, images: Any, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, images: Any = None, *args: Any, **kwargs: Any) -> Any:
         """See `preprocess`."""
         return self.preprocess(images, *args, **kwargs)
 
     def preprocess(
         self,
-        images: Any,
+        images: Any = None,
         *args: Any,
         return_tensors: Any = STACKED,
         input_data_format: Any = None,
@@ -454,7 +453,7 @@ class BaseImageProcessor(ImageProcessingMixin):
 
         def pipeline_of(source: Source) -> Pipeline:
             build = Build(config.effective, config.backend, source, None, config.reference)
-            builders.BUILDERS[name](build)
+            BUILDERS[name](build)
             return Pipeline(tuple(build.steps))
 
         return self._run(pipeline_of, image, data_format, layout, resizes)

@@ -27,14 +27,20 @@ INPUTS = ("segmentation_maps", "instance_id_to_semantic_id")
 def maskformer(call: Call) -> Results:
     """Padded images with their `pixel_mask`; with `segmentation_maps`, `mask_labels` and `class_labels` too.
 
+    The padding of masks is `ignore_index`, as in the original; 0 where there is none.
     Labels are int64; in JAX, where 64 bits are off by default, that is int32.
     """
     results, padding = padded_images(call)
+    return results | beside(call, padding)
+
+
+def beside(call: Call, padding: Padding) -> Results:
+    """All but the images."""
     found = labels_of(call, padding.inner)
     if found is None:
-        return results
+        return {}
     fill = ignored(_config(call))
-    return results | label_results([Labels(padded(one.masks, padding.whole, fill), one.classes) for one in found])
+    return label_results([one._replace(masks=padded(one.masks, padding.whole, fill)) for one in found])
 
 
 def padded_images(call: Call) -> tuple[Results, Padding]:

@@ -12,7 +12,7 @@ from jaxprep.errors import ConfigError
 from jaxprep.formats.base import Format
 from jaxprep.formats.huggingface import classes
 from jaxprep.formats.huggingface.families import FAMILIES, Build, Source, pads_to_largest
-from jaxprep.formats.huggingface.settings import Backend, Frozen, Settings, settings_of, settled
+from jaxprep.formats.huggingface.settings import Backend, Frozen, Settings, merged, settings_of, settled
 from jaxprep.formats.values import DataFormatName
 from jaxprep.pipeline import Pipeline
 from jaxprep.pipeline.plan import fixed_sizes
@@ -121,7 +121,7 @@ class HuggingFace(Format):
                 raise ConfigError(f"Unknown field - at `$.{name}`. Known: {sorted({*known, *_OWN, 'image_size'})}.")
         changed = {name: listed(value) for name, value in overrides.items() if name not in own}
         kept = settled(self.class_name, self.settings, changed)
-        return replace(self, **own, settings={**self.settings, **kept, **changed}) if overrides else self
+        return replace(self, **own, settings=merged(self.settings, kept | changed)) if overrides else self
 
 
 _OWN = ("backend", "data_format", "reference", "exact")

@@ -248,6 +248,20 @@ def settled(name: str, given: Mapping[str, Any], changed: Mapping[str, Any]) -> 
     return {"do_convert_annotations": (True if follows is None else follows) if kept is None else kept}
 
 
+_MADE_OF = {"metadata": ("class_info_file", "repo_path")}
+"""Keys that hold what was read from the file that others name."""
+
+
+def merged(given: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
+    """Keys with some replaced; what was read from a file goes when another is named."""
+    stale = [
+        key
+        for key, names in _MADE_OF.items()
+        if any(name in changed and changed[name] != given.get(name) for name in names)
+    ]
+    return {**{key: value for key, value in given.items() if key not in stale}, **changed}
+
+
 @functools.lru_cache(maxsize=1024)
 def settings_of(name: str, given: Frozen) -> Settings:
     """The settings of a config; made once."""
