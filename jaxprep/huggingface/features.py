@@ -157,10 +157,21 @@ def _as_tensor(value: Any, kind: str, name: str) -> Any:
     if kind == "np":
         return array
     if kind == "jax":
-        return jnp.asarray(array)
+        return jnp.asarray(_fitting(array, name))
     if kind == "pt":
         return _package("torch").from_numpy(np.array(array))
     return _package("tensorflow").convert_to_tensor(np.array(array))
+
+
+def _fitting(array: np.ndarray, name: str) -> np.ndarray:
+    """Integers, of which JAX would silently keep 32 bits where 64 are off, if they fit in those."""
+    narrow = jax.dtypes.canonicalize_dtype(array.dtype)
+    if array.dtype.kind in "ui" and narrow != array.dtype and np.any(array != array.astype(narrow)):
+        raise InputError(
+            f"Expected integers of at most {narrow.itemsize * 8} bits, got {array.max()} - at `{name}`. Enable 64 bits "
+            "in JAX, or pass `return_tensors='np'`."
+        )
+    return array
 
 
 def _sizes(value: Any) -> str:

@@ -71,7 +71,18 @@ def outlines(box: list[float], size: tuple[int, int]) -> list[list[float]]:
     """Two polygons: a diamond in the box, closed, and a triangle of the image."""
     x, y, width, height = box
     left, top, right, bottom = x, y, x + width, y + height
-    diamond = [left, y + height / 2, x + width / 2, top, right, y + height / 2, x + width / 2, bottom, left, y + height / 2]
+    diamond = [
+        left,
+        y + height / 2,
+        x + width / 2,
+        top,
+        right,
+        y + height / 2,
+        x + width / 2,
+        bottom,
+        left,
+        y + height / 2,
+    ]
     return [diamond, [0, 0, size[1] / 5, 3.5, 2.25, size[0] / 4]]
 
 

@@ -38,7 +38,9 @@ def results(case: dict, photos: pathlib.Path, folder: pathlib.Path) -> dict:
         detection_cases.write_segments(folder, sizes)
         kwargs = {"annotations": detection_cases.annotations(case["labels"], sizes), "masks_path": folder}
         kwargs |= detection_cases.KINDS[case["labels"]]
-        sys.modules[type(processor).__module__].load_image_as_tensor = decoded  # what it does needs torchvision's codecs
+        sys.modules[
+            type(processor).__module__
+        ].load_image_as_tensor = decoded  # what it does needs torchvision's codecs
     return processor(images, return_tensors="pt", **kwargs)
 
 
@@ -65,7 +67,7 @@ def main() -> None:
     for polygons, (height, width) in detection_cases.polygons():
         mask = coco.decode(coco.frPyObjects(polygons, height, width)).any(axis=2)
         drawn.append(int(store.digest(mask)[:8], 16))
-    writer.add({"outlines": True}, drawn=np.asarray(drawn, np.uint32))
+    writer.add({"outlines": True}, whole=True, drawn=np.asarray(drawn, np.uint32))
     writer.save("detection")
 
 
