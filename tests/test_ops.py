@@ -425,6 +425,7 @@ EXAMPLES = (  # every field off its default; a step whose fields exclude each ot
     ops.Pad(1, 2, 3, 4, (5.0, 6.0)),
     ops.PadTo((9, 8), 3.0),
     ops.PadToAspect((3, 4), 5.0),
+    ops.PadToAtLeast((9, 8), 3.0),
     ops.PadToMultiple(8, True, 3.0),
     ops.PadToNextMultiple(8),
     ops.PadToSquare((1.0, 2.0, 3.0)),
