@@ -258,6 +258,7 @@ def test_boxes_are_converted_where_values_are_normalised_unless_a_call_says_othe
         ({"size": 600}, {"shortest_edge": 600, "longest_edge": 1333}),
         ({"size": 600, "max_size": 900}, {"shortest_edge": 600, "longest_edge": 900}),
         ({"max_size": 900}, {"shortest_edge": 800, "longest_edge": 1333}),
+        ({"size": {"longest_edge": 800}}, {"shortest_edge": 800, "longest_edge": 800}),
     ],
 )
 def test_old_configs_mean_what_they_meant(config: dict, size: dict) -> None:

@@ -536,7 +536,7 @@ def _finished(results: dict[str, Any], return_tensors: Any) -> BatchFeature:
             if return_tensors is STACKED and len(alike) == 1 and all(isinstance(item, jax.Array) for item in value):
                 value = jnp.asarray(np.stack([np.asarray(item) for item in value]))
         elif isinstance(value, np.ndarray):
-            value = jnp.asarray(value)
+            value = jax.device_put(value)  # nobody else has it: no copy where the host's memory will do
         done[name] = value
     return BatchFeature(done)
 

@@ -225,11 +225,16 @@ def _bounded(found: Mapping[str, Any], default: Mapping[str, int]) -> dict[str, 
 
 
 def _detection(found: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
-    """DETR: a lone number is bounded by the row's `max_size`; boxes are converted where values are normalised."""
+    """DETR: a lone number is bounded by the row's `max_size`; boxes are converted where values are normalised.
+
+    A lone longest edge, with which Table Transformer was published and which Transformers refuses, bounds both sides.
+    """
     changed: dict[str, Any] = {}
-    if type(found.get("size")) is int and "max_size" in row:
-        longest = found.get("max_size")
-        changed["size"] = {"shortest_edge": found["size"], "longest_edge": longest or row["max_size"]}
+    size, longest = found.get("size"), found.get("max_size")
+    if type(size) is int and "max_size" in row:
+        changed["size"] = {"shortest_edge": size, "longest_edge": longest or row["max_size"]}
+    elif isinstance(size, Mapping) and list(size) == ["longest_edge"] and "max_size" in row:
+        changed["size"] = {"shortest_edge": size["longest_edge"], **size}
     if _follows_normalize(row) and found.get("do_convert_annotations") is None:
         changed["do_convert_annotations"] = found.get("do_normalize")
     return changed
