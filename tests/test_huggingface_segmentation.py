@@ -10,13 +10,18 @@ import functools
 import json
 import os
 import warnings
+from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from goldens import inputs, segmentation_cases, store
+from PIL import Image
 
-from jaxprep import huggingface
+from jaxprep import AutoImageProcessor, huggingface
+from jaxprep.errors import InputError
 
 EVERYTHING = "JAXPREP_ALL_GOLDENS" in os.environ
 BAR = 2e-6
@@ -107,3 +112,209 @@ def compared(goldens: store.Golden, mine: np.ndarray, record: dict, key: str) ->
     array = store.channels_last(mine) if mine.ndim == 3 and key != "labels" else mine
     assert list(array.shape) == record["shape"], key
     return array.ravel()[goldens.positions(record)], goldens.values(record)
+
+
+# -- calls -------------------------------------------------------------------------------------------------------------
+
+SMALL = {"size": {"height": 16, "width": 24}}
+
+
+def photo() -> np.ndarray:
+    return np.asarray(inputs.image({"photo": "coffee", "box": [0, 0, 41, 33]}))
+
+
+def labels() -> np.ndarray:
+    return segmentation_cases.dense({"photo": "coffee", "box": [0, 0, 41, 33], "dense": "classes"})
+
+
+def made(name: str, **settings: Any) -> Any:
+    return getattr(huggingface, f"{name}ImageProcessor")(**{**SMALL, **settings})
+
+
+def test_maps_come_by_position_and_by_name_and_are_not_written_to() -> None:
+    processor, given = made("Segformer", do_reduce_labels=True, backend="pil"), labels()
+    by_position, by_name = processor(photo(), given), processor(images=photo(), segmentation_maps=[given])
+    np.testing.assert_array_equal(by_position["labels"], by_name["labels"])
+    np.testing.assert_array_equal(given, labels())
+    assert by_position["labels"].shape == (1, 16, 24) and by_position["labels"].dtype == np.int32
+    assert processor(photo(), given, return_tensors="np")["labels"].dtype == np.int64
+
+
+def test_the_labels_of_any_input_form_are_the_same() -> None:
+    processor = made("Segformer")
+    expected = processor(photo(), labels())["labels"]
+    for form in (jnp.asarray(labels()), labels()[None], labels().astype(np.int64), Image.fromarray(labels())):
+        np.testing.assert_array_equal(processor(photo(), form)["labels"], expected)
+
+
+@pytest.mark.parametrize("backend", ["torchvision", "pil"])
+@pytest.mark.parametrize("name", ["Beit", "DPT"])
+def test_map_resample_invents_no_labels(name: str, backend: str) -> None:
+    processor, known = made(name, backend=backend), set(np.unique(labels()))
+    assert not set(np.unique(processor(photo(), labels())["labels"])) <= known  # as Transformers
+    exact = processor(photo(), labels(), map_resample=0)["labels"]
+    assert set(np.unique(exact)) <= known
+    np.testing.assert_array_equal(exact, made("Segformer", backend=backend)(photo(), labels())["labels"])
+
+
+def test_labels_above_255_go_through_pillow_s_nearest_and_through_no_mixing() -> None:
+    many = labels().astype(np.int32) * 10
+    found = made("Segformer", backend="pil")(photo(), many)["labels"]
+    np.testing.assert_array_equal(found, made("Segformer", backend="pil")(photo(), labels())["labels"] * 10)
+    with pytest.raises(InputError, match="whole numbers from 0 to 255"):
+        made("Beit", backend="pil")(photo(), many)
+
+
+def test_old_names_of_settings_count() -> None:
+    old = huggingface.BaseImageProcessor.from_dict(
+        {"feature_extractor_type": "SegformerFeatureExtractor", "reduce_labels": True, "size": 16}
+    )
+    new = huggingface.SegformerImageProcessor(size=16, do_reduce_labels=True)
+    np.testing.assert_array_equal(old(photo(), labels())["labels"], new(photo(), labels())["labels"])
+    assert old(photo(), labels())["labels"].max() == 255
+    matte = huggingface.VitMatteImageProcessor.from_dict({"size_divisibility": 16})
+    assert matte(photo(), labels())["pixel_values"].shape == (1, 4, 48, 48)
+
+
+def test_what_is_saved_is_read_back(tmp_path: Path) -> None:
+    processor = made("Beit", map_resample=0, do_reduce_labels=True)
+    processor.save_pretrained(tmp_path)
+    again = AutoImageProcessor.from_pretrained(tmp_path)
+    assert again == processor and again.map_resample == 0
+    np.testing.assert_array_equal(again(photo(), labels())["labels"], processor(photo(), labels())["labels"])
+
+
+@pytest.mark.parametrize("name", ["Segformer", "MobileViT", "Sam2", "Sapiens2", "CHMv2"])
+def test_calls_inside_jit_give_what_calls_outside_give(name: str) -> None:
+    processor = made(name, do_center_crop=False, **({"mask_size": 12} if name == "Sam2" else {}))
+    outside = processor(photo(), labels())
+    inside = jax.jit(lambda image, given: processor(image, given, input_data_format="channels_last"))(photo(), labels())
+    assert sorted(inside) == sorted(outside)
+    for key, value in outside.items():
+        np.testing.assert_allclose(np.asarray(inside[key]), np.asarray(value), atol=2e-6, err_msg=key)
+
+
+def test_paired_inputs_inside_jit_are_those_outside() -> None:
+    depth = segmentation_cases.dense({"photo": "coffee", "box": [0, 0, 41, 33], "dense": "depth"})
+    few = labels() % 11
+    for processor, beside in (
+        (huggingface.VitMatteImageProcessor(), {"trimaps": labels()}),
+        (made("PromptDepthAnything"), {"prompt_depth": depth}),
+        (made("SegGpt", num_labels=10), {"prompt_images": photo(), "prompt_masks": few}),
+        (made("SegGpt"), {"prompt_masks": few}),
+    ):
+        outside = processor(photo(), **beside)
+        inside = jax.jit(lambda image, kwargs, processor=processor: processor(image, **kwargs))(photo(), beside)
+        assert sorted(inside) == sorted(outside)
+        for key, value in outside.items():
+            np.testing.assert_allclose(np.asarray(inside[key]), np.asarray(value), atol=2e-6, err_msg=key)
+
+
+def test_the_images_of_a_batch_are_those_of_single_calls() -> None:
+    processor = made("Sam", size={"longest_edge": 40}, pad_size=40, mask_size={"longest_edge": 20}, mask_pad_size=20)
+    tall = np.swapaxes(photo(), 0, 1)
+    both = processor([photo(), tall], [labels(), labels().T])
+    assert both["reshaped_input_sizes"].tolist() == [[32, 40], [40, 32]]
+    for i, (image, given) in enumerate(((photo(), labels()), (tall, labels().T))):
+        for key, value in processor(image, given).items():
+            np.testing.assert_array_equal(both[key][i], value[0], key)
+
+
+def test_channels_last_puts_every_image_s_channels_last() -> None:
+    matte = huggingface.VitMatteImageProcessor(data_format="channels_last")
+    assert matte(photo(), labels())["pixel_values"].shape == (1, 64, 64, 4)
+    depth = made("PromptDepthAnything", data_format="channels_last")(photo(), labels())
+    assert depth["prompt_depth"].shape == (1, 33, 41, 1)
+    assert made("Segformer", data_format="channels_last")(photo(), labels())["labels"].shape == (1, 16, 24)
+
+
+def test_prompts_may_come_without_images() -> None:
+    found = made("SegGpt", num_labels=30)(prompt_images=photo(), prompt_masks=labels() % 31)
+    assert sorted(found) == ["prompt_masks", "prompt_pixel_values"]
+
+
+def test_crops_of_maps_have_the_labels_of_the_map() -> None:
+    box = [[2.0, 3.0, 20.5, 18.25]]
+    found = made("Sapiens2")(photo(), labels(), [box])["labels"]
+    assert found.shape == (1, 16, 24) and set(np.unique(found)) <= {0, *np.unique(labels())}
+    whole = made("Sapiens2")(photo(), np.full_like(labels(), 5), [box])["labels"]
+    np.testing.assert_array_equal(whole, 5)
+
+
+def test_boxes_inside_jit_are_known_outside_of_it() -> None:
+    processor, boxes = made("Sapiens2"), [[[2.0, 3.0, 20.5, 18.25], [-5.0, 0.0, 9.0, 30.0]]]
+    points = [[[[4.0, 5.0, 1.0]], [[0.0, 0.0, 1.0]]]]
+    outside = processor(photo(), boxes=boxes, keypoints=points)
+    inside = jax.jit(lambda image: processor(image, boxes=boxes, keypoints=points))(photo())
+    for key, value in outside.items():
+        np.testing.assert_allclose(np.asarray(inside[key]), np.asarray(value), atol=2e-6, err_msg=key)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: made("Segformer")(photo(), [labels(), labels()]), "a map for each of 1 images, got 2"),
+        (lambda: made("Segformer")(photo(), photo()), "for each of 1 images, got 33"),
+        (lambda: made("Segformer")(photo(), Image.fromarray(photo())), r"got shape \(33, 41, 3\) - at `segm"),
+        (lambda: made("Segformer")(photo(), "map.png"), "got `str` - at `segmentation_maps`"),
+        (lambda: made("Segformer")(), "got `NoneType` - at `images`"),
+        (lambda: huggingface.VitMatteImageProcessor()(photo()), "Expected `trimaps`"),
+        (lambda: huggingface.VitMatteImageProcessor()(photo(), labels()[:9]), r"a trimap of \(33, 41\)"),
+        (lambda: made("SegGpt")(), "at least one of `images`"),
+        (lambda: made("SegGpt", num_labels=3)(prompt_masks=labels()), "classes from 0 to `num_labels`, 3"),
+        (lambda: made("Sapiens2")(photo(), boxes=[[[1, 2, 3]]]), r"got \[\[1, 2, 3\]\] - at `boxes\[0\]`"),
+        (lambda: made("Sapiens2")(photo(), boxes=[]), "boxes for each of 1 images, got 0"),
+        (lambda: made("Sapiens2")(photo(), keypoints=[[]]), "Expected `boxes` beside `keypoints`"),
+        (lambda: made("Sapiens2")(photo(), labels(), keypoints=[[]]), "both become `labels`"),
+    ],
+)
+def test_bad_input_is_told_in_one_sentence(call: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        call()
+
+
+# -- after the model ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["Segformer", "Beit", "DPT", "MobileNetV2", "MobileViT", "CHMv2", "Sapiens2"])
+def test_logits_of_the_labels_are_segmented_into_the_labels(name: str) -> None:
+    processor = made(name, map_resample=0, do_resize=True, do_center_crop=False)
+    wanted = np.asarray(processor(photo(), labels() // 40)["labels"])
+    logits = jax.nn.one_hot(wanted, 8, axis=1)
+    (found,) = processor.post_process_semantic_segmentation({"logits": logits})
+    np.testing.assert_array_equal(found, wanted[0])
+    (large,) = processor.post_process_semantic_segmentation({"logits": logits}, target_sizes=[(33, 41)])
+    assert large.shape == (33, 41)
+
+
+@pytest.mark.parametrize("name", ["Sam", "Sam2", "Sam3"])
+def test_sizes_of_a_call_lead_masks_back_to_the_photograph(name: str) -> None:
+    own = {"size": {"longest_edge": 64}, "pad_size": 64} if name == "Sam" else {"size": 64}
+    processor = made(name, **own)
+    given = processor([photo(), photo()[:20]])
+    masks = jnp.ones((2, 1, 3, 16, 16))
+    args = [given[key] for key in ("original_sizes", "reshaped_input_sizes") if key in given]
+    found = processor.post_process_masks(masks, *args)
+    assert [mask.shape for mask in found] == [(1, 3, 33, 41), (1, 3, 20, 41)]
+
+
+@pytest.mark.parametrize("name", ["DPT", "PromptDepthAnything", "CHMv2"])
+def test_depth_is_brought_to_the_size_of_the_photograph(name: str) -> None:
+    (found,) = made(name).post_process_depth_estimation({"predicted_depth": jnp.ones((1, 16, 24))}, [(33, 41)])
+    assert found["predicted_depth"].shape == (33, 41)
+
+
+def test_painted_masks_are_read_as_their_classes() -> None:
+    processor, few = made("SegGpt", num_labels=10), labels() % 11
+    painted = processor(prompt_masks=few)["prompt_masks"]
+    outputs = {"pred_masks": jnp.concatenate([painted, painted], axis=2)}
+    (found,) = processor.post_process_semantic_segmentation(outputs, [(16, 24)], num_labels=10)
+    np.testing.assert_array_equal(found, made("Segformer")(photo(), few)["labels"][0])
+
+
+def test_heatmaps_peak_where_the_keypoints_are() -> None:
+    processor = made("Sapiens2", size={"height": 64, "width": 48}, keypoint_heatmap_downscale_factor=1)
+    box, points = [2.0, 3.0, 20.5, 18.25], [[7.0, 9.0, 1.0], [12.0, 16.0, 1.0]]
+    found = processor(photo(), boxes=[[box]], keypoints=[[points]])
+    poses = processor.post_process_pose_estimation({"heatmaps": found["labels"]}, boxes=[[box]])
+    np.testing.assert_allclose(np.asarray(poses[0][0]["keypoints"]), np.asarray(points)[:, :2], atol=0.5)

@@ -13,7 +13,7 @@ import numpy as np
 from jaxprep.errors import InputError
 from jaxprep.formats import HuggingFace
 from jaxprep.huggingface.families import Call, Results, read, run, traced
-from jaxprep.huggingface.inputs import Image, as_numpy, for_pillow, is_numbers, kinded
+from jaxprep.huggingface.inputs import Image, as_numpy, for_pillow, is_numbers, kinded, layout_of
 from jaxprep.inputs import is_pil
 from jaxprep.ops.resize import Resize
 from jaxprep.types import Size, is_traced
@@ -44,13 +44,13 @@ def with_maps_traced(call: Call) -> Results:
     """The same inside a caller's transformation."""
     config = call.config
     assert isinstance(config, HuggingFace)
-    results: Results = {"pixel_values": traced(config, call.images, call.layout)}
-    results |= sizes_of(config, list(_sizes(call.images, call.layout)))
+    images = singles(call.images, call.layout)
+    results: Results = {"pixel_values": traced(config, images, "channels_last")}
+    results |= sizes_of(config, [image.shape[:2] for image in images])
     given = call.inputs.get("segmentation_maps")
     if given is not None:
-        if config.effective.flag("do_reduce_labels"):
-            given = jax.tree.map(reduced, given)
-        maps = jax.tree.map(lambda m: m[..., None], given)
+        maps = single_maps(given, len(images), "segmentation_maps")
+        maps = [reduced(one) for one in maps] if config.effective.flag("do_reduce_labels") else maps
         done = traced(config_of_maps(config), maps, "channels_last")
         results["labels"] = jax.tree.map(lambda m: m[..., 0].astype(jax.dtypes.canonicalize_dtype(np.int64)), done)
     return results
@@ -115,16 +115,25 @@ def paired_maps(value: Any, count: int, where: str) -> list[Image]:
     Raises:
         InputError: something that is no map, or another number of them.
     """
-    found = list(_maps(value, where))
-    if len(found) != count:
-        raise InputError(f"Expected a map for each of {count} images, got {len(found)} - at `{where}`.")
+    found = list(maps_of(value, where))
+    _check_count(len(found), count, where)
     return found
 
 
-def _maps(value: Any, where: str) -> Iterator[Image]:
+def _check_count(found: int, count: int, where: str) -> None:
+    if found != count:
+        raise InputError(f"Expected a map for each of {count} images, got {found} - at `{where}`.")
+
+
+def maps_of(value: Any, where: str) -> Iterator[Image]:
+    """Every map of what a caller passed, as an image of one channel.
+
+    Raises:
+        InputError: something that is no map.
+    """
     if isinstance(value, (list, tuple)) and not is_numbers(value):
         for i, item in enumerate(value):
-            yield from _maps(item, f"{where}[{i}]")
+            yield from maps_of(item, f"{where}[{i}]")
         return
     if isinstance(value, (str, bytes, dict)) or value is None:
         raise InputError(f"Expected {EXPECTED}, got `{type(value).__name__}` - at `{where}`.")
@@ -135,11 +144,27 @@ def _maps(value: Any, where: str) -> Iterator[Image]:
         yield kinded(one[..., None])
 
 
-def _sizes(images: Any, layout: Any) -> Iterator[Size]:
-    from jaxprep.huggingface.inputs import layout_of
+def singles(images: Any, layout: Any, where: str = "images") -> list[Any]:
+    """Traced images or batches of them as a list of images `(h, w, c)`.
 
+    Raises:
+        InputError: something that is no array.
+    """
+    found = []
     for image in images if isinstance(images, (list, tuple)) else [images]:
-        first = (layout or layout_of(image.shape)) == "channels_first"
-        size = image.shape[-2:] if first else image.shape[-3:-1]
-        for _ in range(image.shape[0] if image.ndim == 4 else 1):
-            yield size
+        if not hasattr(image, "ndim") or image.ndim not in (3, 4):
+            raise InputError(
+                f"Expected arrays (h, w, c) inside a transformation of JAX, got {image!r:.80} - at `{where}`."
+            )
+        first = (layout or layout_of(image.shape, where)) == "channels_first"
+        image = jnp.moveaxis(image, -3, -1) if first else image
+        found += [image] if image.ndim == 3 else list(image)
+    return found
+
+
+def single_maps(maps: Any, count: int, where: str) -> list[Any]:
+    """Traced maps or batches of them as a list of as many maps `(h, w, 1)` as images."""
+    maps = maps if isinstance(maps, (list, tuple)) else [maps]
+    found = singles([jnp.asarray(one)[..., None] for one in maps], "channels_last", where)
+    _check_count(len(found), count, where)
+    return found

@@ -16,12 +16,13 @@ import inputs
 from huggingface_cases import GRAY, LAND, LARGE, PALETTE, PORT, RGBA, SIZES, SQUARE, STATISTICS, TINY
 
 TABLE = pathlib.Path(__file__).resolve().parents[2] / "presets" / "huggingface.json"
-FAMILIES = ("maps", "matte", "prompted_depth", "prompted", "sapiens")
+FAMILIES = ("maps", "matte", "prompted_depth", "prompted", "people")
 GROUPS = {
     group: [f"{name}ImageProcessor" for name in names]
     for group, names in {
         "labels": ["Segformer", "Beit", "DPT", "MobileNetV2", "MobileViT"],
-        "sam": ["Sam", "Sam2", "Sam3", "CHMv2", "Sapiens2"],
+        "sam": ["Sam", "Sam2", "Sam3", "CHMv2"],
+        "people": ["Sapiens2"],
         "paired": ["VitMatte", "PromptDepthAnything", "SegGpt"],
     }.items()
 }
@@ -57,12 +58,17 @@ OTHER = {
 }
 PAIRED = {
     "maps": {"segmentation_maps": "classes"},
-    "sapiens": {"segmentation_maps": "classes"},
+    "people": {"segmentation_maps": "classes"},
     "matte": {"trimaps": "trimap"},
     "prompted_depth": {"prompt_depth": "depth"},
     "prompted": {"prompt_images": "image", "prompt_masks": "few"},
 }
 BOXES = [[[20.0, 10.0, 90.0, 110.0]], [[5.5, 12.25, 40.0, 33.5], [-10.0, -4.0, 60.0, 80.0]], [[30.0, 40.0, 8.0, 12.0]]]
+KEYPOINTS = [
+    [[[40.0, 30.0, 2.0], [100.0, 90.0, 1.0], [60.0, 60.0, 0.0]]],
+    [[[15.0, 20.0, 1.0], [500.0, -300.0, 1.0]], [[10.0, 5.5, 1.0], [33.25, 70.0, 2.0]]],
+    [[[33.0, 45.0]]],
+]
 
 
 def classes() -> dict[str, dict]:
@@ -94,13 +100,14 @@ def dense(recipe: dict):
     return values.astype(dtype)
 
 
-def beside(family: str, photos: list[dict], i: int) -> dict:
+def beside(family: str, photos: list[dict], i: int, settings: dict) -> dict:
     """What goes with the images of the `i`-th case: maps as PIL images, palettes and arrays of several types in turn."""
     found = {}
     for name, kind in PAIRED[family].items():
         dtypes = ["uint8", "L", "int32", "P"] if kind != "depth" else ["uint16", "float32", "int32"]
         dtype = dtypes[i % len(dtypes)]
         kind = "flat" if kind == "depth" and i % 5 == 4 else kind
+        kind = "image" if kind == "few" and settings.get("do_convert_rgb") is False else kind
         found[name] = [{**{k: v for k, v in photo.items() if k != "mode"}, "dense": kind, "dtype": dtype} for photo in photos]
     return found
 
@@ -177,7 +184,7 @@ def cases(backend: str) -> list[dict]:
                 groups = [[PORT, SQUARE, LAND]]
             for photos in groups:
                 case = {"class": name, "settings": settings, "inputs": photos}
-                found.append({**case, "beside": beside(row["family"], photos, i)})
+                found.append({**case, "beside": beside(row["family"], photos, i, settings)})
     return found + [case for case in own() if backend in classes().get(case["class"], {"backends": []})["backends"]]
 
 
@@ -191,6 +198,17 @@ def own() -> list[dict]:
         case("Segformer", SMALL, [LAND, PORT]),
         case("MobileViT", {"size": {"shortest_edge": 90}, "do_center_crop": False}, [RGBA]),
         case("MobileViT", {"size": {"shortest_edge": 90}, "do_flip_channel_order": False}, [GRAY]),
+        *[
+            case("Sapiens2", {"size": size, **settings}, [LAND, PORT, SQUARE], boxes=BOXES, **pairs)
+            for size in ({"height": 64, "width": 48}, {"height": 160, "width": 120}, {"height": 97, "width": 131})
+            for settings, pairs in (
+                (STATISTICS, {}),
+                ({"do_normalize": False, "do_rescale": False}, {"keypoints": KEYPOINTS}),
+                ({"do_center_crop": True, "crop_size": 60}, {"keypoints": KEYPOINTS}),
+                ({"keypoint_heatmap_downscale_factor": 3}, {"keypoints": KEYPOINTS}),
+                ({"keypoint_heatmap_sigma": 2.5}, {"keypoints": KEYPOINTS}),
+            )
+        ],
         case("SegGpt", raw, [LAND], prompt_images=[{**PORT, "dense": "image"}]),
         case("SegGpt", {**SMALL, "num_labels": 10, "do_resize": False}, [LAND], prompt_masks=[{**LAND, "dense": "few"}]),
         case("SegGpt", {**SMALL, "do_convert_rgb": False}, [LAND], prompt_masks=[{**LAND, "dense": "image"}]),

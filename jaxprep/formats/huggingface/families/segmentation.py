@@ -6,7 +6,9 @@ A map goes through the steps of its image with other settings, which a row's `ma
 
 from __future__ import annotations
 
-from jaxprep import ops
+import numpy as np
+
+from jaxprep import config, ops
 from jaxprep.formats.huggingface.families import plain
 from jaxprep.formats.huggingface.families.build import Build, Builder
 from jaxprep.ops import sizes
@@ -60,6 +62,30 @@ def pad_multiple(build: Build) -> None:
         build.add(ops.PadToMultiple(build.settings.integer("size_divisor")))
 
 
+def values_matte(build: Build) -> None:
+    """ViTMatte: colours are rescaled and normalised; the last channel, the trimap, is only rescaled."""
+    settings = build.settings
+    if not settings.flag("do_normalize"):
+        plain.rescale(build)
+        return
+    mean, std = (_three(settings.per_channel(key)) for key in ("image_mean", "image_std"))
+    factor = settings.number("rescale_factor") if settings.flag("do_rescale") else 1.0
+    if settings.flag("do_rescale") and not build.on_torch:
+        plain.rescale(build)
+    elif factor != 1:  # torch's side normalises colours in their own unit
+        if abs(factor) < 1e-12:
+            raise config.expected("a factor that is not 0", factor, "$.rescale_factor")
+        build.add(ops.Rescale((1.0, 1.0, 1.0, factor)))
+        inverse = np.float32(1.0 / factor)
+        mean, std = mean * inverse, std * inverse
+    build.add(ops.Normalize((*mean.tolist(), 0.0), (*std.tolist(), 1.0)))
+    build.is_float = True
+
+
+def _three(numbers: float | tuple[float, ...]) -> np.ndarray:
+    return np.broadcast_to(np.asarray(numbers, np.float32), (3,))
+
+
 def flip_colours(build: Build) -> None:
     """MobileViT: RGB to BGR; on torch's side alpha stays where it is."""
     if build.settings.flag("do_flip_channel_order"):
@@ -75,5 +101,6 @@ BUILDERS: dict[str, Builder] = plain.BUILDERS | {
         resize_longest_half_up,
         resize_near_multiple,
         resize_or_fit,
+        values_matte,
     )
 }
