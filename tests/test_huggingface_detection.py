@@ -38,12 +38,13 @@ SMALL = detection_cases.SMALL
 
 
 @functools.cache
-def _picture(recipe: str) -> Any:
-    return inputs.image(json.loads(recipe))
+def _picture(recipe: str, as_array: bool) -> Any:
+    return (inputs.array if as_array else inputs.image)(json.loads(recipe))
 
 
 def pictures(case: dict) -> list[Any]:
-    return [_picture(json.dumps(recipe)) for recipe in case["inputs"]]
+    """The images of a case: PIL's, or arrays."""
+    return [_picture(json.dumps(recipe), case.get("arrays", False)) for recipe in case["inputs"]]
 
 
 def given(case: dict, folder: pathlib.Path) -> dict[str, Any]:
@@ -60,7 +61,8 @@ def turns(cases: list[dict], name: str, of: int) -> list[dict]:
     """The cases of a class that run: of its variations every `of`-th, others for the next class."""
     mine = [case for case in cases if case.get("class") == name]
     number = list(ROWS).index(name)
-    return [case for i, case in enumerate(mine) if EVERYTHING or i == 0 or i % of == number % of]
+    chosen = [EVERYTHING or i == 0 or i % of == number % of or "arrays" in case for i, case in enumerate(mine)]
+    return [case for case, is_chosen in zip(mine, chosen, strict=True) if is_chosen]
 
 
 def outlined(monkeypatch: pytest.MonkeyPatch) -> None:

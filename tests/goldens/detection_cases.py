@@ -219,11 +219,29 @@ def _masked(name: str, backend: str) -> list[tuple[dict, list[dict], str | None]
 
 def cases(backend: str) -> list[dict]:
     """Every variation of every class that has the backend."""
-    return [
+    found = [
         {"class": name, "settings": settings, "inputs": images, "labels": kind}
         for name, row in classes().items()
         if backend in row["backends"]
         for settings, images, kind in variations(name, backend)
+    ]
+    return found + (arrays() if backend == "torchvision" else [])
+
+
+def arrays() -> list[dict]:
+    """Cases whose inputs are arrays `(h, w, c)`, of numbers that the torchvision backend resizes as floats."""
+    names = ("DetrImageProcessor", "RfDetrImageProcessor", "YolosImageProcessor", "ViltImageProcessor")
+    small = {"ViltImageProcessor": {"size": {"shortest_edge": 90}}}
+    return [
+        {
+            "class": name,
+            "settings": {**small.get(name, SMALL), "rescale_factor": 0.5},
+            "inputs": [{**photo, "dtype": dtype} for photo in (LAND, PORT)],
+            "labels": None,
+            "arrays": True,
+        }
+        for name in names
+        for dtype in ("float32", "int32")
     ]
 
 

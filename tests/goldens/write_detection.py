@@ -31,7 +31,8 @@ def decoded(path: str) -> torch.Tensor:
 def results(case: dict, photos: pathlib.Path, folder: pathlib.Path) -> dict:
     """What the original returns for a case."""
     processor = getattr(transformers, case["class"])(**case["settings"])
-    images = [inputs.image(recipe, photos) for recipe in case["inputs"]]
+    read = inputs.array if case.get("arrays") else inputs.image
+    images = [read(recipe, photos) for recipe in case["inputs"]]
     kwargs = {}
     if case["labels"]:
         sizes = [image.size[::-1] for image in images]
