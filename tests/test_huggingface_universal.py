@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from goldens import inputs, store
 from goldens import universal_cases as cases
+from PIL import Image
 
 from jaxprep import huggingface
 from jaxprep.errors import InputError, JaxprepError
@@ -82,7 +84,7 @@ def quiet() -> Iterator[None]:
 @pytest.mark.parametrize("name", cases.CLASSES)
 def test_every_setting_gives_what_the_pil_backend_gives(name: str) -> None:
     cls = original(name)
-    for case in turns(cases.cases("pil"), name, 3):
+    for case in turns(cases.cases("pil"), name, 4):
         theirs = cls(**cases.settings_of(case))(pictures(case), **cases.arguments(case))
         ours = ours_of(case, "pil")
         assert sorted(ours) == sorted(theirs)
@@ -113,7 +115,7 @@ def _goldens() -> store.Golden:
 @pytest.mark.parametrize("name", cases.CLASSES)
 def test_every_setting_gives_what_the_torchvision_backend_gives(name: str) -> None:
     goldens = _goldens()
-    for case in turns(goldens.cases, name, 4):
+    for case in turns(goldens.cases, name, 5):
         ours = ours_of(case, "torchvision")
         where = (case["settings"], case["inputs"])
         records = [record for key, record in case.items() if key.startswith("values.")]
@@ -240,6 +242,23 @@ def test_reduce_labels_is_the_old_name(name: str) -> None:
     assert read.do_reduce_labels is True
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda labels: Image.fromarray(labels),
+        lambda labels: Image.fromarray(labels.astype(np.uint16)),
+        lambda labels: labels.astype(np.float32),
+        lambda labels: labels[None].astype(np.int64),
+        lambda labels: [labels[None]],
+        lambda labels: labels.tolist(),
+        jnp.asarray,
+    ],
+)
+def test_a_map_may_come_in_any_form(form: Any) -> None:
+    processor = made("Mask2Former")
+    same(processor(PHOTOS[0], form(MAPS[0])), processor(PHOTOS[0], MAPS[0]))
+
+
 def test_labels_may_exceed_8_bits_on_either_backend() -> None:
     wide = MAPS[0].astype(np.int32) * 1000
     for backend in ("pil", "torchvision"):
@@ -337,6 +356,8 @@ def test_names_of_classes_come_from_the_hub(hub: Any, repo: str) -> None:
         ({"class_info_file": "classes.json"}, {"classes.json": []}, "an object"),
         ({"class_info_file": "classes.json"}, {"classes.json": {"0": "wall"}}, "`name` and `isthing`"),
         ({"class_info_file": 5}, {}, "a text, got `5`"),
+        ({"class_info_file": ["classes.json"]}, {}, "a text, got"),
+        ({"class_info_file": "a\0b"}, {}, "a text, got"),
         ({"class_info_file": None}, {}, "`class_info_file`, or `metadata`"),
         ({"class_info_file": None, "metadata": {"0": "wall"}}, {}, r"\$\.metadata\.class_names"),
     ],

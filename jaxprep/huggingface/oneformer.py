@@ -131,15 +131,17 @@ def metadata_of(config: HuggingFace) -> Metadata | None:
     found = config.effective.get("metadata")
     if found:
         return checked(found, "$.metadata")
-    name = config.effective.get("class_info_file")
-    return None if not name else _from_file(config.effective.get("repo_path"), name)
+    folder, name = (config.effective.get(key) for key in ("repo_path", "class_info_file"))
+    if not name:
+        return None
+    for value, key in ((folder, "repo_path"), (name, "class_info_file")):
+        if not isinstance(value, str) or not value or "\0" in value:
+            raise codec.expected("a text", value, f"$.{key}")
+    return _from_file(folder, name)
 
 
 @functools.lru_cache(maxsize=16)
-def _from_file(folder: Any, name: Any) -> Metadata:
-    for value, key in ((folder, "repo_path"), (name, "class_info_file")):
-        if not isinstance(value, str) or not value or "\\0" in value:
-            raise codec.expected("a text", value, f"$.{key}")
+def _from_file(folder: str, name: str) -> Metadata:
     content, where = hub.find_file(folder, name)
     return metadata_from(content, where)
 
