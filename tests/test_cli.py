@@ -892,6 +892,10 @@ IN_WORDS = [
     (ops.ToGray(), "make it gray, in three equal channels"),
     (ops.Clip(0, 0.5), "clip to [0, 0.5]"),
     (sizes.AspectRatio(800, 1333), "the shorter side to 800 pixels, the longer to at most 1333 (as DETR)"),
+    (
+        sizes.AspectRatioBelow(800, 1333, 16),
+        "the shorter side to 800 pixels, the longer to at most 1333 (as DETR); sides down to a multiple of 16",
+    ),
     (sizes.Inside(2, 3), "to fit inside 2 x 3 pixels, keeping the aspect ratio"),
     (sizes.LongestHalfUp(1024), "the longer side to 1024 pixels (sides rounded)"),
     (sizes.LongestRounded(384, 14), "the longer side to 384 pixels (sides rounded, at least 14)"),
@@ -904,6 +908,10 @@ IN_WORDS = [
     (
         sizes.NearestMultiple(384, 512, 14, True),
         "to about 384 x 512 pixels, keeping the aspect ratio, sides to a multiple of 14",
+    ),
+    (
+        sizes.ShortestBelow(384, 32),
+        "the shorter side to 384 pixels, the longer to at most 639; sides down to a multiple of 32",
     ),
     (sizes.ShortestMultiple(640, 32), "the shorter side to 640 pixels, both then up to a multiple of 32"),
     (sizes.SideLimit(960), "the longer side to at most 960 pixels, both to a multiple of 32"),

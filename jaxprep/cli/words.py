@@ -66,6 +66,11 @@ def _(rule: sizes.AspectRatio) -> str:
 
 
 @words.register
+def _(rule: sizes.AspectRatioBelow) -> str:
+    return f"{words(sizes.AspectRatio(rule.shortest, rule.longest))}; sides down to a multiple of {rule.divisor}"
+
+
+@words.register
 def _(rule: sizes.Inside) -> str:
     return f"to fit inside {by((rule.height, rule.width))} pixels, keeping the aspect ratio"
 
@@ -95,6 +100,15 @@ def _(rule: sizes.NearestMultiple) -> str:
     ratio = ", keeping the aspect ratio," if rule.keeps_ratio else ""
     multiple = f", sides to a multiple of {rule.divisor}" if rule.divisor > 1 else ""
     return f"to about {by((rule.height, rule.width))} pixels{ratio if multiple else ratio[:-1]}{multiple}"
+
+
+@words.register
+def _(rule: sizes.ShortestBelow) -> str:
+    longest = int(1333 / 800 * rule.edge)
+    return (
+        f"the shorter side to {rule.edge} pixels, the longer to at most {longest}; sides down to a multiple of "
+        f"{rule.divisor}"
+    )
 
 
 @words.register
