@@ -224,6 +224,11 @@ def test_an_image_larger_than_its_padding_is_refused() -> None:
         detr()(LAND, pad_size={"height": 100, "width": 100})
 
 
+def test_images_of_different_channels_are_not_padded_to_one_array() -> None:
+    with pytest.raises(jaxprep.errors.InputError, match=r"one number of channels.*got \[1, 3\].*do_convert_rgb"):
+        detr(do_normalize=False)([LAND.convert("L"), LAND])
+
+
 def test_a_side_that_would_vanish_is_refused() -> None:
     with pytest.raises(jaxprep.errors.InputError, match="at least 32 pixels a side"):
         huggingface.ViltImageProcessor()(np.zeros((400, 10, 3), np.uint8))

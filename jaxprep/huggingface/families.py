@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxprep.errors import InputError
 from jaxprep.formats import Format, HuggingFace, Timm
 from jaxprep.formats.huggingface.families import Source
 from jaxprep.huggingface.inputs import Image, Reading, for_pillow, images_of
@@ -104,7 +105,15 @@ def run(config: HuggingFace, images: Sequence[Image]) -> Any:
         done = _run_group(config.pipeline_of(source, sizes), [images[i] for i in members], run_each)
         for i, result in zip(members, done, strict=True):
             results[i] = np.asarray(result)
-    return _padded(results) if config.pads_to_largest else _stacked(results)
+    if not config.pads_to_largest:
+        return _stacked(results)
+    channels = sorted({result.shape[0 if config.data_format == "channels_first" else -1] for result in results})
+    if len(channels) > 1:
+        raise InputError(
+            f"Expected images of one number of channels, to be padded to one array, got {channels} - at `images`. Pass "
+            "`do_convert_rgb=True`, or convert them."
+        )
+    return _padded(results)
 
 
 def depends_on_batch(config: HuggingFace) -> bool:
@@ -121,7 +130,7 @@ def _run_group(pipeline: Pipeline, images: Sequence[Image], runner: Any) -> Any:
 def _padded(results: list[Any]) -> Any:
     """Results in the top-left corners of one array of zeros."""
     shape = np.max([result.shape for result in results], axis=0)
-    room = np.zeros((len(results), *shape), results[0].dtype)
+    room = np.zeros((len(results), *shape), np.result_type(*results))
     for i, result in enumerate(results):
         room[(i, *(slice(n) for n in result.shape))] = result
     return room
