@@ -6,16 +6,13 @@ compiled programs are shared.
 """
 
 import json
-import pathlib
 
 import numpy as np
 from PIL import Image
 
-import huggingface_cases
-import inputs
-from huggingface_cases import GRAY, LAND, LARGE, PALETTE, PORT, RGBA, SIZES, SQUARE, STATISTICS, TINY
+from goldens import huggingface_cases, inputs
+from goldens.huggingface_cases import GRAY, LAND, LARGE, PALETTE, PORT, RGBA, SIZES, SQUARE, STATISTICS, TABLE, TINY
 
-TABLE = pathlib.Path(__file__).resolve().parents[2] / "presets" / "huggingface.json"
 FAMILIES = ("maps", "matte", "prompted_depth", "prompted", "people")
 GROUPS = {
     group: [f"{name}ImageProcessor" for name in names]

@@ -6,17 +6,17 @@ Run where torch, torchvision (0.27 or newer, whose LANCZOS is its own) and trans
 """
 
 import logging
+import pathlib
 import sys
 import warnings
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import _torch_env
 import numpy as np
 import torch
 import transformers
-
-import inputs
-import segmentation_cases
-import store
+from goldens import inputs, segmentation_cases, store
 
 
 def results(case: dict, photos) -> dict[str, np.ndarray]:
