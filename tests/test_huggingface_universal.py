@@ -24,7 +24,7 @@ from goldens import inputs, store
 from goldens import universal_cases as cases
 from PIL import Image
 
-from jaxprep import huggingface
+from jaxprep import huggingface, ops
 from jaxprep.errors import InputError, JaxprepError
 from jaxprep.huggingface import oneformer as oneformer_module
 
@@ -465,3 +465,27 @@ def test_windows_come_back_as_one_map() -> None:
     outputs = {**outputs_of(windows), "patch_offsets": features["patch_offsets"]}
     (found,) = processor.post_process_semantic_segmentation(outputs, target_sizes=[(96, 240)])
     np.testing.assert_array_equal(found, halves(96, 240)[1])
+
+
+@pytest.mark.parametrize("shape", [(96, 240), (241, 96), (50, 50)])
+def test_logits_of_windows_are_those_of_the_image(shape: tuple[int, int]) -> None:
+    processor = made("Eomt", size={"shortest_edge": 48}, do_split_image=True)
+    features = processor(np.zeros((*shape, 3), np.uint8), return_tensors="np")
+    height, width = processor.config.overridden({"do_pad": False}).pipeline.output_size(shape)
+    whole = np.random.default_rng(0).normal(size=(3, height, width)).astype(np.float32)
+    places = [(start, end) for _, start, end in np.asarray(features["patch_offsets"]).tolist()]
+    windows = np.stack([whole[:, a:b] if height > width else whole[:, :, a:b] for a, b in places])
+    (found,) = processor.merge_image_patches(windows, features["patch_offsets"], [shape], processor.size)
+    resized = ops.resize(np.moveaxis(whole, 0, -1), shape, antialias=False, reference="torch")
+    np.testing.assert_allclose(np.moveaxis(np.asarray(found), 0, -1), resized, atol=1e-6)
+
+
+def test_logits_come_back_without_the_padding() -> None:
+    processor = made("Eomt", size={"shortest_edge": 64, "longest_edge": 64}, do_pad=True)
+    height, width = 64 * 75 // 100, 64
+    logits = np.full((1, 2, 64, 64), 1e9, np.float32)
+    logits[0, :, :height, :width] = np.random.default_rng(0).normal(size=(2, height, width))
+    (found,) = processor.unpad_image(logits, [(75, 100)])
+    whole = np.moveaxis(logits[0, :, :height, :width], 0, -1)
+    resized = ops.resize(whole, (75, 100), antialias=False, reference="torch")
+    np.testing.assert_allclose(np.moveaxis(np.asarray(found), 0, -1), resized, atol=1e-6)

@@ -52,6 +52,7 @@ from jaxprep.postprocess.surfaces import (
     sapiens_normal_estimation,
 )
 from jaxprep.postprocess.text import text_recognition
+from jaxprep.postprocess.windows import merge_image_patches, unpad_image
 
 __all__ = [
     "METHODS",
@@ -75,6 +76,7 @@ __all__ = [
     "keypoint_matching",
     "labelled_detection",
     "layout_detection",
+    "merge_image_patches",
     "methods",
     "normal_estimation",
     "omdet_detection",
@@ -99,5 +101,6 @@ __all__ = [
     "top_detection",
     "top_instance_segmentation",
     "unique_masks",
+    "unpad_image",
     "zoe_depth_estimation",
 ]

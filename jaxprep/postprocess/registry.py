@@ -22,6 +22,7 @@ from jaxprep.postprocess import (
     semantic,
     surfaces,
     text,
+    windows,
 )
 from jaxprep.postprocess.results import value_of
 
@@ -108,6 +109,8 @@ METHODS: dict[str, dict[str, Method]] = {
         SEMANTIC: _method(semantic.eomt_semantic_segmentation, "size"),
         INSTANCE: _method(instances.eomt_instance_segmentation, "size"),
         PANOPTIC: _method(segments.eomt_panoptic_segmentation, "size"),
+        "merge_image_patches": _method(windows.merge_image_patches, "size"),
+        "unpad_image": _method(windows.unpad_image, "size"),
     },
     "GLPNImageProcessor": _DEPTH,
     "GroundingDinoImageProcessor": {DETECTION: _method(detection.text_detection)},

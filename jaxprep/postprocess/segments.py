@@ -17,7 +17,7 @@ from jax import lax
 
 from jaxprep.postprocess.results import each, field, sizes
 from jaxprep.postprocess.runs import segmentation_to_runs
-from jaxprep.postprocess.semantic import eomt_size, first_target, size_in_network
+from jaxprep.postprocess.semantic import first_target
 from jaxprep.postprocess.targets import (
     Rule,
     Target,
@@ -31,6 +31,7 @@ from jaxprep.postprocess.targets import (
     resized,
     target,
 )
+from jaxprep.postprocess.windows import eomt_size, size_in_network
 from jaxprep.types import Size
 
 QUERY_ROOM = 8

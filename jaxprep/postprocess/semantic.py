@@ -11,12 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxprep.errors import InputError
-from jaxprep.postprocess.results import Result, array, each, field, optional_field, setting, sizes
+from jaxprep.postprocess import windows
+from jaxprep.postprocess.results import Result, array, each, field, optional_field, sizes
 from jaxprep.postprocess.targets import (
     Rule,
     Target,
-    Window,
     canvas_of,
     cut,
     exact_target,
@@ -26,7 +25,6 @@ from jaxprep.postprocess.targets import (
     resized,
     target,
 )
-from jaxprep.resample.buckets import bucket
 from jaxprep.types import Size
 
 MASK2FORMER_SIZE = (384, 384)
@@ -152,47 +150,14 @@ def first_target(masks: jax.Array, size: Size | None) -> tuple[Target, Size]:
     return exact_target(native, size), size
 
 
-def eomt_size(size: Any) -> Size:
-    """The height and width of Eomt's network input, from its `size` setting."""
-    short, long = setting(size, "shortest_edge"), setting(size, "longest_edge")
-    if short is None:
-        raise InputError(f"Expected `shortest_edge`, got {size!r} - at `size`.")
-    return short, long or short
-
-
-def size_in_network(image: Size, size: Any) -> Size:
-    """The size that Eomt's preprocessing gave an image; DETR's rule, in its own arithmetic."""
-    edge, longest = setting(size, "shortest_edge"), setting(size, "longest_edge")
-    assert edge is not None
-    raw: float = edge
-    if longest is not None and max(image) / min(image) * edge > longest:
-        raw = longest * min(image) / max(image)
-        edge = round(raw)
-    height, width = image
-    if min(image) == edge:
-        return image
-    return (edge, int(raw * width / height)) if height <= width else (int(raw * height / width), edge)
-
-
 @functools.partial(jax.jit, static_argnames=("vertical", "canvas"))
 def _merged(classes: jax.Array, masks: jax.Array, rows: Any, starts: Any, first: Target, vertical: bool, canvas: Size):
-    """The mean of the overlapping windows `rows` (below 0: fill-ins) of one image, on a canvas; as a batch of one."""
+    """The scores of the windows `rows` of one image, merged; as a batch of one."""
 
-    def add(total: Any, window: Any) -> Any:
-        row, start = window
-        part = resized(one(masks, jnp.maximum(row, 0)), first)
-        part = class_scores(one(classes, jnp.maximum(row, 0)), part, null=True)
-        real = (row >= 0).astype(jnp.float32)
-        corner = (0, start, 0) if vertical else (0, 0, start)
-        place = jnp.zeros((1, *canvas), jnp.float32)
-        sums, counts = total
-        sums += lax.dynamic_update_slice(jnp.zeros_like(sums), part * real, corner)
-        counts += lax.dynamic_update_slice(place, jnp.ones((1, *part.shape[1:])) * real, corner)
-        return (sums, counts), None
+    def scores(row: Any) -> jax.Array:
+        return class_scores(one(classes, row), resized(one(masks, row), first), null=True)
 
-    shape = (classes.shape[-1] - 1, *canvas)
-    (sums, counts), _ = lax.scan(add, (jnp.zeros(shape), jnp.zeros((1, *canvas))), (rows, starts))
-    return (sums / jnp.maximum(counts, 1))[None]
+    return windows.mean(scores, rows, starts, (classes.shape[-1] - 1, *canvas), vertical)[None]
 
 
 def eomt_semantic_segmentation(
@@ -209,22 +174,14 @@ def eomt_semantic_segmentation(
     offsets = optional_field(outputs, "patch_offsets")
     if offsets is None or len(offsets) == 0:
         return query_semantic_segmentation(
-            outputs, target_sizes, return_segmentation_scores, first_size=eomt_size(size)
+            outputs, target_sizes, return_segmentation_scores, first_size=windows.eomt_size(size)
         )
     classes, masks = field(outputs, "class_queries_logits"), field(outputs, "masks_queries_logits")
-    first, native = first_target(masks, eomt_size(size))
-    offsets = [tuple(int(n) for n in offset) for offset in offsets]
+    first, native = first_target(masks, windows.eomt_size(size))
     results = []
-    for i, goal in enumerate(sizes(target_sizes, len(target_sizes)) or []):
-        mine = [(row, start) for row, (image, start, _) in enumerate(offsets) if image == i]
-        height, width = size_in_network(goal, size)
-        vertical = goal[0] > goal[1]
-        length = bucket(max(height, width, *native))
-        canvas = (length, native[1]) if vertical else (native[0], length)
-        mine += [(-1, 0)] * (bucket(len(mine)) - len(mine))
-        rows, starts = np.asarray(mine, np.int32).T
-        merged = _merged(classes, masks, rows, starts, first, vertical, canvas)
-        way = target(canvas, goal, window=Window(0, 0, height, width))
+    for layout in windows.layouts(offsets, target_sizes, size, native):
+        merged = _merged(classes, masks, layout.rows, layout.starts, first, layout.vertical, layout.canvas)
+        way = target(layout.canvas, layout.goal, window=layout.inner)
         found = _dense(merged, 0, way, "bilinear", return_segmentation_scores)
         results.append(_result(found, way.size, return_segmentation_scores))
     return results
