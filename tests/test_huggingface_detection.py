@@ -274,6 +274,12 @@ def test_old_configs_mean_what_they_meant(config: dict, size: dict) -> None:
     assert (made.size, made.do_pad, made.to_dict()) == (size, False, old)
 
 
+def test_old_names_replace_settings_of_a_file() -> None:
+    options = {"size": 600, "max_size": 900, "pad_and_return_pixel_mask": False, "foo": 1}
+    made, unused = huggingface.DetrImageProcessor.from_dict({"do_pad": True}, **options, return_unused_kwargs=True)
+    assert (made.size, made.do_pad, unused) == ({"shortest_edge": 600, "longest_edge": 900}, False, {"foo": 1})
+
+
 @pytest.mark.parametrize("name", list(ROWS))
 def test_a_saved_processor_reads_back_equal(name: str, tmp_path: pathlib.Path) -> None:
     made = getattr(huggingface, name)(do_normalize=False)

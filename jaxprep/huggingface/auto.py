@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NoReturn
 
 from jaxprep import config as codec
@@ -12,7 +12,7 @@ from jaxprep.errors import ConfigError
 from jaxprep.formats import HuggingFace, Timm
 from jaxprep.formats.huggingface import classes, from_huggingface_json
 from jaxprep.formats.huggingface.read import TYPE_KEYS
-from jaxprep.formats.huggingface.settings import Frozen, merged
+from jaxprep.formats.huggingface.settings import Frozen, merged, renamed
 from jaxprep.huggingface.processor import (
     CALL_KEYS,
     OWN_KEYS,
@@ -80,7 +80,8 @@ def read(
         return TimmWrapperImageProcessor._of(made, Frozen(inner)), _rest(kwargs, used)
     assert isinstance(format_, HuggingFace)
     name = format_.class_name
-    known = classes.arguments(name) - set(CALL_KEYS[:2])
+    known = classes.arguments(name) - set(CALL_KEYS[:2]) | ({"max_size"} & classes.rows()[name].keys())
+    kwargs = _today(kwargs, name, known)
     used = {key: value for key, value in kwargs.items() if key in known or key in inner}
     settings = merged(inner, plain_settings({key: value for key, value in used.items() if value is not None}))
     made = config_of(name, settings, backend, **own)
@@ -88,6 +89,12 @@ def read(
     assert named is not None
     written = settings if any(settings.get(key) for key in TYPE_KEYS) else {**settings, TYPE_KEYS[0]: name}
     return named._of(made, Frozen(written)), _rest(kwargs, used)
+
+
+def _today(kwargs: dict[str, Any], name: str, known: Collection[str]) -> dict[str, Any]:
+    """Keywords by today's names, where they are settings that had another."""
+    old = {key: new for key, new in renamed(name).items() if new in known and new not in kwargs and key not in known}
+    return {old.get(key, key): value for key, value in kwargs.items()}
 
 
 def _rest(kwargs: Mapping[str, Any], used: Mapping[str, Any]) -> dict[str, Any]:

@@ -195,10 +195,15 @@ RENAMED: dict[str, dict[str, str]] = {
 """Keys that old configs use for one of today's, for all classes and for some; today's key wins where both are there."""
 
 
+def renamed(name: str) -> dict[str, str]:
+    """The old keys of a class, and what they are today."""
+    return {**RENAMED[""], **RENAMED.get(name, {})}
+
+
 def _modern(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """The keys of today's class, from those of any release."""
     found = dict(given)
-    for old, new in {**RENAMED[""], **RENAMED.get(name, {})}.items():
+    for old, new in renamed(name).items():
         if found.get(old) is not None and found.get(new) is None:
             found[new] = found[old]
     if name == "IdeficsImageProcessor" and type(found.get("size")) is int:
