@@ -8,6 +8,7 @@ know of the class.
 * A new family is a module here with a function of a `Build` that makes the pipeline of one image, entered in
   `families.FAMILIES`, and in `jaxprep.huggingface` a function from the images and other inputs of a call to named
   results, entered in `jaxprep.huggingface.table.FAMILIES` with the names of those inputs.
+* A method that a class has besides those of all is entered in `jaxprep.huggingface.table.METHODS`.
 * A legacy key is an entry of `settings.RENAMED`; a size rule is a class of `jaxprep.ops.sizes`.
 """
 
