@@ -97,9 +97,9 @@ def _(rule: sizes.MultipleBelow) -> str:
 
 @words.register
 def _(rule: sizes.NearestMultiple) -> str:
-    ratio = ", keeping the aspect ratio," if rule.keeps_ratio else ""
+    ratio = ", keeping the aspect ratio" if rule.keeps_ratio else ""
     multiple = f", sides to a multiple of {rule.divisor}" if rule.divisor > 1 else ""
-    return f"to about {by((rule.height, rule.width))} pixels{ratio if multiple else ratio[:-1]}{multiple}"
+    return f"to about {by((rule.height, rule.width))} pixels{ratio}{multiple}"
 
 
 @words.register
