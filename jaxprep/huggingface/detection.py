@@ -22,7 +22,10 @@ INPUTS = ("annotations", "return_segmentation_masks", "masks_path")
 
 
 def detection(call: Call) -> Results:
-    """Images, their `pixel_mask`, and `labels`: of each image's annotation, a dictionary of arrays."""
+    """Images, their `pixel_mask`, and `labels`: of each image's annotation, a dictionary of arrays.
+
+    Integers are int64; in JAX, where 64 bits are off by default, that is int32.
+    """
     images = read(call)
     if call.inputs.get("annotations") is None:
         return _masked(call, images)
@@ -55,7 +58,8 @@ def with_pixel_mask_traced(call: Call) -> Results:
     padding = padding_of(config, traced_sizes(call.images, call.layout))
     if isinstance(values, list):
         values = jnp.stack([padded_to(value, padding.whole, config.data_format) for value in values])
-    return {"pixel_mask": jnp.asarray(padding.masks()), "pixel_values": values}
+    masks = [padded_to(jnp.ones((1, *size), int), padding.whole, "channels_first")[0] for size in padding.inner]
+    return {"pixel_mask": jnp.stack(masks), "pixel_values": values}
 
 
 # -- annotations -------------------------------------------------------------------------------------------------------
