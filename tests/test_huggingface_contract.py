@@ -561,7 +561,7 @@ def test_a_thousand_sizes_are_a_handful_of_programs() -> None:
     from jaxprep.pipeline.run import run_batch
 
     processor = small(size={"height": 7, "width": 7})
-    before = run_batch._cache_size()
+    before = run_batch._cache_size()  # canvases so small are batched
     for height in range(33, 64, 3):
         processor([np.zeros((height, width, 3), np.uint8) for width in range(33, 64, 10)])
     assert run_batch._cache_size() - before <= 5

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
 
-from jaxprep.pipeline.plan import Bucket, bucket_of, make_plan
-from jaxprep.pipeline.run import move_positions, run_batch
+from jaxprep.pipeline.cores import on_cores
+from jaxprep.pipeline.plan import Bucket, Plan, bucket_of, make_plan
+from jaxprep.pipeline.run import move_positions, run_batch, run_one
 from jaxprep.resample.buckets import bucket
 from jaxprep.types import Size
 
@@ -46,52 +49,130 @@ def run_each(
 def _run_each(
     pipeline: Pipeline, images: Sequence[np.ndarray] | np.ndarray, sizes: Sequence[Size]
 ) -> jax.Array | np.ndarray | list[np.ndarray]:
-    groups: dict[tuple[Bucket, int, Any], list[int]] = {}
+    groups: dict[Program, list[int]] = {}
     for i, (image, size) in enumerate(zip(images, sizes, strict=True)):
-        key = (bucket_of(pipeline.segments, size), image.shape[-1], jax.dtypes.canonicalize_dtype(image.dtype))
-        groups.setdefault(key, []).append(i)
-    done = [(members, _run_group(pipeline, *key, images, sizes, members)) for key, members in groups.items()]
+        dtype = jax.dtypes.canonicalize_dtype(image.dtype)
+        stages = bucket_of(pipeline.segments, size)
+        program = Program(stages, image.shape[-1], dtype, pipeline.exact, pipeline.writes_channels_first)
+        groups.setdefault(program, []).append(i)
     whole = [pipeline.output_size(size) for size in sizes]
-    if len(set(whole)) == 1:
-        return _joined(done, len(images), whole[0], pipeline.writes_channels_first)
-    results: list[Any] = [None] * len(images)
-    for members, batch in done:
-        for row, i in zip(np.asarray(batch), members, strict=False):
-            results[i] = cut(row, whole[i], pipeline.writes_channels_first)
-    return results
+    joined = _Results(len(images), whole, pipeline.writes_channels_first)
+    if len(groups) == 1:
+        (program,) = groups
+        if not runs_alone(program):
+            done = _run_group(pipeline, program, images, sizes, groups[program])
+            if _cut_is_whole(done, len(images), whole[0], program.to_first) and len(set(whole)) == 1:
+                return done
+            joined.add(groups[program], np.asarray(done))
+            return joined.found
+        if len(images) == 1 and program.stages[-1].out == whole[0]:
+            return _run_alone(pipeline, program, images[0], sizes[0], _canvas(program))
+    alone = []
+    for program, members in groups.items():
+        if runs_alone(program):
+            alone += [(program, i) for i in members]
+        else:
+            joined.add(members, np.asarray(_run_group(pipeline, program, images, sizes, members)))
+
+    def run(task: tuple[Program, int]) -> None:
+        program, i = task
+        done = _run_alone(pipeline, program, images[i], sizes[i], _own_canvas(program))
+        joined.add([i], np.asarray(done))  # which waits: the canvas is free again
+
+    on_cores(run, alone, key=lambda task: task[0])
+    return joined.found
+
+
+class Program(NamedTuple):
+    """What an eager call compiles a program for."""
+
+    stages: Bucket
+    channels: int
+    dtype: Any
+    exact: bool
+    to_first: bool
+
+
+SMALL = 128 * 128
+"""Pixels of a canvas up to which images are worth batching on CPU: a call costs as much as such an image."""
+
+
+def runs_alone(program: Program) -> bool:
+    """Whether images go one by one, which is faster on CPU: what one needs stays in the cache of its core."""
+    height, width = program.stages[0].source
+    return jax.default_backend() == "cpu" and height * width > SMALL
+
+
+def _run_alone(pipeline: Pipeline, program: Program, image: np.ndarray, size: Size, canvas: np.ndarray) -> jax.Array:
+    h, w = size
+    canvas[0, :h, :w] = image[:h, :w]
+    return run_one(_plan_of(pipeline, size, program.stages), canvas, exact=program.exact, to_first=program.to_first)
+
+
+def _canvas(program: Program) -> np.ndarray:
+    return empty((1, *program.stages[0].source, program.channels), program.dtype)
+
+
+def _own_canvas(program: Program) -> np.ndarray:
+    """The canvas that this thread wrote to last, if it fits: it is in the cache of its core."""
+    wanted = (1, *program.stages[0].source, program.channels), program.dtype
+    last = getattr(_last, "canvas", None)
+    if last is None or (last.shape, last.dtype) != wanted:
+        last = _last.canvas = _canvas(program)
+    return last
+
+
+_last = threading.local()
+
+
+@functools.lru_cache(maxsize=1024)
+def _plan_of(pipeline: Pipeline, size: Size, stages: Bucket) -> Plan:
+    """The plan of one image, on the device."""
+    plan = jax.tree.map(lambda leaf: np.ascontiguousarray(leaf[0]), make_plan(pipeline.segments, [size], stages))
+    return jax.device_put(plan)
+
+
+class _Results:
+    """The results of a call, in their order: one array if all are of one size, otherwise a list."""
+
+    def __init__(self, count: int, sizes: Sequence[Size], to_first: bool):
+        self.sizes, self.to_first = sizes, to_first
+        self.found: Any = [None] * count
+        self.is_stacked = len(set(sizes)) == 1
+        self.lock = threading.Lock()
+
+    def add(self, members: Sequence[int], results: np.ndarray) -> None:
+        """The results of `members`, on a canvas, maybe with some fill-ins after them."""
+        if self.is_stacked:
+            first = cut(results, self.sizes[0], self.to_first)
+            with self.lock:
+                if isinstance(self.found, list):
+                    self.found = empty((len(self.found), *first.shape[1:]), first.dtype)
+            for i, result in zip(members, first, strict=False):
+                self.found[i] = result
+        else:
+            for i, result in zip(members, results, strict=False):
+                self.found[i] = cut(result, self.sizes[i], self.to_first)
 
 
 def _run_group(
-    pipeline: Pipeline,
-    stages: Bucket,
-    channels: int,
-    dtype: Any,
-    images: Any,
-    sizes: Sequence[Size],
-    members: list[int],
+    pipeline: Pipeline, program: Program, images: Any, sizes: Sequence[Size], members: list[int]
 ) -> jax.Array:
     """The results of the images that share a program, on its canvas, and of fill-ins up to a bucket of the batch."""
     count = bucket(len(members))
-    height, width = stages[0].source
+    height, width = program.stages[0].source
     is_canvas = isinstance(images, np.ndarray) and len(members) == len(images) == count
     if is_canvas and images.shape[1:3] == (height, width) and all(size == (height, width) for size in sizes):
         canvas = images
     else:
-        canvas = empty((count, height, width, channels), dtype)
+        canvas = empty((count, height, width, program.channels), program.dtype)
         for slot, i in zip(canvas, members, strict=False):
             h, w = sizes[i]
             slot[:h, :w] = images[i][:h, :w]
         canvas[len(members) :] = 0
     rows = [sizes[i] for i in members] + [sizes[members[0]]] * (count - len(members))
-    plan = make_plan(pipeline.segments, rows, stages)
-    return run_batch(
-        plan,
-        jax.device_put(canvas),
-        np.int32(len(members)),
-        exact=pipeline.exact,
-        to_first=pipeline.writes_channels_first,
-        one_by_one=jax.default_backend() == "cpu",
-    )
+    plan = make_plan(pipeline.segments, rows, program.stages)
+    return run_batch(plan, jax.device_put(canvas), exact=program.exact, to_first=program.to_first)
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
@@ -103,20 +184,6 @@ def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     room = np.empty(count + 64, np.uint8)
     start = -room.ctypes.data % 64
     return room[start : start + count].view(dtype).reshape(shape)
-
-
-def _joined(done: list[tuple[list[int], jax.Array]], count: int, size: Size, to_first: bool) -> Any:
-    """The rows of all groups in their order; on the host, where nothing is compiled for it."""
-    members, batch = done[0]
-    if len(done) == 1 and _cut_is_whole(batch, count, size, to_first):
-        return batch
-    first = cut(np.asarray(batch), size, to_first)
-    if len(done) == 1:
-        return first[:count]
-    result = empty((count, *first.shape[1:]), first.dtype)
-    for members, batch in done:
-        result[members] = cut(np.asarray(batch), size, to_first)[: len(members)]
-    return result
 
 
 def _cut_is_whole(batch: jax.Array, count: int, size: Size, to_first: bool) -> bool:

@@ -17,6 +17,9 @@ from jaxprep.resample.resize import Arithmetic, arithmetic_of
 from jaxprep.resample.tables import Taps, fit, resize_taps
 from jaxprep.types import Size
 
+COPY_SHIFT = 8
+"""Fractional bits on an axis that only copies while the other is summed in integers."""
+
 
 @dataclass(frozen=True)
 class Fill:
@@ -231,13 +234,15 @@ def _pull_back(table: Taps, rows: np.ndarray, n: int) -> Taps:
     return Taps(*fit(start - int(offset), weight, n), shift)
 
 
-def as_taps(table: AxisTable, arithmetic: Arithmetic, shift: int) -> Taps:
+def as_taps(table: AxisTable, segment: Segment) -> Taps:
     """The table of an axis, also where it only copies, in the arithmetic of its segment."""
     taps = table.taps
-    if taps is not None and (taps.weight.dtype == np.int32) == (arithmetic == "integer"):
+    if taps is not None and (taps.weight.dtype != np.float32) == (segment.arithmetic == "integer"):
         return taps
     start = np.arange(table.length, dtype=np.int32) if taps is None else taps.start
     weight = np.ones((table.length, 1), np.float32) if taps is None else taps.weight
-    if arithmetic == "integer":
-        return Taps(start, (weight * (1 << shift)).astype(np.int32), np.int32(shift))
+    if segment.arithmetic == "integer":
+        assert segment.resize is not None
+        whole = weight * (1 << COPY_SHIFT)
+        return Taps(start, whole.astype(REFERENCES[segment.resize.reference].integer), np.int32(COPY_SHIFT))
     return Taps(start, weight, np.int32(0))

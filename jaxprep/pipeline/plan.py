@@ -189,9 +189,8 @@ def _tables(stage: Stage, size: Size) -> Tables:
     if not stage.segment.moves:
         return Tables(None, None, size=np.asarray(size, np.int32))
     folded = fold(stage.segment, size)
-    shift = shift_of(folded)
     vertical, horizontal = (
-        widen(as_taps(table, stage.segment.arithmetic, shift), space, outputs, count)
+        widen(as_taps(table, stage.segment), space, outputs, count)
         for table, space, outputs, count in zip(folded[:2], stage.source, stage.out, stage.counts, strict=True)
     )
     edges = None
@@ -200,11 +199,6 @@ def _tables(stage: Stage, size: Size) -> Tables:
         edges = (np.pad(folded.vertical.edge, extra[0]), np.pad(folded.horizontal.edge, extra[1]))
     first = np.bool_(folded.first) if stage.order == "both" else None
     return Tables(vertical, horizontal, edges, first, np.asarray(size, np.int32))
-
-
-def shift_of(folded: Folded) -> int:
-    """Fractional bits for an axis that only copies while the other is summed: those of the other."""
-    return next((int(table.taps.shift) for table in folded[:2] if table.taps is not None), 0) or 8
 
 
 def _stack(tables: Sequence[Tables]) -> Tables:

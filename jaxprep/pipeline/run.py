@@ -15,7 +15,8 @@ from jaxprep.ops.layout import channels_first
 from jaxprep.ops.step import move_boxes
 from jaxprep.pipeline.chain import apply_chain
 from jaxprep.pipeline.geometry import Segment, as_taps, fold_all
-from jaxprep.pipeline.plan import Plan, Tables, compose, shift_of
+from jaxprep.pipeline.plan import Plan, Tables, compose
+from jaxprep.resample.part import Part
 from jaxprep.resample.passes import apart, apply_taps, round_to, two_pass
 from jaxprep.resample.resize import check_dtype, result_dtype
 from jaxprep.resample.tables import Taps
@@ -29,10 +30,7 @@ def run_constant(parts: tuple[Segment, ...], image: jax.Array, exact: bool, to_f
     height, width, _ = image.shape
     for segment, folded in zip(parts, fold_all(parts, (height, width)), strict=True):
         edges = (folded.vertical.edge, folded.horizontal.edge) if any(folded.used) else None
-        shift = shift_of(folded)
-        vertical, horizontal = (
-            None if table.taps is None else as_taps(table, segment.arithmetic, shift) for table in folded[:2]
-        )
+        vertical, horizontal = (None if table.taps is None else as_taps(table, segment) for table in folded[:2])
         order = "vertical" if folded.first else "horizontal"
         tail = channels_first if to_first and segment is parts[-1] else _same
         image = _run_segment(segment, image, Tables(vertical, horizontal, edges), order, exact, tail)
@@ -40,7 +38,7 @@ def run_constant(parts: tuple[Segment, ...], image: jax.Array, exact: bool, to_f
 
 
 def run_planned(
-    plan: Plan, image: jax.Array, exact: bool, to_first: bool, rows: tuple[Any, ...] | None = None
+    plan: Plan, image: jax.Array | Part, exact: bool, to_first: bool, rows: tuple[Any, ...] | None = None
 ) -> jax.Array:
     """One image in the top-left corner of a canvas `(h, w, c)` through its entry of a plan; zeros outside its size.
 
@@ -54,35 +52,26 @@ def run_planned(
 
     rows = (None,) * len(plan.stages) if rows is None else rows
     for stage, tables, height in zip(plan.stages, plan.tables, rows, strict=True):
-        if jnp.issubdtype(image.dtype, jnp.floating):
-            image = zero_outside(image, tables.size)
+        if stage.segment.arithmetic != "integer":
+            image = image.whole() if isinstance(image, Part) else image
+            floats = jnp.issubdtype(image.dtype, jnp.floating)
+            image = zero_outside(image, tables.size) if floats else image
         tail = last if stage is plan.stages[-1] else _same
         image = _run_segment(stage.segment, image, tables, stage.order, exact, tail, height)
     return image
 
 
-@functools.partial(jax.jit, static_argnames=("exact", "to_first", "one_by_one"))
-def run_batch(plan: Plan, images: jax.Array, count: Any, exact: bool, to_first: bool, one_by_one: bool) -> jax.Array:
-    """The first `count` of a batch of canvases `(b, h, w, c)` through their plan: the program that eager callers share.
+@functools.partial(jax.jit, static_argnames=("exact", "to_first"))
+def run_batch(plan: Plan, images: jax.Array, exact: bool, to_first: bool) -> jax.Array:
+    """A batch of canvases `(b, h, w, c)` through their plan: a program that eager callers share."""
+    return jax.vmap(functools.partial(run_planned, exact=exact, to_first=to_first))(plan, images)
 
-    With `one_by_one` in a loop over the images, each over its own rows, as it is fastest on CPU: gathers by tables of
-    one image are cheaper there than by those of a batch. Otherwise all at once.
-    """
-    one = functools.partial(run_planned, exact=exact, to_first=to_first)
-    if not one_by_one:
-        return jax.vmap(one)(plan, images)
-    every = plan, images
 
-    def entry(i: Any) -> tuple[Plan, jax.Array]:
-        return jax.tree.map(lambda leaf: lax.dynamic_index_in_dim(leaf, i, 0, keepdims=False), every)
-
-    def add(i: Any, done: jax.Array) -> jax.Array:
-        own, image = entry(i)
-        result = one(own, image, rows=tuple(tables.size[0] for tables in own.tables))
-        return lax.dynamic_update_index_in_dim(done, result, i, 0)
-
-    shape = jax.eval_shape(lambda: one(*entry(0)))
-    return lax.fori_loop(0, count, add, jnp.zeros((len(images), *shape.shape), shape.dtype))
+@functools.partial(jax.jit, static_argnames=("exact", "to_first"))
+def run_one(plan: Plan, image: jax.Array, exact: bool, to_first: bool) -> jax.Array:
+    """A batch of one canvas through the plan of one image, each stage over no more rows than the image has."""
+    rows = tuple(tables.size[0] for tables in plan.tables)
+    return run_planned(plan, Part.of(image, 0), exact=exact, to_first=to_first, rows=rows)[None]
 
 
 def _same(image: jax.Array) -> jax.Array:
@@ -97,7 +86,7 @@ def zero_outside(image: jax.Array, size: Any) -> jax.Array:
 
 def _run_segment(
     segment: Segment,
-    image: jax.Array,
+    image: jax.Array | Part,
     tables: Tables,
     order: str,
     exact: bool,
@@ -105,7 +94,7 @@ def _run_segment(
     rows: Any = None,
 ) -> jax.Array:
     resize = segment.resize
-    dtype = image.dtype
+    dtype = image.image.dtype if isinstance(image, Part) else image.dtype
     if resize is not None:
         check_dtype(dtype, resize.method, resize.reference)
         dtype = result_dtype(dtype, resize.method, resize.reference, resize.rounded)

@@ -3,7 +3,7 @@
 | form | where | how |
 |---|---|---|
 | plain | GPU, and the vertical pass on CPU | one gather per tap, fused into one loop |
-| packed | CPU, horizontal, integer | four rows in a word, words in blocks of eight: contiguous loads, no gather |
+| packed | CPU, horizontal, integer | four rows in a word, the words of 8 or 16 side by side: contiguous, no gather |
 | blocked | CPU, horizontal, float | rows in blocks of eight: the same without packing |
 | dense | TPU, where gathers are slow | a matrix product; integer weights in three digits that bfloat16 holds |
 """
@@ -18,15 +18,16 @@ import numpy as np
 from jax import lax
 
 from jaxprep.resample.apart import apart
+from jaxprep.resample.part import Part
 from jaxprep.resample.tables import Taps
 
 Arithmetic = Literal["copy", "integer", "float"]
 UNROLLED_TAPS = 48
 """Above so many taps a pass is a loop over blocks of them: unrolled, XLA takes seconds to compile."""
 LANES = 8
-"""Words in a block: as many as XLA:CPU transposes with shuffles; at 16 it goes byte by byte."""
-BLOCK = 4 * LANES
-"""Rows in a block of words."""
+"""Rows, or words of four rows, that lie side by side in a pass over columns."""
+BLOCK = 32
+"""Rows of the result that the float passes compute at a time."""
 
 
 def apply_taps(image: jax.Array, taps: Taps, axis: int, arithmetic: Arithmetic) -> jax.Array:
@@ -53,18 +54,24 @@ def take(image: jax.Array, start: Any, axis: int) -> jax.Array:
 
 
 def _weighted_sum(image: jax.Array, taps: Taps, axis: int, arithmetic: Arithmetic) -> jax.Array:
-    start, weight = jnp.asarray(taps.start), jnp.asarray(taps.weight)
+    start, weight = jnp.asarray(taps.start), _kept_narrow(taps.weight)
     dtype = jnp.int32 if arithmetic == "integer" else jnp.float32
     shape = [1] * image.ndim
     shape[axis] = weight.shape[0]
 
     def add(total: jax.Array, k: Any, weight_k: jax.Array) -> jax.Array:
-        return take(image, start + k, axis).astype(dtype) * weight_k.reshape(shape) + total
+        return take(image, start + k, axis).astype(dtype) * weight_k.astype(dtype).reshape(shape) + total
 
     total = half(taps.shift) if arithmetic == "integer" else jnp.float32(0)
     size = (*image.shape[:axis], weight.shape[0], *image.shape[axis + 1 :])
     (total,) = sum_over_taps(lambda sums, k, w: [add(sums[0], k, w)], [total], weight, size, image)
     return to_uint8(total, taps.shift) if arithmetic == "integer" else total
+
+
+def _kept_narrow(weight: Any) -> jax.Array:
+    """A table that XLA does not widen ahead of time: 16-bit weights multiply in one instruction, 32-bit ones in two."""
+    weight = jnp.asarray(weight)
+    return lax.optimization_barrier(weight) if weight.dtype == jnp.int16 else weight
 
 
 def _zeros(shape: tuple[int, ...], dtype: Any, like: jax.Array) -> jax.Array:
@@ -96,7 +103,7 @@ def sum_over_taps(add: Any, sums: list[Any], weight: jax.Array, shape: tuple[int
                 sums = add(sums, k, lax.dynamic_index_in_dim(weight, k, 1, keepdims=False))
             return sums
 
-        begun = [total + _zeros(shape, weight.dtype, like) for total in sums]
+        begun = [total + _zeros(shape, total.dtype, like) for total in sums]
         sums = _loop(whole // block, add_block, begun, like)
     for k in range(whole, count):
         sums = add(sums, k, weight[:, k])
@@ -120,74 +127,76 @@ def _clipped(total: jax.Array, shift: Any) -> jax.Array:
     return lax.clamp(jnp.int32(0), shifted, jnp.int32(255))
 
 
-def packed(image: jax.Array, taps: Taps, rows: Any = None) -> jax.Array:
+def packed(part: Part, taps: Taps, rows: Any = None) -> jax.Array:
     """The horizontal pass in integers, a block of rows after the other: what is between the stages stays in the cache.
 
     Args:
-        image: `(h, w, c)` uint8.
-        rows: how many rows to compute, at most h; may be traced. None computes all.
+        part: of an image of uint8, at least 8 rows.
+        rows: how many rows to compute, at most those of the part; may be traced. None computes all.
 
     Returns:
-        `(h, m, c)`; zeros below `rows`.
+        `(height, m, c)` uint8; zeros below `rows`.
     """
-    height, _, c = image.shape
+    height, width, c = part.height, part.width, part.channels
     m = taps.weight.shape[0]
-    if height <= BLOCK:
-        return _packed_block(image, taps)[:height].reshape(height, m, c)
-    rows = height if rows is None else rows
+    lanes = min(_lanes(part), height // 4)
+    block = 4 * lanes
 
-    def block(i: Any, done: jax.Array) -> jax.Array:  # a last block that would exceed the image begins earlier
-        part = apart(lambda image, i: lax.dynamic_slice_in_dim(image, i * BLOCK, BLOCK, 0), image, i)
-        return lax.dynamic_update_slice_in_dim(done, _packed_block(part, taps), i * BLOCK, 0)
+    def add(i: Any, done: jax.Array) -> jax.Array:
+        first = jnp.minimum(i * block, height - block)  # the last block may repeat rows of the one before
+        words = apart(lambda part, first: _pack(part, first, lanes), part, first)
+        columns = apart(lambda words: words.T.reshape(width, c, lanes).reshape(width, c * lanes), words)
+        across = apart(_across_words, columns, taps)
+        lines = apart(lambda across: across.reshape(m, c, lanes).reshape(m * c, lanes).T, across)
+        return lax.dynamic_update_slice_in_dim(done, apart(_unpack, lines), first, 0)
 
-    done = _loop((rows + BLOCK - 1) // BLOCK, block, _zeros((height, m * c), jnp.uint8, image), image)
-    return done.reshape(height, m, c)
-
-
-def _packed_block(image: jax.Array, taps: Taps) -> jax.Array:
-    """Up to 32 rows, as `(32, m * c)`."""
-    _, width, c = image.shape
-    m = taps.weight.shape[0]
-    words = apart(lambda words, taps: _across_words(words, taps, width), _pack(image), taps)
-    rows = apart(lambda words: words.reshape(-1, m, c, LANES).reshape(-1, m * c, LANES).swapaxes(1, 2), words)
-    return apart(_unpack, rows)
+    count = height if rows is None else rows
+    begun = _zeros((height, m * c), jnp.uint8, part.image)
+    return _loop((count + block - 1) // block, add, begun, part.image).reshape(height, m, c)
 
 
-def _pack(image: jax.Array) -> jax.Array:
-    """`(h, w, c)` uint8 to `(blocks, w * c, LANES)` uint32: byte r of word l is row `r * LANES + l` of the block."""
-    height, width, c = image.shape
-    rows = np.minimum(np.arange(-(-height // BLOCK) * BLOCK), height - 1)
-    bytes_ = take(image.reshape(height, width * c), rows, 0).reshape(-1, 4, LANES, width * c).astype(jnp.uint32)
-    words = bytes_[:, 0] | bytes_[:, 1] << 8 | bytes_[:, 2] << 16 | bytes_[:, 3] << 24
-    return words.swapaxes(1, 2)
+def _lanes(part: Part) -> int:
+    """How many words side by side: in a batch, images share the cache."""
+    is_alone = part.number is not None and part.width * part.channels <= 8192
+    return 2 * LANES if is_alone else LANES
 
 
-def _across_words(words: jax.Array, taps: Taps, width: int) -> jax.Array:
-    start, weight = jnp.asarray(taps.start), jnp.asarray(taps.weight)
-    count = weight.shape[1]
-    blocks = words.shape[0]
-    pixels = words.reshape(blocks, width, -1, LANES).reshape(blocks, width, -1)  # words of a pixel: channels x lanes
+def _pack(part: Part, first: Any, lanes: int) -> jax.Array:
+    """Rows from `first` on as `(lanes, width * c)` uint32: byte r of word l is of row `first + r * lanes + l`."""
+    a, b, c, d = (part.rows(first + r * lanes, lanes).astype(jnp.uint32) for r in range(4))
+    return a | b << 8 | c << 16 | d << 24
+
+
+def _across_words(pixels: jax.Array, taps: Taps) -> jax.Array:
+    """Pixels `(width, n)`, each of n words, to `(m, n)`."""
+    start, weight = jnp.asarray(taps.start), _kept_narrow(taps.weight)
+    width, n = pixels.shape
+    m, count = weight.shape
 
     def add(sums: list[Any], k: Any, weight_k: jax.Array) -> list[Any]:
         # shift the slice and keep the index: one address per window
         if isinstance(k, int):
-            word = take(pixels[:, k : width - count + 1 + k], start, 1)
+            word = take(pixels[k : width - count + 1 + k], start, 0)
         else:
-            word = take(pixels, start + k, 1)
-        return [total + ((word >> (8 * r)) & 255).astype(jnp.int32) * weight_k[:, None] for r, total in enumerate(sums)]
+            word = take(pixels, start + k, 0)
+        weight_k = weight_k.astype(jnp.int32)[:, None]
+        return [total + _byte(word, r).astype(jnp.int32) * weight_k for r, total in enumerate(sums)]
 
-    shape = (words.shape[0], weight.shape[0], pixels.shape[2])
-    sums = sum_over_taps(add, [half(taps.shift)] * 4, weight, shape, words)
+    sums = sum_over_taps(add, [half(taps.shift)] * 4, weight, (m, n), pixels)
     a, b, c, d = (_clipped(total, taps.shift).astype(jnp.uint32) for total in sums)
     return a | b << 8 | c << 16 | d << 24
 
 
+def _byte(word: jax.Array, r: Any) -> jax.Array:
+    """Byte `r` of words: as a conversion, of which LLVM knows the range, where a mask is an operand of the fusion."""
+    return (word >> (8 * r)).astype(jnp.uint8)
+
+
 def _unpack(words: jax.Array) -> jax.Array:
-    """`(blocks, LANES, n)` uint32 to `(blocks * 4 * LANES, n)` uint8."""
-    blocks, lanes, n = words.shape
-    shift = 8 * lax.broadcasted_iota(jnp.uint32, (blocks, 4, lanes, n), 1)
-    bytes_ = (lax.broadcast_in_dim(words, (blocks, 4, lanes, n), (0, 2, 3)) >> shift) & 255
-    return bytes_.astype(jnp.uint8).reshape(-1, n)
+    """`(lanes, n)` uint32 to `(4 * lanes, n)` uint8."""
+    lanes, n = words.shape
+    r = lax.broadcasted_iota(jnp.uint32, (4, lanes, n), 0)
+    return _byte(lax.broadcast_in_dim(words, (4, lanes, n), (1, 2)), r).reshape(-1, n)
 
 
 def blocked(image: jax.Array, taps: Taps) -> jax.Array:
@@ -239,6 +248,7 @@ def rows_in_floats(image: jax.Array, vertical: Taps, horizontal: Taps) -> jax.Ar
 def dense(image: jax.Array, taps: Taps, axis: int, arithmetic: Arithmetic) -> jax.Array:
     """One pass as a matrix product, for any axis."""
     weight = matrix(taps, image.shape[axis])
+    weight = weight if arithmetic == "float" else weight.astype(jnp.int32)
     if arithmetic == "float":
         total = _product(weight, image.astype(jnp.float32), axis, lax.Precision.HIGHEST)
         return total

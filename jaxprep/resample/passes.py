@@ -17,6 +17,7 @@ from jax import lax
 from jaxprep.resample import forms
 from jaxprep.resample.apart import apart
 from jaxprep.resample.forms import Arithmetic, apply_taps
+from jaxprep.resample.part import Part
 from jaxprep.resample.tables import Taps
 from jaxprep.types import is_traced
 
@@ -34,7 +35,7 @@ def round_to(image: jax.Array, dtype: Any) -> jax.Array:
 
 
 def two_pass(
-    image: jax.Array,
+    image: jax.Array | Part,
     vertical: Taps | None,
     horizontal: Taps | None,
     *,
@@ -43,24 +44,28 @@ def two_pass(
     finish: Finish = lambda image: image,
     rows: Any = None,
 ) -> jax.Array:
-    """Both passes over one image `(h, w, c)`, each a computation of its own; `finish` runs inside the last.
+    """Both passes over one image `(h, w, c)`, or a part of one, each a computation of its own.
+
+    `finish` runs inside the last.
 
     An axis whose table is None is left as it is. Rows and columns that no constant table reads are left out at once;
     where tables are traced, `rows`, a scalar, says how many rows of the image anything is read of.
     """
-    image, vertical = _trimmed(image, vertical, 0)
-    image, horizontal = _trimmed(image, horizontal, 1)
+    part = image if isinstance(image, Part) else Part.of(image)
+    part, vertical = _trimmed(part, vertical, 0)
+    part, horizontal = _trimmed(part, horizontal, 1)
     tables = [(0, vertical), (1, horizontal)] if vertical_first else [(1, horizontal), (0, vertical)]
     passes = [(axis, taps) for axis, taps in tables if taps is not None]
     if not passes:
-        return apart(finish, image)
+        return apart(finish, part.whole())
     if arithmetic == "float" and vertical_first and vertical is not None and horizontal is not None:
-        return _float_passes(image, vertical, horizontal, finish)
+        return _float_passes(part.whole(), vertical, horizontal, finish)
     for axis, taps in passes[:-1]:
-        image = one_pass(image, taps, axis, arithmetic, lambda image: image, rows)
+        part = Part.of(one_pass(part, taps, axis, arithmetic, lambda image: image, rows))
         rows = None if axis == 0 else rows
     axis, taps = passes[-1]
-    return one_pass(image, taps, axis, arithmetic, finish, rows)
+    joined = isinstance(image, Part) and len(passes) == 2
+    return one_pass(part, taps, axis, arithmetic, finish, rows, joined)
 
 
 def _float_passes(image: jax.Array, vertical: Taps, horizontal: Taps, finish: Finish) -> jax.Array:
@@ -68,39 +73,41 @@ def _float_passes(image: jax.Array, vertical: Taps, horizontal: Taps, finish: Fi
         return apart(finish, forms.rows_in_floats(image, vertical, horizontal))
 
     def one_by_one(image: jax.Array, vertical: Taps, horizontal: Taps) -> jax.Array:
-        image = one_pass(image, vertical, 0, "float", lambda image: image)
-        return one_pass(image, horizontal, 1, "float", finish)
+        part = Part.of(one_pass(Part.of(image), vertical, 0, "float", lambda image: image))
+        return one_pass(part, horizontal, 1, "float", finish)
 
     return lax.platform_dependent(image, vertical, horizontal, cpu=in_blocks, default=one_by_one)
 
 
 def one_pass(
-    image: jax.Array, taps: Taps, axis: int, arithmetic: Arithmetic, finish: Finish, rows: Any = None
+    part: Part, taps: Taps, axis: int, arithmetic: Arithmetic, finish: Finish, rows: Any = None, joined: bool = False
 ) -> jax.Array:
-    """One pass over `axis`, then `finish`, apart from what precedes them."""
+    """One pass over `axis`, then `finish`, apart from what precedes and follows them.
 
-    def plain(image: jax.Array, taps: Taps) -> jax.Array:
-        return apart(lambda image, taps: finish(apply_taps(image, taps, axis, arithmetic)), image, taps)
+    `joined` with what follows, which may then be computed in place: only where what precedes is apart itself.
+    """
+    own = (lambda function, *args: function(*args)) if joined else apart
 
-    def dense(image: jax.Array, taps: Taps) -> jax.Array:
-        return apart(lambda image, taps: finish(forms.dense(image, taps, axis, arithmetic)), image, taps)
+    def plain(part: Part, taps: Taps) -> jax.Array:
+        return own(lambda image, taps: finish(apply_taps(image, taps, axis, arithmetic)), part.whole(), taps)
 
-    def contiguous(image: jax.Array, taps: Taps) -> jax.Array:
-        height = image.shape[0]
-        done = forms.packed(image, taps, rows) if arithmetic == "integer" else forms.blocked(image, taps)
-        return apart(lambda done: finish(done[:height]), done)
+    def dense(part: Part, taps: Taps) -> jax.Array:
+        return own(lambda image, taps: finish(forms.dense(image, taps, axis, arithmetic)), part.whole(), taps)
+
+    def contiguous(part: Part, taps: Taps) -> jax.Array:
+        if arithmetic == "integer":
+            return own(finish, forms.packed(part, taps, rows))
+        return apart(lambda done: finish(done[: part.height]), forms.blocked(part.whole(), taps))
 
     if arithmetic == "copy":
-        return plain(image, taps)
-    if axis == 0 or image.shape[0] < forms.LANES:
-        return lax.platform_dependent(image, taps, tpu=dense, default=plain)
-    return lax.platform_dependent(image, taps, cpu=contiguous, tpu=dense, default=plain)
+        return plain(part, taps)
+    if axis == 0 or part.height < forms.LANES:
+        return lax.platform_dependent(part, taps, tpu=dense, default=plain)
+    return lax.platform_dependent(part, taps, cpu=contiguous, tpu=dense, default=plain)
 
 
-def _trimmed(image: jax.Array, taps: Taps | None, axis: int) -> tuple[jax.Array, Taps | None]:
-    if taps is None or not isinstance(taps.start, np.ndarray) or not is_traced(image):
-        return image, taps
+def _trimmed(part: Part, taps: Taps | None, axis: int) -> tuple[Part, Taps | None]:
+    if taps is None or not isinstance(taps.start, np.ndarray) or not is_traced(part.image):
+        return part, taps
     first, end = int(taps.start.min()), int(taps.start.max()) + taps.weight.shape[1]
-    if end - first == image.shape[axis]:
-        return image, taps
-    return lax.slice_in_dim(image, first, end, axis=axis), Taps(taps.start - np.int32(first), *taps[1:])
+    return part.window(axis, first, end - first), Taps(taps.start - np.int32(first), *taps[1:])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+import numpy as np
+
 Weights = Literal["float64", "exact", "torchvision", "torch", "jax"]
 Order = Literal["horizontal", "vertical", "pillow13"]
 Nearest = Literal["accumulate", "centre", "torch", "torch_exact", "jax"]
@@ -31,6 +33,11 @@ class Reference(NamedTuple):
     def is_integer(self) -> bool:
         """Whether the reference takes uint8 only and rounds after each pass."""
         return self.bits is not None
+
+    @property
+    def integer(self) -> type[np.integer]:
+        """The type that holds the integer weights."""
+        return np.int16 if self.bits == 0 else np.int32
 
 
 REFERENCES = {

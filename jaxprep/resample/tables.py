@@ -19,7 +19,7 @@ class Taps(NamedTuple):
 
     Attributes:
         start: `(m,)` int32, the first source index of each output.
-        weight: `(m, k)`; float32, or int32 with `shift` fractional bits.
+        weight: `(m, k)`; float32, or integers with `shift` fractional bits: int32, or int16 where the reference's fit.
         shift: int32 scalar, 0 for float weights.
     """
 
@@ -53,7 +53,7 @@ def resize_taps(n: int, m: int, method: str, antialias: bool, reference: str) ->
     if not row.is_integer:
         return _frozen(*fit(start, weight.astype(np.float32), n), 0)
     bits = row.bits or _dynamic_bits(weight)
-    quantised = np.trunc(weight * (1 << bits) + np.where(weight < 0, -0.5, 0.5)).astype(np.int32)
+    quantised = np.trunc(weight * (1 << bits) + np.where(weight < 0, -0.5, 0.5)).astype(row.integer)
     return _frozen(*fit(start, quantised, n), bits)
 
 

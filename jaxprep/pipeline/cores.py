@@ -1,0 +1,48 @@
+"""Eager work on all cores: XLA:CPU runs the calls of one thread one after the other."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import jax
+
+A = TypeVar("A")
+
+
+def core_count() -> int:
+    """How many CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def on_cores(function: Callable[[A], None], items: Sequence[A], key: Callable[[A], Hashable]) -> None:
+    """Calls `function` on every item, on as many threads as there are cores.
+
+    The first item of a key that was never seen goes ahead of the threads, which would all compile its program.
+    """
+    if min(len(items), core_count()) < 2 or jax.config.jax_default_device is not None:  # which is the thread's own
+        for item in items:
+            function(item)
+        return
+    rest = []
+    for item in items:
+        if key(item) in _seen:
+            rest.append(item)
+        else:
+            function(item)
+            _seen.add(key(item))
+    for _ in _pool(os.getpid()).map(function, rest):
+        pass
+
+
+_seen: set[Hashable] = set()
+
+
+@functools.lru_cache(maxsize=1)
+def _pool(process: int) -> ThreadPoolExecutor:
+    """The threads of a process: a fork has none of its parent's."""
+    del process
+    return ThreadPoolExecutor(core_count(), thread_name_prefix="jaxprep")
