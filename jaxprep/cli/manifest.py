@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ class Manifest:
             InputError: it holds other files.
         """
         self.folder = folder
+        self._lock = threading.Lock()
         self._head = {"jaxprep": __version__, "preset": preset, **settings}
         self._check_settings(settings)
         folder.mkdir(parents=True, exist_ok=True)
@@ -68,7 +70,11 @@ class Manifest:
         return found.items() <= record.items() and (self.folder / record["file"]).exists()
 
     def add(self, records: list[Record]) -> None:
-        """Adds lines; all of them or none."""
+        """Adds lines; all of them or none. From any thread."""
+        with self._lock:
+            self._add(records)
+
+    def _add(self, records: list[Record]) -> None:
         new = [record for record in records if self.records.get(record["path"]) != record]
         if not new:
             return

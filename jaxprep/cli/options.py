@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 from typing import Any
 
@@ -68,7 +67,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--batch-size", type=_positive, default=16, metavar="N", help="images at a time; default: %(default)s"
     )
     parser.add_argument(
-        "--shard-size", type=_positive, default=1024, metavar="N", help="images per shard; default: %(default)s"
+        "--shard-size", type=_positive, default=128, metavar="N", help="images per shard; default: %(default)s"
     )
     parser.add_argument(
         "--on-error",
@@ -158,11 +157,6 @@ def load_config(args: argparse.Namespace) -> Any:
         local_files_only=args.offline,
     )
     return found.overridden(dict(args.override))
-
-
-def core_count() -> int:
-    """How many CPU cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _positive(text: str) -> int:

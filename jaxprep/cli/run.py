@@ -18,12 +18,13 @@ from tqdm import tqdm
 from jaxprep.cli.ahead import pooled, run_ahead
 from jaxprep.cli.interrupts import held_back
 from jaxprep.cli.manifest import SKIPPED, Manifest, fingerprint
-from jaxprep.cli.options import core_count, load_config
+from jaxprep.cli.options import load_config
 from jaxprep.cli.writers import Files, Shards, Source, Writer
 from jaxprep.errors import JaxprepError
 from jaxprep.facade import ImageClassifierPreprocessor
 from jaxprep.formats import Format
 from jaxprep.host.decode import Alpha, find_images, read_image
+from jaxprep.pipeline.cores import core_count
 from jaxprep.pipeline.plan import Bucket
 from jaxprep.presets.files import to_json
 
@@ -73,7 +74,7 @@ def _write_all(paths: Sequence[Path], config: Format, writer: Writer, bar: Any, 
                     stop_if_interrupted()
                 writer.flush()
         finally:
-            writer.flush()
+            writer.close()
 
 
 def _good(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from abc import ABC, abstractmethod
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,11 +41,18 @@ class Writer(ABC):
         """Takes the result that is number `row` since the last `flush`; they may come in any order."""
 
     def flush(self) -> None:
-        """Writes what is waiting."""
+        """Writes what is waiting, now or while the next results come."""
+
+    def close(self) -> None:
+        """Writes what is waiting; all is in its place after it."""
+        self.flush()
 
 
 class Shards(Writer):
-    """`shard-00000.npz`, ...: `images` and `paths`, or `image_0`, `image_1`, ... where sizes vary; one per `flush`."""
+    """`shard-00000.npz`, ...: `images` and `paths`, or `image_0`, `image_1`, ... where sizes vary; one per `flush`.
+
+    A shard is written in a thread while the next one fills; the two take turns in their memory.
+    """
 
     def __init__(self, manifest: Manifest, shard_size: int, stacked: bool):
         super().__init__(manifest)
@@ -53,10 +61,14 @@ class Shards(Writer):
         self.sources: dict[int, Source] = {}
         self.results: Any = {}
         self.number = _next_number(manifest)
+        self.pool = ThreadPoolExecutor(1, thread_name_prefix="jaxprep-write")
+        self.writing: Future[None] | None = None
+        self.room: list[np.ndarray] = []
 
     def add(self, row: int, source: Source, result: np.ndarray) -> None:
         if self.stacked and not self.sources:  # memory is only taken as it is filled
-            self.results = np.empty((self.shard_size, *result.shape), result.dtype)
+            shape = (self.shard_size, *result.shape)
+            self.results = self.room.pop() if self.room else np.empty(shape, result.dtype)
         self.results[row] = result
         self.sources[row] = source
 
@@ -71,10 +83,31 @@ class Shards(Writer):
         else:
             arrays = {f"image_{i}": self.results[row] for i, row in enumerate(rows)}
         name = f"shard-{self.number:05}.npz"
+        self._wait()
+        self.writing = self.pool.submit(self._write, name, arrays, sources, self.results)
+        self.sources, self.results, self.number = {}, {}, self.number + 1
+
+    def close(self) -> None:
+        with self.pool:
+            self.flush()
+            self._wait()
+
+    def _write(self, name: str, arrays: dict[str, np.ndarray], sources: list[Source], results: Any) -> None:
         with replacing(self.manifest.folder / name) as file:
             np.savez(file, **arrays, paths=np.array([str(source.path) for source in sources]))
         self.manifest.add([source.record(name, i) for i, source in enumerate(sources)])
-        self.sources, self.results, self.number = {}, {}, self.number + 1
+        if self.stacked:
+            self.room.append(results)
+
+    def _wait(self) -> None:
+        """Until the shard before this one is in its place; raises what writing it raised, and gives up the rest."""
+        if self.writing is not None:
+            self.writing, writing = None, self.writing
+            try:
+                writing.result()
+            except BaseException:
+                self.sources = {}
+                raise
 
 
 def _next_number(manifest: Manifest) -> int:
