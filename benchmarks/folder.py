@@ -79,7 +79,9 @@ def compare(python: str, args: argparse.Namespace, folders: dict[int, Path], cor
             command = [python, "-m", "jaxprep", "run", "--preset", args.preset, str(folder), "--output", str(output)]
             command += ["--quiet", "--batch-size", str(BATCH), "--workers", str(cores)]
             times.setdefault(("jaxprep run", count), []).append(seconds(command, cores))
-            shutil.rmtree(output)  # so that the page cache takes its memory again: new pages are slow on virtual machines
+            shutil.rmtree(
+                output
+            )  # so that the page cache takes its memory again: new pages are slow on virtual machines
             alone = work(python, "decode", args, folder, count, cores)
             times.setdefault(("decoding alone", count), []).append(alone)
     print(f"\n{cores} core(s), {args.images} JPEGs of {WIDTH} x {HEIGHT}, {args.preset}")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import simplejpeg
 from PIL import Image
 
 from jaxprep.errors import DecodeError, InputError, JaxprepError
@@ -362,6 +363,27 @@ def test_every_kind_of_source_gives_the_same_image(tmp_path):
     for source in (path, str(path), content, bytearray(content), memoryview(content), file):
         np.testing.assert_array_equal(read_image(source), image)
     assert not file.closed
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"subsampling": 0}, {"subsampling": 1}, {"progressive": True}, {"quality": 30}, {"exif": exif(6)},
+    {"mode": "L"}, {"mode": "CMYK"},
+])  # fmt: skip
+def test_simplejpeg_decodes_as_pillow_does(photos, options, monkeypatch):
+    options = dict(options)
+    photo = Image.open(photos / "chelsea.jpg").convert(options.pop("mode", "RGB")).resize((187, 131))
+    content = encoded(photo, "JPEG", **options)
+    found = read_image(content)
+    monkeypatch.setattr("jaxprep.host.decode._jpeg_decoder", lambda: None)
+    np.testing.assert_array_equal(found, read_image(content))
+
+
+def test_simplejpeg_takes_photographs(photos, monkeypatch):
+    taken: list[int] = []
+    original = simplejpeg.decode_jpeg
+    monkeypatch.setattr("jaxprep.host.decode._jpeg_decoder", lambda: lambda data: taken.append(1) or original(data))
+    read_image(photos / "chelsea.jpg")
+    assert taken
 
 
 def test_the_array_is_read_only():

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 
 import jaxprep
 from cases import MEAN, STD, Case
@@ -15,6 +16,7 @@ from jaxprep import ops
 METHODS = {"bilinear": "bilinear", "bicubic": "bicubic", "lanczos": "lanczos3"}
 JITTED = "jit"
 """The form whose first call is a compilation, and that steadiness and memory are measured with."""
+SHARDED = "jit, a device per core"
 
 
 def pipeline_of(case: Case, reference: str) -> jaxprep.Pipeline:
@@ -29,21 +31,31 @@ def pipeline_of(case: Case, reference: str) -> jaxprep.Pipeline:
 
 
 def prepare(case: Case, images: list[np.ndarray], cores: int, reference: str) -> dict:
+    jax.config.update("jax_num_cpu_devices", cores)
     pipeline = pipeline_of(case, reference)
     facade = jaxprep.ImageConverter.from_config(pipeline)
     forms = _ragged(pipeline, images) if case.is_ragged else _uniform(pipeline, np.stack(images))
-    if reference == "pillow":
+    if reference in ("pillow", "torchvision"):
         forms["facade, list of arrays"] = lambda: jax.block_until_ready(facade(images))
     return forms
 
 
+def _sharded(batch: Any) -> Any:
+    """A batch over all devices, one per core; None where there is one, or where it does not divide."""
+    count = len(jax.devices())
+    if count == 1 or len(jax.tree.leaves(batch)[0]) % count:
+        return None
+    return jax.device_put(batch, NamedSharding(jax.make_mesh((count,), ("batch",)), PartitionSpec("batch")))
+
+
 def _uniform(pipeline: jaxprep.Pipeline, images: np.ndarray) -> dict:
     program = jax.jit(lambda image: pipeline(jaxprep.Batch(image=image)).image)
-    on_device = jnp.asarray(images)
-    return {
+    on_device, sharded = jnp.asarray(images), _sharded(images)
+    forms = {
         JITTED: lambda: jax.block_until_ready(program(on_device)),
         "jit, NumPy batch": lambda: jax.block_until_ready(program(images)),
     }
+    return forms if sharded is None else {**forms, SHARDED: lambda: jax.block_until_ready(program(sharded))}
 
 
 def _ragged(pipeline: jaxprep.Pipeline, images: list[np.ndarray]) -> dict:
@@ -54,5 +66,6 @@ def _ragged(pipeline: jaxprep.Pipeline, images: list[np.ndarray]) -> dict:
     for slot, image in zip(canvas, images, strict=True):
         slot[: image.shape[0], : image.shape[1]] = image
     program = jax.jit(lambda image, plan: pipeline(jaxprep.Batch(image=image), plan=plan).image)
-    on_device, tables = jnp.asarray(canvas), jax.device_put(plan)
-    return {JITTED: lambda: jax.block_until_ready(program(on_device, tables))}
+    on_device, tables, sharded = jnp.asarray(canvas), jax.device_put(plan), _sharded((canvas, plan))
+    forms = {JITTED: lambda: jax.block_until_ready(program(on_device, tables))}
+    return forms if sharded is None else {**forms, SHARDED: lambda: jax.block_until_ready(program(*sharded))}
