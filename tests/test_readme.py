@@ -17,5 +17,6 @@ def test_the_python_examples_run_one_after_another_in_the_repository(monkeypatch
         exec(compile(block, "README.md", "exec"), names)
     assert names["x"].shape == (8, 224, 224, 3)
     assert names["features"]["pixel_values"].shape == (3, 3, 224, 224)
+    assert names["box"].shape == (1, 4)
     assert names["batch"].image.shape == (2, 224, 224, 3)
     assert (tmp_path / "my_preset" / "jaxprep.json").exists()

@@ -3,7 +3,7 @@
 Classes are rows of `presets/huggingface.json`. A row names its family, a module of `families`, and what that needs to
 know of the class.
 
-* A new class is a row. Its `steps`, in a plain family, are names of builders in `families.plain`.
+* A new class is a row. Its `steps` are names of builders, of `families.BUILDERS`.
 * A new behaviour is a builder: a function of a `Build` that reads `settings` and adds steps.
 * A new family is a module here with a function of a `Build` that makes the pipeline of one image, entered in
   `families.FAMILIES`, and in `jaxprep.huggingface` a function from the images and other inputs of a call to named

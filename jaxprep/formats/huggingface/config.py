@@ -53,8 +53,6 @@ class HuggingFace(Format):
         row = classes.rows().get(self.class_name)
         if row is None:
             raise config.expected("the name of an image processor in `presets/huggingface.json`", self.class_name, "$")
-        if row["family"] not in FAMILIES:
-            raise ConfigError(f"`{self.class_name}` is known, but its family, {row['family']}, is not read yet.")
         if self.backend not in row["backends"]:
             object.__setattr__(self, "backend", row["backends"][0])
         _pipeline(self, Source(), None)
