@@ -59,9 +59,9 @@ def _uniform(pipeline: jaxprep.Pipeline, images: np.ndarray) -> dict:
 
 
 def _ragged(pipeline: jaxprep.Pipeline, images: list[np.ndarray]) -> dict:
-    """A canvas that is on the device already, and its plan."""
+    """Images on the smallest canvas that holds the largest of them, on the device already, and their plan."""
     sizes = np.asarray([image.shape[:2] for image in images])
-    plan = pipeline.plan(sizes)
+    plan = pipeline.plan(sizes, canvas=sizes.max(axis=0))
     canvas = np.zeros((len(images), *plan.canvas, 3), np.uint8)
     for slot, image in zip(canvas, images, strict=True):
         slot[: image.shape[0], : image.shape[1]] = image
