@@ -1,0 +1,221 @@
+"""Every family of Hugging Face's image processors as `conformance` compares it: a call of ours, and what the original gave.
+
+The cases and the calls are those of the tests.
+"""
+
+import functools
+import pathlib
+import tempfile
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+import test_huggingface_detection as detection
+import test_huggingface_plain as plain
+import test_huggingface_segmentation as segmentation
+import test_huggingface_universal as universal
+from goldens import detection_cases, huggingface_cases, segmentation_cases, store, universal_cases
+
+from jaxprep import huggingface
+
+Pairs = Iterator[tuple[str, Any, Any]]
+"""The name of a result, ours, and the original's: arrays of the same values, or texts."""
+EVERYTHING = plain.EVERYTHING
+IMAGES = "pixel_values"
+
+
+def flat(results: Mapping[str, Any]) -> dict[str, Any]:
+    """What there is for every image, by name: `pixel_values.0`, `labels.0.boxes`."""
+    found = {f"{key}.{i}": item for key, values in results.items() for i, item in enumerate(values)}
+    parts = {key: item.items() if isinstance(item, Mapping) else [("", item)] for key, item in found.items()}
+    return {f"{key}.{name}".rstrip("."): value for key, part in parts.items() for name, value in part}
+
+
+def matched(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Pairs:
+    """Two results, entry by entry."""
+    mine, other = flat(ours), flat(theirs)
+    if mine.keys() != other.keys():
+        raise AssertionError(f"Expected {sorted(other)}, got {sorted(mine)}")
+    for key, value in other.items():
+        yield key, mine[key], value
+
+
+def sampled(goldens: store.Golden, case: dict, ours: Mapping[str, Any]) -> Pairs:
+    """A result and what a golden file holds of each entry."""
+    results = flat(ours)
+    if results.keys() != {key for key in case if "." in key}:
+        raise AssertionError(f"Expected {sorted(key for key in case if '.' in key)}, got {sorted(results)}")
+    for key, value in results.items():
+        mine, record = np.asarray(value), case[key]
+        is_image = mine.ndim == 3 and not key.startswith("labels.")
+        array = store.channels_last(mine) if is_image else mine
+        if list(array.shape) != record["shape"]:
+            raise AssertionError(f"Expected {record['shape']}, got {array.shape} - at {key}")
+        yield key, array.ravel()[goldens.positions(record)], goldens.values(record)
+
+
+def judged(key: str, mine: np.ndarray, is_same: bool) -> tuple[str, Any, Any]:
+    """An array, of which a golden file only tells whether it is the same in every bit."""
+    return key, mine, mine if is_same else np.full(mine.shape, np.nan)
+
+
+def told(key: str, mine: Any, record: Any) -> tuple[str, Any, Any]:
+    """A text, or an array and its summary."""
+    if not isinstance(record, dict):
+        return key, mine, record
+    array = np.asarray(mine)
+    return judged(key, array, store.summary(array.astype(record["dtype"])) == record)
+
+
+class Plain:
+    """Images alone."""
+
+    cases = staticmethod(huggingface_cases.cases)
+    turns = staticmethod(plain.turns)
+    recorded = staticmethod(sampled)
+    ours = staticmethod(plain.ours_of)
+
+    @staticmethod
+    def golden(name: str) -> str:
+        return "huggingface"
+
+    @staticmethod
+    def theirs(case: dict) -> Mapping[str, Any]:
+        found = plain.original(case["class"])(**case["settings"])(plain.pictures(case))
+        return found if isinstance(found, Mapping) else {IMAGES: found}
+
+
+class Detection:
+    """Images with a `pixel_mask`, and annotations."""
+
+    cases = staticmethod(detection_cases.cases)
+    turns = staticmethod(detection.turns)
+
+    @staticmethod
+    def golden(name: str) -> str:
+        return "detection"
+
+    @staticmethod
+    def called(processor: Any, case: dict) -> Mapping[str, Any]:
+        with tempfile.TemporaryDirectory() as folder:
+            kwargs = detection.given(case, pathlib.Path(folder))
+            return processor(detection.pictures(case), return_tensors="np", **kwargs)
+
+    @classmethod
+    def ours(cls, case: dict, backend: str) -> Mapping[str, Any]:
+        return cls.called(getattr(huggingface, case["class"])(backend=backend, **case["settings"]), case)
+
+    @classmethod
+    def theirs(cls, case: dict) -> Mapping[str, Any]:
+        import transformers
+
+        with pytest.MonkeyPatch.context() as patch:
+            detection.outlined(patch)
+            return cls.called(getattr(transformers, f"{case['class']}Pil")(**case["settings"]), case)
+
+    @staticmethod
+    def recorded(goldens: store.Golden, case: dict, ours: Mapping[str, Any]) -> Pairs:
+        digests, samples = detection_cases.summary(ours)
+        if digests.keys() != case["digests"].keys():
+            raise AssertionError(f"Expected {sorted(case['digests'])}, got {sorted(digests)}")
+        labels = {f"labels.{i}.{key}": v for i, one in enumerate(ours.get("labels", [])) for key, v in one.items()}
+        arrays = {**ours, **labels}
+        for key, digest in digests.items():
+            is_same, array = digest == case["digests"][key], np.asarray(arrays[key])
+            if key != IMAGES:
+                yield judged(key, array, is_same)
+            elif samples is None or not is_same:
+                yield judged(key, array.ravel()[detection_cases.places(array.size)], is_same)
+        if samples is not None:
+            yield IMAGES, *goldens.pair(case["samples"], samples)
+
+
+class Segmentation:
+    """Images with maps, trimaps, depths, prompts, boxes and keypoints."""
+
+    cases = staticmethod(segmentation_cases.cases)
+    turns = staticmethod(segmentation.turns)
+    recorded = staticmethod(sampled)
+    ours = staticmethod(segmentation.ours_of)
+
+    @staticmethod
+    def golden(name: str) -> str:
+        return "segmentation_" + next(key for key, names in segmentation_cases.GROUPS.items() if name in names)
+
+    @staticmethod
+    def theirs(case: dict) -> Mapping[str, Any]:
+        import transformers
+
+        images, beside = segmentation.arguments(case)
+        return getattr(transformers, f"{case['class']}Pil")(**case["settings"])(images, **beside)
+
+
+class Universal:
+    """Images with maps that become masks and classes, and texts."""
+
+    cases = staticmethod(universal_cases.cases)
+    turns = staticmethod(universal.turns)
+    ours = staticmethod(universal.ours_of)
+
+    @staticmethod
+    def golden(name: str) -> str:
+        return "universal"
+
+    @staticmethod
+    def theirs(case: dict) -> Mapping[str, Any]:
+        made = universal.original(case["class"])(**universal_cases.settings_of(case))
+        return made(universal.pictures(case), **universal_cases.arguments(case))
+
+    @staticmethod
+    def recorded(goldens: store.Golden, case: dict, ours: Mapping[str, Any]) -> Pairs:
+        for i, value in enumerate(ours[IMAGES]):
+            yield IMAGES, *goldens.pair(case[f"values.{i}"], store.channels_last(np.asarray(value)))
+        mine, records = comparable({key: ours[key] for key in ours if key != IMAGES}, case["rest"])
+        if mine.keys() != records.keys():
+            raise AssertionError(f"Expected {sorted(records)}, got {sorted(mine)}")
+        for key, expected in records.items():
+            for value, record in zip(mine[key], expected, strict=True):
+                yield told(key, value, record)
+
+
+def comparable(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Both results, as far as OneFormer's texts can be compared."""
+    pairs = {key: universal.told_by_theirs(ours[key], value, key) for key, value in theirs.items()}
+    return {**ours, **{key: pair[0] for key, pair in pairs.items()}}, {key: pair[1] for key, pair in pairs.items()}
+
+
+GROUPS = {
+    "Plain": (Plain, ("plain",)),
+    "Detection, and classes with a `pixel_mask`": (Detection, ("detection", "pixel_mask")),
+    "Segmentation maps, and other inputs beside the images": (Segmentation, segmentation_cases.FAMILIES),
+    "Universal segmentation": (Universal, ("maskformer", "oneformer", "eomt")),
+}
+
+
+@functools.cache
+def _golden(name: str) -> store.Golden:
+    return store.Golden(name)
+
+
+def cases_of(title: str, name: str, backend: str, count: int) -> list[dict]:
+    """The cases of a class on a backend; about `count` of them, or all with `JAXPREP_ALL_GOLDENS`."""
+    group = GROUPS[title][0]
+    cases = group.cases("pil") if backend == "pil" else _golden(group.golden(name)).cases
+    mine = [case for case in cases if case.get("class") == name]
+    return group.turns(mine, name, -(-len(mine) // count))
+
+
+def pairs_of(title: str, case: dict, backend: str) -> Iterator[tuple[bool, str, Any, Any]]:
+    """Every comparison of a case: whether it is with `exact=True`, the name of the result, ours and the original's."""
+    group = GROUPS[title][0]
+    theirs = group.theirs(case) if backend == "pil" else None
+    for exact in (False, True):
+        ours = group.ours({**case, "settings": {**case["settings"], "exact": exact}}, backend)
+        if theirs is None:
+            found = group.recorded(_golden(group.golden(case["class"])), case, ours)
+        else:
+            found = matched(*(comparable(ours, theirs) if group is Universal else (ours, theirs)))
+        for key, mine, other in found:
+            name = key.split(".")[0]
+            yield exact, IMAGES if name.startswith(IMAGES) else name, mine, other  # Video-LLaVA has a name of its own
