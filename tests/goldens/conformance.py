@@ -132,7 +132,7 @@ TABLE = """
 {lines}
 """
 SELECTION = """a fixed selection,
-about {cases} calls a line; `JAXPREP_ALL_GOLDENS=1` takes every one, here and in the tests, which take others without it."""
+about {cases} calls a line; `JAXPREP_ALL_GOLDENS=1` takes every one, here and in the tests."""
 AFFINE = "after the last 8-bit image, one multiply-add"
 
 
