@@ -12,7 +12,8 @@ from typing import Any
 from jaxprep.formats.huggingface import classes
 from jaxprep.huggingface.auto import AutoImageProcessor, processor_class
 from jaxprep.huggingface.features import BatchFeature
-from jaxprep.huggingface.processor import BaseImageProcessor, ImageProcessingMixin
+from jaxprep.huggingface.mixin import ImageProcessingMixin
+from jaxprep.huggingface.processor import BaseImageProcessor
 
 __all__ = ["AutoImageProcessor", "BaseImageProcessor", "BatchFeature", "ImageProcessingMixin"]
 

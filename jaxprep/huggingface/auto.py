@@ -13,14 +13,8 @@ from jaxprep.formats import HuggingFace, Timm
 from jaxprep.formats.huggingface import classes, from_huggingface_json
 from jaxprep.formats.huggingface.read import TYPE_KEYS
 from jaxprep.formats.huggingface.settings import Frozen, merged, renamed
-from jaxprep.huggingface.processor import (
-    CALL_KEYS,
-    OWN_KEYS,
-    BaseImageProcessor,
-    ImageProcessingMixin,
-    config_of,
-    plain_settings,
-)
+from jaxprep.huggingface.mixin import OWN_KEYS, ImageProcessingMixin, config_of, plain_settings
+from jaxprep.huggingface.processor import CALL_KEYS, BaseImageProcessor
 from jaxprep.huggingface.table import METHODS
 
 

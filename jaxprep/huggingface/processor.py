@@ -1,16 +1,11 @@
-"""`ImageProcessingMixin` and `BaseImageProcessor`: the contract of Transformers' image processors."""
+"""`BaseImageProcessor`: the calls of an image processor, and its single operations."""
 
 from __future__ import annotations
 
 import copy
 import functools
-import json
-import os
-import warnings
-from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, ClassVar, Self, get_args
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,15 +16,12 @@ from jaxprep import ops
 from jaxprep.errors import ConfigError, InputError
 from jaxprep.formats import Format, HuggingFace
 from jaxprep.formats.huggingface import classes
-from jaxprep.formats.huggingface.config import listed
 from jaxprep.formats.huggingface.families import BUILDERS, Build, Source
-from jaxprep.formats.huggingface.read import TYPE_KEYS
-from jaxprep.formats.huggingface.settings import Backend, Edges, Frozen, merged
-from jaxprep.formats.values import DataFormatName
-from jaxprep.huggingface import hub
+from jaxprep.formats.huggingface.settings import merged
 from jaxprep.huggingface.families import Call, traced
 from jaxprep.huggingface.features import BatchFeature, Each
 from jaxprep.huggingface.inputs import Reading, as_numpy, for_pillow, images_of, layout_of
+from jaxprep.huggingface.mixin import ArgumentError, ImageProcessingMixin, layout_named, plain_settings
 from jaxprep.huggingface.table import FAMILIES
 from jaxprep.inputs import is_pil
 from jaxprep.pipeline import Pipeline
@@ -40,186 +32,6 @@ STACKED: Any = "one array if all results are of one size, otherwise a list"
 """The default of `return_tensors`."""
 CALL_KEYS = ("return_tensors", "device", "input_data_format", "disable_grouping", "data_format")
 """What a call takes and a config need not."""
-OWN_KEYS = ("exact", "reference")
-"""Settings of ours, which are not written to files."""
-SOURCE_KEYS = ("cache_dir", "force_download", "local_files_only", "token", "revision", "subfolder", "proxies",
-               "image_processor_filename")  # fmt: skip
-IGNORED_KEYS = ("resume_download", "trust_remote_code", "code_revision", "user_agent", "_from_auto", "_from_pipeline",
-                "_commit_hash", "config", "use_fast")  # fmt: skip
-PUSH_KEYS = ("commit_message", "commit_description", "private", "revision", "create_pr")
-
-
-class ArgumentError(InputError, TypeError):
-    """A keyword that a processor does not take."""
-
-
-class ImageProcessingMixin:
-    """A config in a file, in a directory, on the hub: reading it and writing it back."""
-
-    class_name: ClassVar[str | None] = None
-    """The row of the table; None for the base classes, where the config names it."""
-    backend_name: ClassVar[Backend | None] = None
-
-    _config: Format
-    _content: Frozen
-
-    def __init__(self, backend: Backend | None = None, **kwargs: Any):
-        """A processor of this class.
-
-        Args:
-            backend: "torchvision", the default, or "pil".
-            kwargs: settings, by the names of the class; what is not given is the class' default. Also `exact` and
-                `reference`, see `jaxprep.formats.HuggingFace`.
-        """
-        name = self.class_name
-        if name is None:
-            raise ConfigError(
-                f"Expected a class of its own, got `{type(self).__name__}`, which has no settings: use "
-                "`from_pretrained` or `from_dict`, or one such as `CLIPImageProcessor`."
-            )
-        given = {key: value for key, value in kwargs.items() if key not in TYPE_KEYS and key != "processor_class"}
-        own = {key: given.pop(key) for key in OWN_KEYS if key in given}
-        config = config_of(name, plain_settings(given), backend or self.backend_name, **own)
-        effective = {key: config.effective.get(key) for key in config.effective.row["defaults"]}
-        spelled = {key: _spelled(config, key) for key in ("size", "crop_size", "pad_size") if key in given}
-        full = {**effective, **{key: value for key, value in config.settings.items() if value is not None}, **spelled}
-        content = Frozen({**full, TYPE_KEYS[0]: name})
-        self._set(replace(config, settings=Frozen(full)), content)
-
-    def _set(self, config: Format, content: Mapping[str, Any]) -> None:
-        object.__setattr__(self, "_config", config)
-        object.__setattr__(self, "_content", Frozen(content))
-
-    @classmethod
-    def _of(cls, config: Format, content: Mapping[str, Any]) -> Self:
-        """A processor of a config, of this class or, on a base class, of the config's own."""
-        made = object.__new__(cls)
-        made._set(config, content)
-        return made
-
-    # -- reading -------------------------------------------------------------------------------------------------------
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        pretrained_model_name_or_path: str | os.PathLike[str],
-        cache_dir: str | os.PathLike[str] | None = None,
-        force_download: bool = False,
-        local_files_only: bool = False,
-        token: str | bool | None = None,
-        revision: str | None = "main",
-        **kwargs: Any,
-    ) -> Any:
-        """The processor of a repository, a directory, or a JSON file.
-
-        Args:
-            pretrained_model_name_or_path: the id of a model repository on the hub, a directory, a JSON file, or the
-                address of one.
-            cache_dir, force_download, local_files_only, token, revision: as in `huggingface_hub`; `token` was
-                `use_auth_token`.
-            kwargs: settings that replace those of the file; `backend`, `exact`, `reference`; `subfolder`, `proxies`
-                (for an address), `image_processor_filename`; and `return_unused_kwargs`, with which the result is the
-                processor and the keywords that it has no use for.
-
-        Raises:
-            PresetNotFoundError: nothing answers to the name.
-            HubError: the hub refuses or cannot be reached, and nothing is cached.
-            ConfigError: an image processor that is not read, or a wrong value.
-        """
-        kwargs |= {"cache_dir": cache_dir, "force_download": force_download, "local_files_only": local_files_only}
-        kwargs |= {"revision": revision, "token": kwargs.pop("use_auth_token", None) if token is None else token}
-        found = hub.find(
-            pretrained_model_name_or_path, **{key: kwargs.pop(key) for key in SOURCE_KEYS if key in kwargs}
-        )
-        try:
-            return cls._read(found.content, found.model, kwargs)
-        except ConfigError as error:
-            raise ConfigError(f"{error} In `{found.where}`.") from error
-
-    @classmethod
-    def _read(cls, content: Any, model: Any, kwargs: dict[str, Any]) -> Any:
-        from jaxprep.huggingface.auto import read
-
-        for key in IGNORED_KEYS:
-            kwargs.pop(key, None)
-        wants_unused = kwargs.pop("return_unused_kwargs", False)
-        made, unused = read(cls, content, model, kwargs)
-        return (made, unused) if wants_unused else made
-
-    @classmethod
-    def get_image_processor_dict(
-        cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The content of the config as it stands there, and the keywords that say nothing about where it is."""
-        found = hub.find(
-            pretrained_model_name_or_path, **{key: kwargs.pop(key) for key in SOURCE_KEYS if key in kwargs}
-        )
-        nested = isinstance(found.content, dict) and found.content.get("image_processor")
-        content = nested if isinstance(nested, dict) else found.content
-        if not isinstance(content, dict):
-            raise codec.expected("an object", content, "$")
-        return copy.deepcopy(content), {key: value for key, value in kwargs.items() if key not in IGNORED_KEYS}
-
-    @classmethod
-    def from_dict(cls, image_processor_dict: Mapping[str, Any], **kwargs: Any) -> Any:
-        """The processor of a config's content; keywords as in `from_pretrained`."""
-        return cls._read(dict(image_processor_dict), None, kwargs)
-
-    @classmethod
-    def from_json_file(cls, json_file: str | os.PathLike[str]) -> Any:
-        """The processor of a JSON file."""
-        return cls.from_pretrained(Path(json_file))
-
-    # -- writing -------------------------------------------------------------------------------------------------------
-
-    def to_dict(self) -> dict[str, Any]:
-        """What was read, unchanged, with what was replaced since; all settings, if it was not read from anywhere."""
-        return copy.deepcopy(dict(self._content))
-
-    def to_json_string(self) -> str:
-        """`to_dict` as JSON: two spaces, sorted, one trailing newline."""
-        return json.dumps(self.to_dict(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-
-    def to_json_file(self, json_file_path: str | os.PathLike[str]) -> None:
-        """Writes `to_json_string` to a file."""
-        hub.write(self.to_json_string(), Path(json_file_path))
-
-    def save_pretrained(
-        self, save_directory: str | os.PathLike[str], push_to_hub: bool = False, **kwargs: Any
-    ) -> list[str]:
-        """Writes `preprocessor_config.json` to a directory, which is made if needed; returns its path.
-
-        Args:
-            push_to_hub: commit it to the hub too, to the repository `repo_id`, by default that of the directory's name.
-            kwargs: `repo_id` and the keywords of `push_to_hub`.
-
-        Raises:
-            AssertionError: the path is a file.
-        """
-        directory = Path(save_directory)
-        if directory.is_file():
-            raise AssertionError(f"Provided path ({save_directory}) should be a directory, not a file")
-        directory.mkdir(parents=True, exist_ok=True)
-        file = directory / hub.FILE
-        self.to_json_file(file)
-        if push_to_hub:
-            self.push_to_hub(kwargs.pop("repo_id", directory.name), **kwargs)
-        return [str(file)]
-
-    def push_to_hub(self, repo_id: str, token: str | bool | None = None, **kwargs: Any) -> Any:
-        """Commits `preprocessor_config.json` to a repository on the hub, which is made if needed.
-
-        Args:
-            kwargs: `commit_message`, `commit_description`, `private`, `revision`, `create_pr`, as in `huggingface_hub`.
-        """
-        auth = kwargs.pop("use_auth_token", None)
-        unknown = sorted(set(kwargs) - set(PUSH_KEYS))
-        if unknown:
-            raise ArgumentError(f"Expected one of {list(PUSH_KEYS)}, got `{unknown[0]}`.")
-        return hub.push(self.to_json_string(), hub.FILE, repo_id, token=auth if token is None else token, **kwargs)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__} {self.to_json_string()}"
 
 
 class BaseImageProcessor(ImageProcessingMixin):
@@ -481,38 +293,11 @@ def _restored(cls: Any, config: Format, content: dict[str, Any]) -> Any:
     return cls._of(config, content)
 
 
-def config_of(name: str, settings: Mapping[str, Any], backend: Any, **own: Any) -> HuggingFace:
-    """The config of a class, channels first unless the settings say otherwise."""
-    if backend not in (None, *get_args(Backend)):
-        raise codec.expected(f"one of {list(get_args(Backend))}", backend, "backend")
-    available = classes.rows()[name]["backends"]
-    if backend is not None and backend not in available:
-        warnings.warn(f"`{name}` has no backend {backend!r}; {available[0]!r} is used.", stacklevel=4)
-    layout = layout_named(settings.get("data_format"), "$.data_format") or "channels_first"
-    return HuggingFace(name, settings, backend or available[0], layout, **own)
-
-
-def plain_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: listed(getattr(value, "value", value)) for key, value in settings.items()}
-
-
 def _own(changed: dict[str, Any]) -> dict[str, Any]:
     """A call's settings as fields of `HuggingFace`."""
     if "data_format" in changed:
         return {**changed, "data_format": layout_named(changed["data_format"], "data_format") or "channels_first"}
     return changed
-
-
-def _spelled(config: HuggingFace, key: str) -> Any:
-    edges: Edges | None = config.effective.edges(key)
-    return None if edges is None else edges.to_dict()
-
-
-def layout_named(value: Any, where: str) -> DataFormatName | None:
-    name = getattr(value, "value", value)
-    if name is not None and name not in get_args(DataFormatName):
-        raise codec.expected(f"one of {list(get_args(DataFormatName))} or None", value, where)
-    return name
 
 
 def _channels(value: Any) -> Any:
