@@ -369,6 +369,7 @@ OBJECT = {"category_id": 1, "bbox": [1, 2, 30, 40], "area": 5.0, "segmentation":
         ({"segmentation": {"size": [131, 187], "counts": "abc"}}, "segmentation"),
         ({"segmentation": {"size": [131, 187], "counts": [5, 7]}}, "segmentation.counts"),
         ({"segmentation": {"size": [10, 10], "counts": [50, 50]}}, "segmentation.size"),
+        ({"segmentation": {"size": None, "counts": [50, 50]}}, "segmentation.size"),
     ],
 )
 def test_a_bad_annotation_is_one_clear_error(annotations: Any, where: str) -> None:
@@ -403,6 +404,9 @@ def test_panoptic_annotations_need_their_files(tmp_path: pathlib.Path) -> None:
         processor(LAND, annotation)
     with pytest.raises(FileNotFoundError):
         processor(LAND, annotation, masks_path=tmp_path)
+    for name in ("../segments.png", "/segments.png", 3):
+        with pytest.raises(jaxprep.errors.InputError, match="inside `masks_path`"):
+            processor(LAND, {**annotation, "file_name": name}, masks_path=tmp_path)
     detection_cases.write_segments(tmp_path, [(131, 187)])
     with pytest.raises(jaxprep.errors.InputError, match=r"segments of an image of \(191, 101\)"):
         processor(PORT, annotation, masks_path=tmp_path)

@@ -251,6 +251,10 @@ def test_boxes_inside_jit_are_known_outside_of_it() -> None:
         np.testing.assert_allclose(np.asarray(inside[key]), np.asarray(value), atol=2e-6, err_msg=key)
 
 
+def posed(keypoints: Any) -> Any:
+    return made("Sapiens2")(photo(), boxes=[[[1, 2, 9, 9]]], keypoints=keypoints)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -265,6 +269,11 @@ def test_boxes_inside_jit_are_known_outside_of_it() -> None:
         (lambda: made("SegGpt", num_labels=3)(prompt_masks=labels()), "classes from 0 to `num_labels`, 3"),
         (lambda: made("Sapiens2")(photo(), boxes=[[[1, 2, 3]]]), r"got \[\[1, 2, 3\]\] - at `boxes\[0\]`"),
         (lambda: made("Sapiens2")(photo(), boxes=[]), "boxes for each of 1 images, got 0"),
+        (lambda: made("Sapiens2")(photo(), boxes=4), "boxes for each of 1 images, got `int` - at `boxes`"),
+        (lambda: made("Sapiens2")(photo(), boxes=[[[1, 2, 3, 4], [5]]]), r"\[5\]\] - at `boxes\[0\]`"),
+        (lambda: posed([]), "keypoints for each of 1 images, got 0"),
+        (lambda: posed([3]), r"keypoints for 1 boxes, got `int` - at `keypoints\[0\]`"),
+        (lambda: posed([[[[1, 2], [3]]]]), r"\[x, y\] .* at `keypoints\[0\]\[0\]`"),
         (lambda: made("Sapiens2")(photo(), keypoints=[[]]), "Expected `boxes` beside `keypoints`"),
         (lambda: made("Sapiens2")(photo(), labels(), keypoints=[[]]), "both become `labels`"),
     ],

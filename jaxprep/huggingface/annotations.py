@@ -72,7 +72,7 @@ def panoptic_target(annotation: Any, size: Size, wants_masks: bool, masks_path: 
     segments = _objects(annotation, "segments_info", ("image_id", "file_name"), where)
     if not isinstance(masks_path, (str, os.PathLike)):
         raise wrong("the path of a directory", masks_path, "masks_path")
-    colours = read_image(Path(masks_path) / str(annotation["file_name"])).astype(np.int64)
+    colours = read_image(Path(masks_path) / _inside(annotation["file_name"], f"{where}.file_name")).astype(np.int64)
     if colours.shape[:2] != size:
         raise wrong(f"segments of an image of {size}", colours.shape[:2], f"{where}.file_name")
     places = [f"{where}.segments_info[{i}]" for i in range(len(segments))]
@@ -90,6 +90,13 @@ def panoptic_target(annotation: Any, size: Size, wants_masks: bool, masks_path: 
     if wants_masks:
         target["masks"] = masks
     return target
+
+
+def _inside(name: Any, where: str) -> str:
+    """The name of a file, held to the directory that it is looked for in."""
+    if not isinstance(name, str) or Path(name).is_absolute() or ".." in Path(name).parts:
+        raise wrong("the path of a file inside `masks_path`", name, where)
+    return name
 
 
 def _extent(used: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -42,8 +42,9 @@ def of_runs(runs: Any, size: Size, where: str) -> np.ndarray:
     if not isinstance(counts, (list, tuple, np.ndarray)):
         raise wrong("run lengths, with `counts` as a list of numbers", runs, where)
     lengths = numbers(counts, f"{where}.counts")
-    if tuple(runs.get("size", ())) != size:
-        raise wrong(f"run lengths of an image of {list(size)}", runs.get("size"), f"{where}.size")
+    written = runs.get("size")
+    if not isinstance(written, (list, tuple, np.ndarray)) or tuple(written) != size:
+        raise wrong(f"run lengths of an image of {list(size)}", written, f"{where}.size")
     if lengths.min(initial=0) < 0 or lengths.sum() != size[0] * size[1] or np.any(lengths % 1):
         raise wrong(f"lengths that add up to {size[0] * size[1]}", counts, f"{where}.counts")
     values = np.arange(len(lengths)) % 2 == 1

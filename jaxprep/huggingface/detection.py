@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from jaxprep.errors import ConfigError, InputError
@@ -16,7 +15,7 @@ from jaxprep.huggingface.coco import wrong
 from jaxprep.huggingface.families import Call, Results, read, run, traced
 from jaxprep.huggingface.features import Each
 from jaxprep.huggingface.inputs import Image
-from jaxprep.huggingface.padding import Padding, padded_to, padding_of, traced_sizes
+from jaxprep.huggingface.padding import Padding, padded_traced, padding_of
 
 INPUTS = ("annotations", "return_segmentation_masks", "masks_path")
 
@@ -52,14 +51,9 @@ def with_pixel_mask_traced(call: Call) -> Results:
     assert isinstance(config, HuggingFace)
     if any(value is not None for value in call.inputs.values()):
         raise InputError(f"Expected images alone inside `jit`, got {sorted(call.inputs)}: annotations are host data.")
-    values = traced(config, call.images, call.layout)
-    if not config.effective.flag("do_pad"):
-        return {"pixel_values": values}
-    padding = padding_of(config, traced_sizes(call.images, call.layout))
-    if isinstance(values, list):
-        values = jnp.stack([padded_to(value, padding.whole, config.data_format) for value in values])
-    masks = [padded_to(jnp.ones((1, *size), int), padding.whole, "channels_first")[0] for size in padding.inner]
-    return {"pixel_mask": jnp.stack(masks), "pixel_values": values}
+    if config.effective.flag("do_pad"):
+        return padded_traced(config, call.images, call.layout)
+    return {"pixel_values": traced(config, call.images, call.layout)}
 
 
 # -- annotations -------------------------------------------------------------------------------------------------------

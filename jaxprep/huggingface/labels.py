@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxprep.errors import InputError
 from jaxprep.formats import HuggingFace
+from jaxprep.huggingface.segmentation import planes
 from jaxprep.ops.resize import Resize
 from jaxprep.pipeline import Pipeline
 from jaxprep.pipeline.eager import run_each
@@ -89,8 +90,7 @@ def resized_maps(config: HuggingFace, maps: Sequence[np.ndarray], sizes: Sequenc
                 f"Expected a map of the size of its image, got {labels.shape}, which becomes "
                 f"{pipeline.output_size(labels.shape)} where the image is {size} - at `segmentation_maps[{i}]`."  # type: ignore[arg-type]
             )
-    done = run_each(pipeline, [labels[..., None] for labels in maps], [labels.shape for labels in maps])  # type: ignore[misc]
-    return [np.asarray(labels)[..., 0] for labels in (done if isinstance(done, list) else np.asarray(done))]
+    return planes(run_each(pipeline, [labels[..., None] for labels in maps], [labels.shape for labels in maps]))  # type: ignore[misc]
 
 
 def padded(masks: np.ndarray, size: Iterable[int], fill: float | None) -> np.ndarray:

@@ -14,6 +14,7 @@ import numpy as np
 from jaxprep import ops
 from jaxprep.formats import HuggingFace
 from jaxprep.formats.values import DataFormatName
+from jaxprep.huggingface.families import Results, traced
 from jaxprep.huggingface.inputs import layout_of
 from jaxprep.pipeline import Pipeline
 from jaxprep.types import Size
@@ -53,6 +54,16 @@ def padding_of(config: HuggingFace, sizes: Sequence[Size]) -> Padding:
 def unpadded(pipeline: Pipeline) -> Pipeline:
     """A pipeline without its `PadTo`."""
     return replace(pipeline, steps=tuple(step for step in pipeline.steps if not isinstance(step, ops.PadTo)))
+
+
+def padded_traced(config: HuggingFace, images: Any, layout: Any) -> Results:
+    """`pixel_values`, padded to one size, and their `pixel_mask`, inside a caller's transformation."""
+    values = traced(config, images, layout)
+    padding = padding_of(config, traced_sizes(images, layout))
+    if isinstance(values, list):
+        values = jnp.stack([padded_to(value, padding.whole, config.data_format) for value in values])
+    masks = [padded_to(jnp.ones((1, *size), int), padding.whole, "channels_first")[0] for size in padding.inner]
+    return {"pixel_mask": jnp.stack(masks), "pixel_values": values}
 
 
 def traced_sizes(images: Any, layout: Any) -> list[Size]:

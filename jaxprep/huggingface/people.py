@@ -13,6 +13,7 @@ from jaxprep.huggingface.inputs import Image
 from jaxprep.huggingface.segmentation import (
     config_of_maps,
     paired_maps,
+    planes,
     reduced,
     singles,
     with_maps,
@@ -84,15 +85,30 @@ def boxes_of(value: Any, count: int) -> list[np.ndarray]:
     Raises:
         InputError: other shapes, other numbers of them, or values that are not finite.
     """
-    if len(value) != count:
-        raise InputError(f"Expected a list of boxes for each of {count} images, got {len(value)} - at `boxes`.")
     found = []
-    for i, own in enumerate(value):
-        boxes = np.asarray(own, np.float32).reshape(-1, 4) if np.size(own) % 4 == 0 else np.zeros((0, 0))
+    for i, own in enumerate(_as_many(value, count, f"a list of boxes for each of {count} images", "boxes")):
+        boxes = _numbers(own)
+        boxes = boxes.reshape(-1, 4) if boxes.size % 4 == 0 else np.zeros((0, 0))
         if boxes.shape[1] != 4 or not np.isfinite(boxes).all() or (boxes[:, 2:] < 0).any():
             raise InputError(f"Expected boxes [left, top, width, height] in pixels, got {own!r:.80} - at `boxes[{i}]`.")
         found.append(boxes)
     return found
+
+
+def _as_many(value: Any, count: int, what: str, where: str) -> Any:
+    """A sequence, held to its length."""
+    found = len(value) if hasattr(value, "__len__") else f"`{type(value).__name__}`"
+    if found != count:
+        raise InputError(f"Expected {what}, got {found} - at `{where}`.")
+    return value
+
+
+def _numbers(value: Any) -> np.ndarray:
+    """As float32; one NaN for what are no numbers."""
+    try:
+        return np.asarray(value, np.float32)
+    except (TypeError, ValueError):
+        return np.full((1,), np.nan, np.float32)
 
 
 def crops(images: list[Image], boxes: list[np.ndarray], config: HuggingFace, method: str | None = None) -> list[Image]:
@@ -116,9 +132,7 @@ def labels_of(config: HuggingFace, maps: list[Image], boxes: list[np.ndarray]) -
     found = crops(maps, boxes, config, "nearest")
     if config.effective.flag("do_reduce_labels"):
         found = [image._replace(pixels=reduced(image.pixels)) for image in found]
-    done = run(_uncropped(config_of_maps(config)), found)
-    done = done if isinstance(done, list) else np.asarray(done)
-    return [np.asarray(one)[..., 0].astype(np.int64) for one in done]
+    return [one.astype(np.int64) for one in planes(run(_uncropped(config_of_maps(config)), found))]
 
 
 # -- pose --------------------------------------------------------------------------------------------------------------
@@ -126,12 +140,10 @@ def labels_of(config: HuggingFace, maps: list[Image], boxes: list[np.ndarray]) -
 
 def poses(config: HuggingFace, boxes: list[np.ndarray], keypoints: Any) -> Results:
     """`labels`, heatmaps `(k, h, w)` of each person, and `label_weights` `(k,)`."""
-    if len(keypoints) != len(boxes):
-        raise InputError(f"Expected keypoints for each of {len(boxes)} images, got {len(keypoints)} - at `keypoints`.")
     heatmaps, weights = [], []
-    for i, (own, people) in enumerate(zip(boxes, keypoints, strict=True)):
-        if len(people) != len(own):
-            raise InputError(f"Expected keypoints for {len(own)} boxes, got {len(people)} - at `keypoints[{i}]`.")
+    wanted = f"keypoints for each of {len(boxes)} images"
+    for i, (own, given) in enumerate(zip(boxes, _as_many(keypoints, len(boxes), wanted, "keypoints"), strict=True)):
+        people = _as_many(given, len(own), f"keypoints for {len(own)} boxes", f"keypoints[{i}]")
         for j, (box, points) in enumerate(zip(own, people, strict=True)):
             drawn, weight = drawn_pose(config, box, _points(points, f"keypoints[{i}][{j}]"))
             heatmaps.append(drawn)
@@ -140,7 +152,7 @@ def poses(config: HuggingFace, boxes: list[np.ndarray], keypoints: Any) -> Resul
 
 
 def _points(value: Any, where: str) -> np.ndarray:
-    points = np.asarray(value, np.float32)
+    points = _numbers(value)
     points = points.reshape(0, 3) if points.size == 0 else points
     if points.ndim != 2 or points.shape[1] not in (2, 3) or not np.isfinite(points).all():
         raise InputError(f"Expected keypoints [x, y] or [x, y, visibility], got shape {points.shape} - at `{where}`.")

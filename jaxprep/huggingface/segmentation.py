@@ -76,9 +76,13 @@ def labels_of(config: HuggingFace, maps: list[Image]) -> list[np.ndarray]:
     config = config_of_maps(config)
     if config.backend == "pil":
         maps = [as_pillow_takes_it(image, config) for image in maps]
-    done = run(config, maps)
-    done = done if isinstance(done, list) else np.asarray(done)
-    return [np.asarray(one)[..., 0].astype(np.int64) for one in done]
+    return [one.astype(np.int64) for one in planes(run(config, maps))]
+
+
+def planes(results: Any) -> list[np.ndarray]:
+    """The only channel of each result `(h, w, 1)`, which lie in one array or in a list."""
+    found = results if isinstance(results, list) else np.asarray(results)
+    return [np.asarray(one)[..., 0] for one in found]
 
 
 def reduced(labels: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -15,9 +14,9 @@ from jaxprep.formats import HuggingFace
 from jaxprep.formats.huggingface.families.universal import window
 from jaxprep.huggingface.families import Call, Results, read, run, traced
 from jaxprep.huggingface.features import Each
-from jaxprep.huggingface.inputs import kinded, layout_of
+from jaxprep.huggingface.inputs import kinded
 from jaxprep.huggingface.labels import Labels, binary_masks, ids_of_images, padded, resized_maps
-from jaxprep.huggingface.padding import Padding, padding_of
+from jaxprep.huggingface.padding import Padding, padded_traced, padding_of
 from jaxprep.huggingface.segmentation import paired_maps
 from jaxprep.types import Size
 
@@ -96,13 +95,8 @@ def _config(call: Call) -> HuggingFace:
 
 def maskformer_traced(call: Call) -> Results:
     """`pixel_values` and `pixel_mask` inside a caller's transformation, where shapes are known, and labels are not."""
-    config = _config(call)
     refuse_maps(call)
-    values = traced(config, call.images, call.layout)
-    padding = padding_of(config, list(_sizes(call.images, call.layout)))
-    if isinstance(values, list):
-        values = jnp.stack([_in_corner(value, padding.whole, config.data_format) for value in values])
-    return {"pixel_values": values, "pixel_mask": jnp.asarray(padding.masks())}
+    return padded_traced(_config(call), call.images, call.layout)
 
 
 def refuse_maps(call: Call) -> None:
@@ -112,20 +106,6 @@ def refuse_maps(call: Call) -> None:
             "Expected no maps inside `jax.jit`, since there are as many masks as labels on them - at "
             "`segmentation_maps`. Call the processor outside."
         )
-
-
-def _sizes(images: Any, layout: Any) -> Iterator[Size]:
-    for image in images if isinstance(images, (list, tuple)) else [images]:
-        first = (layout or layout_of(image.shape)) == "channels_first"
-        size = image.shape[-2:] if first else image.shape[-3:-1]
-        yield from [size] * (image.shape[0] if image.ndim == 4 else 1)
-
-
-def _in_corner(image: Any, size: Size, layout: str) -> Any:
-    first = 1 if layout == "channels_first" else 0
-    rest = [(0, 0)] * 3
-    rest[first : first + 2] = [(0, whole - n) for whole, n in zip(size, image.shape[first : first + 2], strict=True)]
-    return jnp.pad(image, rest)
 
 
 # -- EoMT --------------------------------------------------------------------------------------------------------------
