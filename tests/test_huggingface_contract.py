@@ -134,6 +134,55 @@ def test_old_forms_mean_what_they_meant() -> None:
     assert convnext.config.pipeline.steps[0].shortest_edge == 16
 
 
+BOUNDED = {"shortest_edge": 60, "longest_edge": 1333}
+
+
+@pytest.mark.parametrize(
+    ("old", "today"),
+    [
+        ({"feature_extractor_type": "DetrFeatureExtractor", "size": 60, "max_size": None}, {"size": BOUNDED}),
+        (
+            {"image_processor_type": "DeformableDetrFeatureExtractor", "size": 60, "pad_and_return_pixel_mask": False},
+            {"size": BOUNDED, "do_pad": False},
+        ),
+        (
+            {"image_processor_type": "GroundingDINOImageProcessor", "size": {"longest_edge": 90}},
+            {"size": {"shortest_edge": 90, "longest_edge": 90}},
+        ),
+        (
+            {"image_processor_type": "BridgeTowerImageProcessorFast", "size": 64, "crop_size": None},
+            {"size": {"shortest_edge": 64}},
+        ),
+        (
+            {"image_processor_type": "SamImageProcessor", "size": 64, "pad_size": 64, "mask_size": 16},
+            {
+                "size": {"longest_edge": 64},
+                "pad_size": {"height": 64, "width": 64},
+                "mask_size": {"longest_edge": 16},
+            },
+        ),
+        (
+            {"image_processor_type": "EomtImageProcessorFast", "size": {"shortest_edge": 64, "longest_edge": None}},
+            {"size": {"shortest_edge": 64}},
+        ),
+        (
+            {"image_processor_type": "VitMatteImageProcessor", "size_divisibility": 16, "size_divisor": None},
+            {"size_divisor": 16},
+        ),
+        (
+            {"feature_extractor_type": "MaskFormerFeatureExtractor", "size": 60, "size_divisibility": 64},
+            {"size": BOUNDED, "size_divisor": 64},
+        ),
+        ({"feature_extractor_type": "SegformerFeatureExtractor", "size": [60]}, {"size": {"height": 60, "width": 60}}),
+    ],
+)
+def test_what_transformers_refuses_or_ignores_is_its_form_of_today(old: dict[str, Any], today: dict[str, Any]) -> None:
+    ours = huggingface.BaseImageProcessor.from_dict(old)
+    modern = type(ours).from_dict(today)
+    assert ours.config.pipeline == modern.config.pipeline
+    assert {key: getattr(ours, key) for key in today} == {key: getattr(modern, key) for key in today}
+
+
 def test_null_means_the_default_of_the_class() -> None:
     names = huggingface_cases.classes()["SiglipImageProcessor"]["defaults"]
     nulls = huggingface.SiglipImageProcessor.from_dict(dict.fromkeys(names))
@@ -191,7 +240,8 @@ def test_a_timm_repository_has_timms_transform(tmp_path: Path) -> None:
     [
         ({"image_processor_type": "Qwen2VLImageProcessor"}, "`Qwen2VLImageProcessor`, of the kind 'smart-resize"),
         ({"image_processor_type": "MyProcessor", "auto_map": {"AutoImageProcessor": "a.B"}}, "never run"),
-        ({"image_processor_type": "MyProcessor"}, "`MyProcessor`, which is none of Transformers'"),
+        ({"image_processor_type": "MyProcessor"}, "`MyProcessor`, which is none of the image processors of"),
+        ({"feature_extractor_type": "DonutFeatureExtractor"}, "`DonutFeatureExtractor`, with steps of its own"),
         ({"do_resize": True, "do_normalize": True}, "got no type at all"),
         ({"image_processor_type": 3}, "Expected the name of a class, got `3`"),
         ([1], "Expected an object, got `\\[1\\]`"),

@@ -82,11 +82,13 @@ def _why(content: dict[str, Any], written: str | None, name: str | None, model_t
         got = f"`{written}`" if written else f"the model type {config.shown(model_type)}"
     wanted = "an image processor that jaxprep reads"
     if name in classes.unread():
-        got += f", of the kind '{classes.unread()[name]['family']}', which it does not read"
+        kind = classes.unread()[name]["family"]
+        got += ", with steps of its own" if kind == "odd" else f", of the kind '{kind}'"
+        got += ", which it does not read"
     elif isinstance(content.get("auto_map"), dict):
         got += ", with code of its own in the repository (`auto_map`), which is never run"
     elif written:
-        got += ", which is none of Transformers'"
+        got += ", which is none of the image processors of Transformers 5"
     else:
         wanted = "`image_processor_type`, or a `config.json` beside it with a known `model_type`"
     return f"Expected {wanted}, got {got} - at `{where}.image_processor_type`."

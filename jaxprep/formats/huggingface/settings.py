@@ -208,6 +208,8 @@ def _modern(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
             found[new] = found[old]
     if name == "IdeficsImageProcessor" and type(found.get("size")) is int:
         found["size"] = {"height": found["size"], "width": found["size"]}
+    if name == "SamImageProcessor":
+        found |= {key: {"longest_edge": found[key]} for key in ("size", "mask_size") if type(found.get(key)) is int}
     if name in ("MaskFormerImageProcessor", "Mask2FormerImageProcessor"):
         found |= _bounded(found, classes.rows()[name]["defaults"]["size"])
     found |= _detection(found, classes.rows()[name])
