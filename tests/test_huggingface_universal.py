@@ -346,6 +346,16 @@ def test_names_of_classes_come_from_the_hub(hub: Any, repo: str) -> None:
     assert processor.metadata["class_names"] == [f"of {repo}"]
 
 
+@pytest.mark.parametrize("folder", ["/etc", "..", "../names", "~/names", "a/b/c"])
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_config_from_the_hub_cannot_name_a_folder_of_this_machine(hub: Any, folder: str, nested: bool) -> None:
+    content = {"image_processor_type": "OneFormerImageProcessor", "repo_path": folder, "class_info_file": "x.json"}
+    name = "processor_config.json" if nested else "preprocessor_config.json"
+    hub.add("org/model", {name: {"image_processor": content} if nested else content})
+    with pytest.raises(JaxprepError, match=r"the name of a repository.*repo_path"):
+        huggingface.AutoImageProcessor.from_pretrained("org/model")
+
+
 @pytest.mark.parametrize(
     ("settings", "files", "message"),
     [

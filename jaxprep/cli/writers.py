@@ -92,7 +92,7 @@ class Shards(Writer):
             self.flush()
             self._wait()
 
-    def _write(self, name: str, arrays: dict[str, np.ndarray], sources: list[Source], results: Any) -> None:
+    def _write(self, name: str, arrays: dict[str, Any], sources: list[Source], results: Any) -> None:
         with replacing(self.manifest.folder / name) as file:
             np.savez(file, **arrays, paths=np.array([str(source.path) for source in sources]))
         self.manifest.add([source.record(name, i) for i, source in enumerate(sources)])

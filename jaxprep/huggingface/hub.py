@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from jaxprep.presets import files
 from jaxprep.presets.sources import resolve
 
 FILE = files.HUGGING_FACE[1]
+REPOSITORY = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
 
 class Found(NamedTuple):
@@ -56,7 +58,7 @@ def find(
         return _read(path / subfolder if path.is_dir() else path, image_processor_filename)
     if text.startswith(("http://", "https://")):
         address = text.replace("/blob/", "/resolve/", 1)
-        return Found(config.loads(fetch(address, files.MAX_BYTES, proxies), text), None, text)
+        return _from_outside(Found(config.loads(fetch(address, files.MAX_BYTES, proxies), text), None, text))
     wanted = (files.HUGGING_FACE[0], image_processor_filename or FILE, files.MODEL)
     folder = resolve(
         "/".join(filter(None, (f"hf://{text.removeprefix('hf://')}", subfolder))),
@@ -67,7 +69,17 @@ def find(
         force_download=force_download,
         files=tuple(dict.fromkeys(wanted)),
     )
-    return _read(folder, image_processor_filename)
+    return _from_outside(_read(folder, image_processor_filename))
+
+
+def _from_outside(found: Found) -> Found:
+    """Refuses a config that would have a folder of this machine read: that is for who runs it to say."""
+    outer = found.content if isinstance(found.content, dict) else {}
+    for where, part in (("$", outer), ("$.image_processor", outer.get("image_processor"))):
+        repo = part.get("repo_path") if isinstance(part, dict) else None
+        if isinstance(repo, str) and not REPOSITORY.fullmatch(repo):
+            raise config.expected("the name of a repository", repo, f"{where}.repo_path")
+    return found
 
 
 def _read(path: Path, name: str | None) -> Found:

@@ -23,7 +23,8 @@ def on_cores(function: Callable[[A], None], items: Sequence[A], key: Callable[[A
 
     The first item of a key that was never seen goes ahead of the threads, which would all compile its program.
     """
-    if min(len(items), core_count()) < 2 or jax.config.jax_default_device is not None:  # which is the thread's own
+    has_own_device = getattr(jax.config, "jax_default_device", None) is not None  # which other threads do not see
+    if min(len(items), core_count()) < 2 or has_own_device:
         for item in items:
             function(item)
         return

@@ -16,7 +16,7 @@ from jaxprep.ops.step import move_boxes
 from jaxprep.pipeline.chain import apply_chain
 from jaxprep.pipeline.geometry import Segment, as_taps, fold_all
 from jaxprep.pipeline.plan import Plan, Tables, compose
-from jaxprep.resample.part import Part
+from jaxprep.resample.part import Part, whole
 from jaxprep.resample.passes import apart, apply_taps, round_to, two_pass
 from jaxprep.resample.resize import check_dtype, result_dtype
 from jaxprep.resample.tables import Taps
@@ -53,12 +53,12 @@ def run_planned(
     rows = (None,) * len(plan.stages) if rows is None else rows
     for stage, tables, height in zip(plan.stages, plan.tables, rows, strict=True):
         if stage.segment.arithmetic != "integer":
-            image = image.whole() if isinstance(image, Part) else image
+            image = whole(image)
             floats = jnp.issubdtype(image.dtype, jnp.floating)
             image = zero_outside(image, tables.size) if floats else image
         tail = last if stage is plan.stages[-1] else _same
         image = _run_segment(stage.segment, image, tables, stage.order, exact, tail, height)
-    return image
+    return whole(image)
 
 
 @functools.partial(jax.jit, static_argnames=("exact", "to_first"))
@@ -104,9 +104,9 @@ def _run_segment(
         return tail(apply_chain(segment.chain, image, tables.edges, exact))
 
     if segment.arithmetic == "copy":
-        image, tables = _sliced(image, tables)
+        image, tables = _sliced(whole(image), tables)
     if tables.vertical is None and tables.horizontal is None:
-        return jax.jit(finish)(image)  # under a bare `vmap` too, one program: op by op the last bit differs
+        return jax.jit(finish)(whole(image))  # under a bare `vmap` too, one program: op by op the last bit differs
     if segment.arithmetic == "copy":
         return apart(lambda image, vertical, horizontal: finish(_copy(image, vertical, horizontal)), image, *tables[:2])
     passes = functools.partial(

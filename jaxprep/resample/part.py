@@ -63,3 +63,8 @@ class Part:
         if image.shape[:2] == (self.height, self.width):
             return image
         return image[self.top : self.top + self.height, self.left : self.left + self.width]
+
+
+def whole(image: jax.Array | Part) -> jax.Array:
+    """The pixels of an image or a part."""
+    return image.whole() if isinstance(image, Part) else image
