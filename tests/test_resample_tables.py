@@ -113,14 +113,13 @@ def test_integer_weights_have_22_bits_for_pillow_and_fit_int16_for_torchvision()
     for n, m, method in itertools.product(LENGTHS, LENGTHS, FILTERS):
         assert resize_taps(n, m, method, True, "pillow").shift == 22
         weight, shift = resize_taps(n, m, method, True, "torchvision")[1:]
-        assert weight.max() < 2**15 and (shift == 22 or 2 * weight.max() >= 2**15 - 2)
+        assert weight.dtype == np.int16
+        assert shift == 22 or 2 * int(weight.max()) >= 2**15 - 2
 
 
-def test_integer_weights_are_as_narrow_as_the_reference_allows():
+def test_the_weights_of_both_integer_references_sum_to_the_same():
     for n, m in itertools.product((1, 2, 7, 100, 1500), repeat=2):
         for method in (name for name in METHODS if name != "nearest"):
-            assert resize_taps(n, m, method, True, "torchvision").weight.dtype == np.int16
-            assert resize_taps(n, m, method, True, "pillow").weight.dtype == np.int32
             wide = resize_taps(n, m, method, True, "pillow").weight.sum(1)
             narrow, shift = resize_taps(n, m, method, True, "torchvision")[1:]
             assert abs(narrow.sum(1, dtype=np.int64) / 2.0**shift - wide / 2.0**22).max() < narrow.shape[1] / 2.0**shift
