@@ -200,6 +200,7 @@ def test_paired_inputs_inside_jit_are_those_outside() -> None:
     few = labels() % 11
     for processor, beside in (
         (huggingface.VitMatteImageProcessor(), {"trimaps": labels()}),
+        (huggingface.VitMatteImageProcessor(), {"trimaps": labels() / np.float32(255)}),
         (made("PromptDepthAnything"), {"prompt_depth": depth}),
         (made("SegGpt", num_labels=10), {"prompt_images": photo(), "prompt_masks": few}),
         (made("SegGpt"), {"prompt_masks": few}),
@@ -209,6 +210,12 @@ def test_paired_inputs_inside_jit_are_those_outside() -> None:
         assert sorted(inside) == sorted(outside)
         for key, value in outside.items():
             np.testing.assert_allclose(np.asarray(inside[key]), np.asarray(value), atol=2e-6, err_msg=key)
+
+
+def test_a_trimap_of_wider_integers_is_one_of_8_bits() -> None:
+    matte = huggingface.VitMatteImageProcessor(exact=True)
+    want = matte(photo(), labels())["pixel_values"]
+    np.testing.assert_array_equal(matte(photo(), labels().astype(np.int32))["pixel_values"], want)
 
 
 def test_the_images_of_a_batch_are_those_of_single_calls() -> None:

@@ -41,7 +41,10 @@ def matte_traced(call: Call) -> Results:
     assert isinstance(config, HuggingFace)
     images = singles(call.images, call.layout)
     trimaps = single_maps(_trimaps(call), len(images), "trimaps")
-    pairs = [jnp.concatenate([image, trimap.astype(image.dtype)], -1) for image, trimap in zip(images, trimaps)]
+    pairs = []
+    for image, trimap in zip(images, trimaps, strict=True):
+        dtype = image.dtype if image.dtype == trimap.dtype else jnp.float32
+        pairs.append(jnp.concatenate([image.astype(dtype), trimap.astype(dtype)], -1))
     return {"pixel_values": traced(config, pairs, "channels_last")}
 
 
@@ -60,6 +63,8 @@ def _joined(image: Image, trimap: Image, config: HuggingFace, i: int) -> Image:
         )
     if colours.shape[2] == 1 and config.effective.flag("do_normalize"):
         colours = np.repeat(colours, 3, axis=2)
+    if image.kind == "uint8" and trimap.kind == "integer" and last.min() >= 0 and last.max() <= 255:
+        trimap = trimap._replace(kind="uint8")
     kind = image.kind if image.kind == trimap.kind else "float"
     dtype = image.pixels.dtype if image.kind == trimap.kind else np.float32
     return Image(np.concatenate([colours.astype(dtype), last.astype(dtype)], axis=2), kind)
