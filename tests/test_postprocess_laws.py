@@ -25,7 +25,6 @@ QUERIES = {
 }
 SIZES = ([[40, 31], [23, 64]], [[64, 64], [9, 11]], [[1, 1], [50, 2]])
 NOT_OURS = {
-    "PPOCRV5ServerDetImageProcessor": {"post_process_object_detection"},
     "SLANeXtImageProcessor": {"post_process_table_recognition"},
     "UVDocImageProcessor": {"post_process_document_rectification"},
     "VitPoseImageProcessor": {"post_process_pose_estimation"},

@@ -22,6 +22,7 @@ from jaxprep.postprocess import (
     semantic,
     surfaces,
     text,
+    text_boxes,
     windows,
 )
 from jaxprep.postprocess.results import value_of
@@ -132,6 +133,7 @@ METHODS: dict[str, dict[str, Method]] = {
     "OneFormerImageProcessorPil": {SEMANTIC: _method(semantic.query_semantic_segmentation)},
     "OwlViTImageProcessor": _OWL,
     "Owlv2ImageProcessor": {name: Method(method.function, (), {"square": True}) for name, method in _OWL.items()},
+    "PPOCRV5ServerDetImageProcessor": {DETECTION: _method(text_boxes.text_detection)},
     "PPDocLayoutV2ImageProcessor": {DETECTION: _method(documents.layout_detection)},
     "PPDocLayoutV3ImageProcessor": {DETECTION: _method(documents.layout_detection)},
     "PPDocLayoutV4ImageProcessor": {DETECTION: _method(documents.quad_layout_detection)},
