@@ -14,7 +14,9 @@ import importlib.metadata
 import json
 import pathlib
 import platform
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -48,6 +50,21 @@ def require(package: str, major: int) -> None:
     version = importlib.metadata.version(package)
     if int(version.split(".")[0]) < major:
         raise AssertionError(f"Expected {package} {major} or newer, got {version}")
+
+
+def attempts(cases: Iterable[dict], original: Callable[[dict], Any]) -> Iterator[tuple[dict, Any]]:
+    """Each case with what the original makes of it; those that it cannot do are told, and counted at the end."""
+    done = failed = 0
+    for case in cases:
+        try:
+            found = original(case)
+        except Exception as error:
+            failed += 1
+            print(case, type(error).__name__, str(error)[:150], file=sys.stderr)
+            continue
+        done += 1
+        yield case, found
+    print(f"{done} cases, {failed} that the original cannot do", file=sys.stderr)
 
 
 class Writer:

@@ -52,18 +52,11 @@ def main() -> None:
     warnings.simplefilter("ignore")
     packages = ["numpy", "pillow", "torch", "torchvision", "transformers", "pycocotools"]
     writer = store.Writer(packages, cpu_capability=_torch_env.CPU_CAPABILITY)
-    failed = 0
     with tempfile.TemporaryDirectory() as folder:
-        for case in detection_cases.cases("torchvision"):
-            try:
-                found = results(case, photos, pathlib.Path(folder))
-            except Exception as error:
-                failed += 1
-                print(case, type(error).__name__, str(error)[:150], file=sys.stderr)
-                continue
+        wanted = detection_cases.cases("torchvision")
+        for case, found in store.attempts(wanted, lambda case: results(case, photos, pathlib.Path(folder))):
             digests, samples = detection_cases.summary({**found})
             writer.add({**case, "digests": digests}, **({"samples": samples} if samples is not None else {}))
-    print(f"{len(writer.cases)} cases, {failed} that the original cannot do", file=sys.stderr)
     drawn = []
     for polygons, (height, width) in detection_cases.polygons():
         mask = coco.decode(coco.frPyObjects(polygons, height, width)).any(axis=2)

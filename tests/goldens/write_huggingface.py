@@ -6,7 +6,6 @@ Run where torch, torchvision (0.27 or newer, whose LANCZOS is its own) and trans
 """
 
 import logging
-import sys
 import warnings
 
 import _torch_env
@@ -41,16 +40,8 @@ def main() -> None:
     writer = store.Writer(
         ["numpy", "pillow", "torch", "torchvision", "transformers"], cpu_capability=_torch_env.CPU_CAPABILITY
     )
-    failed = 0
-    for case in huggingface_cases.cases("torchvision"):
-        try:
-            arrays = results(case, photos)
-        except Exception as error:
-            failed += 1
-            print(case, type(error).__name__, str(error)[:150], file=sys.stderr)
-            continue
+    for case, arrays in store.attempts(huggingface_cases.cases("torchvision"), lambda case: results(case, photos)):
         writer.add(case, **arrays)
-    print(f"{len(writer.cases)} cases, {failed} that the original cannot do", file=sys.stderr)
     writer.save("huggingface")
 
 

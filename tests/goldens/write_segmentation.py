@@ -50,18 +50,9 @@ def main() -> None:
         writer = store.Writer(
             ["numpy", "pillow", "torch", "torchvision", "transformers"], cpu_capability=_torch_env.CPU_CAPABILITY
         )
-        failed = 0
-        for case in segmentation_cases.cases("torchvision"):
-            if case["class"] not in names:
-                continue
-            try:
-                arrays = results(case, photos)
-            except Exception as error:
-                failed += 1
-                print(case, type(error).__name__, str(error)[:150], file=sys.stderr)
-                continue
+        wanted = [case for case in segmentation_cases.cases("torchvision") if case["class"] in names]
+        for case, arrays in store.attempts(wanted, lambda case: results(case, photos)):
             writer.add(case, **arrays)
-        print(f"{len(writer.cases)} cases, {failed} that the original cannot do", file=sys.stderr)
         writer.save(f"segmentation_{group}")
 
 

@@ -38,16 +38,8 @@ def main() -> None:
     writer = store.Writer(
         ["numpy", "pillow", "torch", "torchvision", "transformers"], cpu_capability=_torch_env.CPU_CAPABILITY
     )
-    failed = 0
-    for case in cases.cases("torchvision"):
-        try:
-            values, rest = results(case, photos)
-        except Exception as error:
-            failed += 1
-            print(case, type(error).__name__, str(error)[:150], file=sys.stderr)
-            continue
+    for case, (values, rest) in store.attempts(cases.cases("torchvision"), lambda case: results(case, photos)):
         writer.add({**case, "rest": rest}, **values)
-    print(f"{len(writer.cases)} cases, {failed} that the original cannot do", file=sys.stderr)
     writer.save("universal")
 
 
