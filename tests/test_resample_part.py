@@ -27,21 +27,32 @@ def test_a_part_is_a_slice(number):
     )
 
 
-@pytest.mark.parametrize("height", [8, 9, 31, 32, 63, 64, 65, 90])  # blocks are 32 rows, or 64 of an image alone
+def lines(image) -> np.ndarray:
+    return np.asarray(image).reshape(len(image), -1)
+
+
+@pytest.mark.parametrize("height", [16, 17, 31, 32, 64, 65, 90])  # blocks are 16 rows, or as many as fit
 @pytest.mark.parametrize("number", [None, 2])
-@pytest.mark.parametrize("reference", ["pillow", "torchvision"])
-def test_rows_in_words_are_the_plain_pass(height, number, reference):
-    part = Part.of(STACK if number is not None else STACK[2], number).window(0, 90 - height, height)
+@pytest.mark.parametrize("beside", [None, 1, 4])
+@pytest.mark.parametrize("interleave", ["pixel", "line"])
+@pytest.mark.parametrize("reference", ["pillow", "torchvision", "float"])
+def test_turned_rows_are_the_plain_pass(height, number, beside, interleave, reference):
+    part = Part.of(STACK if number is not None else STACK[2], number, beside).window(0, 90 - height, height)
     taps = resize_taps(70, 32, "bicubic", True, reference)
-    want = forms.apply_taps(part.whole(), taps, 1, "integer")
-    np.testing.assert_array_equal(jax.jit(forms.packed)(part, taps), want)
+    arithmetic = "float" if reference == "float" else "integer"
+    want = np.asarray(jax.jit(forms.apply_taps, static_argnums=(2, 3))(part.whole(), taps, 1, arithmetic))
+    want = lines(want if interleave == "pixel" else want.swapaxes(1, 2))
+    done = jax.jit(lambda part: forms.turned(part, taps, arithmetic, interleave))(part)
+    assert done.dtype == want.dtype
+    np.testing.assert_allclose(done, want, rtol=0, atol=1e-4 if arithmetic == "float" else 0)
 
 
-def test_rows_that_nobody_reads_are_left_out():
+def test_rows_that_nobody_reads_are_left_out(monkeypatch):
+    monkeypatch.setattr(forms, "BLOCK", 2**13)  # 32 rows at a time
     taps = resize_taps(70, 32, "bilinear", True, "pillow")
-    part = Part.of(STACK, 0)
-    done = np.asarray(jax.jit(forms.packed)(part, taps, rows=50))
-    np.testing.assert_array_equal(done[:50], forms.apply_taps(part.whole(), taps, 1, "integer")[:50])
+    part = Part.of(STACK, 0, 1)
+    done = np.asarray(jax.jit(lambda part, rows: forms.turned(part, taps, "integer", "pixel", rows))(part, 50))
+    np.testing.assert_array_equal(done[:50], lines(forms.apply_taps(part.whole(), taps, 1, "integer")[:50]))
     assert not done[64:].any()
 
 

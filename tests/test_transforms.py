@@ -16,7 +16,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxprep import Batch, Pipeline
 from jaxprep.errors import InputError
 from jaxprep.ops import CenterCrop, ChannelsFirst, Flip, Normalize, Pad, Rescale, Resize
-from jaxprep.resample import forms, passes
+from jaxprep.resample import forms, lines
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 STEPS = (
@@ -73,13 +73,36 @@ def call(pipeline: Pipeline) -> Any:
     return lambda batch, plan: pipeline(batch, plan=plan)
 
 
+# Batches that outgrow the cache
+
+
+def shrink_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Room for one image on each of the devices: of eight images, four go at once."""
+    monkeypatch.setattr(forms, "CACHE", forms.turned_bytes(64, 3, np.dtype(np.uint8)))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_batch_that_outgrows_the_cache_goes_in_turn_with_the_same_bits(case, monkeypatch):
+    pipeline, batch, plan = CASES[case]
+    want = on_one_device(case)
+    fits = jax.jit(call(pipeline)).lower(batch, plan).compile()
+    shrink_cache(monkeypatch)
+    exceeds = jax.jit(call(pipeline)).lower(batch, plan).compile()
+    assert exceeds.as_text().count(" while(") > fits.as_text().count(" while(")
+    assert_same(exceeds(batch, plan), want)
+
+
 # Meshes
 
 
+@pytest.mark.parametrize("fits", [True, False])
 @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
 @pytest.mark.parametrize("case", CASES)
-def test_a_mesh_changes_no_bit_needs_no_collectives_and_keeps_the_batch_sharded(case, kind):
+def test_a_mesh_changes_no_bit_needs_no_collectives_and_keeps_the_batch_sharded(case, kind, fits, monkeypatch):
     pipeline, batch, plan = CASES[case]
+    want = on_one_device(case)
+    if not fits:
+        shrink_cache(monkeypatch)
     mesh = jax.make_mesh((DEVICES,), ("data",), axis_types=(kind,))
     sharded = jax.device_put((batch, plan), NamedSharding(mesh, PartitionSpec("data")))
     with jax.set_mesh(mesh):
@@ -89,17 +112,21 @@ def test_a_mesh_changes_no_bit_needs_no_collectives_and_keeps_the_batch_sharded(
     for leaf in jax.tree.leaves(result):
         assert leaf.sharding.spec[0] == "data", leaf.shape
         assert len(leaf.sharding.device_set) == DEVICES
-    assert_same(result, on_one_device(case))
+    assert_same(result, want)
 
 
+@pytest.mark.parametrize("fits", [True, False])
 @pytest.mark.parametrize("case", CASES)
-def test_shard_map_changes_no_bit_and_needs_no_collectives(case):
+def test_shard_map_changes_no_bit_and_needs_no_collectives(case, fits, monkeypatch):
     pipeline, batch, plan = CASES[case]
+    want = on_one_device(case)
+    if not fits:
+        monkeypatch.setattr(forms, "CACHE", 1)
     mesh, spec = jax.make_mesh((DEVICES,), ("data",)), PartitionSpec("data")
     mapped = jax.jit(jax.shard_map(call(pipeline), mesh=mesh, in_specs=(spec, spec), out_specs=spec))
     batch, plan = jax.device_put((batch, plan), NamedSharding(mesh, spec))
     assert COLLECTIVES.search(mapped.lower(batch, plan).compile().as_text()) is None
-    assert_same(mapped(batch, plan), on_one_device(case))
+    assert_same(mapped(batch, plan), want)
 
 
 @pytest.mark.parametrize(("reference", "dtype"), [("pillow", "uint8"), ("float", "float32")])
@@ -238,6 +265,6 @@ def test_the_two_passes_do_not_fuse(dtype, monkeypatch):
     vertical, horizontal = 7, 6  # taps of 64 to 20 and to 22, of which the last is sliced
     assert sum(computations(dtype)) <= vertical + horizontal
     assert len(computations(dtype)) == 2 and max(computations(dtype)) <= vertical
-    for module in (passes, forms):
+    for module in (lines, forms):
         monkeypatch.setattr(module, "apart", lambda function, *args: function(*args))
     assert len(computations(dtype)) == 1 and max(computations(dtype)) > vertical  # one pass recomputed in the other

@@ -10,7 +10,9 @@ import jax.numpy as jnp
 from jaxprep import config
 from jaxprep.ops.step import as_size, check_size, whole
 from jaxprep.resample.filters import METHODS, canonical_method
-from jaxprep.resample.passes import apply_taps, round_to, two_pass
+from jaxprep.resample.forms import apply_taps
+from jaxprep.resample.lines import Lines
+from jaxprep.resample.passes import round_to, two_pass
 from jaxprep.resample.window import window_taps
 from jaxprep.types import Batch, Size
 
@@ -52,7 +54,7 @@ def resize_window(
     as_integer = rounded and not jnp.issubdtype(image.dtype, jnp.floating)
     dtype = image.dtype
 
-    def finish(image: jax.Array) -> jax.Array:
-        return round_to(image, dtype) if as_integer else image
+    def finish(lines: Lines) -> Lines:
+        return lines.map(lambda values: round_to(values, dtype)) if as_integer else lines
 
     return two_pass(image, vertical, horizontal, vertical_first=True, arithmetic="float", finish=finish)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -13,37 +12,37 @@ from jax import lax
 from jaxprep.ops.step import Pointwise, fill_value
 from jaxprep.ops.values import Affine
 from jaxprep.pipeline.geometry import Fill
+from jaxprep.resample.lines import Lines
 
 TOLERANCE = 5e-7
 """Affine steps become one multiply-add where that is so near to the published order, relative to max(1, |x|)."""
 
 
-def apply_chain(
-    chain: Sequence[Pointwise | Fill], image: jax.Array, edges: tuple[Any, Any] | None, exact: bool
-) -> jax.Array:
-    """The pointwise steps and fills of a segment, on one image `(h, w, c)`."""
+def apply_chain(chain: Sequence[Pointwise | Fill], lines: Lines, edges: tuple[Any, Any] | None, exact: bool) -> Lines:
+    """The pointwise steps and fills of a segment, on the lines of one image."""
     i = 0
     while i < len(chain):
         part = chain[i]
         if isinstance(part, Fill):
-            image = _filled(image, part, edges)
+            lines = _filled(lines, part, edges)
         elif isinstance(part, Affine):
             run = _affine_run(chain[i:])
-            image = _affine(run, image, exact)
+            lines = _affine(run, lines, exact)
             i += len(run) - 1
         else:
-            part.output_channels(image.shape[-1])
-            image = part.apply(image)
+            part.output_channels(lines.channels)
+            lines = Lines.of(part.apply(lines.image()))
         i += 1
-    return image
+    return lines
 
 
-def _filled(image: jax.Array, fill: Fill, edges: tuple[Any, Any] | None) -> jax.Array:
+def _filled(lines: Lines, fill: Fill, edges: tuple[Any, Any] | None) -> Lines:
     if edges is None:
-        return image
+        return lines
     vertical, horizontal = (jnp.asarray(edge) == fill.number for edge in edges)
-    outside = (vertical[:, None] | horizontal[None, :])[:, :, None]
-    return jnp.where(outside, fill_value(fill.value, image.dtype), image)
+    outside = vertical[:, None] | lines.per_column(horizontal)[None, :]
+    value = lines.per_channel(fill_value(fill.value, lines.values.dtype))
+    return lines.map(lambda values: jnp.where(outside, value, values))
 
 
 def _affine_run(chain: Sequence[Any]) -> list[Affine]:
@@ -55,23 +54,25 @@ def _affine_run(chain: Sequence[Any]) -> list[Affine]:
     return run
 
 
-def _affine(run: Sequence[Affine], image: jax.Array, exact: bool) -> jax.Array:
-    channels = image.shape[-1]
+def _affine(run: Sequence[Affine], lines: Lines, exact: bool) -> Lines:
+    channels = lines.channels
     for step in run:
         channels = step.output_channels(channels)
-    table = _table(run, image.shape[-1])
+    table = _table(run, lines.channels)
     scale, offset = _merged(run)
     near = np.abs(np.arange(256)[:, None] * scale.astype(np.float32) + offset.astype(np.float32) - table)
     is_near = bool(np.all(near <= TOLERANCE * np.maximum(1, np.abs(table))))
-    if image.dtype == jnp.uint8 and (exact or not is_near):
-        return _look_up(table, image)
+    if lines.values.dtype == jnp.uint8 and (exact or not is_near):
+        return _look_up(table, lines.repeated(channels))
     if is_near:
-        image = image.astype(jnp.float32)
-        image = image * scale.astype(np.float32) if np.any(scale != 1) else image
-        return image + offset.astype(np.float32) if np.any(offset != 0) else image
+        lines = lines.repeated(channels).map(lambda values: values.astype(jnp.float32))
+        a, b = (lines.per_channel(values.astype(np.float32)) for values in (scale, offset))
+        lines = lines.map(lambda values: values * a) if np.any(scale != 1) else lines
+        return lines.map(lambda values: values + b) if np.any(offset != 0) else lines
+    image = lines.image()
     for step in run:
         image = step.apply(image)
-    return image
+    return Lines.of(image)
 
 
 def _merged(run: Sequence[Affine]) -> tuple[np.ndarray, np.ndarray]:
@@ -91,10 +92,10 @@ def _table(run: Sequence[Affine], channels: int) -> np.ndarray:
     return values
 
 
-def _look_up(table: np.ndarray, image: jax.Array) -> jax.Array:
-    """`table[image[..., c], c]`; the table follows the batch of the image, so that a sharded one needs no exchange."""
+def _look_up(table: np.ndarray, lines: Lines) -> Lines:
+    """`table[value, c]`; the table follows the batch of the image, so that a sharded one needs no exchange."""
     channels = table.shape[1]
-    index = image.astype(jnp.int32) * channels + np.arange(channels, dtype=np.int32)
-    nothing = image[0, 0, 0].astype(jnp.int32) & 0  # XLA drops it, and the table is batched all the same
+    index = lines.values.astype(jnp.int32) * channels + lines.per_channel(np.arange(channels, dtype=np.int32))
+    nothing = lines.values[0, 0].astype(jnp.int32) & 0  # XLA drops it, and the table is batched all the same
     ours = lax.bitcast_convert_type(table.reshape(-1).view(np.int32) + nothing, jnp.float32)
-    return ours.at[index].get(mode="promise_in_bounds")
+    return lines.map(lambda _: ours.at[index].get(mode="promise_in_bounds"))

@@ -19,8 +19,9 @@ from jaxprep.ops.step import Geometry, Pointwise, Select, Step
 from jaxprep.pipeline import eager
 from jaxprep.pipeline.geometry import Segment, segments
 from jaxprep.pipeline.plan import Bucket, Plan, as_sizes, bucket_of, make_plan, merge
-from jaxprep.pipeline.run import constant_maps, move_positions, run_constant, run_planned
+from jaxprep.pipeline.run import constant_maps, move_positions, run_constant, run_images, run_planned
 from jaxprep.resample.buckets import canvas as canvas_of
+from jaxprep.resample.lines import OWN, Output
 from jaxprep.resample.resize import check_dtype
 from jaxprep.types import Batch, Size, is_traced
 
@@ -227,50 +228,47 @@ class Pipeline:
             plan = plan if batch.image.ndim == 4 else jax.tree.map(lambda leaf: leaf[0], plan)
             done = self._traced(batch, plan)
             return done.replace(image=eager.cut(done.image, room, self.writes_channels_first))
-        apply = self._constant if plan is None else self._planned
-        if batch.image.ndim == 3:
-            return apply(batch, plan)
-        follows = {"image": batch.image, "boxes": batch.boxes, "keypoints": batch.keypoints}
-        follows["extras"] = {name: batch.extras[name] for name, _ in self.kinds if name in batch.extras}
-
-        def one(follows: dict[str, Any], plan: Plan | None) -> Batch:
-            return apply(Batch(**follows, size=batch.size is not None or None), plan)
-
-        done = jax.vmap(one)(follows, plan)
+        image = channels_last(batch.image) if self.reads_channels_first else batch.image
+        first = self.writes_channels_first
+        follow = functools.partial(self._follow, canvas=image.shape[-3:-1])
+        follows = Batch(None, boxes=batch.boxes, keypoints=batch.keypoints)
+        follows = follows.replace(extras={name: batch.extras[name] for name, _ in self.kinds if name in batch.extras})
+        if image.ndim == 3:
+            image, follows = self._run(image, plan, Output(first)), follow(follows, plan)
+        else:
+            follows = jax.vmap(follow, axis_size=image.shape[0])(follows, plan)
+            image = run_images(self._run, self.segments, image, plan, first)
         return batch.replace(
-            image=done.image,
-            boxes=done.boxes,
-            keypoints=done.keypoints,
-            size=done.size,
-            extras={**batch.extras, **done.extras},
+            image=image,
+            boxes=follows.boxes,
+            keypoints=follows.keypoints,
+            size=None if plan is None else plan.size,
+            extras={**batch.extras, **follows.extras},
         )
+
+    def _run(self, image: Any, plan: Plan | None, output: Output) -> jax.Array:
+        if plan is None:
+            return run_constant(self.segments, image, self.exact, output)
+        return run_planned(plan, image, self.exact, output)
+
+    def _follow(self, batch: Batch, plan: Plan | None, canvas: Size) -> Batch:
+        """What goes with one image through the same geometry."""
+        if plan is None:
+            maps, size = constant_maps(self.segments, canvas)
+        else:
+            maps, size = plan.maps, plan.size
+            if batch.extras:
+                raise InputError("Expected no masks beside a plan: call the pipeline's `masks` with a plan of its own.")
+        boxes, keypoints = move_positions(batch.boxes, batch.keypoints, maps, size)
+        masks = {
+            name: _on_mask(mask, lambda mask: run_constant(self.masks.segments, mask, False, OWN))
+            for name, mask in batch.extras.items()
+        }
+        return batch.replace(boxes=boxes, keypoints=keypoints, extras=masks)
 
     def _canvas(self, image: Any) -> Size:
         height, width = image.shape[-2:] if self.reads_channels_first else image.shape[-3:-1]
         return height, width
-
-    def _constant(self, batch: Batch, plan: Plan | None) -> Batch:
-        del plan  # there is none: the image's own size is all that it takes
-        image = channels_last(batch.image) if self.reads_channels_first else batch.image
-        maps, size = constant_maps(self.segments, image.shape[:2])
-        boxes, keypoints = move_positions(batch.boxes, batch.keypoints, maps, size)
-        extras = {**batch.extras}
-        for name, _kind in self.kinds:
-            if name in extras:
-                extras[name] = _on_mask(
-                    extras[name], lambda mask: run_constant(self.masks.segments, mask, False, False)
-                )
-        image = run_constant(self.segments, image, self.exact, self.writes_channels_first)
-        return batch.replace(image=image, boxes=boxes, keypoints=keypoints, extras=extras)
-
-    def _planned(self, batch: Batch, plan: Plan | None) -> Batch:
-        assert plan is not None
-        image = channels_last(batch.image) if self.reads_channels_first else batch.image
-        boxes, keypoints = move_positions(batch.boxes, batch.keypoints, plan.maps, plan.size)
-        if self.kinds and any(name in batch.extras for name, _ in self.kinds):
-            raise InputError("Expected no masks beside a plan: call the pipeline's `masks` with a plan of its own.")
-        image = run_planned(plan, image, self.exact, self.writes_channels_first)
-        return batch.replace(image=image, boxes=boxes, keypoints=keypoints, size=plan.size)
 
     def _eager_planned(self, batch: Batch, plan: Plan) -> Batch:
         kinds = {name: batch.extras[name] for name, _ in self.kinds if name in batch.extras}

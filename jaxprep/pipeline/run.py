@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -11,34 +11,34 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxprep.ops.layout import channels_first
 from jaxprep.ops.step import move_boxes
 from jaxprep.pipeline.chain import apply_chain
 from jaxprep.pipeline.geometry import Segment, as_taps, fold_all
 from jaxprep.pipeline.plan import Plan, Tables, compose
+from jaxprep.resample import forms
+from jaxprep.resample.forms import apply_taps, loop, zeros
+from jaxprep.resample.lines import OWN, Finish, Lines, Output, image_apart, same
 from jaxprep.resample.part import Part, whole
-from jaxprep.resample.passes import apart, apply_taps, round_to, two_pass
+from jaxprep.resample.passes import round_to, two_pass
 from jaxprep.resample.resize import check_dtype, result_dtype
 from jaxprep.resample.tables import Taps
 from jaxprep.types import Size
 
-Tail = Callable[[jax.Array], jax.Array]
 
-
-def run_constant(parts: tuple[Segment, ...], image: jax.Array, exact: bool, to_first: bool) -> jax.Array:
+def run_constant(parts: tuple[Segment, ...], image: jax.Array | Part, exact: bool, output: Output) -> jax.Array:
     """All segments on one image `(h, w, c)` that fills its array, with constant tables."""
-    height, width, _ = image.shape
-    for segment, folded in zip(parts, fold_all(parts, (height, width)), strict=True):
+    image = image if isinstance(image, Part) else Part.of(image)
+    for segment, folded in zip(parts, fold_all(parts, (image.height, image.width)), strict=True):
         edges = (folded.vertical.edge, folded.horizontal.edge) if any(folded.used) else None
         vertical, horizontal = (None if table.taps is None else as_taps(table, segment) for table in folded[:2])
         order = "vertical" if folded.first else "horizontal"
-        tail = channels_first if to_first and segment is parts[-1] else _same
-        image = _run_segment(segment, image, Tables(vertical, horizontal, edges), order, exact, tail)
-    return image
+        own = output if segment is parts[-1] else OWN
+        image = _run_segment(segment, image, Tables(vertical, horizontal, edges), order, exact, own)
+    return whole(image)
 
 
 def run_planned(
-    plan: Plan, image: jax.Array | Part, exact: bool, to_first: bool, rows: tuple[Any, ...] | None = None
+    plan: Plan, image: jax.Array | Part, exact: bool, output: Output, rows: tuple[Any, ...] | None = None
 ) -> jax.Array:
     """One image in the top-left corner of a canvas `(h, w, c)` through its entry of a plan; zeros outside its size.
 
@@ -46,42 +46,91 @@ def run_planned(
         rows: for each stage, the height of the image, where only so many rows shall be computed.
     """
 
-    def last(image: jax.Array) -> jax.Array:
-        image = image if plan.fixed else zero_outside(image, plan.size)
-        return channels_first(image) if to_first else image
+    def end(lines: Lines) -> Lines:
+        return lines if plan.fixed else zero_outside(lines, plan.size)
 
     rows = (None,) * len(plan.stages) if rows is None else rows
     for stage, tables, height in zip(plan.stages, plan.tables, rows, strict=True):
         if stage.segment.arithmetic != "integer":
             image = whole(image)
             floats = jnp.issubdtype(image.dtype, jnp.floating)
-            image = zero_outside(image, tables.size) if floats else image
-        tail = last if stage is plan.stages[-1] else _same
-        image = _run_segment(stage.segment, image, tables, stage.order, exact, tail, height)
+            image = zero_outside(Lines.of(image), tables.size).image() if floats else image
+        last = stage is plan.stages[-1]
+        own = (output, end) if last else (OWN, same)
+        image = _run_segment(stage.segment, image, tables, stage.order, exact, *own, height)
     return whole(image)
+
+
+Run = Callable[[Part, Any, Output], jax.Array]
+"""What makes an output of an image and its plan."""
+
+
+def run_images(run: Run, parts: Sequence[Segment], images: jax.Array, plans: Any, to_first: bool) -> jax.Array:
+    """What `run` makes of each of a batch of images `(b, h, w, c)`, and of plans.
+
+    On CPU a batch whose rows outgrow the cache goes a few images at a time. The loop is not over the batch itself, but
+    over what each of `count` equal parts of it has, so that a sharded batch stays where it is.
+    """
+    devices = 1 if jax.typeof(images).sharding.mesh.are_all_axes_manual else jax.device_count("cpu")
+    count = _at_once(images, {segment.arithmetic for segment in parts}, devices)
+    beside = max(count // devices, 1) if isinstance(count, int) else None
+
+    def together(images: jax.Array, plans: Any) -> jax.Array:
+        return jax.vmap(lambda image, plan: run(Part.of(image, beside=beside), plan, Output(to_first)))(images, plans)
+
+    def in_turn(images: jax.Array, plans: Any) -> jax.Array:
+        stacks, others = jax.tree.map(lambda leaf: leaf.reshape(count, -1, *leaf.shape[1:]), (images, plans))
+
+        def one(stack: jax.Array, plans: Any, room: Any, number: Any) -> jax.Array:
+            plan = jax.tree.map(lambda leaf: leaf[number], plans)
+            return run(Part.of(stack, number, beside), plan, Output(to_first, room, number))
+
+        some = jax.vmap(one, (0, 0, 0, None))
+        result = jax.eval_shape(some, stacks, others, None, 0)
+        output, shape = Output(to_first), result.shape[1:]
+        room = (stacks.shape[1], *output.shape(shape))
+        begun = jax.vmap(lambda stack: zeros(room, result.dtype, stack))(stacks)
+        done = loop(stacks.shape[1], lambda i, done: some(stacks, others, done, i), begun, images)
+        done = jax.vmap(jax.vmap(lambda values: output.image(values, shape)))(done)
+        return done.reshape(-1, *shape)
+
+    if count == images.shape[0]:
+        return together(images, plans)
+    return lax.platform_dependent(images, plans, cpu=in_turn, default=together)
+
+
+def _at_once(images: jax.Array, arithmetic: set[str], devices: int) -> int:
+    """How many images of a batch go at once: all if what they turn fits the cache, else few, as many on each device."""
+    count = images.shape[0]
+    if arithmetic == {"copy"} or not isinstance(count, int):  # symbolic, in an export
+        return count
+    dtype = np.dtype(np.float32) if "float" in arithmetic else images.dtype
+    own = forms.turned_bytes(images.shape[2], images.shape[3], dtype)
+    if count * own <= forms.CACHE * devices:
+        return count
+    equal = [n for n in range(devices, count + 1, devices) if count % n == 0]
+    return max([n for n in equal if n * own <= forms.CACHE * devices], default=min(equal, default=count))
 
 
 @functools.partial(jax.jit, static_argnames=("exact", "to_first"))
 def run_batch(plan: Plan, images: jax.Array, exact: bool, to_first: bool) -> jax.Array:
     """A batch of canvases `(b, h, w, c)` through their plan: a program that eager callers share."""
-    return jax.vmap(functools.partial(run_planned, exact=exact, to_first=to_first))(plan, images)
+    parts = [stage.segment for stage in plan.stages]
+    return run_images(lambda part, plan, output: run_planned(plan, part, exact, output), parts, images, plan, to_first)
 
 
 @functools.partial(jax.jit, static_argnames=("exact", "to_first"))
 def run_one(plan: Plan, image: jax.Array, exact: bool, to_first: bool) -> jax.Array:
     """A batch of one canvas through the plan of one image, each stage over no more rows than the image has."""
     rows = tuple(tables.size[0] for tables in plan.tables)
-    return run_planned(plan, Part.of(image, 0), exact=exact, to_first=to_first, rows=rows)[None]
+    return run_planned(plan, Part.of(image, 0, 1), exact, Output(to_first), rows)[None]
 
 
-def _same(image: jax.Array) -> jax.Array:
-    return image
-
-
-def zero_outside(image: jax.Array, size: Any) -> jax.Array:
+def zero_outside(lines: Lines, size: Any) -> Lines:
     """The image with everything but its top-left `size` set to 0, whatever it was."""
-    rows, columns = (lax.broadcasted_iota(jnp.int32, image.shape, axis) < size[axis] for axis in (0, 1))
-    return jnp.where(rows & columns, image, jnp.zeros((), image.dtype))
+    rows = jnp.arange(len(lines.values)) < size[0]
+    inside = rows[:, None] & lines.per_column(jnp.arange(lines.width) < size[1])
+    return lines.map(lambda values: jnp.where(inside, values, jnp.zeros((), values.dtype)))
 
 
 def _run_segment(
@@ -90,7 +139,8 @@ def _run_segment(
     tables: Tables,
     order: str,
     exact: bool,
-    tail: Tail = _same,
+    output: Output,
+    tail: Finish = same,
     rows: Any = None,
 ) -> jax.Array:
     resize = segment.resize
@@ -99,22 +149,34 @@ def _run_segment(
         check_dtype(dtype, resize.method, resize.reference)
         dtype = result_dtype(dtype, resize.method, resize.reference, resize.rounded)
 
-    def finish(image: jax.Array) -> jax.Array:
-        image = image if image.dtype == dtype else round_to(image, dtype)
-        return tail(apply_chain(segment.chain, image, tables.edges, exact))
+    def finish(lines: Lines) -> Lines:
+        lines = lines if lines.values.dtype == dtype else lines.map(lambda values: round_to(values, dtype))
+        return tail(apply_chain(segment.chain, lines, tables.edges, exact))
 
     if segment.arithmetic == "copy":
         image, tables = _sliced(whole(image), tables)
     if tables.vertical is None and tables.horizontal is None:
-        return jax.jit(finish)(whole(image))  # under a bare `vmap` too, one program: op by op the last bit differs
+        return image_apart(lambda image: finish(Lines.of(image)), whole(image), output=output)
     if segment.arithmetic == "copy":
-        return apart(lambda image, vertical, horizontal: finish(_copy(image, vertical, horizontal)), image, *tables[:2])
+
+        def copied(image: jax.Array, vertical: Taps | None, horizontal: Taps | None) -> Lines:
+            return finish(Lines.of(_copy(image, vertical, horizontal)))
+
+        return image_apart(copied, image, *tables[:2], output=output)
     passes = functools.partial(
-        two_pass, image, tables.vertical, tables.horizontal, arithmetic=segment.arithmetic, finish=finish, rows=rows
+        two_pass,
+        image,
+        tables.vertical,
+        tables.horizontal,
+        arithmetic=segment.arithmetic,
+        finish=finish,
+        rows=rows,
     )
     if order == "both":
-        return jnp.where(tables.first, passes(vertical_first=True), passes(vertical_first=False))
-    return passes(vertical_first=order == "vertical")
+        own = output if output.room is None else OWN
+        result = jnp.where(tables.first, *(passes(vertical_first=first, output=own) for first in (True, False)))
+        return result if output.room is None else image_apart(Lines.of, result, output=output)
+    return passes(vertical_first=order == "vertical", output=output)
 
 
 def _copy(image: jax.Array, vertical: Taps | None, horizontal: Taps | None) -> jax.Array:

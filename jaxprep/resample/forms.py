@@ -3,13 +3,13 @@
 | form | where | how |
 |---|---|---|
 | plain | GPU, and the vertical pass on CPU | one gather per tap, fused into one loop |
-| packed | CPU, horizontal, integer | four rows in a word, the words of 8 or 16 side by side: contiguous, no gather |
-| blocked | CPU, horizontal, float | rows in blocks of eight: the same without packing |
+| turned | CPU, horizontal | columns of a few rows, turned to lie along memory: contiguous, no gather |
 | dense | TPU, where gathers are slow | a matrix product; integer weights in three digits that bfloat16 holds |
 """
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Literal
 
 import jax
@@ -18,20 +18,21 @@ import numpy as np
 from jax import lax
 
 from jaxprep.resample.apart import apart
+from jaxprep.resample.lines import Interleave
 from jaxprep.resample.part import Part
 from jaxprep.resample.tables import Taps
 
 Arithmetic = Literal["copy", "integer", "float"]
 UNROLLED_TAPS = 48
 """Above so many taps a pass is a loop over blocks of them: unrolled, XLA takes seconds to compile."""
-LANES = 8
-"""Rows, or words of four rows, that lie side by side in a pass over columns."""
-BLOCK = 32
-"""Rows of the result that the float passes compute at a time."""
+CACHE = 2**19
+"""Bytes that the images of a batch turn at once, at most: there is room for them twice, and for what comes of them."""
+BLOCK = 2**18
+"""Bytes that are turned at once where there are so many: each call of a computation costs time."""
 
 
 def apply_taps(image: jax.Array, taps: Taps, axis: int, arithmetic: Arithmetic) -> jax.Array:
-    """The plain form: one pass over `axis` (0 vertical, 1 horizontal) of an image `(h, w, c)`.
+    """The plain form: one pass over `axis` (0 vertical, 1 horizontal) of an image `(h, w, c)`, or of lines.
 
     Args:
         image: uint8 for integer arithmetic, any type for a copy; anything is summed in float32 otherwise.
@@ -41,19 +42,6 @@ def apply_taps(image: jax.Array, taps: Taps, axis: int, arithmetic: Arithmetic) 
     """
     if arithmetic == "copy":
         return take(image, taps.start, axis)
-    if axis == 0:  # rows are contiguous: let pixel and channel be one axis
-        h, w, c = image.shape
-        return _weighted_sum(image.reshape(h, w * c), taps, 0, arithmetic).reshape(-1, w, c)
-    return _weighted_sum(image, taps, axis, arithmetic)
-
-
-def take(image: jax.Array, start: Any, axis: int) -> jax.Array:
-    """The pixels at `start` along an axis."""
-    index = (slice(None),) * axis + (start,)
-    return image.at[index].get(mode="promise_in_bounds")
-
-
-def _weighted_sum(image: jax.Array, taps: Taps, axis: int, arithmetic: Arithmetic) -> jax.Array:
     start, weight = jnp.asarray(taps.start), _kept_narrow(taps.weight)
     dtype = jnp.int32 if arithmetic == "integer" else jnp.float32
     shape = [1] * image.ndim
@@ -68,19 +56,25 @@ def _weighted_sum(image: jax.Array, taps: Taps, axis: int, arithmetic: Arithmeti
     return to_uint8(total, taps.shift) if arithmetic == "integer" else total
 
 
+def take(image: jax.Array, start: Any, axis: int) -> jax.Array:
+    """The pixels at `start` along an axis."""
+    index = (slice(None),) * axis + (start,)
+    return image.at[index].get(mode="promise_in_bounds")
+
+
 def _kept_narrow(weight: Any) -> jax.Array:
     """A table that XLA does not widen ahead of time: 16-bit weights multiply in one instruction, 32-bit ones in two."""
     weight = jnp.asarray(weight)
     return lax.optimization_barrier(weight) if weight.dtype == jnp.int16 else weight
 
 
-def _zeros(shape: tuple[int, ...], dtype: Any, like: jax.Array) -> jax.Array:
+def zeros(shape: tuple[int, ...], dtype: Any, like: jax.Array) -> jax.Array:
     """The start of a loop over `like`: under `shard_map` and on explicit meshes it must vary as that does."""
     pixel = lax.slice(like, (0,) * like.ndim, (1,) * like.ndim).reshape(())
     return lax.broadcast((pixel < pixel).astype(dtype), shape)  # never true, and made of `like`
 
 
-def _loop(count: Any, body: Any, begun: Any, like: jax.Array) -> Any:
+def loop(count: Any, body: Any, begun: Any, like: jax.Array) -> Any:
     """`body(i, state)` for `count` times. In a batched loop JAX forgets the mesh of a sharded array: it is named."""
     mesh = jax.typeof(like).sharding.mesh
     if mesh.empty:
@@ -103,8 +97,8 @@ def sum_over_taps(add: Any, sums: list[Any], weight: jax.Array, shape: tuple[int
                 sums = add(sums, k, lax.dynamic_index_in_dim(weight, k, 1, keepdims=False))
             return sums
 
-        begun = [total + _zeros(shape, total.dtype, like) for total in sums]
-        sums = _loop(whole // block, add_block, begun, like)
+        begun = [total + zeros(shape, total.dtype, like) for total in sums]
+        sums = loop(whole // block, add_block, begun, like)
     for k in range(whole, count):
         sums = add(sums, k, weight[:, k])
     return sums
@@ -127,122 +121,118 @@ def _clipped(total: jax.Array, shift: Any) -> jax.Array:
     return lax.clamp(jnp.int32(0), shifted, jnp.int32(255))
 
 
-def packed(part: Part, taps: Taps, rows: Any = None) -> jax.Array:
-    """The horizontal pass in integers, a block of rows after the other: what is between the stages stays in the cache.
+def lanes_of(dtype: Any) -> int:
+    """Rows that are turned together: as many as fill the vectors that turn them."""
+    return 16 if dtype.itemsize == 1 else 8
+
+
+def turned_bytes(width: int, channels: int, dtype: Any) -> int:
+    """What an image turns at once, at least."""
+    return lanes_of(dtype) * width * channels * dtype.itemsize
+
+
+def turned(part: Part, taps: Taps, arithmetic: Arithmetic, interleave: Interleave, rows: Any = None) -> jax.Array:
+    """The horizontal pass, a block of rows after the other: what is between the stages stays in the cache.
 
     Args:
-        part: of an image of uint8, at least 8 rows.
+        part: of at least `lanes_of` rows; uint8 for integer arithmetic.
+        interleave: of the result.
         rows: how many rows to compute, at most those of the part; may be traced. None computes all.
 
     Returns:
-        `(height, m, c)` uint8; zeros below `rows`.
+        The lines `(height, m * c)`, uint8 or float32; zeros below the last block of `rows`.
     """
-    height, width, c = part.height, part.width, part.channels
-    m = taps.weight.shape[0]
-    lanes = min(_lanes(part), height // 4)
-    block = 4 * lanes
+    height, channels = part.height, part.channels
+    lanes, own = lanes_of(part.image.dtype), turned_bytes(part.width, channels, part.image.dtype)
+    most = lanes if part.beside is None else lanes * max(BLOCK // (own * part.beside), 1)
+    blocks = max(-(-height // most), 1 if height % lanes == 0 else 2)
+    groups = min(-(-height // (lanes * blocks)), height // lanes)
+    block = groups * lanes
+    wide = _per_number(taps, channels, interleave)
 
     def add(i: Any, done: jax.Array) -> jax.Array:
         first = jnp.minimum(i * block, height - block)  # the last block may repeat rows of the one before
-        words = apart(lambda part, first: _pack(part, first, lanes), part, first)
-        columns = apart(lambda words: words.T.reshape(width, c, lanes).reshape(width, c * lanes), words)
-        across = apart(_across_words, columns, taps)
-        lines = apart(lambda across: across.reshape(m, c, lanes).reshape(m * c, lanes).T, across)
-        return lax.dynamic_update_slice_in_dim(done, apart(_unpack, lines), first, 0)
+        lines = part.rows(first, block).reshape(groups, lanes, -1)
+        return apart(_put, done, _turn_and_sum(lines, wide, channels, arithmetic), first)
 
     count = height if rows is None else rows
-    begun = _zeros((height, m * c), jnp.uint8, part.image)
-    return _loop((count + block - 1) // block, add, begun, part.image).reshape(height, m, c)
+    dtype = jnp.uint8 if arithmetic == "integer" else jnp.float32
+    begun = zeros((height, taps.weight.shape[0] * channels), dtype, part.image)
+    return loop((count + block - 1) // block, add, begun, part.image)
 
 
-def _lanes(part: Part) -> int:
-    """How many words side by side: in a batch, images share the cache."""
-    is_alone = part.number is not None and part.width * part.channels <= 8192
-    return 2 * LANES if is_alone else LANES
+def _put(done: jax.Array, lines: jax.Array, first: Any) -> jax.Array:
+    """Groups of lines `(g, l, n)` from row `first` on."""
+    return lax.dynamic_update_slice_in_dim(done, lines.reshape(-1, done.shape[1]), first, 0)
 
 
-def _pack(part: Part, first: Any, lanes: int) -> jax.Array:
-    """Rows from `first` on as `(lanes, width * c)` uint32: byte r of word l is of row `first + r * lanes + l`."""
-    a, b, c, d = (part.rows(first + r * lanes, lanes).astype(jnp.uint32) for r in range(4))
-    return a | b << 8 | c << 16 | d << 24
+def _turn_and_sum(lines: jax.Array, taps: Taps, channels: int, arithmetic: Arithmetic) -> jax.Array:
+    """The horizontal pass over groups of lines `(g, l, w * c)`, with a table of `_per_number`: `(g, l, m * c)`.
+
+    Both turns are copies of their own, which XLA makes with a transposition for the processor.
+    """
+    columns = apart(lambda lines: lines.swapaxes(1, 2), lines)
+
+    def across(columns: jax.Array, taps: Taps) -> jax.Array:
+        sums = functools.partial(_column_sums, taps=taps, channels=channels, arithmetic=arithmetic)
+        return jax.vmap(sums)(columns).swapaxes(1, 2)
+
+    return apart(across, columns, taps)
 
 
-def _across_words(pixels: jax.Array, taps: Taps) -> jax.Array:
-    """Pixels `(width, n)`, each of n words, to `(m, n)`."""
+def _per_number(taps: Taps, channels: int, interleave: Interleave) -> Taps:
+    """A table of pixels as one of the numbers of a line: `m * c` rows, whose taps are `c` numbers from each other."""
+    start = jnp.asarray(taps.start)[:, None] * channels + jnp.arange(channels, dtype=jnp.int32)
+    weight = jnp.broadcast_to(jnp.asarray(taps.weight)[:, None], (*start.shape, taps.weight.shape[1]))
+    if interleave == "line":
+        start, weight = start.swapaxes(0, 1), weight.swapaxes(0, 1)
+    return Taps(start.reshape(-1), weight.reshape(-1, taps.weight.shape[1]), taps.shift)
+
+
+def _column_sums(columns: jax.Array, taps: Taps, channels: int, arithmetic: Arithmetic) -> jax.Array:
+    """Columns `(w * c, l)` to `(m * c, l)`."""
     start, weight = jnp.asarray(taps.start), _kept_narrow(taps.weight)
-    width, n = pixels.shape
-    m, count = weight.shape
+    (m, count), (n, lanes) = weight.shape, columns.shape
+    dtype = jnp.int32 if arithmetic == "integer" else jnp.float32
 
     def add(sums: list[Any], k: Any, weight_k: jax.Array) -> list[Any]:
         # shift the slice and keep the index: one address per window
         if isinstance(k, int):
-            word = take(pixels[k : width - count + 1 + k], start, 0)
+            column = take(columns[k * channels : n - (count - 1 - k) * channels], start, 0)
         else:
-            word = take(pixels, start + k, 0)
-        weight_k = weight_k.astype(jnp.int32)[:, None]
-        return [total + _byte(word, r).astype(jnp.int32) * weight_k for r, total in enumerate(sums)]
+            column = take(columns, start + k * channels, 0)
+        return [column.astype(dtype) * weight_k.astype(dtype)[:, None] + sums[0]]
 
-    sums = sum_over_taps(add, [half(taps.shift)] * 4, weight, (m, n), pixels)
-    a, b, c, d = (_clipped(total, taps.shift).astype(jnp.uint32) for total in sums)
-    return a | b << 8 | c << 16 | d << 24
-
-
-def _byte(word: jax.Array, r: Any) -> jax.Array:
-    """Byte `r` of words: as a conversion, of which LLVM knows the range, where a mask is an operand of the fusion."""
-    return (word >> (8 * r)).astype(jnp.uint8)
+    total = half(taps.shift) if arithmetic == "integer" else jnp.float32(0)
+    (total,) = sum_over_taps(add, [total], weight, (m, lanes), columns)
+    return to_uint8(total, taps.shift) if arithmetic == "integer" else total
 
 
-def _unpack(words: jax.Array) -> jax.Array:
-    """`(lanes, n)` uint32 to `(4 * lanes, n)` uint8."""
-    lanes, n = words.shape
-    r = lax.broadcasted_iota(jnp.uint32, (4, lanes, n), 0)
-    return _byte(lax.broadcast_in_dim(words, (4, lanes, n), (1, 2)), r).reshape(-1, n)
-
-
-def blocked(image: jax.Array, taps: Taps) -> jax.Array:
-    """The horizontal pass in float32; rows come back as `(rows, m, c)`, with up to 7 more than there are."""
-    height, width, c = image.shape
-    m, count = taps.weight.shape
-    rows = np.minimum(np.arange(-(-height // LANES) * LANES), height - 1)
-    blocks = take(image.reshape(height, width * c), rows, 0).reshape(-1, LANES, width * c).swapaxes(1, 2)
-
-    def across(blocks: jax.Array, taps: Taps) -> jax.Array:
-        start, weight = jnp.asarray(taps.start), jnp.asarray(taps.weight)
-        pixels = blocks.reshape(blocks.shape[0], width, c, LANES).reshape(blocks.shape[0], width, c * LANES)
-
-        def add(sums: list[Any], k: Any, weight_k: jax.Array) -> list[Any]:
-            if isinstance(k, int):
-                pixel = take(pixels[:, k : width - count + 1 + k], start, 1)
-            else:
-                pixel = take(pixels, start + k, 1)
-            return [pixel.astype(jnp.float32) * weight_k[:, None] + sums[0]]
-
-        shape = (blocks.shape[0], m, c * LANES)
-        return sum_over_taps(add, [jnp.float32(0)], weight, shape, blocks)[0]
-
-    done = apart(across, blocks, taps)
-    return done.reshape(-1, m, c, LANES).reshape(-1, m * c, LANES).swapaxes(1, 2).reshape(-1, m * c).reshape(-1, m, c)
-
-
-def rows_in_floats(image: jax.Array, vertical: Taps, horizontal: Taps) -> jax.Array:
-    """Both passes in float32, vertical first, a block of result rows after the other: `(m, n, c)`.
+def rows_in_floats(part: Part, vertical: Taps, horizontal: Taps, interleave: Interleave) -> jax.Array:
+    """Both passes in float32, vertical first, a block of result rows after the other: the lines `(m, n * c)`.
 
     What is between the passes is as wide as the image; so it stays in the cache, and no page of it is new.
     """
-    m, n, c = vertical.weight.shape[0], horizontal.weight.shape[0], image.shape[2]
-    if m <= BLOCK:
-        return blocked(apart(lambda image, taps: apply_taps(image, taps, 0, "float"), image, vertical), horizontal)[:m]
+    m, n, c = vertical.weight.shape[0], horizontal.weight.shape[0], part.channels
+    floats = np.dtype(np.float32)
+    lanes, own = lanes_of(floats), turned_bytes(part.width, c, floats)
+    most = 1 if part.beside is None else max(BLOCK // (own * part.beside), 1)
+    block = lanes * min(most, m // lanes)
     start, weight = jnp.asarray(vertical.start), jnp.asarray(vertical.weight)
+    wide = _per_number(horizontal, c, interleave)
 
-    def block(i: Any, done: jax.Array) -> jax.Array:  # a last block that would exceed the result begins earlier
-        first, own = (lax.dynamic_slice_in_dim(table, i * BLOCK, BLOCK, 0) for table in (start, weight))
-        part = Taps(first, own, vertical.shift)
-        rows = apart(lambda image, taps: apply_taps(image, taps, 0, "float"), image, part)
-        across = apart(lambda rows: rows.reshape(BLOCK, n * c), blocked(rows, horizontal))
-        return lax.dynamic_update_slice_in_dim(done, across, i * BLOCK, 0)
+    lines = part.whole().reshape(part.height, -1)
 
-    done = _loop(-(-m // BLOCK), block, _zeros((m, n * c), jnp.float32, image), image)
-    return done.reshape(m, n, c)
+    def down(lines: jax.Array, taps: Taps) -> jax.Array:
+        return apply_taps(lines, taps, 0, "float")
+
+    def add(i: Any, done: jax.Array) -> jax.Array:  # a last block that would exceed the result begins earlier
+        first, own = (lax.dynamic_slice_in_dim(table, i * block, block, 0) for table in (start, weight))
+        rows = apart(down, lines, Taps(first, own, np.int32(0)))
+        across = _turn_and_sum(rows.reshape(-1, lanes, rows.shape[1]), wide, c, "float")
+        return apart(_put, done, across, i * block)
+
+    return loop(-(-m // block), add, zeros((m, n * c), jnp.float32, part.image), part.image)
 
 
 def dense(image: jax.Array, taps: Taps, axis: int, arithmetic: Arithmetic) -> jax.Array:

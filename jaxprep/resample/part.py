@@ -13,7 +13,7 @@ from jax import lax
 @functools.partial(
     jax.tree_util.register_dataclass,
     data_fields=["image", "number"],
-    meta_fields=["top", "left", "height", "width"],
+    meta_fields=["top", "left", "height", "width", "beside"],
 )
 @dataclass(frozen=True)
 class Part:
@@ -23,6 +23,7 @@ class Part:
         image: `(h, w, c)`, or a stack of images `(b, h, w, c)`.
         number: which of the stack, an integer scalar that may be traced.
         top, left, height, width: the part.
+        beside: how many images are computed at once and share the cache, this one included; None if that is not known.
     """
 
     image: Any
@@ -31,11 +32,13 @@ class Part:
     left: int
     height: int
     width: int
+    beside: int | None = None
 
     @classmethod
-    def of(cls, image: Any, number: Any = None) -> Part:
+    def of(cls, image: Any, number: Any = None, beside: int | None = None) -> Part:
         """All of an image, or of image `number` of a stack."""
-        return cls(image, number, 0, 0, *image.shape[-3:-1])
+        height, width = image.shape[-3:-1]
+        return cls(image, number, 0, 0, height, width, beside)
 
     @property
     def channels(self) -> int:
@@ -53,7 +56,7 @@ class Part:
         size = (count, self.width, self.channels)
         if self.number is None:
             return lax.dynamic_slice(self.image, place, size).reshape(count, -1)
-        return lax.dynamic_slice(self.image, (self.number, *place), (1, *size)).reshape(count, -1)
+        return lax.dynamic_slice(self.image, (self.number, *place), (1, *size))[0].reshape(count, -1)
 
     def whole(self) -> jax.Array:
         """The part as an image `(height, width, c)`."""

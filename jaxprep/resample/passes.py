@@ -15,13 +15,11 @@ import numpy as np
 from jax import lax
 
 from jaxprep.resample import forms
-from jaxprep.resample.apart import apart
-from jaxprep.resample.forms import Arithmetic, apply_taps
+from jaxprep.resample.forms import Arithmetic
+from jaxprep.resample.lines import OWN, Finish, Interleave, Lines, Output, image_apart, lines_apart, same
 from jaxprep.resample.part import Part
 from jaxprep.resample.tables import Taps
 from jaxprep.types import is_traced
-
-Finish = Callable[[jax.Array], jax.Array]
 
 
 def round_to(image: jax.Array, dtype: Any) -> jax.Array:
@@ -41,12 +39,13 @@ def two_pass(
     *,
     vertical_first: bool,
     arithmetic: Arithmetic,
-    finish: Finish = lambda image: image,
+    finish: Finish = same,
     rows: Any = None,
+    output: Output = OWN,
 ) -> jax.Array:
     """Both passes over one image `(h, w, c)`, or a part of one, each a computation of its own.
 
-    `finish` runs inside the last.
+    `finish` runs inside the last, and `output` says where the result goes.
 
     An axis whose table is None is left as it is. Rows and columns that no constant table reads are left out at once;
     where tables are traced, `rows`, a scalar, says how many rows of the image anything is read of.
@@ -54,56 +53,73 @@ def two_pass(
     part = image if isinstance(image, Part) else Part.of(image)
     part, vertical = _trimmed(part, vertical, 0)
     part, horizontal = _trimmed(part, horizontal, 1)
-    tables = [(0, vertical), (1, horizontal)] if vertical_first else [(1, horizontal), (0, vertical)]
-    passes = [(axis, taps) for axis, taps in tables if taps is not None]
-    if not passes:
-        return apart(finish, part.whole())
-    if arithmetic == "float" and vertical_first and vertical is not None and horizontal is not None:
-        return _float_passes(part.whole(), vertical, horizontal, finish)
-    for axis, taps in passes[:-1]:
-        part = Part.of(one_pass(part, taps, axis, arithmetic, lambda image: image, rows))
-        rows = None if axis == 0 else rows
-    axis, taps = passes[-1]
-    joined = isinstance(image, Part) and len(passes) == 2
-    return one_pass(part, taps, axis, arithmetic, finish, rows, joined)
+
+    def end(function: Callable[..., Lines], *args: Any) -> jax.Array:
+        return image_apart(lambda *args: finish(function(*args)), *args, output=output)
+
+    interleave = "line" if output.to_first else "pixel"
+    if vertical is None:
+        if horizontal is None:
+            return end(Lines.of, part.whole())
+        return _horizontal(part, horizontal, arithmetic, interleave, rows, end)
+    if horizontal is None:
+        return _vertical(Lines.of(part.whole()), vertical, arithmetic, end)
+    if not vertical_first:
+        lines = _horizontal(part, horizontal, arithmetic, interleave, rows, lines_apart)
+        return _vertical(lines, vertical, arithmetic, end)
+    if arithmetic == "float" and vertical.weight.shape[0] >= forms.lanes_of(np.dtype(np.float32)):
+        return _float_passes(part, vertical, horizontal, interleave, end)
+    down = _vertical(Lines.of(part.whole()), vertical, arithmetic, lines_apart)
+    return _horizontal(Part.of(down.image()), horizontal, arithmetic, interleave, None, end)
 
 
-def _float_passes(image: jax.Array, vertical: Taps, horizontal: Taps, finish: Finish) -> jax.Array:
-    def in_blocks(image: jax.Array, vertical: Taps, horizontal: Taps) -> jax.Array:
-        return apart(finish, forms.rows_in_floats(image, vertical, horizontal))
-
-    def one_by_one(image: jax.Array, vertical: Taps, horizontal: Taps) -> jax.Array:
-        part = Part.of(one_pass(Part.of(image), vertical, 0, "float", lambda image: image))
-        return one_pass(part, horizontal, 1, "float", finish)
-
-    return lax.platform_dependent(image, vertical, horizontal, cpu=in_blocks, default=one_by_one)
+End = Callable[..., Any]
+"""What a pass gives the function that makes its lines, and the arguments of that: it runs apart, maybe with an end."""
 
 
-def one_pass(
-    part: Part, taps: Taps, axis: int, arithmetic: Arithmetic, finish: Finish, rows: Any = None, joined: bool = False
-) -> jax.Array:
-    """One pass over `axis`, then `finish`, apart from what precedes and follows them.
+def _vertical(lines: Lines, taps: Taps, arithmetic: Arithmetic, end: End) -> Any:
+    def plain(lines: Lines, taps: Taps) -> Any:
+        return end(lambda lines, taps: lines.map(lambda v: forms.apply_taps(v, taps, 0, arithmetic)), lines, taps)
 
-    `joined` with what follows, which may then be computed in place: only where what precedes is apart itself.
-    """
-    own = (lambda function, *args: function(*args)) if joined else apart
+    def dense(lines: Lines, taps: Taps) -> Any:
+        return end(lambda lines, taps: lines.map(lambda v: forms.dense(v, taps, 0, arithmetic)), lines, taps)
 
-    def plain(part: Part, taps: Taps) -> jax.Array:
-        return own(lambda image, taps: finish(apply_taps(image, taps, axis, arithmetic)), part.whole(), taps)
+    if arithmetic == "copy":
+        return plain(lines, taps)
+    return lax.platform_dependent(lines, taps, tpu=dense, default=plain)
 
-    def dense(part: Part, taps: Taps) -> jax.Array:
-        return own(lambda image, taps: finish(forms.dense(image, taps, axis, arithmetic)), part.whole(), taps)
 
-    def contiguous(part: Part, taps: Taps) -> jax.Array:
-        if arithmetic == "integer":
-            return own(finish, forms.packed(part, taps, rows))
-        return apart(lambda done: finish(done[: part.height]), forms.blocked(part.whole(), taps))
+def _horizontal(part: Part, taps: Taps, arithmetic: Arithmetic, interleave: Interleave, rows: Any, end: End) -> Any:
+    def laid(image: jax.Array) -> Lines:
+        return Lines.of(image).by_line() if interleave == "line" else Lines.of(image)
+
+    def plain(part: Part, taps: Taps) -> Any:
+        return end(lambda image, taps: laid(forms.apply_taps(image, taps, 1, arithmetic)), part.whole(), taps)
+
+    def dense(part: Part, taps: Taps) -> Any:
+        return end(lambda image, taps: laid(forms.dense(image, taps, 1, arithmetic)), part.whole(), taps)
+
+    def turned(part: Part, taps: Taps) -> Any:
+        lines = Lines(forms.turned(part, taps, arithmetic, interleave, rows), part.channels, interleave)
+        return lines if end is lines_apart else end(same, lines)
 
     if arithmetic == "copy":
         return plain(part, taps)
-    if axis == 0 or part.height < forms.LANES:
+    if part.height < forms.lanes_of(part.image.dtype):
         return lax.platform_dependent(part, taps, tpu=dense, default=plain)
-    return lax.platform_dependent(part, taps, cpu=contiguous, tpu=dense, default=plain)
+    return lax.platform_dependent(part, taps, cpu=turned, tpu=dense, default=plain)
+
+
+def _float_passes(part: Part, vertical: Taps, horizontal: Taps, interleave: Interleave, end: End) -> jax.Array:
+    def in_blocks(part: Part, vertical: Taps, horizontal: Taps) -> jax.Array:
+        lines = forms.rows_in_floats(part, vertical, horizontal, interleave)
+        return end(same, Lines(lines, part.channels, interleave))
+
+    def one_by_one(part: Part, vertical: Taps, horizontal: Taps) -> jax.Array:
+        down = _vertical(Lines.of(part.whole()), vertical, "float", lines_apart)
+        return _horizontal(Part.of(down.image()), horizontal, "float", interleave, None, end)
+
+    return lax.platform_dependent(part, vertical, horizontal, cpu=in_blocks, default=one_by_one)
 
 
 def _trimmed(part: Part, taps: Taps | None, axis: int) -> tuple[Part, Taps | None]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxprep.errors import InputError
 from jaxprep.resample.buckets import bucket, canvas
+from jaxprep.resample.lines import Lines
 from jaxprep.resample.passes import Arithmetic, round_to, two_pass
 from jaxprep.resample.references import REFERENCES, vertical_first
 from jaxprep.resample.tables import Taps, fit, resize_taps
@@ -55,9 +56,9 @@ def result_dtype(dtype: Any, method: str, reference: str, rounded: bool) -> Any:
     return dtype if rounded and not jnp.issubdtype(dtype, jnp.floating) else jnp.dtype(jnp.float32)
 
 
-def _finish(dtype: Any, method: str, reference: str, rounded: bool, image: jax.Array) -> jax.Array:
+def _finish(dtype: Any, method: str, reference: str, rounded: bool, lines: Lines) -> Lines:
     wanted = result_dtype(dtype, method, reference, rounded)
-    return image if image.dtype == wanted else round_to(image, wanted)
+    return lines if lines.values.dtype == wanted else lines.map(lambda values: round_to(values, wanted))
 
 
 def _constant(image: jax.Array, size: tuple[int, int], method: str, antialias: bool, reference: str, rounded: bool):
