@@ -88,7 +88,8 @@ def test_a_batch_that_outgrows_the_cache_goes_in_turn_with_the_same_bits(case, m
     fits = jax.jit(call(pipeline)).lower(batch, plan).compile()
     shrink_cache(monkeypatch)
     exceeds = jax.jit(call(pipeline)).lower(batch, plan).compile()
-    assert exceeds.as_text().count(" while(") > fits.as_text().count(" while(")
+    if plan is None:  # images of a plan go one by one in any case
+        assert exceeds.as_text().count(" while(") > fits.as_text().count(" while(")
     assert_same(exceeds(batch, plan), want)
 
 

@@ -246,10 +246,10 @@ class Pipeline:
             extras={**batch.extras, **follows.extras},
         )
 
-    def _run(self, image: Any, plan: Plan | None, output: Output) -> jax.Array:
+    def _run(self, image: Any, plan: Plan | None, output: Output, is_alone: bool = False) -> jax.Array:
         if plan is None:
             return run_constant(self.segments, image, self.exact, output)
-        return run_planned(plan, image, self.exact, output)
+        return run_planned(plan, image, self.exact, output, is_alone)
 
     def _follow(self, batch: Batch, plan: Plan | None, canvas: Size) -> Batch:
         """What goes with one image through the same geometry."""

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.sharding import PartitionSpec
 
 from jaxprep.ops.step import move_boxes
 from jaxprep.pipeline.chain import apply_chain
@@ -37,78 +38,96 @@ def run_constant(parts: tuple[Segment, ...], image: jax.Array | Part, exact: boo
     return whole(image)
 
 
-def run_planned(
-    plan: Plan, image: jax.Array | Part, exact: bool, output: Output, rows: tuple[Any, ...] | None = None
-) -> jax.Array:
+def run_planned(plan: Plan, image: jax.Array | Part, exact: bool, output: Output, is_alone: bool = False) -> jax.Array:
     """One image in the top-left corner of a canvas `(h, w, c)` through its entry of a plan; zeros outside its size.
 
     Args:
-        rows: for each stage, the height of the image, where only so many rows shall be computed.
+        is_alone: not batched: each stage takes no more rows than the image has, and the order of its passes.
     """
 
     def end(lines: Lines) -> Lines:
         return lines if plan.fixed else zero_outside(lines, plan.size)
 
-    rows = (None,) * len(plan.stages) if rows is None else rows
-    for stage, tables, height in zip(plan.stages, plan.tables, rows, strict=True):
+    for stage, tables in zip(plan.stages, plan.tables, strict=True):
         if stage.segment.arithmetic != "integer":
             image = whole(image)
             floats = jnp.issubdtype(image.dtype, jnp.floating)
             image = zero_outside(Lines.of(image), tables.size).image() if floats else image
         last = stage is plan.stages[-1]
         own = (output, end) if last else (OWN, same)
-        image = _run_segment(stage.segment, image, tables, stage.order, exact, *own, height)
+        image = _run_segment(stage.segment, image, tables, stage.order, exact, *own, is_alone)
     return whole(image)
 
 
-Run = Callable[[Part, Any, Output], jax.Array]
-"""What makes an output of an image and its plan."""
+Run = Callable[[Part, Any, Output, bool], jax.Array]
+"""What makes an output of an image and its plan, and may be told that it is not batched."""
 
 
 def run_images(run: Run, parts: Sequence[Segment], images: jax.Array, plans: Any, to_first: bool) -> jax.Array:
     """What `run` makes of each of a batch of images `(b, h, w, c)`, and of plans.
 
-    On CPU a batch whose rows outgrow the cache goes a few images at a time. The loop is not over the batch itself, but
-    over what each of `count` equal parts of it has, so that a sharded batch stays where it is.
+    On CPU a batch whose rows outgrow the cache goes a few images at a time, and one of differing sizes image by image.
+    The loop is not over the batch itself, but over what each of `count` equal parts of it has, so that a sharded batch
+    stays where it is.
     """
+    axis = _sharded_over(images, plans)
+    if axis is not None:  # each device knows what it has
+        own = functools.partial(run_images, run, parts, to_first=to_first)
+        mesh, spec = jax.typeof(images).sharding.mesh, PartitionSpec(axis)
+        return jax.shard_map(own, mesh=mesh, in_specs=spec, out_specs=spec)(images, plans)
     devices = 1 if jax.typeof(images).sharding.mesh.are_all_axes_manual else jax.device_count("cpu")
-    count = _at_once(images, {segment.arithmetic for segment in parts}, devices)
+    count = _at_once(images, {segment.arithmetic for segment in parts}, plans is None, devices)
     beside = max(count // devices, 1) if isinstance(count, int) else None
 
     def together(images: jax.Array, plans: Any) -> jax.Array:
-        return jax.vmap(lambda image, plan: run(Part.of(image, beside=beside), plan, Output(to_first)))(images, plans)
+        def one(image: jax.Array, plan: Any) -> jax.Array:
+            return run(Part.of(image, beside=beside), plan, Output(to_first), False)
+
+        return jax.vmap(one)(images, plans)
+
+    def one_of(stack: jax.Array, plans: Any, room: Any, number: Any) -> jax.Array:
+        plan = jax.tree.map(lambda leaf: leaf[number], plans)
+        return run(Part.of(stack, number, beside), plan, Output(to_first, room, number), count == 1)
 
     def in_turn(images: jax.Array, plans: Any) -> jax.Array:
-        stacks, others = jax.tree.map(lambda leaf: leaf.reshape(count, -1, *leaf.shape[1:]), (images, plans))
-
-        def one(stack: jax.Array, plans: Any, room: Any, number: Any) -> jax.Array:
-            plan = jax.tree.map(lambda leaf: leaf[number], plans)
-            return run(Part.of(stack, number, beside), plan, Output(to_first, room, number))
-
-        some = jax.vmap(one, (0, 0, 0, None))
-        result = jax.eval_shape(some, stacks, others, None, 0)
-        output, shape = Output(to_first), result.shape[1:]
-        room = (stacks.shape[1], *output.shape(shape))
-        begun = jax.vmap(lambda stack: zeros(room, result.dtype, stack))(stacks)
-        done = loop(stacks.shape[1], lambda i, done: some(stacks, others, done, i), begun, images)
-        done = jax.vmap(jax.vmap(lambda values: output.image(values, shape)))(done)
-        return done.reshape(-1, *shape)
+        each, length = one_of, images.shape[0] // count
+        if count > 1:
+            images, plans = jax.tree.map(lambda leaf: leaf.reshape(count, length, *leaf.shape[1:]), (images, plans))
+            each = jax.vmap(one_of, (0, 0, 0, None))
+        result = jax.eval_shape(each, images, plans, None, 0)
+        output, shape = Output(to_first), result.shape[-3:]
+        begin = functools.partial(zeros, (length, *output.shape(shape)), result.dtype)
+        as_images = jax.vmap(lambda values: output.image(values, shape))
+        if count > 1:
+            begin, as_images = jax.vmap(begin), jax.vmap(as_images)
+        done = loop(length, lambda i, done: each(images, plans, done, i), begin(images), images)
+        return as_images(done).reshape(-1, *shape)
 
     if count == images.shape[0]:
         return together(images, plans)
     return lax.platform_dependent(images, plans, cpu=in_turn, default=together)
 
 
-def _at_once(images: jax.Array, arithmetic: set[str], devices: int) -> int:
+def _sharded_over(images: jax.Array, plans: Any) -> Any:
+    """The axes of an explicit mesh that all of these are sharded over, along their batch alone; None if not so."""
+    shardings = [jax.typeof(leaf).sharding for leaf in jax.tree.leaves((images, plans))]
+    axis = shardings[0].spec[0]
+    alike = all(sharding.spec[0] == axis and not any(sharding.spec[1:]) for sharding in shardings)
+    return axis if alike and shardings[0].mesh.are_all_axes_explicit else None
+
+
+def _at_once(images: jax.Array, arithmetic: set[str], is_uniform: bool, devices: int) -> int:
     """How many images of a batch go at once: all if what they turn fits the cache, else few, as many on each device."""
     count = images.shape[0]
     if arithmetic == {"copy"} or not isinstance(count, int):  # symbolic, in an export
         return count
+    equal = [n for n in range(devices, count + 1, devices) if count % n == 0]
+    if not is_uniform:
+        return min(equal, default=count)
     dtype = np.dtype(np.float32) if "float" in arithmetic else images.dtype
     own = forms.turned_bytes(images.shape[2], images.shape[3], dtype)
     if count * own <= forms.CACHE * devices:
         return count
-    equal = [n for n in range(devices, count + 1, devices) if count % n == 0]
     return max([n for n in equal if n * own <= forms.CACHE * devices], default=min(equal, default=count))
 
 
@@ -116,14 +135,17 @@ def _at_once(images: jax.Array, arithmetic: set[str], devices: int) -> int:
 def run_batch(plan: Plan, images: jax.Array, exact: bool, to_first: bool) -> jax.Array:
     """A batch of canvases `(b, h, w, c)` through their plan: a program that eager callers share."""
     parts = [stage.segment for stage in plan.stages]
-    return run_images(lambda part, plan, output: run_planned(plan, part, exact, output), parts, images, plan, to_first)
+
+    def run(part: Part, plan: Plan, output: Output, is_alone: bool) -> jax.Array:
+        return run_planned(plan, part, exact, output, is_alone)
+
+    return run_images(run, parts, images, plan, to_first)
 
 
 @functools.partial(jax.jit, static_argnames=("exact", "to_first"))
 def run_one(plan: Plan, image: jax.Array, exact: bool, to_first: bool) -> jax.Array:
-    """A batch of one canvas through the plan of one image, each stage over no more rows than the image has."""
-    rows = tuple(tables.size[0] for tables in plan.tables)
-    return run_planned(plan, Part.of(image, 0, 1), exact, Output(to_first), rows)[None]
+    """A batch of one canvas through the plan of one image."""
+    return run_planned(plan, Part.of(image, 0, 1), exact, Output(to_first), is_alone=True)[None]
 
 
 def zero_outside(lines: Lines, size: Any) -> Lines:
@@ -141,7 +163,7 @@ def _run_segment(
     exact: bool,
     output: Output,
     tail: Finish = same,
-    rows: Any = None,
+    is_alone: bool = False,
 ) -> jax.Array:
     resize = segment.resize
     dtype = image.image.dtype if isinstance(image, Part) else image.dtype
@@ -170,11 +192,12 @@ def _run_segment(
         tables.horizontal,
         arithmetic=segment.arithmetic,
         finish=finish,
-        rows=rows,
+        rows=tables.size[0] if is_alone and segment.arithmetic == "integer" else None,
     )
     if order == "both":
         own = output if output.room is None else OWN
-        result = jnp.where(tables.first, *(passes(vertical_first=first, output=own) for first in (True, False)))
+        ways = [functools.partial(passes, vertical_first=first, output=own) for first in (True, False)]
+        result = lax.cond(tables.first, *ways) if is_alone else jnp.where(tables.first, *(way() for way in ways))
         return result if output.room is None else image_apart(Lines.of, result, output=output)
     return passes(vertical_first=order == "vertical", output=output)
 
