@@ -269,3 +269,14 @@ def test_the_two_passes_do_not_fuse(dtype, monkeypatch):
     for module in (lines, forms):
         monkeypatch.setattr(module, "apart", lambda function, *args: function(*args))
     assert len(computations(dtype)) == 1 and max(computations(dtype)) > vertical  # one pass recomputed in the other
+
+
+def test_rows_are_turned_by_copies_of_their_own():
+    """XLA makes a copy with the processor's transpositions; fused with what reads it, it goes number by number."""
+    pipeline = Pipeline((Resize((20, 22), reference="pillow"),))
+    image = jax.ShapeDtypeStruct((4, 64, 64, 3), "uint8")
+    compiled = jax.jit(lambda image: pipeline(Batch(image=image)).image).lower(image).compile()
+    parts = re.split(r"\n(?=%|ENTRY)", compiled.as_text())
+    alone = "".join(text for text in parts if not text.startswith("%fused"))
+    for turned in ("192,16", "16,66"):  # columns of 16 rows, and rows again
+        assert re.search(rf"= u8\[4,\d+,{turned}\]\S* copy\(", alone), turned
