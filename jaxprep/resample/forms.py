@@ -113,12 +113,8 @@ def half(shift: Any) -> jax.Array:
 
 def to_uint8(total: jax.Array, shift: Any) -> jax.Array:
     """A sum with `shift` fractional bits, clipped to uint8."""
-    return _clipped(total, shift).astype(jnp.uint8)
-
-
-def _clipped(total: jax.Array, shift: Any) -> jax.Array:
     shifted = lax.shift_right_arithmetic(total, jnp.broadcast_to(jnp.asarray(shift, jnp.int32), total.shape))
-    return lax.clamp(jnp.int32(0), shifted, jnp.int32(255))
+    return lax.clamp(jnp.int32(0), shifted, jnp.int32(255)).astype(jnp.uint8)
 
 
 def lanes_of(dtype: Any) -> int:
@@ -220,7 +216,6 @@ def rows_in_floats(part: Part, vertical: Taps, horizontal: Taps, interleave: Int
     block = lanes * min(most, m // lanes)
     start, weight = jnp.asarray(vertical.start), jnp.asarray(vertical.weight)
     wide = _per_number(horizontal, c, interleave)
-
     lines = part.whole().reshape(part.height, -1)
 
     def down(lines: jax.Array, taps: Taps) -> jax.Array:

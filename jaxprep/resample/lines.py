@@ -86,7 +86,7 @@ class Lines:
         """Gray pixels in each of `channels` channels."""
         if channels == self.channels:
             return self
-        return Lines.of(jnp.broadcast_to(self.image(), (*self.image().shape[:2], channels)))
+        return Lines.of(jnp.broadcast_to(self.image(), (len(self.values), self.width, channels)))
 
 
 Finish = Callable[[Lines], Lines]
