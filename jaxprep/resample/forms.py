@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
@@ -23,8 +24,11 @@ from jaxprep.resample.part import Part
 from jaxprep.resample.tables import Taps
 
 Arithmetic = Literal["copy", "integer", "float"]
-UNROLLED_TAPS = 48
+UNROLLED_TAPS = 160
 """Above so many taps a pass is a loop over blocks of them: unrolled, XLA takes seconds to compile."""
+UNROLLED_FLOATS = 48
+"""The same for sums in float32, each of which waits for the one before: blocks of several columns overlap."""
+TAPS_OF_BLOCK = 16
 CACHE = 2**19
 """Bytes that the images of a batch turn at once, at most: there is room for them twice, and for what comes of them."""
 BLOCK = 2**18
@@ -47,19 +51,21 @@ def apply_taps(image: jax.Array, taps: Taps, axis: int, arithmetic: Arithmetic) 
     shape = [1] * image.ndim
     shape[axis] = weight.shape[0]
 
-    def add(total: jax.Array, k: Any, weight_k: jax.Array) -> jax.Array:
+    def add(k: Any, weight_k: jax.Array, total: jax.Array) -> jax.Array:
         return take(image, start + k, axis).astype(dtype) * weight_k.astype(dtype).reshape(shape) + total
 
     total = half(taps.shift) if arithmetic == "integer" else jnp.float32(0)
     size = (*image.shape[:axis], weight.shape[0], *image.shape[axis + 1 :])
-    (total,) = sum_over_taps(lambda sums, k, w: [add(sums[0], k, w)], [total], weight, size, image)
+    total = sum_over_taps(add, total, weight, size, image)
     return to_uint8(total, taps.shift) if arithmetic == "integer" else total
 
 
 def take(image: jax.Array, start: Any, axis: int) -> jax.Array:
     """The pixels at `start` along an axis."""
-    index = (slice(None),) * axis + (start,)
-    return image.at[index].get(mode="promise_in_bounds")
+    others = tuple(i for i in range(image.ndim) if i != axis)
+    size = tuple(1 if i == axis else n for i, n in enumerate(image.shape))
+    numbers = lax.GatherDimensionNumbers(offset_dims=others, collapsed_slice_dims=(axis,), start_index_map=(axis,))
+    return lax.gather(image, jnp.asarray(start)[:, None], numbers, size, mode="promise_in_bounds")
 
 
 def _kept_narrow(weight: Any) -> jax.Array:
@@ -83,25 +89,30 @@ def loop(count: Any, body: Any, begun: Any, like: jax.Array) -> Any:
         return lax.fori_loop(0, count, body, begun)
 
 
-def sum_over_taps(add: Any, sums: list[Any], weight: jax.Array, shape: tuple[int, ...], like: Any) -> list[Any]:
-    """`add(sums, k, weight[:, k])` for every tap, in blocks of 8 in a loop where they are many."""
+def sum_over_taps(
+    add: Callable[[Any, jax.Array, jax.Array], jax.Array],
+    total: jax.Array,
+    weight: jax.Array,
+    shape: tuple[int, ...],
+    like: jax.Array,
+) -> jax.Array:
+    """`total = add(k, weight[:, k], total)` for every tap, in blocks in a loop where they are many."""
     count = weight.shape[1]
+    floats = jnp.issubdtype(total.dtype, jnp.floating)
     whole = 0
-    if count > UNROLLED_TAPS:
-        block = 8
-        whole = count // block * block
+    if count > (UNROLLED_FLOATS if floats else UNROLLED_TAPS):
+        whole = count // TAPS_OF_BLOCK * TAPS_OF_BLOCK
 
-        def add_block(i: Any, sums: list[Any]) -> list[Any]:
-            for j in range(block):
-                k = i * block + j
-                sums = add(sums, k, lax.dynamic_index_in_dim(weight, k, 1, keepdims=False))
-            return sums
+        def add_block(i: Any, total: jax.Array) -> jax.Array:
+            for j in range(TAPS_OF_BLOCK):
+                k = i * TAPS_OF_BLOCK + j
+                total = add(k, lax.dynamic_index_in_dim(weight, k, 1, keepdims=False), total)
+            return total
 
-        begun = [total + zeros(shape, total.dtype, like) for total in sums]
-        sums = loop(whole // block, add_block, begun, like)
+        total = loop(whole // TAPS_OF_BLOCK, add_block, total + zeros(shape, total.dtype, like), like)
     for k in range(whole, count):
-        sums = add(sums, k, weight[:, k])
-    return sums
+        total = add(k, lax.index_in_dim(weight, k, 1, keepdims=False), total)
+    return total
 
 
 def half(shift: Any) -> jax.Array:
@@ -191,16 +202,16 @@ def _column_sums(columns: jax.Array, taps: Taps, channels: int, arithmetic: Arit
     (m, count), (n, lanes) = weight.shape, columns.shape
     dtype = jnp.int32 if arithmetic == "integer" else jnp.float32
 
-    def add(sums: list[Any], k: Any, weight_k: jax.Array) -> list[Any]:
+    def add(k: Any, weight_k: jax.Array, total: jax.Array) -> jax.Array:
         # shift the slice and keep the index: one address per window
         if isinstance(k, int):
             column = take(columns[k * channels : n - (count - 1 - k) * channels], start, 0)
         else:
             column = take(columns, start + k * channels, 0)
-        return [column.astype(dtype) * weight_k.astype(dtype)[:, None] + sums[0]]
+        return column.astype(dtype) * weight_k.astype(dtype)[:, None] + total
 
     total = half(taps.shift) if arithmetic == "integer" else jnp.float32(0)
-    (total,) = sum_over_taps(add, [total], weight, (m, lanes), columns)
+    total = sum_over_taps(add, total, weight, (m, lanes), columns)
     return to_uint8(total, taps.shift) if arithmetic == "integer" else total
 
 
@@ -250,12 +261,9 @@ def dense(image: jax.Array, taps: Taps, axis: int, arithmetic: Arithmetic) -> ja
 def matrix(taps: Taps, n: int) -> jax.Array:
     """The table as a matrix `(m, n)`."""
     start, weight = jnp.asarray(taps.start), jnp.asarray(taps.weight)
-    place = lax.broadcasted_iota(jnp.int32, (weight.shape[0], n), 1) - start[:, None]
-
-    def add(sums: list[Any], k: Any, weight_k: jax.Array) -> list[Any]:
-        return [sums[0] + jnp.where(place == k, weight_k[:, None], jnp.zeros((), weight.dtype))]
-
-    return sum_over_taps(add, [jnp.zeros((), weight.dtype)], weight, place.shape, weight)[0]
+    place = lax.broadcasted_iota(jnp.int32, (weight.shape[0], 1, n), 2) - start[:, None, None]
+    tap = lax.broadcasted_iota(jnp.int32, (1, weight.shape[1], 1), 1)
+    return jnp.sum(jnp.where(place == tap, weight[:, :, None], jnp.zeros((), weight.dtype)), axis=1, dtype=weight.dtype)
 
 
 def _product(weight: jax.Array, image: jax.Array, axis: int, precision: Any) -> jax.Array:
