@@ -46,7 +46,7 @@ def apply_taps(image: jax.Array, taps: Taps, axis: int, arithmetic: Arithmetic) 
     """
     if arithmetic == "copy":
         return take(image, taps.start, axis)
-    start, weight = jnp.asarray(taps.start), _kept_narrow(taps.weight)
+    start, weight = taps.start, _kept_narrow(taps.weight)
     dtype = jnp.int32 if arithmetic == "integer" else jnp.float32
     shape = [1] * image.ndim
     shape[axis] = weight.shape[0]
@@ -65,7 +65,7 @@ def take(image: jax.Array, start: Any, axis: int) -> jax.Array:
     others = tuple(i for i in range(image.ndim) if i != axis)
     size = tuple(1 if i == axis else n for i, n in enumerate(image.shape))
     numbers = lax.GatherDimensionNumbers(offset_dims=others, collapsed_slice_dims=(axis,), start_index_map=(axis,))
-    return lax.gather(image, jnp.asarray(start)[:, None], numbers, size, mode="promise_in_bounds")
+    return lax.gather(image, jnp.asarray(start.reshape(-1, 1)), numbers, size, mode="promise_in_bounds")
 
 
 def _kept_narrow(weight: Any) -> jax.Array:
@@ -198,17 +198,18 @@ def _per_number(taps: Taps, channels: int, interleave: Interleave) -> Taps:
 
 def _column_sums(columns: jax.Array, taps: Taps, channels: int, arithmetic: Arithmetic) -> jax.Array:
     """Columns `(w * c, l)` to `(m * c, l)`."""
-    start, weight = jnp.asarray(taps.start), _kept_narrow(taps.weight)
+    start, weight = taps.start, _kept_narrow(taps.weight)
     (m, count), (n, lanes) = weight.shape, columns.shape
     dtype = jnp.int32 if arithmetic == "integer" else jnp.float32
 
     def add(k: Any, weight_k: jax.Array, total: jax.Array) -> jax.Array:
         # shift the slice and keep the index: one address per window
         if isinstance(k, int):
-            column = take(columns[k * channels : n - (count - 1 - k) * channels], start, 0)
+            own = lax.slice_in_dim(columns, k * channels, n - (count - 1 - k) * channels)
+            column = take(own, start, 0)
         else:
             column = take(columns, start + k * channels, 0)
-        return column.astype(dtype) * weight_k.astype(dtype)[:, None] + total
+        return column.astype(dtype) * weight_k.astype(dtype).reshape(-1, 1) + total
 
     total = half(taps.shift) if arithmetic == "integer" else jnp.float32(0)
     total = sum_over_taps(add, total, weight, (m, lanes), columns)
