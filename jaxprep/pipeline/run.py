@@ -49,10 +49,9 @@ def run_planned(plan: Plan, image: jax.Array | Part, exact: bool, output: Output
         return lines if plan.fixed else zero_outside(lines, plan.size)
 
     for stage, tables in zip(plan.stages, plan.tables, strict=True):
-        if stage.segment.arithmetic != "integer":
-            image = whole(image)
-            floats = jnp.issubdtype(image.dtype, jnp.floating)
-            image = zero_outside(Lines.of(image), tables.size).image() if floats else image
+        dtype = image.image.dtype if isinstance(image, Part) else image.dtype
+        if stage.segment.arithmetic != "integer" and jnp.issubdtype(dtype, jnp.floating):
+            image = zero_outside(Lines.of(whole(image)), tables.size).image()
         last = stage is plan.stages[-1]
         own = (output, end) if last else (OWN, same)
         image = _run_segment(stage.segment, image, tables, stage.order, exact, *own, is_alone)
