@@ -39,8 +39,9 @@ from jaxprep.ops import (
     ToRGB,
     Unpremultiply,
 )
+from jaxprep.pipeline.cores import core_count
 from jaxprep.pipeline.eager import run_each
-from jaxprep.pipeline.run import run_batch, run_one
+from jaxprep.pipeline.run import ONE_THREAD, run_batch, run_one
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 NORMALISED = (Rescale(arithmetic="division"), Normalize(MEAN, STD))
@@ -735,6 +736,31 @@ def test_a_hundred_sizes_compile_a_handful_of_programs_which_the_buckets_predict
         for size in new:
             pipeline(Batch(image=np.zeros((*size, 3), np.uint8)))
     assert compiled == []
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="elsewhere images go together")
+def test_the_program_of_one_image_keeps_to_its_thread():
+    image = noise(1, 480, 640, 3)
+    plan = jax.tree.map(lambda leaf: leaf[0], Pipeline((resize(224, "pillow"),)).plan([(480, 640)], (480, 640)))
+
+    def text(**options: Any) -> str:
+        program = jax.jit(run_one.__wrapped__, static_argnames=("exact", "to_first"), **options)
+        return program.lower(plan, image, exact=False, to_first=False).compile().as_text()
+
+    divided = "outer_dimension_partitions"
+    if core_count() > 1:
+        assert divided in text()
+    assert divided not in text(compiler_options=ONE_THREAD)
+    assert divided not in run_one.lower(plan, image, exact=False, to_first=False).compile().as_text()
+
+
+def test_threads_that_share_the_images_of_a_call_return_them_in_their_order():
+    pipeline = Pipeline((Resize((30, 20), reference="pillow"),))
+    sizes = [(130 + 7 * i % 190, 140 + 11 * i % 150) for i in range(40)]
+    images = [noise(*size, 3, seed=i) for i, size in enumerate(sizes)]
+    for image, result in zip(images, run_each(pipeline, images, sizes), strict=True):
+        want = Image.fromarray(image).resize((20, 30), Image.Resampling.BILINEAR)
+        np.testing.assert_array_equal(result, np.asarray(want))
 
 
 @pytest.mark.parametrize("crop", [(), (CenterCrop(36),)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -35,7 +36,17 @@ def on_cores(function: Callable[[A], None], items: Sequence[A], key: Callable[[A
         else:
             function(item)
             _seen.add(key(item))
-    for _ in _pool(os.getpid()).map(function, rest):
+    left = deque(rest)
+
+    def work(_: int) -> None:
+        while True:
+            try:
+                item = left.popleft()
+            except IndexError:
+                return
+            function(item)
+
+    for _ in _pool(os.getpid()).map(work, range(core_count())):
         pass
 
 

@@ -97,6 +97,10 @@ SMALL = 128 * 128
 """Pixels of a canvas up to which images are worth batching on CPU: a call costs as much as such an image."""
 
 
+KEPT = 2**26
+"""Bytes of a canvas up to which a thread keeps them for its next image."""
+
+
 def runs_alone(program: Program) -> bool:
     """Whether images go one by one, which is faster on CPU: what one needs stays in the cache of its core."""
     height, width = program.stages[0].source
@@ -114,12 +118,14 @@ def _canvas(program: Program) -> np.ndarray:
 
 
 def _own_canvas(program: Program) -> np.ndarray:
-    """The canvas that this thread wrote to last, if it fits: it is in the cache of its core."""
-    wanted = (1, *program.stages[0].source, program.channels), program.dtype
-    last = getattr(_last, "canvas", None)
-    if last is None or (last.shape, last.dtype) != wanted:
-        last = _last.canvas = _canvas(program)
-    return last
+    """A canvas where this thread had its last one: in the cache of its core, and no page of it is new."""
+    shape = (1, *program.stages[0].source, program.channels)
+    count = int(np.prod(shape)) * np.dtype(program.dtype).itemsize
+    if count > KEPT:
+        return empty(shape, program.dtype)
+    if len(getattr(_last, "room", ())) < count:
+        _last.room = empty((count,), np.uint8)
+    return _last.room[:count].view(program.dtype).reshape(shape)
 
 
 _last = threading.local()

@@ -141,7 +141,11 @@ def run_batch(plan: Plan, images: jax.Array, exact: bool, to_first: bool) -> jax
     return run_images(run, parts, images, plan, to_first)
 
 
-@functools.partial(jax.jit, static_argnames=("exact", "to_first"))
+ONE_THREAD = {"xla_disable_hlo_passes": "cpu-parallel-task-assigner"}
+"""Compiler options for CPU that keep every loop on the thread that runs the program: others work on other images."""
+
+
+@functools.partial(jax.jit, static_argnames=("exact", "to_first"), compiler_options=ONE_THREAD)
 def run_one(plan: Plan, image: jax.Array, exact: bool, to_first: bool) -> jax.Array:
     """A batch of one canvas through the plan of one image."""
     return run_planned(plan, Part.of(image, 0, 1), exact, Output(to_first), is_alone=True)[None]
