@@ -12,13 +12,12 @@ from jax.sharding import NamedSharding, PartitionSpec
 import jaxprep
 from cases import MEAN, STD, Case
 from jaxprep import ops
+from jaxprep.pipeline.run import ONE_THREAD
 
 METHODS = {"bilinear": "bilinear", "bicubic": "bicubic", "lanczos": "lanczos3"}
 JITTED = "jit"
 """The form whose first call is a compilation, and that steadiness and memory are measured with."""
 SHARDED = "jit, a device per core"
-ONE_THREAD = {"xla_disable_hlo_passes": "cpu-parallel-task-assigner"}
-"""Compiler options for `SHARDED`, as README advises: the program of a core is not divided once more."""
 
 
 def pipeline_of(case: Case, reference: str) -> jaxprep.Pipeline:

@@ -44,9 +44,13 @@ def on_cores(function: Callable[[A], None], items: Sequence[A], key: Callable[[A
                 item = left.popleft()
             except IndexError:
                 return
-            function(item)
+            try:
+                function(item)
+            except BaseException:
+                left.clear()  # the other threads stop, too
+                raise
 
-    for _ in _pool(os.getpid()).map(work, range(core_count())):
+    for _ in _pool(os.getpid()).map(work, range(min(len(rest), core_count()))):
         pass
 
 

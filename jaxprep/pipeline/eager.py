@@ -97,10 +97,6 @@ SMALL = 128 * 128
 """Pixels of a canvas up to which images are worth batching on CPU: a call costs as much as such an image."""
 
 
-KEPT = 2**26
-"""Bytes of a canvas up to which a thread keeps them for its next image."""
-
-
 def runs_alone(program: Program) -> bool:
     """Whether images go one by one, which is faster on CPU: what one needs stays in the cache of its core."""
     height, width = program.stages[0].source
@@ -117,12 +113,16 @@ def _canvas(program: Program) -> np.ndarray:
     return empty((1, *program.stages[0].source, program.channels), program.dtype)
 
 
+KEPT = 2**26
+"""Bytes of a canvas up to which a thread keeps them for its next image."""
+
+
 def _own_canvas(program: Program) -> np.ndarray:
     """A canvas where this thread had its last one: in the cache of its core, and no page of it is new."""
     shape = (1, *program.stages[0].source, program.channels)
     count = int(np.prod(shape)) * np.dtype(program.dtype).itemsize
     if count > KEPT:
-        return empty(shape, program.dtype)
+        return _canvas(program)
     if len(getattr(_last, "room", ())) < count:
         _last.room = empty((count,), np.uint8)
     return _last.room[:count].view(program.dtype).reshape(shape)

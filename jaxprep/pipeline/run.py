@@ -49,8 +49,7 @@ def run_planned(plan: Plan, image: jax.Array | Part, exact: bool, output: Output
         return lines if plan.fixed else zero_outside(lines, plan.size)
 
     for stage, tables in zip(plan.stages, plan.tables, strict=True):
-        dtype = image.image.dtype if isinstance(image, Part) else image.dtype
-        if stage.segment.arithmetic != "integer" and jnp.issubdtype(dtype, jnp.floating):
+        if stage.segment.arithmetic != "integer" and jnp.issubdtype(image.dtype, jnp.floating):
             image = zero_outside(Lines.of(whole(image)), tables.size).image()
         last = stage is plan.stages[-1]
         own = (output, end) if last else (OWN, same)
@@ -169,7 +168,7 @@ def _run_segment(
     is_alone: bool = False,
 ) -> jax.Array:
     resize = segment.resize
-    dtype = image.image.dtype if isinstance(image, Part) else image.dtype
+    dtype = image.dtype
     if resize is not None:
         check_dtype(dtype, resize.method, resize.reference)
         dtype = result_dtype(dtype, resize.method, resize.reference, resize.rounded)

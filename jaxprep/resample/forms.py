@@ -150,7 +150,7 @@ def turned(part: Part, taps: Taps, arithmetic: Arithmetic, interleave: Interleav
         The lines `(height, m * c)`, uint8 or float32; zeros below the last block of `rows`.
     """
     height, channels = part.height, part.channels
-    lanes, own = lanes_of(part.image.dtype), turned_bytes(part.width, channels, part.image.dtype)
+    lanes, own = lanes_of(part.dtype), turned_bytes(part.width, channels, part.dtype)
     most = lanes if part.beside is None else lanes * max(BLOCK // (own * part.beside), 1)
     blocks = max(-(-height // most), 1 if height % lanes == 0 else 2)
     groups = min(-(-height // (lanes * blocks)), height // lanes)

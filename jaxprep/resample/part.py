@@ -44,6 +44,10 @@ class Part:
     def channels(self) -> int:
         return self.image.shape[-1]
 
+    @property
+    def dtype(self) -> Any:
+        return self.image.dtype
+
     def window(self, axis: int, first: int, length: int) -> Part:
         """The part of this part from `first` on, along an axis (0 rows, 1 columns)."""
         if axis == 0:

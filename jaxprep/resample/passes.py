@@ -105,7 +105,7 @@ def _horizontal(part: Part, taps: Taps, arithmetic: Arithmetic, interleave: Inte
 
     if arithmetic == "copy":
         return plain(part, taps)
-    if part.height < forms.lanes_of(part.image.dtype):
+    if part.height < forms.lanes_of(part.dtype):
         return lax.platform_dependent(part, taps, tpu=dense, default=plain)
     return lax.platform_dependent(part, taps, cpu=turned, tpu=dense, default=plain)
 
