@@ -10,7 +10,7 @@ import pytest
 from goldens import keras_inputs
 
 import jaxprep
-from jaxprep import Batch, ImageClassifierPreprocessor, ImageConverter, config, ops, presets
+from jaxprep import Batch, ImageClassifierPreprocessor, ImageConverter, codec, ops, presets
 from jaxprep.errors import ConfigError
 from jaxprep.formats import Custom, Format, KerasHub, OpenClip, Timm, Torchvision
 from jaxprep.formats.keras_hub import from_keras_hub_json
@@ -86,7 +86,7 @@ def test_json_says_all_of_a_config(kind):
     for field in dataclasses.fields(kind):
         default = getattr(kind(), field.name)
         assert (kind, field.name) in ONE_VALUE or getattr(changed, field.name) != default, field.name
-    text = config.dumps(files.to_json(changed))
+    text = codec.dumps(files.to_json(changed))
     again = files.from_json(json.loads(text))
     assert again == changed and type(again) is kind and hash(again) == hash(changed)
     image = np.random.default_rng(0).integers(0, 256, (33, 44, 3), np.uint8)

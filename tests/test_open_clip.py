@@ -11,11 +11,11 @@ import pytest
 from goldens import store
 
 import jaxprep
-from jaxprep.data import data
 from jaxprep.formats import OpenClip
+from jaxprep.resources import load_json
 
 GOLDEN = store.Golden("open_clip")
-TABLE = data("open_clip.json")
+TABLE = load_json("open_clip.json")
 
 
 def config(case: dict) -> OpenClip:

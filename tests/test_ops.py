@@ -18,7 +18,7 @@ from PIL import Image
 from transformers import image_transforms
 from transformers.image_utils import ChannelDimension
 
-from jaxprep import Batch, config, ops
+from jaxprep import Batch, codec, ops
 from jaxprep.errors import ConfigError, InputError, JaxprepError
 from jaxprep.ops import sizes
 from jaxprep.ops.boxes import BoxFormat
@@ -453,16 +453,16 @@ def test_every_step_and_every_field_off_its_default_is_among_the_examples():
 
 @pytest.mark.parametrize("step", EXAMPLES, ids=lambda step: type(step).__name__)
 def test_a_step_goes_to_json_and_back(step: Step):
-    text = config.dumps(config.to_json(step))
-    again = config.from_json(Step, json.loads(text))
+    text = codec.dumps(codec.to_json(step))
+    again = codec.from_json(Step, json.loads(text))
     assert again == step and type(again) is type(step) and hash(again) == hash(step)
-    assert config.dumps(config.to_json(again)) == text
+    assert codec.dumps(codec.to_json(again)) == text
 
 
 def test_an_unknown_or_missing_field_is_named_with_its_place():
     with pytest.raises(ConfigError, match=r"Unknown field - at `\$\.sise`\. Known: \['fill', 'rule', 'size'\]"):
-        config.from_json(Step, {"step": "CenterCrop", "sise": [3, 4]})
+        codec.from_json(Step, {"step": "CenterCrop", "sise": [3, 4]})
     with pytest.raises(ConfigError, match=r"Missing field `size` - at `\$`"):
-        config.from_json(Step, {"step": "CenterCrop"})
+        codec.from_json(Step, {"step": "CenterCrop"})
     with pytest.raises(ConfigError, match=r"Expected one of .*'CenterCrop'.* got `'CentreCrop'` - at `\$\.step`"):
-        config.from_json(Step, {"step": "CentreCrop", "size": [3, 4]})
+        codec.from_json(Step, {"step": "CentreCrop", "size": [3, 4]})

@@ -10,11 +10,11 @@ import parity
 from goldens import store
 
 import jaxprep
-from jaxprep.data import data
 from jaxprep.formats import Timm
+from jaxprep.resources import load_json
 
 GOLDEN = store.Golden("timm")
-TABLE = data("timm.json")
+TABLE = load_json("timm.json")
 FIELDS = tuple(TABLE["fields"])
 MOST_USED = 3  # settings that are run as a whole, three photographs each
 

@@ -10,12 +10,12 @@ import pytest
 from goldens import store
 
 import jaxprep
-from jaxprep.data import data
 from jaxprep.errors import ConfigError
 from jaxprep.formats import Torchvision
+from jaxprep.resources import load_json
 
 GOLDEN = store.Golden("torchvision_presets")
-TABLE = data("torchvision.json")
+TABLE = load_json("torchvision.json")
 TIES = 2e-4
 """The share of uint8 values of a tensor's resize that may be a level off: torch's sums in float32, in another order,
 fall to the other side of a half. Measured over all 87 cases: none of 22 272 samples; 48 % of the images are equal."""

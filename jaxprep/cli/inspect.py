@@ -7,8 +7,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from jaxprep import config as codec
-from jaxprep import presets
+from jaxprep import codec, presets
 from jaxprep.cli.options import load_config
 from jaxprep.cli.words import by, words
 from jaxprep.formats import Format

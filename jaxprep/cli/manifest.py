@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from jaxprep import __version__, config
+from jaxprep import __version__, codec
 from jaxprep.cli.files import remove_temporaries, replacing
 from jaxprep.errors import ConfigError, InputError
 
@@ -104,7 +104,7 @@ class Manifest:
                     f"'{self.folder}'."
                 )
             return
-        found = config.loads(path.read_bytes(), str(path))
+        found = codec.loads(path.read_bytes(), str(path))
         if not isinstance(found, dict) or "preset" not in found:
             raise ConfigError(f"Expected the manifest of an earlier run, got another file - at '{path}'.")
         for name, value in settings.items():
@@ -117,7 +117,7 @@ class Manifest:
 
     def _write_settings(self, finished: dict[str, int] | None) -> None:
         with replacing(self.folder / SETTINGS) as file:
-            file.write(config.dumps({**self._head, "finished": finished}).encode())
+            file.write(codec.dumps({**self._head, "finished": finished}).encode())
 
     def _drop_replaced(self) -> None:
         """Rewrites the lines where there are others than the last one of each path."""
@@ -145,4 +145,4 @@ def _difference(name: str, old: Any, new: Any) -> str:
     while isinstance(old, dict) and isinstance(new, dict):
         name = next(key for key in {**old, **new} if old.get(key) != new.get(key))
         old, new = old.get(name), new.get(name)
-    return f"`{name}`: `{config.shown(new)}` instead of `{config.shown(old)}`"
+    return f"`{name}`: `{codec.shown(new)}` instead of `{codec.shown(old)}`"

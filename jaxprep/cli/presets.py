@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from jaxprep import config as codec
-from jaxprep import presets
+from jaxprep import codec, presets
 from jaxprep.cli.words import by
-from jaxprep.config import shown
+from jaxprep.codec import shown
 from jaxprep.errors import ConfigError, PresetNotFoundError
 from jaxprep.presets.library import nearest
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxprep import config, ops
+from jaxprep import codec, ops
 from jaxprep.ops import sizes
 from jaxprep.ops.step import Step
 from jaxprep.types import Size
@@ -28,7 +28,7 @@ TAGS = (Step.tag_key, sizes.SizeRule.tag_key)
 @functools.singledispatch
 def words(step: Any) -> str:
     """What a step, or the rule of a resize, does. One that nobody described is its name with its fields."""
-    fields = ", ".join(f"{name} {value}" for name, value in config.to_json(step).items() if name not in TAGS)
+    fields = ", ".join(f"{name} {value}" for name, value in codec.to_json(step).items() if name not in TAGS)
     return type(step).__name__ + (f": {fields}" if fields else "")
 
 

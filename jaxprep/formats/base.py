@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import Any, ClassVar, Self
 
-from jaxprep import config
+from jaxprep import codec
 from jaxprep.errors import ConfigError
 from jaxprep.pipeline import Pipeline
 from jaxprep.types import Size
@@ -22,7 +22,7 @@ class Format(ABC):
     tag_key: ClassVar[str] = "format"
 
     def __post_init__(self) -> None:
-        config.check_fields(self)
+        codec.check_fields(self)
         self.check()
 
     def check(self) -> None:
@@ -58,7 +58,7 @@ class Format(ABC):
         Raises:
             ConfigError: an unknown field, or a value it does not take.
         """
-        known = config.field_types(type(self))
+        known = codec.field_types(type(self))
         for name in overrides:
             if name != "image_size" and name not in known:
                 raise ConfigError(f"Unknown field - at `$.{name}`. Known: {sorted({*known, 'image_size'})}.")
@@ -68,4 +68,4 @@ class Format(ABC):
         return replace(self, **changed) if changed else self  # type: ignore[type-var]
 
 
-config.register(Format)
+codec.register(Format)

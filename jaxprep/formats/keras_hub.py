@@ -7,8 +7,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
-from jaxprep import config, ops
-from jaxprep.data import data
+from jaxprep import codec, ops
 from jaxprep.errors import ConfigError
 from jaxprep.formats.base import Format
 from jaxprep.formats.values import DataFormatName, method_of
@@ -16,6 +15,7 @@ from jaxprep.ops.boxes import BoxFormat
 from jaxprep.ops.step import Step, check_size
 from jaxprep.pipeline import Pipeline
 from jaxprep.resample.references import ReferenceName
+from jaxprep.resources import load_json
 from jaxprep.types import Size
 
 PerChannel = float | tuple[float, ...] | None
@@ -25,7 +25,7 @@ DYNAMIC = ("gemma4", "qwen3_5", "qwen3_5_moe")
 
 def classes() -> dict[str, Any]:
     """KerasHub's class names for each family."""
-    return data("keras_hub_classes.json")
+    return load_json("keras_hub_classes.json")
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class KerasHub(Format):
                 "The first is True by default: pass `crop_to_aspect_ratio=False` to pad."
             )
         if self.family not in classes():
-            raise config.expected(f"one of {sorted(classes())}", self.family, "$.family")
+            raise codec.expected(f"one of {sorted(classes())}", self.family, "$.family")
 
     def with_image_size(self, size: Size | None) -> Self:
         return replace(self, image_size=size)
@@ -179,16 +179,16 @@ def from_keras_hub_json(content: dict[str, Any], where: str = "$") -> KerasHub:
     name = content.get("class_name")
     fields = content.get("config")
     if not isinstance(name, str) or not isinstance(fields, dict):
-        raise config.expected("an object with `class_name` and `config`", content, where)
+        raise codec.expected("an object with `class_name` and `config`", content, where)
     if "image_converter" in fields:
         inner = fields["image_converter"]
         if not isinstance(inner, dict):
-            raise config.expected("a converter", inner, f"{where}.config.image_converter")
+            raise codec.expected("a converter", inner, f"{where}.config.image_converter")
         found = from_keras_hub_json(inner, f"{where}.config.image_converter")
         return replace(found, preprocessor_name=fields.get("name"))
     family = _family(name, where)
     values = {**_CONSTANTS.get(family, {}), **modern(dict(fields), f"{where}.config"), "family": family}
-    return config.from_json(KerasHub, {"format": "KerasHub", **values}, f"{where}.config")
+    return codec.from_json(KerasHub, {"format": "KerasHub", **values}, f"{where}.config")
 
 
 def _family(name: str, where: str) -> str:
@@ -197,7 +197,7 @@ def _family(name: str, where: str) -> str:
     family = next((key for key, entry in classes().items() if entry["converter"]["class_name"] == name), None)
     if family is None:
         known = sorted({entry["converter"]["class_name"] for entry in classes().values()})
-        raise config.expected(f"one of {known}", name, f"{where}.class_name")
+        raise codec.expected(f"one of {known}", name, f"{where}.class_name")
     if family in DYNAMIC:
         raise ConfigError(f"`{name}` makes patches of a size that depends on the image; it is not read - at `{where}`.")
     return family
@@ -238,13 +238,13 @@ def _numbers(value: Any, where: str) -> list[float]:
     values = value if isinstance(value, list) else [value]
     for number in values:
         if isinstance(number, bool) or not isinstance(number, (int, float)):
-            raise config.expected("a number, or a list of numbers", value, where)
+            raise codec.expected("a number, or a list of numbers", value, where)
     return [float(number) for number in values]
 
 
 def _positive(number: float, where: str) -> float:
     if not number > 0:
-        raise config.expected("variances and standard deviations above 0", number, where)
+        raise codec.expected("variances and standard deviations above 0", number, where)
     return number
 
 
@@ -252,5 +252,5 @@ def _pairs(left: list[float], right: list[float], where: str) -> list[tuple[floa
     """Both lists side by side, a single value standing for as many as the other has."""
     count = max(len(left), len(right))
     if {len(left), len(right)} - {1, count}:
-        raise config.expected(f"{count} values in each list", right, where)
+        raise codec.expected(f"{count} values in each list", right, where)
     return list(zip(left * (count // len(left)), right * (count // len(right)), strict=True))

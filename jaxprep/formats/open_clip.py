@@ -6,7 +6,7 @@ import functools
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
-from jaxprep import config, ops
+from jaxprep import codec, ops
 from jaxprep.formats.base import Format
 from jaxprep.formats.values import DataFormatName, Triple, method_of, torch_tail
 from jaxprep.ops.resize import Method
@@ -55,7 +55,7 @@ class OpenClip(Format):
         object.__setattr__(self, "interpolation", method_of(interpolation, "$.interpolation"))
         check_size(self.image_size, "$.size")
         if not 0 <= self.fill_color <= 255:
-            raise config.expected("a value in [0, 255]", self.fill_color, "$.fill_color")
+            raise codec.expected("a value in [0, 255]", self.fill_color, "$.fill_color")
 
     @property
     def image_size(self) -> Size:
@@ -63,7 +63,7 @@ class OpenClip(Format):
 
     def with_image_size(self, size: Size | None) -> Self:
         if size is None:
-            raise config.expected("a height and width", size, "$.image_size")
+            raise codec.expected("a height and width", size, "$.image_size")
         return replace(self, size=size)
 
     @functools.cached_property
@@ -104,11 +104,11 @@ def from_open_clip_json(data: dict[str, Any]) -> OpenClip:
     fields = data.get("preprocess_cfg") or {}
     model = data.get("model_cfg") or {}
     if not isinstance(fields, dict) or not isinstance(model, dict):
-        raise config.expected("an object", data, "$")
+        raise codec.expected("an object", data, "$")
     ours = ("reference", "data_format", "exact")
-    known = [name for name in config.field_types(OpenClip) if name not in ours]
+    known = [name for name in codec.field_types(OpenClip) if name not in ours]
     values = {name: fields[name] for name in known if fields.get(name) is not None}
     vision = model.get("vision_cfg")
     if isinstance(vision, dict) and vision.get("image_size") is not None:
         values["size"] = vision["image_size"]
-    return config.from_json(OpenClip, {"format": "OpenClip", **values}, "$.preprocess_cfg")
+    return codec.from_json(OpenClip, {"format": "OpenClip", **values}, "$.preprocess_cfg")

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
-from jaxprep import config, ops
+from jaxprep import codec, ops
 from jaxprep.errors import ConfigError
 from jaxprep.formats.base import Format
 from jaxprep.formats.values import IMAGENET_MEAN, IMAGENET_STD, DataFormatName, method_of, torch_tail
@@ -57,12 +57,12 @@ class Timm(Format):
         for name in ("crop_pct", "test_crop_pct"):
             share = getattr(self, name)
             if share is not None and not 0.01 <= share <= 100:
-                raise config.expected("a share between 0.01 and 100", share, f"$.{name}")
+                raise codec.expected("a share between 0.01 and 100", share, f"$.{name}")
         for name in ("input_size", "test_input_size"):
             size = getattr(self, name)
             if size is not None:
                 if size[0] not in (1, 3):
-                    raise config.expected("1 or 3 channels, height, width", size, f"$.{name}")
+                    raise codec.expected("1 or 3 channels, height, width", size, f"$.{name}")
                 check_size(size[1:], f"$.{name}")
         channels = self.input_size[0]
         for name in ("mean", "std"):
@@ -70,7 +70,7 @@ class Timm(Format):
             if len(values) == 1:
                 object.__setattr__(self, name, values * channels)
             elif len(values) != channels:
-                raise config.expected(f"{channels} values", values, f"$.{name}")
+                raise codec.expected(f"{channels} values", values, f"$.{name}")
 
     @property
     def image_size(self) -> Size:
@@ -79,7 +79,7 @@ class Timm(Format):
 
     def with_image_size(self, size: Size | None) -> Self:
         if size is None:
-            raise config.expected("a height and width", size, "$.image_size")
+            raise codec.expected("a height and width", size, "$.image_size")
         name = "test_input_size" if self.use_test_size and self.test_input_size else "input_size"
         return replace(self, **{name: (self.input_size[0], *size)})
 
@@ -114,8 +114,8 @@ def from_timm_json(data: dict[str, Any]) -> Timm:
     fields = data.get("pretrained_cfg", data)
     where = "$.pretrained_cfg" if "pretrained_cfg" in data else "$"
     if not isinstance(fields, dict):
-        raise config.expected("an object", fields, where)
-    known = config.field_types(Timm)
+        raise codec.expected("an object", fields, where)
+    known = codec.field_types(Timm)
     values = {
         name: value
         for name, value in fields.items()
@@ -124,4 +124,4 @@ def from_timm_json(data: dict[str, Any]) -> Timm:
     values["architecture"] = data.get("architecture") or ""
     if fields.get("crop_border_pixels"):
         raise ConfigError(f"`crop_border_pixels` is not supported - at `{where}.crop_border_pixels`.")
-    return config.from_json(Timm, {"format": "Timm", **values}, where)
+    return codec.from_json(Timm, {"format": "Timm", **values}, where)

@@ -6,7 +6,7 @@ import functools
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
-from jaxprep import config, ops
+from jaxprep import codec, ops
 from jaxprep.formats.base import Format
 from jaxprep.formats.values import IMAGENET_MEAN, IMAGENET_STD, DataFormatName, Triple, method_of, torch_tail
 from jaxprep.ops.step import Step, check_size
@@ -63,7 +63,7 @@ class Torchvision(Format):
 
     def with_image_size(self, size: Size | None) -> Self:
         if self.crop_size is None or size is None:
-            raise config.expected("a preset and a size to crop to", size, "$.image_size")
+            raise codec.expected("a preset and a size to crop to", size, "$.image_size")
         return replace(self, crop_size=size)
 
     @functools.cached_property

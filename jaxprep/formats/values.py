@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, get_args
 
-from jaxprep import config, ops
+from jaxprep import codec, ops
 from jaxprep.ops.resize import Method
 from jaxprep.ops.step import Step
 from jaxprep.resample.filters import canonical_method
@@ -26,5 +26,5 @@ def method_of(name: Any, where: str) -> Method:
     """The method an interpolation string of a foreign format names."""
     method: Any = canonical_method(name)
     if method not in get_args(Method):
-        raise config.expected(f"one of {list(get_args(Method))}", name, where)
+        raise codec.expected(f"one of {list(get_args(Method))}", name, where)
     return method

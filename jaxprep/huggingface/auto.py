@@ -7,7 +7,7 @@ import os
 from collections.abc import Collection, Mapping
 from typing import Any, NoReturn
 
-from jaxprep import config as codec
+from jaxprep import codec
 from jaxprep.errors import ConfigError
 from jaxprep.formats import HuggingFace, Timm
 from jaxprep.formats.huggingface import classes, from_huggingface_json

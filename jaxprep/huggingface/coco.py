@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxprep import config
+from jaxprep import codec
 from jaxprep.errors import InputError
 from jaxprep.types import Size
 
@@ -108,4 +108,4 @@ def numbers(values: Any, where: str) -> np.ndarray:
 
 def wrong(what: str, value: Any, where: str) -> InputError:
     """The error of a bad annotation."""
-    return InputError(f"Expected {what}, got `{config.shown(value)}` - at `{where}`.")
+    return InputError(f"Expected {what}, got `{codec.shown(value)}` - at `{where}`.")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxprep import config
+from jaxprep import codec
 from jaxprep.errors import HubError, InputError, MissingPackageError, PresetNotFoundError
 from jaxprep.huggingface.web import fetch
 from jaxprep.presets import files
@@ -47,18 +47,18 @@ def find(
 ) -> Found:
     """The config that a name stands for: an existing path, the address of a JSON file, or a repository of the hub."""
     if not isinstance(name, (str, os.PathLike)) or not os.fspath(name):
-        raise config.expected("a path, an address or a repository", name, "pretrained_model_name_or_path")
+        raise codec.expected("a path, an address or a repository", name, "pretrained_model_name_or_path")
     text = os.fspath(name)
     if isinstance(text, bytes):
         text = text.decode()
     if subfolder and any(part in ("", ".", "..") for part in subfolder.split("/")):
-        raise config.expected("a folder inside the repository", subfolder, "subfolder")
+        raise codec.expected("a folder inside the repository", subfolder, "subfolder")
     if "\0" not in text and os.path.exists(text):
         path = Path(text)
         return _read(path / subfolder if path.is_dir() else path, image_processor_filename)
     if text.startswith(("http://", "https://")):
         address = text.replace("/blob/", "/resolve/", 1)
-        return _from_outside(Found(config.loads(fetch(address, files.MAX_BYTES, proxies), text), None, text))
+        return _from_outside(Found(codec.loads(fetch(address, files.MAX_BYTES, proxies), text), None, text))
     wanted = (files.HUGGING_FACE[0], image_processor_filename or FILE, files.MODEL)
     folder = resolve(
         "/".join(filter(None, (f"hf://{text.removeprefix('hf://')}", subfolder))),
@@ -78,7 +78,7 @@ def _from_outside(found: Found) -> Found:
     for where, part in (("$", outer), ("$.image_processor", outer.get("image_processor"))):
         repo = part.get("repo_path") if isinstance(part, dict) else None
         if isinstance(repo, str) and not REPOSITORY.fullmatch(repo):
-            raise config.expected("the name of a repository", repo, f"{where}.repo_path")
+            raise codec.expected("the name of a repository", repo, f"{where}.repo_path")
     return found
 
 
@@ -96,7 +96,7 @@ def find_file(repo: str, name: str) -> tuple[Any, str]:
     """
     folder, _, file = name.rpartition("/")
     if any(part in ("", ".", "..") for part in name.split("/")) or os.path.isabs(name):
-        raise config.expected("the path of a file inside the repository", name, "$.class_info_file")
+        raise codec.expected("the path of a file inside the repository", name, "$.class_info_file")
     path = Path(repo) / name
     if not path.is_file():
         handle = "/".join(filter(None, (f"hf://{repo}", folder)))

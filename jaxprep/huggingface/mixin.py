@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self, get_args
 
-from jaxprep import config as codec
+from jaxprep import codec
 from jaxprep.errors import ConfigError, InputError
 from jaxprep.formats import Format, HuggingFace
 from jaxprep.formats.huggingface import classes

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxprep import config as codec
+from jaxprep import codec
 from jaxprep.errors import InputError
 from jaxprep.formats import HuggingFace
 from jaxprep.huggingface import hub

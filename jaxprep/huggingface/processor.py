@@ -11,8 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxprep import config as codec
-from jaxprep import ops
+from jaxprep import codec, ops
 from jaxprep.errors import ConfigError, InputError
 from jaxprep.formats import Format, HuggingFace
 from jaxprep.formats.huggingface import classes

@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 
 import jax.numpy as jnp
 
-from jaxprep import config
+from jaxprep import codec
 from jaxprep.types import Size
 
 BoxFormat = Literal[
@@ -24,7 +24,7 @@ BoxFormat = Literal[
 
 def _check(box_format: str) -> None:
     if box_format not in get_args(BoxFormat):
-        raise config.expected(f"one of {list(get_args(BoxFormat))}", box_format, "$.bounding_box_format")
+        raise codec.expected(f"one of {list(get_args(BoxFormat))}", box_format, "$.bounding_box_format")
 
 
 def to_corners(boxes: Any, box_format: str, size: Size | Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from jaxprep import config
+from jaxprep import codec
 from jaxprep.errors import InputError
 from jaxprep.ops.step import OUTSIDE, AxisMap, Select, as_size, check_size
 from jaxprep.types import Batch, Size
@@ -57,7 +57,7 @@ class Crop(Select):
     def check(self) -> None:
         check_size((self.height, self.width), "$.height")
         if max(abs(self.top), abs(self.left)) > 2**30:
-            raise config.expected("an offset below 2**30", max(self.top, self.left, key=abs), "$.top")
+            raise codec.expected("an offset below 2**30", max(self.top, self.left, key=abs), "$.top")
 
     @property
     def fixed(self) -> Size | None:
@@ -124,7 +124,7 @@ class CenterCropShare(Select):
     def check(self) -> None:
         for name in ("height", "width"):
             if not 0 < getattr(self, name) <= 64:
-                raise config.expected("a share above 0 and at most 64", getattr(self, name), f"$.{name}")
+                raise codec.expected("a share above 0 and at most 64", getattr(self, name), f"$.{name}")
 
     def rows(self, size: Size) -> tuple[np.ndarray, np.ndarray]:
         height, width = int(self.height * min(size)), int(self.width * min(size))
@@ -149,7 +149,7 @@ class Pad(Select):
     def check(self) -> None:
         for name in ("top", "bottom", "left", "right"):
             if not 0 <= getattr(self, name) <= 2**16:
-                raise config.expected("0 to 65536 pixels", getattr(self, name), f"$.{name}")
+                raise codec.expected("0 to 65536 pixels", getattr(self, name), f"$.{name}")
 
     def rows(self, size: Size) -> tuple[np.ndarray, np.ndarray]:
         height, width = size

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from jaxprep import config
+from jaxprep import codec
 from jaxprep.errors import ConfigError, InputError
 from jaxprep.ops import sizes
 from jaxprep.ops.sizes import Rounding, SizeRule
@@ -99,7 +99,7 @@ class Resize(Geometry):
         if (self.size is not None) + edges + (self.rule is not None) != 1:
             raise ConfigError("Expected either `size`, `rule`, or `shortest_edge` and/or `longest_edge` - at `$`.")
         if self.fit != "exact" and self.size is None:
-            raise config.expected("'exact', since there is no `size` to fit", self.fit, "$.fit")
+            raise codec.expected("'exact', since there is no `size` to fit", self.fit, "$.fit")
         assert self.method in METHODS and self.reference in REFERENCES
 
     @property

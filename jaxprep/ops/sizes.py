@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from jaxprep import config
+from jaxprep import codec
 from jaxprep.errors import InputError
 from jaxprep.types import Size
 
@@ -61,18 +61,18 @@ class SizeRule(ABC):
     tag_key: ClassVar[str] = "rule"
 
     def __post_init__(self) -> None:
-        config.check_fields(self)
-        for name in config.field_types(type(self)):
+        codec.check_fields(self)
+        for name in codec.field_types(type(self)):
             value = getattr(self, name)
             if isinstance(value, int) and not isinstance(value, bool) and not 0 < value <= 2**28:
-                raise config.expected("a number of pixels of at least 1", value, f"$.{name}")
+                raise codec.expected("a number of pixels of at least 1", value, f"$.{name}")
 
     @abstractmethod
     def output_size(self, size: Size) -> Size:
         """Height and width of the result for an image of `size`."""
 
 
-config.register(SizeRule)
+codec.register(SizeRule)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxprep import config
+from jaxprep import codec
 from jaxprep.errors import InputError
 from jaxprep.types import Batch, Size
 
@@ -30,7 +30,7 @@ class Step(ABC):
     tag_key: ClassVar[str] = "step"
 
     def __post_init__(self) -> None:
-        config.check_fields(self)
+        codec.check_fields(self)
         self.check()
 
     def check(self) -> None:
@@ -41,7 +41,7 @@ class Step(ABC):
         """One element, whole images only (`batch.size` is None)."""
 
 
-config.register(Step)
+codec.register(Step)
 
 
 class Geometry(Step):
@@ -191,6 +191,6 @@ def check_size(size: Size | None, where: str) -> None:
     if size is None:
         return
     if min(size) < 1:
-        raise config.expected("a height and width of at least 1", size, where)
+        raise codec.expected("a height and width of at least 1", size, where)
     if size[0] * size[1] > MAX_PIXELS:
-        raise config.expected(f"at most {MAX_PIXELS} pixels", size, where)
+        raise codec.expected(f"at most {MAX_PIXELS} pixels", size, where)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import jax.numpy as jnp
 import numpy as np
 
-from jaxprep import config
+from jaxprep import codec
 from jaxprep.errors import InputError
 from jaxprep.ops.step import Pointwise
 from jaxprep.resample.passes import round_to
@@ -81,7 +81,7 @@ class Rescale(Affine):
     def check(self) -> None:
         inverse = 1 / np.where(np.asarray(self.scale, np.float64) == 0, np.nan, np.asarray(self.scale, np.float64))
         if self.arithmetic == "division" and not np.allclose(inverse, np.round(inverse), rtol=1e-12, atol=0):
-            raise config.expected("the inverse of an integer, since it is divided by", self.scale, "$.scale")
+            raise codec.expected("the inverse of an integer, since it is divided by", self.scale, "$.scale")
 
     def _per_channel(self) -> tuple[PerChannel, ...]:
         return self.scale, self.offset
@@ -107,7 +107,7 @@ class Normalize(Affine):
 
     def check(self) -> None:
         if not np.all(np.asarray(self.std, np.float32) > 0):
-            raise config.expected("a positive standard deviation", self.std, "$.std")
+            raise codec.expected("a positive standard deviation", self.std, "$.std")
 
     def _per_channel(self) -> tuple[PerChannel, ...]:
         return self.mean, self.std
@@ -149,7 +149,7 @@ class Clip(Pointwise):
 
     def check(self) -> None:
         if not self.low <= self.high:
-            raise config.expected("a bound of at least `low`", self.high, "$.high")
+            raise codec.expected("a bound of at least `low`", self.high, "$.high")
 
     def apply(self, image: Any) -> Any:
         return clip(image, self.low, self.high)

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxprep import config
+from jaxprep import codec
 from jaxprep.ops.step import as_size, check_size, whole
 from jaxprep.resample.filters import METHODS, canonical_method
 from jaxprep.resample.forms import apply_taps
@@ -45,7 +45,7 @@ def resize_window(
     h, w = whole(Batch(image=image))
     name, out = str(canonical_method(method)), as_size(size)
     if name not in METHODS:
-        raise config.expected(f"one of {list(METHODS)}", method, "method")
+        raise codec.expected(f"one of {list(METHODS)}", method, "method")
     check_size(out, "size")
     vertical = window_taps(h, top, height, out[0], name, antialias)
     horizontal = window_taps(w, left, width, out[1], name, antialias)

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxprep import config
+from jaxprep import codec
 from jaxprep.errors import ConfigError, InputError
 from jaxprep.ops.layout import ChannelsFirst, ChannelsLast, channels_last
 from jaxprep.ops.resize import Resize
@@ -51,12 +51,12 @@ class Pipeline:
         object.__setattr__(self, "steps", tuple(self.steps))
         for i, step in enumerate(self.steps):
             if not isinstance(step, Step):
-                raise config.expected("a step of `jaxprep.ops`", step, f"$.steps[{i}]")
+                raise codec.expected("a step of `jaxprep.ops`", step, f"$.steps[{i}]")
             if isinstance(step, ChannelsLast) and i > 0:
                 raise ConfigError(f"Expected `ChannelsLast` to be the first step - at `$.steps[{i}]`.")
             if isinstance(step, ChannelsFirst) and i < len(self.steps) - 1:
                 raise ConfigError(f"Expected `ChannelsFirst` to be the last step - at `$.steps[{i}]`.")
-        config.check_fields(self)
+        codec.check_fields(self)
 
     def __call__(self, batch: Batch, *, key: Any = None, plan: Plan | None = None) -> Batch:
         """Preprocess a batch, or one image.
@@ -129,7 +129,7 @@ class Pipeline:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON data, which `from_json` reads back to an equal pipeline."""
-        return config.to_json(self)
+        return codec.to_json(self)
 
     @classmethod
     def from_json(cls, data: Any) -> Pipeline:
@@ -138,7 +138,7 @@ class Pipeline:
         Raises:
             ConfigError: an unknown step or field, or a value of the wrong type; the message says where.
         """
-        return config.from_json(cls, data)
+        return codec.from_json(cls, data)
 
     def replace(self, **changes: Any) -> Pipeline:
         """A changed copy."""
@@ -170,7 +170,7 @@ class Pipeline:
             if isinstance(step, Resize):
                 steps.append(replace(step, method="nearest"))
             elif isinstance(step, Geometry):
-                has_fill = isinstance(step, Select) and "fill" in config.field_types(type(step))
+                has_fill = isinstance(step, Select) and "fill" in codec.field_types(type(step))
                 steps.append(replace(step, fill=0.0) if has_fill else step)  # type: ignore[arg-type]
         return Pipeline(tuple(steps))
 

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jax import export
 
-from jaxprep import config
+from jaxprep import codec
 from jaxprep.errors import InputError
 from jaxprep.ops.step import Geometry, Pointwise
 from jaxprep.pipeline.geometry import Folded, Segment, as_taps, fold, fold_all
@@ -90,17 +90,17 @@ class Plan:
         return self.stages[0].source
 
 
-config.register(Geometry, Pointwise)
+codec.register(Geometry, Pointwise)
 
 
 def _write(program: Any) -> bytes:
-    return config.dumps(config.to_json(program)).encode()
+    return codec.dumps(codec.to_json(program)).encode()
 
 
 def _read(data: bytes | bytearray) -> tuple[Bucket, bool]:
-    stages, fixed = config.loads(bytes(data), "an exported plan")
+    stages, fixed = codec.loads(bytes(data), "an exported plan")
     kinds: Any = tuple[Segment, Size, Size, tuple[int, int], str, tuple[bool, ...]]
-    return tuple(Stage(*config.from_json(kinds, stage)) for stage in stages), fixed
+    return tuple(Stage(*codec.from_json(kinds, stage)) for stage in stages), fixed
 
 
 export.register_namedtuple_serialization(Taps, serialized_name="jaxprep.Taps")

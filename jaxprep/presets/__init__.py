@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from jaxprep import config
+from jaxprep import codec
 from jaxprep.formats import Format
 from jaxprep.presets import files
 from jaxprep.presets.library import built_in, describe, matching, metadata, names
@@ -41,7 +41,7 @@ def load(
         ConfigError: the config cannot be read, or an override is no field of it.
     """
     if not isinstance(handle, (str, os.PathLike)) or not os.fspath(handle):
-        raise config.expected("a path, a handle or a built-in name", handle, "preset")
+        raise codec.expected("a path, a handle or a built-in name", handle, "preset")
     name = os.fspath(handle)
     if "\0" not in name and os.path.exists(name):
         found = files.read(Path(name), config_file)

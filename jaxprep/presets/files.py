@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jaxprep import config
+from jaxprep import codec
 from jaxprep.errors import ConfigError, JaxprepError, PresetNotFoundError
 from jaxprep.formats import Format, KerasHub
 from jaxprep.formats.huggingface import from_huggingface_json, is_huggingface_json
@@ -29,7 +29,7 @@ CANDIDATES = (OURS, PREPROCESSOR, CONVERTER, "open_clip_config.json", *HUGGING_F
 
 def to_json(preprocessor: Format) -> dict[str, Any]:
     """The content of our own file, plain JSON data; keep it beside a checkpoint."""
-    return {"jaxprep": VERSION, "preprocessor": config.to_json(preprocessor)}
+    return {"jaxprep": VERSION, "preprocessor": codec.to_json(preprocessor)}
 
 
 def from_json(content: Any, where: str = "$", model: Any = None) -> Format:
@@ -42,22 +42,22 @@ def from_json(content: Any, where: str = "$", model: Any = None) -> Format:
         ConfigError: none of them; or one with a wrong value, an unknown field, or a version of ours that is newer.
     """
     if not isinstance(content, dict):
-        raise config.expected("an object", content, where)
+        raise codec.expected("an object", content, where)
     if "jaxprep" in content:
         if content["jaxprep"] != VERSION:
-            raise config.expected(
+            raise codec.expected(
                 f"version {VERSION}, which this jaxprep reads", content["jaxprep"], f"{where}.jaxprep"
             )
         unknown = sorted(set(content) - {"jaxprep", "preprocessor"})
         if unknown:
             raise ConfigError(f"Unknown field - at `{where}.{unknown[0]}`. Known: ['jaxprep', 'preprocessor'].")
-        return config.from_json(Format, content.get("preprocessor"), f"{where}.preprocessor")  # type: ignore[type-abstract]
+        return codec.from_json(Format, content.get("preprocessor"), f"{where}.preprocessor")  # type: ignore[type-abstract]
     read = _reader(content)
     if read is None:
         raise ConfigError(
             "Expected a config of jaxprep, KerasHub (`class_name`), timm (`architecture`), OpenCLIP (`preprocess_cfg`) "
             "or Hugging Face (`image_processor_type`), "
-            f"got an object with the keys {config.shown(sorted(map(str, content)))} - at `{where}`."
+            f"got an object with the keys {codec.shown(sorted(map(str, content)))} - at `{where}`."
         )
     return read(content, model=model) if read is from_huggingface_json else read(content)
 
@@ -152,7 +152,7 @@ def write(preprocessor: Format, directory: Path, config_file: str = PREPROCESSOR
     for name in {CONVERTER, PREPROCESSOR, config_file}:
         if directory / name not in files:
             _check_agreement(preprocessor, directory / OURS, directory / name)
-    files[directory / OURS] = config.dumps(to_json(preprocessor))
+    files[directory / OURS] = codec.dumps(to_json(preprocessor))
     directory.mkdir(parents=True, exist_ok=True)
     _write_all(files)
 
@@ -160,7 +160,7 @@ def write(preprocessor: Format, directory: Path, config_file: str = PREPROCESSOR
 def _inside(directory: Path, name: str) -> Path:
     """A file of a directory, given by its bare name."""
     if not name or name != os.path.basename(name) or name in (".", "..") or "\\" in name or "\0" in name:
-        raise config.expected("the name of a file, without a directory", name, "config_file")
+        raise codec.expected("the name of a file, without a directory", name, "config_file")
     return directory / name
 
 
@@ -169,7 +169,7 @@ def load_json(file: Path) -> Any:
     try:
         if file.stat().st_size > MAX_BYTES:
             raise ConfigError(f"Expected at most {MAX_BYTES} bytes, got {file.stat().st_size} - in `{file}`.")
-        return config.loads(file.read_bytes(), str(file))
+        return codec.loads(file.read_bytes(), str(file))
     except FileNotFoundError as error:
         raise PresetNotFoundError(f"Expected a file or a directory, got nothing - at `{file}`.") from error
     except OSError as error:

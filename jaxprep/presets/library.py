@@ -7,10 +7,10 @@ import fnmatch
 import functools
 from typing import Any
 
-from jaxprep import config
-from jaxprep.data import data
+from jaxprep import codec
 from jaxprep.errors import ConfigError, PresetNotFoundError
 from jaxprep.formats import Format, KerasHub, OpenClip, Timm, Torchvision
+from jaxprep.resources import load_json
 
 COLLECTIONS = ("keras_hub", "timm", "torchvision", "open_clip")
 
@@ -20,7 +20,7 @@ def names() -> tuple[str, ...]:
     """Every built-in name, KerasHub's as they are, the others behind the name of their collection."""
     found = list(_keras_hub())
     for collection in COLLECTIONS[1:]:
-        found += [f"{collection}/{name}" for name in data(f"{collection}.json")["presets"]]
+        found += [f"{collection}/{name}" for name in load_json(f"{collection}.json")["presets"]]
     return tuple(found)
 
 
@@ -64,7 +64,7 @@ def describe(name: str) -> dict[str, Any]:
         entry = {key: value for key, value in _keras_hub()[name].items() if key not in ("config", "name")}
         return {"collection": "keras_hub", **entry}
     collection = name.partition("/")[0]
-    return {"collection": collection, "source": data(f"{collection}.json")["source"]}
+    return {"collection": collection, "source": load_json(f"{collection}.json")["source"]}
 
 
 def metadata() -> dict[str, dict[str, Any]]:
@@ -74,7 +74,7 @@ def metadata() -> dict[str, dict[str, Any]]:
 
 @functools.cache
 def _keras_hub() -> dict[str, dict[str, Any]]:
-    return {entry["name"]: entry for entry in data("keras_hub.json")["presets"]}
+    return {entry["name"]: entry for entry in load_json("keras_hub.json")["presets"]}
 
 
 def _from_keras_hub(name: str) -> KerasHub | None:
@@ -83,11 +83,11 @@ def _from_keras_hub(name: str) -> KerasHub | None:
         return None
     if entry["config"] is None:
         raise ConfigError(f"The numbers of `{name}` are not known: {entry['note']} (source: {entry['source']}).")
-    return config.from_json(KerasHub, {"format": "KerasHub", "family": entry["family"], **entry["config"]}, f"$.{name}")
+    return codec.from_json(KerasHub, {"format": "KerasHub", "family": entry["family"], **entry["config"]}, f"$.{name}")
 
 
 def _from_timm(name: str) -> Timm | None:
-    table = data("timm.json")
+    table = load_json("timm.json")
     name = table["deprecated"].get(name, name)
     if name in table["defaults"]:
         name = f"{name}.{table['defaults'][name]}"
@@ -95,11 +95,11 @@ def _from_timm(name: str) -> Timm | None:
         return None
     values = dict(zip(table["fields"], table["settings"][table["presets"][name]], strict=True))
     values["architecture"] = name.partition(".")[0]
-    return config.from_json(Timm, {"format": "Timm", **values}, f"$.timm/{name}")
+    return codec.from_json(Timm, {"format": "Timm", **values}, f"$.timm/{name}")
 
 
 def _from_torchvision(name: str) -> Torchvision | None:
-    table = data("torchvision.json")
+    table = load_json("torchvision.json")
     weights, _, member = (
         f"{table['builders'][name]}.DEFAULT".partition(".") if name in table["builders"] else name.partition(".")
     )
@@ -114,17 +114,17 @@ def _from_torchvision(name: str) -> Torchvision | None:
             f"`torchvision/{name}` carries the transform `{values['preset']}`; `ImageClassification` and "
             "`SemanticSegmentation` are read."
         )
-    known = config.field_types(Torchvision)
+    known = codec.field_types(Torchvision)
     fields = {key: value for key, value in values.items() if key in known}
-    return config.from_json(Torchvision, {"format": "Torchvision", **fields}, f"$.torchvision/{name}")
+    return codec.from_json(Torchvision, {"format": "Torchvision", **fields}, f"$.torchvision/{name}")
 
 
 def _from_open_clip(name: str) -> OpenClip | None:
-    table = data("open_clip.json")
+    table = load_json("open_clip.json")
     if name not in table["presets"]:
         return None
     values = dict(zip(table["fields"], table["settings"][table["presets"][name]], strict=True))
-    return config.from_json(OpenClip, {"format": "OpenClip", **values}, f"$.open_clip/{name}")
+    return codec.from_json(OpenClip, {"format": "OpenClip", **values}, f"$.open_clip/{name}")
 
 
 _BUILDERS = {"timm": _from_timm, "torchvision": _from_torchvision, "open_clip": _from_open_clip}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from jaxprep.data import data
+from jaxprep.resources import load_json
 
 Class = dict[str, Any]
 """A row: family, default settings, backends, whether a lone `size` is a square, model types, extra arguments."""
@@ -13,17 +13,17 @@ Class = dict[str, Any]
 
 def rows() -> dict[str, Class]:
     """Every class that is read, by its name."""
-    return data("huggingface.json")["classes"]
+    return load_json("huggingface.json")["classes"]
 
 
 def unread() -> dict[str, Any]:
     """The classes of Transformers that are not read, each with its kind and its model types."""
-    return data("huggingface.json")["unread"]
+    return load_json("huggingface.json")["unread"]
 
 
 def arguments(name: str) -> frozenset[str]:
     """The names that a class takes as settings, in its config and in a call."""
-    return frozenset([*data("huggingface.json")["kwargs"], *rows()[name]["kwargs"]])
+    return frozenset([*load_json("huggingface.json")["kwargs"], *rows()[name]["kwargs"]])
 
 
 def canonical(name: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from jaxprep import config, ops
+from jaxprep import codec, ops
 from jaxprep.errors import ConfigError
 from jaxprep.formats.base import Format
 from jaxprep.formats.huggingface import classes
@@ -45,14 +45,14 @@ class HuggingFace(Format):
     def __post_init__(self) -> None:
         settings = {} if self.settings is None else self.settings
         if not isinstance(settings, Mapping):
-            raise config.expected("an object", settings, "$.settings")
+            raise codec.expected("an object", settings, "$.settings")
         object.__setattr__(self, "settings", Frozen(settings))
         super().__post_init__()
 
     def check(self) -> None:
         row = classes.rows().get(self.class_name)
         if row is None:
-            raise config.expected("the name of an image processor in `presets/huggingface.json`", self.class_name, "$")
+            raise codec.expected("the name of an image processor in `presets/huggingface.json`", self.class_name, "$")
         if self.backend not in row["backends"]:
             object.__setattr__(self, "backend", row["backends"][0])
         _pipeline(self, Source(), None)
@@ -87,7 +87,7 @@ class HuggingFace(Format):
     def with_image_size(self, size: Size | None) -> Self:
         """A copy whose results have another height and width: that of the crop, where there is one."""
         if size is None:
-            raise config.expected("a height and width", size, "$.image_size")
+            raise codec.expected("a height and width", size, "$.image_size")
         pair = {"height": size[0], "width": size[1]}
         settings = self.effective
         crops = settings.flag("do_center_crop")
@@ -95,7 +95,7 @@ class HuggingFace(Format):
         edges = settings.edges("size")
         if edges is not None and edges.keys == ("shortest_edge",):
             if size[0] != size[1] or not (crops or "resize_convnext" in settings.row["steps"]):
-                raise config.expected("a square, or `size` and `crop_size`", size, "$.image_size")
+                raise codec.expected("a square, or `size` and `crop_size`", size, "$.image_size")
             changed["size"] = {"shortest_edge": size[0]}
         if crops:
             changed["crop_size"] = pair
@@ -129,7 +129,7 @@ def listed(value: Any) -> Any:
     """JSON's form of what callers pass: arrays and tuples are lists, mappings are objects."""
     if isinstance(value, Mapping):
         return {name: listed(item) for name, item in value.items()}
-    value = config.plain(value)
+    value = codec.plain(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return int(value)  # PIL's filters are an enumeration
     return value

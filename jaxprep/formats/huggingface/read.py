@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jaxprep import config
+from jaxprep import codec
 from jaxprep.errors import ConfigError
 from jaxprep.formats.base import Format
 from jaxprep.formats.huggingface import classes
@@ -39,11 +39,11 @@ def from_huggingface_json(
         ConfigError: an image processor that is not read; the message names its type and says why.
     """
     if not isinstance(content, dict):
-        raise config.expected("an object", content, where)
+        raise codec.expected("an object", content, where)
     if isinstance(content.get("image_processor"), dict):
         content, where = content["image_processor"], f"{where}.image_processor"
     if len(content) > MAX_KEYS:
-        raise config.expected(f"at most {MAX_KEYS} keys", len(content), where)
+        raise codec.expected(f"at most {MAX_KEYS} keys", len(content), where)
     name = class_name or _class_of(content, where, model)
     if name == "TimmWrapperImageProcessor":
         return from_timm_json(content)
@@ -58,7 +58,7 @@ def _class_of(content: dict[str, Any], where: str, model: Any) -> str:
     found = [(key, content[key]) for key in TYPE_KEYS if content.get(key) is not None]
     for key, value in found:
         if not isinstance(value, str) or not value or len(value) > 200:
-            raise config.expected("the name of a class", value, f"{where}.{key}")
+            raise codec.expected("the name of a class", value, f"{where}.{key}")
     names = [classes.canonical(value) for _, value in found]
     for name in names:
         if name in classes.rows():
@@ -79,7 +79,7 @@ def _why(content: dict[str, Any], written: str | None, name: str | None, model_t
     """Why a config is not read, in one sentence."""
     got = "no type at all"
     if written or model_type:
-        got = f"`{written}`" if written else f"the model type {config.shown(model_type)}"
+        got = f"`{written}`" if written else f"the model type {codec.shown(model_type)}"
     wanted = "an image processor that jaxprep reads"
     if name in classes.unread():
         kind = classes.unread()[name]["family"]

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
-from jaxprep import config
+from jaxprep import codec
 from jaxprep.errors import ConfigError
 from jaxprep.formats.huggingface import classes
 from jaxprep.ops.resize import Method
@@ -83,19 +83,19 @@ class Settings:
     def flag(self, key: str) -> bool:
         value = self.get(key)
         if value is not None and not isinstance(value, bool):
-            raise config.expected("true, false or null", value, f"$.{key}")
+            raise codec.expected("true, false or null", value, f"$.{key}")
         return bool(value)
 
     def number(self, key: str, lowest: float = -1e9, highest: float = 1e9) -> float:
         value = _number(self.get(key), f"$.{key}")
         if not lowest <= value <= highest:
-            raise config.expected(f"a number from {lowest:g} to {highest:g}", value, f"$.{key}")
+            raise codec.expected(f"a number from {lowest:g} to {highest:g}", value, f"$.{key}")
         return value
 
     def integer(self, key: str, lowest: int = 1, highest: int = 2**20) -> int:
         value = self.get(key)
         if type(value) is not int or not lowest <= value <= highest:
-            raise config.expected(f"an integer from {lowest} to {highest}", value, f"$.{key}")
+            raise codec.expected(f"an integer from {lowest} to {highest}", value, f"$.{key}")
         return value
 
     def per_channel(self, key: str) -> float | tuple[float, ...]:
@@ -103,7 +103,7 @@ class Settings:
         value = self.get(key)
         if isinstance(value, (list, tuple)):
             if not 1 <= len(value) <= 64:
-                raise config.expected("a number for each channel", value, f"$.{key}")
+                raise codec.expected("a number for each channel", value, f"$.{key}")
             return tuple(_number(item, f"$.{key}[{i}]") for i, item in enumerate(value))
         return _number(value, f"$.{key}")
 
@@ -115,7 +115,7 @@ class Settings:
         except ConfigError:
             method = None
         if method not in get_args(Method):
-            raise config.expected(f"one of PIL's integers 0 to 5, or of {list(get_args(Method))}", value, f"$.{key}")
+            raise codec.expected(f"one of PIL's integers 0 to 5, or of {list(get_args(Method))}", value, f"$.{key}")
         return method
 
     def edges(self, key: str = "size") -> Edges | None:
@@ -128,7 +128,7 @@ class Settings:
         edges = self.edges(key)
         if edges is None or edges.keys not in wanted:
             sets = " or ".join("{" + ", ".join(keys) + "}" for keys in wanted)
-            raise config.expected(f"{sets} in pixels", None if edges is None else edges.to_dict(), f"$.{key}")
+            raise codec.expected(f"{sets} in pixels", None if edges is None else edges.to_dict(), f"$.{key}")
         return edges
 
     def pair(self, key: str) -> tuple[int, int]:
@@ -152,7 +152,7 @@ class Settings:
 
 def _number(value: Any, where: str) -> float:
     if type(value) not in (int, float) or not math.isfinite(value) or abs(value) > 1e12:
-        raise config.expected("a finite number", value, where)
+        raise codec.expected("a finite number", value, where)
     return float(value)
 
 
@@ -170,12 +170,12 @@ def _edges(value: Any, key: str, is_square: bool, max_size: int | None) -> Edges
         found = {"shortest_edge": value} if max_size is None else {"shortest_edge": value, "longest_edge": max_size}
     for name, side in found.items():
         if type(side) is not int or not 1 <= side <= 2**28:
-            raise config.expected(
+            raise codec.expected(
                 "a number of pixels of at least 1", side, f"{where}.{name}" if len(found) > 1 else where
             )
     if not any(set(found) == set(names) for names in _SETS):
         sets = ", ".join("{" + ", ".join(names) + "}" for names in _SETS)
-        raise config.expected(f"one of the sets of keys {sets}", sorted(map(str, found)), where)
+        raise codec.expected(f"one of the sets of keys {sets}", sorted(map(str, found)), where)
     return Edges(**found)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jaxprep import config, ops
+from jaxprep import codec, ops
 from jaxprep.formats.huggingface.families import plain
 from jaxprep.formats.huggingface.families.build import Build, Builder
 from jaxprep.formats.huggingface.families.plain import BOTH, EXACT, INSIDE, SHORTEST
@@ -27,7 +27,7 @@ def annotation_format(settings: Settings) -> str:
     """How annotations are written, one of `FORMATS`."""
     found = settings.get("format")
     if found not in FORMATS:
-        raise config.expected(f"one of {list(FORMATS)}", found, "$.format")
+        raise codec.expected(f"one of {list(FORMATS)}", found, "$.format")
     return found
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from jaxprep import config, ops
+from jaxprep import codec, ops
 from jaxprep.formats.huggingface.families.build import Build, Builder
 from jaxprep.ops import sizes
 from jaxprep.ops.step import check_size
@@ -140,7 +140,7 @@ def resize_longest(build: Build) -> None:
         return
     height, width = build.settings.pair("size")
     if height != width:
-        raise config.expected("a square", {"height": height, "width": width}, "$.size")
+        raise codec.expected("a square", {"height": height, "width": width}, "$.size")
     build.resize(rule=sizes.LongestRounded(height, build.settings.integer("min_size")))
 
 
@@ -169,7 +169,7 @@ def resize_side_limit(build: Build) -> None:
         return
     side, known = build.settings.get("limit_type"), ("max", "min", "resize_long")
     if side not in known:
-        raise config.expected(f"one of {list(known)}", side, "$.limit_type")
+        raise codec.expected(f"one of {list(known)}", side, "$.limit_type")
     limit, longest = (build.settings.integer(key) for key in ("limit_side_len", "max_side_limit"))
     build.resize(rule=sizes.SideLimit(limit, side, longest), rounded=False)
 
@@ -261,7 +261,7 @@ def normalize(build: Build) -> None:
 def _std(build: Build) -> float | tuple[float, ...]:
     std = build.settings.per_channel("image_std")
     if np.any(np.abs(np.asarray(std, np.float32)) < 1e-12):
-        raise config.expected("standard deviations that are not 0", std, "$.image_std")
+        raise codec.expected("standard deviations that are not 0", std, "$.image_std")
     return std
 
 
@@ -274,7 +274,7 @@ def values(build: Build) -> None:
         return
     factor = settings.number("rescale_factor")
     if abs(factor) < 1e-12:
-        raise config.expected("a factor that is not 0", factor, "$.rescale_factor")
+        raise codec.expected("a factor that is not 0", factor, "$.rescale_factor")
     mean, std = (np.asarray(value, np.float32) for value in (settings.per_channel("image_mean"), _std(build)))
     inverse = np.float32(1.0 / factor)
     build.add(ops.Normalize(_fields(mean * inverse), _fields(std * inverse)))

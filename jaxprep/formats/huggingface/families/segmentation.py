@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from jaxprep import config, ops
+from jaxprep import codec, ops
 from jaxprep.formats.huggingface.families import plain
 from jaxprep.formats.huggingface.families.build import Build, Builder
 from jaxprep.ops import sizes
@@ -74,7 +74,7 @@ def values_matte(build: Build) -> None:
         plain.rescale(build)
     elif factor != 1:  # torch's side normalises colours in their own unit
         if abs(factor) < 1e-12:
-            raise config.expected("a factor that is not 0", factor, "$.rescale_factor")
+            raise codec.expected("a factor that is not 0", factor, "$.rescale_factor")
         build.add(ops.Rescale((1.0, 1.0, 1.0, factor)))
         inverse = np.float32(1.0 / factor)
         mean, std = mean * inverse, std * inverse

@@ -11,7 +11,7 @@ _HERE = Path(__file__).resolve().parent
 
 
 @functools.cache
-def data(name: str) -> Any:
+def load_json(name: str) -> Any:
     """The content of the JSON file `name`; do not change it."""
     installed, repository = _HERE / "_presets" / name, _HERE.parent / "presets" / name
     return json.loads((installed if installed.exists() else repository).read_text("utf-8"))
