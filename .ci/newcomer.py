@@ -18,7 +18,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 CHECKS = ("ruff check .", "ruff format --check .", "pyright", "lint-imports")
 COMMAND = r"<!-- ci:{} -->\s*```(?:console|bash)\n(?:\$ )?([^\n]+)\n```"
-CLOSING = re.compile(r"=*\s*(\d+ (passed|failed|skipped|errors?|deselected|warnings?)|no tests ran)\b.* in [\d.]+s")
+CLOSING = re.compile(
+    r"=*\s*(\d+ (passed|failed|skipped|errors?|deselected|warnings?)|no tests ran)\b.* in [\d.]+s"
+)
 
 
 def main() -> int:
@@ -52,7 +54,11 @@ def readme_command(readme: str, marker: str) -> str:
 
 def fresh_copy(folder: Path) -> Path:
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "-co", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True
+        ["git", "ls-files", "-z", "-co", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
     )
     for name in filter(None, listed.stdout.split("\0")):
         if (ROOT / name).is_file():  # a file may be deleted and the deletion not committed
@@ -97,9 +103,13 @@ def run(command: str, folder: Path, venv: Path | None = None) -> tuple[bool, lis
 def environment(venv: Path | None) -> dict[str, str]:
     """Ours without any Python environment that is active here, and with `venv` active if one is given."""
     outside = {
-        key: value for key, value in os.environ.items() if key not in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
+        key: value
+        for key, value in os.environ.items()
+        if key not in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
     }
-    paths = [p for p in os.environ["PATH"].split(os.pathsep) if not Path(p, "..", "pyvenv.cfg").exists()]
+    paths = [
+        p for p in os.environ["PATH"].split(os.pathsep) if not Path(p, "..", "pyvenv.cfg").exists()
+    ]
     if venv is not None:
         outside["VIRTUAL_ENV"] = str(venv)
         paths.insert(0, str(venv / "bin"))

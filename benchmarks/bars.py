@@ -50,7 +50,9 @@ def table(runs: list[Run]) -> str:
     for bar in sorted(found, key=lambda bar: (bar.number, bar.words, bar.cores)):
         sign = "≥" if bar.at_least else "≤"
         met = "met" if bar.is_met else "not met"
-        lines.append(f"{bar.number:5}{bar.words:88}{bar.cores:6}{bar.value:10.2f}{sign:>3}{bar.wanted:6.1f}  {met}")
+        lines.append(
+            f"{bar.number:5}{bar.words:88}{bar.cores:6}{bar.value:10.2f}{sign:>3}{bar.wanted:6.1f}  {met}"
+        )
     return "\n".join(lines) + "\n" if found else ""
 
 
@@ -59,26 +61,42 @@ def _bars(runs: list[Run], cores: int) -> Iterator[Bar]:
         row = fastest((row for row in rows(runs, case, cores) if form in (None, row.form)), peer)
         return row.minimum if row else None
 
-    def ratio(number: str, words: str, above: float | None, below: float | None, wanted: float) -> Iterator[Bar]:
-        """A bar that is a ratio of two times; bars of a speed-up (`words` says so) are met from below."""
+    def ratio(
+        number: str, words: str, above: float | None, below: float | None, wanted: float
+    ) -> Iterator[Bar]:
+        """A bar that is a ratio of two times; bars of a speed-up (`words` says so) are met from
+        below.
+        """
         if above is not None and below is not None:
             yield Bar(number, words, cores, above / below, wanted, "times faster" in words)
 
     for case in (MAIN, CLIP):
         for peer, times in SPEED_UPS.items():
             ours = time_of(case, OURS.get(peer, "jaxprep"))
-            yield from ratio("1", f"{case}: times faster than {peer}", time_of(case, peer), ours, times)
+            yield from ratio(
+                "1", f"{case}: times faster than {peer}", time_of(case, peer), ours, times
+            )
     for form in ("facade, list of arrays", "jit", "jit, a device per core"):
         ours, same = (time_of(case, "jaxprep-torchvision", form) for case in (RAGGED, SAME_PIXELS))
         theirs = time_of(RAGGED, "transformers-torchvision")
-        yield from ratio("2", f"{RAGGED} ({form}): times faster than transformers-torchvision", theirs, ours, 3.0)
-        yield from ratio("2", f"{RAGGED} ({form}): to the uniform batch of as many pixels", ours, same, 1.5)
+        yield from ratio(
+            "2", f"{RAGGED} ({form}): times faster than transformers-torchvision", theirs, ours, 3.0
+        )
+        yield from ratio(
+            "2", f"{RAGGED} ({form}): to the uniform batch of as many pixels", ours, same, 1.5
+        )
     if cores == 1:
         for case, times in BESIDE_TORCHVISION.items():
             for peer in ("jaxprep", "jaxprep-torchvision"):
                 ours, theirs = time_of(case, peer), time_of(case, "torchvision")
                 yield from ratio("3", f"{case}: {peer} to torchvision", ours, theirs, times)
-        yield from ratio("5", f"{MAIN}: jaxprep to the floor", time_of(MAIN, "jaxprep"), time_of(MAIN, "floor"), 5.0)
+        yield from ratio(
+            "5",
+            f"{MAIN}: jaxprep to the floor",
+            time_of(MAIN, "jaxprep"),
+            time_of(MAIN, "floor"),
+            5.0,
+        )
     for case in TWELVE_MEGAPIXELS:
         ours, theirs = time_of(case, "jaxprep"), time_of(case, "pillow")
         yield from ratio("4", f"{case}: times faster than pillow", theirs, ours, 4.0)

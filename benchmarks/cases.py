@@ -1,4 +1,6 @@
-"""What is measured, as data: which images, to which size, by which method. Only the standard library is imported."""
+"""What is measured, as data: which images, to which size, by which method. Only the standard
+library is imported.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ class Case:
         sizes: height and width of each image of the batch.
         target: the side of the results, which are square.
         method: "bilinear", "bicubic", "lanczos", all with antialiasing; or "none": only cropped.
-        crop: the shorter side becomes `target` and the middle is cut out (CLIP); otherwise the image is stretched.
+        crop: the shorter side becomes `target` and the middle is cut out (CLIP); otherwise the
+            image is stretched.
     """
 
     id: str
@@ -39,7 +42,9 @@ class Case:
         return len(set(self.sizes)) > 1
 
     def resized(self, size: Size) -> Size:
-        """Height and width after the resize, before a crop; the longer side is truncated, as torchvision does."""
+        """Height and width after the resize, before a crop; the longer side is truncated, as
+        torchvision does.
+        """
         if self.method == "none":
             return size
         if not self.crop:
@@ -63,7 +68,12 @@ class Case:
 
 def uniform(height: int, width: int, target: int, method: str, batch: int) -> Case:
     """A batch of images of one size, stretched."""
-    return Case(f"{height}x{width}-to-{target}-{method}-b{batch}", ((height, width),) * batch, target, method)
+    return Case(
+        f"{height}x{width}-to-{target}-{method}-b{batch}",
+        ((height, width),) * batch,
+        target,
+        method,
+    )
 
 
 RAGGED = (
@@ -73,7 +83,9 @@ RAGGED = (
 """Photographs as one finds them, from 300 x 225 to 640 x 480, landscape and portrait."""
 
 SAME_PIXELS = (363, 483)
-"""The size whose area is the mean area of `RAGGED`, to 0.01 %: the uniform batch that a ragged one is compared with."""
+"""The size whose area is the mean area of `RAGGED`, to 0.01 %: the uniform batch that a ragged one
+is compared with.
+"""
 
 CLIP = Case("clip-480x640-b16", ((480, 640),) * 16, 224, "bicubic", crop=True)
 
@@ -104,7 +116,9 @@ def _grid() -> tuple[Case, ...]:
         batch = 1 if height * width > LARGE else 16
         cases += [uniform(height, width, target, "bilinear", batch) for target in (224, 384, 1024)]
         cases += [uniform(height, width, 224, method, batch) for method in ("bicubic", "lanczos")]
-        cases += [uniform(height, width, 224, "bilinear", b) for b in (1, 64) if height * width <= LARGE]
+        cases += [
+            uniform(height, width, 224, "bilinear", b) for b in (1, 64) if height * width <= LARGE
+        ]
     cases += [
         Case("clip-480x640-b1", ((480, 640),), 224, "bicubic", crop=True),
         Case("clip-480x640-b64", ((480, 640),) * 64, 224, "bicubic", crop=True),
@@ -124,7 +138,9 @@ SETS = {"quick": BARS[:3], "bars": BARS, "grid": GRID, "all": BARS + GRID}
 
 
 def matching(name: str, pattern: str) -> list[Case]:
-    """The cases of a set whose id is the pattern, or else those whose id holds it (with `*`, `?` and `[...]`)."""
+    """The cases of a set whose id is the pattern, or else those whose id holds it (with `*`, `?`
+    and `[...]`).
+    """
     cases = SETS[name]
     return [case for case in cases if case.id == pattern] or [
         case for case in cases if fnmatch.fnmatch(case.id, f"*{pattern}*")

@@ -1,6 +1,8 @@
-"""Seconds to trace and to compile, by the number of taps K; nothing is run, so any size of image will do.
+"""Seconds to trace and to compile, by the number of taps K; nothing is run, so any size of image
+will do.
 
-Usage: `python benchmarks/compile_time.py [--reference pillow] [--largest 300] [--python jaxprep=PATH]`.
+Usage: `python benchmarks/compile_time.py [--reference pillow] [--largest 300] [--python
+jaxprep=PATH]`.
 """
 
 from __future__ import annotations
@@ -49,12 +51,20 @@ def work(reference: str, largest: int) -> None:
 
     jax.jit(lambda x: x + 1).lower(1.0).compile()
     print(f"{'K':>4}  {'source to ' + str(TARGET):24}{'constant tables':>22}{'traced tables':>22}")
-    print(f"{'':30}{'trace s':>11}{'compile s':>11}{'trace s':>11}{'compile s':>11}   (wanted: at most 2 in all)")
+    print(
+        f"{'':30}{'trace s':>11}{'compile s':>11}{'trace s':>11}{'compile s':>11}   (wanted: at most 2 in all)"
+    )
     for method, side in SWEEP:
         if taps(method, side) <= largest:
-            found = [seconds for traced in (False, True) for seconds in compiled(method, side, reference, traced)]
+            found = [
+                seconds
+                for traced in (False, True)
+                for seconds in compiled(method, side, reference, traced)
+            ]
             name = f"{side}x{side} {method}"
-            print(f"{taps(method, side):4}  {name:24}{''.join(f'{value:11.2f}' for value in found)}")
+            print(
+                f"{taps(method, side):4}  {name:24}{''.join(f'{value:11.2f}' for value in found)}"
+            )
             sys.stdout.flush()
 
 

@@ -1,4 +1,6 @@
-"""A virtual environment for each group of peers, made once and used again. Only the standard library."""
+"""A virtual environment for each group of peers, made once and used again. Only the standard
+library.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,11 @@ GROUPS: dict[str, tuple[tuple[str, ...], ...]] = {
     "jaxprep": (("--editable", f"{ROOT}[decode]", "pillow>=13"),),
     "torch": (
         (*CPU_TORCH, "torch==2.13.0", "transformers>=5.20", "pillow>=13"),
-        ("--no-deps", "torchvision==0.28.0", "timm"),  # PyPI's torchvision asks for the CUDA build of torch
+        (
+            "--no-deps",
+            "torchvision==0.28.0",
+            "timm",
+        ),  # PyPI's torchvision asks for the CUDA build of torch
     ),
     "keras": (("keras-hub==0.32.0", "jax>=0.10", "pillow>=13"),),
     "opencv": (("opencv-python-headless", "pillow>=13"),),
@@ -39,7 +45,9 @@ DEFAULT = Path.home() / ".cache" / "jaxprep-benchmarks"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--environments", type=Path, default=DEFAULT, metavar="DIR", help="default: %(default)s")
+    parser.add_argument(
+        "--environments", type=Path, default=DEFAULT, metavar="DIR", help="default: %(default)s"
+    )
     parser.add_argument(
         "--python",
         action="append",
@@ -53,7 +61,9 @@ def pythons(args: argparse.Namespace, groups: set[str]) -> dict[str, str]:
     """The python of each group that can be had; a line on stderr for each that cannot."""
     given = dict(item.split("=", 1) for item in args.python)
     if unknown := set(given) - set(GROUPS):
-        raise SystemExit(f"Expected GROUP=PATH with one of {', '.join(GROUPS)}, got {', '.join(sorted(unknown))}.")
+        raise SystemExit(
+            f"Expected GROUP=PATH with one of {', '.join(GROUPS)}, got {', '.join(sorted(unknown))}."
+        )
     found: dict[str, str] = {}
     for group in sorted(groups):
         python = given.get(group) or _made(group, args.environments)
@@ -66,18 +76,25 @@ def pythons(args: argparse.Namespace, groups: set[str]) -> dict[str, str]:
 
 
 def _made(group: str, folder: Path) -> str | None:
-    """The python of the suite's own environment, made now unless it holds the same packages already."""
+    """The python of the suite's own environment, made now unless it holds the same packages
+    already.
+    """
     home, note = folder / group, folder / group / "installed.json"
     python, wanted = str(home / "bin" / "python"), json.dumps(GROUPS[group])
     if note.exists() and note.read_text() == wanted:
         return python
     print(f"{group}: installing into {home}", file=sys.stderr)
     commands = [[sys.executable, "-m", "venv", "--clear", str(home)]]
-    commands += [[python, "-m", "pip", "install", "--quiet", *packages] for packages in GROUPS[group]]
+    commands += [
+        [python, "-m", "pip", "install", "--quiet", *packages] for packages in GROUPS[group]
+    ]
     for command in commands:
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
-            print(f"{group}: {(done.stderr.strip().splitlines() or ['pip failed'])[-1]}", file=sys.stderr)
+            print(
+                f"{group}: {(done.stderr.strip().splitlines() or ['pip failed'])[-1]}",
+                file=sys.stderr,
+            )
             return None
     note.write_text(wanted)
     return python

@@ -1,6 +1,8 @@
-"""The first call in a new process: import, load a preset, compile, run; beside `import jax` and a trivial jit.
+"""The first call in a new process: import, load a preset, compile, run; beside `import jax` and a
+trivial jit.
 
-Usage: `python benchmarks/first_call.py [--preset resnet_50_imagenet] [--repeat 5] [--python jaxprep=PATH]`.
+Usage: `python benchmarks/first_call.py [--preset resnet_50_imagenet] [--repeat 5] [--python
+jaxprep=PATH]`.
 """
 
 from __future__ import annotations
@@ -59,7 +61,10 @@ def main() -> None:
             for code in (TRIVIAL, OURS):
                 run(python, code, args, more)
         for name, more in settings.items():
-            pairs = [(run(python, TRIVIAL, args, more), run(python, OURS, args, more)) for _ in range(args.repeat)]
+            pairs = [
+                (run(python, TRIVIAL, args, more), run(python, OURS, args, more))
+                for _ in range(args.repeat)
+            ]
             report(name, *zip(*pairs, strict=True))
 
 
@@ -74,21 +79,34 @@ def cached(folder: str) -> dict[str, str]:
 
 def run(python: str, code: str, args: argparse.Namespace, more: dict[str, str]) -> dict[str, float]:
     """Seconds of the whole process, as `total`, and of its parts."""
-    pinned = f"import os\nos.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[:{args.cores}]))\n"
+    pinned = (
+        f"import os\nos.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[:{args.cores}]))\n"
+    )
     pinned = pinned if hasattr(os, "sched_setaffinity") else ""
     begin = time.perf_counter()
-    answer: dict[str, Any] = run_json([python, "-c", pinned + code, args.preset], {**variables(args.cores), **more})
+    answer: dict[str, Any] = run_json(
+        [python, "-c", pinned + code, args.preset], {**variables(args.cores), **more}
+    )
     if "error" in answer:
         raise SystemExit(answer["error"])
     return {"total": time.perf_counter() - begin - answer.pop("second call", 0.0), **answer}
 
 
-def report(name: str, trivial: tuple[dict[str, float], ...], ours: tuple[dict[str, float], ...]) -> None:
+def report(
+    name: str, trivial: tuple[dict[str, float], ...], ours: tuple[dict[str, float], ...]
+) -> None:
     print(f"{name}: minimum and median of {len(ours)} new processes, in seconds")
-    for words, found in (("import jax, trivial jit", trivial), ("jaxprep: import, load, first call", ours)):
-        parts = (f"{part} {min(one[part] for one in found):.2f}" for part in found[0] if part != "total")
+    for words, found in (
+        ("import jax, trivial jit", trivial),
+        ("jaxprep: import, load, first call", ours),
+    ):
+        parts = (
+            f"{part} {min(one[part] for one in found):.2f}" for part in found[0] if part != "total"
+        )
         totals = [one["total"] for one in found]
-        print(f"  {words:36}{min(totals):6.2f}{statistics.median(totals):6.2f}   ({', '.join(parts)})")
+        print(
+            f"  {words:36}{min(totals):6.2f}{statistics.median(totals):6.2f}   ({', '.join(parts)})"
+        )
     ratio = min(one["total"] for one in ours) / min(one["total"] for one in trivial)
     print(f"  ratio of the minima: {ratio:.2f} (wanted: under 2.5)")
     sys.stdout.flush()

@@ -1,10 +1,12 @@
-"""`jaxprep run` on a folder of JPEGs beside decoding alone, with the same decoder and as many threads.
+"""`jaxprep run` on a folder of JPEGs beside decoding alone, with the same decoder and as many
+threads.
 
-The photographs of `examples/photos` are cut into JPEGs of 500 x 375. Each side is run on few and on many of them, and
-the throughput is that of the difference, so that imports and compilation cancel; the whole time is printed too. Then
-every stage is timed alone, to show where the time goes.
+The photographs of `examples/photos` are cut into JPEGs of 500 x 375. Each side is run on few and on
+many of them, and the throughput is that of the difference, so that imports and compilation cancel;
+the whole time is printed too. Then every stage is timed alone, to show where the time goes.
 
-Usage: `python benchmarks/folder.py [--images 500] [--preset resnet_50_imagenet] [--cores 1,2] [--python jaxprep=PATH]`.
+Usage: `python benchmarks/folder.py [--images 500] [--preset resnet_50_imagenet] [--cores 1,2]
+[--python jaxprep=PATH]`.
 """
 
 from __future__ import annotations
@@ -46,7 +48,9 @@ def main() -> None:
     python = environments.pythons(args, {"jaxprep"}).get("jaxprep")
     if python is None:
         raise SystemExit(1)
-    few = BATCH + args.images % BATCH  # so that both have batches of the same sizes, and compile the same programs
+    few = (
+        BATCH + args.images % BATCH
+    )  # so that both have batches of the same sizes, and compile the same programs
     with tempfile.TemporaryDirectory() as home:
         folders = {count: Path(home, str(count)) for count in (few, args.images)}
         for count, folder in folders.items():
@@ -56,9 +60,20 @@ def main() -> None:
             work(python, "stages", args, folders[args.images], args.images, cores)
 
 
-def work(python: str, what: str, args: argparse.Namespace, folder: Path, images: int, cores: int) -> float:
+def work(
+    python: str, what: str, args: argparse.Namespace, folder: Path, images: int, cores: int
+) -> float:
     """Runs this file as a worker on some cores, and gives the seconds of the whole process."""
-    options = ["--worker", what, "--folder", str(folder), "--images", str(images), "--preset", args.preset]
+    options = [
+        "--worker",
+        what,
+        "--folder",
+        str(folder),
+        "--images",
+        str(images),
+        "--preset",
+        args.preset,
+    ]
     return seconds([python, __file__, *options, "--cores", str(cores)], cores)
 
 
@@ -70,13 +85,25 @@ def seconds(command: list[str], cores: int) -> float:
     return time.perf_counter() - begin
 
 
-def compare(python: str, args: argparse.Namespace, folders: dict[int, Path], cores: int, home: Path) -> None:
+def compare(
+    python: str, args: argparse.Namespace, folders: dict[int, Path], cores: int, home: Path
+) -> None:
     """Both sides on both folders, in turn; the smallest of several times counts."""
     times: dict[tuple[str, int], list[float]] = {}
     for n in range(args.repeat):
         for count, folder in folders.items():
             output = home / f"out-{cores}-{n}-{count}"
-            command = [python, "-m", "jaxprep", "run", "--preset", args.preset, str(folder), "--output", str(output)]
+            command = [
+                python,
+                "-m",
+                "jaxprep",
+                "run",
+                "--preset",
+                args.preset,
+                str(folder),
+                "--output",
+                str(output),
+            ]
             command += ["--quiet", "--batch-size", str(BATCH), "--workers", str(cores)]
             times.setdefault(("jaxprep run", count), []).append(seconds(command, cores))
             shutil.rmtree(
@@ -88,7 +115,9 @@ def compare(python: str, args: argparse.Namespace, folders: dict[int, Path], cor
     rates: dict[str, float] = {}
     for name in ("decoding alone", "jaxprep run"):
         few, many = (min(times[name, count]) for count in folders)
-        rates[name] = (max(folders) - min(folders)) / max(many - few, 1e-3)  # of a few images only noise is left
+        rates[name] = (max(folders) - min(folders)) / max(
+            many - few, 1e-3
+        )  # of a few images only noise is left
         print(f"  {name:16}{rates[name]:8.0f} images/s, start-up apart; {many:.2f} s in all")
     print(f"  share: {rates['jaxprep run'] / rates['decoding alone']:.0%} (wanted: at least 90 %)")
     sys.stdout.flush()
@@ -108,7 +137,9 @@ def make_photos(args: argparse.Namespace) -> None:
         side = random.uniform(0.6, 1.0) * min(photo.width / WIDTH, photo.height / HEIGHT)
         width, height = WIDTH * side, HEIGHT * side
         left, top = random.uniform(0, photo.width - width), random.uniform(0, photo.height - height)
-        cut = photo.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC, box=(left, top, left + width, top + height))
+        cut = photo.resize(
+            (WIDTH, HEIGHT), Image.Resampling.BICUBIC, box=(left, top, left + width, top + height)
+        )
         cut.save(args.folder / f"{i:05}.jpg", quality=90)
 
 

@@ -1,4 +1,6 @@
-"""Timing a function of no arguments: warm runs, the first one, memory, page faults. Only the standard library."""
+"""Timing a function of no arguments: warm runs, the first one, memory, page faults. Only the
+standard library.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 MOST = 10
-"""A call so slow that the wanted number of runs would take this many times the wanted seconds is run less often."""
+"""A call so slow that the wanted number of runs would take this many times the wanted seconds is
+run less often.
+"""
 
 
 def first(call: Callable[[], Any]) -> tuple[float, Any]:
@@ -23,10 +27,12 @@ def first(call: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def measure(call: Callable[[], Any], seconds: float, at_least: int) -> dict[str, Any]:
-    """Times `call` again and again for `seconds`, and at least so many times; each time includes freeing the result.
+    """Times `call` again and again for `seconds`, and at least so many times; each time includes
+    freeing the result.
 
     Returns:
-        seconds: `minimum`, `median`, `cpu` (of all threads, per call); `runs`; `faults` (page faults per call).
+        seconds: `minimum`, `median`, `cpu` (of all threads, per call); `runs`; `faults` (page
+            faults per call).
     """
     _timed(call)
     times: list[float] = []
@@ -58,10 +64,12 @@ def _timed(call: Callable[[], Any]) -> float:
 
 
 def peak_of(call: Callable[[], Any]) -> int | None:
-    """Bytes by which a warm call raises the resident memory at its highest, result included; None where nobody knows.
+    """Bytes by which a warm call raises the resident memory at its highest, result included; None
+    where nobody knows.
 
-    Run it under `MALLOC_MMAP_THRESHOLD_`, so that the allocator keeps nothing from earlier calls. What a runtime frees
-    in the background gets a moment to be freed, and what JAX frees at a collection, a collection.
+    Run it under `MALLOC_MMAP_THRESHOLD_`, so that the allocator keeps nothing from earlier calls.
+    What a runtime frees in the background gets a moment to be freed, and what JAX frees at a
+    collection, a collection.
     """
     call()
     call()
@@ -69,7 +77,9 @@ def peak_of(call: Callable[[], Any]) -> int | None:
         time.sleep(0.1)
         gc.collect()
         ctypes.CDLL(None).malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text("5")  # the high-water mark becomes what is resident now
+        Path("/proc/self/clear_refs").write_text(
+            "5"
+        )  # the high-water mark becomes what is resident now
         before = _status("VmRSS")
         call()
         return max(0, _status("VmHWM") - before)
@@ -79,4 +89,6 @@ def peak_of(call: Callable[[], Any]) -> int | None:
 
 def _status(name: str) -> int:
     lines = Path("/proc/self/status").read_text().splitlines()
-    return {line.split(":")[0]: int(line.split()[1]) for line in lines if line.endswith("kB")}[name] * 1024
+    return {line.split(":")[0]: int(line.split()[1]) for line in lines if line.endswith("kB")}[
+        name
+    ] * 1024

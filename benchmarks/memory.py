@@ -1,4 +1,5 @@
-"""Peak memory of one warm call beyond input and output: per image, and in units of the image after the first pass.
+"""Peak memory of one warm call beyond input and output: per image, and in units of the image after
+the first pass.
 
 Usage: `python benchmarks/memory.py [--set bars] [--only PATTERN] [--python jaxprep=PATH]`.
 """

@@ -1,4 +1,5 @@
-"""Bar charts of milliseconds per image, as SVG, from the JSON that `run.py` writes. Run by a python with matplotlib.
+"""Bar charts of milliseconds per image, as SVG, from the JSON that `run.py` writes. Run by a python
+with matplotlib.
 
 Usage: `python plots.py results/bars.json [CASE-ID ...]`.
 """
@@ -68,7 +69,9 @@ def draw(results: Path, cases: tuple[str, ...]) -> list[Path]:
         for cores in sorted({run["cores"] for run in data["runs"] if run["what"] == "time"}):
             found = bars_of(data["runs"], case, cores)
             if len(found) > 1:
-                path = results.with_name(f"{results.stem}-{case}-{cores}-core{'s' if cores > 1 else ''}.svg")
+                path = results.with_name(
+                    f"{results.stem}-{case}-{cores}-core{'s' if cores > 1 else ''}.svg"
+                )
                 _draw(found, TITLES.get(case, case), cores, data["machine"], path)
                 written.append(path)
     return written
@@ -78,7 +81,9 @@ def _draw(found: list[Row], title: str, cores: int, machine: dict[str, Any], pat
     import matplotlib
 
     matplotlib.use("svg")
-    matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "jaxprep", "font.family": "sans-serif"})
+    matplotlib.rcParams.update(
+        {"svg.fonttype": "none", "svg.hashsalt": "jaxprep", "font.family": "sans-serif"}
+    )
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(8, 1.0 + 0.32 * len(found)))

@@ -19,12 +19,18 @@ FLAGS = ("avx2", "avx512f", "avx512_vnni", "amx_int8", "asimd", "sve")
 
 
 def variables(cores: int, frugal: bool = False) -> dict[str, str]:
-    """The environment of a worker: jaxprep from this checkout, so many threads, no network, no cache of programs.
+    """The environment of a worker: jaxprep from this checkout, so many threads, no network, no
+    cache of programs.
 
     Args:
-        frugal: what is freed goes back to the system at once; slower, and what makes memory measurable.
+        frugal: what is freed goes back to the system at once; slower, and what makes memory
+            measurable.
     """
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("JAX_COMPILATION_CACHE")}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("JAX_COMPILATION_CACHE")
+    }
     return {
         **kept,
         "PYTHONPATH": str(ROOT),
@@ -39,7 +45,9 @@ def variables(cores: int, frugal: bool = False) -> dict[str, str]:
 
 
 def run_worker(python: str, peer: Peer, case: Case, cores: int, **more: Any) -> Any:
-    """What the worker printed for a request (see `worker.py`); `{"error": ...}` with its last words where it failed."""
+    """What the worker printed for a request (see `worker.py`); `{"error": ...}` with its last words
+    where it failed.
+    """
     request = {"peer": peer.name, "case": case.to_json(), "cores": cores, **more}
     command = [python, str(HERE / "worker.py"), json.dumps(request)]
     return run_json(command, variables(cores, frugal="seconds" not in more))
@@ -48,7 +56,9 @@ def run_worker(python: str, peer: Peer, case: Case, cores: int, **more: Any) -> 
 def run_json(command: list[str], environment: dict[str, str]) -> Any:
     """The JSON on the last line that a command prints; `{"error": ...}` where it fails."""
     try:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT)
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=TIMEOUT
+        )
     except subprocess.TimeoutExpired:
         return {"error": f"not done after {TIMEOUT} s"}
     if done.returncode:
@@ -64,7 +74,9 @@ def machine() -> dict[str, Any]:
     return {
         "cpu": described.get("model name", platform.processor() or platform.machine()),
         "flags": [flag for flag in FLAGS if flag in flags],
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
         "kernel": f"{platform.system()} {platform.release()}",
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
         "load": os.getloadavg()[0],
@@ -84,6 +96,10 @@ def _cpu() -> dict[str, str]:
 
 def _commit() -> str:
     done = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
+        ["git", "describe", "--always", "--dirty"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return done.stdout.strip()

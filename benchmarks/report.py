@@ -14,7 +14,9 @@ Run = dict[str, Any]
 
 
 class Row(NamedTuple):
-    """One way of calling one peer in one case, over all its processes: times in milliseconds per image."""
+    """One way of calling one peer in one case, over all its processes: times in milliseconds per
+    image.
+    """
 
     peer: str
     form: str
@@ -81,16 +83,24 @@ def _difference(found: dict[str, Any] | None) -> str:
 
 def fastest(found: Iterable[Row], peer: str) -> Row | None:
     """A peer's fastest form."""
-    return min((row for row in found if row.peer == peer), key=lambda row: row.minimum, default=None)
+    return min(
+        (row for row in found if row.peer == peer), key=lambda row: row.minimum, default=None
+    )
 
 
 def table(case: Case, runs: list[Run]) -> str:
-    """The rows of one case for every number of cores, with ratios to the fastest form of `jaxprep`."""
+    """The rows of one case for every number of cores, with ratios to the fastest form of
+    `jaxprep`.
+    """
     lines = []
     for cores in sorted({run["cores"] for run in runs if run["case"] == case.id}):
         found = rows(runs, case.id, cores)
         ours, floor = fastest(found, "jaxprep"), fastest(found, "floor")
-        note = f", jaxprep at {ours.minimum / floor.minimum:.1f} times the floor" if ours and floor else ""
+        note = (
+            f", jaxprep at {ours.minimum / floor.minimum:.1f} times the floor"
+            if ours and floor
+            else ""
+        )
         lines.append(f"\n{case.id}, {cores} {'core' if cores == 1 else 'cores'}{note}")
         lines += HEADINGS
         for row in found:
@@ -102,7 +112,10 @@ def table(case: Case, runs: list[Run]) -> str:
             )
         lines += _exactness(found)
     failed = [run for run in runs if run["case"] == case.id and "error" in run]
-    lines += [f"{run['peer']} failed ({run['what']}, {run['cores']} cores): {run['error']}" for run in failed]
+    lines += [
+        f"{run['peer']} failed ({run['what']}, {run['cores']} cores): {run['error']}"
+        for run in failed
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -125,7 +138,10 @@ def line(run: Run) -> str:
         return f"{name}: failed: {run['error']}"
     if run["what"] == "memory":
         return name
-    times = (f"{form} {1000 * found['minimum'] / run['batch']:.3f}" for form, found in run["forms"].items())
+    times = (
+        f"{form} {1000 * found['minimum'] / run['batch']:.3f}"
+        for form, found in run["forms"].items()
+    )
     return f"{name}: {', '.join(times)} ms per image"
 
 

@@ -47,22 +47,44 @@ def main() -> None:
     tables = "\n".join(report.table(case, runs) for case in cases)
     path.with_suffix(".txt").write_text(f"{report.header(about)}\n{tables}\n{summary}")
     drawn = plots.draw_with(pythons.get("plots"), path)
-    print("\n".join(f"wrote {p}" for p in (path, path.with_suffix(".txt"), *drawn)), file=sys.stderr)
+    print(
+        "\n".join(f"wrote {p}" for p in (path, path.with_suffix(".txt"), *drawn)), file=sys.stderr
+    )
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure jaxprep beside its peers.")
-    parser.add_argument("--set", choices=SETS, help="which cases; default: bars, with --quick three of them")
-    parser.add_argument("--quick", action="store_true", help="measure shortly: to see that everything runs")
-    parser.add_argument("--only", default="", metavar="PATTERN", help="cases whose id matches, as in *bicubic*b16")
     parser.add_argument(
-        "--peers", type=_names, default=[peer.name for peer in PEERS], metavar="A,B", help=f"of {', '.join(BY_NAME)}"
+        "--set", choices=SETS, help="which cases; default: bars, with --quick three of them"
     )
-    parser.add_argument("--cores", type=_cores, default=(1, 2), metavar="1,2", help="how many; default: 1,2")
-    parser.add_argument("--rounds", type=int, default=1, metavar="N", help="processes per measurement; default: 1")
-    parser.add_argument("--no-memory", action="store_true", help="leave out the processes that measure peak memory")
-    parser.add_argument("--output", type=Path, default=HERE / "results", metavar="DIR", help="default: %(default)s")
-    parser.add_argument("--name", help="of the files written; default: that of the set, else partial or quick")
+    parser.add_argument(
+        "--quick", action="store_true", help="measure shortly: to see that everything runs"
+    )
+    parser.add_argument(
+        "--only", default="", metavar="PATTERN", help="cases whose id matches, as in *bicubic*b16"
+    )
+    parser.add_argument(
+        "--peers",
+        type=_names,
+        default=[peer.name for peer in PEERS],
+        metavar="A,B",
+        help=f"of {', '.join(BY_NAME)}",
+    )
+    parser.add_argument(
+        "--cores", type=_cores, default=(1, 2), metavar="1,2", help="how many; default: 1,2"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=1, metavar="N", help="processes per measurement; default: 1"
+    )
+    parser.add_argument(
+        "--no-memory", action="store_true", help="leave out the processes that measure peak memory"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=HERE / "results", metavar="DIR", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--name", help="of the files written; default: that of the set, else partial or quick"
+    )
     environments.add_options(parser)
     args = parser.parse_args()
     args.set = args.set or ("quick" if args.quick else "bars")
@@ -74,7 +96,9 @@ def parse() -> argparse.Namespace:
 def _names(text: str) -> list[str]:
     names = text.split(",")
     if unknown := set(names) - set(BY_NAME):
-        raise argparse.ArgumentTypeError(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(BY_NAME)}")
+        raise argparse.ArgumentTypeError(
+            f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(BY_NAME)}"
+        )
     return names
 
 
@@ -87,7 +111,9 @@ def timing(args: argparse.Namespace) -> dict[str, Any]:
     return QUICK if args.quick else FULL
 
 
-def measured(case: Case, peers: list[Peer], pythons: dict[str, str], args: argparse.Namespace) -> Iterator[report.Run]:
+def measured(
+    case: Case, peers: list[Peer], pythons: dict[str, str], args: argparse.Namespace
+) -> Iterator[report.Run]:
     """Every process of one case, in an order in which peers, rounds and cores alternate."""
     able = [peer for peer in peers if peer.takes(case)]
     todo = [(cores, dict(timing(args))) for _ in range(args.rounds) for cores in args.cores]
@@ -97,7 +123,14 @@ def measured(case: Case, peers: list[Peer], pythons: dict[str, str], args: argpa
         for peer in random.Random(n).sample(able, len(able)):
             answer = run_worker(pythons[peer.environment], peer, case, cores, **more)
             what = "time" if more else "memory"
-            yield {"case": case.id, "batch": case.batch, "peer": peer.name, "cores": cores, "what": what, **answer}
+            yield {
+                "case": case.id,
+                "batch": case.batch,
+                "peer": peer.name,
+                "cores": cores,
+                "what": what,
+                **answer,
+            }
 
 
 if __name__ == "__main__":

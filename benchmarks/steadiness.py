@@ -1,6 +1,7 @@
 """From process to process: the slowest minimum beside the fastest, over many processes.
 
-Usage: `python benchmarks/steadiness.py [--processes 20] [--only PATTERN] [--cores 1,2] [--python jaxprep=PATH]`.
+Usage: `python benchmarks/steadiness.py [--processes 20] [--only PATTERN] [--cores 1,2] [--python
+jaxprep=PATH]`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--processes", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=1.0, help="of measuring in each process")
-    parser.add_argument("--only", default=CASES, metavar="PATTERN", help="cases; default: %(default)s")
+    parser.add_argument(
+        "--only", default=CASES, metavar="PATTERN", help="cases; default: %(default)s"
+    )
     parser.add_argument("--peer", choices=BY_NAME, default="jaxprep")
     parser.add_argument("--form", default="jit")
     parser.add_argument("--cores", default="1,2")
@@ -31,9 +34,15 @@ def main() -> None:
     for case in cases if python else ():
         for cores in map(int, args.cores.split(",")):
             request = {"seconds": args.seconds, "at_least": 5, "forms": [args.form]}
-            answers = [run_worker(python, peer, case, cores, **request) for _ in range(args.processes)]
+            answers = [
+                run_worker(python, peer, case, cores, **request) for _ in range(args.processes)
+            ]
             errors = {answer["error"] for answer in answers if "error" in answer}
-            found = [answer["forms"][args.form] for answer in answers if args.form in answer.get("forms", {})]
+            found = [
+                answer["forms"][args.form]
+                for answer in answers
+                if args.form in answer.get("forms", {})
+            ]
             print("\n".join([*errors, _report(f"{case.id}, {cores} core(s)", found, case.batch)]))
 
 

@@ -1,7 +1,9 @@
-"""One peer, one case, so many cores: runs in a process of its own, under the peer's python, and prints JSON.
+"""One peer, one case, so many cores: runs in a process of its own, under the peer's python, and
+prints JSON.
 
-Usage: `python worker.py REQUEST`, a JSON object with `peer`, `case`, `cores`, and for timing `seconds` and `at_least`;
-without them the memory is measured. Optional: `forms`, to measure some only.
+Usage: `python worker.py REQUEST`, a JSON object with `peer`, `case`, `cores`, and for timing
+`seconds` and `at_least`; without them the memory is measured. Optional: `forms`, to measure some
+only.
 """
 
 from __future__ import annotations
@@ -54,12 +56,18 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
         seconds, result = first(call)
         checks = {} if peer.name == "floor" else check(case, images, peer, np.asarray(result))
         del result
-        answer["forms"][name] = {"first": seconds, **measure(call, request["seconds"], request["at_least"]), **checks}
+        answer["forms"][name] = {
+            "first": seconds,
+            **measure(call, request["seconds"], request["at_least"]),
+            **checks,
+        }
     return answer
 
 
 def make_images(case: Any) -> list[Any]:
-    """Noise, the same everywhere: the hardest input for a rounding rule, and as fast as any other for all peers."""
+    """Noise, the same everywhere: the hardest input for a rounding rule, and as fast as any other
+    for all peers.
+    """
     import numpy as np
 
     random = np.random.Generator(np.random.PCG64(3))
@@ -67,7 +75,8 @@ def make_images(case: Any) -> list[Any]:
 
 
 def check(case: Any, images: list[Any], peer: Any, result: Any) -> dict[str, Any]:
-    """A digest of the uint8 levels of a result, and how they differ from Pillow's where Pillow is installed.
+    """A digest of the uint8 levels of a result, and how they differ from Pillow's where Pillow is
+    installed.
 
     Raises:
         AssertionError: the peer is exact to Pillow by its row, and the result is not.
@@ -77,7 +86,10 @@ def check(case: Any, images: list[Any], peer: Any, result: Any) -> dict[str, Any
     from peers.normalise import affine_error, levels_of
 
     levels = levels_of(result)
-    found: dict[str, Any] = {"levels": hashlib.sha256(levels.tobytes()).hexdigest(), "shape": list(result.shape)}
+    found: dict[str, Any] = {
+        "levels": hashlib.sha256(levels.tobytes()).hexdigest(),
+        "shape": list(result.shape),
+    }
     found["affine_error"] = affine_error(result, levels)
     try:
         from PIL import Image
@@ -87,11 +99,18 @@ def check(case: Any, images: list[Any], peer: Any, result: Any) -> dict[str, Any
         return found
     expected = np.stack([resize(case, Image.fromarray(image)) for image in images])
     difference = np.abs(levels.astype(np.int16) - expected)
-    found["differs_from_pillow"] = {"share": float(np.mean(difference > 0)), "largest": int(difference.max())}
+    found["differs_from_pillow"] = {
+        "share": float(np.mean(difference > 0)),
+        "largest": int(difference.max()),
+    }
     if peer.reference == "pillow":
-        assert not difference.any(), f"{np.count_nonzero(difference)} of {difference.size} levels are not Pillow's"
+        assert not difference.any(), (
+            f"{np.count_nonzero(difference)} of {difference.size} levels are not Pillow's"
+        )
     if peer.reference is not None:
-        assert found["affine_error"] <= 1e-6, f"the affine is off by {found['affine_error']:.2g} of max(1, |x|)"
+        assert found["affine_error"] <= 1e-6, (
+            f"the affine is off by {found['affine_error']:.2g} of max(1, |x|)"
+        )
     return found
 
 

@@ -1,7 +1,8 @@
 """Frozen dataclasses to JSON and back, read off their fields.
 
-Every field of a config is written, so nothing can be forgotten, and read under its annotation, so a wrong value is
-refused with the place where it stands: ``Expected `int`, got `'224'` - at `$.config.size` ``.
+Every field of a config is written, so nothing can be forgotten, and read under its annotation, so a
+wrong value is refused with the place where it stands: ``Expected `int`, got `'224'` - at
+`$.config.size` ``.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ MAX_DEPTH = 32
 def to_json(value: Any) -> Any:
     """Plain JSON data of a config: dataclasses become objects, tuples become lists."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        fields = {
+            field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)
+        }
         return {**_tag(type(value)), **fields}
     if isinstance(value, (tuple, list)):
         return [to_json(item) for item in value]
@@ -36,7 +39,8 @@ def from_json(cls: type[T], data: Any, where: str = "$") -> T:
     """An instance of `cls` (a dataclass, or any annotation of one's fields) from JSON data.
 
     Raises:
-        ConfigError: a value of another type, an unknown field or a missing one; the message says where.
+        ConfigError: a value of another type, an unknown field or a missing one; the message says
+            where.
     """
     return _read(cls, data, where, 0)
 
@@ -51,14 +55,16 @@ def loads(text: str | bytes, where: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"Expected JSON, got text that is not: {error} - in `{where}`.") from error
+        raise ConfigError(
+            f"Expected JSON, got text that is not: {error} - in `{where}`."
+        ) from error
 
 
 def register(*bases: type) -> None:
     """Makes the concrete subclasses of `bases` readable where a field is annotated with the base.
 
-    They are told apart by the name of the class, written as ``{"<key>": "<ClassName>", ...}`` with the key that the
-    base states in `tag_key`.
+    They are told apart by the name of the class, written as ``{"<key>": "<ClassName>", ...}`` with
+    the key that the base states in `tag_key`.
     """
     _TAGGED.update(bases)
 
@@ -110,7 +116,9 @@ def _read(kind: Any, data: Any, where: str, depth: int) -> Any:
     if origin is dict:
         if not isinstance(data, dict):
             raise expected("an object", data, where)
-        return {key: _read(args[1], item, f"{where}.{key}", depth + 1) for key, item in data.items()}
+        return {
+            key: _read(args[1], item, f"{where}.{key}", depth + 1) for key, item in data.items()
+        }
     if isinstance(kind, type) and (kind in _TAGGED or dataclasses.is_dataclass(kind)):
         return _read_dataclass(kind, data, where, depth)
     return _read_scalar(kind, data, where)
@@ -143,7 +151,11 @@ def _read_union(args: tuple[Any, ...], data: Any, where: str, depth: int) -> Any
 def _name(kind: Any) -> str:
     if kind is type(None):
         return "null"
-    return getattr(kind, "__name__", str(kind)) if not typing.get_args(kind) else str(kind).replace("typing.", "")
+    return (
+        getattr(kind, "__name__", str(kind))
+        if not typing.get_args(kind)
+        else str(kind).replace("typing.", "")
+    )
 
 
 def _read_tuple(args: tuple[Any, ...], data: Any, where: str, depth: int) -> Any:
@@ -153,7 +165,10 @@ def _read_tuple(args: tuple[Any, ...], data: Any, where: str, depth: int) -> Any
         args = (args[0],) * len(data)
     if len(args) != len(data):
         raise expected(f"a list of {len(args)}", data, where)
-    return tuple(_read(arg, item, f"{where}[{i}]", depth + 1) for i, (arg, item) in enumerate(zip(args, data)))
+    return tuple(
+        _read(arg, item, f"{where}[{i}]", depth + 1)
+        for i, (arg, item) in enumerate(zip(args, data))
+    )
 
 
 def _read_dataclass(kind: Any, data: Any, where: str, depth: int) -> Any:
@@ -174,10 +189,14 @@ def _read_dataclass(kind: Any, data: Any, where: str, depth: int) -> Any:
         if key not in hints:
             raise ConfigError(f"Unknown field - at `{where}.{key}`. Known: {sorted(hints)}.")
     for field in dataclasses.fields(cls):
-        needed = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        needed = (
+            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        )
         if needed and field.name not in data:
             raise ConfigError(f"Missing field `{field.name}` - at `{where}`.")
-    values = {key: _read(hints[key], item, f"{where}.{key}", depth + 1) for key, item in data.items()}
+    values = {
+        key: _read(hints[key], item, f"{where}.{key}", depth + 1) for key, item in data.items()
+    }
     try:
         return cls(**values)
     except ConfigError as error:
@@ -192,9 +211,11 @@ def field_types(cls: Any) -> dict[str, Any]:
 
 
 def check_fields(config: Any) -> None:
-    """Reads the fields of a freshly made config under their annotations, turning lists into tuples on the way.
+    """Reads the fields of a freshly made config under their annotations, turning lists into tuples
+    on the way.
 
-    Call it first in `__post_init__`: a config made in Python is held to the same rules as one read from a file.
+    Call it first in `__post_init__`: a config made in Python is held to the same rules as one read
+        from a file.
     """
     for name, kind in field_types(type(config)).items():
         value = getattr(config, name)

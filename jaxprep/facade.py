@@ -1,4 +1,6 @@
-"""`ImageConverter` and `ImageClassifierPreprocessor`: KerasHub's contract, on the pipeline of any preset."""
+"""`ImageConverter` and `ImageClassifierPreprocessor`: KerasHub's contract, on the pipeline of any
+preset.
+"""
 
 from __future__ import annotations
 
@@ -34,17 +36,20 @@ class _ClassProperty:
 
 
 def _presets() -> dict[str, dict[str, Any]]:
-    """Every built-in preset by name, with its `metadata`: description, parameter count, collection."""
+    """Every built-in preset by name, with its `metadata`: description, parameter count,
+    collection.
+    """
     return presets.metadata()
 
 
 @dataclass(frozen=True, init=False)
 class ImageConverter:
-    """Resize, rescale and offset images: `keras_hub.layers.ImageConverter`, as a frozen config that is called.
+    """Resize, rescale and offset images: `keras_hub.layers.ImageConverter`, as a frozen config that
+    is called.
 
-    The arguments, and their defaults, are KerasHub's; see `jaxprep.formats.KerasHub` for each. A direct call gives what
-    KerasHub's layer gives when called directly, rounding of integer images after the resize included; `rounded=False`
-    gives what its `fit` and `predict` paths compute.
+    The arguments, and their defaults, are KerasHub's; see `jaxprep.formats.KerasHub` for each. A
+    direct call gives what KerasHub's layer gives when called directly, rounding of integer images
+    after the resize included; `rounded=False` gives what its `fit` and `predict` paths compute.
 
     Attributes:
         config: all of it; a converter made by `from_preset` may hold the format of any collection.
@@ -128,14 +133,15 @@ class ImageConverter:
         """Convert an image, a batch, a list of images of any sizes, or a dictionary.
 
         Args:
-            inputs: an array `(h, w, c)` or `(batch, h, w, c)` (NumPy, JAX, nested lists), a PIL image (its EXIF
-                orientation is not looked at), a list of images, a `Batch`, or a dictionary with "images", and any of
-                "bounding_boxes" (`{"boxes": (n, 4), "labels": (n,)}` in the config's format), "segmentation_masks"
-                (resized by nearest neighbour) and other entries, which pass through.
+            inputs: an array `(h, w, c)` or `(batch, h, w, c)` (NumPy, JAX, nested lists), a PIL
+                image (its EXIF orientation is not looked at), a list of images, a `Batch`, or a
+                dictionary with "images", and any of "bounding_boxes" (`{"boxes": (n, 4), "labels":
+                (n,)}` in the config's format), "segmentation_masks" (resized by nearest neighbour)
+                and other entries, which pass through.
 
         Returns:
-            float32 where anything is scaled. A list comes back as one batch if its results are of one size, otherwise
-            as a list.
+            float32 where anything is scaled. A list comes back as one batch if its results are of
+            one size, otherwise as a list.
 
         Raises:
             InputError: rank, channels or type of an image are not what the config takes.
@@ -157,7 +163,10 @@ def convert(x: Any, config: Format) -> Any:
     if inputs.is_pil(x):
         return _convert_images([inputs.from_pil(x, config)])[0]
     array = inputs.from_array(x, config)
-    images = [inputs.Image(image, config.pipeline) for image in (array if array.ndim == 4 else array[None])]
+    images = [
+        inputs.Image(image, config.pipeline)
+        for image in (array if array.ndim == 4 else array[None])
+    ]
     converted = _convert_images(images)
     return converted if array.ndim == 4 else converted[0]
 
@@ -198,7 +207,9 @@ SLIVER = 1e-3
 
 def _convert_dictionary(x: Mapping[str, Any], config: Format) -> dict[str, Any]:
     if "images" not in x:
-        raise InputError(f"Expected a dictionary with `images`, got the keys {sorted(map(str, x))}.")
+        raise InputError(
+            f"Expected a dictionary with `images`, got the keys {sorted(map(str, x))}."
+        )
     images = x["images"]
     if not is_traced(images) and inputs.is_list_of_images(images):
         return _convert_list_of_dictionaries(x, len(images), config)
@@ -207,7 +218,11 @@ def _convert_dictionary(x: Mapping[str, Any], config: Format) -> dict[str, Any]:
         result["images"] = convert(images, config)
         return result
     if not is_traced(images):
-        check = inputs.from_pil(images, config).pixels if inputs.is_pil(images) else inputs.from_array(images, config)
+        check = (
+            inputs.from_pil(images, config).pixels
+            if inputs.is_pil(images)
+            else inputs.from_array(images, config)
+        )
         images = np.moveaxis(check, -1, -3) if config.pipeline.reads_channels_first else check
     pipeline = config.pipeline.replace(kinds=((MASKS, "mask"),)) if MASKS in x else config.pipeline
     batch = Batch(image=images, extras={MASKS: x[MASKS]} if MASKS in x else {})
@@ -223,8 +238,12 @@ def _convert_dictionary(x: Mapping[str, Any], config: Format) -> dict[str, Any]:
     return result
 
 
-def _convert_list_of_dictionaries(x: Mapping[str, Any], count: int, config: Format) -> dict[str, Any]:
-    """Images of a list one by one, each with its mask and its boxes, however many; stacked where they can be."""
+def _convert_list_of_dictionaries(
+    x: Mapping[str, Any], count: int, config: Format
+) -> dict[str, Any]:
+    """Images of a list one by one, each with its mask and its boxes, however many; stacked where
+    they can be.
+    """
     singles = []
     for i in range(count):
         one = {key: x[key][i] for key in ("images", MASKS) if key in x}
@@ -234,7 +253,9 @@ def _convert_list_of_dictionaries(x: Mapping[str, Any], count: int, config: Form
     result = dict(x)
     for key in singles[0]:
         if key == BOXES:
-            result[key] = {name: _stacked([one[key][name] for one in singles]) for name in singles[0][key]}
+            result[key] = {
+                name: _stacked([one[key][name] for one in singles]) for name in singles[0][key]
+            }
         else:
             result[key] = _stacked([one[key] for one in singles])
     return result
@@ -250,28 +271,41 @@ def _box_format(config: Format) -> str:
 
 
 def _corners(boxes: Any, size: Any, config: Format) -> Any:
-    """The boxes of a dictionary as corners in pixels; those that are all 0 or all -1 are padding."""
+    """The boxes of a dictionary as corners in pixels; those that are all 0 or all -1 are
+    padding.
+    """
     if not isinstance(boxes, Mapping) or not {"boxes", "labels"} <= set(boxes):
-        raise InputError(f"Expected a dictionary with `boxes` and `labels`, got {codec.shown(boxes)} - at `{BOXES}`.")
+        raise InputError(
+            f"Expected a dictionary with `boxes` and `labels`, got {codec.shown(boxes)} - at `{BOXES}`."
+        )
     given = jnp.asarray(boxes["boxes"], jnp.float32)
     if given.ndim < 2 or given.shape[-1] != 4:
-        raise InputError(f"Expected boxes (n, 4) or (batch, n, 4), got shape {given.shape} - at `{BOXES}.boxes`.")
+        raise InputError(
+            f"Expected boxes (n, 4) or (batch, n, 4), got shape {given.shape} - at `{BOXES}.boxes`."
+        )
     corners = to_corners(given, _box_format(config), size)
     padding = jnp.all(given == -1, -1, keepdims=True) | jnp.all(given == 0, -1, keepdims=True)
     return jnp.where(padding, -jnp.inf, corners)
 
 
 def _back(corners: Any, boxes: Mapping[str, Any], config: Format) -> dict[str, Any]:
-    """Corners in the results as boxes in the config's format; the labels of those without area become -1."""
+    """Corners in the results as boxes in the config's format; the labels of those without area
+    become -1.
+    """
     has_area = jnp.all(corners[..., 2:] - corners[..., :2] > SLIVER, -1)
     moved = from_corners(corners, _box_format(config), config.image_size)
     labels = jnp.asarray(boxes["labels"])
-    return {**boxes, "boxes": moved, "labels": jnp.where(has_area, labels, -jnp.ones((), labels.dtype))}
+    return {
+        **boxes,
+        "boxes": moved,
+        "labels": jnp.where(has_area, labels, -jnp.ones((), labels.dtype)),
+    }
 
 
 @dataclass(frozen=True, init=False)
 class ImageClassifierPreprocessor:
-    """Everything between raw images and an image classifier: `keras_hub.models.ImageClassifierPreprocessor`.
+    """Everything between raw images and an image classifier:
+    `keras_hub.models.ImageClassifierPreprocessor`.
 
     Attributes:
         image_converter: converts the images; None leaves them as they are.
@@ -281,12 +315,16 @@ class ImageClassifierPreprocessor:
     image_converter: ImageConverter | None
     config_file: str
 
-    def __init__(self, image_converter: ImageConverter | None = None, config_file: str = files.PREPROCESSOR):
+    def __init__(
+        self, image_converter: ImageConverter | None = None, config_file: str = files.PREPROCESSOR
+    ):
         if isinstance(image_converter, (Format, Pipeline)):
             image_converter = ImageConverter.from_config(image_converter)
         if image_converter is not None and not isinstance(image_converter, ImageConverter):
             raise codec.expected(
-                "an `ImageConverter`, a config, a `Pipeline` or None", image_converter, "image_converter"
+                "an `ImageConverter`, a config, a `Pipeline` or None",
+                image_converter,
+                "image_converter",
             )
         object.__setattr__(self, "image_converter", image_converter)
         object.__setattr__(self, "config_file", config_file)
@@ -298,29 +336,35 @@ class ImageClassifierPreprocessor:
         """The preprocessor of a preset.
 
         Args:
-            preset: a path, an `hf://` or `kaggle://` handle, or a built-in name; see `jaxprep.presets.load` for it and
-                for `revision`, `token`, `cache_dir` and `local_files_only`.
+            preset: a path, an `hf://` or `kaggle://` handle, or a built-in name; see
+                `jaxprep.presets.load` for it and for `revision`, `token`, `cache_dir` and
+                `local_files_only`.
             config_file: the file to read in a directory.
-            overrides: fields of the preset's config to change, such as `image_size`, `interpolation` or `exact`; or
-                `image_converter`, to replace all of it.
+            overrides: fields of the preset's config to change, such as `image_size`,
+                `interpolation` or `exact`; or `image_converter`, to replace all of it.
         """
         if "image_converter" in overrides:
             converter = overrides.pop("image_converter")
             presets.load(preset, config_file=config_file, **overrides)
             return cls(converter, config_file)
-        return cls(ImageConverter.from_preset(preset, config_file=config_file, **overrides), config_file)
+        return cls(
+            ImageConverter.from_preset(preset, config_file=config_file, **overrides), config_file
+        )
 
     presets = _ClassProperty(_presets)
 
     def save_to_preset(self, preset_dir: str | os.PathLike[str]) -> None:
-        """Writes `jaxprep.json` to a directory, and beside it the files of KerasHub 0.32 where they can say the same.
+        """Writes `jaxprep.json` to a directory, and beside it the files of KerasHub 0.32 where they
+        can say the same.
 
         The directory is made if needed; its other files stay as they are.
         """
         presets.save(self._config(), preset_dir, self.config_file)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON data, to keep beside a checkpoint (orbax: `JsonSave(preprocessor.to_json())`)."""
+        """Plain JSON data, to keep beside a checkpoint (orbax:
+        `JsonSave(preprocessor.to_json())`).
+        """
         return files.to_json(self._config())
 
     @classmethod
@@ -342,9 +386,17 @@ class ImageClassifierPreprocessor:
         return self._config().image_size
 
     def replace(self, **changes: Any) -> Self:
-        """A changed copy: with another `image_converter` or `config_file`, or other fields of the config."""
-        own = {name: changes.pop(name) for name in ("image_converter", "config_file") if name in changes}
-        made = type(self)(**{"image_converter": self.image_converter, "config_file": self.config_file, **own})
+        """A changed copy: with another `image_converter` or `config_file`, or other fields of the
+        config.
+        """
+        own = {
+            name: changes.pop(name)
+            for name in ("image_converter", "config_file")
+            if name in changes
+        }
+        made = type(self)(
+            **{"image_converter": self.image_converter, "config_file": self.config_file, **own}
+        )
         if not changes:
             return made
         if made.image_converter is None:
@@ -357,17 +409,21 @@ class ImageClassifierPreprocessor:
         """Preprocess images; labels and weights pass through.
 
         Args:
-            x: what an `ImageConverter` takes. A tuple alone is `(x, y)` or `(x, y, sample_weight)`. A `Batch` comes
-                back as a `Batch`.
-            y: labels, anything: they come back as they are. Inside `jax.jit` JAX's rules for dtypes hold for them.
+            x: what an `ImageConverter` takes. A tuple alone is `(x, y)` or `(x, y, sample_weight)`.
+                A `Batch` comes back as a `Batch`.
+            y: labels, anything: they come back as they are. Inside `jax.jit` JAX's rules for dtypes
+                hold for them.
             sample_weight: weights, likewise.
 
         Returns:
-            `x`, `(x, y)` or `(x, y, sample_weight)`; for weights without labels `(x, None, sample_weight)`.
+            `x`, `(x, y)` or `(x, y, sample_weight)`; for weights without labels `(x, None,
+            sample_weight)`.
         """
         if isinstance(x, tuple) and y is None and sample_weight is None:
             if len(x) not in (1, 2, 3):
-                raise InputError(f"Expected a tuple (x, y) or (x, y, sample_weight), got {len(x)} entries.")
+                raise InputError(
+                    f"Expected a tuple (x, y) or (x, y, sample_weight), got {len(x)} entries."
+                )
             return self(list(x)) if len(x) == 1 else self(*x)
         x = convert(x, self._config())
         if sample_weight is not None:

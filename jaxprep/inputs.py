@@ -23,11 +23,15 @@ class Image(NamedTuple):
 
 def is_pil(value: Any) -> bool:
     """Whether a value is a PIL image; PIL is not imported to find out."""
-    return any(cls.__module__ == "PIL.Image" and cls.__name__ == "Image" for cls in type(value).__mro__)
+    return any(
+        cls.__module__ == "PIL.Image" and cls.__name__ == "Image" for cls in type(value).__mro__
+    )
 
 
 def check_foreign(value: Any) -> None:
-    """Raises `InputError` for iterators, and for symbolic tensors (of a `tf.data` graph), which hold no values."""
+    """Raises `InputError` for iterators, and for symbolic tensors (of a `tf.data` graph), which
+    hold no values.
+    """
     module = type(value).__module__
     if module.startswith("tensorflow") and not hasattr(value, "numpy"):
         raise InputError(
@@ -35,30 +39,43 @@ def check_foreign(value: Any) -> None:
             "batches that `dataset.as_numpy_iterator()` gives, or use a Grain dataset with `.map(preprocessor)`."
         )
     if isinstance(value, Iterator):
-        raise InputError("Expected values, got an iterator: use `map(preprocessor, iterator)`, or make a list of it.")
+        raise InputError(
+            "Expected values, got an iterator: use `map(preprocessor, iterator)`, or make a list of it."
+        )
     if module.startswith("keras"):
-        raise InputError(f"Expected values, got the symbolic `{type(value).__name__}` of a Keras model.")
+        raise InputError(
+            f"Expected values, got the symbolic `{type(value).__name__}` of a Keras model."
+        )
 
 
 def from_array(value: Any, config: Format) -> np.ndarray:
-    """An array of one image or a batch, `(h, w, c)` or `(b, h, w, c)` whatever the layout of the config.
+    """An array of one image or a batch, `(h, w, c)` or `(b, h, w, c)` whatever the layout of the
+    config.
 
     Raises:
         InputError: not an array of numbers, or of another rank.
     """
     check_foreign(value)
     if value is None or isinstance(value, (str, bytes, dict, set)):
-        raise InputError(f"Expected {EXPECTED}, got `{type(value).__name__}`. Read files with `jaxprep.read_image`.")
+        raise InputError(
+            f"Expected {EXPECTED}, got `{type(value).__name__}`. Read files with `jaxprep.read_image`."
+        )
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise InputError(f"Expected {EXPECTED}, got nested sequences of different lengths.") from error
+        raise InputError(
+            f"Expected {EXPECTED}, got nested sequences of different lengths."
+        ) from error
     if array.dtype == object:
-        raise InputError(f"Expected {EXPECTED}, got `{type(value).__name__}`, which is no array of numbers.")
+        raise InputError(
+            f"Expected {EXPECTED}, got `{type(value).__name__}`, which is no array of numbers."
+        )
     first = config.pipeline.reads_channels_first
     if array.ndim not in (3, 4):
         layout = "c, h, w" if first else "h, w, c"
-        raise InputError(f"Expected an image ({layout}) or a batch (batch, {layout}), got shape {array.shape}.")
+        raise InputError(
+            f"Expected an image ({layout}) or a batch (batch, {layout}), got shape {array.shape}."
+        )
     return np.moveaxis(array, -3, -1) if first else array
 
 

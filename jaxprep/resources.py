@@ -1,4 +1,6 @@
-"""The data files that come with the library: `presets/` in the repository, `jaxprep/_presets/` once installed."""
+"""The data files that come with the library: `presets/` in the repository, `jaxprep/_presets/` once
+installed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""`Batch`, the pytree that every pipeline takes and returns, and the array aliases of the signatures."""
+"""`Batch`, the pytree that every pipeline takes and returns, and the array aliases of the
+signatures.
+"""
 
 from __future__ import annotations
 
@@ -22,18 +24,19 @@ class Batch:
     A batch of one image has no batch axis: under `vmap` each leaf is one image's.
 
     Attributes:
-        image: `(h, w, c)` or `(batch, h, w, c)`; a step that changes the layout says so. uint8 in [0, 255], another
-            integer type, or floating point.
-        label: any pytree; never touched. Called eagerly it never enters the compiled program, so any value passes
-            unchanged, strings and int64 included; under the user's own `jit` JAX's rules for dtypes hold.
+        image: `(h, w, c)` or `(batch, h, w, c)`; a step that changes the layout says so. uint8 in
+            [0, 255], another integer type, or floating point.
+        label: any pytree; never touched. Called eagerly it never enters the compiled program, so
+            any value passes unchanged, strings and int64 included; under the user's own `jit` JAX's
+            rules for dtypes hold.
         weight: sample weights; never touched, like `label`.
         index: `(batch,)` integers, the position of each image in its stream.
-        size: `(2,)` or `(batch, 2)` int32, the valid height and width of `image`, which sits in the top-left corner of
-            its canvas. None: the whole image is valid.
+        size: `(2,)` or `(batch, 2)` int32, the valid height and width of `image`, which sits in the
+            top-left corner of its canvas. None: the whole image is valid.
         boxes: `(n, 4)` or `(batch, n, 4)` float32, pixel corners `(x0, y0, x1, y1)` of the image.
         keypoints: `(n, 2)` or `(batch, n, 2)` float32, pixel positions `(x, y)` of the image.
-        extras: arrays by name for everything else; which of them follow the image's geometry is stated by the
-            pipeline's `kinds`.
+        extras: arrays by name for everything else; which of them follow the image's geometry is
+            stated by the pipeline's `kinds`.
     """
 
     image: Any = None
@@ -53,7 +56,10 @@ class Batch:
 
 
 export.register_pytree_node_serialization(
-    Batch, serialized_name="jaxprep.Batch", serialize_auxdata=lambda _: b"", deserialize_auxdata=lambda _: ()
+    Batch,
+    serialized_name="jaxprep.Batch",
+    serialize_auxdata=lambda _: b"",
+    deserialize_auxdata=lambda _: (),
 )
 
 

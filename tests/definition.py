@@ -11,7 +11,9 @@ def lanczos(lobes: int, x: np.ndarray) -> np.ndarray:
 
 def cubic(x: np.ndarray) -> np.ndarray:
     x = np.abs(x)
-    return np.where(x < 1, 1.5 * x**3 - 2.5 * x**2 + 1, np.where(x < 2, -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2, 0))
+    return np.where(
+        x < 1, 1.5 * x**3 - 2.5 * x**2 + 1, np.where(x < 2, -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2, 0)
+    )
 
 
 KERNELS = {
@@ -25,7 +27,9 @@ KERNELS = {
 
 
 def dense(n: int, m: int, method: str, antialias: bool) -> np.ndarray:
-    """The matrix `(m, n)` of an axis in float64, from the definition: one row per output, normalised."""
+    """The matrix `(m, n)` of an axis in float64, from the definition: one row per output,
+    normalised.
+    """
     if method == "nearest":
         return np.eye(n)[[(2 * i + 1) * n // (2 * m) for i in range(m)]]
     stretch = max(n, m) if antialias else m

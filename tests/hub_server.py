@@ -1,7 +1,8 @@
 """A Hugging Face hub of repositories on the loopback interface, for tests without a network.
 
-It speaks HTTP on a real socket, so that `huggingface_hub` runs unchanged, with the routes of a download (the listing of
-a revision and its files, by HEAD and GET with ranges) and of a commit. A test says what is there and what goes wrong.
+It speaks HTTP on a real socket, so that `huggingface_hub` runs unchanged, with the routes of a
+download (the listing of a revision and its files, by HEAD and GET with ranges) and of a commit. A
+test says what is there and what goes wrong.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ class Repo:
         return self.revisions.get(revision, by_commit.get(revision))
 
     def commit(self, revision: str) -> str:
-        """The 40 digits of the commit that a revision stands for; equal files have equal commits."""
+        """The 40 digits of the commit that a revision stands for; equal files have equal
+        commits.
+        """
         files = self.revisions.get(revision)
         if files is None:
             return revision
@@ -54,7 +57,9 @@ class Commit:
 
 
 class HubServer:
-    """The hub: `add` repositories, make it `fail` or `interrupt`, and read `requests` and `commits` afterwards."""
+    """The hub: `add` repositories, make it `fail` or `interrupt`, and read `requests` and `commits`
+    afterwards.
+    """
 
     TOKEN = "hf_the_token_of_the_tests"
 
@@ -66,10 +71,14 @@ class HubServer:
         self._interruptions = 0
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.endpoint = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.01,), daemon=True
+        )
         self._thread.start()
 
-    def add(self, name: str, files: dict[str, object], revision: str = "main", **access: bool) -> Repo:
+    def add(
+        self, name: str, files: dict[str, object], revision: str = "main", **access: bool
+    ) -> Repo:
         """Set the files of a revision; what is neither bytes nor text is written as JSON.
 
         Args:
@@ -142,7 +151,9 @@ class HubServer:
             def created(self, wanted: dict) -> None:
                 name = "/".join(filter(None, (wanted.get("organization"), wanted["name"])))
                 exists = name in hub.repos
-                hub.repos.setdefault(name, Repo(name, {"main": {}}, private=bool(wanted.get("private"))))
+                hub.repos.setdefault(
+                    name, Repo(name, {"main": {}}, private=bool(wanted.get("private")))
+                )
                 self.json(409 if exists else 200, {"url": f"{hub.endpoint}/{name}", "name": name})
 
             def committed(self, name: str, revision: str, lines: list[dict]) -> None:
@@ -158,17 +169,25 @@ class HubServer:
                 repo.revisions.setdefault(revision, {}).update(files)
                 hub.commits.append(Commit(name, revision, header["summary"], files))
                 oid = repo.commit(revision)
-                self.json(200, {"commitUrl": f"{hub.endpoint}/{name}/commit/{oid}", "commitOid": oid})
+                self.json(
+                    200, {"commitUrl": f"{hub.endpoint}/{name}/commit/{oid}", "commitOid": oid}
+                )
 
             def json(self, status: int, content: object) -> None:
-                self.reply(status, {"Content-Type": "application/json"}, json.dumps(content).encode())
+                self.reply(
+                    status, {"Content-Type": "application/json"}, json.dumps(content).encode()
+                )
 
             def opened(self) -> tuple[str, str | None, bytes]:
                 path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
                 token = (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None
                 hub.requests.append(Request(self.command, path, token))
                 if self.headers.get("Transfer-Encoding") != "chunked":
-                    return path, token, self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                    return (
+                        path,
+                        token,
+                        self.rfile.read(int(self.headers.get("Content-Length") or 0)),
+                    )
                 body = b""
                 while size := int(self.rfile.readline(), 16):
                     body += self.rfile.read(size)
@@ -183,7 +202,9 @@ class HubServer:
                 if (status := hub.next_failure(path)) is not None:
                     self.reply(status)
                 elif path.startswith(("/api/models/", "/api/datasets/")):
-                    name, _, revision = path.removeprefix("/api/").removeprefix("models/").partition("/revision/")
+                    name, _, revision = (
+                        path.removeprefix("/api/").removeprefix("models/").partition("/revision/")
+                    )
                     self.listing(name, revision, token)
                 elif "/resolve/" in path:
                     self.file(*path.lstrip("/").partition("/resolve/")[::2], token)
@@ -197,8 +218,15 @@ class HubServer:
                 elif (files := repo.files(revision)) is None:
                     self.reply(404, {"X-Error-Code": "RevisionNotFound"})
                 else:
-                    siblings = [{"rfilename": path, "size": len(content)} for path, content in files.items()]
-                    body = {"id": name, "modelId": name, "sha": repo.commit(revision), "siblings": siblings}
+                    siblings = [
+                        {"rfilename": path, "size": len(content)} for path, content in files.items()
+                    ]
+                    body = {
+                        "id": name,
+                        "modelId": name,
+                        "sha": repo.commit(revision),
+                        "siblings": siblings,
+                    }
                     self.reply(200, {"Content-Type": "application/json"}, json.dumps(body).encode())
 
             def file(self, name: str, rest: str, token: str | None) -> None:
@@ -216,18 +244,34 @@ class HubServer:
                 if content is None:
                     return self.reply(404, {"X-Error-Code": "EntryNotFound", **commit})
                 etag = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-                start = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").partition("-")[0])
-                ranged = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"} if start else {}
-                self.reply(206 if start else 200, {"ETag": f'"{etag}"', **commit, **ranged}, content[start:])
+                start = int(
+                    (self.headers.get("Range") or "bytes=0-")
+                    .removeprefix("bytes=")
+                    .partition("-")[0]
+                )
+                ranged = (
+                    {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"}
+                    if start
+                    else {}
+                )
+                self.reply(
+                    206 if start else 200,
+                    {"ETag": f'"{etag}"', **commit, **ranged},
+                    content[start:],
+                )
 
             def unknown(self, token: str | None) -> None:
-                """As the hub does: 404 for those it knows; for others what does not exist is like what is private."""
+                """As the hub does: 404 for those it knows; for others what does not exist is like
+                what is private.
+                """
                 if token == hub.TOKEN:
                     self.reply(404, {"X-Error-Code": "RepoNotFound"})
                 else:
                     self.reply(401, {"X-Error-Message": "Invalid username or password."})
 
-            def reply(self, status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> None:
+            def reply(
+                self, status: int, headers: dict[str, str] | None = None, body: bytes = b""
+            ) -> None:
                 self.send_response(status)
                 for key, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
                     self.send_header(key, value)

@@ -1,4 +1,6 @@
-"""What the comparisons with other libraries share: photographs, pipelines cut in two, the bars, a choice of cases."""
+"""What the comparisons with other libraries share: photographs, pipelines cut in two, the bars, a
+choice of cases.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,13 @@ import jaxprep
 from jaxprep import ops
 
 EVERYTHING = "JAXPREP_ALL_GOLDENS" in os.environ
-"""Run every golden case (minutes: one compilation each); otherwise a selection that shows every trait of them."""
+"""Run every golden case (minutes: one compilation each); otherwise a selection that shows every
+trait of them.
+"""
 AFFINE = 1e-6
-"""XLA contracts and reorders (x / 255 - mean) / std: the last bits differ, by so much relative to max(1, |x|)."""
+"""XLA contracts and reorders (x / 255 - mean) / std: the last bits differ, by so much relative to
+max(1, |x|).
+"""
 
 T, R = TypeVar("T"), TypeVar("R")
 
@@ -53,7 +59,9 @@ def run(pipeline: jaxprep.Pipeline, image: np.ndarray) -> np.ndarray:
 def halves(pipeline: jaxprep.Pipeline) -> tuple[jaxprep.Pipeline, jaxprep.Pipeline]:
     """The steps that end in uint8, and the affine tail after them."""
     cut = next(i for i, step in enumerate(pipeline.steps) if isinstance(step, ops.Rescale))
-    return pipeline.replace(steps=pipeline.steps[:cut]), pipeline.replace(steps=pipeline.steps[cut:])
+    return pipeline.replace(steps=pipeline.steps[:cut]), pipeline.replace(
+        steps=pipeline.steps[cut:]
+    )
 
 
 @functools.cache
@@ -66,8 +74,12 @@ def uint8(pipeline: jaxprep.Pipeline, case: dict) -> np.ndarray:
     return _uint8(halves(pipeline)[0], json.dumps(case["input"]))
 
 
-def covering(cases: Iterable[dict], traits: Callable[[dict], Iterable[Any]], photos: int = 3) -> list[dict]:
-    """Cases that show every trait of any case once, the photographs in turn; all, if everything is asked for."""
+def covering(
+    cases: Iterable[dict], traits: Callable[[dict], Iterable[Any]], photos: int = 3
+) -> list[dict]:
+    """Cases that show every trait of any case once, the photographs in turn; all, if everything is
+    asked for.
+    """
     cases = list(cases)
     if EVERYTHING:
         return cases

@@ -1,4 +1,6 @@
-"""The command line, called in this process, on the photographs and on files that the tests make, good and bad."""
+"""The command line, called in this process, on the photographs and on files that the tests make,
+good and bad.
+"""
 
 from __future__ import annotations
 
@@ -59,14 +61,20 @@ def arrays(output: Path) -> dict[str, np.ndarray]:
             if line["file"].endswith("npz"):
                 names = [line["path"] == path for path in file["paths"]]
                 assert names[line["row"]] and sum(names) == 1
-                file = file["images"][line["row"]] if "images" in file else file[f"image_{line['row']}"]
+                file = (
+                    file["images"][line["row"]]
+                    if "images" in file
+                    else file[f"image_{line['row']}"]
+                )
             found[line["path"]] = file
     return found
 
 
 def image_file(path: Path, *shape: int, seed: int = 0, **options: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)).save(path, **options)
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)).save(
+        path, **options
+    )
     return path
 
 
@@ -103,9 +111,14 @@ def one_line(text: str) -> str:
 
 
 @pytest.mark.parametrize("kind", ["npz", "npy"])
-def test_the_arrays_are_those_of_the_preprocessor_on_the_decoded_photographs(photos, tmp_path, kind):
+def test_the_arrays_are_those_of_the_preprocessor_on_the_decoded_photographs(
+    photos, tmp_path, kind
+):
     preset, output = "resnet_50_imagenet", tmp_path / "out"
-    assert main(["run", "--preset", preset, str(photos), "--output", str(output), "--format", kind]) == 0
+    assert (
+        main(["run", "--preset", preset, str(photos), "--output", str(output), "--format", kind])
+        == 0
+    )
     pre = ImageClassifierPreprocessor.from_preset(preset)
     found = arrays(output)
     assert sorted(found) == sorted(map(str, photos.glob("*.jpg")))
@@ -120,7 +133,10 @@ def test_the_arrays_are_those_of_the_preprocessor_on_the_decoded_photographs(pho
         with Image.open(line["path"]) as image:
             assert line["size"] == [image.height, image.width]
         assert line["output_size"] == [224, 224]
-        assert (line["bytes"], line["mtime_ns"]) == (os.stat(line["path"]).st_size, os.stat(line["path"]).st_mtime_ns)
+        assert (line["bytes"], line["mtime_ns"]) == (
+            os.stat(line["path"]).st_size,
+            os.stat(line["path"]).st_mtime_ns,
+        )
 
 
 @pytest.mark.parametrize("alpha", ["drop", "white"])
@@ -148,7 +164,10 @@ def test_files_of_every_kind_are_decoded_by_the_rules_of_read_image(tmp_path, al
 @pytest.mark.parametrize("kind", ["npz", "npy"])
 def test_results_without_a_common_size_are_written_one_by_one(tmp_path, kind):
     preset = "torchvision/DeepLabV3_ResNet50_Weights.DEFAULT"
-    wide, tall = image_file(tmp_path / "wide.png", 40, 60, 3), image_file(tmp_path / "tall.png", 60, 40, 3)
+    wide, tall = (
+        image_file(tmp_path / "wide.png", 40, 60, 3),
+        image_file(tmp_path / "tall.png", 60, 40, 3),
+    )
     arguments = (wide, tall, "--output", tmp_path / "out", "--format", kind)
     assert run(*arguments, preset=preset, override="resize_size=32") == 0
     pre = ImageClassifierPreprocessor.from_preset(preset, resize_size=32)
@@ -169,7 +188,9 @@ def test_shards_hold_at_most_as_many_images_as_asked(folder, tmp_path):
 
 def test_names_of_single_files_follow_the_paths_and_never_collide(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for i, name in enumerate(("in/cat.png", "in/cat.bmp", "in/a/cat.png", "in/CAT.png", "a/in/cat.png")):
+    for i, name in enumerate(
+        ("in/cat.png", "in/cat.bmp", "in/a/cat.png", "in/CAT.png", "a/in/cat.png")
+    ):
         image_file(tmp_path / name, 40, 50, 3, seed=i)
     monkeypatch.chdir(tmp_path / "a")
     given = [
@@ -190,10 +211,20 @@ def test_names_of_single_files_follow_the_paths_and_never_collide(tmp_path, monk
 
 def test_bfloat16_which_numpy_files_have_not_becomes_float32(tmp_path):
     path = image_file(tmp_path / "a.png", 40, 50, 3)
-    arguments = ["run", "--preset", "resnet_50_imagenet", "--override", SMALL, "--override", "dtype=bfloat16"]
+    arguments = [
+        "run",
+        "--preset",
+        "resnet_50_imagenet",
+        "--override",
+        SMALL,
+        "--override",
+        "dtype=bfloat16",
+    ]
     assert main([*arguments, str(path), "--output", str(tmp_path / "out")]) == 0
     result = arrays(tmp_path / "out")[str(path)]
-    pre = ImageClassifierPreprocessor.from_preset("resnet_50_imagenet", image_size=(24, 24), dtype="bfloat16")
+    pre = ImageClassifierPreprocessor.from_preset(
+        "resnet_50_imagenet", image_size=(24, 24), dtype="bfloat16"
+    )
     assert result.dtype == np.float32
     np.testing.assert_array_equal(result, np.asarray(pre(read_image(path))).astype(np.float32))
 
@@ -202,11 +233,23 @@ def test_a_preset_that_takes_channels_first_or_gray_gets_them(tmp_path):
     path = image_file(tmp_path / "a.png", 40, 50, 3)
     image = read_image(path)
     assert (
-        run(path, "--output", tmp_path / "1", preset="resnet_50_imagenet", override="data_format=channels_first") == 0
+        run(
+            path,
+            "--output",
+            tmp_path / "1",
+            preset="resnet_50_imagenet",
+            override="data_format=channels_first",
+        )
+        == 0
     )
     last = ImageClassifierPreprocessor.from_preset("resnet_50_imagenet")(image)
-    np.testing.assert_allclose(arrays(tmp_path / "1")[str(path)], np.moveaxis(np.asarray(last), -1, 0), atol=1e-6)
-    gray = {"architecture": "small", "pretrained_cfg": {"input_size": [1, 24, 24], "mean": [0.5], "std": [0.5]}}
+    np.testing.assert_allclose(
+        arrays(tmp_path / "1")[str(path)], np.moveaxis(np.asarray(last), -1, 0), atol=1e-6
+    )
+    gray = {
+        "architecture": "small",
+        "pretrained_cfg": {"input_size": [1, 24, 24], "mean": [0.5], "std": [0.5]},
+    }
     (tmp_path / "config.json").write_text(json.dumps(gray))
     assert main(["run", "--preset", str(tmp_path), str(path), "--output", str(tmp_path / "2")]) == 0
     pre = ImageClassifierPreprocessor.from_preset(tmp_path)
@@ -228,7 +271,11 @@ def test_presets_of_the_hub_are_taken_by_their_handle(hub, tmp_path):
 def test_progress_and_summary_are_on_stderr_unless_quiet(folder, tmp_path, capsys):
     assert run(folder, "--output", tmp_path / "out") == 0
     out, err = capsys.readouterr()
-    assert "5/5" in err and "images/s" in err and one_line(err) == f"jaxprep: 5 images in {tmp_path / 'out'}"
+    assert (
+        "5/5" in err
+        and "images/s" in err
+        and one_line(err) == f"jaxprep: 5 images in {tmp_path / 'out'}"
+    )
     assert run(folder, "--output", tmp_path / "out", "--quiet") == 0
     assert (out, *capsys.readouterr()) == ("", "", "")
 
@@ -254,7 +301,9 @@ def test_what_is_done_is_not_decoded_again(folder, tmp_path, decoded, kind):
 
 
 @pytest.mark.parametrize("kind", ["npz", "npy"])
-def test_a_file_that_changed_is_done_again_and_its_last_result_counts(folder, tmp_path, decoded, kind):
+def test_a_file_that_changed_is_done_again_and_its_last_result_counts(
+    folder, tmp_path, decoded, kind
+):
     arguments = (folder, "--output", tmp_path / "out", "--format", kind)
     assert run(*arguments) == 0
     changed = image_file(folder / "2.png", 41, 50, 3, seed=9)
@@ -280,7 +329,10 @@ def test_results_that_were_removed_are_made_again(folder, tmp_path, decoded):
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        (["--override", "interpolation=bilinear"], "`interpolation`: `'bilinear'` instead of `'bicubic'`"),
+        (
+            ["--override", "interpolation=bilinear"],
+            "`interpolation`: `'bilinear'` instead of `'bicubic'`",
+        ),
         (["--format", "npy"], "`format`"),
         (["--alpha", "white"], "`alpha`"),
     ],
@@ -332,7 +384,9 @@ def test_a_bad_file_is_fatal_and_what_was_finished_before_stays(folder, tmp_path
     assert len(arrays(tmp_path / "out")) == 5
 
 
-def test_bad_files_can_be_skipped_which_the_exit_status_and_the_manifest_say(folder, tmp_path, capsys):
+def test_bad_files_can_be_skipped_which_the_exit_status_and_the_manifest_say(
+    folder, tmp_path, capsys
+):
     bad = bad_files(folder)
     arguments = (folder, "--output", tmp_path / "out", "--on-error", "skip", "--quiet")
     for _ in range(2):  # they are tried again, and are still bad
@@ -341,10 +395,17 @@ def test_bad_files_can_be_skipped_which_the_exit_status_and_the_manifest_say(fol
         assert len(said) == 3 and all(line.startswith("jaxprep: skipped: ") for line in said)
         for path in bad.values():
             assert sum(str(path) in line for line in said) == 1
-        skipped = {line["path"]: line["error"] for line in lines(tmp_path / "out") if line["status"] == "skipped"}
+        skipped = {
+            line["path"]: line["error"]
+            for line in lines(tmp_path / "out")
+            if line["status"] == "skipped"
+        }
         assert sorted(skipped) == sorted(map(str, bad.values())) and all(skipped.values())
     assert len(lines(tmp_path / "out")) == 5
-    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["finished"] == {"images": 2, "skipped": 3}
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["finished"] == {
+        "images": 2,
+        "skipped": 3,
+    }
     assert [Path(path).name for path in arrays(tmp_path / "out")] == ["0.png", "4.png"]
     for seed, path in enumerate(bad.values()):
         image_file(path, 40, 50, 3, seed=seed)
@@ -364,7 +425,10 @@ def test_an_image_that_the_preset_cannot_take_is_a_bad_file(folder, tmp_path, ca
 def test_only_bad_files_leave_a_folder_without_results(tmp_path):
     (tmp_path / "a.png").write_text("no image")
     assert run(tmp_path / "a.png", "--output", tmp_path / "out", "--on-error", "skip") == 3
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["manifest.json", "manifest.jsonl"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "manifest.json",
+        "manifest.jsonl",
+    ]
 
 
 # run: nothing half-written
@@ -376,14 +440,19 @@ def fails_halfway(*args: Any, **kwargs: Any) -> None:
 
 
 @pytest.mark.parametrize(("kind", "function"), [("npz", "savez"), ("npy", "save")])
-def test_a_file_whose_writing_fails_is_not_there(folder, tmp_path, monkeypatch, capsys, kind, function):
+def test_a_file_whose_writing_fails_is_not_there(
+    folder, tmp_path, monkeypatch, capsys, kind, function
+):
     arguments = (folder, "--output", tmp_path / "out", "--format", kind)
     with monkeypatch.context() as patch:
         patch.setattr(np, function, fails_halfway)
         assert run(*arguments) == 1
     assert "No space left" in one_line(capsys.readouterr().err)
     left = [path.name for path in (tmp_path / "out").rglob("*") if path.is_file()]
-    assert set(left) <= {"manifest.json", "manifest.jsonl"} and not (tmp_path / "out" / "manifest.jsonl").exists()
+    assert (
+        set(left) <= {"manifest.json", "manifest.jsonl"}
+        and not (tmp_path / "out" / "manifest.jsonl").exists()
+    )
     assert run(*arguments) == 0
     assert len(arrays(tmp_path / "out")) == 5
 
@@ -393,7 +462,11 @@ def test_a_later_shard_that_fails_leaves_the_earlier_ones(folder, tmp_path, monk
     original: Callable[..., None] = np.savez
     with monkeypatch.context() as patch:
         patch.setattr(
-            np, "savez", lambda file, **kw: (fails_halfway if "2.png" in kw["paths"][0] else original)(file, **kw)
+            np,
+            "savez",
+            lambda file, **kw: (fails_halfway if "2.png" in kw["paths"][0] else original)(
+                file, **kw
+            ),
         )
         assert run(*arguments) == 1
     assert sorted(path.name for path in (tmp_path / "out").glob("*.npz")) == ["shard-00000.npz"]
@@ -406,7 +479,9 @@ def test_a_later_shard_that_fails_leaves_the_earlier_ones(folder, tmp_path, monk
 def test_a_line_of_the_manifest_that_cannot_be_written_is_taken_back(tmp_path, monkeypatch):
     manifest = Manifest(tmp_path / "out", PRESET, {})
     manifest.add([{"path": "a", "status": "skipped"}])
-    monkeypatch.setattr("jaxprep.cli.manifest._line", lambda record: [b"half a line", None][record["path"] == "c"])
+    monkeypatch.setattr(
+        "jaxprep.cli.manifest._line", lambda record: [b"half a line", None][record["path"] == "c"]
+    )
     with pytest.raises(TypeError):
         manifest.add([{"path": "b", "status": "skipped"}, {"path": "c", "status": "skipped"}])
     assert [line["path"] for line in lines(tmp_path / "out")] == ["a"] == list(manifest.records)
@@ -460,7 +535,9 @@ def test_what_a_killed_run_left_is_cleaned_up(folder, tmp_path, decoded):
     assert run(folder, "--output", output, "--shard-size", 3) == 0
     (output / ".jaxprep-abc").write_bytes(b"half a shard")
     done = lines(output)
-    with open(output / "manifest.jsonl", "wb") as file:  # the last shard came to its place, its lines did not
+    with open(
+        output / "manifest.jsonl", "wb"
+    ) as file:  # the last shard came to its place, its lines did not
         file.write(b"".join(json.dumps(line).encode() + b"\n" for line in done[:3]))
         file.write(json.dumps(done[3]).encode()[:50])
     decoded.clear()
@@ -512,7 +589,11 @@ def test_what_was_not_begun_is_dropped_when_the_work_ends_early():
 
 
 def test_what_shares_a_key_is_gathered_in_lists_of_the_size_asked_for():
-    assert list(pooled([1, 2, 3, 5, 4, 7, 9], lambda n: n % 2, size=3, most=9)) == [[1, 3, 5], [2, 4], [7, 9]]
+    assert list(pooled([1, 2, 3, 5, 4, 7, 9], lambda n: n % 2, size=3, most=9)) == [
+        [1, 3, 5],
+        [2, 4],
+        [7, 9],
+    ]
     assert list(pooled([], id, size=3, most=9)) == []
 
 
@@ -542,11 +623,16 @@ def test_images_of_mixed_sizes_share_a_few_programs_and_keep_their_order(tmp_pat
         return original(self, images)
 
     monkeypatch.setattr(run_module.ImageClassifierPreprocessor, "__call__", recorded)
-    assert run(tmp_path / "in", "--output", tmp_path / "out", "--batch-size", 4, "--shard-size", 10) == 0
+    assert (
+        run(tmp_path / "in", "--output", tmp_path / "out", "--batch-size", 4, "--shard-size", 10)
+        == 0
+    )
     buckets = {bucket for bucket, _ in shapes}  # by canvas and taps
     assert len(buckets) == 5 and len(shapes) <= 8  # a count of 1 or 2 may come before the 4
     monkeypatch.undo()
-    assert [Path(line["path"]).name for line in lines(tmp_path / "out")] == [f"{i:02}.png" for i in range(24)]
+    assert [Path(line["path"]).name for line in lines(tmp_path / "out")] == [
+        f"{i:02}.png" for i in range(24)
+    ]
     for path, array in arrays(tmp_path / "out").items():
         np.testing.assert_array_equal(array, np.asarray(preprocessor()(read_image(path))))
 
@@ -557,18 +643,38 @@ def test_images_of_mixed_sizes_share_a_few_programs_and_keep_their_order(tmp_pat
 def test_overrides_are_json_or_text(tmp_path):
     path = image_file(tmp_path / "a.png", 40, 50, 3)
     assert (
-        run(path, "--output", tmp_path / "out", "--override", "interpolation=bilinear", "--override", "exact=true") == 0
+        run(
+            path,
+            "--output",
+            tmp_path / "out",
+            "--override",
+            "interpolation=bilinear",
+            "--override",
+            "exact=true",
+        )
+        == 0
     )
     expected = preprocessor(interpolation="bilinear", exact=True)
-    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["preprocessor"] == expected.to_json()
-    np.testing.assert_array_equal(arrays(tmp_path / "out")[str(path)], np.asarray(expected(read_image(path))))
+    assert (
+        json.loads((tmp_path / "out" / "manifest.json").read_text())["preprocessor"]
+        == expected.to_json()
+    )
+    np.testing.assert_array_equal(
+        arrays(tmp_path / "out")[str(path)], np.asarray(expected(read_image(path)))
+    )
 
 
 @pytest.mark.parametrize(
     ("override", "said"),
-    [("sise=3", "sise"), ("interpolation=3", "interpolation"), ("config_file=a.json", "config_file")],
+    [
+        ("sise=3", "sise"),
+        ("interpolation=3", "interpolation"),
+        ("config_file=a.json", "config_file"),
+    ],
 )
-def test_an_override_that_is_no_field_or_no_value_of_it_is_one_line(folder, tmp_path, capsys, override, said):
+def test_an_override_that_is_no_field_or_no_value_of_it_is_one_line(
+    folder, tmp_path, capsys, override, said
+):
     assert run(folder, "--output", tmp_path / "out", override=override) == 1
     assert said in one_line(capsys.readouterr().err)
     assert not (tmp_path / "out").exists()
@@ -579,7 +685,13 @@ def test_an_unknown_preset_is_one_line_with_the_nearest_names(photos, tmp_path, 
     arguments = {
         "inspect": ["resnet_50_imagent"],
         "run": ["--preset", "resnet_50_imagent", str(photos), "--output", str(tmp_path / "out")],
-        "show": ["--preset", "resnet_50_imagent", str(photos / "coffee.jpg"), "--output", str(tmp_path / "a.png")],
+        "show": [
+            "--preset",
+            "resnet_50_imagent",
+            str(photos / "coffee.jpg"),
+            "--output",
+            str(tmp_path / "a.png"),
+        ],
     }
     assert main([command, *arguments[command]]) == 1
     assert "Nearest: resnet_50_imagenet" in one_line(capsys.readouterr().err)
@@ -606,7 +718,13 @@ def test_wrong_usage_is_status_2(arguments, capsys):
 
 
 def test_help_and_version_are_status_0_and_state_the_exit_statuses(capsys):
-    for arguments in (["--help"], ["run", "--help"], ["show", "--help"], ["presets", "--help"], ["inspect", "--help"]):
+    for arguments in (
+        ["--help"],
+        ["run", "--help"],
+        ["show", "--help"],
+        ["presets", "--help"],
+        ["inspect", "--help"],
+    ):
         with pytest.raises(SystemExit) as stop:
             main(arguments)
         assert stop.value.code == 0
@@ -632,7 +750,12 @@ def test_help_loads_neither_presets_nor_pipelines():
         "import sys; from jaxprep.cli.options import make_parser; make_parser().format_help(); "
         "print([name for name in sys.modules if name.startswith(('jaxprep.pipe', 'jaxprep.ops', 'PIL', 'tqdm'))])"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+        == "[]\n"
+    )
 
 
 def test_a_reader_that_stops_early_hears_no_complaint():
@@ -649,7 +772,20 @@ def test_a_reader_that_stops_early_hears_no_complaint():
 
 
 def shown(tmp_path: Path, photo: Path, preset: str, *more: str) -> np.ndarray:
-    assert main(["show", "--preset", preset, str(photo), "--output", str(tmp_path / "picture.png"), *more]) == 0
+    assert (
+        main(
+            [
+                "show",
+                "--preset",
+                preset,
+                str(photo),
+                "--output",
+                str(tmp_path / "picture.png"),
+                *more,
+            ]
+        )
+        == 0
+    )
     with Image.open(tmp_path / "picture.png") as picture:
         assert (picture.format, picture.mode) == ("PNG", "RGB")
         return np.asarray(picture)
@@ -665,14 +801,22 @@ CAPTION = 17 + BORDER
 
 
 def test_the_picture_shows_what_is_kept_beside_what_the_model_sees(photos, tmp_path):
-    picture = shown(tmp_path, photos / "coffee.jpg", "resnet_50_imagenet")  # (400, 600): the middle 400 x 400
+    picture = shown(
+        tmp_path, photos / "coffee.jpg", "resnet_50_imagenet"
+    )  # (400, 600): the middle 400 x 400
     assert picture.shape == (448 + CAPTION + 2 * BORDER, 672 + 448 + 3 * BORDER, 3)
     assert framed(picture) == Box(BORDER + 112, BORDER, BORDER + 560, BORDER + 448)
     right = picture[BORDER : BORDER + 448, -BORDER - 448 : -BORDER]
-    np.testing.assert_array_equal(right[::2, ::2], right[1::2, 1::2])  # every pixel of the model's is 2 x 2
+    np.testing.assert_array_equal(
+        right[::2, ::2], right[1::2, 1::2]
+    )  # every pixel of the model's is 2 x 2
     with Image.open(photos / "coffee.jpg") as image:
-        plain = image.crop((100, 0, 500, 400)).resize((224, 224), Image.Resampling.BICUBIC, reducing_gap=None)
-    assert np.abs(right[::2, ::2].astype(int) - np.asarray(plain)).mean() < 6  # the preset's resize is not antialiased
+        plain = image.crop((100, 0, 500, 400)).resize(
+            (224, 224), Image.Resampling.BICUBIC, reducing_gap=None
+        )
+    assert (
+        np.abs(right[::2, ::2].astype(int) - np.asarray(plain)).mean() < 6
+    )  # the preset's resize is not antialiased
     outside = picture[BORDER + 5 : BORDER + 443, BORDER + 5 : BORDER + 100].mean()
     with Image.open(photos / "coffee.jpg") as image:
         assert outside < 0.6 * np.asarray(image.crop((5, 5, 85, 395))).mean()
@@ -681,12 +825,18 @@ def test_the_picture_shows_what_is_kept_beside_what_the_model_sees(photos, tmp_p
 
 def test_the_picture_has_room_for_padding(photos, tmp_path):
     picture = shown(
-        tmp_path, photos / "coffee.jpg", "retinanet_resnet50_fpn_coco", "--override", "image_size=[448,448]"
+        tmp_path,
+        photos / "coffee.jpg",
+        "retinanet_resnet50_fpn_coco",
+        "--override",
+        "image_size=[448,448]",
     )
     assert framed(picture) == Box(BORDER, BORDER, BORDER + 448, BORDER + 448)
     margin = picture[BORDER + 10 : BORDER + 64, BORDER + 10 : BORDER + 438]
     assert margin.min() > 180  # hatched paper; 100 of 600 rows above and below the photo
-    assert picture[BORDER + 10 : BORDER + 64, -BORDER - 438 : -BORDER - 10].max() == 0  # what the model gets: black
+    assert (
+        picture[BORDER + 10 : BORDER + 64, -BORDER - 438 : -BORDER - 10].max() == 0
+    )  # what the model gets: black
 
 
 def test_the_picture_of_a_portrait_keeps_its_height(tmp_path):
@@ -695,7 +845,10 @@ def test_the_picture_of_a_portrait_keeps_its_height(tmp_path):
     assert picture.shape[1] == 299 + 448 + 3 * BORDER
     frame = framed(picture)
     assert (frame.left, frame.right) == (BORDER, BORDER + 299)
-    assert abs(frame.top - BORDER - 50 * 448 / 300) <= 1 and abs(frame.bottom - BORDER - 250 * 448 / 300) <= 1
+    assert (
+        abs(frame.top - BORDER - 50 * 448 / 300) <= 1
+        and abs(frame.bottom - BORDER - 250 * 448 / 300) <= 1
+    )
 
 
 def test_the_picture_of_results_without_fixed_size_frames_all_of_the_photo(photos, tmp_path):
@@ -728,7 +881,12 @@ def test_the_kept_region_is_mapped_back_through_all_of_the_geometry():
         (),
         (ops.Rescale(),),
         (ops.Rescale((1 / 255, 0.1, -1.0), (-0.5, 3.0, 2.0)), ops.ReverseChannels()),
-        (ops.ReverseChannels(), ops.Rescale(), ops.Normalize((0.4, 0.5, 0.6), (0.1, 0.2, 0.3)), ops.ChannelsFirst()),
+        (
+            ops.ReverseChannels(),
+            ops.Rescale(),
+            ops.Normalize((0.4, 0.5, 0.6), (0.1, 0.2, 0.3)),
+            ops.ChannelsFirst(),
+        ),
         (ops.ToRGB(), ops.Cast("float32"), ops.Normalize(127.5, 127.5)),
         (ops.Premultiply(), ops.Unpremultiply(), ops.CenterCrop(9)),
     ],
@@ -752,7 +910,9 @@ def test_a_picture_is_a_png_or_an_error(photos, tmp_path, capsys):
     assert main([*arguments, str(tmp_path / "a.jpg")]) == 1
     assert "PNG" in one_line(capsys.readouterr().err)
     (tmp_path / "bad.jpg").write_text("no image")
-    assert main([*arguments[:3], str(tmp_path / "bad.jpg"), "--output", str(tmp_path / "a.png")]) == 1
+    assert (
+        main([*arguments[:3], str(tmp_path / "bad.jpg"), "--output", str(tmp_path / "a.png")]) == 1
+    )
     assert "bad.jpg" in one_line(capsys.readouterr().err)
     assert main([*arguments, str(tmp_path / "nowhere" / "a.png")]) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["bad.jpg"]
@@ -789,7 +949,9 @@ def test_the_table_as_json_has_the_same_rows(capsys):
     rows = json.loads(capsys.readouterr().out)
     assert [row["name"] for row in rows] == presets.matching("deeplab")
     assert {"name", "image_size", "interpolation", "params", "known"} <= rows[0].keys()
-    assert any(row["known"] and row["image_size"] is None for row in rows)  # a size that depends on the image
+    assert any(
+        row["known"] and row["image_size"] is None for row in rows
+    )  # a size that depends on the image
 
 
 def test_a_pattern_that_nothing_matches_is_one_line(capsys):
@@ -853,7 +1015,10 @@ def test_a_pipeline_without_steps_does_nothing_in_words_too(tmp_path, capsys):
 
 
 IN_WORDS = [
-    (ops.Resize((2, 3)), "resize to 2 x 3 pixels, bilinear, at exact positions in float32 (antialiased)"),
+    (
+        ops.Resize((2, 3)),
+        "resize to 2 x 3 pixels, bilinear, at exact positions in float32 (antialiased)",
+    ),
     (
         ops.Resize((2, 3), fit="contain", rounding="round", method="nearest", reference="pillow"),
         "resize to fit inside 2 x 3 pixels, keeping the aspect ratio (sides rounded), nearest, as Pillow",
@@ -877,21 +1042,36 @@ IN_WORDS = [
         "resize the longer side to 512 pixels (the other side rounded), bilinear, as Pillow up to 12 (antialiased)",
     ),
     (ops.CenterCrop(224), "crop the middle 224 x 224, padding a smaller image with 0"),
-    (ops.CenterCrop(2, fill=(1.0, 2.0, 3.0)), "crop the middle 2 x 2, padding a smaller image with 1, 2, 3"),
-    (ops.Crop(1, 2, 3, 4, 0.5), "crop 3 x 4 from row 1, column 2, padding what lies outside with 0.5"),
+    (
+        ops.CenterCrop(2, fill=(1.0, 2.0, 3.0)),
+        "crop the middle 2 x 2, padding a smaller image with 1, 2, 3",
+    ),
+    (
+        ops.Crop(1, 2, 3, 4, 0.5),
+        "crop 3 x 4 from row 1, column 2, padding what lies outside with 0.5",
+    ),
     (ops.CropToAspect((2, 3)), "crop the middle to the aspect ratio of 2 x 3"),
     (ops.Pad(1, 0, 3, 4, 9.0), "pad with 9: 1 above, 3 on the left, 4 on the right (pixels)"),
     (ops.Pad(), "pad nothing"),
-    (ops.CenterCropShare(0.5, 0.25), "crop the middle, 0.5 x 0.25 of the shorter side, padding what is missing with 0"),
+    (
+        ops.CenterCropShare(0.5, 0.25),
+        "crop the middle, 0.5 x 0.25 of the shorter side, padding what is missing with 0",
+    ),
     (ops.PadTo((2, 3)), "pad below and on the right with 0 to 2 x 3 pixels"),
     (ops.PadToAtLeast((2, 3)), "pad below and on the right with 0 to at least 2 x 3 pixels"),
     (ops.PadToMultiple(8), "pad below and on the right with 0 to a multiple of 8 pixels"),
     (ops.PadToMultiple(8, True), "pad on all sides with 0 to a multiple of 8 pixels"),
-    (ops.PadToNextMultiple(8), "mirror the edge below and on the right, up to the next multiple of 8 pixels"),
+    (
+        ops.PadToNextMultiple(8),
+        "mirror the edge below and on the right, up to the next multiple of 8 pixels",
+    ),
     (ops.PadToSquare(0.5), "pad two sides equally with 0.5 to a square"),
     (ops.ToGray(), "make it gray, in three equal channels"),
     (ops.Clip(0, 0.5), "clip to [0, 0.5]"),
-    (sizes.AspectRatio(800, 1333), "the shorter side to 800 pixels, the longer to at most 1333 (as DETR)"),
+    (
+        sizes.AspectRatio(800, 1333),
+        "the shorter side to 800 pixels, the longer to at most 1333 (as DETR)",
+    ),
     (
         sizes.AspectRatioBelow(800, 1333, 16),
         "the shorter side to 800 pixels, the longer to at most 1333 (as DETR); sides down to a multiple of 16",
@@ -913,7 +1093,10 @@ IN_WORDS = [
         sizes.ShortestBelow(384, 32),
         "the shorter side to 384 pixels, the longer to at most 639; sides down to a multiple of 32",
     ),
-    (sizes.ShortestMultiple(640, 32), "the shorter side to 640 pixels, both then up to a multiple of 32"),
+    (
+        sizes.ShortestMultiple(640, 32),
+        "the shorter side to 640 pixels, both then up to a multiple of 32",
+    ),
     (sizes.SideLimit(960), "the longer side to at most 960 pixels, both to a multiple of 32"),
     (
         sizes.SideLimit(64, "min", 4000),
@@ -949,13 +1132,19 @@ IN_WORDS = [
 ]
 
 
-@pytest.mark.parametrize(("step", "expected"), IN_WORDS, ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("step", "expected"), IN_WORDS, ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_each_step_is_told_in_words(step, expected):
     assert words(step) == expected
 
 
 def test_every_kind_of_step_has_words():
-    kinds = {value for value in vars(ops).values() if isinstance(value, type) and issubclass(value, ops.Step)}
+    kinds = {
+        value
+        for value in vars(ops).values()
+        if isinstance(value, type) and issubclass(value, ops.Step)
+    }
     kinds |= set(sizes.SizeRule.__subclasses__())
     assert {type(step) for step, _ in IN_WORDS} == kinds - {ops.Step}
 

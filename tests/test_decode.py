@@ -24,7 +24,9 @@ def noise(*shape: int) -> np.ndarray:
 
 def encoded(image: Image.Image | np.ndarray, kind: str = "PNG", **options: object) -> bytes:
     file = io.BytesIO()
-    image = image if isinstance(image, Image.Image) else Image.fromarray(np.ascontiguousarray(image))
+    image = (
+        image if isinstance(image, Image.Image) else Image.fromarray(np.ascontiguousarray(image))
+    )
     image.save(file, kind, **options)
     return file.getvalue()
 
@@ -33,13 +35,25 @@ def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def png(samples: np.ndarray, colour_type: int, *, size: tuple[int, int] | None = None, more: bytes = b"") -> bytes:
-    """A PNG (ISO 15948) of uint8 or uint16 samples (h, w[, c]); `size` is what the header says instead of the truth."""
+def png(
+    samples: np.ndarray, colour_type: int, *, size: tuple[int, int] | None = None, more: bytes = b""
+) -> bytes:
+    """A PNG (ISO 15948) of uint8 or uint16 samples (h, w[, c]); `size` is what the header says
+    instead of the truth.
+    """
     height, width = size or samples.shape[:2]
     big_endian = samples.astype(samples.dtype.newbyteorder(">"))
-    header = struct.pack(">IIBBBBB", width, height, 8 * samples.dtype.itemsize, colour_type, 0, 0, 0)
+    header = struct.pack(
+        ">IIBBBBB", width, height, 8 * samples.dtype.itemsize, colour_type, 0, 0, 0
+    )
     rows = zlib.compress(b"".join(b"\0" + row.tobytes() for row in big_endian))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + more + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + more
+        + chunk(b"IDAT", rows)
+        + chunk(b"IEND", b"")
+    )
 
 
 def gray(values: np.ndarray) -> np.ndarray:
@@ -50,10 +64,13 @@ def gray(values: np.ndarray) -> np.ndarray:
 
 
 def stored(upright: np.ndarray, orientation: int) -> np.ndarray:
-    """What a camera stores. Exif 2.32, tag 0x0112, says where the stored row 0 and column 0 are in the upright image:
-    1 top left, 2 top right, 3 bottom right, 4 bottom left, 5 left top, 6 right top, 7 right bottom, 8 left bottom.
+    """What a camera stores. Exif 2.32, tag 0x0112, says where the stored row 0 and column 0 are in
+    the upright image: 1 top left, 2 top right, 3 bottom right, 4 bottom left, 5 left top, 6 right
+        top, 7 right bottom, 8 left bottom.
     """
-    transposed = upright.transpose(1, 0, 2)  # rows of the stored image are columns of the upright one
+    transposed = upright.transpose(
+        1, 0, 2
+    )  # rows of the stored image are columns of the upright one
     return {
         1: upright,
         2: upright[:, ::-1],
@@ -74,7 +91,12 @@ def exif(orientation: object) -> Image.Exif:
 
 @pytest.mark.parametrize(
     ("kind", "options"),
-    [("PNG", {}), ("TIFF", {}), ("TIFF", {"compression": "tiff_lzw"}), ("WEBP", {"lossless": True})],
+    [
+        ("PNG", {}),
+        ("TIFF", {}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+        ("WEBP", {"lossless": True}),
+    ],
 )
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_applied_once(kind, options, orientation):
@@ -86,7 +108,9 @@ def test_exif_orientation_is_applied_once(kind, options, orientation):
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_of_a_photograph_is_applied(photos, orientation):
     upright = np.asarray(Image.open(photos / "chelsea.jpg"))
-    file = encoded(stored(upright, orientation), "JPEG", quality=100, subsampling=0, exif=exif(orientation))
+    file = encoded(
+        stored(upright, orientation), "JPEG", quality=100, subsampling=0, exif=exif(orientation)
+    )
     image = read_image(file)
     assert image.shape == upright.shape
     assert np.abs(image.astype(int) - upright).mean() < 1  # JPEG at its best quality
@@ -101,7 +125,9 @@ def test_an_orientation_that_means_nothing_is_upright(orientation):
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 def test_a_damaged_exif_block_is_upright():
     image = noise(3, 5, 3)
-    np.testing.assert_array_equal(read_image(encoded(image, exif=b"Exif\0\0II*\0\xff\xff\xff\xff")), image)
+    np.testing.assert_array_equal(
+        read_image(encoded(image, exif=b"Exif\0\0II*\0\xff\xff\xff\xff")), image
+    )
 
 
 def test_a_decoded_image_keeps_no_orientation_to_apply_again():
@@ -168,7 +194,9 @@ def test_gray_becomes_three_equal_channels():
 
 def test_one_bit_becomes_black_and_white():
     bits = np.array([[0, 1, 1], [1, 0, 1]], bool)
-    np.testing.assert_array_equal(read_image(encoded(Image.fromarray(bits))), gray(bits * np.uint8(255)))
+    np.testing.assert_array_equal(
+        read_image(encoded(Image.fromarray(bits))), gray(bits * np.uint8(255))
+    )
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "PPM"])
@@ -180,14 +208,23 @@ def test_16_bit_gray_keeps_the_high_byte(kind):
 
 def test_32_bit_gray_within_16_bits_keeps_the_high_byte():
     values = np.array([[0, 0x1234, 0xFFFF]], np.int32)
-    np.testing.assert_array_equal(read_image(encoded(values, "TIFF")), gray(np.array([[0, 0x12, 0xFF]], np.uint8)))
+    np.testing.assert_array_equal(
+        read_image(encoded(values, "TIFF")), gray(np.array([[0, 0x12, 0xFF]], np.uint8))
+    )
 
 
 @pytest.mark.parametrize(
-    "values", [np.array([[0, 65536]], np.int32), np.array([[-1, 5]], np.int32), np.array([[0.5]], np.float32)]
+    "values",
+    [
+        np.array([[0, 65536]], np.int32),
+        np.array([[-1, 5]], np.int32),
+        np.array([[0.5]], np.float32),
+    ],
 )
 def test_samples_without_an_agreed_range_are_refused(values):
-    with pytest.raises(DecodeError, match=r"Expected samples of 8 or 16 bits, got .* - at <bytes>\."):
+    with pytest.raises(
+        DecodeError, match=r"Expected samples of 8 or 16 bits, got .* - at <bytes>\."
+    ):
         read_image(encoded(values, "TIFF"))
     with pytest.raises(InputError, match="Expected samples of 8 or 16 bits"):
         to_array(Image.fromarray(values))
@@ -211,7 +248,9 @@ def test_alpha_white_lays_the_image_over_white():
     image = noise(8, 8, 4)
     image[0, :, 3], image[1, :, 3] = 0, 255
     result = read_image(encoded(image), alpha="white")
-    np.testing.assert_allclose(result, over_white(image[..., :3], image[..., 3]), atol=1)  # to the nearest integer
+    np.testing.assert_allclose(
+        result, over_white(image[..., :3], image[..., 3]), atol=1
+    )  # to the nearest integer
     np.testing.assert_array_equal(result[0], 255)
     np.testing.assert_array_equal(result[1], image[1, :, :3])
 
@@ -229,21 +268,27 @@ def test_transparent_palette_entries_follow_the_rules_of_alpha():
     image.putpalette([10, 20, 30, 40, 50, 60])
     file = encoded(image, transparency=0)
     np.testing.assert_array_equal(read_image(file), [[(10, 20, 30), (40, 50, 60)]])
-    np.testing.assert_array_equal(read_image(file, alpha="white"), [[(255, 255, 255), (40, 50, 60)]])
+    np.testing.assert_array_equal(
+        read_image(file, alpha="white"), [[(255, 255, 255), (40, 50, 60)]]
+    )
 
 
 def test_a_transparent_colour_follows_the_rules_of_alpha():
     image = np.array([[(10, 20, 30), (40, 50, 60)]], np.uint8)
     file = encoded(image, transparency=(40, 50, 60))
     np.testing.assert_array_equal(read_image(file), image)
-    np.testing.assert_array_equal(read_image(file, alpha="white"), [[(10, 20, 30), (255, 255, 255)]])
+    np.testing.assert_array_equal(
+        read_image(file, alpha="white"), [[(10, 20, 30), (255, 255, 255)]]
+    )
 
 
 def test_a_transparent_16_bit_gray_follows_the_rules_of_alpha():
     values = np.array([[0x1234, 0x1235]], np.uint16)
     file = png(values, 0, more=chunk(b"tRNS", struct.pack(">H", 0x1234)))
     np.testing.assert_array_equal(read_image(file), gray(np.array([[0x12, 0x12]], np.uint8)))
-    np.testing.assert_array_equal(read_image(file, alpha="white"), gray(np.array([[0xFF, 0x12]], np.uint8)))
+    np.testing.assert_array_equal(
+        read_image(file, alpha="white"), gray(np.array([[0xFF, 0x12]], np.uint8))
+    )
 
 
 def test_opaque_images_do_not_depend_on_alpha(photos):
@@ -297,7 +342,8 @@ def test_a_truncated_file_is_refused(kind, part, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\0" * 100, b"GIF89a", b"<svg/>", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"not an image"]
+    "content",
+    [b"", b"\0" * 100, b"GIF89a", b"<svg/>", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"not an image"],
 )
 def test_what_is_no_image_is_refused(content):
     with pytest.raises(DecodeError, match="at <bytes>"):
@@ -329,7 +375,9 @@ def test_a_header_that_promises_too_much_is_refused_undecoded(size):
 def test_max_pixels_is_what_the_caller_says():
     file = encoded(noise(4, 6, 3))
     assert read_image(file, max_pixels=24).shape == (4, 6, 3)
-    with pytest.raises(DecodeError, match=r"at most 23 pixels \(`max_pixels`\), got 4 x 6 = 24 - at <bytes>"):
+    with pytest.raises(
+        DecodeError, match=r"at most 23 pixels \(`max_pixels`\), got 4 x 6 = 24 - at <bytes>"
+    ):
         read_image(file, max_pixels=23)
 
 
@@ -371,7 +419,9 @@ def test_every_kind_of_source_gives_the_same_image(tmp_path):
 ])  # fmt: skip
 def test_simplejpeg_decodes_as_pillow_does(photos, options, monkeypatch):
     options = dict(options)
-    photo = Image.open(photos / "chelsea.jpg").convert(options.pop("mode", "RGB")).resize((187, 131))
+    photo = (
+        Image.open(photos / "chelsea.jpg").convert(options.pop("mode", "RGB")).resize((187, 131))
+    )
     content = encoded(photo, "JPEG", **options)
     found = read_image(content)
     monkeypatch.setattr("jaxprep.host.decode._jpeg_decoder", lambda: None)
@@ -381,7 +431,9 @@ def test_simplejpeg_decodes_as_pillow_does(photos, options, monkeypatch):
 def test_simplejpeg_takes_photographs(photos, monkeypatch):
     taken: list[int] = []
     original = simplejpeg.decode_jpeg
-    monkeypatch.setattr("jaxprep.host.decode._jpeg_decoder", lambda: lambda data: taken.append(1) or original(data))
+    monkeypatch.setattr(
+        "jaxprep.host.decode._jpeg_decoder", lambda: lambda data: taken.append(1) or original(data)
+    )
     read_image(photos / "chelsea.jpg")
     assert taken
 
@@ -396,7 +448,16 @@ def test_the_array_is_read_only():
 
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("b.png", "a.JPG", "notes.txt", "c", "sub/d.webp", "sub/deep/e.tiff", "other/f.gif", "[x]/g.png"):
+    for name in (
+        "b.png",
+        "a.JPG",
+        "notes.txt",
+        "c",
+        "sub/d.webp",
+        "sub/deep/e.tiff",
+        "other/f.gif",
+        "[x]/g.png",
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     monkeypatch.chdir(tmp_path)
@@ -419,7 +480,14 @@ def test_a_file_named_is_taken_whatever_its_suffix(tree):
 
 def test_a_pattern_stands_for_the_images_it_matches(tree):
     assert found("*.png") == ["b.png"]
-    assert found("*") == ["[x]/g.png", "a.JPG", "b.png", "other/f.gif", "sub/d.webp", "sub/deep/e.tiff"]
+    assert found("*") == [
+        "[x]/g.png",
+        "a.JPG",
+        "b.png",
+        "other/f.gif",
+        "sub/d.webp",
+        "sub/deep/e.tiff",
+    ]
     assert found("sub/**/*.tiff") == ["sub/deep/e.tiff"]
 
 
@@ -453,7 +521,9 @@ def test_links_to_folders_are_not_followed(tree):
 
 def test_the_suffixes_are_those_that_pillow_gives_to_the_formats():
     Image.init()
-    by_pillow = {suffix: {"MPO": "JPEG"}.get(kind, kind) for suffix, kind in Image.EXTENSION.items()}
+    by_pillow = {
+        suffix: {"MPO": "JPEG"}.get(kind, kind) for suffix, kind in Image.EXTENSION.items()
+    }
     listed = {suffix: kind for kind, suffixes in FORMATS.items() for suffix in suffixes}
     assert listed == {suffix: by_pillow.get(suffix) for suffix in listed}
     left_out = {suffix for suffix, kind in by_pillow.items() if kind in FORMATS} - set(listed)

@@ -1,4 +1,6 @@
-"""Errors: whatever is wrong, one `JaxprepError` that says what was expected, what came, and where."""
+"""Errors: whatever is wrong, one `JaxprepError` that says what was expected, what came, and
+where.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,15 @@ import numpy as np
 import pytest
 
 import jaxprep
-from jaxprep import Batch, ImageClassifierPreprocessor, ImageConverter, Pipeline, errors, ops, presets
+from jaxprep import (
+    Batch,
+    ImageClassifierPreprocessor,
+    ImageConverter,
+    Pipeline,
+    errors,
+    ops,
+    presets,
+)
 from jaxprep.errors import ConfigError, InputError, JaxprepError, PresetNotFoundError
 from jaxprep.formats import OpenClip, Timm, Torchvision
 
@@ -57,7 +67,10 @@ IMAGES = {
     "a dictionary without images": {"image": IMAGE},
     "an empty dictionary": {},
     "boxes without labels": {"images": IMAGE, "bounding_boxes": {"boxes": np.zeros((1, 4))}},
-    "boxes of 5": {"images": IMAGE, "bounding_boxes": {"boxes": np.zeros((1, 5)), "labels": np.zeros(1)}},
+    "boxes of 5": {
+        "images": IMAGE,
+        "bounding_boxes": {"boxes": np.zeros((1, 5)), "labels": np.zeros(1)},
+    },
     "a mask of another size": {"images": IMAGE, "segmentation_masks": np.zeros((4, 5), np.uint8)},
     "a tuple of five": (IMAGE, 1, 2, 3, 4),
     "an empty tuple": (),
@@ -80,7 +93,9 @@ def test_the_place_in_a_list_is_named():
         RESNET([IMAGE, "b.jpg"])
 
 
-@pytest.mark.parametrize("x", [np.zeros((4, 5)), np.zeros((5, 5, 5), np.uint8), np.zeros((0, 5, 3))])
+@pytest.mark.parametrize(
+    "x", [np.zeros((4, 5)), np.zeros((5, 5, 5), np.uint8), np.zeros((0, 5, 3))]
+)
 def test_the_same_errors_come_inside_jit(x):
     with pytest.raises(InputError, match="Expected"):
         jax.jit(RESNET)(x)
@@ -88,13 +103,17 @@ def test_the_same_errors_come_inside_jit(x):
         jax.jit(RESNET.pipeline)(Batch(image=x))
 
 
-@pytest.mark.parametrize("batch", [None, IMAGE, {"image": IMAGE}, Batch(), Batch(image="a"), Batch(image=3)])
+@pytest.mark.parametrize(
+    "batch", [None, IMAGE, {"image": IMAGE}, Batch(), Batch(image="a"), Batch(image=3)]
+)
 def test_a_pipeline_takes_a_batch_with_an_image(batch):
     with pytest.raises(InputError, match="Expected"):
         RESNET.pipeline(batch)
 
 
-@pytest.mark.parametrize("size", [[[0, 5]], [[5, -1]], [[41, 50]], [[1, 2, 3]], [1.5, 2.5], [[5, 5], [5, 5]]])
+@pytest.mark.parametrize(
+    "size", [[[0, 5]], [[5, -1]], [[41, 50]], [[1, 2, 3]], [1.5, 2.5], [[5, 5], [5, 5]]]
+)
 def test_sizes_outside_of_the_canvas_are_input_errors(size):
     with pytest.raises(InputError, match="Expected"):
         RESNET.pipeline(Batch(image=IMAGE[None], size=np.asarray(size)))
@@ -127,9 +146,15 @@ CONFIGS = {
     "an unknown layout": lambda: ImageConverter(data_format="hwc"),
     "not a converter": lambda: ImageClassifierPreprocessor("resnet"),
     "not a config": lambda: ImageConverter.from_config({}),
-    "an unknown override": lambda: ImageClassifierPreprocessor.from_preset("resnet_50_imagenet", size=3),
-    "a wrong override": lambda: ImageClassifierPreprocessor.from_preset("resnet_50_imagenet", image_size="a"),
-    "a size for a pipeline": lambda: ImageConverter.from_config(Pipeline()).replace(image_size=(4, 4)),
+    "an unknown override": lambda: ImageClassifierPreprocessor.from_preset(
+        "resnet_50_imagenet", size=3
+    ),
+    "a wrong override": lambda: ImageClassifierPreprocessor.from_preset(
+        "resnet_50_imagenet", image_size="a"
+    ),
+    "a size for a pipeline": lambda: ImageConverter.from_config(Pipeline()).replace(
+        image_size=(4, 4)
+    ),
     "timm crop_pct 0": lambda: Timm(crop_pct=0.0),
     "timm two channels": lambda: Timm(input_size=(2, 224, 224)),
     "timm std": lambda: Timm(std=(0.0, 1.0, 1.0)).pipeline,
@@ -161,9 +186,14 @@ FILES = {
     "no JSON": "{not json",
     "cut off": '{"jaxprep": 1, "preprocessor": {"format": "Timm"',
     "deep nesting": DEEP,
-    "a deep field": '{"jaxprep": 1, "preprocessor": {"format": "Timm", "mean": ' + "[" * 90 + "]" * 90 + "}}",
+    "a deep field": '{"jaxprep": 1, "preprocessor": {"format": "Timm", "mean": '
+    + "[" * 90
+    + "]" * 90
+    + "}}",
     "NaN": '{"jaxprep": 1, "preprocessor": {"format": "Timm", "crop_pct": NaN}}',
-    "a huge number": '{"jaxprep": 1, "preprocessor": {"format": "Timm", "crop_pct": 1' + "0" * 4000 + "}}",
+    "a huge number": '{"jaxprep": 1, "preprocessor": {"format": "Timm", "crop_pct": 1'
+    + "0" * 4000
+    + "}}",
     "a number beyond float": '{"jaxprep": 1, "preprocessor": {"format": "Timm", "crop_pct": 1e999}}',
     "a list": "[]",
     "null": "null",
@@ -201,8 +231,12 @@ def test_a_file_larger_than_any_preset_is_refused_unread(tmp_path):
 
 
 def test_a_wrong_field_of_a_foreign_file_is_named_with_its_place(tmp_path):
-    (tmp_path / "config.json").write_text('{"architecture": "a", "pretrained_cfg": {"crop_pct": "0.9"}}')
-    with pytest.raises(ConfigError, match=r"Expected `float`, got `'0\.9'` - at `\$\.pretrained_cfg\.crop_pct`"):
+    (tmp_path / "config.json").write_text(
+        '{"architecture": "a", "pretrained_cfg": {"crop_pct": "0.9"}}'
+    )
+    with pytest.raises(
+        ConfigError, match=r"Expected `float`, got `'0\.9'` - at `\$\.pretrained_cfg\.crop_pct`"
+    ):
         presets.load(tmp_path)
     (tmp_path / "open_clip_config.json").write_text('{"preprocess_cfg": {"mean": 3}}')
     with pytest.raises(ConfigError, match=r"Expected .*got `3` - at `\$\.preprocess_cfg\.mean`"):

@@ -1,4 +1,6 @@
-"""`ImageClassifierPreprocessor` and `ImageConverter`: what calling them takes, returns and leaves alone."""
+"""`ImageClassifierPreprocessor` and `ImageConverter`: what calling them takes, returns and leaves
+alone.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,9 @@ def test_a_list_of_different_sizes_is_one_stacked_batch_of_each_alone():
 
 
 def test_results_of_different_sizes_come_back_as_a_list():
-    preprocessor = ImageClassifierPreprocessor.from_preset("torchvision/FCN_ResNet50_Weights.DEFAULT")
+    preprocessor = ImageClassifierPreprocessor.from_preset(
+        "torchvision/FCN_ResNet50_Weights.DEFAULT"
+    )
     preprocessor = preprocessor.replace(resize_size=16)
     result = preprocessor([pixels(30, 40, 3), pixels(40, 30, 3)])
     assert [image.shape for image in result] == [(16, 21, 3), (21, 16, 3)]
@@ -83,7 +87,9 @@ def test_a_gray_or_transparent_picture_is_converted_to_rgb_where_the_format_does
 def test_nested_lists_of_numbers_are_an_image_or_a_batch():
     image = pixels(5, 4, 3)
     assert equal(SMALL(image.tolist()), SMALL(image.astype(np.int32)))
-    assert equal(SMALL([image.tolist(), image.tolist()]), SMALL(np.stack([image, image]).astype(np.int32)))
+    assert equal(
+        SMALL([image.tolist(), image.tolist()]), SMALL(np.stack([image, image]).astype(np.int32))
+    )
 
 
 def test_images_of_mixed_types_are_promoted_to_one():
@@ -158,7 +164,11 @@ def test_a_tuple_alone_is_images_labels_and_weights():
 
 def test_a_preprocessor_maps_over_an_iterator():
     data = [(pixels(20, 20 + i, 3), i) for i in range(3)]
-    assert [(x.shape, y) for x, y in map(SMALL, data)] == [((16, 16, 3), 0), ((16, 16, 3), 1), ((16, 16, 3), 2)]
+    assert [(x.shape, y) for x, y in map(SMALL, data)] == [
+        ((16, 16, 3), 0),
+        ((16, 16, 3), 1),
+        ((16, 16, 3), 2),
+    ]
 
 
 def test_a_grain_dataset_maps_over_a_preprocessor():
@@ -188,25 +198,33 @@ def test_a_dictionary_keeps_its_other_entries_and_is_not_changed():
 
 
 def test_masks_and_boxes_follow_the_image():
-    converter = ImageConverter(image_size=(10, 10), crop_to_aspect_ratio=False, bounding_box_format="xyxy")
+    converter = ImageConverter(
+        image_size=(10, 10), crop_to_aspect_ratio=False, bounding_box_format="xyxy"
+    )
     mask = np.zeros((20, 40), np.int32)
     mask[:, 20:] = 3
     boxes = {"boxes": np.float32([[20, 0, 40, 20]]), "labels": np.int32([3])}
-    result = converter({"images": pixels(20, 40, 3), "segmentation_masks": mask, "bounding_boxes": boxes})
+    result = converter(
+        {"images": pixels(20, 40, 3), "segmentation_masks": mask, "bounding_boxes": boxes}
+    )
     assert equal(result["segmentation_masks"], np.repeat([[0] * 5 + [3] * 5], 10, 0))
     assert equal(result["bounding_boxes"]["boxes"], [[5, 0, 10, 10]])
     assert equal(result["bounding_boxes"]["labels"], [3])
 
 
 def test_a_mask_is_padded_with_the_image():
-    converter = ImageConverter(image_size=(8, 8), crop_to_aspect_ratio=False, pad_to_aspect_ratio=True)
+    converter = ImageConverter(
+        image_size=(8, 8), crop_to_aspect_ratio=False, pad_to_aspect_ratio=True
+    )
     mask = np.ones((4, 8), np.uint8)
     result = converter({"images": pixels(4, 8, 3), "segmentation_masks": mask})
     assert equal(result["segmentation_masks"].sum(1), [0, 0, 8, 8, 8, 8, 0, 0])
 
 
 def test_a_list_of_images_takes_a_list_of_masks_and_boxes():
-    converter = ImageConverter(image_size=(10, 10), crop_to_aspect_ratio=False, bounding_box_format="xyxy")
+    converter = ImageConverter(
+        image_size=(10, 10), crop_to_aspect_ratio=False, bounding_box_format="xyxy"
+    )
     images = [pixels(20, 40, 3), pixels(30, 10, 3)]
     masks = [np.full(image.shape[:2], i + 1, np.uint8) for i, image in enumerate(images)]
     boxes = {
@@ -238,7 +256,9 @@ def test_a_list_under_jit_is_one_batch():
 
 def test_a_gradient_flows_through_floats():
     gradient = jax.grad(lambda image: SMALL(image).sum())(jnp.ones((32, 32, 3)))
-    assert gradient.shape == (32, 32, 3) and float(gradient.sum()) == pytest.approx(16 * 16 * 3 / 255, rel=1e-5)
+    assert gradient.shape == (32, 32, 3) and float(gradient.sum()) == pytest.approx(
+        16 * 16 * 3 / 255, rel=1e-5
+    )
 
 
 # a frozen config
@@ -277,10 +297,22 @@ def test_without_a_converter_images_pass_unchanged():
 @pytest.mark.parametrize(
     ("preset", "kind", "overrides"),
     [
-        ("resnet_50_imagenet", KerasHub, {"image_size": (20, 30), "interpolation": "lanczos3", "dtype": "bfloat16"}),
+        (
+            "resnet_50_imagenet",
+            KerasHub,
+            {"image_size": (20, 30), "interpolation": "lanczos3", "dtype": "bfloat16"},
+        ),
         ("timm/resnet50.a1_in1k", Timm, {"image_size": (20, 30), "crop_pct": 1.0, "exact": True}),
-        ("torchvision/resnet50", Torchvision, {"image_size": (20, 30), "reference": "torch", "exact": True}),
-        ("open_clip/ViT-B-32/openai", OpenClip, {"image_size": (20, 30), "data_format": "channels_first"}),
+        (
+            "torchvision/resnet50",
+            Torchvision,
+            {"image_size": (20, 30), "reference": "torch", "exact": True},
+        ),
+        (
+            "open_clip/ViT-B-32/openai",
+            OpenClip,
+            {"image_size": (20, 30), "data_format": "channels_first"},
+        ),
     ],
 )
 def test_a_preset_of_any_collection_takes_its_own_fields_as_overrides(preset, kind, overrides):
@@ -296,14 +328,24 @@ def test_a_preset_of_any_collection_takes_its_own_fields_as_overrides(preset, ki
 def test_test_size_is_an_override_of_timm():
     preset = "timm/resnet50.a1_in1k"
     assert ImageClassifierPreprocessor.from_preset(preset).image_size == (224, 224)
-    assert ImageClassifierPreprocessor.from_preset(preset, use_test_size=True).image_size == (288, 288)
+    assert ImageClassifierPreprocessor.from_preset(preset, use_test_size=True).image_size == (
+        288,
+        288,
+    )
 
 
 def test_image_converter_replaces_that_of_the_preset():
     mine = ImageConverter(image_size=(8, 8))
-    preprocessor = ImageClassifierPreprocessor.from_preset("resnet_50_imagenet", image_converter=mine)
+    preprocessor = ImageClassifierPreprocessor.from_preset(
+        "resnet_50_imagenet", image_converter=mine
+    )
     assert preprocessor.image_converter == mine
-    assert ImageClassifierPreprocessor.from_preset("resnet_50_imagenet", image_converter=None).image_converter is None
+    assert (
+        ImageClassifierPreprocessor.from_preset(
+            "resnet_50_imagenet", image_converter=None
+        ).image_converter
+        is None
+    )
 
 
 def test_a_pipeline_or_a_config_is_a_converter():
@@ -319,8 +361,13 @@ def test_a_pipeline_or_a_config_is_a_converter():
 
 def test_a_symbolic_tensor_is_one_clear_error():
     """What TensorFlow passes inside `tf.data`, and Keras while it builds a model."""
-    for module, match in (("tensorflow.python.framework.ops", "as_numpy_iterator"), ("keras.src.backend", "symbolic")):
-        tensor = type("KerasTensor", (), {"__module__": module, "shape": (None, None, 3), "dtype": "uint8"})()
+    for module, match in (
+        ("tensorflow.python.framework.ops", "as_numpy_iterator"),
+        ("keras.src.backend", "symbolic"),
+    ):
+        tensor = type(
+            "KerasTensor", (), {"__module__": module, "shape": (None, None, 3), "dtype": "uint8"}
+        )()
         with pytest.raises(InputError, match=match):
             SMALL(tensor)
         with pytest.raises(InputError, match=match):
@@ -347,16 +394,21 @@ def test_an_eager_foreign_tensor_is_an_array():
 
 
 def test_orbax_keeps_a_preprocessor_beside_the_train_state(tmp_path):
-    preprocessor = ImageClassifierPreprocessor.from_preset("timm/resnet50.a1_in1k", image_size=(20, 30))
+    preprocessor = ImageClassifierPreprocessor.from_preset(
+        "timm/resnet50.a1_in1k", image_size=(20, 30)
+    )
     state = {"step": jnp.int32(7), "params": jnp.arange(3.0)}
     with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
         arguments = ocp.args.Composite(
-            state=ocp.args.StandardSave(state), preprocessor=ocp.args.JsonSave(preprocessor.to_json())
+            state=ocp.args.StandardSave(state),
+            preprocessor=ocp.args.JsonSave(preprocessor.to_json()),
         )
         checkpointer.save(tmp_path / "checkpoint", arguments)
         restored = checkpointer.restore(
             tmp_path / "checkpoint",
-            ocp.args.Composite(state=ocp.args.StandardRestore(state), preprocessor=ocp.args.JsonRestore()),
+            ocp.args.Composite(
+                state=ocp.args.StandardRestore(state), preprocessor=ocp.args.JsonRestore()
+            ),
         )
     assert ImageClassifierPreprocessor.from_json(restored.preprocessor) == preprocessor
     assert int(restored.state["step"]) == 7
@@ -396,12 +448,17 @@ def crops(seed: int, count: int = 16) -> list[np.ndarray]:
     found = []
     for i in range(count):
         height, width = rng.integers(200, 257, 2) if i % 2 else rng.integers(300, 385, 2)
-        top, left = rng.integers(0, whole.shape[0] - height + 1), rng.integers(0, whole.shape[1] - width + 1)
+        top, left = (
+            rng.integers(0, whole.shape[0] - height + 1),
+            rng.integers(0, whole.shape[1] - width + 1),
+        )
         found.append(np.ascontiguousarray(whole[top : top + height, left : left + width]))
     return found
 
 
-def test_photographs_of_sixteen_sizes_are_each_alone_in_every_bit_and_the_next_list_compiles_nothing(compilations):
+def test_photographs_of_sixteen_sizes_are_each_alone_in_every_bit_and_the_next_list_compiles_nothing(
+    compilations,
+):
     preprocessor = ImageClassifierPreprocessor.from_preset("timm/resnet50.a1_in1k")
     images = crops(0)
     assert len({image.shape for image in images}) == 16

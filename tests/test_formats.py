@@ -1,4 +1,6 @@
-"""Formats: that JSON says all of a config, and that the older forms of foreign files mean what they meant."""
+"""Formats: that JSON says all of a config, and that the older forms of foreign files mean what they
+meant.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +76,9 @@ CHANGED = {
         "data_format": "channels_first",
         "exact": True,
     },
-    Custom: {"steps": jaxprep.Pipeline((ops.Resize((8, 9), method="box"), ops.Rescale(0.5)), exact=True)},
+    Custom: {
+        "steps": jaxprep.Pipeline((ops.Resize((8, 9), method="box"), ops.Rescale(0.5)), exact=True)
+    },
 }
 ONE_VALUE = {(OpenClip, "mode")}
 
@@ -85,7 +89,9 @@ def test_json_says_all_of_a_config(kind):
     changed = kind(**CHANGED[kind])
     for field in dataclasses.fields(kind):
         default = getattr(kind(), field.name)
-        assert (kind, field.name) in ONE_VALUE or getattr(changed, field.name) != default, field.name
+        assert (kind, field.name) in ONE_VALUE or getattr(changed, field.name) != default, (
+            field.name
+        )
     text = codec.dumps(files.to_json(changed))
     again = files.from_json(json.loads(text))
     assert again == changed and type(again) is kind and hash(again) == hash(changed)
@@ -110,7 +116,9 @@ def test_a_field_that_no_config_has_is_named_with_its_place(kind):
         files.from_json(data)
 
 
-@pytest.mark.parametrize("kind", [KerasHub, Timm, Torchvision, OpenClip], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind", [KerasHub, Timm, Torchvision, OpenClip], ids=lambda kind: kind.__name__
+)
 def test_image_size_is_a_field_of_every_format(kind):
     changed = kind().overridden({"image_size": (20, 30)})
     assert changed.image_size == (20, 30)
@@ -123,7 +131,15 @@ def test_a_newer_version_of_our_file_is_refused():
         files.from_json(data)
 
 
-UNKNOWN = [{}, {"a": 1}, {"class_name": "Dense", "config": {}}, {"architectures": ["X"]}, [1], 3, None]
+UNKNOWN = [
+    {},
+    {"a": 1},
+    {"class_name": "Dense", "config": {}},
+    {"architectures": ["X"]},
+    [1],
+    3,
+    None,
+]
 
 
 @pytest.mark.parametrize("content", UNKNOWN)
@@ -139,7 +155,11 @@ IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 
 
 def converter(class_name: str = "ResNetImageConverter", **fields) -> dict:
-    return {"module": "keras_hub", "class_name": class_name, "config": {"name": "c", "trainable": True, **fields}}
+    return {
+        "module": "keras_hub",
+        "class_name": class_name,
+        "config": {"name": "c", "trainable": True, **fields},
+    }
 
 
 def test_the_schema_of_0_32_is_read_and_written_back():
@@ -158,7 +178,13 @@ def test_the_schema_of_0_17_lacks_what_came_later():
 @pytest.mark.parametrize("class_name", ["ResNetImageConverter", "ResizingImageConverter"])
 def test_height_width_mean_and_variance_are_the_arguments_of_the_oldest_assets(class_name):
     variance = [s * s for s in IMAGENET["std"]]
-    fields = {"height": 224, "width": 200, "scale": 1 / 255, "mean": IMAGENET["mean"], "variance": variance}
+    fields = {
+        "height": 224,
+        "width": 200,
+        "scale": 1 / 255,
+        "mean": IMAGENET["mean"],
+        "variance": variance,
+    }
     found = from_keras_hub_json(converter(class_name, **fields, interpolation="bicubic"))
     assert found.image_size == (224, 200)
     np.testing.assert_allclose(found.scale, RESNET.scale, rtol=1e-12)
@@ -168,7 +194,12 @@ def test_height_width_mean_and_variance_are_the_arguments_of_the_oldest_assets(c
 
 def test_norm_mean_and_norm_std_come_after_scale_and_offset():
     """`(x * scale + offset - norm_mean) / norm_std`, which KerasHub 0.32 itself no longer loads."""
-    fields = {"image_size": [8, 8], "scale": 1 / 255, "norm_mean": IMAGENET["mean"], "norm_std": IMAGENET["std"]}
+    fields = {
+        "image_size": [8, 8],
+        "scale": 1 / 255,
+        "norm_mean": IMAGENET["mean"],
+        "norm_std": IMAGENET["std"],
+    }
     found = from_keras_hub_json(converter("ViTImageConverter", **fields))
     np.testing.assert_allclose(found.scale, RESNET.scale, rtol=1e-12)
     np.testing.assert_allclose(found.offset, RESNET.offset, rtol=1e-12)
@@ -230,8 +261,14 @@ def test_a_family_with_constants_in_its_class_does_not_write_them():
 
 
 def test_hugging_face_files_beside_a_backbone_are_no_preset_of_keras_hub():
-    """KerasHub loads a ViT of the hub without its converter, and so passes raw pixels to it; we never do that."""
-    folder = keras_inputs.Path(keras_inputs.__file__).parent / "keras_hub_dirs" / "hf_vit_base_patch16_224"
+    """KerasHub loads a ViT of the hub without its converter, and so passes raw pixels to it; we
+    never do that.
+    """
+    folder = (
+        keras_inputs.Path(keras_inputs.__file__).parent
+        / "keras_hub_dirs"
+        / "hf_vit_base_patch16_224"
+    )
     try:
         preprocessor = ImageClassifierPreprocessor.from_preset(folder)
     except ConfigError:
@@ -245,7 +282,10 @@ def test_hugging_face_files_beside_a_backbone_are_no_preset_of_keras_hub():
 
 def test_timm_repeats_one_value_for_all_channels():
     assert Timm(mean=(0.5,), std=(0.25,)).mean == (0.5, 0.5, 0.5)
-    assert Timm(input_size=(1, 28, 28), mean=(0.5,), std=(0.5,)).pipeline.output_size((30, 40)) == (28, 28)
+    assert Timm(input_size=(1, 28, 28), mean=(0.5,), std=(0.5,)).pipeline.output_size((30, 40)) == (
+        28,
+        28,
+    )
     with pytest.raises(ConfigError, match=r"mean"):
         Timm(mean=(0.5, 0.5))
 
@@ -257,4 +297,7 @@ def test_random_interpolation_is_bicubic_when_not_training():
 def test_torchvision_always_antialiases_pictures():
     soft, hard = (Torchvision(antialias=antialias).pipeline for antialias in (True, False))
     assert soft == hard
-    assert Torchvision(antialias=False, reference="torch").pipeline != Torchvision(reference="torch").pipeline
+    assert (
+        Torchvision(antialias=False, reference="torch").pipeline
+        != Torchvision(reference="torch").pipeline
+    )

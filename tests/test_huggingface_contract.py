@@ -85,7 +85,9 @@ def test_every_class_is_there_by_all_its_names() -> None:
     assert huggingface.CLIPImageProcessorPil().backend == "pil"
     assert huggingface.CLIPImageProcessor().backend == "torchvision"
     assert huggingface.ViTHybridImageProcessor is huggingface.BitImageProcessor
-    assert "SiglipImageProcessorPil" in dir(huggingface) and "DepthProImageProcessorPil" not in dir(huggingface)
+    assert "SiglipImageProcessorPil" in dir(huggingface) and "DepthProImageProcessorPil" not in dir(
+        huggingface
+    )
     for name in ("FooImageProcessor", "Qwen2VLImageProcessor", "DepthProImageProcessorPil"):
         with pytest.raises(AttributeError):
             getattr(huggingface, name)
@@ -95,7 +97,12 @@ def test_every_class_is_there_by_all_its_names() -> None:
 
 
 def test_what_is_read_is_written_back_unchanged(tmp_path: Path) -> None:
-    content = {**RAW_CLIP, "do_convert_rgb": None, "junk": {"a": [1, None]}, "processor_class": "CLIPProcessor"}
+    content = {
+        **RAW_CLIP,
+        "do_convert_rgb": None,
+        "junk": {"a": [1, None]},
+        "processor_class": "CLIPProcessor",
+    }
     processor = AutoImageProcessor.from_pretrained(written(tmp_path, content), do_normalize=False)
     (file,) = processor.save_pretrained(tmp_path / "out" / "deep")
     text = Path(file).read_text()
@@ -124,9 +131,16 @@ def test_old_forms_mean_what_they_meant() -> None:
     assert square.config.pipeline.steps[1].size == (24, 24)
     owl = huggingface.OwlViTImageProcessor.from_dict({"size": [8, 9], "rescale": False})
     assert owl.size == {"height": 8, "width": 9} and not owl.config.effective.flag("do_rescale")
-    assert huggingface.Swin2SRImageProcessor.from_dict({"pad_size": 16})([picture()]).pixel_values.shape[2:] == (48, 48)
-    assert huggingface.IdeficsImageProcessor.from_dict({"image_size": 8}).size == {"height": 8, "width": 8}
-    assert huggingface.ViTImageProcessor.from_dict({"size": 8, "default_to_square": False}).size == {"shortest_edge": 8}
+    assert huggingface.Swin2SRImageProcessor.from_dict({"pad_size": 16})(
+        [picture()]
+    ).pixel_values.shape[2:] == (48, 48)
+    assert huggingface.IdeficsImageProcessor.from_dict({"image_size": 8}).size == {
+        "height": 8,
+        "width": 8,
+    }
+    assert huggingface.ViTImageProcessor.from_dict(
+        {"size": 8, "default_to_square": False}
+    ).size == {"shortest_edge": 8}
     convnext = huggingface.BaseImageProcessor.from_dict(
         {"feature_extractor_type": "ConvNextFeatureExtractor", "size": 8, "crop_pct": 0.5}
     )
@@ -140,9 +154,16 @@ BOUNDED = {"shortest_edge": 60, "longest_edge": 1333}
 @pytest.mark.parametrize(
     ("old", "today"),
     [
-        ({"feature_extractor_type": "DetrFeatureExtractor", "size": 60, "max_size": None}, {"size": BOUNDED}),
         (
-            {"image_processor_type": "DeformableDetrFeatureExtractor", "size": 60, "pad_and_return_pixel_mask": False},
+            {"feature_extractor_type": "DetrFeatureExtractor", "size": 60, "max_size": None},
+            {"size": BOUNDED},
+        ),
+        (
+            {
+                "image_processor_type": "DeformableDetrFeatureExtractor",
+                "size": 60,
+                "pad_and_return_pixel_mask": False,
+            },
             {"size": BOUNDED, "do_pad": False},
         ),
         (
@@ -150,11 +171,20 @@ BOUNDED = {"shortest_edge": 60, "longest_edge": 1333}
             {"size": {"shortest_edge": 90, "longest_edge": 90}},
         ),
         (
-            {"image_processor_type": "BridgeTowerImageProcessorFast", "size": 64, "crop_size": None},
+            {
+                "image_processor_type": "BridgeTowerImageProcessorFast",
+                "size": 64,
+                "crop_size": None,
+            },
             {"size": {"shortest_edge": 64}},
         ),
         (
-            {"image_processor_type": "SamImageProcessor", "size": 64, "pad_size": 64, "mask_size": 16},
+            {
+                "image_processor_type": "SamImageProcessor",
+                "size": 64,
+                "pad_size": 64,
+                "mask_size": 16,
+            },
             {
                 "size": {"longest_edge": 64},
                 "pad_size": {"height": 64, "width": 64},
@@ -162,25 +192,43 @@ BOUNDED = {"shortest_edge": 60, "longest_edge": 1333}
             },
         ),
         (
-            {"image_processor_type": "EomtImageProcessorFast", "size": {"shortest_edge": 64, "longest_edge": None}},
+            {
+                "image_processor_type": "EomtImageProcessorFast",
+                "size": {"shortest_edge": 64, "longest_edge": None},
+            },
             {"size": {"shortest_edge": 64}},
         ),
         (
-            {"image_processor_type": "VitMatteImageProcessor", "size_divisibility": 16, "size_divisor": None},
+            {
+                "image_processor_type": "VitMatteImageProcessor",
+                "size_divisibility": 16,
+                "size_divisor": None,
+            },
             {"size_divisor": 16},
         ),
         (
-            {"feature_extractor_type": "MaskFormerFeatureExtractor", "size": 60, "size_divisibility": 64},
+            {
+                "feature_extractor_type": "MaskFormerFeatureExtractor",
+                "size": 60,
+                "size_divisibility": 64,
+            },
             {"size": BOUNDED, "size_divisor": 64},
         ),
-        ({"feature_extractor_type": "SegformerFeatureExtractor", "size": [60]}, {"size": {"height": 60, "width": 60}}),
+        (
+            {"feature_extractor_type": "SegformerFeatureExtractor", "size": [60]},
+            {"size": {"height": 60, "width": 60}},
+        ),
     ],
 )
-def test_what_transformers_refuses_or_ignores_is_its_form_of_today(old: dict[str, Any], today: dict[str, Any]) -> None:
+def test_what_transformers_refuses_or_ignores_is_its_form_of_today(
+    old: dict[str, Any], today: dict[str, Any]
+) -> None:
     ours = huggingface.BaseImageProcessor.from_dict(old)
     modern = type(ours).from_dict(today)
     assert ours.config.pipeline == modern.config.pipeline
-    assert {key: getattr(ours, key) for key in today} == {key: getattr(modern, key) for key in today}
+    assert {key: getattr(ours, key) for key in today} == {
+        key: getattr(modern, key) for key in today
+    }
 
 
 def test_null_means_the_default_of_the_class() -> None:
@@ -194,15 +242,32 @@ def test_null_means_the_default_of_the_class() -> None:
     ("files", "name"),
     [
         ({"preprocessor_config.json": SMALL}, "ViTImageProcessor"),
-        ({"preprocessor_config.json": {**SMALL, "image_processor_type": "ViTImageProcessorFast"}}, "ViTImageProcessor"),
-        ({"preprocessor_config.json": {**SMALL, "image_processor_type": "ViTFeatureExtractor"}}, "ViTImageProcessor"),
-        ({"processor_config.json": {"image_processor": SMALL}}, "ViTImageProcessor"),
         (
-            {"processor_config.json": {"image_processor": SMALL}, "preprocessor_config.json": RAW_CLIP},
+            {
+                "preprocessor_config.json": {
+                    **SMALL,
+                    "image_processor_type": "ViTImageProcessorFast",
+                }
+            },
             "ViTImageProcessor",
         ),
         (
-            {"processor_config.json": {"processor_class": "X"}, "preprocessor_config.json": RAW_CLIP},
+            {"preprocessor_config.json": {**SMALL, "image_processor_type": "ViTFeatureExtractor"}},
+            "ViTImageProcessor",
+        ),
+        ({"processor_config.json": {"image_processor": SMALL}}, "ViTImageProcessor"),
+        (
+            {
+                "processor_config.json": {"image_processor": SMALL},
+                "preprocessor_config.json": RAW_CLIP,
+            },
+            "ViTImageProcessor",
+        ),
+        (
+            {
+                "processor_config.json": {"processor_class": "X"},
+                "preprocessor_config.json": RAW_CLIP,
+            },
             "CLIPImageProcessor",
         ),
         (
@@ -212,15 +277,22 @@ def test_null_means_the_default_of_the_class() -> None:
             },
             "ViTImageProcessor",
         ),
-        ({"preprocessor_config.json": {**SMALL, "auto_map": {"AutoProcessor": "x.Y"}}}, "ViTImageProcessor"),
+        (
+            {"preprocessor_config.json": {**SMALL, "auto_map": {"AutoProcessor": "x.Y"}}},
+            "ViTImageProcessor",
+        ),
     ],
 )
-def test_the_class_is_found_where_the_hub_puts_it(tmp_path: Path, files: dict[str, Any], name: str) -> None:
+def test_the_class_is_found_where_the_hub_puts_it(
+    tmp_path: Path, files: dict[str, Any], name: str
+) -> None:
     for file, content in files.items():
         written(tmp_path, content, file)
     assert type(AutoImageProcessor.from_pretrained(tmp_path)).__name__ == name
     for file in files:
-        if file != "config.json" and "processor_class" not in files[file]:  # a file by its own path is unwrapped too
+        if (
+            file != "config.json" and "processor_class" not in files[file]
+        ):  # a file by its own path is unwrapped too
             AutoImageProcessor.from_pretrained(str(tmp_path / file))
     config = jaxprep.presets.load(tmp_path)
     assert config.class_name == name  # type: ignore[attr-defined]
@@ -228,7 +300,10 @@ def test_the_class_is_found_where_the_hub_puts_it(tmp_path: Path, files: dict[st
 
 
 def test_a_timm_repository_has_timms_transform(tmp_path: Path) -> None:
-    content = {"architecture": "resnet18", "pretrained_cfg": {"input_size": [3, 8, 8], "interpolation": "bilinear"}}
+    content = {
+        "architecture": "resnet18",
+        "pretrained_cfg": {"input_size": [3, 8, 8], "interpolation": "bilinear"},
+    }
     processor = AutoImageProcessor.from_pretrained(written(tmp_path, content, "config.json"))
     assert processor(picture()).pixel_values.shape == (1, 3, 8, 8)
     expected = jaxprep.ImageClassifierPreprocessor.from_preset(tmp_path)(picture())
@@ -238,10 +313,22 @@ def test_a_timm_repository_has_timms_transform(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ({"image_processor_type": "Qwen2VLImageProcessor"}, "`Qwen2VLImageProcessor`, of the kind 'smart-resize"),
-        ({"image_processor_type": "MyProcessor", "auto_map": {"AutoImageProcessor": "a.B"}}, "never run"),
-        ({"image_processor_type": "MyProcessor"}, "`MyProcessor`, which is none of the image processors of"),
-        ({"feature_extractor_type": "DonutFeatureExtractor"}, "`DonutFeatureExtractor`, with steps of its own"),
+        (
+            {"image_processor_type": "Qwen2VLImageProcessor"},
+            "`Qwen2VLImageProcessor`, of the kind 'smart-resize",
+        ),
+        (
+            {"image_processor_type": "MyProcessor", "auto_map": {"AutoImageProcessor": "a.B"}},
+            "never run",
+        ),
+        (
+            {"image_processor_type": "MyProcessor"},
+            "`MyProcessor`, which is none of the image processors of",
+        ),
+        (
+            {"feature_extractor_type": "DonutFeatureExtractor"},
+            "`DonutFeatureExtractor`, with steps of its own",
+        ),
         ({"do_resize": True, "do_normalize": True}, "got no type at all"),
         ({"image_processor_type": 3}, "Expected the name of a class, got `3`"),
         ([1], "Expected an object, got `\\[1\\]`"),
@@ -271,7 +358,9 @@ def test_what_is_not_read_says_why(tmp_path: Path, content: Any, says: str | Non
 def test_unused_keywords_are_given_back_alone(tmp_path: Path) -> None:
     folder = written(tmp_path, SMALL)
     options = {"foo": False, "do_normalize": False, "use_auth_token": None, "resume_download": True}
-    processor, unused = AutoImageProcessor.from_pretrained(folder, **options, return_unused_kwargs=True)
+    processor, unused = AutoImageProcessor.from_pretrained(
+        folder, **options, return_unused_kwargs=True
+    )
     assert unused == {"foo": False} and processor.do_normalize is False
     assert AutoImageProcessor.from_pretrained(folder, foo=1).to_dict() == SMALL
 
@@ -298,7 +387,10 @@ def test_settings_are_attributes_that_can_be_set() -> None:
     processor.do_normalize = False
     processor.size = {"height": 4, "width": 6}
     assert processor(picture()).pixel_values.shape == (1, 3, 4, 6)
-    assert processor.to_dict()["size"] == {"height": 4, "width": 6} and not processor.to_dict()["do_normalize"]
+    assert (
+        processor.to_dict()["size"] == {"height": 4, "width": 6}
+        and not processor.to_dict()["do_normalize"]
+    )
     with pytest.raises(ConfigError):
         processor.do_resize = "no"
     assert processor.do_resize is True
@@ -310,7 +402,9 @@ def test_a_processor_is_pickled_and_copied() -> None:
     processor = small()
     assert pickle.loads(pickle.dumps(processor)) == processor == copy.deepcopy(processor)
     assert jaxprep.formats.Format  # the config itself round-trips as jaxprep's own
-    data = jaxprep.ImageClassifierPreprocessor(jaxprep.ImageConverter.from_config(processor.config)).to_json()
+    data = jaxprep.ImageClassifierPreprocessor(
+        jaxprep.ImageConverter.from_config(processor.config)
+    ).to_json()
     again = jaxprep.ImageClassifierPreprocessor.from_json(json.loads(json.dumps(data)))
     assert again.pipeline == processor.pipeline
 
@@ -319,7 +413,9 @@ def test_a_processor_is_pickled_and_copied() -> None:
 
 
 def test_a_repository_round_trips_through_the_hub(hub: Any, tmp_path: Path) -> None:
-    hub.add("user/model", {"preprocessor_config.json": RAW_CLIP, "config.json": {"model_type": "clip"}})
+    hub.add(
+        "user/model", {"preprocessor_config.json": RAW_CLIP, "config.json": {"model_type": "clip"}}
+    )
     processor = AutoImageProcessor.from_pretrained("user/model", cache_dir=tmp_path / "cache")
     hub.requests.clear()
     answer = processor.push_to_hub("user/copy", token=hub.TOKEN, commit_message="A copy")
@@ -334,7 +430,9 @@ def test_a_repository_round_trips_through_the_hub(hub: Any, tmp_path: Path) -> N
 
 def test_saving_pushes_when_asked(hub: Any, tmp_path: Path) -> None:
     hub.add("user/model", {"preprocessor_config.json": RAW_CLIP})
-    small().save_pretrained(tmp_path / "vit", push_to_hub=True, repo_id="user/model", token=hub.TOKEN)
+    small().save_pretrained(
+        tmp_path / "vit", push_to_hub=True, repo_id="user/model", token=hub.TOKEN
+    )
     assert [commit.repo for commit in hub.commits] == ["user/model"]
     small().save_pretrained(tmp_path / "vit")
     assert len(hub.commits) == 1
@@ -354,8 +452,14 @@ def test_the_hub_may_refuse_a_push(hub: Any) -> None:
 
 def test_revision_subfolder_token_and_cache(hub: Any, tmp_path: Path) -> None:
     hub.add("user/model", {"preprocessor_config.json": SMALL}, private=True)
-    hub.add("user/model", {"preprocessor_config.json": RAW_CLIP, "deep/er/preprocessor_config.json": SMALL}, "v1")
-    read = functools.partial(AutoImageProcessor.from_pretrained, "user/model", cache_dir=str(tmp_path), token=hub.TOKEN)
+    hub.add(
+        "user/model",
+        {"preprocessor_config.json": RAW_CLIP, "deep/er/preprocessor_config.json": SMALL},
+        "v1",
+    )
+    read = functools.partial(
+        AutoImageProcessor.from_pretrained, "user/model", cache_dir=str(tmp_path), token=hub.TOKEN
+    )
     assert type(read()).__name__ == "ViTImageProcessor"
     assert type(read(revision="v1")).__name__ == "CLIPImageProcessor"
     assert type(read(revision="v1", subfolder="deep/er")).__name__ == "ViTImageProcessor"
@@ -363,7 +467,9 @@ def test_revision_subfolder_token_and_cache(hub: Any, tmp_path: Path) -> None:
     assert type(read(local_files_only=True)).__name__ == "ViTImageProcessor"
     assert hub.requests == []
     read()
-    assert not [path for path in hub.paths("GET") if "/resolve/" in path]  # the cache is asked by ETag
+    assert not [
+        path for path in hub.paths("GET") if "/resolve/" in path
+    ]  # the cache is asked by ETag
     hub.requests.clear()
     read(force_download=True)
     assert [path for path in hub.paths("GET") if "/resolve/" in path]
@@ -407,9 +513,13 @@ def web(files: dict[str, bytes]) -> Iterator[str]:
 def test_configs_and_images_come_from_addresses() -> None:
     file = io.BytesIO()
     picture().save(file, "PNG")
-    with web({"/c.json": json.dumps(SMALL).encode(), "/i.png": file.getvalue(), "/bad.json": b"<html>"}) as address:
+    with web(
+        {"/c.json": json.dumps(SMALL).encode(), "/i.png": file.getvalue(), "/bad.json": b"<html>"}
+    ) as address:
         processor = AutoImageProcessor.from_pretrained(f"{address}/c.json")
-        np.testing.assert_array_equal(values(processor(f"{address}/i.png")), values(processor(picture())))
+        np.testing.assert_array_equal(
+            values(processor(f"{address}/i.png")), values(processor(picture()))
+        )
         with pytest.raises(PresetNotFoundError):
             AutoImageProcessor.from_pretrained(f"{address}/absent.json")
         with pytest.raises(ConfigError, match="JSON"):
@@ -463,7 +573,9 @@ def test_channels_are_inferred_or_told() -> None:
     narrow = pixels()[:3]  # (3, 41, 3)
     with pytest.warns(UserWarning, match="first is assumed"):
         first = values(processor(narrow))
-    np.testing.assert_array_equal(first, values(processor(narrow, input_data_format="channels_first")))
+    np.testing.assert_array_equal(
+        first, values(processor(narrow, input_data_format="channels_first"))
+    )
     last = values(processor(narrow, input_data_format="channels_last"))
     np.testing.assert_array_equal(last, values(processor(Image.fromarray(narrow))))
     with pytest.raises(InputError, match="Unable to infer channel"):
@@ -471,7 +583,18 @@ def test_channels_are_inferred_or_told() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [None, [], [[]], {"a": 1}, "no such file", np.zeros(3), np.zeros((4, 4, 3), complex), object(), ["x", None]]
+    "bad",
+    [
+        None,
+        [],
+        [[]],
+        {"a": 1},
+        "no such file",
+        np.zeros(3),
+        np.zeros((4, 4, 3), complex),
+        object(),
+        ["x", None],
+    ],
 )
 def test_what_is_no_image_is_refused(bad: Any) -> None:
     with pytest.raises(JaxprepError):
@@ -503,7 +626,10 @@ def test_arrays_with_alpha_are_laid_over_white(name: str) -> None:
 def test_floats_are_resized_as_the_pil_backend_does() -> None:
     transformers = pytest.importorskip("transformers")
     options: Any = {"size": {"height": 8, "width": 8}, "do_rescale": False}
-    theirs, ours = transformers.ViTImageProcessorPil(**options), huggingface.ViTImageProcessorPil(**options)
+    theirs, ours = (
+        transformers.ViTImageProcessorPil(**options),
+        huggingface.ViTImageProcessorPil(**options),
+    )
     for image in (pixels() / 255, (pixels() / 255).astype(np.float32), pixels().astype(np.float64)):
         expected = np.asarray(theirs(image)["pixel_values"])
         np.testing.assert_allclose(values(ours(image)), expected, atol=2e-6, rtol=2e-6)
@@ -521,7 +647,11 @@ def test_results_are_of_the_kind_asked_for() -> None:
     assert isinstance(processor(images, return_tensors="jax").pixel_values, jax.Array)
     assert isinstance(processor(images, return_tensors="np").pixel_values, np.ndarray)
     listed = processor(images, return_tensors=None).pixel_values
-    assert isinstance(listed, list) and isinstance(listed[0], jax.Array) and listed[0].shape == (3, 8, 8)
+    assert (
+        isinstance(listed, list)
+        and isinstance(listed[0], jax.Array)
+        and listed[0].shape == (3, 8, 8)
+    )
     with pytest.raises(InputError, match="return_tensors"):
         processor(images, return_tensors="mx")
 
@@ -549,10 +679,14 @@ def test_channels_come_last_when_asked() -> None:
 
 def test_a_call_may_override_settings() -> None:
     processor = small()
-    result = processor.preprocess(picture(), size=9, do_normalize=False, resample=Image.Resampling.NEAREST)
+    result = processor.preprocess(
+        picture(), size=9, do_normalize=False, resample=Image.Resampling.NEAREST
+    )
     assert result.pixel_values.shape == (1, 3, 9, 9)
     assert processor.size == {"height": 8, "width": 8}
-    np.testing.assert_array_equal(values(processor(picture(), do_resize=None)), values(processor(picture())))
+    np.testing.assert_array_equal(
+        values(processor(picture(), do_resize=None)), values(processor(picture()))
+    )
     for unknown in ({"foo": 1}, {"segmentation_maps": picture()}):
         with pytest.raises(TypeError, match=next(iter(unknown))):
             processor(picture(), **unknown)
@@ -562,7 +696,11 @@ def test_a_call_may_override_settings() -> None:
 
 def test_a_feature_is_a_dictionary_and_a_pytree() -> None:
     feature = small()(picture())
-    assert isinstance(feature, dict) and list(feature) == ["pixel_values"] and dict(**feature) == feature
+    assert (
+        isinstance(feature, dict)
+        and list(feature) == ["pixel_values"]
+        and dict(**feature) == feature
+    )
     assert feature.pixel_values is feature["pixel_values"] is feature.data["pixel_values"]
     with pytest.raises(AttributeError):
         _ = feature.labels
@@ -571,17 +709,28 @@ def test_a_feature_is_a_dictionary_and_a_pytree() -> None:
     doubled = jax.jit(lambda feature: jax.tree.map(lambda leaf: 2 * leaf, feature))(feature)
     assert isinstance(doubled, BatchFeature)
     np.testing.assert_array_equal(values(doubled), 2 * values(feature))
-    assert jax.tree_util.tree_flatten_with_path(feature)[0][0][0] == (jax.tree_util.DictKey("pixel_values"),)
+    assert jax.tree_util.tree_flatten_with_path(feature)[0][0][0] == (
+        jax.tree_util.DictKey("pixel_values"),
+    )
     assert pickle.loads(pickle.dumps(feature)).keys() == feature.keys()
 
 
 def test_a_feature_moves_and_casts() -> None:
-    feature = BatchFeature({"x": jnp.ones((4, 2)), "ids": jnp.arange(4), "name": "a", "many": [jnp.ones(2)]})
-    assert feature.to("bfloat16") is feature and feature.x.dtype == jnp.bfloat16 and feature.ids.dtype == jnp.int32
+    feature = BatchFeature(
+        {"x": jnp.ones((4, 2)), "ids": jnp.arange(4), "name": "a", "many": [jnp.ones(2)]}
+    )
+    assert (
+        feature.to("bfloat16") is feature
+        and feature.x.dtype == jnp.bfloat16
+        and feature.ids.dtype == jnp.int32
+    )
     assert feature.many[0].dtype == jnp.bfloat16 and feature.name == "a"
     device = jax.devices()[1]
     assert feature.to(device).x.devices() == {device}
-    assert feature.to("cpu:2", dtype=jnp.float32).x.devices() == {jax.devices()[2]} and feature.x.dtype == jnp.float32
+    assert (
+        feature.to("cpu:2", dtype=jnp.float32).x.devices() == {jax.devices()[2]}
+        and feature.x.dtype == jnp.float32
+    )
     mesh = jax.make_mesh((2,), ("data",), devices=jax.devices()[:2])
     sharding = jax.sharding.NamedSharding(mesh, jax.P("data"))
     assert BatchFeature({"x": np.ones((4, 2))}).to(sharding).x.sharding == sharding
@@ -627,14 +776,21 @@ def test_single_operations_keep_the_layout_or_change_it() -> None:
     size = transformers.image_utils.SizeDict
     first = np.moveaxis(pixels(), -1, 0)
     np.testing.assert_array_equal(
-        ours.resize(first, {"shortest_edge": 9}), theirs.resize(first, size(shortest_edge=9), resample=3)
+        ours.resize(first, {"shortest_edge": 9}),
+        theirs.resize(first, size(shortest_edge=9), resample=3),
     )
     crop = theirs.center_crop(first, size(height=10, width=50))
     np.testing.assert_array_equal(ours.center_crop(first, {"height": 10, "width": 50}), crop)
-    np.testing.assert_array_equal(ours.center_crop(pixels(), (10, 50), data_format="channels_first"), crop)
-    np.testing.assert_allclose(ours.rescale(first, 1 / 255), theirs.rescale(first, 1 / 255), atol=1e-7)
+    np.testing.assert_array_equal(
+        ours.center_crop(pixels(), (10, 50), data_format="channels_first"), crop
+    )
+    np.testing.assert_allclose(
+        ours.rescale(first, 1 / 255), theirs.rescale(first, 1 / 255), atol=1e-7
+    )
     mean, std = [0.1, 0.2, 0.3], [0.5, 0.6, 0.7]
-    np.testing.assert_allclose(ours.normalize(first, mean, std), theirs.normalize(first, mean, std), rtol=2e-6)
+    np.testing.assert_allclose(
+        ours.normalize(first, mean, std), theirs.normalize(first, mean, std), rtol=2e-6
+    )
     padded, masks = ours.pad([first, first[:, :20]], return_mask=True)
     expected, expected_masks = theirs.pad([first, first[:, :20]], return_mask=True)
     np.testing.assert_array_equal(padded, expected)
@@ -649,7 +805,10 @@ def test_single_operations_keep_the_layout_or_change_it() -> None:
 # -- strangers
 
 NAMES = sorted(huggingface_cases.classes())
-KEYS = sorted({key for row in huggingface_cases.classes().values() for key in row["defaults"]} | {"do_pad", "max_size"})
+KEYS = sorted(
+    {key for row in huggingface_cases.classes().values() for key in row["defaults"]}
+    | {"do_pad", "max_size"}
+)
 SCALARS = st.one_of(
     st.none(),
     st.booleans(),
@@ -659,7 +818,16 @@ SCALARS = st.one_of(
     st.text(max_size=5),
     st.sampled_from(["bicubic", "max", "channels_last", "../../etc/passwd", 2**20, 0, -1]),
 )
-SIDES = ("height", "width", "shortest_edge", "longest_edge", "max_height", "max_width", "min_pixels", "max_pixels")
+SIDES = (
+    "height",
+    "width",
+    "shortest_edge",
+    "longest_edge",
+    "max_height",
+    "max_width",
+    "min_pixels",
+    "max_pixels",
+)
 VALUES = st.one_of(
     SCALARS,
     st.lists(SCALARS, max_size=4),
@@ -667,14 +835,18 @@ VALUES = st.one_of(
     st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=2), max_leaves=4),
 )
 CONFIGS = st.tuples(
-    st.sampled_from(NAMES), st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=4), st.sampled_from(["pil", None])
+    st.sampled_from(NAMES),
+    st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=4),
+    st.sampled_from(["pil", None]),
 )
 
 
 def answer(name: str, changes: dict[str, Any], backend: str | None) -> Any:
     """The processor of a config from a stranger, or the one error it is refused by."""
     try:
-        processor = huggingface.BaseImageProcessor.from_dict({"image_processor_type": name, **changes}, backend=backend)
+        processor = huggingface.BaseImageProcessor.from_dict(
+            {"image_processor_type": name, **changes}, backend=backend
+        )
         processor.to_json_string()
         return processor.pipeline.output_size((33, 41))
     except JaxprepError as error:
@@ -690,10 +862,17 @@ def test_a_config_of_a_stranger_works_or_is_refused(config: Any) -> None:
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.recursive(SCALARS, lambda inner: st.one_of(st.lists(inner), st.dictionaries(st.text(max_size=12), inner))))
+@given(
+    st.recursive(
+        SCALARS,
+        lambda inner: st.one_of(st.lists(inner), st.dictionaries(st.text(max_size=12), inner)),
+    )
+)
 def test_json_of_a_stranger_works_or_is_refused(content: Any) -> None:
     with contextlib.suppress(JaxprepError):
-        huggingface.BaseImageProcessor.from_dict(content if isinstance(content, dict) else {"image_processor": content})
+        huggingface.BaseImageProcessor.from_dict(
+            content if isinstance(content, dict) else {"image_processor": content}
+        )
 
 
 # -- what is imported
@@ -726,16 +905,24 @@ def test_generated_images_come_back_as_8_bits() -> None:
     found = ours.postprocess(generated)["pixel_values"]
     assert isinstance(found, jax.Array) and found.dtype == jnp.uint8
     np.testing.assert_array_equal(found, expected)
-    (picture, _) = ours.postprocess(jnp.asarray(generated), return_tensors="PIL.Image.Image")["pixel_values"]
+    (picture, _) = ours.postprocess(jnp.asarray(generated), return_tensors="PIL.Image.Image")[
+        "pixel_values"
+    ]
     np.testing.assert_array_equal(np.asarray(picture), np.moveaxis(expected[0], 0, -1))
-    round_trip = ours.postprocess(ours(pixels(), do_resize=False, do_pad=False).pixel_values).pixel_values[0]
-    assert np.abs(np.moveaxis(np.asarray(round_trip), 0, -1).astype(int) - pixels()).max() <= 1  # truncated
+    round_trip = ours.postprocess(
+        ours(pixels(), do_resize=False, do_pad=False).pixel_values
+    ).pixel_values[0]
+    assert (
+        np.abs(np.moveaxis(np.asarray(round_trip), 0, -1).astype(int) - pixels()).max() <= 1
+    )  # truncated
 
 
 def test_post_processing_has_its_original_names() -> None:
     processor = huggingface.GLPNImageProcessor()
     depth = jax.random.uniform(jax.random.key(0), (1, 6, 8))
-    (result,) = processor.post_process_depth_estimation({"predicted_depth": depth}, target_sizes=[(12, 16)])
+    (result,) = processor.post_process_depth_estimation(
+        {"predicted_depth": depth}, target_sizes=[(12, 16)]
+    )
     assert result["predicted_depth"].shape == (12, 16)
     with pytest.raises(AttributeError, match="post_process_depth_estimation"):
         _ = processor.post_process_object_detection
@@ -771,7 +958,9 @@ def test_torch_tensors_come_through_dlpack() -> None:
 
 
 @pytest.mark.parametrize(("kind", "package"), [("pt", "torch"), ("tf", "tensorflow")])
-def test_other_frameworks_are_imported_by_name(monkeypatch: pytest.MonkeyPatch, kind: str, package: str) -> None:
+def test_other_frameworks_are_imported_by_name(
+    monkeypatch: pytest.MonkeyPatch, kind: str, package: str
+) -> None:
     stub = type(sys)(package)
     stub.from_numpy = stub.convert_to_tensor = lambda array: (package, array)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, package, stub)

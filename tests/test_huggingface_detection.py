@@ -1,7 +1,8 @@
-"""Detection classes, and those with a `pixel_mask`: against Transformers' PIL backend live, torchvision's by goldens.
+"""Detection classes, and those with a `pixel_mask`: against Transformers' PIL backend live,
+torchvision's by goldens.
 
-Masks, labels and 8-bit images must be equal in every bit. A difference of one in the 8-bit image is at least 1e-3 in
-the result, so agreement to 2e-6 says that it is exact too.
+Masks, labels and 8-bit images must be equal in every bit. A difference of one in the 8-bit image is
+at least 1e-3 in the result, so agreement to 2e-6 says that it is exact too.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ ROWS = detection_cases.classes()
 PIL_NAMES = [name for name, row in ROWS.items() if "pil" in row["backends"]]
 TARGETS = [name for name, row in ROWS.items() if row["family"] == "detection"]
 LAND, PORT, TINY = (
-    inputs.image(recipe) for recipe in (detection_cases.LAND, detection_cases.PORT, detection_cases.TINY)
+    inputs.image(recipe)
+    for recipe in (detection_cases.LAND, detection_cases.PORT, detection_cases.TINY)
 )
 SMALL = detection_cases.SMALL
 
@@ -54,19 +56,28 @@ def given(case: dict, folder: pathlib.Path) -> dict[str, Any]:
     sizes = [image.size[::-1] for image in pictures(case)]
     detection_cases.write_segments(folder, sizes)
     annotations = detection_cases.annotations(case["labels"], sizes)
-    return {"annotations": annotations, "masks_path": folder, **detection_cases.KINDS[case["labels"]]}
+    return {
+        "annotations": annotations,
+        "masks_path": folder,
+        **detection_cases.KINDS[case["labels"]],
+    }
 
 
 def turns(cases: list[dict], name: str, of: int) -> list[dict]:
     """The cases of a class that run: of its variations every `of`-th, others for the next class."""
     mine = [case for case in cases if case.get("class") == name]
     number = list(ROWS).index(name)
-    chosen = [EVERYTHING or i == 0 or i % of == number % of or "arrays" in case for i, case in enumerate(mine)]
+    chosen = [
+        EVERYTHING or i == 0 or i % of == number % of or "arrays" in case
+        for i, case in enumerate(mine)
+    ]
     return [case for case, is_chosen in zip(mine, chosen, strict=True) if is_chosen]
 
 
 def outlined(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets the original draw outlines without pycocotools: by ours, which goldens hold to be the same."""
+    """Lets the original draw outlines without pycocotools: by ours, which goldens hold to be the
+    same.
+    """
     mask = types.SimpleNamespace(
         frPyObjects=lambda parts, height, width: (parts, (height, width)),
         decode=lambda drawn: coco.mask_of(*drawn, "segmentation")[..., None].astype(np.uint8),
@@ -76,7 +87,9 @@ def outlined(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def same_values(ours: np.ndarray, theirs: np.ndarray, where: Any) -> None:
     assert ours.shape == theirs.shape, (where, ours.shape, theirs.shape)
-    if theirs.dtype != np.float64:  # Transformers leaves float64 behind where it multiplies 8-bit gray by a factor
+    if (
+        theirs.dtype != np.float64
+    ):  # Transformers leaves float64 behind where it multiplies 8-bit gray by a factor
         assert ours.dtype == theirs.dtype, (where, ours.dtype, theirs.dtype)
     gap = np.abs(ours.astype(np.float64) - theirs) / np.maximum(1, np.abs(theirs))
     assert gap.max() <= BAR, (where, gap.max(), (gap > BAR).mean())
@@ -86,7 +99,12 @@ def same_labels(ours: dict, theirs: dict, where: Any) -> None:
     assert sorted(ours) == sorted(theirs), where
     for key, value in theirs.items():
         mine, other = np.asarray(ours[key]), np.asarray(value)
-        assert (mine.shape, mine.dtype) == (other.shape, other.dtype), (where, key, mine.dtype, other.dtype)
+        assert (mine.shape, mine.dtype) == (other.shape, other.dtype), (
+            where,
+            key,
+            mine.dtype,
+            other.dtype,
+        )
         assert (mine == other).all(), (where, key, mine, other)
 
 
@@ -105,7 +123,9 @@ def test_every_setting_gives_what_the_pil_backend_gives(
         for case in turns(detection_cases.cases("pil"), name, 9):
             kwargs = given(case, tmp_path)
             theirs = cls(**case["settings"])(pictures(case), return_tensors="np", **kwargs)
-            ours = getattr(huggingface, f"{name}Pil")(**case["settings"])(pictures(case), return_tensors="np", **kwargs)
+            ours = getattr(huggingface, f"{name}Pil")(**case["settings"])(
+                pictures(case), return_tensors="np", **kwargs
+            )
             assert sorted(ours) == sorted(theirs), case
             same_values(ours["pixel_values"], theirs["pixel_values"], case)
             if "pixel_mask" in theirs:
@@ -120,13 +140,17 @@ def _goldens() -> store.Golden:
 
 
 @pytest.mark.parametrize("name", list(ROWS))
-def test_every_setting_gives_what_the_torchvision_backend_gives(name: str, tmp_path: pathlib.Path) -> None:
+def test_every_setting_gives_what_the_torchvision_backend_gives(
+    name: str, tmp_path: pathlib.Path
+) -> None:
     goldens = _goldens()
     for case in turns(goldens.cases, name, 9):
         processor = getattr(huggingface, name)(**case["settings"])
         ours = processor(pictures(case), return_tensors="np", **given(case, tmp_path))
         digests, samples = detection_cases.summary(ours)
-        assert digests == case["digests"], {k: v for k, v in digests.items() if v != case["digests"].get(k)} | case
+        assert digests == case["digests"], {
+            k: v for k, v in digests.items() if v != case["digests"].get(k)
+        } | case
         if samples is not None:
             same_values(*goldens.pair(case["samples"], samples), case)
 
@@ -150,7 +174,9 @@ def test_size_rules_are_the_originals_for_any_size() -> None:
         wanted = yolos.get_size_with_aspect_ratio_yolos(size, edge, bound)
         assert 0 in wanted or sizes.AspectRatioBelow(edge, bound, 16).output_size(size) == wanted
         image = np.broadcast_to(np.uint8(0), (3, *size))
-        wanted = vilt.get_resize_output_image_size(image, edge, int(1333 / 800 * edge), 32, "channels_first")
+        wanted = vilt.get_resize_output_image_size(
+            image, edge, int(1333 / 800 * edge), 32, "channels_first"
+        )
         assert 0 in wanted or sizes.ShortestBelow(edge, 32).output_size(size) == wanted
 
 
@@ -168,7 +194,9 @@ def test_the_mask_says_where_an_image_is_and_padding_is_zero() -> None:
     features = detr()([LAND, PORT])
     assert features.pixel_mask.sum((1, 2)).tolist() == [84 * 120, 120 * 63]
     outside = (features.pixel_mask == 0)[:, None] & jnp.ones((1, 3, 1, 1), bool)
-    assert (features.pixel_values[outside] == 0).all() and (features.pixel_values[~outside] != 0).mean() > 0.99
+    assert (features.pixel_values[outside] == 0).all() and (
+        features.pixel_values[~outside] != 0
+    ).mean() > 0.99
 
 
 def test_a_batch_is_its_images_one_by_one() -> None:
@@ -180,10 +208,14 @@ def test_a_batch_is_its_images_one_by_one() -> None:
         assert (batch.pixel_mask[i, : alone.shape[1], : alone.shape[2]] == 1).all()
 
 
-@pytest.mark.parametrize("name", ["DetrImageProcessor", "ViltImageProcessor", "RTDetrImageProcessor"])
+@pytest.mark.parametrize(
+    "name", ["DetrImageProcessor", "ViltImageProcessor", "RTDetrImageProcessor"]
+)
 @pytest.mark.parametrize("data_format", ["channels_first", "channels_last"])
 def test_jit_changes_nothing(name: str, data_format: str) -> None:
-    processor = detr(name, **({"size": {"shortest_edge": 90}} if name == "ViltImageProcessor" else {}))
+    processor = detr(
+        name, **({"size": {"shortest_edge": 90}} if name == "ViltImageProcessor" else {})
+    )
     arrays = (np.asarray(LAND), np.asarray(PORT))
 
     def call(images: Any) -> Any:
@@ -198,7 +230,9 @@ def test_jit_changes_nothing(name: str, data_format: str) -> None:
 
 def test_the_pipeline_of_a_processor_works_inside_jit() -> None:
     processor = detr()
-    alone = jax.jit(lambda image: processor.pipeline(jaxprep.Batch(image=image)).image)(np.asarray(LAND))
+    alone = jax.jit(lambda image: processor.pipeline(jaxprep.Batch(image=image)).image)(
+        np.asarray(LAND)
+    )
     np.testing.assert_allclose(alone, processor(LAND).pixel_values[0], rtol=0, atol=1e-6)
 
 
@@ -225,7 +259,9 @@ def test_an_image_larger_than_its_padding_is_refused() -> None:
 
 
 def test_images_of_different_channels_are_not_padded_to_one_array() -> None:
-    with pytest.raises(jaxprep.errors.InputError, match=r"one number of channels.*got \[1, 3\].*do_convert_rgb"):
+    with pytest.raises(
+        jaxprep.errors.InputError, match=r"one number of channels.*got \[1, 3\].*do_convert_rgb"
+    ):
         detr(do_normalize=False)([LAND.convert("L"), LAND])
 
 
@@ -237,7 +273,9 @@ def test_a_side_that_would_vanish_is_refused() -> None:
 def test_the_single_operations_are_those_of_the_class() -> None:
     image = np.asarray(LAND)
     assert detr("YolosImageProcessor").resize(image, SMALL["size"]).shape == (80, 112, 3)
-    assert huggingface.BridgeTowerImageProcessor().center_crop(image, {"shortest_edge": 64}).shape == (64, 64, 3)
+    assert huggingface.BridgeTowerImageProcessor().center_crop(
+        image, {"shortest_edge": 64}
+    ).shape == (64, 64, 3)
 
 
 # -- settings ----------------------------------------------------------------------------------------------------------
@@ -245,7 +283,11 @@ def test_the_single_operations_are_those_of_the_class() -> None:
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_settings_of_a_call_are_settings_of_the_class(name: str) -> None:
-    changed = {"size": {"height": 97, "width": 131}, "do_pad": True, "do_convert_annotations": False}
+    changed = {
+        "size": {"height": 97, "width": 131},
+        "do_pad": True,
+        "do_convert_annotations": False,
+    }
     ours = getattr(huggingface, name)()(LAND, ANNOTATIONS[0], **changed)
     theirs = getattr(huggingface, name)(**changed)(images=LAND, annotations=ANNOTATIONS[:1])
     jax.tree.map(np.testing.assert_array_equal, ours, theirs)
@@ -253,7 +295,10 @@ def test_settings_of_a_call_are_settings_of_the_class(name: str) -> None:
 
 def test_boxes_are_converted_where_values_are_normalised_unless_a_call_says_otherwise() -> None:
     for name, wanted in (("DetrImageProcessor", False), ("RTDetrImageProcessor", True)):
-        assert getattr(huggingface, name).from_dict({"do_normalize": False}).do_convert_annotations is wanted
+        assert (
+            getattr(huggingface, name).from_dict({"do_normalize": False}).do_convert_annotations
+            is wanted
+        )
     processor = huggingface.DetrImageProcessor.from_dict(SMALL)
     (label,) = processor(LAND, ANNOTATIONS[0], do_normalize=False).labels
     assert label["boxes"].max() <= 1
@@ -269,15 +314,25 @@ def test_boxes_are_converted_where_values_are_normalised_unless_a_call_says_othe
     ],
 )
 def test_old_configs_mean_what_they_meant(config: dict, size: dict) -> None:
-    old = {"feature_extractor_type": "DetrFeatureExtractor", "pad_and_return_pixel_mask": False, **config}
+    old = {
+        "feature_extractor_type": "DetrFeatureExtractor",
+        "pad_and_return_pixel_mask": False,
+        **config,
+    }
     made = huggingface.BaseImageProcessor.from_dict(old)
     assert (made.size, made.do_pad, made.to_dict()) == (size, False, old)
 
 
 def test_old_names_replace_settings_of_a_file() -> None:
     options = {"size": 600, "max_size": 900, "pad_and_return_pixel_mask": False, "foo": 1}
-    made, unused = huggingface.DetrImageProcessor.from_dict({"do_pad": True}, **options, return_unused_kwargs=True)
-    assert (made.size, made.do_pad, unused) == ({"shortest_edge": 600, "longest_edge": 900}, False, {"foo": 1})
+    made, unused = huggingface.DetrImageProcessor.from_dict(
+        {"do_pad": True}, **options, return_unused_kwargs=True
+    )
+    assert (made.size, made.do_pad, unused) == (
+        {"shortest_edge": 600, "longest_edge": 900},
+        False,
+        {"foo": 1},
+    )
 
 
 @pytest.mark.parametrize("name", list(ROWS))
@@ -285,7 +340,11 @@ def test_a_saved_processor_reads_back_equal(name: str, tmp_path: pathlib.Path) -
     made = getattr(huggingface, name)(do_normalize=False)
     made.save_pretrained(tmp_path)
     read = huggingface.AutoImageProcessor.from_pretrained(tmp_path)
-    assert (type(read), read.to_dict(), read.pipeline) == (type(made), made.to_dict(), made.pipeline)
+    assert (type(read), read.to_dict(), read.pipeline) == (
+        type(made),
+        made.to_dict(),
+        made.pipeline,
+    )
 
 
 @pytest.mark.parametrize(
@@ -319,18 +378,24 @@ def test_labels_are_dictionaries_of_jax_arrays(return_tensors: Any) -> None:
 
 def test_a_number_that_jax_would_cut_is_refused() -> None:
     annotation = {**ANNOTATIONS[0], "image_id": 2**40}
-    with pytest.raises(jaxprep.errors.InputError, match="at most 32 bits, got 1099511627776 - at `image_id`"):
+    with pytest.raises(
+        jaxprep.errors.InputError, match="at most 32 bits, got 1099511627776 - at `image_id`"
+    ):
         detr()(LAND, annotation)
     assert detr()(LAND, annotation, return_tensors="np").labels[0]["image_id"].tolist() == [2**40]
 
 
 @pytest.mark.parametrize("name", ["DetrImageProcessor", "RfDetrImageProcessor"])
 def test_masks_of_crowds_are_left_out_with_them(name: str) -> None:
-    """Transformers' torchvision backend fails here: it keeps the crowd among the masks and drops it elsewhere."""
+    """Transformers' torchvision backend fails here: it keeps the crowd among the masks and drops it
+    elsewhere.
+    """
     (annotation,) = detection_cases.annotations("crowds", [(131, 187)])
     rest = [item for item in annotation["annotations"] if not item.get("iscrowd")]
     found, wanted = (
-        detr(name)(LAND, {**annotation, "annotations": items}, return_segmentation_masks=True).labels[0]
+        detr(name)(
+            LAND, {**annotation, "annotations": items}, return_segmentation_masks=True
+        ).labels[0]
         for items in (annotation["annotations"], rest)
     )
     jax.tree.map(np.testing.assert_array_equal, found, wanted)
@@ -345,7 +410,12 @@ def test_an_image_without_objects_has_no_masks(backend: str) -> None:
     assert label["masks"].shape == (0, 84, 120) and label["boxes"].shape == (0, 4)
 
 
-OBJECT = {"category_id": 1, "bbox": [1, 2, 30, 40], "area": 5.0, "segmentation": [[1, 1, 9, 1, 9, 9]]}
+OBJECT = {
+    "category_id": 1,
+    "bbox": [1, 2, 30, 40],
+    "area": 5.0,
+    "segmentation": [[1, 1, 9, 1, 9, 9]],
+}
 
 
 @pytest.mark.parametrize(
@@ -428,10 +498,16 @@ def perfect(label: dict, classes: int = 20) -> types.SimpleNamespace:
 def test_a_perfect_model_gives_the_objects_back(name: str) -> None:
     processor = detr(name)
     (label,) = processor(LAND, ANNOTATIONS[0]).labels
-    (found,) = processor.post_process_object_detection(perfect(label), threshold=0.9, target_sizes=[(131, 187)])
+    (found,) = processor.post_process_object_detection(
+        perfect(label), threshold=0.9, target_sizes=[(131, 187)]
+    )
     order = np.argsort(np.asarray(found["labels"]))
     assert np.asarray(found["labels"])[order].tolist() == [0, 3, 12]
-    wanted = [[10, 12.5, 10 + 187 / 3, 78], [0, 65.5, 187, 131], [187 / 7, 131 / 9, 187 / 7 + 11.3, 131 / 9 + 8.9]]
+    wanted = [
+        [10, 12.5, 10 + 187 / 3, 78],
+        [0, 65.5, 187, 131],
+        [187 / 7, 131 / 9, 187 / 7 + 11.3, 131 / 9 + 8.9],
+    ]
     np.testing.assert_allclose(np.asarray(found["boxes"])[order], wanted, atol=1e-4)
 
 

@@ -1,6 +1,8 @@
-"""Plain image processors: against Transformers' PIL backend live, and its torchvision backend by goldens.
+"""Plain image processors: against Transformers' PIL backend live, and its torchvision backend by
+goldens.
 
-A difference of one in the 8-bit image is at least 1e-3 in the result, so agreement to 2e-6 says that it is exact too.
+A difference of one in the 8-bit image is at least 1e-3 in the result, so agreement to 2e-6 says
+that it is exact too.
 """
 
 from __future__ import annotations
@@ -34,10 +36,15 @@ def pictures(case: dict) -> list[Any]:
 
 
 def turns(cases: list[dict], name: str, of: int) -> list[dict]:
-    """The cases of a class that run: the default, and of its variations every `of`-th, others for the next class."""
+    """The cases of a class that run: the default, and of its variations every `of`-th, others for
+    the next class.
+    """
     mine = [case for case in cases if case["class"] == name]
     number = list(huggingface_cases.classes()).index(name)
-    chosen = [EVERYTHING or i == 0 or i % of == number % of or "arrays" in case for i, case in enumerate(mine)]
+    chosen = [
+        EVERYTHING or i == 0 or i % of == number % of or "arrays" in case
+        for i, case in enumerate(mine)
+    ]
     return [case for case, is_chosen in zip(mine, chosen, strict=True) if is_chosen]
 
 
@@ -57,7 +64,9 @@ def ours_of(case: dict, backend: str) -> dict[str, list[np.ndarray]]:
 
 def check(ours: np.ndarray, theirs: np.ndarray, where: Any) -> None:
     assert ours.shape == theirs.shape, (where, ours.shape, theirs.shape)
-    if theirs.dtype != np.float64:  # Transformers leaves float64 behind where it multiplies 8-bit gray by a factor
+    if (
+        theirs.dtype != np.float64
+    ):  # Transformers leaves float64 behind where it multiplies 8-bit gray by a factor
         assert ours.dtype == theirs.dtype, (where, ours.dtype, theirs.dtype)
     near = np.abs(ours.astype(np.float64) - theirs) <= BAR * np.maximum(1, np.abs(theirs))
     assert near.all(), (where, np.abs(ours.astype(np.float64) - theirs).max(), 1 - near.mean())

@@ -1,7 +1,8 @@
-"""Processors with a map, or another dense input, beside each image: against Transformers, live and by goldens.
+"""Processors with a map, or another dense input, beside each image: against Transformers, live and
+by goldens.
 
-A difference of one in the 8-bit image is at least 1e-3 in the result, so agreement to 2e-6 says that it is exact too.
-Labels are equal.
+A difference of one in the 8-bit image is at least 1e-3 in the result, so agreement to 2e-6 says
+that it is exact too. Labels are equal.
 """
 
 from __future__ import annotations
@@ -36,18 +37,25 @@ def _read(recipe: str) -> Any:
 
 
 def arguments(case: dict) -> tuple[list[Any], dict[str, list[Any]]]:
-    """The images of a case, and what goes beside them; arrays are copies, since Transformers writes into them."""
+    """The images of a case, and what goes beside them; arrays are copies, since Transformers writes
+    into them.
+    """
 
     def read(recipes: list[dict]) -> list[Any]:
         found = [_read(json.dumps(recipe)) for recipe in recipes]
         return [item.copy() if isinstance(item, np.ndarray) else item for item in found]
 
-    beside = {name: read(value) if isinstance(value[0], dict) else value for name, value in case["beside"].items()}
+    beside = {
+        name: read(value) if isinstance(value[0], dict) else value
+        for name, value in case["beside"].items()
+    }
     return read(case["inputs"]), beside
 
 
 def turns(cases: list[dict], name: str, of: int) -> list[dict]:
-    """The cases of a class that run: the default, and of its variations every `of`-th, others for the next class."""
+    """The cases of a class that run: the default, and of its variations every `of`-th, others for
+    the next class.
+    """
     mine = [case for case in cases if case["class"] == name]
     number = list(CLASSES).index(name)
     return [case for i, case in enumerate(mine) if EVERYTHING or i == 0 or i % of == number % of]
@@ -67,7 +75,9 @@ def check(ours: np.ndarray, theirs: np.ndarray, where: Any) -> None:
         assert ours.dtype == np.int32, (where, ours.dtype)
         np.testing.assert_array_equal(ours, theirs, str(where))
         return
-    if theirs.dtype != np.float64:  # Transformers leaves float64 behind where it multiplies 8-bit gray by a factor
+    if (
+        theirs.dtype != np.float64
+    ):  # Transformers leaves float64 behind where it multiplies 8-bit gray by a factor
         assert ours.dtype == theirs.dtype, (where, ours.dtype, theirs.dtype)
     near = np.abs(ours.astype(np.float64) - theirs) <= BAR * np.maximum(1, np.abs(theirs))
     assert near.all(), (where, np.abs(ours.astype(np.float64) - theirs).max(), 1 - near.mean())
@@ -97,17 +107,23 @@ def _goldens(group: str) -> store.Golden:
 
 @pytest.mark.parametrize("name", list(CLASSES))
 def test_every_setting_gives_what_the_torchvision_backend_gives(name: str) -> None:
-    goldens = _goldens(next(group for group, names in segmentation_cases.GROUPS.items() if name in names))
+    goldens = _goldens(
+        next(group for group, names in segmentation_cases.GROUPS.items() if name in names)
+    )
     for case in turns(goldens.cases, name, 24):
         ours = ours_of(case, "torchvision")
         for key, values in ours.items():
             records = [record for result, record in case.items() if result.startswith(f"{key}.")]
             assert len(records) == len(values)
             for mine, record in zip(values, records, strict=True):
-                check(*compared(goldens, mine, record, key), (case["settings"], case["inputs"], key))
+                check(
+                    *compared(goldens, mine, record, key), (case["settings"], case["inputs"], key)
+                )
 
 
-def compared(goldens: store.Golden, mine: np.ndarray, record: dict, key: str) -> tuple[np.ndarray, np.ndarray]:
+def compared(
+    goldens: store.Golden, mine: np.ndarray, record: dict, key: str
+) -> tuple[np.ndarray, np.ndarray]:
     """Ours and the original's at the values that are known; labels, int64 there, are int32 here."""
     array = store.channels_last(mine) if mine.ndim == 3 and key != "labels" else mine
     assert list(array.shape) == record["shape"], key
@@ -134,7 +150,10 @@ def made(name: str, **settings: Any) -> Any:
 
 def test_maps_come_by_position_and_by_name_and_are_not_written_to() -> None:
     processor, given = made("Segformer", do_reduce_labels=True, backend="pil"), labels()
-    by_position, by_name = processor(photo(), given), processor(images=photo(), segmentation_maps=[given])
+    by_position, by_name = (
+        processor(photo(), given),
+        processor(images=photo(), segmentation_maps=[given]),
+    )
     np.testing.assert_array_equal(by_position["labels"], by_name["labels"])
     np.testing.assert_array_equal(given, labels())
     assert by_position["labels"].shape == (1, 16, 24) and by_position["labels"].dtype == np.int32
@@ -144,7 +163,12 @@ def test_maps_come_by_position_and_by_name_and_are_not_written_to() -> None:
 def test_the_labels_of_any_input_form_are_the_same() -> None:
     processor = made("Segformer")
     expected = processor(photo(), labels())["labels"]
-    for form in (jnp.asarray(labels()), labels()[None], labels().astype(np.int64), Image.fromarray(labels())):
+    for form in (
+        jnp.asarray(labels()),
+        labels()[None],
+        labels().astype(np.int64),
+        Image.fromarray(labels()),
+    ):
         np.testing.assert_array_equal(processor(photo(), form)["labels"], expected)
 
 
@@ -155,13 +179,17 @@ def test_map_resample_invents_no_labels(name: str, backend: str) -> None:
     assert not set(np.unique(processor(photo(), labels())["labels"])) <= known  # as Transformers
     exact = processor(photo(), labels(), map_resample=0)["labels"]
     assert set(np.unique(exact)) <= known
-    np.testing.assert_array_equal(exact, made("Segformer", backend=backend)(photo(), labels())["labels"])
+    np.testing.assert_array_equal(
+        exact, made("Segformer", backend=backend)(photo(), labels())["labels"]
+    )
 
 
 def test_labels_above_255_go_through_pillow_s_nearest_and_through_no_mixing() -> None:
     many = labels().astype(np.int32) * 10
     found = made("Segformer", backend="pil")(photo(), many)["labels"]
-    np.testing.assert_array_equal(found, made("Segformer", backend="pil")(photo(), labels())["labels"] * 10)
+    np.testing.assert_array_equal(
+        found, made("Segformer", backend="pil")(photo(), labels())["labels"] * 10
+    )
     with pytest.raises(InputError, match="whole numbers from 0 to 255"):
         made("Beit", backend="pil")(photo(), many)
 
@@ -171,7 +199,9 @@ def test_old_names_of_settings_count() -> None:
         {"feature_extractor_type": "SegformerFeatureExtractor", "reduce_labels": True, "size": 16}
     )
     new = huggingface.SegformerImageProcessor(size=16, do_reduce_labels=True)
-    np.testing.assert_array_equal(old(photo(), labels())["labels"], new(photo(), labels())["labels"])
+    np.testing.assert_array_equal(
+        old(photo(), labels())["labels"], new(photo(), labels())["labels"]
+    )
     assert old(photo(), labels())["labels"].max() == 255
     matte = huggingface.VitMatteImageProcessor.from_dict({"size_divisibility": 16})
     assert matte(photo(), labels())["pixel_values"].shape == (1, 4, 48, 48)
@@ -182,17 +212,23 @@ def test_what_is_saved_is_read_back(tmp_path: Path) -> None:
     processor.save_pretrained(tmp_path)
     again = AutoImageProcessor.from_pretrained(tmp_path)
     assert again.to_dict() == processor.to_dict() and again.map_resample == 0
-    np.testing.assert_array_equal(again(photo(), labels())["labels"], processor(photo(), labels())["labels"])
+    np.testing.assert_array_equal(
+        again(photo(), labels())["labels"], processor(photo(), labels())["labels"]
+    )
 
 
 @pytest.mark.parametrize("name", ["Segformer", "MobileViT", "Sam2", "Sapiens2", "CHMv2"])
 def test_calls_inside_jit_give_what_calls_outside_give(name: str) -> None:
     processor = made(name, do_center_crop=False, **({"mask_size": 12} if name == "Sam2" else {}))
     outside = processor(photo(), labels())
-    inside = jax.jit(lambda image, given: processor(image, given, input_data_format="channels_last"))(photo(), labels())
+    inside = jax.jit(
+        lambda image, given: processor(image, given, input_data_format="channels_last")
+    )(photo(), labels())
     assert sorted(inside) == sorted(outside)
     for key, value in outside.items():
-        np.testing.assert_allclose(np.asarray(inside[key]), np.asarray(value), atol=2e-6, err_msg=key)
+        np.testing.assert_allclose(
+            np.asarray(inside[key]), np.asarray(value), atol=2e-6, err_msg=key
+        )
 
 
 def test_paired_inputs_inside_jit_are_those_outside() -> None:
@@ -206,10 +242,14 @@ def test_paired_inputs_inside_jit_are_those_outside() -> None:
         (made("SegGpt"), {"prompt_masks": few}),
     ):
         outside = processor(photo(), **beside)
-        inside = jax.jit(lambda image, kwargs, processor=processor: processor(image, **kwargs))(photo(), beside)
+        inside = jax.jit(lambda image, kwargs, processor=processor: processor(image, **kwargs))(
+            photo(), beside
+        )
         assert sorted(inside) == sorted(outside)
         for key, value in outside.items():
-            np.testing.assert_allclose(np.asarray(inside[key]), np.asarray(value), atol=2e-6, err_msg=key)
+            np.testing.assert_allclose(
+                np.asarray(inside[key]), np.asarray(value), atol=2e-6, err_msg=key
+            )
 
 
 def test_a_trimap_of_wider_integers_is_one_of_8_bits() -> None:
@@ -219,7 +259,13 @@ def test_a_trimap_of_wider_integers_is_one_of_8_bits() -> None:
 
 
 def test_the_images_of_a_batch_are_those_of_single_calls() -> None:
-    processor = made("Sam", size={"longest_edge": 40}, pad_size=40, mask_size={"longest_edge": 20}, mask_pad_size=20)
+    processor = made(
+        "Sam",
+        size={"longest_edge": 40},
+        pad_size=40,
+        mask_size={"longest_edge": 20},
+        mask_pad_size=20,
+    )
     tall = np.swapaxes(photo(), 0, 1)
     both = processor([photo(), tall], [labels(), labels().T])
     assert both["reshaped_input_sizes"].tolist() == [[32, 40], [40, 32]]
@@ -233,7 +279,11 @@ def test_channels_last_puts_every_image_s_channels_last() -> None:
     assert matte(photo(), labels())["pixel_values"].shape == (1, 64, 64, 4)
     depth = made("PromptDepthAnything", data_format="channels_last")(photo(), labels())
     assert depth["prompt_depth"].shape == (1, 33, 41, 1)
-    assert made("Segformer", data_format="channels_last")(photo(), labels())["labels"].shape == (1, 16, 24)
+    assert made("Segformer", data_format="channels_last")(photo(), labels())["labels"].shape == (
+        1,
+        16,
+        24,
+    )
 
 
 def test_prompts_may_come_without_images() -> None:
@@ -255,7 +305,9 @@ def test_boxes_inside_jit_are_known_outside_of_it() -> None:
     outside = processor(photo(), boxes=boxes, keypoints=points)
     inside = jax.jit(lambda image: processor(image, boxes=boxes, keypoints=points))(photo())
     for key, value in outside.items():
-        np.testing.assert_allclose(np.asarray(inside[key]), np.asarray(value), atol=2e-6, err_msg=key)
+        np.testing.assert_allclose(
+            np.asarray(inside[key]), np.asarray(value), atol=2e-6, err_msg=key
+        )
 
 
 def posed(keypoints: Any) -> Any:
@@ -265,19 +317,40 @@ def posed(keypoints: Any) -> Any:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: made("Segformer")(photo(), [labels(), labels()]), "a map for each of 1 images, got 2"),
+        (
+            lambda: made("Segformer")(photo(), [labels(), labels()]),
+            "a map for each of 1 images, got 2",
+        ),
         (lambda: made("Segformer")(photo(), photo()), "for each of 1 images, got 33"),
-        (lambda: made("Segformer")(photo(), Image.fromarray(photo())), r"got shape \(33, 41, 3\) - at `segm"),
+        (
+            lambda: made("Segformer")(photo(), Image.fromarray(photo())),
+            r"got shape \(33, 41, 3\) - at `segm",
+        ),
         (lambda: made("Segformer")(photo(), "map.png"), "got `str` - at `segmentation_maps`"),
         (lambda: made("Segformer")(), "got `NoneType` - at `images`"),
         (lambda: huggingface.VitMatteImageProcessor()(photo()), "Expected `trimaps`"),
-        (lambda: huggingface.VitMatteImageProcessor()(photo(), labels()[:9]), r"a trimap of \(33, 41\)"),
+        (
+            lambda: huggingface.VitMatteImageProcessor()(photo(), labels()[:9]),
+            r"a trimap of \(33, 41\)",
+        ),
         (lambda: made("SegGpt")(), "at least one of `images`"),
-        (lambda: made("SegGpt", num_labels=3)(prompt_masks=labels()), "classes from 0 to `num_labels`, 3"),
-        (lambda: made("Sapiens2")(photo(), boxes=[[[1, 2, 3]]]), r"got \[\[1, 2, 3\]\] - at `boxes\[0\]`"),
+        (
+            lambda: made("SegGpt", num_labels=3)(prompt_masks=labels()),
+            "classes from 0 to `num_labels`, 3",
+        ),
+        (
+            lambda: made("Sapiens2")(photo(), boxes=[[[1, 2, 3]]]),
+            r"got \[\[1, 2, 3\]\] - at `boxes\[0\]`",
+        ),
         (lambda: made("Sapiens2")(photo(), boxes=[]), "boxes for each of 1 images, got 0"),
-        (lambda: made("Sapiens2")(photo(), boxes=4), "boxes for each of 1 images, got `int` - at `boxes`"),
-        (lambda: made("Sapiens2")(photo(), boxes=[[[1, 2, 3, 4], [5]]]), r"\[5\]\] - at `boxes\[0\]`"),
+        (
+            lambda: made("Sapiens2")(photo(), boxes=4),
+            "boxes for each of 1 images, got `int` - at `boxes`",
+        ),
+        (
+            lambda: made("Sapiens2")(photo(), boxes=[[[1, 2, 3, 4], [5]]]),
+            r"\[5\]\] - at `boxes\[0\]`",
+        ),
         (lambda: posed([]), "keypoints for each of 1 images, got 0"),
         (lambda: posed([3]), r"keypoints for 1 boxes, got `int` - at `keypoints\[0\]`"),
         (lambda: posed([[[[1, 2], [3]]]]), r"\[x, y\] .* at `keypoints\[0\]\[0\]`"),
@@ -293,14 +366,18 @@ def test_bad_input_is_told_in_one_sentence(call: Any, message: str) -> None:
 # -- after the model ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["Segformer", "Beit", "DPT", "MobileNetV2", "MobileViT", "CHMv2", "Sapiens2"])
+@pytest.mark.parametrize(
+    "name", ["Segformer", "Beit", "DPT", "MobileNetV2", "MobileViT", "CHMv2", "Sapiens2"]
+)
 def test_logits_of_the_labels_are_segmented_into_the_labels(name: str) -> None:
     processor = made(name, map_resample=0, do_resize=True, do_center_crop=False)
     wanted = np.asarray(processor(photo(), labels() // 40)["labels"])
     logits = jax.nn.one_hot(wanted, 8, axis=1)
     (found,) = processor.post_process_semantic_segmentation({"logits": logits})
     np.testing.assert_array_equal(found, wanted[0])
-    (large,) = processor.post_process_semantic_segmentation({"logits": logits}, target_sizes=[(33, 41)])
+    (large,) = processor.post_process_semantic_segmentation(
+        {"logits": logits}, target_sizes=[(33, 41)]
+    )
     assert large.shape == (33, 41)
 
 
@@ -317,7 +394,9 @@ def test_sizes_of_a_call_lead_masks_back_to_the_photograph(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["DPT", "PromptDepthAnything", "CHMv2"])
 def test_depth_is_brought_to_the_size_of_the_photograph(name: str) -> None:
-    (found,) = made(name).post_process_depth_estimation({"predicted_depth": jnp.ones((1, 16, 24))}, [(33, 41)])
+    (found,) = made(name).post_process_depth_estimation(
+        {"predicted_depth": jnp.ones((1, 16, 24))}, [(33, 41)]
+    )
     assert found["predicted_depth"].shape == (33, 41)
 
 
@@ -330,8 +409,12 @@ def test_painted_masks_are_read_as_their_classes() -> None:
 
 
 def test_heatmaps_peak_where_the_keypoints_are() -> None:
-    processor = made("Sapiens2", size={"height": 64, "width": 48}, keypoint_heatmap_downscale_factor=1)
+    processor = made(
+        "Sapiens2", size={"height": 64, "width": 48}, keypoint_heatmap_downscale_factor=1
+    )
     box, points = [2.0, 3.0, 20.5, 18.25], [[7.0, 9.0, 1.0], [12.0, 16.0, 1.0]]
     found = processor(photo(), boxes=[[box]], keypoints=[[points]])
     poses = processor.post_process_pose_estimation({"heatmaps": found["labels"]}, boxes=[[box]])
-    np.testing.assert_allclose(np.asarray(poses[0][0]["keypoints"]), np.asarray(points)[:, :2], atol=0.5)
+    np.testing.assert_allclose(
+        np.asarray(poses[0][0]["keypoints"]), np.asarray(points)[:, :2], atol=0.5
+    )

@@ -1,7 +1,8 @@
-"""MaskFormer, Mask2Former, OneFormer, EoMT: against Transformers' PIL backend live, its torchvision backend by goldens.
+"""MaskFormer, Mask2Former, OneFormer, EoMT: against Transformers' PIL backend live, its torchvision
+backend by goldens.
 
-A difference of one in the 8-bit image is at least 1e-3 in the result, so agreement to 2e-6 says that it is exact too;
-masks and classes are equal in every bit.
+A difference of one in the 8-bit image is at least 1e-3 in the result, so agreement to 2e-6 says
+that it is exact too; masks and classes are equal in every bit.
 """
 
 from __future__ import annotations
@@ -42,14 +43,18 @@ def pictures(case: dict) -> list[Any]:
 
 
 def turns(found: list[dict], name: str, of: int) -> list[dict]:
-    """The cases of a class that run: a batch of three sizes, and of the others every `of`-th, others for each class."""
+    """The cases of a class that run: a batch of three sizes, and of the others every `of`-th,
+    others for each class.
+    """
     mine = [case for case in found if case["class"] == name]
     number = cases.CLASSES.index(name)
     return [case for i, case in enumerate(mine) if EVERYTHING or i == 1 or i % of == number % of]
 
 
 def original(name: str) -> Any:
-    """Transformers' class with the PIL backend, which is NumPy's work, and yet asks for PyTorch by name."""
+    """Transformers' class with the PIL backend, which is NumPy's work, and yet asks for PyTorch by
+    name.
+    """
     pytest.importorskip("transformers")
     model = name.removesuffix("ImageProcessor").lower()
     module = importlib.import_module(f"transformers.models.{model}.image_processing_pil_{model}")
@@ -93,7 +98,9 @@ def test_every_setting_gives_what_the_pil_backend_gives(name: str) -> None:
 
 
 def told_by_theirs(ours: list[Any], theirs: list[Any], key: str) -> tuple[list[Any], list[Any]]:
-    """What can be compared: their texts count on from image to image, and their default task is one, of any batch."""
+    """What can be compared: their texts count on from image to image, and their default task is
+    one, of any batch.
+    """
     if key == "text_inputs":
         theirs = theirs[:1]
     return ours[: len(theirs)] if key in ("text_inputs", "task_inputs") else ours, theirs
@@ -132,7 +139,9 @@ def same_rest(ours: list[Any], theirs: list[Any], where: Any) -> None:
     for mine, record in zip(*told_by_theirs(ours, theirs, where[-1]), strict=True):
         if isinstance(record, dict):
             array = np.asarray(mine)
-            assert array.dtype == (np.int32 if record["dtype"] == "int64" else record["dtype"]), where
+            assert array.dtype == (np.int32 if record["dtype"] == "int64" else record["dtype"]), (
+                where
+            )
             assert store.summary(array.astype(record["dtype"])) == record, where
         else:
             assert mine == record, where
@@ -238,7 +247,9 @@ def test_keys_of_old_configs_mean_what_they_meant(name: str, old: dict, new: dic
 
 @pytest.mark.parametrize("name", NAMES[:3])
 def test_reduce_labels_is_the_old_name(name: str) -> None:
-    read = getattr(huggingface, f"{name}FeatureExtractor").from_dict({"reduce_labels": True, "ignore_index": 255})
+    read = getattr(huggingface, f"{name}FeatureExtractor").from_dict(
+        {"reduce_labels": True, "ignore_index": 255}
+    )
     assert read.do_reduce_labels is True
 
 
@@ -291,11 +302,23 @@ def test_windows_have_the_classes_of_their_image() -> None:
             {"segmentation_maps": MAPS[::-1]},
             r"a map of the size of its image, got \(191, 101\).*segmentation_maps\[0\]",
         ),
-        ({"segmentation_maps": [one / 7 for one in MAPS]}, r"whole numbers.*segmentation_maps\[0\]"),
+        (
+            {"segmentation_maps": [one / 7 for one in MAPS]},
+            r"whole numbers.*segmentation_maps\[0\]",
+        ),
         ({"segmentation_maps": MAPS, "do_reduce_labels": True}, "`ignore_index`"),
-        ({"segmentation_maps": MAPS, "instance_id_to_semantic_id": {0: 1}}, "a class for each label.* 1 - at"),
-        ({"segmentation_maps": MAPS, "instance_id_to_semantic_id": [{0: 1}]}, "2 mappings, one per image, got 1"),
-        ({"segmentation_maps": MAPS, "instance_id_to_semantic_id": 5}, "a mapping from instances to classes, got 5"),
+        (
+            {"segmentation_maps": MAPS, "instance_id_to_semantic_id": {0: 1}},
+            "a class for each label.* 1 - at",
+        ),
+        (
+            {"segmentation_maps": MAPS, "instance_id_to_semantic_id": [{0: 1}]},
+            "2 mappings, one per image, got 1",
+        ),
+        (
+            {"segmentation_maps": MAPS, "instance_id_to_semantic_id": 5},
+            "a mapping from instances to classes, got 5",
+        ),
         ({"pad_size": {"height": 32, "width": 32}}, r"at most \(32, 32\)"),
         ({"size": {"shortest_edge": 80}}, "shortest_edge, longest_edge"),
         ({"size_divisor": -1}, "an integer from 0"),
@@ -316,7 +339,8 @@ def test_a_task_may_be_left_out_or_serve_all_images() -> None:
     with pytest.raises(InputError, match="a task for each of 2 images"):
         processor(PHOTOS, ["semantic"] * 3)
     with pytest.raises(
-        InputError, match=r"\['instance', 'panoptic', 'semantic'\], got 'depth' - at `task_inputs\[1\]`"
+        InputError,
+        match=r"\['instance', 'panoptic', 'semantic'\], got 'depth' - at `task_inputs\[1\]`",
     ):
         oneformer()(PHOTOS, ["semantic", "depth"], MAPS)
 
@@ -324,7 +348,10 @@ def test_a_task_may_be_left_out_or_serve_all_images() -> None:
 def test_texts_of_an_image_do_not_depend_on_the_others() -> None:
     processor = oneformer(num_text=20)
     both = processor(PHOTOS, "panoptic", MAPS)["text_inputs"]
-    each = [processor(photo, "panoptic", one)["text_inputs"][0] for photo, one in zip(PHOTOS, MAPS, strict=True)]
+    each = [
+        processor(photo, "panoptic", one)["text_inputs"][0]
+        for photo, one in zip(PHOTOS, MAPS, strict=True)
+    ]
     assert both == each
 
 
@@ -348,8 +375,14 @@ def test_names_of_classes_come_from_the_hub(hub: Any, repo: str) -> None:
 
 @pytest.mark.parametrize("folder", ["/etc", "..", "../names", "~/names", "a/b/c"])
 @pytest.mark.parametrize("nested", [False, True])
-def test_a_config_from_the_hub_cannot_name_a_folder_of_this_machine(hub: Any, folder: str, nested: bool) -> None:
-    content = {"image_processor_type": "OneFormerImageProcessor", "repo_path": folder, "class_info_file": "x.json"}
+def test_a_config_from_the_hub_cannot_name_a_folder_of_this_machine(
+    hub: Any, folder: str, nested: bool
+) -> None:
+    content = {
+        "image_processor_type": "OneFormerImageProcessor",
+        "repo_path": folder,
+        "class_info_file": "x.json",
+    }
     name = "processor_config.json" if nested else "preprocessor_config.json"
     hub.add("org/model", {name: {"image_processor": content} if nested else content})
     with pytest.raises(JaxprepError, match=r"the name of a repository.*repo_path"):
@@ -364,7 +397,11 @@ def test_a_config_from_the_hub_cannot_name_a_folder_of_this_machine(hub: Any, fo
         ({"class_info_file": "none.json"}, {"classes.json": {}}, "none.json"),
         ({"class_info_file": "classes.json"}, {"classes.json": " " * 2**24}, "at most"),
         ({"class_info_file": "classes.json"}, {"classes.json": []}, "an object"),
-        ({"class_info_file": "classes.json"}, {"classes.json": {"0": "wall"}}, "`name` and `isthing`"),
+        (
+            {"class_info_file": "classes.json"},
+            {"classes.json": {"0": "wall"}},
+            "`name` and `isthing`",
+        ),
         ({"class_info_file": 5}, {}, "a text, got `5`"),
         ({"class_info_file": ["classes.json"]}, {}, "a text, got"),
         ({"class_info_file": "a\0b"}, {}, "a text, got"),
@@ -372,7 +409,9 @@ def test_a_config_from_the_hub_cannot_name_a_folder_of_this_machine(hub: Any, fo
         ({"class_info_file": None, "metadata": {"0": "wall"}}, {}, r"\$\.metadata\.class_names"),
     ],
 )
-def test_wrong_names_of_classes_are_one_clear_error(hub: Any, settings: dict, files: dict, message: str) -> None:
+def test_wrong_names_of_classes_are_one_clear_error(
+    hub: Any, settings: dict, files: dict, message: str
+) -> None:
     hub.add("datasets/org/wrong", files)
     oneformer_module._from_file.cache_clear()
     processor = made("OneFormer", num_text=2, repo_path="org/wrong", **settings)
@@ -402,7 +441,10 @@ def test_encoding_images_as_they_are_is_a_call_without_resizing(name: str) -> No
     settings = {"ignore_index": 255, "do_reduce_labels": True, "return_tensors": "np"}
     whole = processor(PHOTOS, **task, segmentation_maps=MAPS, do_resize=False, **settings)
     alone = processor(PHOTOS, **task, do_resize=False, return_tensors=None)["pixel_values"]
-    images = [image[:, :h, :w] for image, (h, w, _) in zip(alone, (photo.shape for photo in PHOTOS), strict=True)]
+    images = [
+        image[:, :h, :w]
+        for image, (h, w, _) in zip(alone, (photo.shape for photo in PHOTOS), strict=True)
+    ]
     same(processor.encode_inputs(images, **task, segmentation_maps=MAPS, **settings), whole)
 
 
@@ -425,7 +467,10 @@ def test_padding_alone() -> None:
     done, inside, maps = made("MaskFormer").pad(
         images, (8, 9), [np.ones((2, 5, 6)), np.ones((1, 7, 4))], ignore_index=7
     )
-    assert [one.shape for one in done] == [(3, 8, 9)] * 2 and [one.shape for one in maps] == [(2, 8, 9), (1, 8, 9)]
+    assert [one.shape for one in done] == [(3, 8, 9)] * 2 and [one.shape for one in maps] == [
+        (2, 8, 9),
+        (1, 8, 9),
+    ]
     np.testing.assert_array_equal(inside[0], done[0][0])
     assert float(maps[0].max()) == 7
     found = made("OneFormer").pad(images, return_tensors="np")
@@ -439,10 +484,17 @@ def test_padding_alone() -> None:
 
 
 def outputs_of(masks: np.ndarray) -> dict[str, np.ndarray]:
-    """What a model would return that is certain of query `q` being class `q` where `masks` `(b, q, h, w)` is 1."""
+    """What a model would return that is certain of query `q` being class `q` where `masks` `(b, q,
+    h, w)` is 1.
+    """
     count = masks.shape[1]
-    certain = np.broadcast_to(20 * np.eye(count, count + 1, dtype=np.float32), (len(masks), count, count + 1))
-    return {"class_queries_logits": certain, "masks_queries_logits": (masks * 40 - 20).astype(np.float32)}
+    certain = np.broadcast_to(
+        20 * np.eye(count, count + 1, dtype=np.float32), (len(masks), count, count + 1)
+    )
+    return {
+        "class_queries_logits": certain,
+        "masks_queries_logits": (masks * 40 - 20).astype(np.float32),
+    }
 
 
 def halves(height: int, width: int) -> np.ndarray:
@@ -458,12 +510,16 @@ def test_results_come_back_at_the_size_of_the_images(name: str) -> None:
     outputs = outputs_of(np.stack([halves(24, 32)] * 2))
     goals = [(60, 80), (44, 50)]
     for method in ("semantic", "instance", "panoptic"):
-        found = getattr(processor, f"post_process_{method}_segmentation")(outputs, target_sizes=goals)
+        found = getattr(processor, f"post_process_{method}_segmentation")(
+            outputs, target_sizes=goals
+        )
         for one, (height, width) in zip(found, goals, strict=True):
             labels = one if method == "semantic" else one["segmentation"]
             assert labels.shape == (height, width), method
             near, far = np.asarray(labels)[:, : width // 4], np.asarray(labels)[:, -width // 4 :]
-            assert len(np.unique(near)) == len(np.unique(far)) == 1 and near[0, 0] != far[0, 0], method
+            assert len(np.unique(near)) == len(np.unique(far)) == 1 and near[0, 0] != far[0, 0], (
+                method
+            )
 
 
 def test_windows_come_back_as_one_map() -> None:
@@ -471,7 +527,9 @@ def test_windows_come_back_as_one_map() -> None:
     image = np.zeros((96, 240, 3), np.uint8)
     features = processor(image)
     whole = halves(48, 120)
-    windows = np.stack([whole[:, :, start:end] for _, start, end in np.asarray(features["patch_offsets"]).tolist()])
+    windows = np.stack(
+        [whole[:, :, start:end] for _, start, end in np.asarray(features["patch_offsets"]).tolist()]
+    )
     outputs = {**outputs_of(windows), "patch_offsets": features["patch_offsets"]}
     (found,) = processor.post_process_semantic_segmentation(outputs, target_sizes=[(96, 240)])
     np.testing.assert_array_equal(found, halves(96, 240)[1])
@@ -485,7 +543,9 @@ def test_logits_of_windows_are_those_of_the_image(shape: tuple[int, int]) -> Non
     whole = np.random.default_rng(0).normal(size=(3, height, width)).astype(np.float32)
     places = [(start, end) for _, start, end in np.asarray(features["patch_offsets"]).tolist()]
     windows = np.stack([whole[:, a:b] if height > width else whole[:, :, a:b] for a, b in places])
-    (found,) = processor.merge_image_patches(windows, features["patch_offsets"], [shape], processor.size)
+    (found,) = processor.merge_image_patches(
+        windows, features["patch_offsets"], [shape], processor.size
+    )
     resized = ops.resize(np.moveaxis(whole, 0, -1), shape, antialias=False, reference="torch")
     np.testing.assert_allclose(np.moveaxis(np.asarray(found), 0, -1), resized, atol=1e-6)
 

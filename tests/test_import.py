@@ -1,4 +1,6 @@
-"""`import jaxprep` is light: nothing heavy is loaded, and no backend is started, before something needs it."""
+"""`import jaxprep` is light: nothing heavy is loaded, and no backend is started, before something
+needs it.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ LIGHT = {
 
 def output(statements: str) -> str:
     command = [sys.executable, "-W", "error", "-c", statements]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout.strip()
+    return subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=120
+    ).stdout.strip()
 
 
 @pytest.mark.parametrize("statements", LIGHT.values(), ids=LIGHT.keys())
@@ -47,5 +51,11 @@ def test_this_loads_no_heavy_package_and_starts_no_backend(statements):
 
 def test_import_jaxprep_loads_no_module_of_it_that_needs_files():
     """The layers come with the first name that is asked for."""
-    loaded = output("import jaxprep, sys; print(sorted(name for name in sys.modules if name.startswith('jaxprep.')))")
-    assert "jaxprep.facade" not in loaded and "jaxprep.presets" not in loaded and "jaxprep.types" in loaded
+    loaded = output(
+        "import jaxprep, sys; print(sorted(name for name in sys.modules if name.startswith('jaxprep.')))"
+    )
+    assert (
+        "jaxprep.facade" not in loaded
+        and "jaxprep.presets" not in loaded
+        and "jaxprep.types" in loaded
+    )

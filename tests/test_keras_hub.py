@@ -1,4 +1,6 @@
-"""KerasHub 0.32 on JAX: its numbers, its contract and its files. What jaxprep does otherwise: docs/differences.md."""
+"""KerasHub 0.32 on JAX: its numbers, its contract and its files. What jaxprep does otherwise:
+docs/differences.md.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +26,12 @@ DIRECTORIES = GOLDENS / "keras_hub_dirs"
 CASES, ARRAYS, _ = keras_inputs.load(GOLDENS / "keras_hub.npz")
 
 FLOATS = 1e-6
-"""Of 255, before scaling: the sums of float32 products run in another order than XLA's dot (measured: 4.2e-7)."""
+"""Of 255, before scaling: the sums of float32 products run in another order than XLA's dot
+(measured: 4.2e-7).
+"""
 LEVELS = 1e-4
-"""The share of integers that may be one level off: sums that come out on a half in one order, beside it in another.
-Measured over all cases: 5 of 80 487; on whole photographs 15 of 903 168."""
+"""The share of integers that may be one level off: sums that come out on a half in one order,
+beside it in another. Measured over all cases: 5 of 80 487; on whole photographs 15 of 903 168."""
 
 
 def group(name: str) -> list[dict]:
@@ -37,12 +41,24 @@ def group(name: str) -> list[dict]:
 def traits(case: dict) -> set:
     """A filter in a mode, an affine on a type, a batch: what may go wrong by itself."""
     config, spec = case["config"], case["input"]
-    mode = "pad" if config.get("pad_to_aspect_ratio") else "crop" if config.get("crop_to_aspect_ratio", True) else "fit"
+    mode = (
+        "pad"
+        if config.get("pad_to_aspect_ratio")
+        else "crop"
+        if config.get("crop_to_aspect_ratio", True)
+        else "fit"
+    )
     kernel = config.get("interpolation", "bilinear"), config.get("antialias", False)
     values = [type(config.get(name)).__name__ for name in ("scale", "offset")]
     dtype = spec.get("dtype", "uint8")
     resized = "image_size" in config
-    return {(*kernel, resized), (mode, kernel[0], resized), (*values, dtype), ("batch", spec.get("batch")), dtype}
+    return {
+        (*kernel, resized),
+        (mode, kernel[0], resized),
+        (*values, dtype),
+        ("batch", spec.get("batch")),
+        dtype,
+    }
 
 
 def selected(*names: str) -> list[dict]:
@@ -57,7 +73,9 @@ def input_of(case: dict) -> np.ndarray:
 
 @functools.cache
 def _difference(index: int) -> tuple[np.ndarray, bool]:
-    """How far a case is from KerasHub in units of its input, and whether it was rounded to integers on the way."""
+    """How far a case is from KerasHub in units of its input, and whether it was rounded to integers
+    on the way.
+    """
     case = CASES[index]
     config, image = case["config"], input_of(case)
     in_graph = case["group"] == "graph"
@@ -72,7 +90,9 @@ def _difference(index: int) -> tuple[np.ndarray, bool]:
 
 
 def differences(*names: str) -> tuple[np.ndarray, np.ndarray]:
-    """Of the selected cases: the differences of float values, and those of values rounded to integers."""
+    """Of the selected cases: the differences of float values, and those of values rounded to
+    integers.
+    """
     found = parity.together(_difference, [CASES.index(case) for case in selected(*names)])
     floats = [values for values, rounded in found if not rounded]
     integers = [values for values, rounded in found if rounded]
@@ -103,7 +123,12 @@ def test_the_cases_of_the_golden_json_are_those_of_keras_hub():
     def traits(case: dict) -> set:
         config = case["config"]
         mode = config["crop_to_aspect_ratio"], config["pad_to_aspect_ratio"]
-        return {(config["interpolation"], config["antialias"]), mode, case["input_dtype"], str(case["input_hw"])}
+        return {
+            (config["interpolation"], config["antialias"]),
+            mode,
+            case["input_dtype"],
+            str(case["input_hw"]),
+        }
 
     def check(case: dict) -> tuple[float, float]:
         height, width = case["input_hw"]
@@ -119,8 +144,8 @@ def test_the_cases_of_the_golden_json_are_those_of_keras_hub():
 
     samples, means = np.transpose(parity.together(check, parity.covering(golden, traits, photos=1)))
     assert samples.max() <= FLOATS * 255
-    # 16 to 24 pixels: every 36th sum of such a ramp is a half. In 4 of the 96 images some of those fall the other way,
-    # in the worst 19 of 864 values; they are no samples, but the mean tells
+    # 16 to 24 pixels: every 36th sum of such a ramp is a half. In 4 of the 96 images some of those
+    # fall the other way, in the worst 19 of 864 values; they are no samples, but the mean tells
     assert means.max() <= 19 / 864 + FLOATS * 255
     assert np.mean(means > FLOATS * 255) <= 4 / 96 + 1 / len(means)
 
@@ -128,8 +153,12 @@ def test_the_cases_of_the_golden_json_are_those_of_keras_hub():
 def test_masks_are_those_of_keras_hub():
     for case in selected("masks"):
         mask = keras_inputs.build(case["mask"]) // case["mask_levels"]
-        result = ImageConverter(**case["config"])({"images": input_of(case), "segmentation_masks": mask})
-        np.testing.assert_array_equal(np.asarray(result["segmentation_masks"]), ARRAYS[case["out_mask"]])
+        result = ImageConverter(**case["config"])(
+            {"images": input_of(case), "segmentation_masks": mask}
+        )
+        np.testing.assert_array_equal(
+            np.asarray(result["segmentation_masks"]), ARRAYS[case["out_mask"]]
+        )
         assert result["segmentation_masks"].dtype == case["mask_dtype"]
 
 
@@ -138,27 +167,38 @@ def test_boxes_follow_the_image_as_keras_hub_crops_and_pads_it():
 
     def traits(case: dict) -> set:
         mode = case["config"]["crop_to_aspect_ratio"], case["config"]["pad_to_aspect_ratio"]
-        return {(case["config"]["bounding_box_format"], *mode), (len(case["image_shape"]), *mode, "defect" in case)}
+        return {
+            (case["config"]["bounding_box_format"], *mode),
+            (len(case["image_shape"]), *mode, "defect" in case),
+        }
 
     def check(case: dict) -> float:
         boxes = {"boxes": np.float32(case["boxes"]), "labels": np.int32(case["labels"])}
         image = np.zeros(case["image_shape"], np.uint8)
-        result = ImageConverter(**case["config"])({"images": image, "bounding_boxes": boxes})["bounding_boxes"]
+        result = ImageConverter(**case["config"])({"images": image, "bounding_boxes": boxes})[
+            "bounding_boxes"
+        ]
         kind = "want" if "defect" in case else "out"
         np.testing.assert_array_equal(np.asarray(result["labels"]), case[f"{kind}_labels"])
         assert (result["boxes"].dtype, result["labels"].dtype) == (np.float32, np.int32)
         return np.abs(np.asarray(result["boxes"]) - np.float32(case[f"{kind}_boxes"])).max()
 
     worst = max(parity.together(check, parity.covering(group("boxes"), traits, photos=1)))
-    assert worst <= 0.01  # pixels; goldens with a larger difference from KerasHub carry what is right
+    assert (
+        worst <= 0.01
+    )  # pixels; goldens with a larger difference from KerasHub carry what is right
 
 
 IMAGES = {"array": "jax", "dtype": "float32", "shape": [2, 2, 3, 3]}
 RAW = [{"array": "jax", "dtype": "uint8", "shape": [4, width, 3]} for width in (6, 5)]
 DIFFERENT = {
     # weights without labels are kept
-    "pre(x, sample_weight=0.5)": {"tuple": [{**IMAGES, "shape": [2, 3, 3]}, {"NoneType": None}, {"float": 0.5}]},
-    "pre(x, None, 0.5)": {"tuple": [{**IMAGES, "shape": [2, 3, 3]}, {"NoneType": None}, {"float": 0.5}]},
+    "pre(x, sample_weight=0.5)": {
+        "tuple": [{**IMAGES, "shape": [2, 3, 3]}, {"NoneType": None}, {"float": 0.5}]
+    },
+    "pre(x, None, 0.5)": {
+        "tuple": [{**IMAGES, "shape": [2, 3, 3]}, {"NoneType": None}, {"float": 0.5}]
+    },
     "pre([x, x], None, [0.5, 1.0])": {
         "tuple": [IMAGES, {"NoneType": None}, {"list": [{"float": 0.5}, {"float": 1.0}]}],
     },
@@ -166,7 +206,11 @@ DIFFERENT = {
     "pre(ragged)": IMAGES,
     "pre(ragged, [1, 0])": {"tuple": [IMAGES, {"list": [{"int": 1}, {"int": 0}]}]},
     "pre(ragged, [1, 0], [0.5, 1.0])": {
-        "tuple": [IMAGES, {"list": [{"int": 1}, {"int": 0}]}, {"list": [{"float": 0.5}, {"float": 1.0}]}]
+        "tuple": [
+            IMAGES,
+            {"list": [{"int": 1}, {"int": 0}]},
+            {"list": [{"float": 0.5}, {"float": 1.0}]},
+        ]
     },
     "converter(ragged)": IMAGES,
     "converter(tuple(ragged))": IMAGES,
@@ -175,7 +219,11 @@ DIFFERENT = {
     "bare(ragged)": {"list": RAW},
     # entries that are no arrays are no obstacle, and none is changed
     "converter({'images': x, 'labels': 3, 'name': 'cat'})": {
-        "dict": {"images": {**IMAGES, "shape": [2, 3, 3]}, "labels": {"int": 3}, "name": {"str": "cat"}}
+        "dict": {
+            "images": {**IMAGES, "shape": [2, 3, 3]},
+            "labels": {"int": 3},
+            "name": {"str": "cat"},
+        }
     },
     "converter({'images': xs, 'labels': np.array([1, 0]), 'extra': np.array([1.0, 2.0])})": {
         "dict": {
@@ -187,12 +235,16 @@ DIFFERENT = {
     # one number for all channels, with channels first
     "chw_number(x.transpose(2, 0, 1))": {**IMAGES, "shape": [3, 4, 6]},
 }
-"""What jaxprep returns where it does not follow KerasHub; the reasons are in docs/differences.md."""
+"""What jaxprep returns where it does not follow KerasHub; the reasons are in
+docs/differences.md.
+"""
 RAISES = ("pre([x, 1])", "converter(x[..., 0])")
 
 
 def scope() -> dict:
-    """What the expressions of the contract may name; the same as `keras_contract.names`, here of jaxprep."""
+    """What the expressions of the contract may name; the same as `keras_contract.names`, here of
+    jaxprep.
+    """
     x = np.arange(72, dtype=np.uint8).reshape(4, 6, 3)
     converter = ImageConverter(image_size=(2, 3), scale=1 / 255)
     return {
@@ -209,7 +261,9 @@ def scope() -> dict:
 
 
 def as_jax(description: object) -> object:
-    """A description with every image an array of JAX, as jaxprep returns it whether TensorFlow is there or not."""
+    """A description with every image an array of JAX, as jaxprep returns it whether TensorFlow is
+    there or not.
+    """
     if isinstance(description, dict):
         if description.get("array") == "numpy" and len(description["shape"]) >= 3:
             return {**description, "array": "jax"}
@@ -218,10 +272,14 @@ def as_jax(description: object) -> object:
 
 
 @pytest.mark.parametrize(
-    "case", [case for case in group("contract") if not case["tensorflow"]], ids=lambda case: case["call"]
+    "case",
+    [case for case in group("contract") if not case["tensorflow"]],
+    ids=lambda case: case["call"],
 )
 def test_a_call_returns_what_keras_hub_returns_without_tensorflow(case):
-    """With TensorFlow, KerasHub changes labels on the way through; without it they pass, as they do here."""
+    """With TensorFlow, KerasHub changes labels on the way through; without it they pass, as they do
+    here.
+    """
     call = case["call"]
     if call.startswith("segmenter"):
         pytest.skip("no counterpart: masks go with the image in a dictionary")
@@ -329,7 +387,10 @@ def test_a_directory_of_keras_hub_is_saved_again_with_the_same_bytes(name, tmp_p
     copy = tmp_path / name
     shutil.copytree(DIRECTORIES / name, copy)
     preprocessor = ImageClassifierPreprocessor.from_preset(copy)
-    assert ImageConverter.from_preset(copy).config.overridden({}) == preprocessor.image_converter.config
+    assert (
+        ImageConverter.from_preset(copy).config.overridden({})
+        == preprocessor.image_converter.config
+    )
     preprocessor.save_to_preset(copy)
     for file in (DIRECTORIES / name).iterdir():
         assert (copy / file.name).read_bytes() == file.read_bytes(), file.name
@@ -367,4 +428,6 @@ def test_a_converter_inside_a_jitted_function_gives_what_a_direct_call_gives():
     direct, jitted = converter(image), jax.jit(converter)(image)
     np.testing.assert_array_equal(np.asarray(direct), np.asarray(jitted))
     batch = jaxprep.Batch(image=image)
-    np.testing.assert_array_equal(np.asarray(jax.jit(converter.pipeline)(batch).image), np.asarray(direct))
+    np.testing.assert_array_equal(
+        np.asarray(jax.jit(converter.pipeline)(batch).image), np.asarray(direct)
+    )

@@ -1,4 +1,6 @@
-"""OpenCLIP: its evaluation transform on PIL images of every mode, against OpenCLIP's own results."""
+"""OpenCLIP: its evaluation transform on PIL images of every mode, against OpenCLIP's own
+results.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def name(case: dict) -> tuple:
 
 
 def test_a_picture_of_any_mode_gives_the_bits_of_open_clip():
-    """Resized and cropped in the mode it came in, then made RGB, then normalised; through the facade."""
+    """Resized and cropped in the mode it came in, then made RGB, then normalised; through the
+    facade.
+    """
 
     def is_exact(case: dict) -> bool:
         preprocessor = jaxprep.ImageClassifierPreprocessor(config(case))
@@ -54,7 +58,9 @@ def test_a_picture_of_any_mode_gives_the_bits_of_open_clip():
 def test_the_default_affine_is_within_a_few_ulp_of_open_clip():
     plain = [case for case in cases() if "mode" not in case["input"]][:4]
     for case in plain:
-        preprocessor = jaxprep.ImageClassifierPreprocessor(config(case).overridden({"exact": False}))
+        preprocessor = jaxprep.ImageClassifierPreprocessor(
+            config(case).overridden({"exact": False})
+        )
         result = np.asarray(preprocessor(parity.picture(case)))
         assert parity.affine_error(GOLDEN, result, case["output"]) <= parity.AFFINE, name(case)
 
@@ -83,10 +89,17 @@ def test_the_goldens_hold_every_setting_of_the_table():
 
 @pytest.mark.parametrize(
     ("mode", "array_mode"),
-    [pytest.param("RGB", "RGB"), pytest.param("RGBA", "RGBA", id="RGBA: colours are premultiplied for the resize")],
+    [
+        pytest.param("RGB", "RGB"),
+        pytest.param("RGBA", "RGBA", id="RGBA: colours are premultiplied for the resize"),
+    ],
 )
 def test_an_array_is_treated_as_the_picture_of_its_channels(mode, array_mode):
-    case = next(c for c in GOLDEN.cases if c["input"].get("mode", "RGB") == mode and c["input"]["photo"] == "coffee")
+    case = next(
+        c
+        for c in GOLDEN.cases
+        if c["input"].get("mode", "RGB") == mode and c["input"]["photo"] == "coffee"
+    )
     array = np.asarray(parity.picture(case))
     assert array.shape[-1] == len(array_mode)
     result = np.asarray(jaxprep.ImageClassifierPreprocessor(config(case))(array))
@@ -96,7 +109,14 @@ def test_an_array_is_treated_as_the_picture_of_its_channels(mode, array_mode):
 def test_open_clip_config_json_is_read_with_the_size_of_the_model(tmp_path):
     content = {
         "model_cfg": {"embed_dim": 512, "vision_cfg": {"image_size": 240, "layers": 12}},
-        "preprocess_cfg": {"mean": [0.5, 0.5, 0.5], "std": None, "interpolation": "bilinear", "unknown": 1},
+        "preprocess_cfg": {
+            "mean": [0.5, 0.5, 0.5],
+            "std": None,
+            "interpolation": "bilinear",
+            "unknown": 1,
+        },
     }
     (tmp_path / "open_clip_config.json").write_text(json.dumps(content))
-    assert jaxprep.presets.load(tmp_path) == OpenClip(size=240, mean=(0.5, 0.5, 0.5), interpolation="bilinear")
+    assert jaxprep.presets.load(tmp_path) == OpenClip(
+        size=240, mean=(0.5, 0.5, 0.5), interpolation="bilinear"
+    )

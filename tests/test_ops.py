@@ -1,7 +1,8 @@
-"""The ops but for resampling: crops, padding, flips, colours, values, boxes, size rules, and what they refuse.
+"""The ops but for resampling: crops, padding, flips, colours, values, boxes, size rules, and what
+they refuse.
 
-Comparisons are with Pillow and Transformers themselves, or with formulas published by torchvision, Keras and timm. They
-are exact except where a tolerance is given.
+Comparisons are with Pillow and Transformers themselves, or with formulas published by torchvision,
+Keras and timm. They are exact except where a tolerance is given.
 """
 
 import dataclasses
@@ -29,13 +30,17 @@ FEW = settings(max_examples=25, deadline=None, derandomize=True)  # each new sha
 
 
 def noise(height: int, width: int, channels: int = 3) -> np.ndarray:
-    return np.random.default_rng(height * 1000 + width).integers(0, 256, (height, width, channels), np.uint8)
+    return np.random.default_rng(height * 1000 + width).integers(
+        0, 256, (height, width, channels), np.uint8
+    )
 
 
 # --- crops, padding, flips --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("margin, top", [(0, 0), (1, 0), (2, 1), (3, 2), (4, 2), (5, 2), (6, 3), (7, 4)])
+@pytest.mark.parametrize(
+    "margin, top", [(0, 0), (1, 0), (2, 1), (3, 2), (4, 2), (5, 2), (6, 3), (7, 4)]
+)
 def test_center_crop_rounds_half_a_margin_to_even_as_torchvision_does(margin: int, top: int):
     image = noise(10 + margin, 10)
     np.testing.assert_array_equal(ops.center_crop(image, 10), image[top : top + 10])
@@ -55,14 +60,20 @@ def torchvision_center_crop(image: np.ndarray, size: tuple[int, int], fill: int)
 
 @FEW
 @given(SIDE, SIDE, SIDE, SIDE)
-def test_center_crop_is_that_of_torchvision(height: int, width: int, crop_height: int, crop_width: int):
+def test_center_crop_is_that_of_torchvision(
+    height: int, width: int, crop_height: int, crop_width: int
+):
     image, size = noise(height, width), (crop_height, crop_width)
-    np.testing.assert_array_equal(ops.center_crop(image, size, fill=7), torchvision_center_crop(image, size, 7))
+    np.testing.assert_array_equal(
+        ops.center_crop(image, size, fill=7), torchvision_center_crop(image, size, 7)
+    )
 
 
 @FEW
 @given(SIDE, SIDE, SIDE, SIDE)
-def test_center_crop_by_floor_is_that_of_transformers(height: int, width: int, crop_height: int, crop_width: int):
+def test_center_crop_by_floor_is_that_of_transformers(
+    height: int, width: int, crop_height: int, crop_width: int
+):
     image, size = noise(height, width), (crop_height, crop_width)
     expected = image_transforms.center_crop(image, size, input_data_format=ChannelDimension.LAST)
     np.testing.assert_array_equal(ops.center_crop(image, size, rule="floor"), expected)
@@ -70,7 +81,9 @@ def test_center_crop_by_floor_is_that_of_transformers(height: int, width: int, c
 
 @FEW
 @given(SIDE, SIDE, st.integers(-20, 20), st.integers(-20, 20), SIDE, SIDE)
-def test_crop_is_a_window_of_the_image_in_a_sea_of_fill(height: int, width: int, top: int, left: int, h: int, w: int):
+def test_crop_is_a_window_of_the_image_in_a_sea_of_fill(
+    height: int, width: int, top: int, left: int, h: int, w: int
+):
     image = noise(height, width)
     sea = np.full((120, 120, 3), (1, 2, 3), np.uint8)
     sea[40 : 40 + height, 40 : 40 + width] = image
@@ -92,8 +105,12 @@ def test_pad_is_that_of_numpy_and_a_crop_undoes_it(
 
 def test_fill_is_rounded_and_clipped_to_the_type_of_the_image():
     image = np.zeros((1, 1, 4), np.uint8)
-    np.testing.assert_array_equal(ops.pad(image, 1, 0, 0, 0, fill=(-5.0, 2.5, 3.5, 999.0))[0, 0], [0, 2, 4, 255])
-    np.testing.assert_array_equal(ops.pad(image.astype(np.float32), 1, 0, 0, 0, fill=2.5)[0, 0], [2.5] * 4)
+    np.testing.assert_array_equal(
+        ops.pad(image, 1, 0, 0, 0, fill=(-5.0, 2.5, 3.5, 999.0))[0, 0], [0, 2, 4, 255]
+    )
+    np.testing.assert_array_equal(
+        ops.pad(image.astype(np.float32), 1, 0, 0, 0, fill=2.5)[0, 0], [2.5] * 4
+    )
 
 
 @pytest.mark.parametrize("horizontal", [True, False])
@@ -101,19 +118,28 @@ def test_fill_is_rounded_and_clipped_to_the_type_of_the_image():
 def test_flip_twice_is_the_identity_and_once_is_that_of_numpy(horizontal: bool, vertical: bool):
     image = noise(5, 8)
     flipped = ops.flip(image, horizontal=horizontal, vertical=vertical)
-    np.testing.assert_array_equal(flipped, image[:: -1 if vertical else 1, :: -1 if horizontal else 1])
-    np.testing.assert_array_equal(ops.flip(flipped, horizontal=horizontal, vertical=vertical), image)
+    np.testing.assert_array_equal(
+        flipped, image[:: -1 if vertical else 1, :: -1 if horizontal else 1]
+    )
+    np.testing.assert_array_equal(
+        ops.flip(flipped, horizontal=horizontal, vertical=vertical), image
+    )
 
 
 def test_flip_commutes_with_center_crop_where_the_margin_is_even():
     image = noise(10, 14)
-    np.testing.assert_array_equal(ops.flip(ops.center_crop(image, 8)), ops.center_crop(ops.flip(image), 8))
+    np.testing.assert_array_equal(
+        ops.flip(ops.center_crop(image, 8)), ops.center_crop(ops.flip(image), 8)
+    )
 
 
 def keras_crop(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """What `keras.layers.Resizing(crop_to_aspect_ratio=True)` resizes, on JAX."""
     (height, width, _), (th, tw) = image.shape, size
-    ch, cw = max(min(height, int(float(width * th) / tw)), 1), max(min(width, int(float(height * tw) / th)), 1)
+    ch, cw = (
+        max(min(height, int(float(width * th) / tw)), 1),
+        max(min(width, int(float(height * tw) / th)), 1),
+    )
     top, left = int(float(height - ch) / 2), int(float(width - cw) / 2)
     return image[top : top + ch, left : left + cw]
 
@@ -129,7 +155,9 @@ def keras_pad(image: np.ndarray, size: tuple[int, int], fill: int) -> np.ndarray
 
 @FEW
 @given(SIDE, SIDE, SIDE, SIDE)
-def test_crop_and_pad_to_aspect_are_those_of_keras(height: int, width: int, target_height: int, target_width: int):
+def test_crop_and_pad_to_aspect_are_those_of_keras(
+    height: int, width: int, target_height: int, target_width: int
+):
     image, size = noise(height, width), (target_height, target_width)
     np.testing.assert_array_equal(ops.crop_to_aspect(image, size), keras_crop(image, size))
     np.testing.assert_array_equal(ops.pad_to_aspect(image, size, fill=5), keras_pad(image, size, 5))
@@ -157,7 +185,9 @@ def test_boxes_and_keypoints_follow_the_image():
 
 def all_pairs() -> tuple[np.ndarray, np.ndarray]:
     """Every value and every alpha, each `(256, 256, 1)` uint8."""
-    value, alpha = np.meshgrid(np.arange(256, dtype=np.uint8), np.arange(256, dtype=np.uint8), indexing="ij")
+    value, alpha = np.meshgrid(
+        np.arange(256, dtype=np.uint8), np.arange(256, dtype=np.uint8), indexing="ij"
+    )
     return value[..., None], alpha[..., None]
 
 
@@ -176,7 +206,9 @@ def test_alpha_over_white_in_float_is_within_a_level_of_pillow():
     value, alpha = all_pairs()
     image = np.concatenate([value, value, value, alpha], axis=-1)
     result = ops.to_rgb(image.astype(np.float32) / 255, alpha="white") * 255
-    np.testing.assert_allclose(result, ops.to_rgb(image, alpha="white"), atol=0.51)  # Pillow rounds to a level
+    np.testing.assert_allclose(
+        result, ops.to_rgb(image, alpha="white"), atol=0.51
+    )  # Pillow rounds to a level
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
@@ -192,15 +224,25 @@ def test_premultiply_and_back_are_pillows_for_every_value_and_alpha():
     premultiplied = Image.fromarray(rgba).convert("RGBa")
     stored = np.frombuffer(premultiplied.tobytes(), np.uint8).reshape(rgba.shape)
     np.testing.assert_array_equal(ops.Premultiply().apply(rgba), stored)
-    np.testing.assert_array_equal(ops.Unpremultiply().apply(stored), np.asarray(premultiplied.convert("RGBA")))
-    any_pair = Image.frombytes("RGBa", (256, 256), rgba.tobytes()).convert("RGBA")  # colours above alpha too
+    np.testing.assert_array_equal(
+        ops.Unpremultiply().apply(stored), np.asarray(premultiplied.convert("RGBA"))
+    )
+    any_pair = Image.frombytes("RGBa", (256, 256), rgba.tobytes()).convert(
+        "RGBA"
+    )  # colours above alpha too
     np.testing.assert_array_equal(ops.Unpremultiply().apply(rgba), np.asarray(any_pair))
 
 
 def test_resizing_between_premultiply_and_back_is_pillows_resize_of_rgba():
-    image = keras_inputs.build({"photo": "chelsea", "top": 0, "left": 0, "height": 90, "width": 120, "channels": 4})
+    image = keras_inputs.build(
+        {"photo": "chelsea", "top": 0, "left": 0, "height": 90, "width": 120, "channels": 4}
+    )
     batch = Batch(image=image)
-    for step in (ops.Premultiply(), ops.Resize((41, 37), method="bicubic", reference="pillow"), ops.Unpremultiply()):
+    for step in (
+        ops.Premultiply(),
+        ops.Resize((41, 37), method="bicubic", reference="pillow"),
+        ops.Unpremultiply(),
+    ):
         batch = step(batch)
     expected = Image.fromarray(image).resize((37, 41), Image.Resampling.BICUBIC)
     np.testing.assert_array_equal(batch.image, np.asarray(expected))
@@ -210,7 +252,9 @@ def test_resizing_between_premultiply_and_back_is_pillows_resize_of_rgba():
 def test_images_without_alpha_are_not_premultiplied_and_floats_are_refused(step: Step):
     image = noise(3, 4)
     np.testing.assert_array_equal(step(Batch(image=image)).image, image)
-    with pytest.raises(InputError, match="Expected uint8 where colours are multiplied by alpha, got float32"):
+    with pytest.raises(
+        InputError, match="Expected uint8 where colours are multiplied by alpha, got float32"
+    ):
         step(Batch(image=np.zeros((3, 4, 4), np.float32)))
 
 
@@ -233,7 +277,9 @@ def test_rescale_and_normalize_of_numpy_are_those_of_transformers_in_every_bit()
         rescaled = ops.rescale(image, scale, arithmetic="float64")
         np.testing.assert_array_equal(rescaled, image_transforms.rescale(image, scale))
         assert isinstance(rescaled, np.ndarray) and rescaled.dtype == np.float32
-        expected = image_transforms.normalize(rescaled, MEAN, STD, input_data_format=ChannelDimension.LAST)
+        expected = image_transforms.normalize(
+            rescaled, MEAN, STD, input_data_format=ChannelDimension.LAST
+        )
         np.testing.assert_array_equal(ops.normalize(rescaled, MEAN, STD), expected)
 
 
@@ -246,19 +292,27 @@ def test_rescale_is_one_float32_operation_for_keras_and_a_division_for_torchvisi
     np.testing.assert_array_equal(scaled, x * np.float32([1.5, 2.5, 3.5]) + np.float32([-1, 0, 1]))
 
 
-@pytest.mark.parametrize("step", [ops.Rescale((0.5, 2.0, 3.0), (1.0, 0.0, -1.0)), ops.Normalize(MEAN, STD)])
+@pytest.mark.parametrize(
+    "step", [ops.Rescale((0.5, 2.0, 3.0), (1.0, 0.0, -1.0)), ops.Normalize(MEAN, STD)]
+)
 def test_an_affine_step_is_its_coefficients_in_numpy_and_under_jit(step):
     image = noise(5, 6).astype(np.float32)
     a, b = step.coefficients()
     expected = a * image.astype(np.float64) + b
     # float32 rounds two operations; a compiled program may contract them
-    for result in (step.apply(image), jax.jit(step.apply)(image), step(Batch(image=jnp.asarray(image))).image):
+    for result in (
+        step.apply(image),
+        jax.jit(step.apply)(image),
+        step(Batch(image=jnp.asarray(image))).image,
+    ):
         np.testing.assert_allclose(result, expected, rtol=3e-7, atol=3e-7 * np.abs(expected).max())
 
 
 def test_a_cast_to_integers_rounds_half_to_even_and_saturates():
     image = np.float32([-5, -0.5, 0.5, 1.5, 254.5, 255.5, 1e10]).reshape(1, 7, 1)
-    np.testing.assert_array_equal(ops.Cast("uint8")(Batch(image=image)).image.ravel(), [0, 0, 0, 2, 254, 255, 255])
+    np.testing.assert_array_equal(
+        ops.Cast("uint8")(Batch(image=image)).image.ravel(), [0, 0, 0, 2, 254, 255, 255]
+    )
     wide = ops.Cast("int32")(Batch(image=image)).image
     np.testing.assert_array_equal(wide.ravel()[:6], [-5, 0, 0, 2, 254, 256])
     assert int(wide.ravel()[6]) > 2**31 - 256  # the largest float32 that int32 holds
@@ -287,8 +341,12 @@ def test_the_box_formats_are_all_tested():
 
 @pytest.mark.parametrize("box_format", FORMATS)
 def test_boxes_go_to_corners_and_back(box_format: str):
-    np.testing.assert_allclose(ops.to_corners(FORMATS[box_format], box_format, SIZE), CORNERS, rtol=1e-6)
-    np.testing.assert_allclose(ops.from_corners(CORNERS, box_format, SIZE), FORMATS[box_format], rtol=1e-6)
+    np.testing.assert_allclose(
+        ops.to_corners(FORMATS[box_format], box_format, SIZE), CORNERS, rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        ops.from_corners(CORNERS, box_format, SIZE), FORMATS[box_format], rtol=1e-6
+    )
     corners = np.random.default_rng(0).uniform(0, 50, (3, 7, 4)).astype(np.float32)
     back = ops.to_corners(ops.from_corners(corners, box_format, SIZE), box_format, SIZE)
     np.testing.assert_allclose(back, corners, rtol=0, atol=2e-5)  # a few roundings of float32 at 50
@@ -296,7 +354,10 @@ def test_boxes_go_to_corners_and_back(box_format: str):
 
 def test_an_unknown_box_format_is_refused():
     for convert in (ops.to_corners, ops.from_corners):
-        with pytest.raises(ConfigError, match=r"Expected one of \['xyxy'.* got `'coco'` - at `\$.bounding_box_format`"):
+        with pytest.raises(
+            ConfigError,
+            match=r"Expected one of \['xyxy'.* got `'coco'` - at `\$.bounding_box_format`",
+        ):
             convert(CORNERS, "coco", SIZE)
 
 
@@ -307,16 +368,26 @@ LENGTH = st.integers(1, 4000)
 
 @settings(max_examples=1000, deadline=None, derandomize=True)
 @given(LENGTH, LENGTH, st.integers(1, 1000), st.none() | st.integers(1, 1500))
-def test_shortest_edge_is_that_of_transformers(height: int, width: int, edge: int, longest: int | None):
+def test_shortest_edge_is_that_of_transformers(
+    height: int, width: int, edge: int, longest: int | None
+):
     longest = None if longest is None else edge + longest
     image = np.broadcast_to(np.uint8(0), (height, width, 3))
     expected = image_transforms.get_resize_output_image_size(
-        image, edge, default_to_square=False, max_size=longest, input_data_format=ChannelDimension.LAST
+        image,
+        edge,
+        default_to_square=False,
+        max_size=longest,
+        input_data_format=ChannelDimension.LAST,
     )
-    assert sizes.shortest_edge((height, width), edge, longest=longest) == tuple(max(n, 1) for n in expected)
+    assert sizes.shortest_edge((height, width), edge, longest=longest) == tuple(
+        max(n, 1) for n in expected
+    )
 
 
-def timm_keep_ratio(size: tuple[int, int], target: tuple[int, int], longest: float) -> tuple[int, ...]:
+def timm_keep_ratio(
+    size: tuple[int, int], target: tuple[int, int], longest: float
+) -> tuple[int, ...]:
     """`timm.data.transforms.ResizeKeepRatio.get_params`."""
     ratios = size[0] / target[0], size[1] / target[1]
     ratio = max(ratios) * longest + min(ratios) * (1.0 - longest)
@@ -325,7 +396,9 @@ def timm_keep_ratio(size: tuple[int, int], target: tuple[int, int], longest: flo
 
 @settings(max_examples=1000, deadline=None, derandomize=True)
 @given(LENGTH, LENGTH, st.integers(1, 1000), st.integers(1, 1000), st.booleans())
-def test_keeping_the_ratio_is_that_of_timm(height: int, width: int, box_height: int, box_width: int, cover: bool):
+def test_keeping_the_ratio_is_that_of_timm(
+    height: int, width: int, box_height: int, box_width: int, cover: bool
+):
     size, box = (height, width), (box_height, box_width)
     expected = tuple(max(n, 1) for n in timm_keep_ratio(size, box, 0.0 if cover else 1.0))
     assert sizes.keep_ratio(size, box, cover) == expected
@@ -341,7 +414,9 @@ def test_longest_edge_bounds_both_sides_and_keeps_the_order(height: int, width: 
         out = sizes.longest_edge((height, width), edge, rounding)
         assert max(out) == edge and min(out) >= 1 and (out[0] <= out[1]) >= (height < width)
         exact = [n * edge / max(height, width) for n in (height, width)]
-        assert all(n == 1 or abs(n - e) <= (0.5 if rounding == "round" else 1) for n, e in zip(out, exact))
+        assert all(
+            n == 1 or abs(n - e) <= (0.5 if rounding == "round" else 1) for n, e in zip(out, exact)
+        )
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------
@@ -370,8 +445,14 @@ COLOUR = np.zeros((4, 5, 3), np.uint8)
         (lambda: ops.Rescale(float("nan")), r"got `nan` - at `\$\.scale`"),
         (lambda: ops.Rescale(0.3, arithmetic="division"), "Expected the inverse of an integer"),
         (lambda: ops.Rescale(0.0, arithmetic="division"), "Expected the inverse of an integer"),
-        (lambda: ops.Normalize(MEAN, (0.2, 0.0, 0.2)), r"Expected a positive standard deviation.* at `\$\.std`"),
-        (lambda: ops.Normalize(0.5, -1.0), r"Expected a positive standard deviation, got `-1.0` - at `\$\.std`"),
+        (
+            lambda: ops.Normalize(MEAN, (0.2, 0.0, 0.2)),
+            r"Expected a positive standard deviation.* at `\$\.std`",
+        ),
+        (
+            lambda: ops.Normalize(0.5, -1.0),
+            r"Expected a positive standard deviation, got `-1.0` - at `\$\.std`",
+        ),
         (lambda: ops.Normalize(0.5, float("inf")), r"got `inf` - at `\$\.std`"),
         (lambda: ops.Resize(), "Expected either `size`"),
         (lambda: ops.Resize(4, shortest_edge=4), "Expected either `size`"),
@@ -389,14 +470,32 @@ def test_a_bad_config_never_exists(make, message: str):
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda: ops.center_crop(COLOUR[..., 0], 3), r"Expected one image \(h, w, c\), got shape \(4, 5\)"),
+        (
+            lambda: ops.center_crop(COLOUR[..., 0], 3),
+            r"Expected one image \(h, w, c\), got shape \(4, 5\)",
+        ),
         (lambda: ops.flip(COLOUR[None]), "Batches go to a `Pipeline`"),
         (lambda: ops.ToRGB()(Batch(image=np.zeros((4, 5, 5), np.uint8))), r"1 \(gray\).* got 5"),
-        (lambda: ops.Normalize(MEAN, STD)(Batch(image=COLOUR[..., :2])), "Expected an image of 3 channels.* got 2"),
-        (lambda: ops.Flip()(Batch(image=COLOUR, size=np.int32([3, 3]))), "Put the step in a `Pipeline`"),
-        (lambda: ops.pad_to_aspect(np.zeros((1, 4, 3), np.uint8), (2**20, 1)), "Expected an image whose padding"),
-        (lambda: ops.Resize(shortest_edge=2**13).output_size((1, 2**10)), r"Expected a result of at most \d+ pixels"),
-        (lambda: ops.Resize(shortest_edge=64).output_size((1, 10**9)), r"Expected a result of at most \d+ pixels"),
+        (
+            lambda: ops.Normalize(MEAN, STD)(Batch(image=COLOUR[..., :2])),
+            "Expected an image of 3 channels.* got 2",
+        ),
+        (
+            lambda: ops.Flip()(Batch(image=COLOUR, size=np.int32([3, 3]))),
+            "Put the step in a `Pipeline`",
+        ),
+        (
+            lambda: ops.pad_to_aspect(np.zeros((1, 4, 3), np.uint8), (2**20, 1)),
+            "Expected an image whose padding",
+        ),
+        (
+            lambda: ops.Resize(shortest_edge=2**13).output_size((1, 2**10)),
+            r"Expected a result of at most \d+ pixels",
+        ),
+        (
+            lambda: ops.Resize(shortest_edge=64).output_size((1, 10**9)),
+            r"Expected a result of at most \d+ pixels",
+        ),
     ],
 )
 def test_a_bad_image_is_refused(call, message: str):
@@ -431,7 +530,15 @@ EXAMPLES = (  # every field off its default; a step whose fields exclude each ot
     ops.PadToSquare((1.0, 2.0, 3.0)),
     ops.Premultiply(),
     ops.Rescale(0.25, (1.0, 2.0, 3.0), "division"),
-    ops.Resize((3, 4), fit="cover", rounding="round", method="box", antialias=False, reference="jax", rounded=False),
+    ops.Resize(
+        (3, 4),
+        fit="cover",
+        rounding="round",
+        method="box",
+        antialias=False,
+        reference="jax",
+        rounded=False,
+    ),
     ops.Resize(shortest_edge=3, longest_edge=7),
     ops.Resize(rule=sizes.Inside(3, 4)),
     ops.ReverseChannels(True),
@@ -442,7 +549,9 @@ EXAMPLES = (  # every field off its default; a step whose fields exclude each ot
 
 
 def test_every_step_and_every_field_off_its_default_is_among_the_examples():
-    steps = {value for name in ops.__all__ if isinstance(value := getattr(ops, name), type)} - {Step}
+    steps = {value for name in ops.__all__ if isinstance(value := getattr(ops, name), type)} - {
+        Step
+    }
     assert {type(example) for example in EXAMPLES} >= steps
     for cls in steps:
         examples = [example for example in EXAMPLES if type(example) is cls]
@@ -460,9 +569,13 @@ def test_a_step_goes_to_json_and_back(step: Step):
 
 
 def test_an_unknown_or_missing_field_is_named_with_its_place():
-    with pytest.raises(ConfigError, match=r"Unknown field - at `\$\.sise`\. Known: \['fill', 'rule', 'size'\]"):
+    with pytest.raises(
+        ConfigError, match=r"Unknown field - at `\$\.sise`\. Known: \['fill', 'rule', 'size'\]"
+    ):
         codec.from_json(Step, {"step": "CenterCrop", "sise": [3, 4]})
     with pytest.raises(ConfigError, match=r"Missing field `size` - at `\$`"):
         codec.from_json(Step, {"step": "CenterCrop"})
-    with pytest.raises(ConfigError, match=r"Expected one of .*'CenterCrop'.* got `'CentreCrop'` - at `\$\.step`"):
+    with pytest.raises(
+        ConfigError, match=r"Expected one of .*'CenterCrop'.* got `'CentreCrop'` - at `\$\.step`"
+    ):
         codec.from_json(Step, {"step": "CentreCrop", "size": [3, 4]})

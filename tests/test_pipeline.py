@@ -1,7 +1,9 @@
-"""Laws of pipelines: the lowered program is its steps one by one, for any size, any batch and any way to call it.
+"""Laws of pipelines: the lowered program is its steps one by one, for any size, any batch and any
+way to call it.
 
-Sums of integers are compared in every bit. Sums in float32 are compared within 1e-6 of the largest value where another
-order of the taps is allowed (a flipped table), and integers rounded from them within one level.
+Sums of integers are compared in every bit. Sums in float32 are compared within 1e-6 of the largest
+value where another order of the taps is allowed (a flipped table), and integers rounded from them
+within one level.
 """
 
 from __future__ import annotations
@@ -119,7 +121,12 @@ def test_a_resize_after_a_crop_ends_its_taps_at_the_edge_of_the_crop(reference, 
     steps = CenterCrop((51, 33)), resize((40, 50), reference)
     assert len(assert_follows_its_steps(image, *steps).segments) == 1
     beyond = image.copy()
-    beyond[:23], beyond[74:], beyond[:, :14], beyond[:, 47:] = 0, 0, 0, 0  # what the crop leaves out
+    beyond[:23], beyond[74:], beyond[:, :14], beyond[:, 47:] = (
+        0,
+        0,
+        0,
+        0,
+    )  # what the crop leaves out
     np.testing.assert_array_equal(run(Pipeline(steps), beyond), run(Pipeline(steps), image))
 
 
@@ -143,7 +150,9 @@ def test_a_resize_after_a_flip_reads_the_source_backwards(reference, dtype):
     assert len(pipeline.segments) == 1
 
 
-@pytest.mark.parametrize(("reference", "method", "side"), [("pillow", "nearest", 5), ("torchvision", "box", 4)])
+@pytest.mark.parametrize(
+    ("reference", "method", "side"), [("pillow", "nearest", 5), ("torchvision", "box", 4)]
+)
 def test_flip_then_resize_is_not_resize_then_flip(reference, method, side):
     image = noise(10, 10, 3)
     step = resize(side, reference, method)
@@ -162,7 +171,9 @@ def test_zeros_around_an_image_are_left_out_of_the_sums_of_a_resize(reference, d
 @in_floats
 def test_another_padding_than_zeros_before_a_resize_is_a_pass_of_its_own(reference, dtype):
     image = noise(97, 61, 3, dtype=dtype)
-    pipeline = assert_follows_its_steps(image, Pad(3, 4, 5, 6, fill=7.0), resize((40, 50), reference))
+    pipeline = assert_follows_its_steps(
+        image, Pad(3, 4, 5, 6, fill=7.0), resize((40, 50), reference)
+    )
     assert len(pipeline.segments) == 2
 
 
@@ -170,7 +181,14 @@ def test_another_padding_than_zeros_before_a_resize_is_a_pass_of_its_own(referen
 def test_flip_crop_and_padding_before_a_resize_fold_into_one_table(reference, dtype):
     image = noise(97, 61, 3, dtype=dtype)
     before = Flip(True, True), Crop(3, 4, 50, 40), Pad(3, 4, 5, 6), Flip(False, True)
-    assert len(assert_follows_its_steps(image, *before, resize((40, 50), reference), CenterCrop(33)).segments) == 1
+    assert (
+        len(
+            assert_follows_its_steps(
+                image, *before, resize((40, 50), reference), CenterCrop(33)
+            ).segments
+        )
+        == 1
+    )
 
 
 def test_a_crop_that_reaches_outside_is_padding():
@@ -185,7 +203,9 @@ def test_padding_before_normalisation_has_the_value_in_the_unit_of_the_image():
     image = noise(30, 40, 3)
     steps = resize((20, 24), "pillow"), Pad(1, 2, 3, 4, fill=(9.0, 10.0, 300.0)), *NORMALISED
     result = run(assert_follows_its_steps(image, *steps), image)
-    np.testing.assert_allclose(result[0, 0], (np.float64([9, 10, 255]) / 255 - MEAN) / STD, atol=1e-6)
+    np.testing.assert_allclose(
+        result[0, 0], (np.float64([9, 10, 255]) / 255 - MEAN) / STD, atol=1e-6
+    )
 
 
 def test_padding_after_normalisation_has_the_value_in_the_unit_of_the_result():
@@ -196,7 +216,14 @@ def test_padding_after_normalisation_has_the_value_in_the_unit_of_the_result():
 
 
 def test_each_of_several_paddings_keeps_its_own_value_and_place():
-    steps = Pad(1, 1, 1, 1, 5.0), Rescale(1 / 2), Pad(2, 2, 2, 2, 6.0), Flip(), Rescale(3.0), Pad(1, 0, 1, 0, 7.0)
+    steps = (
+        Pad(1, 1, 1, 1, 5.0),
+        Rescale(1 / 2),
+        Pad(2, 2, 2, 2, 6.0),
+        Flip(),
+        Rescale(3.0),
+        Pad(1, 0, 1, 0, 7.0),
+    )
     result = run(assert_follows_its_steps(noise(9, 11, 3), *steps), noise(9, 11, 3))
     assert [float(result[i, i, 0]) for i in (0, 1, 3)] == [7, 18, 7.5]
 
@@ -204,7 +231,12 @@ def test_each_of_several_paddings_keeps_its_own_value_and_place():
 @in_floats
 def test_nearest_neighbours_after_a_resize_take_rows_of_its_table(reference, dtype):
     image = noise(97, 61, 3, dtype=dtype)
-    steps = resize((40, 50), reference), resize((60, 30), reference, "nearest"), Flip(), CenterCrop(20)
+    steps = (
+        resize((40, 50), reference),
+        resize((60, 30), reference, "nearest"),
+        Flip(),
+        CenterCrop(20),
+    )
     assert len(assert_follows_its_steps(image, *steps).segments) == 1
 
 
@@ -222,14 +254,21 @@ def test_mirrored_padding_before_a_resize_is_a_pass_of_its_own():
 
 def test_nearest_neighbours_between_paddings_and_crops_only_copy():
     image = noise(97, 61, 3)
-    steps = Pad(3, 4, 5, 6, 7.0), resize((40, 50), "torchvision", "nearest"), CenterCrop(45, fill=1.0), Flip()
+    steps = (
+        Pad(3, 4, 5, 6, 7.0),
+        resize((40, 50), "torchvision", "nearest"),
+        CenterCrop(45, fill=1.0),
+        Flip(),
+    )
     assert len(assert_follows_its_steps(image, *steps).segments) == 1
 
 
 @in_floats
 def test_two_resizes_are_two_segments(reference, dtype):
     image = noise(97, 61, 3, dtype=dtype)
-    pipeline = assert_follows_its_steps(image, resize((40, 50), reference), resize((60, 30), reference, "bicubic"))
+    pipeline = assert_follows_its_steps(
+        image, resize((40, 50), reference), resize((60, 30), reference, "bicubic")
+    )
     assert len(pipeline.segments) == 2
 
 
@@ -272,8 +311,12 @@ def test_results_that_Pillow_defines_are_Pillow_s(photos):
     height, width = 120, 120 * photo.width // photo.height
     want = photo.resize((width, height), Image.Resampling.BICUBIC)
     left, top = round((width - 112) / 2), round((height - 112) / 2)
-    cropped = want.crop((left, top, left + 112, top + 112)).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    pipeline = Pipeline((resize(None, "pillow", "bicubic", shortest_edge=120), CenterCrop(112), Flip()))
+    cropped = want.crop((left, top, left + 112, top + 112)).transpose(
+        Image.Transpose.FLIP_LEFT_RIGHT
+    )
+    pipeline = Pipeline(
+        (resize(None, "pillow", "bicubic", shortest_edge=120), CenterCrop(112), Flip())
+    )
     np.testing.assert_array_equal(run(pipeline, np.asarray(photo)), np.asarray(cropped))
 
 
@@ -290,7 +333,13 @@ CALLED = [
 @pytest.mark.parametrize(("reference", "dtype", "method"), CALLED)
 def test_jit_changes_nothing(reference, dtype, method):
     image = noise(97, 61, 3, dtype=dtype)
-    steps = resize((50, 44), reference, method), Pad(1, 2, 3, 4, 9.0), CenterCrop(45), *NORMALISED, ChannelsFirst()
+    steps = (
+        resize((50, 44), reference, method),
+        Pad(1, 2, 3, 4, 9.0),
+        CenterCrop(45),
+        *NORMALISED,
+        ChannelsFirst(),
+    )
     pipeline = Pipeline(steps)
     np.testing.assert_array_equal(run(pipeline, image), jax.jit(pipeline)(Batch(image=image)).image)
 
@@ -305,7 +354,10 @@ def test_jit_changes_nothing_where_float_sums_follow_each_other(method):
 def test_jit_changes_nothing_for_sizes_that_are_known():
     pipeline = Pipeline((resize(None, "pillow", shortest_edge=24), *NORMALISED))
     batch = Batch(image=noise(3, 40, 48, 3), size=np.int32([[40, 30], [31, 48], [40, 48]]))
-    eager, jitted = pipeline(batch), jax.jit(lambda image: pipeline(batch.replace(image=image)))(batch.image)
+    eager, jitted = (
+        pipeline(batch),
+        jax.jit(lambda image: pipeline(batch.replace(image=image)))(batch.image),
+    )
     np.testing.assert_array_equal(eager.image, jitted.image)
     np.testing.assert_array_equal(eager.size, jitted.size)
 
@@ -323,7 +375,9 @@ def test_a_batch_is_its_images_one_by_one(reference, dtype):
 def test_vmap_alone_changes_nothing_where_no_pixel_moves():
     images = noise(4, 9, 11, 3)
     pipeline = Pipeline(NORMALISED)
-    np.testing.assert_array_equal(jax.vmap(pipeline)(Batch(image=images)).image, run(pipeline, images))
+    np.testing.assert_array_equal(
+        jax.vmap(pipeline)(Batch(image=images)).image, run(pipeline, images)
+    )
 
 
 def test_channels_first_at_either_end_is_a_transposition():
@@ -344,7 +398,8 @@ def test_a_gray_image_becomes_as_many_channels_as_normalisation_has():
     want = run(pipeline, np.repeat(gray, 3, axis=2))
     np.testing.assert_allclose(run(pipeline, gray), want, atol=1e-6)
     np.testing.assert_array_equal(
-        run(pipeline.replace(exact=True), gray), run(pipeline.replace(exact=True), np.repeat(gray, 3, 2))
+        run(pipeline.replace(exact=True), gray),
+        run(pipeline.replace(exact=True), np.repeat(gray, 3, 2)),
     )
 
 
@@ -354,7 +409,9 @@ SIZES = [(120, 30), (90, 110)]
 """With Pillow 13 the first takes its vertical pass first when resized to 32 x 32."""
 
 
-def ragged(sizes: list[tuple[int, int]], canvas: tuple[int, int], garbage: float, dtype: str = "uint8") -> Any:
+def ragged(
+    sizes: list[tuple[int, int]], canvas: tuple[int, int], garbage: float, dtype: str = "uint8"
+) -> Any:
     images = [noise(*size, 3, dtype=dtype, seed=i) for i, size in enumerate(sizes)]
     room = np.full((len(sizes), *canvas, 3), garbage, dtype)
     for slot, image in zip(room, images):
@@ -365,7 +422,9 @@ def ragged(sizes: list[tuple[int, int]], canvas: tuple[int, int], garbage: float
 @pytest.mark.parametrize(("reference", "dtype", "garbage"), [
     ("torchvision", "uint8", 255), ("float", "float32", np.nan)
 ])  # fmt: skip
-def test_a_ragged_batch_is_its_images_one_by_one_whatever_lies_outside_of_them(reference, dtype, garbage):
+def test_a_ragged_batch_is_its_images_one_by_one_whatever_lies_outside_of_them(
+    reference, dtype, garbage
+):
     pipeline = Pipeline((resize(32, reference), Pad(1, 1, 1, 1, 3.0), CenterCrop(31), *NORMALISED))
     images, room = ragged(SIZES, (128, 128), garbage, dtype)
     alone = np.stack([run(pipeline, image) for image in images])
@@ -381,7 +440,11 @@ def test_pass_orders_of_Pillow_may_be_mixed_in_a_batch():
     plan = pipeline.plan(SIZES, (128, 128))
     assert plan.stages[0].order == "both"
     assert {pipeline.bucket(size)[0].order for size in SIZES} == {"vertical", "horizontal"}
-    want = published(np.stack([Image.fromarray(image).resize((32, 32), Image.Resampling.BILINEAR) for image in images]))
+    want = published(
+        np.stack(
+            [Image.fromarray(image).resize((32, 32), Image.Resampling.BILINEAR) for image in images]
+        )
+    )
     np.testing.assert_array_equal(jax.jit(pipeline)(Batch(image=room), plan=plan).image, want)
     np.testing.assert_array_equal(run(pipeline, room, size=np.int32(SIZES)), want)
 
@@ -414,7 +477,11 @@ def test_results_of_different_sizes_come_back_as_a_list():
 
 def test_two_resizes_of_a_ragged_batch_keep_what_is_between_them_apart():
     pipeline = Pipeline(
-        (Resize(shortest_edge=40, reference="torchvision"), Pad(2, 2, 2, 2, 9.0), resize(30, "torchvision"))
+        (
+            Resize(shortest_edge=40, reference="torchvision"),
+            Pad(2, 2, 2, 2, 9.0),
+            resize(30, "torchvision"),
+        )
     )
     images, room = ragged(SIZES, (128, 128), 255)
     alone = np.stack([run(pipeline, image) for image in images])
@@ -465,7 +532,12 @@ def test_boxes_keypoints_and_masks_follow_what_is_drawn(name):
     x0, y0, x1, y1 = BLOCK
     corners = np.float32([[x0, y0], [x1, y1], [(x0 + x1) / 2, (y0 + y1) / 2]])
     image, mask = drawn(), np.where(drawn()[..., 0] > 0, 7, 0).astype(np.int32)
-    batch = Batch(image=image, boxes=np.float32([BLOCK]), keypoints=corners, extras={"mask": mask, "other": mask})
+    batch = Batch(
+        image=image,
+        boxes=np.float32([BLOCK]),
+        keypoints=corners,
+        extras={"mask": mask, "other": mask},
+    )
     eager, jitted = pipeline(batch), jax.jit(pipeline)(batch)
     block = found(eager.image)
     np.testing.assert_allclose(eager.boxes[0], block, atol=0.75)
@@ -474,14 +546,20 @@ def test_boxes_keypoints_and_masks_follow_what_is_drawn(name):
     np.testing.assert_allclose(points[2], (block[:2] + block[2:]) / 2, atol=0.75)
     assert np.unique(eager.extras["mask"]).tolist() == [0, 7]
     assert eager.extras["mask"].dtype == np.int32
-    np.testing.assert_allclose(found(np.asarray(eager.extras["mask"])[..., None] * 30), block, atol=1)
+    np.testing.assert_allclose(
+        found(np.asarray(eager.extras["mask"])[..., None] * 30), block, atol=1
+    )
     np.testing.assert_array_equal(eager.extras["other"], mask)
     for a, b in zip(jax.tree.leaves(eager), jax.tree.leaves(jitted), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 def test_boxes_are_clipped_to_the_result_and_keypoints_are_not():
-    batch = Batch(image=drawn(), boxes=np.float32([[0, 0, 120, 100], [-9, 40, 30, 60]]), keypoints=np.float32([[0, 0]]))
+    batch = Batch(
+        image=drawn(),
+        boxes=np.float32([[0, 0, 120, 100], [-9, 40, 30, 60]]),
+        keypoints=np.float32([[0, 0]]),
+    )
     result = Pipeline((Crop(10, 20, 50, 60),))(batch)
     np.testing.assert_array_equal(result.boxes, [[0, 0, 60, 50], [0, 30, 10, 50]])
     np.testing.assert_array_equal(result.keypoints, [[-20, -10]])
@@ -493,14 +571,20 @@ def test_boxes_and_masks_of_a_ragged_batch_follow_their_own_image():
     room = np.stack([drawn() for _ in sizes])
     mask = (room[..., 0] > 0).astype(np.uint8)
     boxes, points = np.float32([[BLOCK]] * 3), np.float32([[BLOCK[:2]]] * 3)
-    batch = Batch(image=room, size=np.int32(sizes), boxes=boxes, keypoints=points, extras={"mask": mask})
+    batch = Batch(
+        image=room, size=np.int32(sizes), boxes=boxes, keypoints=points, extras={"mask": mask}
+    )
     eager = pipeline(batch)
     plain = batch.replace(size=None, extras={})
     jitted = jax.jit(pipeline)(plain, plan=pipeline.plan(sizes, (100, 120)))
     np.testing.assert_array_equal(eager.boxes, jitted.boxes)
     np.testing.assert_array_equal(eager.keypoints, jitted.keypoints)
     for i, (height, width) in enumerate(sizes):
-        one = {"boxes": boxes[i], "keypoints": points[i], "extras": {"mask": mask[i, :height, :width]}}
+        one = {
+            "boxes": boxes[i],
+            "keypoints": points[i],
+            "extras": {"mask": mask[i, :height, :width]},
+        }
         alone = pipeline(Batch(image=room[i, :height, :width], **one))
         np.testing.assert_array_equal(eager.boxes[i], alone.boxes)
         np.testing.assert_array_equal(eager.keypoints[i], alone.keypoints)
@@ -513,7 +597,10 @@ def test_masks_have_the_geometry_alone_and_zeros_for_padding():
     pipeline = Pipeline(steps, kinds=(("mask", "mask"), ("absent", "mask")))
     assert pipeline.masks.steps == (resize((60, 90), "pillow", "nearest"), Pad(2, 2, 2, 2))
     mask = noise(100, 120, dtype="int16")
-    want = np.pad(one_by_one((resize((60, 90), "pillow", "nearest"),), mask[..., None]), [(2, 2), (2, 2), (0, 0)])
+    want = np.pad(
+        one_by_one((resize((60, 90), "pillow", "nearest"),), mask[..., None]),
+        [(2, 2), (2, 2), (0, 0)],
+    )
     for given in (mask, mask[..., None]):
         result = pipeline(Batch(image=drawn(), extras={"mask": given}))
         np.testing.assert_array_equal(np.asarray(result.extras["mask"]).reshape(want.shape), want)
@@ -521,9 +608,16 @@ def test_masks_have_the_geometry_alone_and_zeros_for_padding():
 
 
 def test_labels_and_weights_of_any_kind_pass_untouched():
-    label = {"name": ["a", "b"], "id": np.array([2**62, -1]), "text": np.array(["cat", "dog"]), "object": object()}
+    label = {
+        "name": ["a", "b"],
+        "id": np.array([2**62, -1]),
+        "text": np.array(["cat", "dog"]),
+        "object": object(),
+    }
     weight, index, extra = np.float64([1 / 3, 1e300]), np.int64([2**40, 1]), np.int64([2**62])
-    batch = Batch(image=noise(2, 9, 9, 3), label=label, weight=weight, index=index, extras={"uid": extra})
+    batch = Batch(
+        image=noise(2, 9, 9, 3), label=label, weight=weight, index=index, extras={"uid": extra}
+    )
     pipeline = Pipeline((resize(4, "pillow"),))
     plan = pipeline.plan([(9, 9), (9, 9)], (9, 9))
     for result in (pipeline(batch), pipeline(batch, plan=plan)):
@@ -535,7 +629,9 @@ def test_labels_and_weights_of_any_kind_pass_untouched():
 
 
 def published(image: np.ndarray) -> np.ndarray:
-    """ToTensor and Normalize as torchvision publishes them, in NumPy, one operation after another."""
+    """ToTensor and Normalize as torchvision publishes them, in NumPy, one operation after
+    another.
+    """
     x = image.astype(np.float32) / np.float32(255)
     return (x - np.float32(MEAN)) / np.float32(STD)
 
@@ -544,9 +640,16 @@ def published(image: np.ndarray) -> np.ndarray:
 def test_an_exact_pipeline_has_every_bit_of_the_published_order(how):
     pipeline = Pipeline((resize((30, 40), "pillow", "bilinear"), *NORMALISED), exact=True)
     images = np.concatenate(
-        [noise(3, 61, 47, 3), np.repeat(np.arange(2867).reshape(1, 61, 47, 1) % 256, 3, 3).astype("uint8")]
+        [
+            noise(3, 61, 47, 3),
+            np.repeat(np.arange(2867).reshape(1, 61, 47, 1) % 256, 3, 3).astype("uint8"),
+        ]
     )
-    want = published(np.stack([Image.fromarray(image).resize((40, 30), Image.Resampling.BILINEAR) for image in images]))
+    want = published(
+        np.stack(
+            [Image.fromarray(image).resize((40, 30), Image.Resampling.BILINEAR) for image in images]
+        )
+    )
     plan = pipeline.plan([(61, 47)] * 4, (61, 47))
     call = {
         "eager": pipeline,
@@ -555,7 +658,9 @@ def test_an_exact_pipeline_has_every_bit_of_the_published_order(how):
         "jit of vmap": jax.jit(jax.vmap(pipeline)),
         "plan": lambda batch: jax.jit(pipeline)(batch, plan=plan),
     }[how]
-    np.testing.assert_array_equal(np.asarray(call(Batch(image=images)).image).view(np.int32), want.view(np.int32))
+    np.testing.assert_array_equal(
+        np.asarray(call(Batch(image=images)).image).view(np.int32), want.view(np.int32)
+    )
 
 
 @pytest.mark.parametrize("steps", [
@@ -592,7 +697,13 @@ FULL = Pipeline(
         CropToAspect((40, 50)),
         PadToAspect((40, 30), fill=5.0),
         Resize(
-            (40, 30), fit="contain", rounding="round", method="bicubic", antialias=False, reference="jax", rounded=False
+            (40, 30),
+            fit="contain",
+            rounding="round",
+            method="bicubic",
+            antialias=False,
+            reference="jax",
+            rounded=False,
         ),
         Resize(shortest_edge=32, longest_edge=48, method="lanczos3", reference="torch"),
         CenterCrop((30, 28), rule="floor", fill=6.0),
@@ -617,13 +728,21 @@ def test_JSON_returns_an_equal_pipeline_with_equal_results():
 
 def test_JSON_can_say_every_step():
     names = {
-        step for step in vars(ops).values() if isinstance(step, type) and issubclass(step, Step) and step is not Step
+        step
+        for step in vars(ops).values()
+        if isinstance(step, type) and issubclass(step, Step) and step is not Step
     }
     said = {type(step): step for step in FULL.steps}
     for kind in names - {ChannelsFirst, ChannelsLast}:
-        needed = [field for field in dataclasses.fields(kind) if field.default is dataclasses.MISSING]
-        step = said.get(kind) or kind(**{field.name: NEEDED[field.name] for field in needed}, **NEEDED.get(kind, {}))
-        assert Pipeline.from_json(json.loads(json.dumps(Pipeline((step,)).to_json()))) == Pipeline((step,))
+        needed = [
+            field for field in dataclasses.fields(kind) if field.default is dataclasses.MISSING
+        ]
+        step = said.get(kind) or kind(
+            **{field.name: NEEDED[field.name] for field in needed}, **NEEDED.get(kind, {})
+        )
+        assert Pipeline.from_json(json.loads(json.dumps(Pipeline((step,)).to_json()))) == Pipeline(
+            (step,)
+        )
 
 
 def test_pipelines_are_equal_by_value_and_share_a_program():
@@ -693,7 +812,9 @@ def test_under_jit_the_same_calls_fail_with_the_same_words():
         jax.jit(PILLOW)(Batch(image=noise(9, 9, 3, dtype="float32")))
     with pytest.raises(InputError, match=r"a canvas of \(12, 12\)"):
         jax.jit(PILLOW)(Batch(image=noise(2, 9, 9, 3)), plan=PLAN)
-    with pytest.raises(InputError, match=r"the sizes of the images are traced.*`plan = pipeline\.plan\(sizes\)`"):
+    with pytest.raises(
+        InputError, match=r"the sizes of the images are traced.*`plan = pipeline\.plan\(sizes\)`"
+    ):
         jax.jit(PILLOW)(Batch(image=noise(2, 9, 9, 3), size=np.int32([[9, 9], [5, 5]])))
 
 
@@ -730,7 +851,11 @@ def test_a_hundred_sizes_compile_a_handful_of_programs_which_the_buckets_predict
             pipeline(Batch(image=np.zeros((*size, 3), np.uint8)))
     assert programs() - before == len(buckets)
     assert len(compiled) <= len(buckets) + 1  # and one that takes the image out of its batch of one
-    new = [size for size in photo_sizes(40, seed=1) if size not in sizes and pipeline.bucket(size) in buckets]
+    new = [
+        size
+        for size in photo_sizes(40, seed=1)
+        if size not in sizes and pipeline.bucket(size) in buckets
+    ]
     assert len(new) > 20
     with compilations() as compiled:
         for size in new:
@@ -741,7 +866,9 @@ def test_a_hundred_sizes_compile_a_handful_of_programs_which_the_buckets_predict
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="elsewhere images go together")
 def test_the_program_of_one_image_keeps_to_its_thread():
     image = noise(1, 480, 640, 3)
-    plan = jax.tree.map(lambda leaf: leaf[0], Pipeline((resize(224, "pillow"),)).plan([(480, 640)], (480, 640)))
+    plan = jax.tree.map(
+        lambda leaf: leaf[0], Pipeline((resize(224, "pillow"),)).plan([(480, 640)], (480, 640))
+    )
 
     def text(**options: Any) -> str:
         program = jax.jit(run_one.__wrapped__, static_argnames=("exact", "to_first"), **options)
@@ -751,7 +878,9 @@ def test_the_program_of_one_image_keeps_to_its_thread():
     if core_count() > 1:
         assert divided in text()
     assert divided not in text(compiler_options=ONE_THREAD)
-    assert divided not in run_one.lower(plan, image, exact=False, to_first=False).compile().as_text()
+    assert (
+        divided not in run_one.lower(plan, image, exact=False, to_first=False).compile().as_text()
+    )
 
 
 def test_threads_that_share_the_images_of_a_call_return_them_in_their_order():
@@ -765,16 +894,29 @@ def test_threads_that_share_the_images_of_a_call_return_them_in_their_order():
 
 @pytest.mark.parametrize("crop", [(), (CenterCrop(36),)])
 def test_a_second_list_of_other_sizes_compiles_nothing(crop):
-    pipeline = Pipeline((Resize(shortest_edge=40, reference="pillow"), *crop, *NORMALISED), kinds=(("mask", "mask"),))
+    pipeline = Pipeline(
+        (Resize(shortest_edge=40, reference="pillow"), *crop, *NORMALISED),
+        kinds=(("mask", "mask"),),
+    )
 
     def call(seed: int, count: int, n: int) -> None:
         rng = np.random.default_rng(seed)
         sizes = rng.integers((97, 129), (105, 134), (count, 2)).astype(np.int32)  # of one bucket
         boxes = np.zeros((count, n, 4), np.float32)
         image = np.zeros((count, 128, 192, 3), np.uint8)
-        pipeline(Batch(image=image, size=sizes, boxes=boxes, keypoints=boxes[..., :2], extras={"mask": image[..., 0]}))
+        pipeline(
+            Batch(
+                image=image,
+                size=sizes,
+                boxes=boxes,
+                keypoints=boxes[..., :2],
+                extras={"mask": image[..., 0]},
+            )
+        )
         for h, w in sizes:
-            pipeline(Batch(image=image[0, :h, :w], boxes=boxes[0], extras={"mask": image[0, :h, :w]}))
+            pipeline(
+                Batch(image=image[0, :h, :w], boxes=boxes[0], extras={"mask": image[0, :h, :w]})
+            )
 
     with compilations() as compiled:
         call(seed=0, count=7, n=6)
@@ -785,7 +927,9 @@ def test_a_second_list_of_other_sizes_compiles_nothing(crop):
 
 
 def test_plans_of_one_canvas_share_the_program_of_a_jitted_call():
-    pipeline = Pipeline((Resize(shortest_edge=40, reference="torchvision"), CenterCrop(36), *NORMALISED))
+    pipeline = Pipeline(
+        (Resize(shortest_edge=40, reference="torchvision"), CenterCrop(36), *NORMALISED)
+    )
     jitted = jax.jit(pipeline)
     image = jnp.zeros((4, 192, 192, 3), jnp.uint8)
     for seed in range(5):

@@ -1,4 +1,6 @@
-"""What post-processing promises besides Transformers' numbers: programs, ids, empty images, forms of input, helpers."""
+"""What post-processing promises besides Transformers' numbers: programs, ids, empty images, forms
+of input, helpers.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,17 @@ from goldens import store
 
 from jaxprep import postprocess
 from jaxprep.errors import InputError
-from jaxprep.postprocess import boxes, components, depth, detection, instances, runs, segments, semantic, targets
+from jaxprep.postprocess import (
+    boxes,
+    components,
+    depth,
+    detection,
+    instances,
+    runs,
+    segments,
+    semantic,
+    targets,
+)
 from jaxprep.postprocess.registry import METHODS, methods
 
 QUERIES = {
@@ -44,7 +56,12 @@ def test_every_method_takes_what_it_takes_in_transformers() -> None:
 
 
 def test_a_class_is_found_by_each_of_its_names() -> None:
-    for name in ("DetrImageProcessor", "DetrImageProcessorPil", "DetrImageProcessorFast", "DetrFeatureExtractor"):
+    for name in (
+        "DetrImageProcessor",
+        "DetrImageProcessorPil",
+        "DetrImageProcessorFast",
+        "DetrFeatureExtractor",
+    ):
         assert methods(name).keys() >= METHODS["DetrImageProcessor"].keys()
     assert "post_process_masks" in methods("Sam3TrackerProcessor")
     assert methods("GroundingDinoProcessor").keys() >= {
@@ -66,19 +83,35 @@ def test_settings_fill_what_the_caller_leaves_out() -> None:
 
 SHARED_PROGRAMS = {
     "dense": (
-        lambda s: postprocess.dense_semantic_segmentation({"logits": QUERIES["masks_queries_logits"]}, s),
+        lambda s: postprocess.dense_semantic_segmentation(
+            {"logits": QUERIES["masks_queries_logits"]}, s
+        ),
         semantic._dense,
     ),
     "queries": (lambda s: postprocess.query_semantic_segmentation(QUERIES, s), semantic._queries),
-    "panoptic": (lambda s: postprocess.panoptic_segmentation(QUERIES, target_sizes=s), segments._settle),
-    "instances": (lambda s: postprocess.top_instance_segmentation(QUERIES, target_sizes=s), instances._top_instances),
+    "panoptic": (
+        lambda s: postprocess.panoptic_segmentation(QUERIES, target_sizes=s),
+        segments._settle,
+    ),
+    "instances": (
+        lambda s: postprocess.top_instance_segmentation(QUERIES, target_sizes=s),
+        instances._top_instances,
+    ),
     "depth": (
-        lambda s: postprocess.depth_estimation({"predicted_depth": QUERIES["masks_queries_logits"][:, 0]}, s),
+        lambda s: postprocess.depth_estimation(
+            {"predicted_depth": QUERIES["masks_queries_logits"][:, 0]}, s
+        ),
         targets._resize_one,
     ),
-    "softmax": (lambda s: postprocess.softmax_detection(_found(), target_sizes=s), detection._softmax),
+    "softmax": (
+        lambda s: postprocess.softmax_detection(_found(), target_sizes=s),
+        detection._softmax,
+    ),
     "top": (lambda s: postprocess.top_detection(_found(), target_sizes=s), detection._top),
-    "guided": (lambda s: postprocess.image_guided_detection(_guided(), target_sizes=s), detection._image_guided),
+    "guided": (
+        lambda s: postprocess.image_guided_detection(_guided(), target_sizes=s),
+        detection._image_guided,
+    ),
 }
 
 
@@ -102,9 +135,15 @@ def test_one_program_serves_all_target_sizes_of_a_bucket(name: str) -> None:
 
 def test_outputs_may_be_objects_or_dicts_of_numpy_or_jax_arrays() -> None:
     found = _found()
-    kinds = [found, SimpleNamespace(**found), {name: jnp.asarray(part) for name, part in found.items()}]
+    kinds = [
+        found,
+        SimpleNamespace(**found),
+        {name: jnp.asarray(part) for name, part in found.items()},
+    ]
     results = [
-        postprocess.softmax_detection(kind, 0.3, sizes) for kind in kinds for sizes in (SIZES[0], np.asarray(SIZES[0]))
+        postprocess.softmax_detection(kind, 0.3, sizes)
+        for kind in kinds
+        for sizes in (SIZES[0], np.asarray(SIZES[0]))
     ]
     for result in results[1:]:
         for ours, first in zip(result, results[0], strict=True):
@@ -157,7 +196,9 @@ def test_programs_lower_for_accelerators(platform: str) -> None:
     maps, scores = QUERIES["masks_queries_logits"][0], np.ones(6, np.float32)
     flags, labels = np.ones(6, bool), np.arange(6)
     settle = jax.jit(
-        lambda maps, way: segments.settle(maps, scores, labels, flags, flags, way, 0.5, 0.8, segments.DETR)
+        lambda maps, way: segments.settle(
+            maps, scores, labels, flags, flags, way, 0.5, 0.8, segments.DETR
+        )
     )
     for program in (jax.jit(semantic.best_class), settle, jax.jit(targets.resized)):
         jax.export.export(program, platforms=[platform])(maps, way)
@@ -200,7 +241,9 @@ def test_panoptic_ids_are_not_given_twice() -> None:
         masks[0, query, :, 2 * query : 2 * query + 2] = 9
     outputs = {"class_queries_logits": logits, "masks_queries_logits": masks}
     (result,) = postprocess.panoptic_segmentation(outputs, label_ids_to_fuse={2})
-    assert [(part["id"], part["label_id"], part["was_fused"]) for part in result["segments_info"]] == [
+    assert [
+        (part["id"], part["label_id"], part["was_fused"]) for part in result["segments_info"]
+    ] == [
         (1, 2, True),
         (2, 0, False),
         (1, 2, True),
@@ -219,24 +262,37 @@ def test_images_without_hits_keep_their_place() -> None:
 
 def test_without_focal_loss_the_softmax_is_over_classes() -> None:
     outputs = _found()
-    theirs = methods("RTDetrImageProcessor")["post_process_object_detection"]({}, outputs, 0.2, None, False)
+    theirs = methods("RTDetrImageProcessor")["post_process_object_detection"](
+        {}, outputs, 0.2, None, False
+    )
     for ours, softmax in zip(theirs, postprocess.softmax_detection(outputs, 0.2), strict=True):
         np.testing.assert_array_equal(ours["scores"], softmax["scores"])
 
 
 def test_empty_results_have_the_shapes_of_full_ones() -> None:
-    nothing = {"logits": np.full((1, 3, 4), -9, np.float32), "pred_masks": np.zeros((1, 3, 5, 6), np.float32)}
-    (binary,) = postprocess.rfdetr_instance_segmentation(nothing, target_sizes=[[7, 8]], return_binary_maps=True)
+    nothing = {
+        "logits": np.full((1, 3, 4), -9, np.float32),
+        "pred_masks": np.zeros((1, 3, 5, 6), np.float32),
+    }
+    (binary,) = postprocess.rfdetr_instance_segmentation(
+        nothing, target_sizes=[[7, 8]], return_binary_maps=True
+    )
     assert binary["segmentation"].shape == (0, 7, 8) and binary["segmentation"].dtype == bool
-    sam = {"pred_logits": np.full((1, 3), -9, np.float32), "pred_boxes": np.zeros((1, 3, 4), np.float32)}
+    sam = {
+        "pred_logits": np.full((1, 3), -9, np.float32),
+        "pred_boxes": np.zeros((1, 3, 4), np.float32),
+    }
     (masks,) = postprocess.sam3_instance_segmentation(
         {**sam, "pred_masks": nothing["pred_masks"]}, target_sizes=[[7, 8]]
     )
     assert masks["masks"].shape == (0, 7, 8)
-    (column,) = postprocess.depth_estimation({"predicted_depth": np.ones((1, 3, 4), np.float32)}, [[5, 1]])
+    (column,) = postprocess.depth_estimation(
+        {"predicted_depth": np.ones((1, 3, 4), np.float32)}, [[5, 1]]
+    )
     assert column["predicted_depth"].shape == (5, 1)
     (runs_of_none,) = postprocess.detr_instance_segmentation(
-        nothing | {"logits": np.eye(4, dtype=np.float32)[None, [3] * 3] * 9}, return_coco_annotation=True
+        nothing | {"logits": np.eye(4, dtype=np.float32)[None, [3] * 3] * 9},
+        return_coco_annotation=True,
     )
     assert runs_of_none["segmentation"] == [[1, 30]]
 
@@ -272,7 +328,10 @@ def flooded(mask: np.ndarray) -> np.ndarray:
             region.append((y, x))
             near = ((y + dy, x + dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1))
             for place in near:
-                if all(0 <= n < m for n, m in zip(place, mask.shape, strict=True)) and not seen[place]:
+                if (
+                    all(0 <= n < m for n, m in zip(place, mask.shape, strict=True))
+                    and not seen[place]
+                ):
                     seen[place] = True
                     edge.append(place)
         for place in region:
@@ -300,7 +359,11 @@ def test_small_holes_are_filled_and_small_sprinkles_removed() -> None:
     logits[0, 0, 14, 14] = 5  # a sprinkle
     same = [[16, 16]]
     plain, clean, all_ = (
-        np.asarray(postprocess.sam2_masks([logits], same, max_hole_area=hole, max_sprinkle_area=sprinkle)[0])[0, 0]
+        np.asarray(
+            postprocess.sam2_masks([logits], same, max_hole_area=hole, max_sprinkle_area=sprinkle)[
+                0
+            ]
+        )[0, 0]
         for hole, sprinkle in ((0, 0), (1, 1), (9, 0))
     )
     assert not plain[5, 5] and plain[14, 14]
@@ -336,7 +399,9 @@ def test_classes_have_their_names() -> None:
     assert first["labels"].tolist() == [1, 2] and first["text_labels"] == ["bee", "cat"]
     assert second["text_labels"] == ["ant", "bee"]
     np.testing.assert_allclose(first["scores"], np.exp([3, 1]) / np.exp([0, 3, 1]).sum(), rtol=1e-6)
-    (sure, _) = postprocess.image_classification(outputs, None, list(names.values()), "sigmoid", 0.6)
+    (sure, _) = postprocess.image_classification(
+        outputs, None, list(names.values()), "sigmoid", 0.6
+    )
     assert sure["text_labels"] == ["bee", "cat"]
     with pytest.raises(InputError, match="id2label"):
         postprocess.image_classification(outputs, 1, {0: "ant"})
@@ -344,7 +409,9 @@ def test_classes_have_their_names() -> None:
 
 def test_super_resolution_crops_the_padding_clips_and_rounds() -> None:
     made = cases.noise([2, 3, 32, 48], 8, -0.2, 1.2)
-    results = postprocess.super_resolution({"reconstruction": made}, [[15, 17], [8, 16]])  # padded to 16 x 24, times 2
+    results = postprocess.super_resolution(
+        {"reconstruction": made}, [[15, 17], [8, 16]]
+    )  # padded to 16 x 24, times 2
     for result, (height, width), pixels in zip(results, ((30, 34), (16, 32)), made, strict=True):
         expected = np.round(np.clip(np.moveaxis(pixels, 0, -1), 0, 1) * 255).astype(np.uint8)
         np.testing.assert_array_equal(result["image"], expected[:height, :width])
@@ -352,7 +419,9 @@ def test_super_resolution_crops_the_padding_clips_and_rounds() -> None:
 
 def test_text_without_characters_has_no_score() -> None:
     blank = np.eye(3, dtype=np.float32)[None, [0, 0, 0]]
-    (result,) = postprocess.text_recognition({"last_hidden_state": blank}, character_list=["", "a", "b"])
+    (result,) = postprocess.text_recognition(
+        {"last_hidden_state": blank}, character_list=["", "a", "b"]
+    )
     assert result["text"] == "" and np.isnan(result["score"])
 
 

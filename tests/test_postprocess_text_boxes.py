@@ -1,4 +1,6 @@
-"""Boxes of text equal those that Transformers finds with OpenCV, and the outlines that they are made of."""
+"""Boxes of text equal those that Transformers finds with OpenCV, and the outlines that they are
+made of.
+"""
 
 import numpy as np
 import pytest
@@ -21,10 +23,16 @@ def test_boxes_are_those_of_transformers(kind):
     for case in (case for case in GOLDENS.cases if case["kind"] == kind):
         levels = GOLDENS.values(case["map"]).reshape(case["map"]["shape"])
         sizes = np.asarray([case["size"]], np.float32 if case["float"] else np.int64)
-        (found,) = PROCESSOR.post_process_object_detection(outputs(levels), target_sizes=sizes, **case["settings"])
+        (found,) = PROCESSOR.post_process_object_detection(
+            outputs(levels), target_sizes=sizes, **case["settings"]
+        )
         np.testing.assert_array_equal(*GOLDENS.pair(case["boxes"], np.asarray(found["boxes"])))
-        np.testing.assert_allclose(*GOLDENS.pair(case["scores"], np.asarray(found["scores"])), atol=1e-5)
-        assert found["labels"].shape == found["scores"].shape and not np.asarray(found["labels"]).any()
+        np.testing.assert_allclose(
+            *GOLDENS.pair(case["scores"], np.asarray(found["scores"])), atol=1e-5
+        )
+        assert (
+            found["labels"].shape == found["scores"].shape and not np.asarray(found["labels"]).any()
+        )
 
 
 def test_the_goldens_hold_boxes_of_all_kinds_that_are_not_empty_in_the_middle():
@@ -57,10 +65,17 @@ def test_a_ring_has_an_outer_and_an_inner_border():
     inner, outer = contours.find_contours(mask)
     assert sorted(map(tuple, outer.tolist())) == [(1, 1), (1, 7), (7, 1), (7, 7)]
     assert contours.contour_area(outer) == 36 and contours.contour_area(inner) < 36
-    np.testing.assert_array_equal(contours.fill_polygon(outer, 9, 9), np.pad(np.ones((7, 7), bool), 1))
+    np.testing.assert_array_equal(
+        contours.fill_polygon(outer, 9, 9), np.pad(np.ones((7, 7), bool), 1)
+    )
 
 
 def test_the_smallest_box_of_a_turned_square_is_the_square():
     box = contours.min_area_rect(np.array([[5, 0], [10, 5], [5, 10], [0, 5]], np.int32))
     np.testing.assert_allclose(sorted(box.size), [50**0.5] * 2, rtol=1e-6)
-    assert sorted(np.round(contours.box_points(box)).astype(int).tolist()) == [[0, 5], [5, 0], [5, 10], [10, 5]]
+    assert sorted(np.round(contours.box_points(box)).astype(int).tolist()) == [
+        [0, 5],
+        [5, 0],
+        [5, 10],
+        [10, 5],
+    ]

@@ -1,4 +1,6 @@
-"""Post-processing returns what Transformers' methods return, as `tests/goldens/write_postprocess.py` wrote it down."""
+"""Post-processing returns what Transformers' methods return, as
+`tests/goldens/write_postprocess.py` wrote it down.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ DEFAULTS = {
     "DepthPro": {"resample": 2},
     "Sam": {"pad_size": {"height": 1024, "width": 1024}},
     "SegGpt": {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]},
-    "GroundingDinoProcessor": {"batch_decode": lambda rows: [" ".join(str(n) for n in row) for row in rows]},
+    "GroundingDinoProcessor": {
+        "batch_decode": lambda rows: [" ".join(str(n) for n in row) for row in rows]
+    },
 }
 
 
@@ -37,7 +41,9 @@ def run(case: dict[str, Any]) -> Any:
 
 
 def differences(case: dict[str, Any]) -> tuple[float, int, int]:
-    """The largest difference of real numbers, and how many of how many pixels of maps differ; all else is asserted."""
+    """The largest difference of real numbers, and how many of how many pixels of maps differ; all
+    else is asserted.
+    """
     record = RECORDS[case["name"]]
     leaves = cases.flatten(run(case))
     found = {path: np.asarray(leaf) for path, leaf in leaves.items() if hasattr(leaf, "shape")}

@@ -1,4 +1,6 @@
-"""Handles, preset directories, and saving: what is found under a name, and that a save is all or nothing."""
+"""Handles, preset directories, and saving: what is found under a name, and that a save is all or
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,12 @@ def test_a_hub_handle_comes_before_a_built_in_name_and_is_not_looked_up_in_it():
 def test_a_path_may_be_a_file_a_directory_a_string_or_a_path(tmp_path):
     config = presets.load(RESNET)
     presets.save(config, tmp_path)
-    for handle in (tmp_path, str(tmp_path), tmp_path / "jaxprep.json", str(tmp_path / "image_converter.json")):
+    for handle in (
+        tmp_path,
+        str(tmp_path),
+        tmp_path / "jaxprep.json",
+        str(tmp_path / "image_converter.json"),
+    ):
         assert presets.load(handle).pipeline == config.pipeline
 
 
@@ -65,7 +72,11 @@ def test_a_collection_in_the_name_says_whose_preprocessing_is_meant():
 
 @pytest.mark.parametrize(
     ("name", "near"),
-    [("resnet_50_imagenett", RESNET), ("timm/resnet50.a1_in1", "timm/resnet50.a1_in1k"), ("resnet_50", RESNET)],
+    [
+        ("resnet_50_imagenett", RESNET),
+        ("timm/resnet50.a1_in1", "timm/resnet50.a1_in1k"),
+        ("resnet_50", RESNET),
+    ],
 )
 def test_an_unknown_name_is_an_error_with_the_nearest_ones(name, near):
     with pytest.raises(PresetNotFoundError, match="got") as caught:
@@ -75,7 +86,9 @@ def test_an_unknown_name_is_an_error_with_the_nearest_ones(name, near):
     assert "Nearest" in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["", "timm/", "timm", "/", "no such name", "../..x", "a\0b", "x" * 5000, "kaggle:/x"])
+@pytest.mark.parametrize(
+    "name", ["", "timm/", "timm", "/", "no such name", "../..x", "a\0b", "x" * 5000, "kaggle:/x"]
+)
 def test_a_name_that_nothing_answers_to_is_not_found(name):
     with pytest.raises(jaxprep.errors.JaxprepError):
         presets.load(name)
@@ -93,7 +106,9 @@ def test_a_preset_whose_numbers_are_not_known_says_so():
 
 
 def test_names_match_by_part_or_pattern():
-    assert presets.matching("resnet_vd_50_ss") == [name for name in presets.names() if "resnet_vd_50_ss" in name]
+    assert presets.matching("resnet_vd_50_ss") == [
+        name for name in presets.names() if "resnet_vd_50_ss" in name
+    ]
     assert "timm/resnet50.a1_in1k" in presets.matching("timm/resnet50.*")
     assert len(presets.names()) == len(set(presets.names())) > 2000
     assert not presets.matching("no such name")
@@ -111,19 +126,26 @@ def test_every_name_is_described():
 def test_the_converter_inside_the_preprocessor_wins_as_in_keras_hub(tmp_path):
     saved = presets.load(RESNET)
     write(tmp_path / "preprocessor.json", saved.preprocessor_json())
-    write(tmp_path / "image_converter.json", saved.overridden({"image_size": (99, 99)}).converter_json())
+    write(
+        tmp_path / "image_converter.json",
+        saved.overridden({"image_size": (99, 99)}).converter_json(),
+    )
     assert presets.load(tmp_path).image_size == (224, 224)
 
 
 def test_a_config_file_is_read_by_its_name(tmp_path):
     presets.save(presets.load(RESNET), tmp_path, "other.json")
     assert (tmp_path / "other.json").exists() and not (tmp_path / "preprocessor.json").exists()
-    assert ImageClassifierPreprocessor.from_preset(tmp_path, config_file="other.json").image_size == (224, 224)
+    assert ImageClassifierPreprocessor.from_preset(
+        tmp_path, config_file="other.json"
+    ).image_size == (224, 224)
     with pytest.raises(PresetNotFoundError, match=r"missing\.json"):
         presets.load(tmp_path, config_file="missing.json")
 
 
-@pytest.mark.parametrize("name", ["../other.json", "/etc/passwd", "a/b.json", "..", ".", "", "a\\b.json", "a\0.json"])
+@pytest.mark.parametrize(
+    "name", ["../other.json", "/etc/passwd", "a/b.json", "..", ".", "", "a\\b.json", "a\0.json"]
+)
 def test_a_config_file_outside_of_the_directory_is_refused(name, tmp_path):
     write(tmp_path / "other.json", presets.load(RESNET).preprocessor_json())
     (tmp_path / "preset").mkdir()
@@ -137,7 +159,10 @@ def test_a_config_file_outside_of_the_directory_is_refused(name, tmp_path):
 def test_a_directory_without_a_config_is_not_found(tmp_path):
     with pytest.raises(PresetNotFoundError, match="none"):
         presets.load(tmp_path)
-    write(tmp_path / "config.json", {"registered_name": "keras_hub>ResNetBackbone", "class_name": "ResNetBackbone"})
+    write(
+        tmp_path / "config.json",
+        {"registered_name": "keras_hub>ResNetBackbone", "class_name": "ResNetBackbone"},
+    )
     with pytest.raises(PresetNotFoundError, match="none"):
         presets.load(tmp_path)
 
@@ -188,7 +213,9 @@ def test_a_save_over_a_save_is_the_new_one(tmp_path):
     assert presets.load(tmp_path) == changed
 
 
-@pytest.mark.parametrize("change", [{"rounded": False}, {"data_format": "channels_first"}, {"interpolation": "box"}])
+@pytest.mark.parametrize(
+    "change", [{"rounded": False}, {"data_format": "channels_first"}, {"interpolation": "box"}]
+)
 def test_what_keras_hub_cannot_say_is_saved_in_our_file_alone(change, tmp_path):
     config = presets.load(RESNET, **change)
     presets.save(config, tmp_path)
@@ -196,7 +223,9 @@ def test_what_keras_hub_cannot_say_is_saved_in_our_file_alone(change, tmp_path):
     assert presets.load(tmp_path) == config
 
 
-@pytest.mark.parametrize("change", [{"rounded": False}, {"image_size": (32, 32), "interpolation": "box"}])
+@pytest.mark.parametrize(
+    "change", [{"rounded": False}, {"image_size": (32, 32), "interpolation": "box"}]
+)
 def test_what_keras_hub_cannot_say_is_not_saved_beside_its_files(change, tmp_path):
     presets.save(presets.load(RESNET), tmp_path)
     before = everything(tmp_path)
@@ -214,7 +243,9 @@ def test_another_format_is_not_saved_beside_files_of_keras_hub(tmp_path):
 
 
 @pytest.mark.parametrize("fails_at", [0, 1, 2])
-def test_a_save_that_cannot_move_its_files_leaves_everything_as_it_was(fails_at, tmp_path, monkeypatch):
+def test_a_save_that_cannot_move_its_files_leaves_everything_as_it_was(
+    fails_at, tmp_path, monkeypatch
+):
     presets.save(presets.load(RESNET), tmp_path / "old")
     before = everything(tmp_path / "old")
     calls, replace = [], os.replace
@@ -243,7 +274,9 @@ def test_a_save_on_a_full_disk_leaves_everything_as_it_was(tmp_path, monkeypatch
         file = make(*args, **kwargs)
         opened.append(file)
         if len(opened) == 3:
-            file.file.write = lambda text: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+            file.file.write = lambda text: (_ for _ in ()).throw(
+                OSError(28, "No space left on device")
+            )
             file.write = file.file.write
         return file
 
@@ -262,9 +295,18 @@ def test_a_config_of_every_preset_survives_its_file(tmp_path):
     seen: set[Format] = set()
     for name in presets.names():
         try:
-            seen.add(presets.load(name).overridden({"architecture": ""} if name.startswith("timm/") else {}))
+            seen.add(
+                presets.load(name).overridden(
+                    {"architecture": ""} if name.startswith("timm/") else {}
+                )
+            )
         except ConfigError:
             continue
     assert len(seen) > 300
     for config in seen:
-        assert jaxprep.presets.files.from_json(json.loads(json.dumps(jaxprep.presets.files.to_json(config)))) == config
+        assert (
+            jaxprep.presets.files.from_json(
+                json.loads(json.dumps(jaxprep.presets.files.to_json(config)))
+            )
+            == config
+        )

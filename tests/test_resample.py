@@ -62,9 +62,17 @@ def different(sizes: list[Sizes], method: str, resize=ops.resize) -> dict[Sizes,
 def program(sizes: Sizes, method: str) -> tuple:
     """What the eager calls of a method that share a compiled program have in common."""
     height, width, out_height, out_width = sizes
-    taps = (resize_taps(n, m, method, True, "pillow").weight for n, m in ((height, out_height), (width, out_width)))
+    taps = (
+        resize_taps(n, m, method, True, "pillow").weight
+        for n, m in ((height, out_height), (width, out_width))
+    )
     order = vertical_first(REFERENCES["pillow"], (height, width), (out_height, out_width))
-    return canvas((height, width)), canvas((out_height, out_width)), *(bucket(w.shape[1]) for w in taps), order
+    return (
+        canvas((height, width)),
+        canvas((out_height, out_width)),
+        *(bucket(w.shape[1]) for w in taps),
+        order,
+    )
 
 
 @functools.cache
@@ -76,7 +84,9 @@ def random_sizes(method: str) -> list[Sizes]:
         around = np.clip(first * rng.uniform(0.75, 1.33, (400, 4)), 1, LONGEST).round()
         candidates = dict.fromkeys(tuple(map(int, row)) for row in (first, *around))
         same = program(next(iter(candidates)), method)
-        sizes += itertools.islice((row for row in candidates if program(row, method) == same), GROUP)
+        sizes += itertools.islice(
+            (row for row in candidates if program(row, method) == same), GROUP
+        )
     return sizes
 
 
@@ -106,7 +116,11 @@ def test_constant_tables_under_jit_equal_pillow(method: str):
 @pytest.mark.parametrize("method", ["box", "lanczos3"])
 @pytest.mark.parametrize("jit", [False, True])
 def test_more_taps_than_are_unrolled_equal_pillow(method: str, jit: bool):
-    resize = jax.jit(ops.resize, static_argnums=1, static_argnames=("method", "reference")) if jit else ops.resize
+    resize = (
+        jax.jit(ops.resize, static_argnums=1, static_argnames=("method", "reference"))
+        if jit
+        else ops.resize
+    )
     assert not different([(1500, 100, 3, 40), (70, 1500, 50, 3)], method, resize)
 
 
@@ -118,13 +132,17 @@ def test_the_pass_order_turns_where_that_of_pillow_13_does(method: str):
 
 def test_pillow_12_and_13_differ_on_tall_images():
     image = photograph(np.random.default_rng(0), 331, 97)
-    old, new = (np.asarray(ops.resize(image, (24, 31), reference=name)) for name in ("pillow12", "pillow"))
+    old, new = (
+        np.asarray(ops.resize(image, (24, 31), reference=name)) for name in ("pillow12", "pillow")
+    )
     assert (old != new).any()
 
 
 @pytest.mark.parametrize("channels", [1, 2, 4])
 def test_each_channel_is_resized_on_its_own(channels: int):
-    image = np.concatenate([photograph(np.random.default_rng(i), 90, 70) for i in range(2)], axis=-1)[..., :channels]
+    image = np.concatenate(
+        [photograph(np.random.default_rng(i), 90, 70) for i in range(2)], axis=-1
+    )[..., :channels]
     result = np.asarray(ops.resize(image, (41, 53), method="bicubic", reference="pillow"))
     for channel in range(channels):
         expected = pillow(np.ascontiguousarray(image[..., channel]), (41, 53), "bicubic")
@@ -142,7 +160,9 @@ def test_aliases_and_pil_integers_name_the_same_method(method: str):
 @pytest.mark.parametrize("dtype", ["float32", "int32", "bool"])
 def test_a_reference_that_rounds_takes_uint8_only_and_names_the_others(reference: str, dtype: str):
     image = np.zeros((4, 5, 3), dtype)
-    with pytest.raises(InputError, match=r"Expected a uint8 image .* got .* reference='float', 'torch' or 'jax'"):
+    with pytest.raises(
+        InputError, match=r"Expected a uint8 image .* got .* reference='float', 'torch' or 'jax'"
+    ):
         ops.resize(image, (2, 2), reference=reference)
     with pytest.raises(InputError, match="Expected a uint8 image"):
         jax.jit(lambda image: ops.resize(image, (2, 2), reference=reference))(image)

@@ -1,4 +1,6 @@
-"""Resizing as Pillow 12, torchvision and torch do it, compared with what they computed (tests/goldens)."""
+"""Resizing as Pillow 12, torchvision and torch do it, compared with what they computed
+(tests/goldens).
+"""
 
 from collections.abc import Callable
 
@@ -35,12 +37,16 @@ def test_pillow_12_is_met_in_every_bit():
 def test_the_uint8_kernel_of_torchvision_is_met_in_every_bit(method: str):
     cases = [case for case in Golden("torchvision_resize").cases if case["method"] == method]
     assert len(cases) == 45
-    cases = cases if EVERYTHING else cases[UINT8_METHODS.index(method) :: 3]  # every size by one of them
+    cases = (
+        cases if EVERYTHING else cases[UINT8_METHODS.index(method) :: 3]
+    )  # every size by one of them
     assert unequal(as_torchvision, cases) == []
 
 
 def test_without_antialiasing_the_uint8_kernel_of_torchvision_is_met_in_every_bit():
-    cases = [case for case in INTEGER_CASES if (case["call"], case["input"]["dtype"]) == ("v2", "uint8")]
+    cases = [
+        case for case in INTEGER_CASES if (case["call"], case["input"]["dtype"]) == ("v2", "uint8")
+    ]
     assert {case["antialias"] for case in cases} == {False} and len(cases) == 6
     assert unequal(as_torchvision, cases) == []
 
@@ -49,29 +55,42 @@ def test_without_antialiasing_the_uint8_kernel_of_torchvision_is_met_in_every_bi
 @pytest.mark.parametrize("method", ["bilinear", "bicubic"])
 def test_float_results_of_torch_are_met_within_2e_6(method: str, antialias: bool):
     # torch sums in another order, and not always the same: a few units in the last place of float32
-    cases = [case for case in FLOAT_CASES if (case["method"], case.get("antialias")) == (method, antialias)]
+    cases = [
+        case
+        for case in FLOAT_CASES
+        if (case["method"], case.get("antialias")) == (method, antialias)
+    ]
     assert len(cases) == 13
     for case in cases:
         result, expected = TORCH.pair(case["result"], resized(case, "torch"))
-        np.testing.assert_array_less(np.abs(result - expected), 2e-6 * np.maximum(1, np.abs(expected)), str(case))
+        np.testing.assert_array_less(
+            np.abs(result - expected), 2e-6 * np.maximum(1, np.abs(expected)), str(case)
+        )
 
 
-@pytest.mark.parametrize("method, reference", [("nearest", "torch"), ("nearest-exact", "torch_exact")])
+@pytest.mark.parametrize(
+    "method, reference", [("nearest", "torch"), ("nearest-exact", "torch_exact")]
+)
 def test_nearest_pixels_are_those_of_torch(method: str, reference: str):
     cases = [case for case in FLOAT_CASES if case["method"] == method]
     assert len(cases) == 7
     for case in cases:
-        np.testing.assert_array_equal(*TORCH.pair(case["result"], resized({**case, "method": "nearest"}, reference)))
+        np.testing.assert_array_equal(
+            *TORCH.pair(case["result"], resized({**case, "method": "nearest"}, reference))
+        )
 
 
 def test_int16_and_uint8_through_float_are_a_level_from_torchvision_at_most_and_rarely():
     # a sum that lands on a half in one order of summation does not in another
-    small = [case for case in INTEGER_CASES if case["call"] == "v1" or case["input"]["dtype"] == "int16"]
+    small = [
+        case for case in INTEGER_CASES if case["call"] == "v1" or case["input"]["dtype"] == "int16"
+    ]
     assert share_of_a_level(small, lambda case: resized(case, "torch")) <= 2e-4
 
 
 def test_int32_of_a_hundred_thousand_are_a_level_from_torchvision_at_most():
-    # values up to 2e5 leave float32 six bits for the fraction: one value in a hundred is that close to a half
+    # values up to 2e5 leave float32 six bits for the fraction: one value in a hundred is that close
+    # to a half
     wide = [case for case in INTEGER_CASES if case["input"]["dtype"] == "int32"]
     assert share_of_a_level(wide, lambda case: resized(case, "torch")) <= 0.005
 
@@ -99,4 +118,6 @@ def resized(case: dict, reference: str) -> np.ndarray:
     antialias = case.get("antialias", True)
     image = inputs.array(case["input"])
     size = tuple(case["size"])
-    return np.asarray(ops.resize(image, size, method=case["method"], antialias=antialias, reference=reference))
+    return np.asarray(
+        ops.resize(image, size, method=case["method"], antialias=antialias, reference=reference)
+    )

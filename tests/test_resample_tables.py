@@ -1,4 +1,6 @@
-"""The parts of a resize: buckets, filters, and the tables of taps that every reference and every window makes."""
+"""The parts of a resize: buckets, filters, and the tables of taps that every reference and every
+window makes.
+"""
 
 import itertools
 
@@ -58,8 +60,20 @@ def test_a_filter_is_its_definition_and_zero_beyond_its_support(method: str):
 
 
 def test_methods_go_by_their_aliases_and_by_pil_integers():
-    assert [canonical_method(i) for i in range(6)] == ["nearest", "lanczos3", "bilinear", "bicubic", "box", "hamming"]
-    names = {"linear": "bilinear", "triangle": "bilinear", "cubic": "bicubic", "lanczos": "lanczos3"}
+    assert [canonical_method(i) for i in range(6)] == [
+        "nearest",
+        "lanczos3",
+        "bilinear",
+        "bicubic",
+        "box",
+        "hamming",
+    ]
+    names = {
+        "linear": "bilinear",
+        "triangle": "bilinear",
+        "cubic": "bicubic",
+        "lanczos": "lanczos3",
+    }
     assert {name: canonical_method(name) for name in names} == names
     assert all(canonical_method(name) == name for name in METHODS)
     assert canonical_method("area") == "area" and canonical_method(None) is None
@@ -73,7 +87,8 @@ def test_every_tap_lies_inside_the_source_and_weights_sum_to_one(reference: str)
         assert taps.start.shape == (m,) and taps.weight.shape[0] == m and 1 <= count <= n
         assert taps.start.min() >= 0 and taps.start.max() + count <= n
         total = taps.weight.astype(np.float64).sum(1) / 2.0 ** int(taps.shift)
-        # integer weights are rounded once each; float32 ones, torch's without antialiasing, are not normalised
+        # integer weights are rounded once each; float32 ones, torch's without antialiasing, are not
+        # normalised
         tolerance = count / 2.0 ** int(taps.shift) if taps.shift else 1e-6
         np.testing.assert_allclose(total, 1, rtol=0, atol=tolerance)
 
@@ -81,7 +96,9 @@ def test_every_tap_lies_inside_the_source_and_weights_sum_to_one(reference: str)
 def test_the_tables_of_float_are_the_definition():
     for n, m, method, antialias in itertools.product(LENGTHS, LENGTHS, METHODS, (True, False)):
         found = matrix(resize_taps(n, m, method, antialias, "float"), n)
-        np.testing.assert_allclose(found, dense(n, m, method, antialias), rtol=0, atol=1e-7)  # float32
+        np.testing.assert_allclose(
+            found, dense(n, m, method, antialias), rtol=0, atol=1e-7
+        )  # float32
 
 
 def test_the_tables_of_windows_are_the_definition_between_their_edges():
@@ -91,7 +108,8 @@ def test_the_tables_of_windows_are_the_definition_between_their_edges():
             found = matrix(table(n, first, length, m, method, antialias), n)
             expected = np.zeros((m, n))
             expected[:, first : first + length] = dense(length, m, method, antialias)
-            # positions are exact; a weight is a float32 function of a float32 distance, near 1 in size
+            # positions are exact; a weight is a float32 function of a float32 distance, near 1 in
+            # size
             np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6)
 
 
@@ -122,7 +140,10 @@ def test_the_weights_of_both_integer_references_sum_to_the_same():
         for method in (name for name in METHODS if name != "nearest"):
             wide = resize_taps(n, m, method, True, "pillow").weight.sum(1)
             narrow, shift = resize_taps(n, m, method, True, "torchvision")[1:]
-            assert abs(narrow.sum(1, dtype=np.int64) / 2.0**shift - wide / 2.0**22).max() < narrow.shape[1] / 2.0**shift
+            assert (
+                abs(narrow.sum(1, dtype=np.int64) / 2.0**shift - wide / 2.0**22).max()
+                < narrow.shape[1] / 2.0**shift
+            )
 
 
 def test_a_table_is_shared_and_cannot_be_written_to():

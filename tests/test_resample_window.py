@@ -21,10 +21,18 @@ IMAGE = (120, 150)
 def windows(count: int) -> list[tuple[int, int, int, int]]:
     """Top, left, height, width: the whole image, single pixels at its corners, and random ones."""
     rng, (height, width) = np.random.default_rng(0), IMAGE
-    rows = [(0, 0, height, width), (0, 0, 1, 1), (height - 1, width - 1, 1, 1), (5, 0, 1, width), (0, 149, height, 1)]
+    rows = [
+        (0, 0, height, width),
+        (0, 0, 1, 1),
+        (height - 1, width - 1, 1, 1),
+        (5, 0, 1, width),
+        (0, 149, height, 1),
+    ]
     while len(rows) < count:
         h, w = int(rng.integers(1, height + 1)), int(rng.integers(1, width + 1))
-        rows.append((int(rng.integers(0, height - h + 1)), int(rng.integers(0, width - w + 1)), h, w))
+        rows.append(
+            (int(rng.integers(0, height - h + 1)), int(rng.integers(0, width - w + 1)), h, w)
+        )
     return rows
 
 
@@ -36,13 +44,17 @@ def test_a_window_is_resized_like_its_crop_by_one_program_for_all(method: str, a
     @jax.jit
     def resize(image: jax.Array, window: jax.Array) -> jax.Array:
         traces.append(window)
-        return ops.resize_window(image, *window, out, method=method, antialias=antialias, rounded=False)
+        return ops.resize_window(
+            image, *window, out, method=method, antialias=antialias, rounded=False
+        )
 
     for top, left, height, width in windows(60):
         result = resize(image, np.int32([top, left, height, width]))
         part = image[top : top + height, left : left + width]
         # weights in float32 instead of float64
-        np.testing.assert_allclose(result, in_float64(part, out, method, antialias), rtol=0, atol=1e-4 * 255)
+        np.testing.assert_allclose(
+            result, in_float64(part, out, method, antialias), rtol=0, atol=1e-4 * 255
+        )
     assert len(traces) == 1
 
 
@@ -66,8 +78,12 @@ def test_windows_are_differentiable_and_batched():
     for window, result in zip(boxes, resize(boxes)):
         top, left, height, width = map(int, window)
         part = image[top : top + height, left : left + width]
-        np.testing.assert_allclose(result, in_float64(part, (6, 8), "bilinear", True), rtol=0, atol=1e-4 * 255)
-    gradient = jax.jit(jax.grad(lambda image: ops.resize_window(image, 3, 5, 7, 11, (6, 8)).sum()))(image)
+        np.testing.assert_allclose(
+            result, in_float64(part, (6, 8), "bilinear", True), rtol=0, atol=1e-4 * 255
+        )
+    gradient = jax.jit(jax.grad(lambda image: ops.resize_window(image, 3, 5, 7, 11, (6, 8)).sum()))(
+        image
+    )
     outside = np.ones(image.shape, bool)
     outside[3:10, 5:16] = False
     assert (np.asarray(gradient)[outside] == 0).all() and (np.asarray(gradient)[~outside] > 0).all()

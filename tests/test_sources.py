@@ -10,7 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from jaxprep.errors import ConfigError, HubError, InputError, MissingPackageError, PresetNotFoundError
+from jaxprep.errors import (
+    ConfigError,
+    HubError,
+    InputError,
+    MissingPackageError,
+    PresetNotFoundError,
+)
 from jaxprep.presets import sources
 from jaxprep.presets.sources import is_hub_handle, resolve
 
@@ -112,7 +118,9 @@ def test_only_the_files_asked_for_are_downloaded(hub):
 
 def test_files_go_into_the_cache_of_the_hub_library(hub, tmp_path):
     hub.add("user/repo", FILES)
-    assert resolve("hf://user/repo").is_relative_to(tmp_path / "hub" / "models--user--repo" / "snapshots")
+    assert resolve("hf://user/repo").is_relative_to(
+        tmp_path / "hub" / "models--user--repo" / "snapshots"
+    )
 
 
 def test_files_go_into_the_cache_given(hub, tmp_path):
@@ -133,7 +141,11 @@ def test_a_folder_of_the_repository_is_the_folder_returned(hub):
 def test_a_revision_is_honoured(hub, at, revision):
     hub.add("user/repo", FILES)
     hub.add("user/repo", {"config.json": {"version": revision}}, revision=revision)
-    folder = resolve(f"hf://user/repo@{revision}") if at else resolve("hf://user/repo", revision=revision)
+    folder = (
+        resolve(f"hf://user/repo@{revision}")
+        if at
+        else resolve("hf://user/repo", revision=revision)
+    )
     assert read(folder, "config.json") == {"version": revision}
 
 
@@ -174,7 +186,9 @@ def test_all_files_come_from_one_commit_while_the_repository_changes(hub, monkey
     def then_push(call, *args, **kwargs):
         result = patiently(call, *args, **kwargs)
         if "preprocessor_config.json" in args:
-            hub.add("user/repo", {"preprocessor_config.json": {"new": 1}, "config.json": {"new": 1}})
+            hub.add(
+                "user/repo", {"preprocessor_config.json": {"new": 1}, "config.json": {"new": 1}}
+            )
         return result
 
     monkeypatch.setattr(sources, "_patiently", then_push)
@@ -223,7 +237,10 @@ def test_a_repository_that_needs_a_token_says_so(hub, access, token):
 @pytest.mark.parametrize("access", ["gated", "private"])
 def test_a_token_opens_a_repository(hub, access):
     hub.add("user/repo", FILES, **{access: True})
-    assert names(resolve("hf://user/repo", token=hub.TOKEN)) == ["config.json", "preprocessor_config.json"]
+    assert names(resolve("hf://user/repo", token=hub.TOKEN)) == [
+        "config.json",
+        "preprocessor_config.json",
+    ]
     assert {request.token for request in hub.requests} == {hub.TOKEN}
 
 
@@ -238,7 +255,9 @@ def test_the_stored_token_is_sent_unless_declined(hub, monkeypatch):
 def test_a_file_larger_than_any_preset_is_not_downloaded(hub, monkeypatch):
     monkeypatch.setattr(sources, "MAX_BYTES", 100)
     hub.add("user/repo", {"config.json": b" " * 101})
-    with pytest.raises(ConfigError, match=r"at most 100 bytes, got 101 - at config\.json of hf://user/repo"):
+    with pytest.raises(
+        ConfigError, match=r"at most 100 bytes, got 101 - at config\.json of hf://user/repo"
+    ):
         resolve("hf://user/repo")
     assert not any("/resolve/" in request.path for request in hub.requests)
 
@@ -260,7 +279,10 @@ def test_a_download_that_fails_is_tried_again(hub):
     hub.add("user/repo", FILES)
     resolve("hf://user/repo", files=("preprocessor_config.json",))
     hub.fail(500, path="config.json")
-    assert names(resolve("hf://user/repo", files=("config.json",))) == ["config.json", "preprocessor_config.json"]
+    assert names(resolve("hf://user/repo", files=("config.json",))) == [
+        "config.json",
+        "preprocessor_config.json",
+    ]
 
 
 def test_a_failure_that_stays_names_the_host_and_the_status(hub):
@@ -278,11 +300,17 @@ def test_an_interrupted_download_is_resumed(hub):
 
 
 def test_half_a_file_is_never_kept(hub, tmp_path):
-    hub.add("user/repo", {"config.json": b"{"})  # half of one byte is none, so that no try makes progress
+    hub.add(
+        "user/repo", {"config.json": b"{"}
+    )  # half of one byte is none, so that no try makes progress
     hub.interrupt(times=99)
     with pytest.raises(HubError, match=hub.endpoint):
         resolve("hf://user/repo")
-    assert [path for path in (tmp_path / "hub").rglob("*") if path.name.endswith((".json", ".incomplete"))] == []
+    assert [
+        path
+        for path in (tmp_path / "hub").rglob("*")
+        if path.name.endswith((".json", ".incomplete"))
+    ] == []
 
 
 def test_a_hub_that_refuses_connections_is_named(hub):
@@ -350,7 +378,9 @@ class KaggleError(Exception):
 
 @pytest.fixture
 def kaggle(tmp_path, monkeypatch):
-    """A `kagglehub` that keeps the files of `kaggle.files` and raises what is in `kaggle.errors` first."""
+    """A `kagglehub` that keeps the files of `kaggle.files` and raises what is in `kaggle.errors`
+    first.
+    """
     module = types.ModuleType("kagglehub")
     module.files, module.errors, module.asked = {}, [], []
 
@@ -373,7 +403,11 @@ def kaggle(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("version", ["", "/2"])
 def test_kaggle_gives_the_files_that_exist(kaggle, version):
-    kaggle.files = {"preprocessor.json": {"a": 1}, "config.json": {"b": 2}, "model.weights.h5": "large"}
+    kaggle.files = {
+        "preprocessor.json": {"a": 1},
+        "config.json": {"b": 2},
+        "model.weights.h5": "large",
+    }
     folder = resolve(f"kaggle://{MODEL}{version}")
     assert names(folder) == ["config.json", "preprocessor.json"]
     assert read(folder, "config.json") == {"b": 2}
@@ -415,12 +449,18 @@ def test_a_kaggle_file_larger_than_any_preset_is_refused(kaggle, monkeypatch):
 def test_two_versions_of_a_kaggle_model_are_not_mixed(kaggle, tmp_path, monkeypatch):
     kaggle.files = {"preprocessor.json": {}, "config.json": {}}
     download = kaggle.model_download
-    monkeypatch.setattr(kaggle, "model_download", lambda h, path: download(f"{h}/{1 + (path == 'config.json')}", path))
+    monkeypatch.setattr(
+        kaggle,
+        "model_download",
+        lambda h, path: download(f"{h}/{1 + (path == 'config.json')}", path),
+    )
     with pytest.raises(HubError, match="Expected files of one version"):
         resolve(f"kaggle://{MODEL}")
 
 
-@pytest.mark.parametrize("option", [{"revision": "2"}, {"token": "x"}, {"cache_dir": "x"}, {"local_files_only": True}])
+@pytest.mark.parametrize(
+    "option", [{"revision": "2"}, {"token": "x"}, {"cache_dir": "x"}, {"local_files_only": True}]
+)
 def test_kaggle_takes_no_options_of_hugging_face(kaggle, option):
     with pytest.raises(InputError, match="end the handle with a version"):
         resolve(f"kaggle://{MODEL}", **option)

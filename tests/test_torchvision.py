@@ -1,4 +1,6 @@
-"""torchvision: the transforms that its weights carry, against torchvision's own results on photographs."""
+"""torchvision: the transforms that its weights carry, against torchvision's own results on
+photographs.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,9 @@ from jaxprep.resources import load_json
 GOLDEN = store.Golden("torchvision_presets")
 TABLE = load_json("torchvision.json")
 TIES = 2e-4
-"""The share of uint8 values of a tensor's resize that may be a level off: torch's sums in float32, in another order,
-fall to the other side of a half. Measured over all 87 cases: none of 22 272 samples; 48 % of the images are equal."""
+"""The share of uint8 values of a tensor's resize that may be a level off: torch's sums in float32,
+in another order, fall to the other side of a half. Measured over all 87 cases: none of 22 272
+samples; 48 % of the images are equal."""
 READ = ("ImageClassification", "SemanticSegmentation")
 
 
@@ -29,7 +32,9 @@ def config(case: dict) -> Torchvision:
 
 
 def traits(case: dict) -> set:
-    """A filter, a rule on each photograph, a normalisation, a margin that is odd. (Sizes: all, in a test below.)"""
+    """A filter, a rule on each photograph, a normalisation, a margin that is odd. (Sizes: all, in a
+    test below.)
+    """
     setting = case["setting"]
     margin = (setting.get("crop_size") or 0) - (setting["resize_size"] or 0)
     kind = case["preset"], setting["interpolation"]
@@ -38,7 +43,9 @@ def traits(case: dict) -> set:
 
 @functools.cache
 def cases(path: str) -> list[dict]:
-    return parity.covering((c for c in GOLDEN.cases if c["path"] == path and c["preset"] in READ), traits)
+    return parity.covering(
+        (c for c in GOLDEN.cases if c["path"] == path and c["preset"] in READ), traits
+    )
 
 
 def name(case: dict) -> tuple:
@@ -63,7 +70,9 @@ def test_every_plan_has_the_size_of_torchvision():
     for case in GOLDEN.cases:
         if case["preset"] in READ:
             size = parity.picture(case).size[::-1]
-            assert list(config(case).pipeline.output_size(size)) == case["uint8"]["shape"][:2], name(case)
+            assert list(config(case).pipeline.output_size(size)) == case["uint8"]["shape"][:2], (
+                name(case)
+            )
 
 
 def test_a_photograph_becomes_the_bytes_of_torchvision():
@@ -76,7 +85,9 @@ def test_a_photograph_becomes_the_bytes_of_torchvision():
 def test_an_exact_affine_gives_the_bits_of_torchvision():
     def is_exact(case: dict) -> bool:
         tail = parity.halves(config(case).pipeline)[1].replace(exact=True)
-        return parity.same_bytes(parity.run(tail, parity.uint8(config(case).pipeline, case)), case["output"])
+        return parity.same_bytes(
+            parity.run(tail, parity.uint8(config(case).pipeline, case)), case["output"]
+        )
 
     assert not failing(is_exact, cases("pil"))
 
@@ -96,11 +107,15 @@ def test_a_preset_as_a_whole_is_exact_on_a_picture():
     chosen = cases("pil") if parity.EVERYTHING else cases("pil")[:3]
     for case in chosen:
         preprocessor = jaxprep.ImageClassifierPreprocessor(config(case).overridden({"exact": True}))
-        assert parity.same_bytes(np.asarray(preprocessor(parity.picture(case))), case["output"]), name(case)
+        assert parity.same_bytes(np.asarray(preprocessor(parity.picture(case))), case["output"]), (
+            name(case)
+        )
 
 
 def test_a_tensor_is_resized_as_torch_does_but_for_ties():
-    """One level is 1 / (255 std); within it, but for a share of ties, the affine's rounding is all that differs."""
+    """One level is 1 / (255 std); within it, but for a share of ties, the affine's rounding is all
+    that differs.
+    """
 
     def levels(case: dict) -> np.ndarray:
         setting = config(case).overridden({"exact": True})
@@ -112,10 +127,15 @@ def test_a_tensor_is_resized_as_torch_does_but_for_ties():
 
     off = np.concatenate(parity.together(levels, cases("tensor")))
     same = np.mean(
-        [parity.same_bytes(parity.uint8(config(c).pipeline, c), c["uint8"]) for c in cases("tensor")]
+        [
+            parity.same_bytes(parity.uint8(config(c).pipeline, c), c["uint8"])
+            for c in cases("tensor")
+        ]
     )  # whole images without any tie
     share = np.mean(off > 0.5)
-    print(f"\ntorchvision tensors: {share:.2g} of {off.size} samples a level off, {same:.0%} of the images equal")
+    print(
+        f"\ntorchvision tensors: {share:.2g} of {off.size} samples a level off, {same:.0%} of the images equal"
+    )
     assert off.max() <= 1 + 1e-3
     assert share <= TIES
     assert off[off <= 0.5].max(initial=0) <= 1e-3
@@ -139,6 +159,8 @@ def test_a_builder_is_the_default_of_its_weights():
 
 
 def test_a_segmentation_preset_keeps_the_aspect_ratio():
-    preprocessor = jaxprep.ImageClassifierPreprocessor.from_preset("torchvision/FCN_ResNet50_Weights.DEFAULT")
+    preprocessor = jaxprep.ImageClassifierPreprocessor.from_preset(
+        "torchvision/FCN_ResNet50_Weights.DEFAULT"
+    )
     assert preprocessor.image_size is None
     assert preprocessor.pipeline.output_size((397, 599)) == (520, 784)

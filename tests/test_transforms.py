@@ -1,4 +1,6 @@
-"""Pipelines under JAX's transformations: the same bits on one device and on four, exported, vmapped; and gradients."""
+"""Pipelines under JAX's transformations: the same bits on one device and on four, exported,
+vmapped; and gradients.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ STEPS = (
 UNIFORM, EXACT = Pipeline(STEPS), Pipeline(STEPS, exact=True)
 FLOAT = Pipeline((Flip(), Resize((30, 34), method="bicubic"), Normalize(0.5, 0.5)))
 SIZES = np.int32([[64, 40], [41, 64], [50, 50], [64, 64], [38, 47], [60, 33], [64, 41], [47, 63]])
-COLLECTIVES = re.compile(r"all-gather|all-reduce|all-to-all|collective-permute|collective-broadcast|reduce-scatter")
+COLLECTIVES = re.compile(
+    r"all-gather|all-reduce|all-to-all|collective-permute|collective-broadcast|reduce-scatter"
+)
 DEVICES = 4
 
 
@@ -42,7 +46,10 @@ def noise(*shape: int, dtype: Any = "uint8") -> np.ndarray:
 
 
 def given(dtype: Any = "uint8") -> Batch:
-    image, points = noise(8, 64, 64, 3, dtype=dtype), np.arange(32, dtype=np.float32).reshape(8, 2, 2)
+    image, points = (
+        noise(8, 64, 64, 3, dtype=dtype),
+        np.arange(32, dtype=np.float32).reshape(8, 2, 2),
+    )
     return Batch(image=image, label=np.arange(8), keypoints=points, boxes=np.tile(points, 2))
 
 
@@ -99,7 +106,9 @@ def test_a_batch_that_outgrows_the_cache_goes_in_turn_with_the_same_bits(case, m
 @pytest.mark.parametrize("fits", [True, False])
 @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
 @pytest.mark.parametrize("case", CASES)
-def test_a_mesh_changes_no_bit_needs_no_collectives_and_keeps_the_batch_sharded(case, kind, fits, monkeypatch):
+def test_a_mesh_changes_no_bit_needs_no_collectives_and_keeps_the_batch_sharded(
+    case, kind, fits, monkeypatch
+):
     pipeline, batch, plan = CASES[case]
     want = on_one_device(case)
     if not fits:
@@ -124,7 +133,9 @@ def test_shard_map_changes_no_bit_and_needs_no_collectives(case, fits, monkeypat
     if not fits:
         monkeypatch.setattr(forms, "CACHE", 1)
     mesh, spec = jax.make_mesh((DEVICES,), ("data",)), PartitionSpec("data")
-    mapped = jax.jit(jax.shard_map(call(pipeline), mesh=mesh, in_specs=(spec, spec), out_specs=spec))
+    mapped = jax.jit(
+        jax.shard_map(call(pipeline), mesh=mesh, in_specs=(spec, spec), out_specs=spec)
+    )
     batch, plan = jax.device_put((batch, plan), NamedSharding(mesh, spec))
     assert COLLECTIVES.search(mapped.lower(batch, plan).compile().as_text()) is None
     assert_same(mapped(batch, plan), want)
@@ -155,7 +166,9 @@ def test_pmap_changes_no_bit(case):
     pipeline, batch, plan = CASES[case]
     split = jax.tree.map(lambda leaf: leaf.reshape(DEVICES, -1, *leaf.shape[1:]), (batch, plan))
     result = jax.pmap(call(pipeline))(*split)
-    assert_same(jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), result), on_one_device(case))
+    assert_same(
+        jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), result), on_one_device(case)
+    )
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -172,7 +185,9 @@ def test_an_eager_call_takes_a_sharded_batch():
 
 def test_a_pipeline_is_a_step_of_a_scan():
     images = noise(3, 2, 64, 64, 3)
-    _, stacked = jax.lax.scan(lambda carry, image: (carry, UNIFORM(Batch(image=image)).image), 0, images)
+    _, stacked = jax.lax.scan(
+        lambda carry, image: (carry, UNIFORM(Batch(image=image)).image), 0, images
+    )
     np.testing.assert_array_equal(stacked[1], jax.jit(UNIFORM)(Batch(image=images[1])).image)
 
 
@@ -185,12 +200,16 @@ def test_an_exported_pipeline_runs_with_any_number_of_images():
     pytest.importorskip("flatbuffers")
     (b,) = export.symbolic_shape("b")
     batch = given()
-    symbolic = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((b, *leaf.shape[1:]), leaf.dtype), batch)
+    symbolic = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((b, *leaf.shape[1:]), leaf.dtype), batch
+    )
     exported = export.export(jax.jit(EXACT), platforms=PLATFORMS)(symbolic)
     assert exported.platforms == PLATFORMS
     again = export.deserialize(exported.serialize())
     for count in (8, 3, 1):
-        some, want = jax.tree.map(operator.itemgetter(slice(count)), (batch, on_one_device("exact")))
+        some, want = jax.tree.map(
+            operator.itemgetter(slice(count)), (batch, on_one_device("exact"))
+        )
         result = again.call(some)
         assert isinstance(result, Batch)
         assert_same(result, want)
@@ -209,7 +228,10 @@ def test_an_exported_pipeline_takes_a_plan():
 def test_an_exported_batch_keeps_its_extras():
     pytest.importorskip("flatbuffers")
     pipeline = Pipeline((Flip(),), kinds=(("mask", "mask"),))
-    batch = Batch(image=noise(2, 5, 6, 3), extras={"mask": noise(2, 5, 6), "depth": noise(2, 3, dtype="float32")})
+    batch = Batch(
+        image=noise(2, 5, 6, 3),
+        extras={"mask": noise(2, 5, 6), "depth": noise(2, 3, dtype="float32")},
+    )
     again = export.deserialize(export.export(jax.jit(pipeline))(batch).serialize())
     assert_same(again.call(batch), jax.jit(pipeline)(batch))
 
@@ -219,7 +241,9 @@ def test_an_exported_batch_keeps_its_extras():
 
 @pytest.mark.parametrize("reference", ["float", "torch", "jax"])
 def test_the_gradient_is_the_transpose_of_the_resize(reference):
-    pipeline = Pipeline((Flip(), Resize((9, 12), method="bicubic", reference=reference), Normalize(0.5, 0.5)))
+    pipeline = Pipeline(
+        (Flip(), Resize((9, 12), method="bicubic", reference=reference), Normalize(0.5, 0.5))
+    )
     x, u = noise(20, 17, 3, dtype="float32"), noise(9, 12, 3, dtype="float32")
     v = x[::-1, ::-1] * np.float32(0.7)
 
@@ -245,8 +269,12 @@ def test_a_gradient_in_a_batch_is_that_of_the_image_alone():
 
 
 def test_a_gradient_through_a_reference_that_rounds_is_refused_by_its_type():
-    with pytest.raises(InputError, match="choose reference='float', 'torch' or 'jax', which take any type"):
-        jax.grad(lambda image: jnp.sum(EXACT(Batch(image=image)).image))(noise(64, 64, 3, dtype="float32"))
+    with pytest.raises(
+        InputError, match="choose reference='float', 'torch' or 'jax', which take any type"
+    ):
+        jax.grad(lambda image: jnp.sum(EXACT(Batch(image=image)).image))(
+            noise(64, 64, 3, dtype="float32")
+        )
 
 
 # Two passes
@@ -268,11 +296,15 @@ def test_the_two_passes_do_not_fuse(dtype, monkeypatch):
     assert len(computations(dtype)) == 2 and max(computations(dtype)) <= vertical
     for module in (lines, forms):
         monkeypatch.setattr(module, "apart", lambda function, *args: function(*args))
-    assert len(computations(dtype)) == 1 and max(computations(dtype)) > vertical  # one pass recomputed in the other
+    assert (
+        len(computations(dtype)) == 1 and max(computations(dtype)) > vertical
+    )  # one pass recomputed in the other
 
 
 def test_rows_are_turned_by_copies_of_their_own():
-    """XLA makes a copy with the processor's transpositions; fused with what reads it, it goes number by number."""
+    """XLA makes a copy with the processor's transpositions; fused with what reads it, it goes
+    number by number.
+    """
     pipeline = Pipeline((Resize((20, 22), reference="pillow"),))
     image = jax.ShapeDtypeStruct((4, 64, 64, 3), "uint8")
     compiled = jax.jit(lambda image: pipeline(Batch(image=image)).image).lower(image).compile()

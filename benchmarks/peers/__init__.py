@@ -1,7 +1,9 @@
-"""Who is measured: a peer is a row of this table, and a module beside it that does the work in the peer's own process.
+"""Who is measured: a peer is a row of this table, and a module beside it that does the work in the
+peer's own process.
 
-A module has `prepare(case, images, cores, **options)`, which returns what is to be timed: for each *form* (a way in
-which users call the peer) a function without arguments that returns the finished result.
+A module has `prepare(case, images, cores, **options)`, which returns what is to be timed: for each
+*form* (a way in which users call the peer) a function without arguments that returns the finished
+result.
 """
 
 from __future__ import annotations
@@ -25,8 +27,8 @@ class Peer:
         options: for the module's `prepare`.
         methods: the methods of a case that it has.
         ragged: whether it takes images of several sizes.
-        reference: whose uint8 levels its result must equal: "pillow" is checked in its own process, "torchvision"
-            against the peer `torchvision`; None where it is not exact.
+        reference: whose uint8 levels its result must equal: "pillow" is checked in its own process,
+            "torchvision" against the peer `torchvision`; None where it is not exact.
         note: what a reader should know of the comparison.
     """
 
@@ -43,7 +45,9 @@ class Peer:
         return case.method in self.methods and (self.ragged or not case.is_ragged)
 
 
-def _jaxprep(name: str, reference: str, exact_to: str | None, methods: frozenset[str], note: str) -> Peer:
+def _jaxprep(
+    name: str, reference: str, exact_to: str | None, methods: frozenset[str], note: str
+) -> Peer:
     options = {"reference": reference}
     return Peer(name, "jaxprep", "jaxprep_", options, methods, reference=exact_to, note=note)
 
@@ -57,9 +61,17 @@ PEERS = (
         note="reads the input and writes the output once",
     ),
     _jaxprep("jaxprep", "pillow", "pillow", RESIZES | {"none"}, "exact to Pillow 13"),
-    _jaxprep("jaxprep-torchvision", "torchvision", "torchvision", TENSOR_RESIZES, "exact to torchvision"),
+    _jaxprep(
+        "jaxprep-torchvision", "torchvision", "torchvision", TENSOR_RESIZES, "exact to torchvision"
+    ),
     _jaxprep("jaxprep-float", "float", None, RESIZES, "float32, no rounding"),
-    Peer("pillow", "jaxprep", "pillow", methods=RESIZES | {"none"}, note="Pillow, then NumPy in place"),
+    Peer(
+        "pillow",
+        "jaxprep",
+        "pillow",
+        methods=RESIZES | {"none"},
+        note="Pillow, then NumPy in place",
+    ),
     Peer("transformers-pil", "torch", "transformers", {"backend": "pil"}, note="its PIL backend"),
     Peer(
         "transformers-torchvision",
@@ -70,12 +82,39 @@ PEERS = (
         note="its torchvision backend, the default",
     ),
     Peer("timm", "torch", "timm", note="the evaluation transform, image by image, then stacked"),
-    Peer("torchvision", "torch", "torchvision", {}, TENSOR_RESIZES, note="v2: resize, to_dtype, normalize"),
-    Peer("torchvision-resize", "torch", "torchvision", {"part": "resize"}, TENSOR_RESIZES, note="uint8 to uint8"),
+    Peer(
+        "torchvision",
+        "torch",
+        "torchvision",
+        {},
+        TENSOR_RESIZES,
+        note="v2: resize, to_dtype, normalize",
+    ),
+    Peer(
+        "torchvision-resize",
+        "torch",
+        "torchvision",
+        {"part": "resize"},
+        TENSOR_RESIZES,
+        note="uint8 to uint8",
+    ),
     Peer("opencv", "opencv", "opencv", note="not antialiased, except INTER_AREA: another result"),
-    Peer("jax-image", "jaxprep", "jax_image", ragged=False, note="jax.image.resize + normalise, jitted"),
+    Peer(
+        "jax-image",
+        "jaxprep",
+        "jax_image",
+        ragged=False,
+        note="jax.image.resize + normalise, jitted",
+    ),
     Peer("keras-hub", "keras", "keras_hub", note="ImageConverter on JAX, called eagerly"),
-    Peer("dm-pix", "dm_pix", "dm_pix", methods=frozenset({"none"}), ragged=False, note="has no antialiased resize"),
+    Peer(
+        "dm-pix",
+        "dm_pix",
+        "dm_pix",
+        methods=frozenset({"none"}),
+        ragged=False,
+        note="has no antialiased resize",
+    ),
 )
 BY_NAME = {peer.name: peer for peer in PEERS}
 OURS = ("jaxprep", "jaxprep-torchvision", "jaxprep-float")

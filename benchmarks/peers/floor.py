@@ -1,4 +1,6 @@
-"""The floor: a program that reads every input byte and writes every output byte once, and does next to nothing else."""
+"""The floor: a program that reads every input byte and writes every output byte once, and does next
+to nothing else.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ SLICES = 16
 
 def prepare(case: Case, images: list[np.ndarray], cores: int) -> dict:
     every = np.concatenate([image.reshape(-1) for image in images])
-    flat = every[: len(every) // case.batch * case.batch].reshape(case.batch, -1)  # ragged images: the mean size
+    flat = every[: len(every) // case.batch * case.batch].reshape(
+        case.batch, -1
+    )  # ragged images: the mean size
     values = case.target * case.target * 3
     shape = case.batch, case.target, case.target, 3
     on_device = jnp.asarray(flat)
@@ -26,11 +30,16 @@ def prepare(case: Case, images: list[np.ndarray], cores: int) -> dict:
         output.fill(0.5)
         return output
 
-    return {"jitted": lambda: jax.block_until_ready(program(on_device)), "NumPy copy and fill": copy}
+    return {
+        "jitted": lambda: jax.block_until_ready(program(on_device)),
+        "NumPy copy and fill": copy,
+    }
 
 
 def read_and_write(image: jax.Array, values: int) -> jax.Array:
-    """float32 `(values,)`, each the sum of the bytes at its position in every piece of the image."""
+    """float32 `(values,)`, each the sum of the bytes at its position in every piece of the
+    image.
+    """
     n = len(image)
     if n < values:
         return jnp.tile(image, -(-values // n))[:values].astype(jnp.float32)

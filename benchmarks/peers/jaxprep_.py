@@ -1,4 +1,6 @@
-"""jaxprep: the pipeline jitted, as in a training step, and the facade called eagerly, as on a server."""
+"""jaxprep: the pipeline jitted, as in a training step, and the facade called eagerly, as on a
+server.
+"""
 
 from __future__ import annotations
 
@@ -42,11 +44,15 @@ def prepare(case: Case, images: list[np.ndarray], cores: int, reference: str) ->
 
 
 def _sharded(batch: Any) -> Any:
-    """A batch over all devices, one per core; None where there is one, or where it does not divide."""
+    """A batch over all devices, one per core; None where there is one, or where it does not
+    divide.
+    """
     count = len(jax.devices())
     if count == 1 or len(jax.tree.leaves(batch)[0]) % count:
         return None
-    return jax.device_put(batch, NamedSharding(jax.make_mesh((count,), ("batch",)), PartitionSpec("batch")))
+    return jax.device_put(
+        batch, NamedSharding(jax.make_mesh((count,), ("batch",)), PartitionSpec("batch"))
+    )
 
 
 def _uniform(pipeline: jaxprep.Pipeline, images: np.ndarray) -> dict:
@@ -59,11 +65,17 @@ def _uniform(pipeline: jaxprep.Pipeline, images: np.ndarray) -> dict:
         JITTED: lambda: jax.block_until_ready(program(on_device)),
         "jit, NumPy batch": lambda: jax.block_until_ready(program(images)),
     }
-    return forms if sharded is None else {**forms, SHARDED: lambda: jax.block_until_ready(of_core(sharded))}
+    return (
+        forms
+        if sharded is None
+        else {**forms, SHARDED: lambda: jax.block_until_ready(of_core(sharded))}
+    )
 
 
 def _ragged(pipeline: jaxprep.Pipeline, images: list[np.ndarray]) -> dict:
-    """Images on the smallest canvas that holds the largest of them, on the device already, and their plan."""
+    """Images on the smallest canvas that holds the largest of them, on the device already, and
+    their plan.
+    """
     sizes = np.asarray([image.shape[:2] for image in images])
     plan = pipeline.plan(sizes, canvas=sizes.max(axis=0))
     canvas = np.zeros((len(images), *plan.canvas, 3), np.uint8)
@@ -76,4 +88,8 @@ def _ragged(pipeline: jaxprep.Pipeline, images: list[np.ndarray]) -> dict:
     program, of_core = jax.jit(run), jax.jit(run, compiler_options=ONE_THREAD)
     on_device, tables, sharded = jnp.asarray(canvas), jax.device_put(plan), _sharded((canvas, plan))
     forms = {JITTED: lambda: jax.block_until_ready(program(on_device, tables))}
-    return forms if sharded is None else {**forms, SHARDED: lambda: jax.block_until_ready(of_core(*sharded))}
+    return (
+        forms
+        if sharded is None
+        else {**forms, SHARDED: lambda: jax.block_until_ready(of_core(*sharded))}
+    )

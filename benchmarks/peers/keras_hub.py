@@ -1,4 +1,6 @@
-"""KerasHub's `ImageConverter` on the JAX backend, called eagerly; images of several sizes one by one."""
+"""KerasHub's `ImageConverter` on the JAX backend, called eagerly; images of several sizes one by
+one.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +24,10 @@ def prepare(case: Case, images: list[np.ndarray], cores: int) -> dict:
         antialias=True,
     )
     if case.is_ragged:
-        return {"image by image": lambda: jax.block_until_ready(jax.numpy.stack([converter(x) for x in images]))}
+        return {
+            "image by image": lambda: jax.block_until_ready(
+                jax.numpy.stack([converter(x) for x in images])
+            )
+        }
     batch = np.stack(images)
     return {"NumPy batch": lambda: jax.block_until_ready(converter(batch))}

@@ -11,13 +11,17 @@ OFFSET = (-np.asarray(MEAN) / np.asarray(STD)).astype(np.float32)
 
 
 def normalise_into(out: np.ndarray, image: np.ndarray) -> None:
-    """uint8 `(h, w, 3)` to normalised float32, written where the result belongs: NumPy's fastest way."""
+    """uint8 `(h, w, 3)` to normalised float32, written where the result belongs: NumPy's fastest
+    way.
+    """
     np.multiply(image, SCALE, out=out, dtype=np.float32)
     out += OFFSET
 
 
 def levels_of(result: np.ndarray) -> np.ndarray:
-    """The uint8 levels `(b, h, w, 3)` that a normalised (or uint8) result came from, in either layout."""
+    """The uint8 levels `(b, h, w, 3)` that a normalised (or uint8) result came from, in either
+    layout.
+    """
     result = np.asarray(result)
     if result.shape[-1] != 3:
         result = np.moveaxis(result, 1, -1)

@@ -1,4 +1,6 @@
-"""OpenCV and NumPy. Only INTER_AREA averages what a smaller result covers; the others alias, and are another result."""
+"""OpenCV and NumPy. Only INTER_AREA averages what a smaller result covers; the others alias, and
+are another result.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Pillow and NumPy, written as one would who wants it fast: PIL images in hand, one pass of arithmetic in place."""
+"""Pillow and NumPy, written as one would who wants it fast: PIL images in hand, one pass of
+arithmetic in place.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +42,12 @@ def resize(case: Case, photo: Image.Image) -> np.ndarray:
     return levels[case.window((height, width))] if case.crop else levels
 
 
-def in_turn_and_in_threads(one: Callable[[int, Any], None], count: int, make: Callable[[], Any], cores: int) -> dict:
-    """The forms of a peer that works image by image: one after another, and on several cores in as many threads."""
+def in_turn_and_in_threads(
+    one: Callable[[int, Any], None], count: int, make: Callable[[], Any], cores: int
+) -> dict:
+    """The forms of a peer that works image by image: one after another, and on several cores in as
+    many threads.
+    """
 
     def in_turn() -> Any:
         out = make()

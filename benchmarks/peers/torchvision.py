@@ -1,4 +1,6 @@
-"""torchvision v2's functions on a uint8 batch, with its memory channels last (as it likes best) and planar."""
+"""torchvision v2's functions on a uint8 batch, with its memory channels last (as it likes best) and
+planar.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ def prepare(case: Case, images: list[np.ndarray], cores: int, part: str = "all")
     from torchvision.transforms import InterpolationMode
     from torchvision.transforms.v2 import functional
 
-    method = {"bilinear": InterpolationMode.BILINEAR, "bicubic": InterpolationMode.BICUBIC}[case.method]
+    method = {"bilinear": InterpolationMode.BILINEAR, "bicubic": InterpolationMode.BICUBIC}[
+        case.method
+    ]
     size = [case.target] if case.crop else [case.target, case.target]
 
     def resize(x):
@@ -27,7 +31,12 @@ def prepare(case: Case, images: list[np.ndarray], cores: int, part: str = "all")
 
     if case.is_ragged:
         tensors = [torch.from_numpy(image).permute(2, 0, 1)[None] for image in images]
-        return {"list of tensors": lambda: finish(torch.cat([resize(tensor) for tensor in tensors]))}
+        return {
+            "list of tensors": lambda: finish(torch.cat([resize(tensor) for tensor in tensors]))
+        }
     batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
     planar = batch.contiguous()
-    return {"channels-last batch": lambda: finish(resize(batch)), "planar batch": lambda: finish(resize(planar))}
+    return {
+        "channels-last batch": lambda: finish(resize(batch)),
+        "planar batch": lambda: finish(resize(planar)),
+    }

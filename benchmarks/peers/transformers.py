@@ -1,4 +1,6 @@
-"""Transformers' image processors, called as users call them, and with what its torchvision backend is fastest with."""
+"""Transformers' image processors, called as users call them, and with what its torchvision backend
+is fastest with.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,11 @@ def make_processor(case: Case, backend: str) -> Any:
     import transformers
 
     suffix = "Pil" if backend == "pil" else ""
-    options: dict[str, Any] = {"resample": METHODS[case.method], "image_mean": list(MEAN), "image_std": list(STD)}
+    options: dict[str, Any] = {
+        "resample": METHODS[case.method],
+        "image_mean": list(MEAN),
+        "image_std": list(STD),
+    }
     square = {"height": case.target, "width": case.target}
     if case.crop:
         make = getattr(transformers, f"CLIPImageProcessor{suffix}")

@@ -12,7 +12,9 @@ from jaxprep.cli.options import make_parser
 from jaxprep.errors import JaxprepError
 
 FAILED, INTERRUPTED, PIPE_CLOSED = 1, 130, 141
-"""Exit statuses beside those of the commands: a fatal error, and as shells count SIGINT and SIGPIPE."""
+"""Exit statuses beside those of the commands: a fatal error, and as shells count SIGINT and
+SIGPIPE.
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,7 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
             return status
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python flushes on exit goes nowhere
+            os.dup2(
+                os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+            )  # what Python flushes on exit goes nowhere
             return PIPE_CLOSED
         except KeyboardInterrupt:
             _say("interrupted")

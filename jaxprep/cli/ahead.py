@@ -1,4 +1,6 @@
-"""Doing the next things in threads while the last ones are used, and gathering what belongs together."""
+"""Doing the next things in threads while the last ones are used, and gathering what belongs
+together.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ B = TypeVar("B")
 def run_ahead(
     function: Callable[[A], B], items: Iterable[A], *, workers: int, ahead: int
 ) -> Generator[tuple[A, Future[B]], None, None]:
-    """Each item, in order, with the future of `function(item)`; at most `ahead` beyond the one in use are begun.
+    """Each item, in order, with the future of `function(item)`; at most `ahead` beyond the one in
+    use are begun.
 
     Close the iterator to drop what has not been begun; what has is waited for.
     """
@@ -32,11 +35,13 @@ def run_ahead(
                 future.cancel()
 
 
-def pooled(items: Iterable[A], key: Callable[[A], Hashable], *, size: int, most: int) -> Iterator[list[A]]:
+def pooled(
+    items: Iterable[A], key: Callable[[A], Hashable], *, size: int, most: int
+) -> Iterator[list[A]]:
     """The items in lists of up to `size` that share a key.
 
-    At most `most` wait for others of their key; then the longest list goes. All go at the end, and before an error that
-    `items` raises.
+    At most `most` wait for others of their key; then the longest list goes. All go at the end, and
+    before an error that `items` raises.
     """
     waiting: dict[Hashable, list[A]] = {}
     try:

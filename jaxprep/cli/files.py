@@ -15,7 +15,9 @@ TEMPORARY = ".jaxprep-"
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[Any]]:
-    """A binary file to write; it takes the place of `path` at the end, or, if anything is raised, is gone."""
+    """A binary file to write; it takes the place of `path` at the end, or, if anything is raised,
+    is gone.
+    """
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=TEMPORARY, delete=False) as file:
         try:
             yield file

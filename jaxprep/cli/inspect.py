@@ -35,7 +35,9 @@ def execute(args: argparse.Namespace) -> int:
     print(f"Program {_program(config.pipeline)}")
     if args.size:
         height, width = config.pipeline.bucket(args.size)[0].source
-        print(f"Canvas  {height} x {width}, which images of {by(args.size)} share with others of about that size")
+        print(
+            f"Canvas  {height} x {width}, which images of {by(args.size)} share with others of about that size"
+        )
     return 0
 
 
@@ -50,11 +52,15 @@ def _origin(handle: str, config: Format) -> Iterator[str]:
     facts += [f"family {name}" for name in filter(None, [known.get("family")])]
     facts += [f"{count:,} parameters" for count in filter(None, [known.get("params")])]
     yield ", ".join(facts)
-    yield from (f"{name}: {known[name]}" for name in ("note", "source", "kaggle_handle") if known.get(name))
+    yield from (
+        f"{name}: {known[name]}" for name in ("note", "source", "kaggle_handle") if known.get(name)
+    )
 
 
 def describe_steps(pipeline: Pipeline, size: Size | None = None) -> list[str]:
-    """The steps numbered and in words; with the size of an image, its size after each step that may change it."""
+    """The steps numbered and in words; with the size of an image, its size after each step that may
+    change it.
+    """
     lines = []
     for number, step in enumerate(pipeline.steps, 1):
         line = f"{number:2}. {words(step)}"
@@ -71,7 +77,9 @@ def _result(config: Format) -> str:
 
 
 def _program(pipeline: Pipeline) -> str:
-    """How many times the pixels are gone through: once per axis where a segment moves them, otherwise once."""
+    """How many times the pixels are gone through: once per axis where a segment moves them,
+    otherwise once.
+    """
     moving = sum(bool(segment.moves) for segment in pipeline.segments)
     segments, passes = len(pipeline.segments), 2 * moving + (len(pipeline.segments) - moving)
     return f"{segments} segment{'s' * (segments > 1)}, {passes} pass{'es' * (passes > 1)} over the pixels"

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 @contextmanager
 def held_back() -> Iterator[Callable[[], None]]:
-    """Ctrl-C waits for the next call of what this gives, which raises `KeyboardInterrupt`; a second one does not wait.
+    """Ctrl-C waits for the next call of what this gives, which raises `KeyboardInterrupt`; a second
+    one does not wait.
 
     An exception in the middle of a compilation can make XLA crash when the process ends.
     """

@@ -1,4 +1,6 @@
-"""The manifest of an output folder: whose it is, and what became of every image, so that a run can go on."""
+"""The manifest of an output folder: whose it is, and what became of every image, so that a run can
+go on.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ Record = dict[str, Any]
 
 
 def fingerprint(path: Path) -> Record:
-    """What tells that a file has not changed: its size in bytes and when it was written; nothing if it is not there."""
+    """What tells that a file has not changed: its size in bytes and when it was written; nothing if
+    it is not there.
+    """
     try:
         found = os.stat(path)
     except OSError:
@@ -29,9 +33,9 @@ def fingerprint(path: Path) -> Record:
 class Manifest:
     """`manifest.json` (settings) and `manifest.jsonl` (a line for each image) of an output folder.
 
-    While a run goes on, lines are only ever added, each when the result that it tells of is in its place; so they hold
-    whatever happens next. Lines that later ones replace are dropped at the end, and when the folder is opened again, as
-    is a last line that a crash cut short.
+    While a run goes on, lines are only ever added, each when the result that it tells of is in its
+    place; so they hold whatever happens next. Lines that later ones replace are dropped at the end,
+    and when the folder is opened again, as is a last line that a crash cut short.
 
     Attributes:
         folder: the output folder.
@@ -59,7 +63,9 @@ class Manifest:
         self._lines = folder / LINES
         found = self._lines.read_bytes().splitlines(keepends=True) if self._lines.exists() else []
         self._count = len(found)
-        self.records = {record["path"]: record for record in map(_record, found) if record is not None}
+        self.records = {
+            record["path"]: record for record in map(_record, found) if record is not None
+        }
         self._drop_replaced()
 
     def is_done(self, path: Path, found: Record) -> bool:
@@ -98,7 +104,9 @@ class Manifest:
     def _check_settings(self, settings: dict[str, Any]) -> None:
         path = self.folder / SETTINGS
         if not path.exists():
-            if self.folder.is_dir() and any(not file.name.startswith(".") for file in self.folder.iterdir()):
+            if self.folder.is_dir() and any(
+                not file.name.startswith(".") for file in self.folder.iterdir()
+            ):
                 raise InputError(
                     "Expected a new or empty folder, or one of an earlier run, got one with other files - at "
                     f"'{self.folder}'."
@@ -106,7 +114,9 @@ class Manifest:
             return
         found = codec.loads(path.read_bytes(), str(path))
         if not isinstance(found, dict) or "preset" not in found:
-            raise ConfigError(f"Expected the manifest of an earlier run, got another file - at '{path}'.")
+            raise ConfigError(
+                f"Expected the manifest of an earlier run, got another file - at '{path}'."
+            )
         for name, value in settings.items():
             if found.get(name) != value:
                 raise ConfigError(

@@ -1,4 +1,6 @@
-"""What users may type: the options of every command. Nothing here loads JAX, so that `--help` is quick."""
+"""What users may type: the options of every command. Nothing here loads JAX, so that `--help` is
+quick.
+"""
 
 from __future__ import annotations
 
@@ -53,10 +55,15 @@ def make_parser() -> argparse.ArgumentParser:
 def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.description, parser.epilog = RUN, EXIT_STATUS
     parser.add_argument(
-        "paths", nargs="+", metavar="PATH", help="a file, a folder with all below it, or a glob pattern"
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="a file, a folder with all below it, or a glob pattern",
     )
     _add_preset(parser)
-    parser.add_argument("--output", required=True, metavar="DIR", help="a new or empty folder, or an earlier run's")
+    parser.add_argument(
+        "--output", required=True, metavar="DIR", help="a new or empty folder, or an earlier run's"
+    )
     parser.add_argument(
         "--format",
         choices=("npz", "npy"),
@@ -64,10 +71,18 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         help="shards, or one file per image (bfloat16, which neither has, becomes float32); default: %(default)s",
     )
     parser.add_argument(
-        "--batch-size", type=_positive, default=16, metavar="N", help="images at a time; default: %(default)s"
+        "--batch-size",
+        type=_positive,
+        default=16,
+        metavar="N",
+        help="images at a time; default: %(default)s",
     )
     parser.add_argument(
-        "--shard-size", type=_positive, default=128, metavar="N", help="images per shard; default: %(default)s"
+        "--shard-size",
+        type=_positive,
+        default=128,
+        metavar="N",
+        help="images per shard; default: %(default)s",
     )
     parser.add_argument(
         "--on-error",
@@ -77,7 +92,11 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     )
     _add_alpha(parser)
     parser.add_argument(
-        "--workers", type=_positive, default=None, metavar="N", help="threads that decode; default: one per CPU core"
+        "--workers",
+        type=_positive,
+        default=None,
+        metavar="N",
+        help="threads that decode; default: one per CPU core",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
 
@@ -95,18 +114,28 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
 
 def _add_presets(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "pattern", nargs="?", default="*", metavar="PATTERN", help="part of a name, or a pattern with *, ? or [...]"
+        "pattern",
+        nargs="?",
+        default="*",
+        metavar="PATTERN",
+        help="part of a name, or a pattern with *, ? or [...]",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_inspect(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "preset", metavar="PRESET-OR-PATH", help="a built-in name, a file or folder, hf://... or kaggle://..."
+        "preset",
+        metavar="PRESET-OR-PATH",
+        help="a built-in name, a file or folder, hf://... or kaggle://...",
     )
     _add_source(parser)
-    parser.add_argument("--json", action="store_true", help="print the config, as `to_json` gives it")
-    parser.add_argument("--size", type=_size, metavar="HxW", help="follow an image of this height and width")
+    parser.add_argument(
+        "--json", action="store_true", help="print the config, as `to_json` gives it"
+    )
+    parser.add_argument(
+        "--size", type=_size, metavar="HxW", help="follow an image of this height and width"
+    )
 
 
 def _add_preset(parser: argparse.ArgumentParser) -> None:
@@ -128,11 +157,17 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
         metavar="FIELD=VALUE",
         help="another value for a field of the config, in JSON, else text: image_size=[384,384], interpolation=bicubic",
     )
-    parser.add_argument("--config-file", metavar="NAME", help="the file to read in a preset's folder")
+    parser.add_argument(
+        "--config-file", metavar="NAME", help="the file to read in a preset's folder"
+    )
     parser.add_argument("--revision", help="branch, tag or commit on the Hugging Face hub")
-    parser.add_argument("--token", help="access token of the hub; default: that of `hf auth login` or HF_TOKEN")
+    parser.add_argument(
+        "--token", help="access token of the hub; default: that of `hf auth login` or HF_TOKEN"
+    )
     parser.add_argument("--cache-dir", metavar="DIR", help="where files of the hub are kept")
-    parser.add_argument("--offline", action="store_true", help="only files of the hub that are cached already")
+    parser.add_argument(
+        "--offline", action="store_true", help="only files of the hub that are cached already"
+    )
 
 
 def _add_alpha(parser: argparse.ArgumentParser) -> None:
@@ -168,7 +203,9 @@ def _positive(text: str) -> int:
 def _size(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d{1,9})[x×,](\d{1,9})", text)
     if not match or "0" in (match[1].lstrip("0") or "0", match[2].lstrip("0") or "0"):
-        raise argparse.ArgumentTypeError(f"expected a height and a width, as in 480x640, got {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"expected a height and a width, as in 480x640, got {text!r}"
+        )
     return int(match[1]), int(match[2])
 
 

@@ -19,7 +19,9 @@ def execute(args: argparse.Namespace) -> int:
     if not names:
         near = nearest(args.pattern.strip("*?"))
         hint = f" Nearest: {', '.join(near)}." if near else ""
-        raise PresetNotFoundError(f"Expected part of a built-in name, or a pattern, got {shown(args.pattern)}.{hint}")
+        raise PresetNotFoundError(
+            f"Expected part of a built-in name, or a pattern, got {shown(args.pattern)}.{hint}"
+        )
     rows = list(map(describe, names))
     print(codec.dumps(rows) if args.json else table(rows), end="")
     return 0
@@ -27,20 +29,33 @@ def execute(args: argparse.Namespace) -> int:
 
 def describe(name: str) -> dict[str, Any]:
     """What the table says of a name; `note` tells why the numbers of some are not known."""
-    row = {"name": name, "image_size": None, "interpolation": None, "params": presets.describe(name).get("params")}
+    row = {
+        "name": name,
+        "image_size": None,
+        "interpolation": None,
+        "params": presets.describe(name).get("params"),
+    }
     try:
         config: Any = presets.load(name)
     except ConfigError as error:
         return {**row, "known": False, "note": str(error)}
     size, interpolation = config.image_size, getattr(config, "interpolation", None)
-    return {**row, "image_size": None if size is None else list(size), "interpolation": interpolation, "known": True}
+    return {
+        **row,
+        "image_size": None if size is None else list(size),
+        "interpolation": interpolation,
+        "known": True,
+    }
 
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Columns of names, image sizes, interpolations and numbers of parameters."""
     cells = [("NAME", "IMAGE SIZE", "INTERPOLATION", "PARAMS"), *map(_cells, rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(3)]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0])).rstrip() for row in cells)
+    lines = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0])).rstrip()
+        for row in cells
+    )
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -32,7 +32,9 @@ DONE_ALL, SOME_SKIPPED = 0, 3
 
 
 class Photo(NamedTuple):
-    """A decoded image, upright RGB `(h, w, 3)`, where it comes from, and what it shares a compiled program with."""
+    """A decoded image, upright RGB `(h, w, 3)`, where it comes from, and what it shares a compiled
+    program with.
+    """
 
     source: Source
     image: np.ndarray
@@ -46,7 +48,11 @@ def execute(args: argparse.Namespace) -> int:
     manifest = Manifest(Path(args.output), args.preset, settings)
     todo = [path for path in paths if not manifest.is_done(path, fingerprint(path))]
     stacked = config.image_size is not None
-    writer = Shards(manifest, min(args.shard_size, len(todo)), stacked) if args.format == "npz" else Files(manifest)
+    writer = (
+        Shards(manifest, min(args.shard_size, len(todo)), stacked)
+        if args.format == "npz"
+        else Files(manifest)
+    )
     with _progress(len(paths), len(paths) - len(todo), args.quiet) as bar:
         _write_all(todo, config, writer, bar, args)
     manifest.finish()
@@ -56,8 +62,12 @@ def execute(args: argparse.Namespace) -> int:
     return SOME_SKIPPED if skipped else DONE_ALL
 
 
-def _write_all(paths: Sequence[Path], config: Format, writer: Writer, bar: Any, args: argparse.Namespace) -> None:
-    """Decode ahead, and preprocess images of a bucket together: batches of mixed sizes would compile ever anew."""
+def _write_all(
+    paths: Sequence[Path], config: Format, writer: Writer, bar: Any, args: argparse.Namespace
+) -> None:
+    """Decode ahead, and preprocess images of a bucket together: batches of mixed sizes would
+    compile ever anew.
+    """
     convert = Converter(config)
     workers = args.workers or core_count()
     decode = functools.partial(decode_photo, config=config, alpha=args.alpha)
@@ -65,8 +75,12 @@ def _write_all(paths: Sequence[Path], config: Format, writer: Writer, bar: Any, 
     with closing(ahead) as decoded, held_back() as stop_if_interrupted:
         try:
             for _ in range(0, len(paths), args.shard_size):
-                photos = _good(islice(decoded, args.shard_size), writer.manifest, bar, args.on_error)
-                for group in pooled(photos, _bucket, size=args.batch_size, most=4 * args.batch_size):
+                photos = _good(
+                    islice(decoded, args.shard_size), writer.manifest, bar, args.on_error
+                )
+                for group in pooled(
+                    photos, _bucket, size=args.batch_size, most=4 * args.batch_size
+                ):
                     results = convert([photo for _, photo in group])
                     for (row, photo), result in zip(group, results, strict=True):
                         writer.add(row, photo.source, result)
@@ -80,7 +94,9 @@ def _write_all(paths: Sequence[Path], config: Format, writer: Writer, bar: Any, 
 def _good(
     decoded: Iterable[tuple[Path, Future[Photo]]], manifest: Manifest, bar: Any, on_error: str
 ) -> Iterator[tuple[int, Photo]]:
-    """The photos that could be decoded, with their numbers among all; the others are reported, or end it."""
+    """The photos that could be decoded, with their numbers among all; the others are reported, or
+    end it.
+    """
     for row, (path, future) in enumerate(decoded):
         try:
             photo = future.result()
@@ -88,7 +104,9 @@ def _good(
             if on_error == "fail":
                 raise
             bar.write(f"jaxprep: skipped: {' '.join(str(error).split())}", file=sys.stderr)
-            manifest.add([{"path": str(path), "status": SKIPPED, **fingerprint(path), "error": str(error)}])
+            manifest.add(
+                [{"path": str(path), "status": SKIPPED, **fingerprint(path), "error": str(error)}]
+            )
             bar.update(1)
         else:
             yield row, photo
@@ -101,20 +119,30 @@ def _bucket(numbered: tuple[int, Photo]) -> Bucket:
 def _progress(total: int, done: int, quiet: bool) -> Any:
     """The bar on stderr; in a file, where it cannot redraw itself, a line now and then."""
     interval = 0.1 if sys.stderr.isatty() else 10.0
-    return tqdm(total=total, initial=done, unit=" images", disable=quiet, mininterval=interval, dynamic_ncols=True)
+    return tqdm(
+        total=total,
+        initial=done,
+        unit=" images",
+        disable=quiet,
+        mininterval=interval,
+        dynamic_ncols=True,
+    )
 
 
 def _summary(total: int, before: int, skipped: int, output: str) -> str:
     notes = [f"{before} done before"] * bool(before) + [f"{skipped} skipped"] * bool(skipped)
     count = total - skipped
-    return f"jaxprep: {count} image{'s' * (count != 1)} in {output}" + (f" ({', '.join(notes)})" if notes else "")
+    return f"jaxprep: {count} image{'s' * (count != 1)} in {output}" + (
+        f" ({', '.join(notes)})" if notes else ""
+    )
 
 
 def decode_photo(path: Path, config: Format, alpha: Alpha = "drop") -> Photo:
     """Decode a file, and make sure that the config takes it.
 
     Raises:
-        JaxprepError: it is no image, or one that cannot be preprocessed; the message names the file.
+        JaxprepError: it is no image, or one that cannot be preprocessed; the message names the
+            file.
     """
     found = fingerprint(path)
     image = read_image(path, alpha=alpha)
@@ -143,9 +171,15 @@ class Converter:
         self.largest[photos[0].bucket] = count
         images = [laid_out(photo.image, self.config) for photo in photos]
         results = self.preprocess(images + images[-1:] * (count - len(photos)))
-        arrays = list(np.asarray(results)) if hasattr(results, "shape") else list(map(np.asarray, results))
+        arrays = (
+            list(np.asarray(results))
+            if hasattr(results, "shape")
+            else list(map(np.asarray, results))
+        )
         is_known = arrays[0].dtype.kind in "fiub"  # bfloat16 is not
-        return (arrays if is_known else [array.astype(np.float32) for array in arrays])[: len(photos)]
+        return (arrays if is_known else [array.astype(np.float32) for array in arrays])[
+            : len(photos)
+        ]
 
 
 def laid_out(image: np.ndarray, config: Format) -> np.ndarray:

@@ -25,7 +25,9 @@ from jaxprep.pipeline.run import constant_maps
 from jaxprep.types import Size
 
 HEIGHT, TALLEST = 448, 1120
-"""The model's input is enlarged by a whole number to about the first, and reduced to the second if it is taller."""
+"""The model's input is enlarged by a whole number to about the first, and reduced to the second if
+it is taller.
+"""
 WIDEST = 2.5
 """The photo's panel is at most so many times as wide as it is tall."""
 BORDER, FONT_SIZE = 16, 17
@@ -44,7 +46,9 @@ class Box(NamedTuple):
 
     def scaled(self, factor: float, x: float = 0, y: float = 0) -> Box:
         """Moved by `-x` and `-y`, and then scaled."""
-        return Box(*((value - origin) * factor for value, origin in zip(self, (x, y, x, y), strict=True)))
+        return Box(
+            *((value - origin) * factor for value, origin in zip(self, (x, y, x, y), strict=True))
+        )
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -74,9 +78,11 @@ def kept_box(pipeline: Pipeline, size: Size) -> Box:
 
 
 def undone(result: np.ndarray, pipeline: Pipeline) -> np.ndarray:
-    """A result as RGB in [0, 255]: its values before they were scaled, and the order of its channels before it changed.
+    """A result as RGB in [0, 255]: its values before they were scaled, and the order of its
+    channels before it changed.
 
-    What a step lost stays lost. Where a step cannot be undone at all, the range of the values is stretched to [0, 255].
+    What a step lost stays lost. Where a step cannot be undone at all, the range of the values is
+    stretched to [0, 255].
     """
     image = result.astype(np.float64)
     for step in reversed(pipeline.steps):
@@ -119,13 +125,17 @@ def _undo(step: Step, image: np.ndarray) -> np.ndarray:
 
 
 def picture(photo: np.ndarray, box: Box, seen: np.ndarray, caption: Sequence[str]) -> Image.Image:
-    """The photo with its kept region, beside what the model sees, above a caption of a few parts."""
+    """The photo with its kept region, beside what the model sees, above a caption of a few
+    parts.
+    """
     right = _enlarged(Image.fromarray(np.ascontiguousarray(seen)))
     left = _marked(Image.fromarray(photo), box, right.height)
     height = max(left.height, right.height)
     font = ImageFont.load_default(FONT_SIZE)
     line = FONT_SIZE + BORDER
-    page = Image.new("RGB", (left.width + right.width + 3 * BORDER, height + line + 2 * BORDER), PAPER)
+    page = Image.new(
+        "RGB", (left.width + right.width + 3 * BORDER, height + line + 2 * BORDER), PAPER
+    )
     page.paste(left, (BORDER, BORDER + (height - left.height) // 2))
     page.paste(right, (left.width + 2 * BORDER, BORDER + (height - right.height) // 2))
     draw = ImageDraw.Draw(page)
@@ -144,21 +154,44 @@ def _enlarged(image: Image.Image) -> Image.Image:
 
 
 def _marked(photo: Image.Image, box: Box, height: int) -> Image.Image:
-    """The photo, with room for what the box has beyond it; what is outside of the box is darker, the box framed."""
-    whole = Box(min(box.left, 0), min(box.top, 0), max(box.right, photo.width), max(box.bottom, photo.height))
+    """The photo, with room for what the box has beyond it; what is outside of the box is darker,
+    the box framed.
+    """
+    whole = Box(
+        min(box.left, 0),
+        min(box.top, 0),
+        max(box.right, photo.width),
+        max(box.bottom, photo.height),
+    )
     factor = min(height / (whole.bottom - whole.top), WIDEST * height / (whole.right - whole.left))
-    panel_size = [max(1, round(n * factor)) for n in (whole.right - whole.left, whole.bottom - whole.top)]
+    panel_size = [
+        max(1, round(n * factor)) for n in (whole.right - whole.left, whole.bottom - whole.top)
+    ]
     panel = Image.new("RGB", (panel_size[0], panel_size[1]), MARGIN)
     draw = ImageDraw.Draw(panel)
     for x in range(-panel.height, panel.width, 12):  # hatched where there is nothing
         draw.line((x, panel.height, x + panel.height, 0), tuple(n - 22 for n in MARGIN), 1)
-    place = _rounded(Box(0, 0, photo.width, photo.height).scaled(factor, whole.left, whole.top), panel)
+    place = _rounded(
+        Box(0, 0, photo.width, photo.height).scaled(factor, whole.left, whole.top), panel
+    )
     kept = _rounded(box.scaled(factor, whole.left, whole.top), panel)
-    small = photo.resize((place[2] - place[0], place[3] - place[1]), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    small = photo.resize(
+        (place[2] - place[0], place[3] - place[1]), Image.Resampling.LANCZOS, reducing_gap=3.0
+    )
     panel.paste(Image.eval(small, lambda value: round(value * SHADE)), place[:2])
-    inside = (max(kept[0], place[0]), max(kept[1], place[1]), min(kept[2], place[2]), min(kept[3], place[3]))
+    inside = (
+        max(kept[0], place[0]),
+        max(kept[1], place[1]),
+        min(kept[2], place[2]),
+        min(kept[3], place[3]),
+    )
     if inside[0] < inside[2] and inside[1] < inside[3]:
-        moved = (inside[0] - place[0], inside[1] - place[1], inside[2] - place[0], inside[3] - place[1])
+        moved = (
+            inside[0] - place[0],
+            inside[1] - place[1],
+            inside[2] - place[0],
+            inside[3] - place[1],
+        )
         panel.paste(small.crop(moved), inside[:2])
     draw.rectangle((kept[0], kept[1], kept[2] - 1, kept[3] - 1), outline=FRAME, width=3)
     return panel

@@ -27,8 +27,12 @@ TAGS = (Step.tag_key, sizes.SizeRule.tag_key)
 
 @functools.singledispatch
 def words(step: Any) -> str:
-    """What a step, or the rule of a resize, does. One that nobody described is its name with its fields."""
-    fields = ", ".join(f"{name} {value}" for name, value in codec.to_json(step).items() if name not in TAGS)
+    """What a step, or the rule of a resize, does. One that nobody described is its name with its
+    fields.
+    """
+    fields = ", ".join(
+        f"{name} {value}" for name, value in codec.to_json(step).items() if name not in TAGS
+    )
     return type(step).__name__ + (f": {fields}" if fields else "")
 
 
@@ -150,7 +154,12 @@ def _(step: ops.CropToAspect) -> str:
 
 @words.register
 def _(step: ops.Pad) -> str:
-    sides = {"above": step.top, "below": step.bottom, "on the left": step.left, "on the right": step.right}
+    sides = {
+        "above": step.top,
+        "below": step.bottom,
+        "on the left": step.left,
+        "on the right": step.right,
+    }
     margins = ", ".join(f"{pixels} {side}" for side, pixels in sides.items() if pixels)
     return f"pad with {values(step.fill)}: {margins} (pixels)" if margins else "pad nothing"
 
@@ -178,7 +187,9 @@ def _(step: ops.PadToMultiple) -> str:
 
 @words.register
 def _(step: ops.PadToNextMultiple) -> str:
-    return f"mirror the edge below and on the right, up to the next multiple of {step.divisor} pixels"
+    return (
+        f"mirror the edge below and on the right, up to the next multiple of {step.divisor} pixels"
+    )
 
 
 @words.register
@@ -210,7 +221,9 @@ def _(_: ops.Unpremultiply) -> str:
 
 @words.register
 def _(step: ops.ReverseChannels) -> str:
-    return "reverse the channels, RGB to BGR" + (", alpha staying the last" if step.keep_alpha else "")
+    return "reverse the channels, RGB to BGR" + (
+        ", alpha staying the last" if step.keep_alpha else ""
+    )
 
 
 @words.register

@@ -27,7 +27,14 @@ class Source(NamedTuple):
     def record(self, file: str, row: int) -> Record:
         """The line of the manifest that says where the result is."""
         sizes = {"size": list(self.size), "output_size": list(self.output_size)}
-        return {"path": str(self.path), "status": DONE, **self.found, **sizes, "file": file, "row": row}
+        return {
+            "path": str(self.path),
+            "status": DONE,
+            **self.found,
+            **sizes,
+            "file": file,
+            "row": row,
+        }
 
 
 class Writer(ABC):
@@ -38,7 +45,9 @@ class Writer(ABC):
 
     @abstractmethod
     def add(self, row: int, source: Source, result: np.ndarray) -> None:
-        """Takes the result that is number `row` since the last `flush`; they may come in any order."""
+        """Takes the result that is number `row` since the last `flush`; they may come in any
+        order.
+        """
 
     def flush(self) -> None:
         """Writes what is waiting, now or while the next results come."""
@@ -49,7 +58,8 @@ class Writer(ABC):
 
 
 class Shards(Writer):
-    """`shard-00000.npz`, ...: `images` and `paths`, or `image_0`, `image_1`, ... where sizes vary; one per `flush`.
+    """`shard-00000.npz`, ...: `images` and `paths`, or `image_0`, `image_1`, ... where sizes vary;
+    one per `flush`.
 
     A shard is written in a thread while the next one fills; the two take turns in their memory.
     """
@@ -92,7 +102,9 @@ class Shards(Writer):
             self.flush()
             self._wait()
 
-    def _write(self, name: str, arrays: dict[str, Any], sources: list[Source], results: Any) -> None:
+    def _write(
+        self, name: str, arrays: dict[str, Any], sources: list[Source], results: Any
+    ) -> None:
         with replacing(self.manifest.folder / name) as file:
             np.savez(file, **arrays, paths=np.array([str(source.path) for source in sources]))
         self.manifest.add([source.record(name, i) for i, source in enumerate(sources)])
@@ -100,7 +112,9 @@ class Shards(Writer):
             self.room.append(results)
 
     def _wait(self) -> None:
-        """Until the shard before this one is in its place; raises what writing it raised, and gives up the rest."""
+        """Until the shard before this one is in its place; raises what writing it raised, and gives
+        up the rest.
+        """
         if self.writing is not None:
             self.writing, writing = None, self.writing
             try:
@@ -112,7 +126,10 @@ class Shards(Writer):
 
 def _next_number(manifest: Manifest) -> int:
     """The first number above those of all shards that the manifest knows."""
-    numbers = [re.fullmatch(r"shard-(\d+)\.npz", record.get("file", "")) for record in manifest.records.values()]
+    numbers = [
+        re.fullmatch(r"shard-(\d+)\.npz", record.get("file", ""))
+        for record in manifest.records.values()
+    ]
     return max((int(match[1]) + 1 for match in numbers if match), default=0)
 
 
@@ -121,7 +138,11 @@ class Files(Writer):
 
     def __init__(self, manifest: Manifest):
         super().__init__(manifest)
-        self.owner = {record["file"].lower(): path for path, record in manifest.records.items() if "file" in record}
+        self.owner = {
+            record["file"].lower(): path
+            for path, record in manifest.records.items()
+            if "file" in record
+        }
 
     def add(self, row: int, source: Source, result: np.ndarray) -> None:
         name = self._name(source.path)
@@ -132,9 +153,17 @@ class Files(Writer):
         self.manifest.add([source.record(name, 0)])
 
     def _name(self, path: Path) -> str:
-        """The path below the working directory, or else without its root and dots; numbered where another has it."""
-        relative = os.path.relpath(path) if path.is_absolute() and path.is_relative_to(Path.cwd()) else path
-        name = Path(*(part for part in Path(relative).parts if part not in ("..", path.anchor))).as_posix()
+        """The path below the working directory, or else without its root and dots; numbered where
+        another has it.
+        """
+        relative = (
+            os.path.relpath(path)
+            if path.is_absolute() and path.is_relative_to(Path.cwd())
+            else path
+        )
+        name = Path(
+            *(part for part in Path(relative).parts if part not in ("..", path.anchor))
+        ).as_posix()
         for number in range(len(self.owner) + 2):
             candidate = f"{name}-{number}.npy" if number else f"{name}.npy"
             if self.owner.setdefault(candidate.lower(), str(path)) == str(path):

@@ -13,9 +13,11 @@ from jaxprep.types import Size
 
 
 class Format(ABC):
-    """Settings of one collection's preprocessing, under the names that collection uses; a frozen dataclass.
+    """Settings of one collection's preprocessing, under the names that collection uses; a frozen
+    dataclass.
 
-    Every format has these fields of ours beside its own: `data_format` ("channels_last" or "channels_first", of the
+    Every format has these fields of ours beside its own: `data_format` ("channels_last" or
+        "channels_first", of the
     results), `reference` (whose resize is reproduced), and `exact` (see `Pipeline`).
     """
 
@@ -61,7 +63,9 @@ class Format(ABC):
         known = codec.field_types(type(self))
         for name in overrides:
             if name != "image_size" and name not in known:
-                raise ConfigError(f"Unknown field - at `$.{name}`. Known: {sorted({*known, 'image_size'})}.")
+                raise ConfigError(
+                    f"Unknown field - at `$.{name}`. Known: {sorted({*known, 'image_size'})}."
+                )
         changed = dict(overrides)
         if "image_size" not in known and "image_size" in changed:
             return self.with_image_size(changed.pop("image_size")).overridden(changed)

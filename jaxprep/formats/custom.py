@@ -27,4 +27,6 @@ class Custom(Format):
         return fixed_sizes(self.steps.segments)[-1]
 
     def with_image_size(self, size: Size | None) -> Self:
-        raise ConfigError("Expected a format that has an `image_size`, got a pipeline: change its steps instead.")
+        raise ConfigError(
+            "Expected a format that has an `image_size`, got a pipeline: change its steps instead."
+        )

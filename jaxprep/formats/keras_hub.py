@@ -1,4 +1,6 @@
-"""KerasHub: `ImageConverter`, as constructed and as written in `image_converter.json` and `preprocessor.json`."""
+"""KerasHub: `ImageConverter`, as constructed and as written in `image_converter.json` and
+`preprocessor.json`.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ from jaxprep.types import Size
 
 PerChannel = float | tuple[float, ...] | None
 DYNAMIC = ("gemma4", "qwen3_5", "qwen3_5_moe")
-"""Families whose converter cuts images into patches; they are not an `ImageConverter` of these fields."""
+"""Families whose converter cuts images into patches; they are not an `ImageConverter` of these
+fields.
+"""
 
 
 def classes() -> dict[str, Any]:
@@ -39,15 +43,18 @@ class KerasHub(Format):
         scale, offset: one value, or one per channel; None leaves the values as they are.
         crop_to_aspect_ratio: crop the middle to the aspect ratio of `image_size` first.
         pad_to_aspect_ratio: pad with 0, before scaling, to the aspect ratio of `image_size` first.
-        interpolation: "bilinear", "nearest", "bicubic", "lanczos3" or "lanczos5" (and our other methods).
-        antialias: whether the filter is widened when shrinking; KerasHub's default is that it is not.
+        interpolation: "bilinear", "nearest", "bicubic", "lanczos3" or "lanczos5" (and our other
+            methods).
+        antialias: whether the filter is widened when shrinking; KerasHub's default is that it is
+            not.
         bounding_box_format: of boxes in dictionaries of inputs.
         data_format: of images and results both.
         dtype: of the results, where anything is scaled; the arithmetic is float32.
-        rounded: give integer images back as integers after the resize, as a direct call of KerasHub's layer does.
-            Without it, the result that its `fit` and `predict` paths compute, where the resize sees float32.
-        family: KerasHub's model family (a key of `presets/keras_hub_classes.json`), which decides the class names
-            written to its files.
+        rounded: give integer images back as integers after the resize, as a direct call of
+            KerasHub's layer does. Without it, the result that its `fit` and `predict` paths
+            compute, where the resize sees float32.
+        family: KerasHub's model family (a key of `presets/keras_hub_classes.json`), which decides
+            the class names written to its files.
         name, preprocessor_name, trainable: as in KerasHub's files; they do not change the pixels.
         reference: "jax" reproduces KerasHub.
         exact: see `Pipeline`.
@@ -96,7 +103,11 @@ class KerasHub(Format):
             if self.pad_to_aspect_ratio:
                 steps.append(ops.PadToAspect(self.image_size))
             method: Any = self.interpolation
-            options: Any = {"antialias": self.antialias, "reference": self.reference, "rounded": self.rounded}
+            options: Any = {
+                "antialias": self.antialias,
+                "reference": self.reference,
+                "rounded": self.rounded,
+            }
             steps.append(ops.Resize(self.image_size, method=method, **options))
         if self.scale is not None or self.offset is not None:
             steps.append(ops.Rescale(1.0 if self.scale is None else self.scale, self.offset or 0.0))
@@ -113,15 +124,23 @@ class KerasHub(Format):
         """Whether KerasHub's own files can say all of this, so that KerasHub computes the same."""
         keras_methods = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
         ours = self.data_format == "channels_last" and self.rounded and self.reference == "jax"
-        constant = all(getattr(self, name) == value for name, value in _CONSTANTS.get(self.family, {}).items())
+        constant = all(
+            getattr(self, name) == value for name, value in _CONSTANTS.get(self.family, {}).items()
+        )
         return ours and constant and self.interpolation in keras_methods
 
     def converter_json(self) -> dict[str, Any]:
         """The content of KerasHub's `image_converter.json`."""
-        return self._object("converter", self.name, _listed({name: getattr(self, name) for name in _keys(self.family)}))
+        return self._object(
+            "converter",
+            self.name,
+            _listed({name: getattr(self, name) for name in _keys(self.family)}),
+        )
 
     def preprocessor_json(self, config_file: str = "preprocessor.json") -> dict[str, Any] | None:
-        """The content of KerasHub's `preprocessor.json`; None where the family has no classifier."""
+        """The content of KerasHub's `preprocessor.json`; None where the family has no
+        classifier.
+        """
         if classes()[self.family]["preprocessor"] is None:
             return None
         rest = {"image_converter": self.converter_json(), "config_file": config_file}
@@ -138,7 +157,12 @@ class KerasHub(Format):
         return {
             "module": entry["module"],
             "class_name": entry["class_name"],
-            "config": {"name": name or entry["name"], "trainable": self.trainable, "dtype": policy, **rest},
+            "config": {
+                "name": name or entry["name"],
+                "trainable": self.trainable,
+                "dtype": policy,
+                **rest,
+            },
             "registered_name": entry["registered_name"],
         }
 
@@ -167,14 +191,18 @@ def _keys(family: str) -> list[str]:
 
 
 def _listed(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+    return {
+        key: list(value) if isinstance(value, tuple) else value for key, value in values.items()
+    }
 
 
 def from_keras_hub_json(content: dict[str, Any], where: str = "$") -> KerasHub:
-    """The config of a converter's file, or of a preprocessor's with a converter inside, of any release since 0.16.
+    """The config of a converter's file, or of a preprocessor's with a converter inside, of any
+    release since 0.16.
 
     Raises:
-        ConfigError: a class that is not KerasHub's, or one whose output is not an image; an unknown field.
+        ConfigError: a class that is not KerasHub's, or one whose output is not an image; an unknown
+            field.
     """
     name = content.get("class_name")
     fields = content.get("config")
@@ -187,19 +215,27 @@ def from_keras_hub_json(content: dict[str, Any], where: str = "$") -> KerasHub:
         found = from_keras_hub_json(inner, f"{where}.config.image_converter")
         return replace(found, preprocessor_name=fields.get("name"))
     family = _family(name, where)
-    values = {**_CONSTANTS.get(family, {}), **modern(dict(fields), f"{where}.config"), "family": family}
+    values = {
+        **_CONSTANTS.get(family, {}),
+        **modern(dict(fields), f"{where}.config"),
+        "family": family,
+    }
     return codec.from_json(KerasHub, {"format": "KerasHub", **values}, f"{where}.config")
 
 
 def _family(name: str, where: str) -> str:
     if name == "ResizingImageConverter":
         return "generic"
-    family = next((key for key, entry in classes().items() if entry["converter"]["class_name"] == name), None)
+    family = next(
+        (key for key, entry in classes().items() if entry["converter"]["class_name"] == name), None
+    )
     if family is None:
         known = sorted({entry["converter"]["class_name"] for entry in classes().values()})
         raise codec.expected(f"one of {known}", name, f"{where}.class_name")
     if family in DYNAMIC:
-        raise ConfigError(f"`{name}` makes patches of a size that depends on the image; it is not read - at `{where}`.")
+        raise ConfigError(
+            f"`{name}` makes patches of a size that depends on the image; it is not read - at `{where}`."
+        )
     return family
 
 
@@ -207,7 +243,9 @@ def modern(fields: dict[str, Any], where: str) -> dict[str, Any]:
     """The fields of today's constructor, from those of any release."""
     policy = fields.pop("dtype", "float32")
     if isinstance(policy, dict):
-        policy = policy.get("config", {}).get("name") if isinstance(policy.get("config"), dict) else None
+        policy = (
+            policy.get("config", {}).get("name") if isinstance(policy.get("config"), dict) else None
+        )
     fields["dtype"] = policy
     fields.pop("_allow_python_workflow", None)
     fields.pop("build_config", None)
@@ -216,7 +254,10 @@ def modern(fields: dict[str, Any], where: str) -> dict[str, Any]:
     if fields.get("height") is not None and fields.get("width") is not None:
         fields["image_size"] = [fields.pop("height"), fields.pop("width")]
     if fields.get("mean") is not None and fields.get("variance") is not None:
-        mean, variance = _numbers(fields.pop("mean"), where), _numbers(fields.pop("variance"), where)
+        mean, variance = (
+            _numbers(fields.pop("mean"), where),
+            _numbers(fields.pop("variance"), where),
+        )
         std = [math.sqrt(_positive(v, where)) for v in variance]
         scale = _numbers(fields.get("scale"), where)
         fields["scale"] = [s / d for s, d in _pairs(scale, std, where)]
@@ -224,7 +265,10 @@ def modern(fields: dict[str, Any], where: str) -> dict[str, Any]:
     if fields.get("norm_mean") is not None and fields.get("norm_std") is not None:
         mean = _numbers(fields.pop("norm_mean"), where)
         std = [_positive(s, where) for s in _numbers(fields.pop("norm_std"), where)]
-        scale, offset = _numbers(fields.get("scale") or 1.0, where), _numbers(fields.get("offset") or 0.0, where)
+        scale, offset = (
+            _numbers(fields.get("scale") or 1.0, where),
+            _numbers(fields.get("offset") or 0.0, where),
+        )
         fields["scale"] = [s / d for s, d in _pairs(scale, std, where)]
         shifted = [o - m for o, m in _pairs(offset, mean, where)]
         fields["offset"] = [o / d for o, d in _pairs(shifted, std, where)]

@@ -23,16 +23,18 @@ CLIP_STD: Triple = (0.26862954, 0.26130258, 0.27577711)
 class OpenClip(Format):
     """What `open_clip.image_transform_v2(PreprocessCfg(...), is_train=False)` does.
 
-    OpenCLIP converts to RGB last: an RGBA image is resized with its colours premultiplied, a palette image by nearest
+    OpenCLIP converts to RGB last: an RGBA image is resized with its colours premultiplied, a
+        palette image by nearest
     neighbour. So it is here, for PIL images and, as to alpha, for arrays of 4 channels.
 
     Attributes:
         size: side, or height and width, of the result.
         mode: "RGB", the only one that OpenCLIP has.
         mean, std: per channel, for values in [0, 1].
-        interpolation: of the resize; as in OpenCLIP, ignored by "shortest" to a size that is not square (bicubic).
-        resize_mode: "shortest" resizes the shorter side and crops; "longest" keeps all of the image and pads it;
-            "squash" ignores the aspect ratio.
+        interpolation: of the resize; as in OpenCLIP, ignored by "shortest" to a size that is not
+            square (bicubic).
+        resize_mode: "shortest" resizes the shorter side and crops; "longest" keeps all of the image
+            and pads it; "squash" ignores the aspect ratio.
         fill_color: of the padding, in [0, 255].
         reference: "pillow" reproduces OpenCLIP on PIL images.
         data_format: of the results; OpenCLIP's own is channels first.
@@ -85,19 +87,26 @@ class OpenClip(Format):
             options["method"] = method or "bicubic"
             resize = ops.Resize(size, fit="cover", rounding="round", **options)
         middle = (ops.Premultiply(), resize, ops.Unpremultiply(), *crop, ops.ToRGB())
-        return Pipeline((*middle, *torch_tail(self.mean, self.std, self.data_format)), exact=self.exact)
+        return Pipeline(
+            (*middle, *torch_tail(self.mean, self.std, self.data_format)), exact=self.exact
+        )
 
     def pipeline_for(self, mode: str, palette: Any = None) -> tuple[Pipeline, str]:
         if mode == "1":
             return self._pipeline("nearest", 255.0 if self.fill_color else 0.0), "RGB"
         if mode == "P":
-            colour = palette[self.fill_color] if palette is not None and self.fill_color < len(palette) else (0, 0, 0)
+            colour = (
+                palette[self.fill_color]
+                if palette is not None and self.fill_color < len(palette)
+                else (0, 0, 0)
+            )
             return self._pipeline("nearest", tuple(map(float, colour))), "RGB"
         return self.pipeline, {"RGBA": "RGBA", "LA": "LA", "L": "L"}.get(mode, "RGB")
 
 
 def from_open_clip_json(data: dict[str, Any]) -> OpenClip:
-    """An `open_clip_config.json`: `preprocess_cfg` over the defaults, under the image size of `model_cfg`.
+    """An `open_clip_config.json`: `preprocess_cfg` over the defaults, under the image size of
+    `model_cfg`.
 
     As in OpenCLIP, unknown keys and nulls are dropped.
     """

@@ -10,7 +10,13 @@ from typing import Any, Literal, Self
 from jaxprep import codec, ops
 from jaxprep.errors import ConfigError
 from jaxprep.formats.base import Format
-from jaxprep.formats.values import IMAGENET_MEAN, IMAGENET_STD, DataFormatName, method_of, torch_tail
+from jaxprep.formats.values import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    DataFormatName,
+    method_of,
+    torch_tail,
+)
 from jaxprep.ops.step import Step, check_size
 from jaxprep.pipeline import Pipeline
 from jaxprep.resample.references import ReferenceName
@@ -21,17 +27,20 @@ ChannelsSize = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Timm(Format):
-    """What `timm.data.create_transform(**resolve_data_config({}, pretrained_cfg=...), is_training=False)` does.
+    """What `timm.data.create_transform(**resolve_data_config({}, pretrained_cfg=...),
+    is_training=False)` does.
 
     Attributes:
         input_size: channels, height, width.
-        crop_pct: the share of the resized image that the crop keeps; the resize aims at `floor(size / crop_pct)`.
-        crop_mode: "center" resizes the shorter side and crops; "squash" ignores the aspect ratio; "border" keeps all of
-            the image and pads it with the mean.
+        crop_pct: the share of the resized image that the crop keeps; the resize aims at `floor(size
+            / crop_pct)`.
+        crop_mode: "center" resizes the shorter side and crops; "squash" ignores the aspect ratio;
+            "border" keeps all of the image and pads it with the mean.
         interpolation: "bicubic", "bilinear", ...
         mean, std: per channel, for values in [0, 1].
         test_input_size, test_crop_pct: the setting of the published accuracy, where it is another.
-        use_test_size: whether to use it, as timm's `validate.py` does; `resolve_data_config` does not.
+        use_test_size: whether to use it, as timm's `validate.py` does; `resolve_data_config` does
+            not.
         architecture: the model's name; it does not change the pixels.
         reference: "pillow" reproduces timm on PIL images.
         data_format: of the results; timm's own is channels first.
@@ -74,7 +83,9 @@ class Timm(Format):
 
     @property
     def image_size(self) -> Size:
-        size = self.test_input_size if self.use_test_size and self.test_input_size else self.input_size
+        size = (
+            self.test_input_size if self.use_test_size and self.test_input_size else self.input_size
+        )
         return size[1], size[2]
 
     def with_image_size(self, size: Size | None) -> Self:
@@ -100,7 +111,10 @@ class Timm(Format):
         else:
             resize = ops.Resize((height, width), fit="cover", rounding="round", **options)
         colours = (ops.ToRGB(),) if self.input_size[0] == 3 else ()
-        return Pipeline((*colours, resize, crop, *torch_tail(self.mean, self.std, self.data_format)), exact=self.exact)
+        return Pipeline(
+            (*colours, resize, crop, *torch_tail(self.mean, self.std, self.data_format)),
+            exact=self.exact,
+        )
 
     def pipeline_for(self, mode: str, palette: Any = None) -> tuple[Pipeline, str]:
         return self.pipeline, "RGB" if self.input_size[0] == 3 else "L"
@@ -119,9 +133,13 @@ def from_timm_json(data: dict[str, Any]) -> Timm:
     values = {
         name: value
         for name, value in fields.items()
-        if name in known and name not in ("reference", "data_format", "exact", "use_test_size") and value
+        if name in known
+        and name not in ("reference", "data_format", "exact", "use_test_size")
+        and value
     }
     values["architecture"] = data.get("architecture") or ""
     if fields.get("crop_border_pixels"):
-        raise ConfigError(f"`crop_border_pixels` is not supported - at `{where}.crop_border_pixels`.")
+        raise ConfigError(
+            f"`crop_border_pixels` is not supported - at `{where}.crop_border_pixels`."
+        )
     return codec.from_json(Timm, {"format": "Timm", **values}, where)

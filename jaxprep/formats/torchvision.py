@@ -8,7 +8,14 @@ from typing import Literal, Self
 
 from jaxprep import codec, ops
 from jaxprep.formats.base import Format
-from jaxprep.formats.values import IMAGENET_MEAN, IMAGENET_STD, DataFormatName, Triple, method_of, torch_tail
+from jaxprep.formats.values import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    DataFormatName,
+    Triple,
+    method_of,
+    torch_tail,
+)
 from jaxprep.ops.step import Step, check_size
 from jaxprep.pipeline import Pipeline
 from jaxprep.resample.references import ReferenceName
@@ -25,9 +32,11 @@ class Torchvision(Format):
         resize_size: the shorter side after the resize, or height and width.
         mean, std: per channel, for values in [0, 1].
         interpolation: "bilinear", "bicubic", ...
-        antialias: as in torchvision, ignored on PIL images, which always are (`reference="pillow"`).
-        reference: "pillow" reproduces the transform on PIL images, with which the published accuracy was measured;
-            "torch" on uint8 tensors, which torchvision resizes in float32; "torchvision" its v2 kernel for uint8.
+        antialias: as in torchvision, ignored on PIL images, which always are
+            (`reference="pillow"`).
+        reference: "pillow" reproduces the transform on PIL images, with which the published
+            accuracy was measured; "torch" on uint8 tensors, which torchvision resizes in float32;
+            "torchvision" its v2 kernel for uint8.
         data_format: of the results; torchvision's own is channels first.
         exact: see `Pipeline`.
     """
@@ -70,11 +79,17 @@ class Torchvision(Format):
     def pipeline(self) -> Pipeline:
         steps: list[Step] = [ops.ToRGB()]
         antialias = self.antialias or self.reference.startswith("pillow")
-        options = {"method": self.interpolation, "antialias": antialias, "reference": self.reference}
+        options = {
+            "method": self.interpolation,
+            "antialias": antialias,
+            "reference": self.reference,
+        }
         if isinstance(self.resize_size, tuple):
             steps.append(ops.Resize(self.resize_size, **options))  # type: ignore[arg-type]
         elif self.resize_size is not None:
             steps.append(ops.Resize(shortest_edge=self.resize_size, **options))  # type: ignore[arg-type]
         if self.crop_size is not None:
             steps.append(ops.CenterCrop(self.crop_size))  # type: ignore[arg-type]
-        return Pipeline((*steps, *torch_tail(self.mean, self.std, self.data_format)), exact=self.exact)
+        return Pipeline(
+            (*steps, *torch_tail(self.mean, self.std, self.data_format)), exact=self.exact
+        )

@@ -18,7 +18,10 @@ IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
 
 def torch_tail(mean: Any, std: Any, data_format: str) -> tuple[Step, ...]:
     """`ToTensor`, `Normalize`: divide by 255, then by channel, in float32; and the layout."""
-    steps: tuple[Step, ...] = (ops.Rescale(1 / 255, arithmetic="division"), ops.Normalize(mean, std))
+    steps: tuple[Step, ...] = (
+        ops.Rescale(1 / 255, arithmetic="division"),
+        ops.Normalize(mean, std),
+    )
     return (*steps, ops.ChannelsFirst()) if data_format == "channels_first" else steps
 
 

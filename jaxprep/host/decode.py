@@ -1,16 +1,18 @@
 """Image files to arrays: one stated rule for every kind of file.
 
-Pillow does the decoding, but for JPEGs, and is imported on first use. The rules, in the order in which they apply:
+Pillow does the decoding, but for JPEGs, and is imported on first use. The rules, in the order in
+which they apply:
 
 * Only the formats of `FORMATS` are opened, by their content, whatever the file is called.
 * A header that promises more than `max_pixels` is refused before anything is decoded.
 * Of an animation, a multi-page or a multi-picture file, the first frame counts.
 * The EXIF orientation is applied; an EXIF block that cannot be read counts as upright.
-* Colour becomes 8-bit RGB by Pillow's own conversion, without colour management (no ICC profile is applied).
-* Gray, with 1, 8 or 16 bits, becomes three equal channels; of 16 bits the high byte is kept, `value >> 8`, as libpng
-  does and as Pillow does for 16-bit colour.
-* JPEGs are decoded by simplejpeg where it is installed, in half the time: libjpeg-turbo, as in Pillow, with its
-  defaults, so that every bit is the same.
+* Colour becomes 8-bit RGB by Pillow's own conversion, without colour management (no ICC profile is
+applied).
+* Gray, with 1, 8 or 16 bits, becomes three equal channels; of 16 bits the high byte is kept, `value
+  >> 8`, as libpng does and as Pillow does for 16-bit colour.
+* JPEGs are decoded by simplejpeg where it is installed, in half the time: libjpeg-turbo, as in
+  Pillow, with its defaults, so that every bit is the same.
 * Alpha is dropped, the stored colours staying as they are, or with `alpha="white"` laid over white.
 * Float samples, and integers beyond 16 bits, have no agreed range: they are refused.
 """
@@ -57,7 +59,9 @@ class ImageNotFoundError(DecodeError, FileNotFoundError):
     """The file that should be decoded does not exist."""
 
 
-def read_image(source: Source, *, alpha: Alpha = "drop", max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h w 3"]:
+def read_image(
+    source: Source, *, alpha: Alpha = "drop", max_pixels: int = MAX_PIXELS
+) -> UInt8[np.ndarray, "h w 3"]:
     """Read an image file as an upright 8-bit RGB array, by the rules of this module.
 
     Args:
@@ -69,8 +73,8 @@ def read_image(source: Source, *, alpha: Alpha = "drop", max_pixels: int = MAX_P
         values in [0, 255], height before width; read-only, since the memory may be Pillow's.
 
     Raises:
-        DecodeError: the source is no image, damaged, too large, or of a kind without a rule; a path that does not
-            exist raises it as a `FileNotFoundError` too.
+        DecodeError: the source is no image, damaged, too large, or of a kind without a rule; a path
+            that does not exist raises it as a `FileNotFoundError` too.
     """
     _check_alpha(alpha)
     name = _name(source)
@@ -82,8 +86,8 @@ def read_image(source: Source, *, alpha: Alpha = "drop", max_pixels: int = MAX_P
 def decode(source: Source, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Decode the first frame of an image file and turn it upright.
 
-    The mode stays the file's own. Of the metadata only the transparency is kept, so that nothing is applied twice.
-    Arguments and errors are those of `read_image`.
+    The mode stays the file's own. Of the metadata only the transparency is kept, so that nothing is
+    applied twice. Arguments and errors are those of `read_image`.
     """
     name = _name(source)
     with _errors_at(name), _opened(source) as file:
@@ -116,7 +120,9 @@ def _jpeg_decoder() -> Callable[[bytes], np.ndarray] | None:
 
 
 def _read_jpeg(file: IO[bytes], max_pixels: int) -> UInt8[np.ndarray, "h w 3"] | None:
-    """An upright JPEG of three channels or one; None where another rule applies, or where it is not whole."""
+    """An upright JPEG of three channels or one; None where another rule applies, or where it is not
+    whole.
+    """
     from PIL import Image
 
     decoder = _jpeg_decoder()
@@ -127,7 +133,9 @@ def _read_jpeg(file: IO[bytes], max_pixels: int) -> UInt8[np.ndarray, "h w 3"] |
     data = file.read()
     with Image.open(io.BytesIO(data), formats=("JPEG",)) as header:
         width, height = header.size
-        known = header.format == "JPEG" and header.mode in ("RGB", "L") and width * height <= max_pixels
+        known = (
+            header.format == "JPEG" and header.mode in ("RGB", "L") and width * height <= max_pixels
+        )
         if not known or _orientation(header) != 1:
             return None
     try:
@@ -139,7 +147,8 @@ def _read_jpeg(file: IO[bytes], max_pixels: int) -> UInt8[np.ndarray, "h w 3"] |
 
 
 def to_array(image: Image.Image, *, alpha: Alpha = "drop") -> UInt8[np.ndarray, "h w 3"]:
-    """Convert a Pillow image of any mode to 8-bit RGB, by the rules of this module for gray, colour and alpha.
+    """Convert a Pillow image of any mode to 8-bit RGB, by the rules of this module for gray, colour
+    and alpha.
 
     The image is taken as it is: its EXIF orientation, if any, is not looked at.
 
@@ -152,7 +161,9 @@ def to_array(image: Image.Image, *, alpha: Alpha = "drop") -> UInt8[np.ndarray, 
     _check_alpha(alpha)
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
         gray = _high_byte(image)
-        if alpha == "white" and "transparency" in image.info:  # the one 16-bit value that a PNG calls transparent
+        if (
+            alpha == "white" and "transparency" in image.info
+        ):  # the one 16-bit value that a PNG calls transparent
             gray[np.asarray(image) == image.info["transparency"]] = 255
         return np.repeat(gray[:, :, None], 3, axis=2)
     if image.mode == "La":  # Pillow converts premultiplied gray to nothing else
@@ -165,18 +176,22 @@ def to_array(image: Image.Image, *, alpha: Alpha = "drop") -> UInt8[np.ndarray, 
 
 
 def find_images(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """List the images that files, folders and glob patterns stand for, each once, in the order given.
+    """List the images that files, folders and glob patterns stand for, each once, in the order
+    given.
 
-    A file is taken whatever its name. A folder stands for all files below it with a suffix of `FORMATS`, in any case,
-    sorted by path; links to folders are not followed. A pattern (`*`, `?`, `[...]`, `**`) stands for the sorted paths
-    it matches, folders among them as above, files only with such a suffix.
+    A file is taken whatever its name. A folder stands for all files below it with a suffix of
+    `FORMATS`, in any case, sorted by path; links to folders are not followed. A pattern (`*`, `?`,
+    `[...]`, `**`) stands for the sorted paths it matches, folders among them as above, files only
+    with such a suffix.
     """
     if isinstance(paths, (str, os.PathLike)):
         paths = [paths]
     given = [os.fspath(path) for path in paths]
     found = list(dict.fromkeys(image for path in given for image in _expand(path)))
     if not found:
-        raise InputError(f"Expected images ({', '.join(sorted(SUFFIXES))}), found none - at {given}.")
+        raise InputError(
+            f"Expected images ({', '.join(sorted(SUFFIXES))}), found none - at {given}."
+        )
     return found
 
 
@@ -192,12 +207,16 @@ def _expand(path: str) -> Iterator[Path]:
             elif match.suffix.lower() in SUFFIXES:
                 yield match
     else:
-        raise InputError(f"Expected a file, a folder or a glob pattern, got {path!r}, which does not exist.")
+        raise InputError(
+            f"Expected a file, a folder or a glob pattern, got {path!r}, which does not exist."
+        )
 
 
 def _images_below(folder: str | Path) -> Iterator[Path]:
     def refuse(error: OSError) -> None:
-        raise InputError(f"Expected a folder that can be read, got {error} - at {str(folder)!r}.") from error
+        raise InputError(
+            f"Expected a folder that can be read, got {error} - at {str(folder)!r}."
+        ) from error
 
     for root, _, names in os.walk(folder, onerror=refuse):
         yield from (Path(root, name) for name in names if Path(name).suffix.lower() in SUFFIXES)
@@ -206,11 +225,15 @@ def _images_below(folder: str | Path) -> Iterator[Path]:
 def _high_byte(image: Image.Image) -> UInt8[np.ndarray, "h w"]:
     """The high byte of 16-bit samples, stored in 16 or 32 bits."""
     if image.mode == "F":
-        raise InputError("Expected samples of 8 or 16 bits, got 32-bit float (mode F), whose range is not known")
+        raise InputError(
+            "Expected samples of 8 or 16 bits, got 32-bit float (mode F), whose range is not known"
+        )
     samples = np.asarray(image)
     low, high = samples.min(initial=0), samples.max(initial=0)
     if low < 0 or high > 65535:
-        raise InputError(f"Expected samples of 8 or 16 bits, got 32-bit integers from {low} to {high}")
+        raise InputError(
+            f"Expected samples of 8 or 16 bits, got 32-bit integers from {low} to {high}"
+        )
     return (samples >> 8).astype(np.uint8)
 
 
@@ -220,7 +243,9 @@ def _check_alpha(alpha: str) -> None:
 
 
 def _turned_upright(image: Image.Image) -> Image.Image:
-    """Undo the rotation and mirroring of the EXIF orientation (Exif 2.32, tag 0x0112), in a copy."""
+    """Undo the rotation and mirroring of the EXIF orientation (Exif 2.32, tag 0x0112), in a
+    copy.
+    """
     from PIL.Image import Transpose
 
     undo = {
@@ -263,7 +288,9 @@ def _name(source: Source) -> str:
 
 @contextmanager
 def _errors_at(name: str) -> Iterator[None]:
-    """Turn whatever opening and decoding raise into a `DecodeError` that names the source and the cause."""
+    """Turn whatever opening and decoding raise into a `DecodeError` that names the source and the
+    cause.
+    """
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -273,7 +300,9 @@ def _errors_at(name: str) -> Iterator[None]:
     except InputError as error:
         raise DecodeError(f"{error} - at {name}.") from error
     except FileNotFoundError as error:
-        raise ImageNotFoundError(f"Expected an image file, got a path that does not exist - at {name}.") from error
+        raise ImageNotFoundError(
+            f"Expected an image file, got a path that does not exist - at {name}."
+        ) from error
     except IsADirectoryError as error:
         raise DecodeError(f"Expected an image file, got a folder - at {name}.") from error
     except UnidentifiedImageError as error:
@@ -285,4 +314,6 @@ def _errors_at(name: str) -> Iterator[None]:
             f"Expected an image within `PIL.Image.MAX_IMAGE_PIXELS`, got: {error} - at {name}."
         ) from error
     except Exception as error:  # Pillow's decoders raise almost anything on damaged data
-        raise DecodeError(f"Expected a whole image, got {type(error).__name__}: {error} - at {name}.") from error
+        raise DecodeError(
+            f"Expected a whole image, got {type(error).__name__}: {error} - at {name}."
+        ) from error

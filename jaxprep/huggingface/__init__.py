@@ -27,5 +27,9 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    twins = [f"{name}Pil" for name, row in classes.rows().items() if row["backends"] == ["torchvision", "pil"]]
+    twins = [
+        f"{name}Pil"
+        for name, row in classes.rows().items()
+        if row["backends"] == ["torchvision", "pil"]
+    ]
     return sorted({*globals(), *classes.rows(), *twins})

@@ -1,4 +1,6 @@
-"""COCO annotations as detection targets, and the targets through what is done to their images; NumPy, on the host."""
+"""COCO annotations as detection targets, and the targets through what is done to their images;
+NumPy, on the host.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +19,16 @@ from jaxprep.resample.tables import resize_taps
 from jaxprep.types import Size
 
 Target = dict[str, np.ndarray]
-"""By name, as the models take it: `boxes` `(n, 4)` float32, corners in pixels until `relative`; `masks` `(n, h, w)`."""
+"""By name, as the models take it: `boxes` `(n, 4)` float32, corners in pixels until `relative`;
+`masks` `(n, h, w)`.
+"""
 
 
 def detection_target(annotation: Any, size: Size, wants_masks: bool, where: str) -> Target:
     """The target of a COCO detection annotation, `{"image_id", "annotations"}`.
 
-    Crowds are left out; boxes are cut at the borders of the image, and objects without an area in it are left out too.
+    Crowds are left out; boxes are cut at the borders of the image, and objects without an area in
+    it are left out too.
 
     Args:
         size: height and width of the image.
@@ -31,10 +36,14 @@ def detection_target(annotation: Any, size: Size, wants_masks: bool, where: str)
         where: the annotation's place in the call, for messages.
     """
     objects = _objects(annotation, "annotations", ("image_id",), where)
-    places = [f"{where}.annotations[{i}]" for i, item in enumerate(objects) if item.get("iscrowd", 0) == 0]
+    places = [
+        f"{where}.annotations[{i}]" for i, item in enumerate(objects) if item.get("iscrowd", 0) == 0
+    ]
     objects = [item for item in objects if item.get("iscrowd", 0) == 0]
     height, width = size
-    boxes = np.asarray([_box(item, place) for item, place in zip(objects, places)], np.float32).reshape(-1, 4)
+    boxes = np.asarray(
+        [_box(item, place) for item, place in zip(objects, places)], np.float32
+    ).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     boxes[:, 0::2] = boxes[:, 0::2].clip(min=0, max=width)
     boxes[:, 1::2] = boxes[:, 1::2].clip(min=0, max=height)
@@ -61,7 +70,9 @@ def detection_target(annotation: Any, size: Size, wants_masks: bool, where: str)
     return target
 
 
-def panoptic_target(annotation: Any, size: Size, wants_masks: bool, masks_path: Any, where: str) -> Target:
+def panoptic_target(
+    annotation: Any, size: Size, wants_masks: bool, masks_path: Any, where: str
+) -> Target:
     """The target of a COCO panoptic annotation, `{"image_id", "file_name", "segments_info"}`.
 
     Boxes are from the first to the last pixel of a segment; crowds stay.
@@ -72,7 +83,9 @@ def panoptic_target(annotation: Any, size: Size, wants_masks: bool, masks_path: 
     segments = _objects(annotation, "segments_info", ("image_id", "file_name"), where)
     if not isinstance(masks_path, (str, os.PathLike)):
         raise wrong("the path of a directory", masks_path, "masks_path")
-    colours = read_image(Path(masks_path) / _inside(annotation["file_name"], f"{where}.file_name")).astype(np.int64)
+    colours = read_image(
+        Path(masks_path) / _inside(annotation["file_name"], f"{where}.file_name")
+    ).astype(np.int64)
     if colours.shape[:2] != size:
         raise wrong(f"segments of an image of {size}", colours.shape[:2], f"{where}.file_name")
     places = [f"{where}.segments_info[{i}]" for i in range(len(segments))]
@@ -103,7 +116,9 @@ def _extent(used: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """First and last used place of each row, float32; of an empty row 1e8 and 0."""
     some, last = used.any(1), used.shape[1] - 1
     first = np.where(some, used.argmax(1), 1e8)
-    return first.astype(np.float32), np.where(some, last - used[:, ::-1].argmax(1), 0).astype(np.float32)
+    return first.astype(np.float32), np.where(some, last - used[:, ::-1].argmax(1), 0).astype(
+        np.float32
+    )
 
 
 # -- through what is done to the image ---------------------------------------------------------------------------------
@@ -116,10 +131,15 @@ def resized(target: Target, size: Size, out: Size, reference: ReferenceName) -> 
     """
     vertical, horizontal = (float(m) / float(n) for n, m in zip(size, out, strict=True))
     found = {**target, "size": np.asarray(out, np.int64)}
-    found["boxes"] = target["boxes"] * np.asarray([horizontal, vertical, horizontal, vertical], np.float32)
+    found["boxes"] = target["boxes"] * np.asarray(
+        [horizontal, vertical, horizontal, vertical], np.float32
+    )
     found["area"] = target["area"] * np.float32(vertical * horizontal)
     if "masks" in target:
-        rows, columns = (resize_taps(n, m, "nearest", False, reference).start for n, m in zip(size, out, strict=True))
+        rows, columns = (
+            resize_taps(n, m, "nearest", False, reference).start
+            for n, m in zip(size, out, strict=True)
+        )
         found["masks"] = target["masks"][:, rows[:, None], columns].astype(bool)
     return found
 
@@ -142,20 +162,28 @@ def padded(target: Target, size: Size, out: Size, are_relative: bool, is_pil: bo
     vertical, horizontal = (n / m for n, m in zip(size, out, strict=True))
     found = {**target, "size": np.asarray(out, np.int64)}
     if are_relative:
-        ratios = np.asarray([horizontal, vertical, horizontal, vertical], np.float64 if is_pil else np.float32)
+        ratios = np.asarray(
+            [horizontal, vertical, horizontal, vertical], np.float64 if is_pil else np.float32
+        )
         found["boxes"] = (target["boxes"] * ratios).astype(np.float32)
     if "masks" in target:
-        found["masks"] = np.pad(target["masks"], ((0, 0), *((0, m - n) for n, m in zip(size, out, strict=True))))
+        found["masks"] = np.pad(
+            target["masks"], ((0, 0), *((0, m - n) for n, m in zip(size, out, strict=True)))
+        )
     return found
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------
 
 
-def _objects(annotation: Any, name: str, keys: tuple[str, ...], where: str) -> list[Mapping[str, Any]]:
+def _objects(
+    annotation: Any, name: str, keys: tuple[str, ...], where: str
+) -> list[Mapping[str, Any]]:
     """The list under `name`, of an annotation that has the other keys too."""
     if not isinstance(annotation, Mapping) or not {name, *keys} <= set(annotation):
-        raise wrong(f"an object with {', '.join(f'`{key}`' for key in (*keys, name))}", annotation, where)
+        raise wrong(
+            f"an object with {', '.join(f'`{key}`' for key in (*keys, name))}", annotation, where
+        )
     objects = annotation[name]
     if not isinstance(objects, (list, tuple)):
         raise wrong("a list of objects", objects, f"{where}.{name}")
@@ -186,12 +214,17 @@ def _integer(value: Any, where: str) -> int:
 
 
 def _integers(items: list[Mapping[str, Any]], name: str, places: list[str]) -> np.ndarray:
-    found = [_integer(_field(item, name, place), f"{place}.{name}") for item, place in zip(items, places)]
+    found = [
+        _integer(_field(item, name, place), f"{place}.{name}") for item, place in zip(items, places)
+    ]
     return np.asarray(found, np.int64)
 
 
 def _areas(items: list[Mapping[str, Any]], places: list[str]) -> np.ndarray:
-    found = [numbers([_field(item, "area", place)], f"{place}.area")[0] for item, place in zip(items, places)]
+    found = [
+        numbers([_field(item, "area", place)], f"{place}.area")[0]
+        for item, place in zip(items, places)
+    ]
     return np.asarray(found, np.float32)
 
 
@@ -199,8 +232,13 @@ def _keypoints(items: list[Mapping[str, Any]], places: list[str], where: str) ->
     """`(objects, 3 * points)` float32; None where no object has any."""
     if not any("keypoints" in item for item in items):
         return None
-    found = [numbers(_field(item, "keypoints", place), f"{place}.keypoints") for item, place in zip(items, places)]
+    found = [
+        numbers(_field(item, "keypoints", place), f"{place}.keypoints")
+        for item, place in zip(items, places)
+    ]
     lengths = sorted({len(points) for points in found})
     if len(lengths) > 1 or lengths[0] % 3:
-        raise wrong("as many keypoints `x, y, visibility` for every object", lengths, f"{where}.annotations")
+        raise wrong(
+            "as many keypoints `x, y, visibility` for every object", lengths, f"{where}.annotations"
+        )
     return np.asarray(found, np.float32)

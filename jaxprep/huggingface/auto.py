@@ -22,8 +22,8 @@ from jaxprep.huggingface.table import METHODS
 def processor_class(name: str) -> type[BaseImageProcessor] | None:
     """The class of a name of any spelling; None if it is none that is read.
 
-    `CLIPImageProcessorPil` has the backend "pil"; `CLIPImageProcessorFast` and `CLIPFeatureExtractor` are
-    `CLIPImageProcessor`.
+    `CLIPImageProcessorPil` has the backend "pil"; `CLIPImageProcessorFast` and
+    `CLIPFeatureExtractor` are `CLIPImageProcessor`.
     """
     if name == "TimmWrapperImageProcessor":
         return TimmWrapperImageProcessor
@@ -74,20 +74,32 @@ def read(
         return TimmWrapperImageProcessor._of(made, Frozen(inner)), _rest(kwargs, used)
     assert isinstance(format_, HuggingFace)
     name = format_.class_name
-    known = classes.arguments(name) - set(CALL_KEYS[:2]) | ({"max_size"} & classes.rows()[name].keys())
+    known = classes.arguments(name) - set(CALL_KEYS[:2]) | (
+        {"max_size"} & classes.rows()[name].keys()
+    )
     kwargs = _today(kwargs, name, known)
     used = {key: value for key, value in kwargs.items() if key in known or key in inner}
-    settings = merged(inner, plain_settings({key: value for key, value in used.items() if value is not None}))
+    settings = merged(
+        inner, plain_settings({key: value for key, value in used.items() if value is not None})
+    )
     made = config_of(name, settings, backend, **own)
     named = cls if cls.class_name else processor_class(name)
     assert named is not None
-    written = settings if any(settings.get(key) for key in TYPE_KEYS) else {**settings, TYPE_KEYS[0]: name}
+    written = (
+        settings
+        if any(settings.get(key) for key in TYPE_KEYS)
+        else {**settings, TYPE_KEYS[0]: name}
+    )
     return named._of(made, Frozen(written)), _rest(kwargs, used)
 
 
 def _today(kwargs: dict[str, Any], name: str, known: Collection[str]) -> dict[str, Any]:
     """Keywords by today's names, where they are settings that had another."""
-    old = {key: new for key, new in renamed(name).items() if new in known and new not in kwargs and key not in known}
+    old = {
+        key: new
+        for key, new in renamed(name).items()
+        if new in known and new not in kwargs and key not in known
+    }
     return {old.get(key, key): value for key, value in kwargs.items()}
 
 
@@ -96,18 +108,25 @@ def _rest(kwargs: Mapping[str, Any], used: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class AutoImageProcessor:
-    """The image processor of any repository, directory or file: `AutoImageProcessor.from_pretrained(name)`."""
+    """The image processor of any repository, directory or file:
+    `AutoImageProcessor.from_pretrained(name)`.
+    """
 
     def __init__(self) -> None:
-        raise ConfigError("Expected `AutoImageProcessor.from_pretrained(name)`; the class itself is not instantiated.")
+        raise ConfigError(
+            "Expected `AutoImageProcessor.from_pretrained(name)`; the class itself is not instantiated."
+        )
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike[str], *inputs: Any, **kwargs: Any) -> Any:
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | os.PathLike[str], *inputs: Any, **kwargs: Any
+    ) -> Any:
         """The processor of the class that the config names.
 
         Args:
-            kwargs: as in `BaseImageProcessor.from_pretrained`; `backend` "torchvision" (the default, as in Transformers
-                5) or "pil". `use_fast` is its old name; `trust_remote_code` changes nothing, since no code is ever run.
+            kwargs: as in `BaseImageProcessor.from_pretrained`; `backend` "torchvision" (the
+                default, as in Transformers 5) or "pil". `use_fast` is its old name;
+                `trust_remote_code` changes nothing, since no code is ever run.
         """
         del inputs
         fast = kwargs.pop("use_fast", None)
@@ -118,4 +137,6 @@ class AutoImageProcessor:
     @staticmethod
     def register(*args: Any, **kwargs: Any) -> NoReturn:
         """Classes are rows of a table here, not code."""
-        raise ConfigError("Expected a row of `presets/huggingface.json`: image processors are data here, not classes.")
+        raise ConfigError(
+            "Expected a row of `presets/huggingface.json`: image processors are data here, not classes."
+        )

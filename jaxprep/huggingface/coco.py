@@ -20,7 +20,8 @@ def mask_of(segmentation: Any, size: Size, where: str) -> np.ndarray:
     """`(height, width)` bool: what lies inside any polygon, or any of the uncompressed run lengths.
 
     Args:
-        segmentation: a list of polygons `[x0, y0, x1, y1, ...]`, an object `{"size", "counts"}`, or a list of them.
+        segmentation: a list of polygons `[x0, y0, x1, y1, ...]`, an object `{"size", "counts"}`, or
+            a list of them.
 
     Raises:
         InputError: it is none of these, or of an image of another size.
@@ -32,12 +33,18 @@ def mask_of(segmentation: Any, size: Size, where: str) -> np.ndarray:
     are_runs = isinstance(parts[0], Mapping)
     for i, part in enumerate(parts):
         place = where if part is segmentation else f"{where}[{i}]"
-        mask |= of_runs(part, size, place) if are_runs else of_polygon(part, size, place, least=2 if i else 6)
+        mask |= (
+            of_runs(part, size, place)
+            if are_runs
+            else of_polygon(part, size, place, least=2 if i else 6)
+        )
     return mask
 
 
 def of_runs(runs: Any, size: Size, where: str) -> np.ndarray:
-    """The mask of `{"size": [h, w], "counts": [...]}`: lengths of 0 and of 1 in turn, column by column."""
+    """The mask of `{"size": [h, w], "counts": [...]}`: lengths of 0 and of 1 in turn, column by
+    column.
+    """
     counts = runs.get("counts") if isinstance(runs, Mapping) else None
     if not isinstance(counts, (list, tuple, np.ndarray)):
         raise wrong("run lengths, with `counts` as a list of numbers", runs, where)
@@ -54,8 +61,9 @@ def of_runs(runs: Any, size: Size, where: str) -> np.ndarray:
 def of_polygon(polygon: Any, size: Size, where: str, least: int = 6) -> np.ndarray:
     """The mask of one polygon: COCO's `rleFrPoly`.
 
-    The outline is drawn on a grid of `SCALE` points a pixel; where it crosses the centre of a column of pixels, that
-    column changes between outside and inside, from the crossing on downwards.
+    The outline is drawn on a grid of `SCALE` points a pixel; where it crosses the centre of a
+    column of pixels, that column changes between outside and inside, from the crossing on
+    downwards.
     """
     corners = numbers(polygon, where)
     if len(corners) < least or len(corners) % 2:
@@ -69,13 +77,17 @@ def of_polygon(polygon: Any, size: Size, where: str, least: int = 6) -> np.ndarr
     x = (left[crosses] + 0.5) / SCALE - 0.5
     y = (np.minimum(v[1:], v[:-1])[crosses] + 0.5) / SCALE - 0.5
     inside = (np.floor(x) == x) & (x >= 0) & (x <= width - 1)
-    changes = x[inside].astype(np.int64) * height + np.ceil(np.clip(y[inside], 0, height)).astype(np.int64)
+    changes = x[inside].astype(np.int64) * height + np.ceil(np.clip(y[inside], 0, height)).astype(
+        np.int64
+    )
     counts = np.bincount(changes, minlength=height * width + 1)[: height * width]
     return (np.cumsum(counts) % 2 == 1).reshape(width, height).T
 
 
 def _outline(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Every point of the fine grid along the edges, `x` and `y`; both ends of each edge are there."""
+    """Every point of the fine grid along the edges, `x` and `y`; both ends of each edge are
+    there.
+    """
     x, y = (np.trunc(SCALE * corners[i::2] + 0.5) for i in (0, 1))
     x0, x1, y0, y1 = x, np.roll(x, -1), y, np.roll(y, -1)
     dx, dy = np.abs(x1 - x0), np.abs(y1 - y0)

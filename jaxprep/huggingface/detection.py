@@ -1,4 +1,6 @@
-"""Classes that return a `pixel_mask`, and those of them that take COCO annotations and return `labels`."""
+"""Classes that return a `pixel_mask`, and those of them that take COCO annotations and return
+`labels`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,14 @@ import numpy as np
 from jaxprep.errors import ConfigError, InputError
 from jaxprep.formats import HuggingFace
 from jaxprep.formats.huggingface.families.detection import annotation_format
-from jaxprep.huggingface.annotations import Target, detection_target, padded, panoptic_target, relative, resized
+from jaxprep.huggingface.annotations import (
+    Target,
+    detection_target,
+    padded,
+    panoptic_target,
+    relative,
+    resized,
+)
 from jaxprep.huggingface.coco import wrong
 from jaxprep.huggingface.families import Call, Results, read, run, traced
 from jaxprep.huggingface.features import Each
@@ -41,7 +50,9 @@ def _masked(call: Call, images: Sequence[Image]) -> Results:
     config = call.config
     assert isinstance(config, HuggingFace)
     sizes = [image.size for image in images]
-    masks = {"pixel_mask": padding_of(config, sizes).masks()} if config.effective.flag("do_pad") else {}
+    masks = (
+        {"pixel_mask": padding_of(config, sizes).masks()} if config.effective.flag("do_pad") else {}
+    )
     return {**masks, "pixel_values": run(config, images)}
 
 
@@ -50,7 +61,9 @@ def with_pixel_mask_traced(call: Call) -> Results:
     config = call.config
     assert isinstance(config, HuggingFace)
     if any(value is not None for value in call.inputs.values()):
-        raise InputError(f"Expected images alone inside `jit`, got {sorted(call.inputs)}: annotations are host data.")
+        raise InputError(
+            f"Expected images alone inside `jit`, got {sorted(call.inputs)}: annotations are host data."
+        )
     if config.effective.flag("do_pad"):
         return padded_traced(config, call.images, call.layout)
     return {"pixel_values": traced(config, call.images, call.layout)}
@@ -68,9 +81,14 @@ def _labels(call: Call, images: Sequence[Image]) -> Each:
     if not isinstance(annotations, (list, tuple)):
         raise wrong("an annotation, or a list with one for each image", given, "annotations")
     if len(annotations) != len(images):
-        raise InputError(f"Expected an annotation for each of {len(images)} images, got {len(annotations)}.")
+        raise InputError(
+            f"Expected an annotation for each of {len(images)} images, got {len(annotations)}."
+        )
     padding = padding_of(config, [image.size for image in images])
-    found = [_target(call, annotation, image, i) for i, (annotation, image) in enumerate(zip(annotations, images))]
+    found = [
+        _target(call, annotation, image, i)
+        for i, (annotation, image) in enumerate(zip(annotations, images))
+    ]
     return Each(_moved(config, target, images[i], padding, i) for i, target in enumerate(found))
 
 

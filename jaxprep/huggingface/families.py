@@ -57,7 +57,10 @@ def reading_of(config: HuggingFace, layout: Any) -> Reading:
     """How a class reads its images."""
     settings = config.effective
     return Reading(
-        settings.flag("do_convert_rgb"), config.backend == "torchvision", layout, not settings.flag("do_normalize")
+        settings.flag("do_convert_rgb"),
+        config.backend == "torchvision",
+        layout,
+        not settings.flag("do_normalize"),
     )
 
 
@@ -81,12 +84,16 @@ def plain(call: Call) -> Results:
     results: Results = {_name(config): run(config, images)}
     if config.class_name == "PPOCRV5ServerDetImageProcessor":
         wanted = config.effective.flag("do_resize")
-        results["target_sizes"] = [np.asarray(image.size, np.float32) for image in images] if wanted else []
+        results["target_sizes"] = (
+            [np.asarray(image.size, np.float32) for image in images] if wanted else []
+        )
     return results
 
 
 def _name(config: HuggingFace) -> str:
-    """What the result is called: only Video-LLaVA has a name of its own, which a setting turns off."""
+    """What the result is called: only Video-LLaVA has a name of its own, which a setting turns
+    off.
+    """
     name = config.effective.row["outputs"][0]
     return "pixel_values" if config.effective.get("return_legacy_image_output") is False else name
 
@@ -107,7 +114,9 @@ def run(config: HuggingFace, images: Sequence[Image]) -> Any:
             results[i] = np.asarray(result)
     if not config.pads_to_largest:
         return _stacked(results)
-    channels = sorted({result.shape[0 if config.data_format == "channels_first" else -1] for result in results})
+    channels = sorted(
+        {result.shape[0 if config.data_format == "channels_first" else -1] for result in results}
+    )
     if len(channels) > 1:
         raise InputError(
             f"Expected images of one number of channels, to be padded to one array, got {channels} - at `images`. Pass "
@@ -151,7 +160,13 @@ def traced(config: Format, images: Any, layout: Any) -> Any:
     for image in found:
         first = (layout or layout_of(image.shape)) == "channels_first"
         image = jax.numpy.moveaxis(image, -3, -1) if first else image
-        kind = "uint8" if image.dtype == np.uint8 else "float" if image.dtype.kind == "f" else "integer"
+        kind = (
+            "uint8"
+            if image.dtype == np.uint8
+            else "float"
+            if image.dtype.kind == "f"
+            else "integer"
+        )
         pipeline = config.pipeline
         if isinstance(config, HuggingFace):
             size = ((image.shape[-3], image.shape[-2]),) if depends_on_batch(config) else None
@@ -166,5 +181,7 @@ def timm(call: Call) -> Results:
     """timm's evaluation transform, which is of PIL images."""
     config = call.config
     assert isinstance(config, Timm)
-    images = [for_pillow(image) for image in images_of(call.images, Reading(True, False, call.layout))]
+    images = [
+        for_pillow(image) for image in images_of(call.images, Reading(True, False, call.layout))
+    ]
     return {"pixel_values": _run_group(config.pipeline, images, run_each)}

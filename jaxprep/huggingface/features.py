@@ -21,17 +21,22 @@ class Each(list[Any]):
 
     def converted(self, kind: str, name: str) -> list[Any]:
         """The same with arrays of `kind`, one of `TENSOR_TYPES`."""
-        return [BatchFeature(v, kind) if isinstance(v, Mapping) else _as_tensor(v, kind, name) for v in self]
+        return [
+            BatchFeature(v, kind) if isinstance(v, Mapping) else _as_tensor(v, kind, name)
+            for v in self
+        ]
 
 
 class BatchFeature(dict[str, Any]):
-    """A dictionary whose entries are attributes too: `feature["pixel_values"]` is `feature.pixel_values`.
+    """A dictionary whose entries are attributes too: `feature["pixel_values"]` is
+    `feature.pixel_values`.
 
     It is a registered pytree, so it goes into `jax.jit` and comes out of it as one.
 
     Args:
         data: the entries.
-        tensor_type: what lists of arrays are made: "jax", "np", "pt" or "tf"; None leaves them as they are.
+        tensor_type: what lists of arrays are made: "jax", "np", "pt" or "tf"; None leaves them as
+            they are.
         skip_tensor_conversion: entries to leave as they are.
     """
 
@@ -63,8 +68,11 @@ class BatchFeature(dict[str, Any]):
     def copy(self) -> BatchFeature:
         return BatchFeature(self)
 
-    def convert_to_tensors(self, tensor_type: Any = None, skip_tensor_conversion: Iterable[str] | None = None) -> Any:
-        """Makes every entry that holds arrays or numbers one array of `tensor_type`; the others stay as they are.
+    def convert_to_tensors(
+        self, tensor_type: Any = None, skip_tensor_conversion: Iterable[str] | None = None
+    ) -> Any:
+        """Makes every entry that holds arrays or numbers one array of `tensor_type`; the others
+        stay as they are.
 
         Raises:
             InputError: the arrays of an entry are of different sizes.
@@ -74,7 +82,9 @@ class BatchFeature(dict[str, Any]):
         if kind is None:
             return self
         if kind not in TENSOR_TYPES:
-            raise InputError(f"Expected one of {list(TENSOR_TYPES)} or None, got {kind!r} - at `return_tensors`.")
+            raise InputError(
+                f"Expected one of {list(TENSOR_TYPES)} or None, got {kind!r} - at `return_tensors`."
+            )
         skip = set(skip_tensor_conversion or ())
         for name, value in self.items():
             if name in skip:
@@ -89,8 +99,8 @@ class BatchFeature(dict[str, Any]):
         """Moves the arrays, in place, and casts those of floats.
 
         Args:
-            args: a device (a `jax.Device`, or "cpu", "gpu", "tpu:0"), a sharding, a dtype, or several of them;
-                also by name: `device`, `dtype`.
+            args: a device (a `jax.Device`, or "cpu", "gpu", "tpu:0"), a sharding, a dtype, or
+                several of them; also by name: `device`, `dtype`.
         """
         target, dtype = None, None
         for arg in (*args, kwargs.get("device"), kwargs.get("dtype")):
@@ -122,12 +132,16 @@ def _place(value: Any) -> Any:
         return None
     devices = jax.devices(platform)
     if number and not (number.isdecimal() and int(number) < len(devices)):
-        raise InputError(f"Expected one of the {len(devices)} devices of {platform!r}, got {value!r}.")
+        raise InputError(
+            f"Expected one of the {len(devices)} devices of {platform!r}, got {value!r}."
+        )
     return devices[int(number or 0)]
 
 
 def _dtype(value: Any) -> Any:
-    name = str(value).removeprefix("torch.") if type(value).__module__.startswith("torch") else value
+    name = (
+        str(value).removeprefix("torch.") if type(value).__module__.startswith("torch") else value
+    )
     try:
         return jnp.dtype(name)
     except TypeError as error:
@@ -139,7 +153,11 @@ def _is_convertible(value: Any) -> bool:
         return False
     if isinstance(value, (list, tuple)):
         return all(_is_convertible(item) for item in value)
-    return hasattr(value, "__array__") or hasattr(value, "shape") or isinstance(value, (bool, int, float))
+    return (
+        hasattr(value, "__array__")
+        or hasattr(value, "shape")
+        or isinstance(value, (bool, int, float))
+    )
 
 
 def _as_tensor(value: Any, kind: str, name: str) -> Any:
@@ -148,7 +166,9 @@ def _as_tensor(value: Any, kind: str, name: str) -> Any:
     if kind == "jax" and is_traced(value):
         return jnp.stack(value)
     try:
-        array = np.asarray([np.asarray(item) for item in value] if isinstance(value, (list, tuple)) else value)
+        array = np.asarray(
+            [np.asarray(item) for item in value] if isinstance(value, (list, tuple)) else value
+        )
     except ValueError as error:
         raise InputError(
             f"Unable to create tensor: expected results of one size, got {_sizes(value)} - at `{name}`. Pad them, or "
@@ -184,7 +204,9 @@ def _package(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise MissingPackageError(f"Expected the package `{name}`, whose tensors are asked for.") from error
+        raise MissingPackageError(
+            f"Expected the package `{name}`, whose tensors are asked for."
+        ) from error
 
 
 def _flatten(feature: BatchFeature) -> tuple[tuple[Any, ...], tuple[str, ...]]:
@@ -192,7 +214,9 @@ def _flatten(feature: BatchFeature) -> tuple[tuple[Any, ...], tuple[str, ...]]:
     return tuple(feature[name] for name in names), names
 
 
-def _flatten_with_keys(feature: BatchFeature) -> tuple[tuple[tuple[Any, Any], ...], tuple[str, ...]]:
+def _flatten_with_keys(
+    feature: BatchFeature,
+) -> tuple[tuple[tuple[Any, Any], ...], tuple[str, ...]]:
     names = tuple(sorted(feature))
     return tuple((jax.tree_util.DictKey(name), feature[name]) for name in names), names
 

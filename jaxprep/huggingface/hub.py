@@ -45,9 +45,13 @@ def find(
     proxies: Mapping[str, str] | None = None,
     image_processor_filename: str | None = None,
 ) -> Found:
-    """The config that a name stands for: an existing path, the address of a JSON file, or a repository of the hub."""
+    """The config that a name stands for: an existing path, the address of a JSON file, or a
+    repository of the hub.
+    """
     if not isinstance(name, (str, os.PathLike)) or not os.fspath(name):
-        raise codec.expected("a path, an address or a repository", name, "pretrained_model_name_or_path")
+        raise codec.expected(
+            "a path, an address or a repository", name, "pretrained_model_name_or_path"
+        )
     text = os.fspath(name)
     if isinstance(text, bytes):
         text = text.decode()
@@ -58,7 +62,9 @@ def find(
         return _read(path / subfolder if path.is_dir() else path, image_processor_filename)
     if text.startswith(("http://", "https://")):
         address = text.replace("/blob/", "/resolve/", 1)
-        return _from_outside(Found(codec.loads(fetch(address, files.MAX_BYTES, proxies), text), None, text))
+        return _from_outside(
+            Found(codec.loads(fetch(address, files.MAX_BYTES, proxies), text), None, text)
+        )
     wanted = (files.HUGGING_FACE[0], image_processor_filename or FILE, files.MODEL)
     folder = resolve(
         "/".join(filter(None, (f"hf://{text.removeprefix('hf://')}", subfolder))),
@@ -73,7 +79,9 @@ def find(
 
 
 def _from_outside(found: Found) -> Found:
-    """Refuses a config that would have a folder of this machine read: that is for who runs it to say."""
+    """Refuses a config that would have a folder of this machine read: that is for who runs it to
+    say.
+    """
     outer = found.content if isinstance(found.content, dict) else {}
     for where, part in (("$", outer), ("$.image_processor", outer.get("image_processor"))):
         repo = part.get("repo_path") if isinstance(part, dict) else None
@@ -88,7 +96,8 @@ def _read(path: Path, name: str | None) -> Found:
 
 
 def find_file(repo: str, name: str) -> tuple[Any, str]:
-    """JSON data of a file that a config names, and where it is: in a directory, or in a repository of the hub.
+    """JSON data of a file that a config names, and where it is: in a directory, or in a repository
+    of the hub.
 
     Args:
         repo: a directory, or a repository of data sets or, if there is none, of models.
@@ -112,7 +121,9 @@ def find_file(repo: str, name: str) -> tuple[Any, str]:
 
 def write(text: str, file: Path) -> None:
     """Writes a file as a whole or not at all."""
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=file.parent, prefix=".", delete=False) as beside:
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", dir=file.parent, prefix=".", delete=False
+    ) as beside:
         beside.write(text)
     os.chmod(beside.name, 0o644)
     os.replace(beside.name, file)
@@ -130,11 +141,15 @@ def push(
     revision: str | None = None,
     create_pr: bool = False,
 ) -> Any:
-    """Commits one file to a model repository of the hub, which is made if needed; returns the hub's answer."""
+    """Commits one file to a model repository of the hub, which is made if needed; returns the hub's
+    answer.
+    """
     try:
         from huggingface_hub import HfApi
     except ImportError as error:
-        raise MissingPackageError("Expected the package `huggingface_hub`: pip install huggingface_hub.") from error
+        raise MissingPackageError(
+            "Expected the package `huggingface_hub`: pip install huggingface_hub."
+        ) from error
     if not isinstance(repo_id, str) or not repo_id:
         raise InputError(f"Expected the name of a repository, got {repo_id!r} - at `repo_id`.")
     api = HfApi(token=token, library_name="jaxprep")
@@ -151,4 +166,6 @@ def push(
         )
     except (OSError, ValueError, RuntimeError) as error:
         first = next(iter(str(error).splitlines()), "")
-        raise HubError(f"Expected to push `{name}`, got {type(error).__name__}: {first} - at {repo_id}.") from error
+        raise HubError(
+            f"Expected to push `{name}`, got {type(error).__name__}: {first} - at {repo_id}."
+        ) from error

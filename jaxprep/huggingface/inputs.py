@@ -19,9 +19,7 @@ from jaxprep.types import Size
 
 CHANNELS = (1, 3, 4)
 MAX_BYTES = 256 * 2**20
-EXPECTED = (
-    "an image (PIL, NumPy, JAX or torch; a path, a URL, base64 text), a batch of them, or a list of them, nested or not"
-)
+EXPECTED = "an image (PIL, NumPy, JAX or torch; a path, a URL, base64 text), a batch of them, or a list of them, nested or not"
 Layout = Literal["channels_first", "channels_last"]
 
 
@@ -129,7 +127,9 @@ def _from_array(value: Any, reading: Reading, where: str) -> Iterator[Image]:
     array = as_numpy(value, where)
     if array.ndim not in (2, 3, 4):
         raise InputError(f"Expected one image or a batch, got shape {array.shape} - at `{where}`.")
-    layout = reading.layout or (layout_of(array.shape, where) if array.ndim > 2 else "channels_last")
+    layout = reading.layout or (
+        layout_of(array.shape, where) if array.ndim > 2 else "channels_last"
+    )
     for image in array if array.ndim == 4 else [array]:
         image = kinded(_last(image, layout))
         yield _over_white(image, reading, where) if reading.to_rgb else image
@@ -152,11 +152,15 @@ def as_numpy(value: Any, where: str) -> np.ndarray:
             if isinstance(value, (list, tuple)) and array.dtype.kind == "i" and array.size:
                 array = array.astype(np.uint8) if array.min() >= 0 and array.max() <= 255 else array
     except (ValueError, TypeError, RuntimeError) as error:
-        raise InputError(f"Expected {EXPECTED}, got `{type(value).__name__}`: {error} - at `{where}`.") from error
+        raise InputError(
+            f"Expected {EXPECTED}, got `{type(value).__name__}`: {error} - at `{where}`."
+        ) from error
     if array.dtype == bool:
         return array.astype(np.uint8)
     if array.dtype.kind not in "uif" and str(array.dtype) != "bfloat16":
-        raise InputError(f"Expected {EXPECTED}, got `{type(value).__name__}` of {array.dtype} - at `{where}`.")
+        raise InputError(
+            f"Expected {EXPECTED}, got `{type(value).__name__}` of {array.dtype} - at `{where}`."
+        )
     return array
 
 
@@ -201,7 +205,9 @@ def kinded(array: np.ndarray) -> Image:
 def _within(array: np.ndarray, dtype: Any) -> np.ndarray:
     info = np.iinfo(dtype)
     if array.size and (array.min() < info.min or array.max() > info.max):
-        raise InputError(f"Expected integers of at most 32 bits, got values from {array.min()} to {array.max()}.")
+        raise InputError(
+            f"Expected integers of at most 32 bits, got values from {array.min()} to {array.max()}."
+        )
     return array.astype(dtype)
 
 
@@ -214,7 +220,9 @@ def _over_white(image: Image, reading: Reading, where: str) -> Image:
         return image
     if image.kind == "float":
         if pixels.size and (pixels.min() < 0 or pixels.max() > 1):
-            raise InputError(f"Expected floats with alpha to be in [0, 1], got others - at `{where}`.")
+            raise InputError(
+                f"Expected floats with alpha to be in [0, 1], got others - at `{where}`."
+            )
         return image._replace(pixels=pixels[..., :3] * pixels[..., 3:] + (1 - pixels[..., 3:]))
     if image.kind == "uint8" and reading.on_torch:
         scaled = pixels.astype(np.float32) * np.float32(1 / 255)
@@ -228,8 +236,8 @@ def _over_white(image: Image, reading: Reading, where: str) -> Image:
 def for_pillow(image: Image) -> Image:
     """The 8-bit image that the PIL backend makes of any other before it resizes.
 
-    Whole numbers from 0 to 255 are taken as they are; floats in [0, 1] are multiplied by 255 and truncated, and divided
-    again after the resize.
+    Whole numbers from 0 to 255 are taken as they are; floats in [0, 1] are multiplied by 255 and
+    truncated, and divided again after the resize.
     """
     pixels = image.pixels
     if image.kind == "uint8":

@@ -1,4 +1,6 @@
-"""Segmentation maps of instances taken apart: a binary mask for each label, and the class it stands for."""
+"""Segmentation maps of instances taken apart: a binary mask for each label, and the class it stands
+for.
+"""
 
 from __future__ import annotations
 
@@ -42,11 +44,17 @@ def binary_masks(labels: np.ndarray, ids: Ids, ignore_index: int | None, reduces
     """
     if reduces:
         if ignore_index is None:
-            raise InputError("Expected `ignore_index`, the background's label once labels are reduced, got None.")
+            raise InputError(
+                "Expected `ignore_index`, the background's label once labels are reduced, got None."
+            )
         labels = np.where(labels == 0, ignore_index, labels - 1)
     found = np.unique(labels)
     found = found[found != ignore_index] if ignore_index is not None else found
-    classes = found if ids is None else np.asarray([_class_of(ids, int(label) + reduces) - reduces for label in found])
+    classes = (
+        found
+        if ids is None
+        else np.asarray([_class_of(ids, int(label) + reduces) - reduces for label in found])
+    )
     return Labels((labels == found[:, None, None]).astype(np.float32), classes.astype(np.int64))
 
 
@@ -73,7 +81,9 @@ def ids_of_images(given: Any, count: int) -> list[Ids]:
     return found
 
 
-def resized_maps(config: HuggingFace, maps: Sequence[np.ndarray], sizes: Sequence[Size]) -> list[np.ndarray]:
+def resized_maps(
+    config: HuggingFace, maps: Sequence[np.ndarray], sizes: Sequence[Size]
+) -> list[np.ndarray]:
     """Maps `(h, w)` int32 resized as the images of a class, by nearest neighbour.
 
     Args:
@@ -90,10 +100,16 @@ def resized_maps(config: HuggingFace, maps: Sequence[np.ndarray], sizes: Sequenc
                 f"Expected a map of the size of its image, got {labels.shape}, which becomes "
                 f"{pipeline.output_size(labels.shape)} where the image is {size} - at `segmentation_maps[{i}]`."  # type: ignore[arg-type]
             )
-    return planes(run_each(pipeline, [labels[..., None] for labels in maps], [labels.shape for labels in maps]))  # type: ignore[misc]
+    return planes(
+        run_each(
+            pipeline, [labels[..., None] for labels in maps], [labels.shape for labels in maps]
+        )
+    )  # type: ignore[misc]
 
 
 def padded(masks: np.ndarray, size: Iterable[int], fill: float | None) -> np.ndarray:
     """Masks `(n, h, w)` in the top-left corner of `size`; the rest is `fill`, by default 0."""
     rest = [whole - n for whole, n in zip(size, masks.shape[1:], strict=True)]
-    return np.pad(masks, ((0, 0), (0, rest[0]), (0, rest[1])), constant_values=0 if fill is None else fill)
+    return np.pad(
+        masks, ((0, 0), (0, rest[0]), (0, rest[1])), constant_values=0 if fill is None else fill
+    )

@@ -1,4 +1,6 @@
-"""`ImageProcessingMixin`: the config of an image processor in a file, in a directory, on the hub."""
+"""`ImageProcessingMixin`: the config of an image processor in a file, in a directory, on the
+hub.
+"""
 
 from __future__ import annotations
 
@@ -49,8 +51,8 @@ class ImageProcessingMixin:
 
         Args:
             backend: "torchvision", the default, or "pil".
-            kwargs: settings, by the names of the class; what is not given is the class' default. Also `exact` and
-                `reference`, see `jaxprep.formats.HuggingFace`.
+            kwargs: settings, by the names of the class; what is not given is the class' default.
+                Also `exact` and `reference`, see `jaxprep.formats.HuggingFace`.
         """
         name = self.class_name
         if name is None:
@@ -58,12 +60,22 @@ class ImageProcessingMixin:
                 f"Expected a class of its own, got `{type(self).__name__}`, which has no settings: use "
                 "`from_pretrained` or `from_dict`, or one such as `CLIPImageProcessor`."
             )
-        given = {key: value for key, value in kwargs.items() if key not in TYPE_KEYS and key != "processor_class"}
+        given = {
+            key: value
+            for key, value in kwargs.items()
+            if key not in TYPE_KEYS and key != "processor_class"
+        }
         own = {key: given.pop(key) for key in OWN_KEYS if key in given}
         config = config_of(name, plain_settings(given), backend or self.backend_name, **own)
         effective = {key: config.effective.get(key) for key in config.effective.row["defaults"]}
-        spelled = {key: _spelled(config, key) for key in ("size", "crop_size", "pad_size") if key in given}
-        full = {**effective, **{key: value for key, value in config.settings.items() if value is not None}, **spelled}
+        spelled = {
+            key: _spelled(config, key) for key in ("size", "crop_size", "pad_size") if key in given
+        }
+        full = {
+            **effective,
+            **{key: value for key, value in config.settings.items() if value is not None},
+            **spelled,
+        }
         content = Frozen({**full, TYPE_KEYS[0]: name})
         self._set(replace(config, settings=Frozen(full)), content)
 
@@ -94,23 +106,32 @@ class ImageProcessingMixin:
         """The processor of a repository, a directory, or a JSON file.
 
         Args:
-            pretrained_model_name_or_path: the id of a model repository on the hub, a directory, a JSON file, or the
-                address of one.
-            cache_dir, force_download, local_files_only, token, revision: as in `huggingface_hub`; `token` was
-                `use_auth_token`.
-            kwargs: settings that replace those of the file; `backend`, `exact`, `reference`; `subfolder`, `proxies`
-                (for an address), `image_processor_filename`; and `return_unused_kwargs`, with which the result is the
-                processor and the keywords that it has no use for.
+            pretrained_model_name_or_path: the id of a model repository on the hub, a directory, a
+                JSON file, or the address of one.
+            cache_dir, force_download, local_files_only, token, revision: as in `huggingface_hub`;
+                `token` was `use_auth_token`.
+            kwargs: settings that replace those of the file; `backend`, `exact`, `reference`;
+                `subfolder`, `proxies` (for an address), `image_processor_filename`; and
+                `return_unused_kwargs`, with which the result is the processor and the keywords that
+                it has no use for.
 
         Raises:
             PresetNotFoundError: nothing answers to the name.
             HubError: the hub refuses or cannot be reached, and nothing is cached.
             ConfigError: an image processor that is not read, or a wrong value.
         """
-        kwargs |= {"cache_dir": cache_dir, "force_download": force_download, "local_files_only": local_files_only}
-        kwargs |= {"revision": revision, "token": kwargs.pop("use_auth_token", None) if token is None else token}
+        kwargs |= {
+            "cache_dir": cache_dir,
+            "force_download": force_download,
+            "local_files_only": local_files_only,
+        }
+        kwargs |= {
+            "revision": revision,
+            "token": kwargs.pop("use_auth_token", None) if token is None else token,
+        }
         found = hub.find(
-            pretrained_model_name_or_path, **{key: kwargs.pop(key) for key in SOURCE_KEYS if key in kwargs}
+            pretrained_model_name_or_path,
+            **{key: kwargs.pop(key) for key in SOURCE_KEYS if key in kwargs},
         )
         try:
             return cls._read(found.content, found.model, kwargs)
@@ -131,15 +152,20 @@ class ImageProcessingMixin:
     def get_image_processor_dict(
         cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The content of the config as it stands there, and the keywords that say nothing about where it is."""
+        """The content of the config as it stands there, and the keywords that say nothing about
+        where it is.
+        """
         found = hub.find(
-            pretrained_model_name_or_path, **{key: kwargs.pop(key) for key in SOURCE_KEYS if key in kwargs}
+            pretrained_model_name_or_path,
+            **{key: kwargs.pop(key) for key in SOURCE_KEYS if key in kwargs},
         )
         nested = isinstance(found.content, dict) and found.content.get("image_processor")
         content = nested if isinstance(nested, dict) else found.content
         if not isinstance(content, dict):
             raise codec.expected("an object", content, "$")
-        return copy.deepcopy(content), {key: value for key, value in kwargs.items() if key not in IGNORED_KEYS}
+        return copy.deepcopy(content), {
+            key: value for key, value in kwargs.items() if key not in IGNORED_KEYS
+        }
 
     @classmethod
     def from_dict(cls, image_processor_dict: Mapping[str, Any], **kwargs: Any) -> Any:
@@ -154,7 +180,9 @@ class ImageProcessingMixin:
     # -- writing -------------------------------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
-        """What was read, unchanged, with what was replaced since; all settings, if it was not read from anywhere."""
+        """What was read, unchanged, with what was replaced since; all settings, if it was not read
+        from anywhere.
+        """
         return copy.deepcopy(dict(self._content))
 
     def to_json_string(self) -> str:
@@ -168,10 +196,12 @@ class ImageProcessingMixin:
     def save_pretrained(
         self, save_directory: str | os.PathLike[str], push_to_hub: bool = False, **kwargs: Any
     ) -> list[str]:
-        """Writes `preprocessor_config.json` to a directory, which is made if needed; returns its path.
+        """Writes `preprocessor_config.json` to a directory, which is made if needed; returns its
+        path.
 
         Args:
-            push_to_hub: commit it to the hub too, to the repository `repo_id`, by default that of the directory's name.
+            push_to_hub: commit it to the hub too, to the repository `repo_id`, by default that of
+                the directory's name.
             kwargs: `repo_id` and the keywords of `push_to_hub`.
 
         Raises:
@@ -179,7 +209,9 @@ class ImageProcessingMixin:
         """
         directory = Path(save_directory)
         if directory.is_file():
-            raise AssertionError(f"Provided path ({save_directory}) should be a directory, not a file")
+            raise AssertionError(
+                f"Provided path ({save_directory}) should be a directory, not a file"
+            )
         directory.mkdir(parents=True, exist_ok=True)
         file = directory / hub.FILE
         self.to_json_file(file)
@@ -191,13 +223,20 @@ class ImageProcessingMixin:
         """Commits `preprocessor_config.json` to a repository on the hub, which is made if needed.
 
         Args:
-            kwargs: `commit_message`, `commit_description`, `private`, `revision`, `create_pr`, as in `huggingface_hub`.
+            kwargs: `commit_message`, `commit_description`, `private`, `revision`, `create_pr`, as
+                in `huggingface_hub`.
         """
         auth = kwargs.pop("use_auth_token", None)
         unknown = sorted(set(kwargs) - set(PUSH_KEYS))
         if unknown:
             raise ArgumentError(f"Expected one of {list(PUSH_KEYS)}, got `{unknown[0]}`.")
-        return hub.push(self.to_json_string(), hub.FILE, repo_id, token=auth if token is None else token, **kwargs)
+        return hub.push(
+            self.to_json_string(),
+            hub.FILE,
+            repo_id,
+            token=auth if token is None else token,
+            **kwargs,
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} {self.to_json_string()}"
@@ -209,7 +248,9 @@ def config_of(name: str, settings: Mapping[str, Any], backend: Any, **own: Any) 
         raise codec.expected(f"one of {list(get_args(Backend))}", backend, "backend")
     available = classes.rows()[name]["backends"]
     if backend is not None and backend not in available:
-        warnings.warn(f"`{name}` has no backend {backend!r}; {available[0]!r} is used.", stacklevel=4)
+        warnings.warn(
+            f"`{name}` has no backend {backend!r}; {available[0]!r} is used.", stacklevel=4
+        )
     layout = layout_named(settings.get("data_format"), "$.data_format") or "channels_first"
     return HuggingFace(name, settings, backend or available[0], layout, **own)
 

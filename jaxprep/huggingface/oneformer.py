@@ -1,4 +1,6 @@
-"""OneFormer: padded images, the task as text, and what is on the images as masks, classes and texts."""
+"""OneFormer: padded images, the task as text, and what is on the images as masks, classes and
+texts.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ from jaxprep.types import Size
 
 INPUTS = ("task_inputs", *UNIVERSAL_INPUTS)
 Metadata = Mapping[str, Any]
-"""The name of each class by its number, as text; `class_names`, all of them; `thing_ids`, the numbers of things."""
+"""The name of each class by its number, as text; `class_names`, all of them; `thing_ids`, the
+numbers of things.
+"""
 MAX_CLASSES = 100_000
 MAX_TEXTS = 2**16
 
@@ -30,7 +34,8 @@ MAX_TEXTS = 2**16
 def oneformer(call: Call) -> Results:
     """Padded images with their `pixel_mask`, and `task_inputs`, one text per image.
 
-    With `segmentation_maps`, `mask_labels`, `class_labels` and `text_inputs` too, as the task of each image wants them.
+    With `segmentation_maps`, `mask_labels`, `class_labels` and `text_inputs` too, as the task of
+    each image wants them.
     """
     results, padding = padded_images(call)
     return results | beside(call, padding)
@@ -50,20 +55,30 @@ def tasks_of(given: Any, count: int) -> list[str]:
     found = [given or "panoptic"] if given is None or isinstance(given, str) else list(given)
     found = found * count if len(found) == 1 else found
     if len(found) != count or not all(isinstance(task, str) for task in found):
-        raise InputError(f"Expected a task for each of {count} images, got {given!r} - at `task_inputs`.")
+        raise InputError(
+            f"Expected a task for each of {count} images, got {given!r} - at `task_inputs`."
+        )
     return found
 
 
-def annotated(config: HuggingFace, found: Sequence[Labels], tasks: Sequence[str], whole: Size) -> Results:
-    """`mask_labels`, padded with `ignore_index` as the original does, `class_labels` and `text_inputs`."""
+def annotated(
+    config: HuggingFace, found: Sequence[Labels], tasks: Sequence[str], whole: Size
+) -> Results:
+    """`mask_labels`, padded with `ignore_index` as the original does, `class_labels` and
+    `text_inputs`.
+    """
     metadata = metadata_of(config)
     if metadata is None:
-        raise InputError("Expected `class_info_file`, or `metadata`, which names the classes of `segmentation_maps`.")
+        raise InputError(
+            "Expected `class_info_file`, or `metadata`, which names the classes of `segmentation_maps`."
+        )
     count = config.effective.integer("num_text", highest=MAX_TEXTS)
     done = []
     for i, (labels, task) in enumerate(zip(found, tasks, strict=True)):
         if task not in TASKS:
-            raise InputError(f"Expected one of {sorted(TASKS)}, got {task!r} - at `task_inputs[{i}]`.")
+            raise InputError(
+                f"Expected one of {sorted(TASKS)}, got {task!r} - at `task_inputs[{i}]`."
+            )
         done.append(TASKS[task](labels, metadata, count, dict.fromkeys(metadata["class_names"], 0)))
     fill = ignored(config)
     return {
@@ -81,34 +96,56 @@ class Annotation(NamedTuple):
     texts: list[str]
 
 
-def semantic(labels: Labels, metadata: Metadata, count: int, seen: MutableMapping[str, int]) -> Annotation:
+def semantic(
+    labels: Labels, metadata: Metadata, count: int, seen: MutableMapping[str, int]
+) -> Annotation:
     """One mask for each class: those of its instances together."""
     classes = list(dict.fromkeys(labels.classes.tolist()))
     masks = [labels.masks[labels.classes == number].max(0) for number in classes]
     return _told(
-        Labels(_stacked(masks, labels), np.asarray(classes, np.int64)), "a semantic photo", metadata, count, seen
+        Labels(_stacked(masks, labels), np.asarray(classes, np.int64)),
+        "a semantic photo",
+        metadata,
+        count,
+        seen,
     )
 
 
-def instance(labels: Labels, metadata: Metadata, count: int, seen: MutableMapping[str, int]) -> Annotation:
+def instance(
+    labels: Labels, metadata: Metadata, count: int, seen: MutableMapping[str, int]
+) -> Annotation:
     """The instances of things."""
     things = np.isin(labels.classes, metadata["thing_ids"])
-    return _told(Labels(labels.masks[things], labels.classes[things]), "an instance photo", metadata, count, seen)
+    return _told(
+        Labels(labels.masks[things], labels.classes[things]),
+        "an instance photo",
+        metadata,
+        count,
+        seen,
+    )
 
 
-def panoptic(labels: Labels, metadata: Metadata, count: int, seen: MutableMapping[str, int]) -> Annotation:
+def panoptic(
+    labels: Labels, metadata: Metadata, count: int, seen: MutableMapping[str, int]
+) -> Annotation:
     """Everything."""
     return _told(labels, "an panoptic photo", metadata, count, seen)
 
 
-TASKS: dict[str, Callable[..., Annotation]] = {"semantic": semantic, "instance": instance, "panoptic": panoptic}
+TASKS: dict[str, Callable[..., Annotation]] = {
+    "semantic": semantic,
+    "instance": instance,
+    "panoptic": panoptic,
+}
 
 
 def _stacked(masks: list[np.ndarray], like: Labels) -> np.ndarray:
     return np.stack(masks) if masks else like.masks[:0]
 
 
-def _told(labels: Labels, blank: str, metadata: Metadata, count: int, seen: MutableMapping[str, int]) -> Annotation:
+def _told(
+    labels: Labels, blank: str, metadata: Metadata, count: int, seen: MutableMapping[str, int]
+) -> Annotation:
     """With a text for each mask, in the order of all classes, filled up with `blank` to `count`.
 
     Args:
@@ -117,9 +154,13 @@ def _told(labels: Labels, blank: str, metadata: Metadata, count: int, seen: Muta
     for number in labels.classes.tolist():
         name = metadata.get(str(number))
         if name is None:
-            raise InputError(f"Expected labels that `metadata` names, got {number} - at `segmentation_maps`.")
+            raise InputError(
+                f"Expected labels that `metadata` names, got {number} - at `segmentation_maps`."
+            )
         seen[name] += 1
-    texts = [f"a photo with a {name}" for name in metadata["class_names"] for _ in range(seen[name])][:count]
+    texts = [
+        f"a photo with a {name}" for name in metadata["class_names"] for _ in range(seen[name])
+    ][:count]
     return Annotation(labels.masks, labels.classes, texts + [blank] * (count - len(texts)))
 
 
@@ -127,7 +168,9 @@ def _told(labels: Labels, blank: str, metadata: Metadata, count: int, seen: Muta
 
 
 def metadata_of(config: HuggingFace) -> Metadata | None:
-    """The `metadata` of the settings; if there is none, that of `class_info_file`, which is read on first use."""
+    """The `metadata` of the settings; if there is none, that of `class_info_file`, which is read on
+    first use.
+    """
     found = config.effective.get("metadata")
     if found:
         return checked(found, "$.metadata")
@@ -147,12 +190,20 @@ def _from_file(folder: str, name: str) -> Metadata:
 
 
 def metadata_from(content: Any, where: str) -> Metadata:
-    """The metadata of a `class_info_file`: an object with `{"name", "isthing"}` for each number of a class."""
+    """The metadata of a `class_info_file`: an object with `{"name", "isthing"}` for each number of
+    a class.
+    """
     if not isinstance(content, dict) or len(content) > MAX_CLASSES:
         raise codec.expected(f"an object with at most {MAX_CLASSES} classes", content, where)
     for number, info in content.items():
-        if not number.isdecimal() or not isinstance(info, dict) or not isinstance(info.get("name"), str):
-            raise codec.expected("the number of a class, with its `name` and `isthing`", info, f"{where}.{number}")
+        if (
+            not number.isdecimal()
+            or not isinstance(info, dict)
+            or not isinstance(info.get("name"), str)
+        ):
+            raise codec.expected(
+                "the number of a class, with its `name` and `isthing`", info, f"{where}.{number}"
+            )
     names = {number: info["name"] for number, info in content.items()}
     things = [int(number) for number, info in content.items() if info.get("isthing")]
     return {**names, "thing_ids": things, "class_names": list(names.values())}
@@ -164,10 +215,14 @@ def checked(metadata: Any, where: str) -> Metadata:
         raise codec.expected(f"an object with at most {MAX_CLASSES} classes", metadata, where)
     for key, kind in (("class_names", str), ("thing_ids", int)):
         values = metadata.get(key)
-        if not isinstance(values, (list, tuple)) or not all(isinstance(value, kind) for value in values):
+        if not isinstance(values, (list, tuple)) or not all(
+            isinstance(value, kind) for value in values
+        ):
             raise codec.expected(f"a list of `{kind.__name__}`", values, f"{where}.{key}")
     known = set(metadata["class_names"])
     for key, value in metadata.items():
-        if key not in ("class_names", "thing_ids") and (not isinstance(value, str) or value not in known):
+        if key not in ("class_names", "thing_ids") and (
+            not isinstance(value, str) or value not in known
+        ):
             raise codec.expected("one of `class_names`", value, f"{where}.{key}")
     return metadata

@@ -1,4 +1,6 @@
-"""Results that are padded below and to the right to one size, and the masks that tell image from padding."""
+"""Results that are padded below and to the right to one size, and the masks that tell image from
+padding.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ class Padding(NamedTuple):
     whole: Size
 
     def masks(self) -> np.ndarray:
-        """`pixel_mask`: `(b, height, width)` int64, 1 where an image is and 0 where its padding is."""
+        """`pixel_mask`: `(b, height, width)` int64, 1 where an image is and 0 where its padding
+        is.
+        """
         masks = np.zeros((len(self.inner), *self.whole), np.int64)
         for mask, (height, width) in zip(masks, self.inner, strict=True):
             mask[:height, :width] = 1
@@ -40,7 +44,8 @@ class Padding(NamedTuple):
 
 
 def padding_of(config: HuggingFace, sizes: Sequence[Size]) -> Padding:
-    """How images of `sizes` are padded: by the `PadTo` of their pipeline, or to the largest of the call.
+    """How images of `sizes` are padded: by the `PadTo` of their pipeline, or to the largest of the
+    call.
 
     Raises:
         InputError: a result is larger than `pad_size`.
@@ -53,16 +58,25 @@ def padding_of(config: HuggingFace, sizes: Sequence[Size]) -> Padding:
 @functools.lru_cache(maxsize=256)
 def unpadded(pipeline: Pipeline) -> Pipeline:
     """A pipeline without its `PadTo`."""
-    return replace(pipeline, steps=tuple(step for step in pipeline.steps if not isinstance(step, ops.PadTo)))
+    return replace(
+        pipeline, steps=tuple(step for step in pipeline.steps if not isinstance(step, ops.PadTo))
+    )
 
 
 def padded_traced(config: HuggingFace, images: Any, layout: Any) -> Results:
-    """`pixel_values`, padded to one size, and their `pixel_mask`, inside a caller's transformation."""
+    """`pixel_values`, padded to one size, and their `pixel_mask`, inside a caller's
+    transformation.
+    """
     values = traced(config, images, layout)
     padding = padding_of(config, traced_sizes(images, layout))
     if isinstance(values, list):
-        values = jnp.stack([padded_to(value, padding.whole, config.data_format) for value in values])
-    masks = [padded_to(jnp.ones((1, *size), int), padding.whole, "channels_first")[0] for size in padding.inner]
+        values = jnp.stack(
+            [padded_to(value, padding.whole, config.data_format) for value in values]
+        )
+    masks = [
+        padded_to(jnp.ones((1, *size), int), padding.whole, "channels_first")[0]
+        for size in padding.inner
+    ]
     return {"pixel_mask": jnp.stack(masks), "pixel_values": values}
 
 

@@ -11,12 +11,20 @@ from jaxprep.errors import InputError
 from jaxprep.formats import HuggingFace
 from jaxprep.huggingface.families import Call, Results, read, run, traced
 from jaxprep.huggingface.inputs import Image
-from jaxprep.huggingface.segmentation import as_pillow_takes_it, maps_of, paired_maps, single_maps, singles
+from jaxprep.huggingface.segmentation import (
+    as_pillow_takes_it,
+    maps_of,
+    paired_maps,
+    single_maps,
+    singles,
+)
 from jaxprep.postprocess.semantic import palette
 from jaxprep.types import is_traced
 
 TINY = 1e-6
-"""Metres that Prompt Depth Anything adds to the first row of a depth that is the same everywhere."""
+"""Metres that Prompt Depth Anything adds to the first row of a depth that is the same
+everywhere.
+"""
 
 
 # -- ViTMatte ----------------------------------------------------------------------------------------------------------
@@ -25,13 +33,17 @@ TINY = 1e-6
 def matte(call: Call) -> Results:
     """Images with their trimaps as the last channel.
 
-    The pipeline takes the two as one: the steps after it leave a trimap's values apart from those of the colours.
+    The pipeline takes the two as one: the steps after it leave a trimap's values apart from those
+        of the colours.
     """
     config = call.config
     assert isinstance(config, HuggingFace)
     images = read(call)
     trimaps = paired_maps(_trimaps(call), len(images), "trimaps")
-    pairs = [_joined(image, trimap, config, i) for i, (image, trimap) in enumerate(zip(images, trimaps, strict=True))]
+    pairs = [
+        _joined(image, trimap, config, i)
+        for i, (image, trimap) in enumerate(zip(images, trimaps, strict=True))
+    ]
     return {"pixel_values": run(config, pairs)}
 
 
@@ -82,9 +94,14 @@ def prompted_depth(call: Call) -> Results:
     results: Results = {"pixel_values": run(config, images)}
     given = call.inputs.get("prompt_depth")
     if given is not None:
-        depths = [in_metres(depth.pixels, config) for depth in paired_maps(given, len(images), "prompt_depth")]
+        depths = [
+            in_metres(depth.pixels, config)
+            for depth in paired_maps(given, len(images), "prompt_depth")
+        ]
         is_last = config.data_format == "channels_last"
-        results["prompt_depth"] = depths if is_last else [np.moveaxis(depth, -1, 0) for depth in depths]
+        results["prompt_depth"] = (
+            depths if is_last else [np.moveaxis(depth, -1, 0) for depth in depths]
+        )
     return results
 
 
@@ -97,9 +114,17 @@ def prompted_depth_traced(call: Call) -> Results:
     given = call.inputs.get("prompt_depth")
     if given is not None:
         scale = np.float32(config.effective.number("prompt_scale_to_meter"))
-        depths = [_varied(depth * scale, jnp) for depth in single_maps(given, len(images), "prompt_depth")]
-        depths = depths if config.data_format == "channels_last" else [jnp.moveaxis(depth, -1, 0) for depth in depths]
-        results["prompt_depth"] = jnp.stack(depths) if len({depth.shape for depth in depths}) == 1 else depths
+        depths = [
+            _varied(depth * scale, jnp) for depth in single_maps(given, len(images), "prompt_depth")
+        ]
+        depths = (
+            depths
+            if config.data_format == "channels_last"
+            else [jnp.moveaxis(depth, -1, 0) for depth in depths]
+        )
+        results["prompt_depth"] = (
+            jnp.stack(depths) if len({depth.shape for depth in depths}) == 1 else depths
+        )
     return results
 
 
@@ -121,7 +146,9 @@ def _varied(metres: Any, xp: Any) -> Any:
 
 
 def prompted(call: Call) -> Results:
-    """Images, examples `prompt_images`, and their masks `prompt_masks`; any of them may be left out."""
+    """Images, examples `prompt_images`, and their masks `prompt_masks`; any of them may be left
+    out.
+    """
     config = call.config
     assert isinstance(config, HuggingFace)
     plain = config.overridden({"do_convert_rgb": False})  # it is the masks that are converted
@@ -131,7 +158,9 @@ def prompted(call: Call) -> Results:
             results[name] = run(_copying(plain), _masks(value, config, call))
         else:
             images = read(call._replace(images=value, config=plain))
-            results["pixel_values" if name == "images" else "prompt_pixel_values"] = run(plain, images)
+            results["pixel_values" if name == "images" else "prompt_pixel_values"] = run(
+                plain, images
+            )
     return results
 
 
@@ -146,7 +175,10 @@ def prompted_traced(call: Call) -> Results:
             results[key] = traced(config, value, call.layout)
         elif config.effective.flag("do_convert_rgb"):
             maps = value if isinstance(value, (list, tuple)) else [value]
-            colours = [painted(one, config) for one in singles([one[..., None] for one in maps], "channels_last", name)]
+            colours = [
+                painted(one, config)
+                for one in singles([one[..., None] for one in maps], "channels_last", name)
+            ]
             results[name] = traced(_copying(config), colours, "channels_last")
         else:
             results[name] = traced(_copying(config), value, call.layout)
@@ -176,14 +208,18 @@ def _masks(value: Any, config: HuggingFace, call: Call) -> list[Image]:
     """Masks in colours: class maps painted with the palette, or pictures as they are."""
     if not config.effective.flag("do_convert_rgb"):
         return read(call._replace(images=value, config=_copying(config)))
-    found = [image._replace(pixels=painted(image.pixels, config)) for image in maps_of(value, "prompt_masks")]
+    found = [
+        image._replace(pixels=painted(image.pixels, config))
+        for image in maps_of(value, "prompt_masks")
+    ]
     if config.backend == "pil":
         return [as_pillow_takes_it(image, _copying(config)) for image in found]
     return [Image(image.pixels.astype(np.float32), "float") for image in found]
 
 
 def painted(classes: Any, config: HuggingFace) -> Any:
-    """The colours `(h, w, 3)` of a class map `(h, w, 1)`; without `num_labels`, the classes themselves, three times.
+    """The colours `(h, w, 3)` of a class map `(h, w, 1)`; without `num_labels`, the classes
+    themselves, three times.
 
     Raises:
         InputError: a class that has no colour.
@@ -195,5 +231,7 @@ def painted(classes: Any, config: HuggingFace) -> Any:
         return jnp.asarray(palette(count), jnp.uint8)[classes[..., 0]]
     whole = classes[..., 0].astype(np.int64)
     if whole.min() < 0 or whole.max() > count:
-        raise InputError(f"Expected classes from 0 to `num_labels`, {count}, got {whole.min()} to {whole.max()}.")
+        raise InputError(
+            f"Expected classes from 0 to `num_labels`, {count}, got {whole.min()} to {whole.max()}."
+        )
     return palette(count).astype(np.uint8)[whole]

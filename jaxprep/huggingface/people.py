@@ -24,7 +24,9 @@ from jaxprep.types import Size, is_traced
 
 
 def people(call: Call) -> Results:
-    """The images and their `labels`; with `boxes`, a crop for each box, and with `keypoints` the labels of pose."""
+    """The images and their `labels`; with `boxes`, a crop for each box, and with `keypoints` the
+    labels of pose.
+    """
     config = call.config
     assert isinstance(config, HuggingFace)
     given = call.inputs
@@ -43,17 +45,28 @@ def people(call: Call) -> Results:
 
 
 def people_traced(call: Call) -> Results:
-    """The same inside a caller's transformation; boxes are known outside of it, and keypoints belong there."""
+    """The same inside a caller's transformation; boxes are known outside of it, and keypoints
+    belong there.
+    """
     config = call.config
     assert isinstance(config, HuggingFace)
     _check(call.inputs)
     if call.inputs.get("boxes") is None:
         return with_maps_traced(call)
-    if is_traced({**call.inputs, "segmentation_maps": None}) or call.inputs.get("segmentation_maps") is not None:
-        raise InputError("Expected images alone to be traced where there are `boxes`, which say what is computed.")
+    if (
+        is_traced({**call.inputs, "segmentation_maps": None})
+        or call.inputs.get("segmentation_maps") is not None
+    ):
+        raise InputError(
+            "Expected images alone to be traced where there are `boxes`, which say what is computed."
+        )
     images = singles(call.images, call.layout)
     boxes = boxes_of(call.inputs["boxes"], len(images))
-    found = [sample_box(image, box, _size(config)) for image, own in zip(images, boxes, strict=True) for box in own]
+    found = [
+        sample_box(image, box, _size(config))
+        for image, own in zip(images, boxes, strict=True)
+        for box in own
+    ]
     results: Results = {"pixel_values": traced(_uncropped(config), found, "channels_last")}
     if call.inputs.get("keypoints") is not None:
         results |= poses(config, boxes, call.inputs["keypoints"])
@@ -86,11 +99,15 @@ def boxes_of(value: Any, count: int) -> list[np.ndarray]:
         InputError: other shapes, other numbers of them, or values that are not finite.
     """
     found = []
-    for i, own in enumerate(_as_many(value, count, f"a list of boxes for each of {count} images", "boxes")):
+    for i, own in enumerate(
+        _as_many(value, count, f"a list of boxes for each of {count} images", "boxes")
+    ):
         boxes = _numbers(own)
         boxes = boxes.reshape(-1, 4) if boxes.size % 4 == 0 else np.zeros((0, 0))
         if boxes.shape[1] != 4 or not np.isfinite(boxes).all() or (boxes[:, 2:] < 0).any():
-            raise InputError(f"Expected boxes [left, top, width, height] in pixels, got {own!r:.80} - at `boxes[{i}]`.")
+            raise InputError(
+                f"Expected boxes [left, top, width, height] in pixels, got {own!r:.80} - at `boxes[{i}]`."
+            )
         found.append(boxes)
     return found
 
@@ -111,7 +128,9 @@ def _numbers(value: Any) -> np.ndarray:
         return np.full((1,), np.nan, np.float32)
 
 
-def crops(images: list[Image], boxes: list[np.ndarray], config: HuggingFace, method: str | None = None) -> list[Image]:
+def crops(
+    images: list[Image], boxes: list[np.ndarray], config: HuggingFace, method: str | None = None
+) -> list[Image]:
     """A float image for each box of each image."""
     size = _size(config)
     found = [
@@ -125,9 +144,11 @@ def crops(images: list[Image], boxes: list[np.ndarray], config: HuggingFace, met
 
 
 def labels_of(config: HuggingFace, maps: list[Image], boxes: list[np.ndarray]) -> list[np.ndarray]:
-    """The crops of maps, int64, by nearest neighbour; 0 outside, which is reduced like any other label.
+    """The crops of maps, int64, by nearest neighbour; 0 outside, which is reduced like any other
+    label.
 
-    Transformers mixes labels and truncates what comes of it, so that most of an area of 5 may become 4.
+    Transformers mixes labels and truncates what comes of it, so that most of an area of 5 may
+    become 4.
     """
     found = crops(maps, boxes, config, "nearest")
     if config.effective.flag("do_reduce_labels"):
@@ -142,7 +163,9 @@ def poses(config: HuggingFace, boxes: list[np.ndarray], keypoints: Any) -> Resul
     """`labels`, heatmaps `(k, h, w)` of each person, and `label_weights` `(k,)`."""
     heatmaps, weights = [], []
     wanted = f"keypoints for each of {len(boxes)} images"
-    for i, (own, given) in enumerate(zip(boxes, _as_many(keypoints, len(boxes), wanted, "keypoints"), strict=True)):
+    for i, (own, given) in enumerate(
+        zip(boxes, _as_many(keypoints, len(boxes), wanted, "keypoints"), strict=True)
+    ):
         people = _as_many(given, len(own), f"keypoints for {len(own)} boxes", f"keypoints[{i}]")
         for j, (box, points) in enumerate(zip(own, people, strict=True)):
             drawn, weight = drawn_pose(config, box, _points(points, f"keypoints[{i}][{j}]"))
@@ -155,12 +178,17 @@ def _points(value: Any, where: str) -> np.ndarray:
     points = _numbers(value)
     points = points.reshape(0, 3) if points.size == 0 else points
     if points.ndim != 2 or points.shape[1] not in (2, 3) or not np.isfinite(points).all():
-        raise InputError(f"Expected keypoints [x, y] or [x, y, visibility], got shape {points.shape} - at `{where}`.")
+        raise InputError(
+            f"Expected keypoints [x, y] or [x, y, visibility], got shape {points.shape} - at `{where}`."
+        )
     return points
 
 
-def drawn_pose(config: HuggingFace, box: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Gaussians around keypoints `(k, 2 or 3)` of one person, cut off at three sigma, and the weights 0 or 1.
+def drawn_pose(
+    config: HuggingFace, box: np.ndarray, points: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Gaussians around keypoints `(k, 2 or 3)` of one person, cut off at three sigma, and the
+    weights 0 or 1.
 
     A keypoint weighs nothing that is not visible, or whose square lies outside the heatmap.
     """
@@ -170,13 +198,18 @@ def drawn_pose(config: HuggingFace, box: np.ndarray, points: np.ndarray) -> tupl
     height, width = size[0] // factor, size[1] // factor
     window = window_of(box, size)
     middle, sides = np.asarray(window[:2], np.float32), np.asarray(window[2:], np.float32)
-    at = ((points[:, :2] - middle) / sides + np.float32(0.5)) * np.asarray([width - 1, height - 1], np.float32)
+    at = ((points[:, :2] - middle) / sides + np.float32(0.5)) * np.asarray(
+        [width - 1, height - 1], np.float32
+    )
     visible = points[:, 2] > 0 if points.shape[1] > 2 else np.ones(len(points), bool)
     corner = (at + np.float32(0.5)).astype(np.int64) - int(sigma * 3)
     end = corner + 2 * int(sigma * 3) + 1
     weight = (visible & (corner < (width, height)).all(1) & (end >= 0).all(1)).astype(np.float32)
     (x, inside_x), (y, inside_y) = (
-        (np.square(np.arange(n, dtype=np.float32) - at[:, i, None]), _inside(n, corner[:, i], end[:, i]))
+        (
+            np.square(np.arange(n, dtype=np.float32) - at[:, i, None]),
+            _inside(n, corner[:, i], end[:, i]),
+        )
         for i, n in enumerate((width, height))
     )
     drawn = np.exp(-(x[:, None, :] + y[:, :, None]) / np.float32(2 * sigma**2))

@@ -1,4 +1,6 @@
-"""Classes with a segmentation map beside each image: it goes the way of its image, and comes back as `labels`."""
+"""Classes with a segmentation map beside each image: it goes the way of its image, and comes back
+as `labels`.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +20,16 @@ from jaxprep.inputs import is_pil
 from jaxprep.ops.resize import Resize
 from jaxprep.types import Size, is_traced
 
-UNCHANGED = dict.fromkeys(("do_convert_rgb", "do_rescale", "do_normalize", "do_flip_channel_order"), False)
+UNCHANGED = dict.fromkeys(
+    ("do_convert_rgb", "do_rescale", "do_normalize", "do_flip_channel_order"), False
+)
 """The settings that leave the numbers of a map what they are."""
 EXPECTED = "maps (h, w): PIL images of one channel, arrays, a batch (b, h, w), or a list of them"
 
 
 def with_maps(call: Call) -> Results:
-    """The images, their sizes where the class tells them, and `labels` if there are `segmentation_maps`.
+    """The images, their sizes where the class tells them, and `labels` if there are
+    `segmentation_maps`.
 
     Labels are int64; in JAX, where 64 bits are off by default, that is int32.
     """
@@ -52,21 +57,31 @@ def with_maps_traced(call: Call) -> Results:
         maps = single_maps(given, len(images), "segmentation_maps")
         maps = [reduced(one) for one in maps] if config.effective.flag("do_reduce_labels") else maps
         done = traced(config_of_maps(config), maps, "channels_last")
-        results["labels"] = jax.tree.map(lambda m: m[..., 0].astype(jax.dtypes.canonicalize_dtype(np.int64)), done)
+        results["labels"] = jax.tree.map(
+            lambda m: m[..., 0].astype(jax.dtypes.canonicalize_dtype(np.int64)), done
+        )
     return results
 
 
 def config_of_maps(config: HuggingFace) -> HuggingFace:
     """The config that maps go through: the images', with what the row's `maps` says otherwise.
 
-    A name there stands for the setting of that name. `map_resample`, a setting of ours, is the filter in any case.
+    A name there stands for the setting of that name. `map_resample`, a setting of ours, is the
+    filter in any case.
     """
     settings = config.effective
-    own = {key: settings.get(v) if isinstance(v, str) else v for key, v in settings.row["maps"].items()}
+    own = {
+        key: settings.get(v) if isinstance(v, str) else v for key, v in settings.row["maps"].items()
+    }
     wanted = settings.get("map_resample")
     if wanted is not None:
         own["resample"] = wanted
-    return replace(config, settings={**config.settings, **UNCHANGED, **own}, data_format="channels_last", exact=False)
+    return replace(
+        config,
+        settings={**config.settings, **UNCHANGED, **own},
+        data_format="channels_last",
+        exact=False,
+    )
 
 
 def labels_of(config: HuggingFace, maps: list[Image]) -> list[np.ndarray]:
@@ -103,11 +118,15 @@ def as_pillow_takes_it(image: Image, config: HuggingFace) -> Image:
 
 
 def sizes_of(config: HuggingFace, sizes: list[Size]) -> Results:
-    """`original_sizes`, and `reshaped_input_sizes`, after the resize, where the class tells them."""
+    """`original_sizes`, and `reshaped_input_sizes`, after the resize, where the class tells
+    them.
+    """
     resize = next((step for step in config.pipeline.steps if isinstance(step, Resize)), None)
     known = {
         "original_sizes": sizes,
-        "reshaped_input_sizes": [size if resize is None else resize.output_size(size) for size in sizes],
+        "reshaped_input_sizes": [
+            size if resize is None else resize.output_size(size) for size in sizes
+        ],
     }
     names = config.effective.row.get("sizes", [])
     return {name: [np.asarray(size, np.int64) for size in known[name]] for name in names}

@@ -18,9 +18,13 @@ FAMILIES: dict[str, Family] = {
     "pixel_mask": Family(detection.with_pixel_mask, (), detection.with_pixel_mask_traced),
     "maps": Family(with_maps, ("segmentation_maps",), with_maps_traced),
     "matte": Family(paired.matte, ("trimaps",), paired.matte_traced),
-    "people": Family(people.people, ("segmentation_maps", "boxes", "keypoints"), people.people_traced),
+    "people": Family(
+        people.people, ("segmentation_maps", "boxes", "keypoints"), people.people_traced
+    ),
     "prompted": Family(paired.prompted, ("prompt_images", "prompt_masks"), paired.prompted_traced),
-    "prompted_depth": Family(paired.prompted_depth, ("prompt_depth",), paired.prompted_depth_traced),
+    "prompted_depth": Family(
+        paired.prompted_depth, ("prompt_depth",), paired.prompted_depth_traced
+    ),
     "maskformer": Family(maskformer, INPUTS, maskformer_traced),
     "oneformer": Family(oneformer, ONEFORMER_INPUTS, maskformer_traced),
     "eomt": Family(eomt, INPUTS, eomt_traced),

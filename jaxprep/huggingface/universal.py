@@ -24,7 +24,8 @@ INPUTS = ("segmentation_maps", "instance_id_to_semantic_id")
 
 
 def maskformer(call: Call) -> Results:
-    """Padded images with their `pixel_mask`; with `segmentation_maps`, `mask_labels` and `class_labels` too.
+    """Padded images with their `pixel_mask`; with `segmentation_maps`, `mask_labels` and
+    `class_labels` too.
 
     The padding of masks is `ignore_index`, as in the original; 0 where there is none.
     Labels are int64; in JAX, where 64 bits are off by default, that is int32.
@@ -39,7 +40,9 @@ def beside(call: Call, padding: Padding) -> Results:
     if found is None:
         return {}
     fill = ignored(_config(call))
-    return label_results([one._replace(masks=padded(one.masks, padding.whole, fill)) for one in found])
+    return label_results(
+        [one._replace(masks=padded(one.masks, padding.whole, fill)) for one in found]
+    )
 
 
 def padded_images(call: Call) -> tuple[Results, Padding]:
@@ -51,7 +54,9 @@ def padded_images(call: Call) -> tuple[Results, Padding]:
 
 
 def labels_of(call: Call, sizes: list[Size]) -> list[Labels] | None:
-    """What is on the maps of a call, at the sizes of the images before padding; None if there are none."""
+    """What is on the maps of a call, at the sizes of the images before padding; None if there are
+    none.
+    """
     config = _config(call)
     maps = maps_of(call, len(sizes))
     if maps is None:
@@ -59,7 +64,9 @@ def labels_of(call: Call, sizes: list[Size]) -> list[Labels] | None:
     ids = ids_of_images(call.inputs.get("instance_id_to_semantic_id"), len(maps))
     reduces = config.effective.flag("do_reduce_labels")
     maps = resized_maps(config, maps, sizes)
-    return [binary_masks(one, own, ignored(config), reduces) for one, own in zip(maps, ids, strict=True)]
+    return [
+        binary_masks(one, own, ignored(config), reduces) for one, own in zip(maps, ids, strict=True)
+    ]
 
 
 def maps_of(call: Call, count: int) -> list[np.ndarray] | None:
@@ -70,7 +77,9 @@ def maps_of(call: Call, count: int) -> list[np.ndarray] | None:
     maps = [image.pixels[..., 0] for image in paired_maps(given, count, "segmentation_maps")]
     for i, one in enumerate(maps):
         if one.dtype.kind == "f" and (one != np.trunc(one)).any():
-            raise InputError(f"Expected whole numbers, the labels of a map, got others - at `segmentation_maps[{i}]`.")
+            raise InputError(
+                f"Expected whole numbers, the labels of a map, got others - at `segmentation_maps[{i}]`."
+            )
     return [one.astype(np.int32) for one in maps]
 
 
@@ -85,7 +94,11 @@ def label_results(found: list[Labels]) -> Results:
 def ignored(config: HuggingFace) -> int | None:
     """The label that stands for nothing."""
     settings = config.effective
-    return None if settings.get("ignore_index") is None else settings.integer("ignore_index", -(2**31), 2**31 - 1)
+    return (
+        None
+        if settings.get("ignore_index") is None
+        else settings.integer("ignore_index", -(2**31), 2**31 - 1)
+    )
 
 
 def _config(call: Call) -> HuggingFace:
@@ -94,7 +107,9 @@ def _config(call: Call) -> HuggingFace:
 
 
 def maskformer_traced(call: Call) -> Results:
-    """`pixel_values` and `pixel_mask` inside a caller's transformation, where shapes are known, and labels are not."""
+    """`pixel_values` and `pixel_mask` inside a caller's transformation, where shapes are known, and
+    labels are not.
+    """
     refuse_maps(call)
     return padded_traced(_config(call), call.images, call.layout)
 
@@ -112,10 +127,11 @@ def refuse_maps(call: Call) -> None:
 
 
 def eomt(call: Call) -> Results:
-    """Images or, with `do_split_image`, the windows of all of them in order: `patch_offsets` has (image, start, end).
+    """Images or, with `do_split_image`, the windows of all of them in order: `patch_offsets` has
+    (image, start, end).
 
-    With `segmentation_maps`, `mask_labels` and `class_labels` of each image or window; with `ignore_index`, labels are
-    one less.
+    With `segmentation_maps`, `mask_labels` and `class_labels` of each image or window; with
+    `ignore_index`, labels are one less.
     """
     config = _config(call)
     images = read(call)
@@ -151,7 +167,8 @@ def _halves(config: HuggingFace) -> tuple[HuggingFace, HuggingFace]:
 
 
 def _windows(config: HuggingFace, images: Any) -> tuple[list[tuple[int, int, int]], list[Any]]:
-    """Windows along the longer side of images `(h, w, c)` or maps `(h, w)`, overlapping as evenly as pixels allow.
+    """Windows along the longer side of images `(h, w, c)` or maps `(h, w)`, overlapping as evenly
+    as pixels allow.
 
     Returns:
         (image, start, end) of each window, and the windows.
@@ -164,7 +181,11 @@ def _windows(config: HuggingFace, images: Any) -> tuple[list[tuple[int, int, int
         overlap = (count * length - max(height, width)) / (count - 1) if count > 1 else 0
         for start in (int(j * (length - overlap)) for j in range(count)):
             offsets.append((i, start, start + length))
-            parts.append(image[start : start + length] if height > width else image[:, start : start + length])
+            parts.append(
+                image[start : start + length]
+                if height > width
+                else image[:, start : start + length]
+            )
     return offsets, parts
 
 
@@ -180,6 +201,11 @@ def _eomt_labels(call: Call, sizes: list[Size]) -> list[Labels] | None:
         ids = [ids[image] for image, _, _ in offsets]
     if config.effective.flag("do_pad"):
         least = window(config.effective)
-        maps = [padded(one[None], (max(n, m) for n, m in zip(one.shape, least)), 0)[0] for one in maps]
+        maps = [
+            padded(one[None], (max(n, m) for n, m in zip(one.shape, least)), 0)[0] for one in maps
+        ]
     nothing = ignored(config)
-    return [binary_masks(one, own, nothing, nothing is not None) for one, own in zip(maps, ids, strict=True)]
+    return [
+        binary_masks(one, own, nothing, nothing is not None)
+        for one, own in zip(maps, ids, strict=True)
+    ]

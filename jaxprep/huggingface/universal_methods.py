@@ -30,16 +30,20 @@ def pad(
 
     Args:
         padded_size: height and width; by default the largest of the images.
-        segmentation_maps: binary masks `(n, h, w)` of each image, which are padded with `ignore_index`.
+        segmentation_maps: binary masks `(n, h, w)` of each image, which are padded with
+            `ignore_index`.
 
     Returns:
-        images; masks `(h, w)`, 1 where the image is; and the padded `segmentation_maps`, if there were any.
+        images; masks `(h, w)`, 1 where the image is; and the padded `segmentation_maps`, if there
+        were any.
     """
     arrays, padding = _sized(images, padded_size)
     maps = None
     if segmentation_maps is not None:
         maps = [as_numpy(one, "segmentation_maps") for one in segmentation_maps]
-        maps = Each(padded(one, padding.whole, ignore_index) for one in maps).converted("jax", "segmentation_maps")
+        maps = Each(padded(one, padding.whole, ignore_index) for one in maps).converted(
+            "jax", "segmentation_maps"
+        )
     done = Each(padded(one, padding.whole, fill) for one in arrays).converted("jax", "images")
     return done, Each(padding.masks()).converted("jax", "pixel_mask"), maps
 
@@ -47,7 +51,9 @@ def pad(
 def pad_oneformer(
     self: Any, images: Sequence[Any], return_pixel_mask: bool = True, return_tensors: Any = None
 ) -> BatchFeature:
-    """Images `(c, h, w)` padded below and to the right to the largest of them: `pixel_values` and `pixel_mask`."""
+    """Images `(c, h, w)` padded below and to the right to the largest of them: `pixel_values` and
+    `pixel_mask`.
+    """
     results, _ = _padded(images)
     if not return_pixel_mask:
         del results["pixel_mask"]
@@ -65,7 +71,9 @@ def encode_inputs(
 ) -> BatchFeature:
     """Images `(c, h, w)` and maps that need no resizing, padded and taken apart as in a call."""
     results, padding = _padded(pixel_values_list)
-    call = _call(self, segmentation_maps, instance_id_to_semantic_id, ignore_index, do_reduce_labels)
+    call = _call(
+        self, segmentation_maps, instance_id_to_semantic_id, ignore_index, do_reduce_labels
+    )
     results |= beside(call, padding)
     return _features(results, return_tensors)
 
@@ -82,7 +90,9 @@ def encode_inputs_oneformer(
 ) -> BatchFeature:
     """The same, with the task of each image."""
     results, padding = _padded(pixel_values_list)
-    call = _call(self, segmentation_maps, instance_id_to_semantic_id, ignore_index, do_reduce_labels)
+    call = _call(
+        self, segmentation_maps, instance_id_to_semantic_id, ignore_index, do_reduce_labels
+    )
     call.inputs["task_inputs"] = task_inputs
     return _features(results | oneformer.beside(call, padding), return_tensors)
 
@@ -97,8 +107,12 @@ def convert_segmentation_map_to_binary_masks(
     """A mask for each label of one map `(h, w)`, float32 `(n, h, w)`, and the class of each."""
     labels = as_numpy(segmentation_map, "segmentation_map")
     if labels.ndim != 2:
-        raise InputError(f"Expected a map (h, w), got shape {labels.shape} - at `segmentation_map`.")
-    found = binary_masks(labels.astype(np.int64), instance_id_to_semantic_id, ignore_index, do_reduce_labels)
+        raise InputError(
+            f"Expected a map (h, w), got shape {labels.shape} - at `segmentation_map`."
+        )
+    found = binary_masks(
+        labels.astype(np.int64), instance_id_to_semantic_id, ignore_index, do_reduce_labels
+    )
     masks, classes = Each(found).converted("jax", "segmentation_map")
     return masks, classes
 
@@ -106,14 +120,18 @@ def convert_segmentation_map_to_binary_masks(
 def get_semantic_annotations(
     self: Any, label: Mapping[str, Any], num_class_obj: MutableMapping[str, int]
 ) -> tuple[Any, Any, list[str]]:
-    """The `classes`, `masks` and texts of one image for the task "semantic"; see `get_panoptic_annotations`."""
+    """The `classes`, `masks` and texts of one image for the task "semantic"; see
+    `get_panoptic_annotations`.
+    """
     return _annotations(self, "semantic", label, num_class_obj)
 
 
 def get_instance_annotations(
     self: Any, label: Mapping[str, Any], num_class_obj: MutableMapping[str, int]
 ) -> tuple[Any, Any, list[str]]:
-    """The `classes`, `masks` and texts of one image for the task "instance"; see `get_panoptic_annotations`."""
+    """The `classes`, `masks` and texts of one image for the task "instance"; see
+    `get_panoptic_annotations`.
+    """
     return _annotations(self, "instance", label, num_class_obj)
 
 
@@ -124,7 +142,8 @@ def get_panoptic_annotations(
 
     Args:
         label: `classes` `(n,)` and `masks` `(n, h, w)`; empty masks are left out.
-        num_class_obj: how many masks each class has had, by name; counted up, and what the texts tell.
+        num_class_obj: how many masks each class has had, by name; counted up, and what the texts
+            tell.
     """
     return _annotations(self, "panoptic", label, num_class_obj)
 
@@ -134,14 +153,20 @@ def metadata(self: Any) -> Any:
     return oneformer.metadata_of(self.config)
 
 
-def _annotations(self: Any, task: str, label: Mapping[str, Any], seen: MutableMapping[str, int]) -> Any:
+def _annotations(
+    self: Any, task: str, label: Mapping[str, Any], seen: MutableMapping[str, int]
+) -> Any:
     known = metadata(self)
     if known is None:
-        raise InputError("Expected `class_info_file` or `metadata`, which name the classes, got neither.")
+        raise InputError(
+            "Expected `class_info_file` or `metadata`, which name the classes, got neither."
+        )
     masks, classes = (as_numpy(label[key], f"label[{key!r}]") for key in ("masks", "classes"))
     full = masks.any((1, 2))
     count = self.config.effective.integer("num_text", highest=oneformer.MAX_TEXTS)
-    found = oneformer.TASKS[task](Labels(masks[full], classes[full].astype(np.int64)), known, count, seen)
+    found = oneformer.TASKS[task](
+        Labels(masks[full], classes[full].astype(np.int64)), known, count, seen
+    )
     done = Each((found.classes, found.masks)).converted("jax", "label")
     return *done, found.texts
 
@@ -149,18 +174,24 @@ def _annotations(self: Any, task: str, label: Mapping[str, Any], seen: MutableMa
 def _call(self: Any, maps: Any, ids: Any, ignore_index: int | None, reduces: bool | None) -> Call:
     """A call whose images are as they shall be."""
     given = {"do_resize": False, "ignore_index": ignore_index, "do_reduce_labels": reduces}
-    config = self.config.overridden({key: value for key, value in given.items() if value is not None})
+    config = self.config.overridden(
+        {key: value for key, value in given.items() if value is not None}
+    )
     return Call(None, {"segmentation_maps": maps, "instance_id_to_semantic_id": ids}, config, None)
 
 
 def _sized(images: Sequence[Any], whole: Size | None = None) -> tuple[list[np.ndarray], Padding]:
     arrays = [as_numpy(image, "images") for image in images]
     if not arrays or any(array.ndim != 3 for array in arrays):
-        raise InputError(f"Expected images (c, h, w), got shapes {[array.shape for array in arrays]} - at `images`.")
+        raise InputError(
+            f"Expected images (c, h, w), got shapes {[array.shape for array in arrays]} - at `images`."
+        )
     inner = [(array.shape[1], array.shape[2]) for array in arrays]
     largest = max(height for height, _ in inner), max(width for _, width in inner)
     if whole is not None and (largest[0] > whole[0] or largest[1] > whole[1]):
-        raise InputError(f"Expected images of at most {tuple(whole)}, to be padded to that, got one of {largest}.")
+        raise InputError(
+            f"Expected images of at most {tuple(whole)}, to be padded to that, got one of {largest}."
+        )
     return arrays, Padding(inner, largest if whole is None else (whole[0], whole[1]))
 
 
@@ -174,8 +205,12 @@ def _features(results: Results, return_tensors: Any) -> BatchFeature:
     """In lists, unless tensors are asked for."""
     if return_tensors is not None:
         return BatchFeature(results, return_tensors)
-    arrays = {key: Each(value) for key, value in results.items() if isinstance(value, (np.ndarray, Each))}
-    return BatchFeature(results | {key: value.converted("jax", key) for key, value in arrays.items()})
+    arrays = {
+        key: Each(value) for key, value in results.items() if isinstance(value, (np.ndarray, Each))
+    }
+    return BatchFeature(
+        results | {key: value.converted("jax", key) for key, value in arrays.items()}
+    )
 
 
 MASKFORMER: dict[str, Any] = {

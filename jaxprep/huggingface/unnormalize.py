@@ -25,7 +25,8 @@ def postprocess(
 ) -> BatchFeature:
     """The inverse of normalising and rescaling, clipped to [0, 255] and truncated to uint8.
 
-    Computed on the host, operation by operation as the backend does it: truncation shows the last bit.
+    Computed on the host, operation by operation as the backend does it: truncation shows the last
+        bit.
 
     Args:
         images: float images, one or many, channels first or last; so are the results.
@@ -37,15 +38,21 @@ def postprocess(
     do_rescale = settings.flag("do_rescale") if do_rescale is None else do_rescale
     do_normalize = settings.flag("do_normalize") if do_normalize is None else do_normalize
     factor = 1.0 / settings.number("rescale_factor") if rescale_factor is None else rescale_factor
-    mean = np.asarray(settings.per_channel("image_mean") if image_mean is None else image_mean, np.float64)
-    std = np.asarray(settings.per_channel("image_std") if image_std is None else image_std, np.float64)
+    mean = np.asarray(
+        settings.per_channel("image_mean") if image_mean is None else image_mean, np.float64
+    )
+    std = np.asarray(
+        settings.per_channel("image_std") if image_std is None else image_std, np.float64
+    )
     arrays = [as_numpy(image, "images") for image in _each(images)]
     results = []
     for array in arrays:
         kind = input_data_format or layout_of(array.shape)
         image = np.moveaxis(array, 0, -1) if kind == "channels_first" else array
         image = image.astype(np.float32)
-        if processor.backend == "torchvision" and do_rescale and do_normalize:  # one step, as forwards
+        if (
+            processor.backend == "torchvision" and do_rescale and do_normalize
+        ):  # one step, as forwards
             inverse = np.float32(1.0 / factor)
             shift, scale = np.float32(-factor * mean / std) * inverse, np.float32(1 / std) * inverse
             image = (image - shift) / scale
@@ -58,11 +65,15 @@ def postprocess(
         results.append((image, kind))
     if return_tensors == "PIL.Image.Image":
         if not (do_rescale and do_normalize):
-            raise InputError("Expected images that are rescaled and normalised, to make PIL images of them.")
+            raise InputError(
+                "Expected images that are rescaled and normalised, to make PIL images of them."
+            )
         from PIL import Image
 
         return BatchFeature({"pixel_values": [Image.fromarray(image) for image, _ in results]})
-    laid = [np.moveaxis(image, -1, 0) if kind == "channels_first" else image for image, kind in results]
+    laid = [
+        np.moveaxis(image, -1, 0) if kind == "channels_first" else image for image, kind in results
+    ]
     if return_tensors is None:
         return BatchFeature({"pixel_values": [jnp.asarray(image) for image in laid]})
     return BatchFeature({"pixel_values": laid}, return_tensors)

@@ -26,7 +26,9 @@ def fetch(url: str, max_bytes: int, proxies: Mapping[str, str] | None = None) ->
         kind = PresetNotFoundError if error.code in (404, 410) else HubError
         raise kind(f"Expected a file, got {error.code} {error.reason} - at {url}.") from error
     except (OSError, ValueError) as error:
-        raise HubError(f"Expected a file, got {type(error).__name__}: {error} - at {url}.") from error
+        raise HubError(
+            f"Expected a file, got {type(error).__name__}: {error} - at {url}."
+        ) from error
     if len(content) > max_bytes:
         raise HubError(f"Expected at most {max_bytes} bytes, got more - at {url}.")
     return content

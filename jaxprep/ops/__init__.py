@@ -1,4 +1,6 @@
-"""Functions on one image, and the frozen steps of the same names that call them on one element of a `Batch`."""
+"""Functions on one image, and the frozen steps of the same names that call them on one element of a
+`Batch`.
+"""
 
 from jaxprep.ops.boxes import from_corners, to_corners
 from jaxprep.ops.color import (

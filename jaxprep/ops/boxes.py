@@ -1,4 +1,6 @@
-"""Bounding box formats, as Keras and KerasHub name them, to and from the corners `(x0, y0, x1, y1)` in pixels."""
+"""Bounding box formats, as Keras and KerasHub name them, to and from the corners `(x0, y0, x1, y1)`
+in pixels.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ BoxFormat = Literal[
 
 def _check(box_format: str) -> None:
     if box_format not in get_args(BoxFormat):
-        raise codec.expected(f"one of {list(get_args(BoxFormat))}", box_format, "$.bounding_box_format")
+        raise codec.expected(
+            f"one of {list(get_args(BoxFormat))}", box_format, "$.bounding_box_format"
+        )
 
 
 def to_corners(boxes: Any, box_format: str, size: Size | Any) -> Any:

@@ -21,8 +21,8 @@ def to_rgb(image: Any, *, alpha: Alpha = "drop") -> Any:
 
     Args:
         image: uint8 in [0, 255], or floating point in [0, 1] where alpha is composited.
-        alpha: "drop" keeps the stored colours; "white" lays the image over white, for uint8 as Pillow's
-            `alpha_composite` does, bit for bit.
+        alpha: "drop" keeps the stored colours; "white" lays the image over white, for uint8 as
+            Pillow's `alpha_composite` does, bit for bit.
     """
     channels = image.shape[-1]
     if channels == 3:
@@ -61,14 +61,18 @@ def over_white(colour: Any, alpha: Any) -> Any:
 
 @dataclass(frozen=True)
 class Premultiply(Pointwise):
-    """uint8 colours multiplied by alpha, as Pillow does before it resizes RGBA; without alpha, the image as it is."""
+    """uint8 colours multiplied by alpha, as Pillow does before it resizes RGBA; without alpha, the
+    image as it is.
+    """
 
     def apply(self, image: Any) -> Any:
         if not _has_alpha(image):
             return image
         colour, alpha = image[..., :-1].astype(jnp.int32), image[..., -1:]
         product = colour * alpha.astype(jnp.int32) + 128
-        return jnp.concatenate([(((product >> 8) + product) >> 8).astype(jnp.uint8), alpha], axis=-1)
+        return jnp.concatenate(
+            [(((product >> 8) + product) >> 8).astype(jnp.uint8), alpha], axis=-1
+        )
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,9 @@ class Unpremultiply(Pointwise):
         if not _has_alpha(image):
             return image
         colour, alpha = image[..., :-1], image[..., -1:].astype(jnp.int32)
-        divided = jnp.minimum(255 * colour.astype(jnp.int32) // jnp.maximum(alpha, 1), 255).astype(jnp.uint8)
+        divided = jnp.minimum(255 * colour.astype(jnp.int32) // jnp.maximum(alpha, 1), 255).astype(
+            jnp.uint8
+        )
         whole = (alpha == 0) | (alpha == 255)
         return jnp.concatenate([jnp.where(whole, colour, divided), image[..., -1:]], axis=-1)
 
@@ -88,12 +94,16 @@ def _has_alpha(image: Any) -> bool:
     if image.shape[-1] not in WITH_ALPHA:
         return False
     if image.dtype != jnp.uint8:
-        raise InputError(f"Expected uint8 where colours are multiplied by alpha, got {image.dtype}.")
+        raise InputError(
+            f"Expected uint8 where colours are multiplied by alpha, got {image.dtype}."
+        )
     return True
 
 
 def reverse_channels(image: Any, keep_alpha: bool = False) -> Any:
-    """RGB to BGR and back: the last axis reversed; with `keep_alpha`, a fourth channel stays the last."""
+    """RGB to BGR and back: the last axis reversed; with `keep_alpha`, a fourth channel stays the
+    last.
+    """
     if keep_alpha and image.shape[-1] == 4:
         return image[..., np.array([2, 1, 0, 3])]
     return image[..., ::-1]
@@ -110,7 +120,8 @@ class ReverseChannels(Pointwise):
 
 
 def to_gray(image: Any) -> Any:
-    """Three equal channels, `0.2989 r + 0.587 g + 0.114 b`; an image whose channels are all equal stays as it is.
+    """Three equal channels, `0.2989 r + 0.587 g + 0.114 b`; an image whose channels are all equal
+    stays as it is.
 
     torchvision's and Transformers' weights. Integers are truncated, as torchvision does.
     """

@@ -37,7 +37,8 @@ def _window(n: int, start: int, length: int) -> np.ndarray:
 
 
 def crop(image: Any, top: int, left: int, height: int, width: int, fill: Fill = 0.0) -> jax.Array:
-    """The window of `height` x `width` pixels whose corner is at `(top, left)`, of one image `(h, w, c)`.
+    """The window of `height` x `width` pixels whose corner is at `(top, left)`, of one image `(h,
+    w, c)`.
 
     What lies outside the image is `fill`, in the unit of its values.
     """
@@ -57,7 +58,9 @@ class Crop(Select):
     def check(self) -> None:
         check_size((self.height, self.width), "$.height")
         if max(abs(self.top), abs(self.left)) > 2**30:
-            raise codec.expected("an offset below 2**30", max(self.top, self.left, key=abs), "$.top")
+            raise codec.expected(
+                "an offset below 2**30", max(self.top, self.left, key=abs), "$.top"
+            )
 
     @property
     def fixed(self) -> Size | None:
@@ -67,14 +70,18 @@ class Crop(Select):
         return _window(size[0], self.top, self.height), _window(size[1], self.left, self.width)
 
 
-def center_crop(image: Any, size: Size | int, *, rule: CenterRule = "torchvision", fill: Fill = 0.0) -> jax.Array:
-    """The middle `size` pixels (height, width) of one image `(h, w, c)`; a smaller image is padded with `fill`.
+def center_crop(
+    image: Any, size: Size | int, *, rule: CenterRule = "torchvision", fill: Fill = 0.0
+) -> jax.Array:
+    """The middle `size` pixels (height, width) of one image `(h, w, c)`; a smaller image is padded
+    with `fill`.
 
     Args:
-        rule: where the middle is when the margin is odd. "torchvision" (also timm and OpenCLIP): rounded half to even,
-            after padding a smaller side by half its deficit, rounded down, on the left and top. "floor"
-            (Transformers' PIL backend, TensorFlow): rounded down, and up for padding. "down" (Transformers' torchvision
-            backend): rounded down, and so is padding.
+        rule: where the middle is when the margin is odd. "torchvision" (also timm and OpenCLIP):
+            rounded half to even, after padding a smaller side by half its deficit, rounded down, on
+            the left and top. "floor" (Transformers' PIL backend, TensorFlow): rounded down, and up
+            for padding. "down" (Transformers' torchvision backend): rounded down, and so is
+            padding.
     """
     return CenterCrop(size, rule, fill)(Batch(image=image)).image  # type: ignore[arg-type]
 
@@ -92,7 +99,9 @@ class CenterCrop(ToSize):
         return self.size
 
     def rows(self, size: Size) -> tuple[np.ndarray, np.ndarray]:
-        vertical, horizontal = (_centre(n, m, self.rule) for n, m in zip(size, self.size, strict=True))
+        vertical, horizontal = (
+            _centre(n, m, self.rule) for n, m in zip(size, self.size, strict=True)
+        )
         return vertical, horizontal
 
 
@@ -103,14 +112,17 @@ def _centre(n: int, m: int, rule: CenterRule) -> np.ndarray:
     return _window(n, round((n - m) / 2) if rule == "torchvision" else (n - m) // 2, m)
 
 
-def center_crop_share(image: Any, height: float, width: float, *, rule: CenterRule = "floor") -> jax.Array:
+def center_crop_share(
+    image: Any, height: float, width: float, *, rule: CenterRule = "floor"
+) -> jax.Array:
     """The middle of one image `(h, w, c)`; see `CenterCropShare`."""
     return CenterCropShare(height, width, rule)(Batch(image=image)).image
 
 
 @dataclass(frozen=True)
 class CenterCropShare(Select):
-    """The middle of the image, in shares of its shorter side, truncated (Perceiver); what it lacks is 0.
+    """The middle of the image, in shares of its shorter side, truncated (Perceiver); what it lacks
+    is 0.
 
     Attributes:
         height, width: of the crop, as shares of the shorter side of the image.
@@ -124,7 +136,9 @@ class CenterCropShare(Select):
     def check(self) -> None:
         for name in ("height", "width"):
             if not 0 < getattr(self, name) <= 64:
-                raise codec.expected("a share above 0 and at most 64", getattr(self, name), f"$.{name}")
+                raise codec.expected(
+                    "a share above 0 and at most 64", getattr(self, name), f"$.{name}"
+                )
 
     def rows(self, size: Size) -> tuple[np.ndarray, np.ndarray]:
         height, width = int(self.height * min(size)), int(self.width * min(size))
@@ -171,7 +185,9 @@ class Flip(Select):
 
     def rows(self, size: Size) -> tuple[np.ndarray, np.ndarray]:
         vertical, horizontal = map(np.arange, size)
-        return vertical[::-1] if self.vertical else vertical, horizontal[::-1] if self.horizontal else horizontal
+        return vertical[::-1] if self.vertical else vertical, horizontal[
+            ::-1
+        ] if self.horizontal else horizontal
 
     def maps(self, size: Size) -> tuple[AxisMap, AxisMap]:
         height, width = size
@@ -180,13 +196,16 @@ class Flip(Select):
 
 
 def crop_to_aspect(image: Any, size: Size | int) -> jax.Array:
-    """The largest middle part of one image `(h, w, c)` with the aspect ratio of `size`; see `CropToAspect`."""
+    """The largest middle part of one image `(h, w, c)` with the aspect ratio of `size`; see
+    `CropToAspect`.
+    """
     return CropToAspect(size)(Batch(image=image)).image  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
 class CropToAspect(ToSize):
-    """The largest middle part with the aspect ratio of `size` (height, width), as Keras' `Resizing` takes it.
+    """The largest middle part with the aspect ratio of `size` (height, width), as Keras' `Resizing`
+    takes it.
 
     Lengths and margins are rounded down.
     """
@@ -208,9 +227,11 @@ def pad_to_aspect(image: Any, size: Size | int, fill: Fill = 0.0) -> jax.Array:
 
 @dataclass(frozen=True)
 class PadToAspect(ToSize):
-    """Equal margins on two sides to reach the aspect ratio of `size` (height, width), as Keras' `Resizing` adds them.
+    """Equal margins on two sides to reach the aspect ratio of `size` (height, width), as Keras'
+    `Resizing` adds them.
 
-    Both margins are half of the deficit, rounded down, so that an odd deficit leaves the result a pixel short.
+    Both margins are half of the deficit, rounded down, so that an odd deficit leaves the result a
+    pixel short.
     """
 
     size: Size
@@ -221,14 +242,20 @@ class PadToAspect(ToSize):
         padded_height = max(height, int(float(width * th) / tw))
         padded_width = max(width, int(float(height * tw) / th))
         if max(padded_height, padded_width) > 2**20:
-            raise InputError(f"Expected an image whose padding stays below 2**20 pixels, got size {size}.")
+            raise InputError(
+                f"Expected an image whose padding stays below 2**20 pixels, got size {size}."
+            )
         above = (padded_height - height) // 2
         beside = 0 if above else (padded_width - width) // 2
-        return _window(height, -above, height + 2 * above), _window(width, -beside, width + 2 * beside)
+        return _window(height, -above, height + 2 * above), _window(
+            width, -beside, width + 2 * beside
+        )
 
 
 def pad_to_square(image: Any, fill: Fill = 0.0) -> jax.Array:
-    """One image `(h, w, c)` in the middle of a square of its longer side; an odd pixel goes below, or to the right."""
+    """One image `(h, w, c)` in the middle of a square of its longer side; an odd pixel goes below,
+    or to the right.
+    """
     return PadToSquare(fill)(Batch(image=image)).image
 
 
@@ -244,7 +271,9 @@ class PadToSquare(Select):
 
 
 def pad_to(image: Any, size: Size | int, fill: Fill = 0.0) -> jax.Array:
-    """One image `(h, w, c)` in the top-left corner of `size` (height, width), which must hold it."""
+    """One image `(h, w, c)` in the top-left corner of `size` (height, width), which must hold
+    it.
+    """
     return PadTo(size, fill)(Batch(image=image)).image  # type: ignore[arg-type]
 
 
@@ -261,7 +290,9 @@ class PadTo(ToSize):
 
     def rows(self, size: Size) -> tuple[np.ndarray, np.ndarray]:
         if any(n > m for n, m in zip(size, self.size, strict=True)):
-            raise InputError(f"Expected an image of at most {self.size}, to be padded to that, got one of {size}.")
+            raise InputError(
+                f"Expected an image of at most {self.size}, to be padded to that, got one of {size}."
+            )
         return _window(size[0], 0, self.size[0]), _window(size[1], 0, self.size[1])
 
 
@@ -278,11 +309,15 @@ class PadToAtLeast(ToSize):
     fill: Fill = 0.0
 
     def rows(self, size: Size) -> tuple[np.ndarray, np.ndarray]:
-        vertical, horizontal = (_window(n, 0, max(n, m)) for n, m in zip(size, self.size, strict=True))
+        vertical, horizontal = (
+            _window(n, 0, max(n, m)) for n, m in zip(size, self.size, strict=True)
+        )
         return vertical, horizontal
 
 
-def pad_to_multiple(image: Any, divisor: int, *, centered: bool = False, fill: Fill = 0.0) -> jax.Array:
+def pad_to_multiple(
+    image: Any, divisor: int, *, centered: bool = False, fill: Fill = 0.0
+) -> jax.Array:
     """One image `(h, w, c)` padded to multiples of `divisor`; see `PadToMultiple`."""
     return PadToMultiple(divisor, centered, fill)(Batch(image=image)).image
 
@@ -306,7 +341,8 @@ class PadToMultiple(Select):
         padded = [-(-n // self.divisor) * self.divisor for n in size]
         check_size((padded[0], padded[1]), "$.divisor")
         vertical, horizontal = (
-            _window(n, -((m - n) // 2) if self.centered else 0, m) for n, m in zip(size, padded, strict=True)
+            _window(n, -((m - n) // 2) if self.centered else 0, m)
+            for n, m in zip(size, padded, strict=True)
         )
         return vertical, horizontal
 
@@ -318,7 +354,9 @@ def pad_to_next_multiple(image: Any, divisor: int) -> jax.Array:
 
 @dataclass(frozen=True)
 class PadToNextMultiple(Select):
-    """Mirrored below and to the right, edge included, to the next greater multiple of `divisor` (Swin2SR)."""
+    """Mirrored below and to the right, edge included, to the next greater multiple of `divisor`
+    (Swin2SR).
+    """
 
     divisor: int
 
@@ -329,6 +367,7 @@ class PadToNextMultiple(Select):
         padded = [(n // self.divisor + 1) * self.divisor for n in size]
         check_size((padded[0], padded[1]), "$.divisor")
         vertical, horizontal = (
-            np.pad(np.arange(n), (0, m - n), mode="symmetric") for n, m in zip(size, padded, strict=True)
+            np.pad(np.arange(n), (0, m - n), mode="symmetric")
+            for n, m in zip(size, padded, strict=True)
         )
         return vertical, horizontal

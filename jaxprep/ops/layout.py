@@ -1,4 +1,6 @@
-"""Where the channels are. Every other step has them last; these two stand at the ends of a pipeline."""
+"""Where the channels are. Every other step has them last; these two stand at the ends of a
+pipeline.
+"""
 
 from __future__ import annotations
 

@@ -35,19 +35,22 @@ def resize(
     Args:
         image: `(h, w, c)`; uint8 in [0, 255], another integer type, or floating point.
         size: height and width in pixels, or one number for a square.
-        method: `nearest`, `box`, `bilinear`, `hamming`, `bicubic` (Keys, a = -0.5), `lanczos3` or `lanczos5`; also
-            `linear`, `cubic`, `lanczos` and PIL's integers.
+        method: `nearest`, `box`, `bilinear`, `hamming`, `bicubic` (Keys, a = -0.5), `lanczos3` or
+            `lanczos5`; also `linear`, `cubic`, `lanczos` and PIL's integers.
         antialias: widen the filter when shrinking, so that every pixel counts.
-        reference: whose arithmetic is reproduced, one of `pillow`, `pillow12`, `torchvision` (these take uint8 only and
-            are exact in every bit), `torch`, `jax` and `float` (any type, differentiable).
-        rounded: give integers back as integers, rounded half to even and saturated; otherwise as float32.
+        reference: whose arithmetic is reproduced, one of `pillow`, `pillow12`, `torchvision` (these
+            take uint8 only and are exact in every bit), `torch`, `jax` and `float` (any type,
+            differentiable).
+        rounded: give integers back as integers, rounded half to even and saturated; otherwise as
+            float32.
 
     Returns:
-        `(*size, c)`, of the image's type if that is an integer and `rounded` or the method is `nearest`; otherwise
-        float32.
+        `(*size, c)`, of the image's type if that is an integer and `rounded` or the method is
+        `nearest`; otherwise float32.
 
     Raises:
-        InputError: the image has another rank or no pixels, or the reference has no arithmetic for its type.
+        InputError: the image has another rank or no pixels, or the reference has no arithmetic for
+            its type.
         ConfigError: the method, reference or size is not one of those above.
     """
     image = image if hasattr(image, "dtype") else np.asarray(image)
@@ -64,12 +67,14 @@ class Resize(Geometry):
 
     Attributes:
         size: height and width (a number is a square). With `fit`, the box that the result fits.
-        shortest_edge: the shorter side of the result, in pixels; with `longest_edge`, the longer side is bounded by it.
+        shortest_edge: the shorter side of the result, in pixels; with `longest_edge`, the longer
+            side is bounded by it.
         longest_edge: the longer side of the result, in pixels.
         rule: one of `jaxprep.ops.sizes`, instead of the three above.
-        fit: with `size`: "exact" stretches; "contain" keeps the aspect ratio inside the box, "cover" around it.
-        rounding: how the side that follows is made an integer: "truncate" (torchvision, Transformers) or "round"
-            (timm's `ResizeKeepRatio`).
+        fit: with `size`: "exact" stretches; "contain" keeps the aspect ratio inside the box,
+            "cover" around it.
+        rounding: how the side that follows is made an integer: "truncate" (torchvision,
+            Transformers) or "round" (timm's `ResizeKeepRatio`).
         method, antialias, reference, rounded: see `jaxprep.ops.resize`.
     """
 
@@ -97,7 +102,9 @@ class Resize(Geometry):
                 check_size((edge, edge), f"$.{name}")
         edges = self.shortest_edge is not None or self.longest_edge is not None
         if (self.size is not None) + edges + (self.rule is not None) != 1:
-            raise ConfigError("Expected either `size`, `rule`, or `shortest_edge` and/or `longest_edge` - at `$`.")
+            raise ConfigError(
+                "Expected either `size`, `rule`, or `shortest_edge` and/or `longest_edge` - at `$`."
+            )
         if self.fit != "exact" and self.size is None:
             raise codec.expected("'exact', since there is no `size` to fit", self.fit, "$.fit")
         assert self.method in METHODS and self.reference in REFERENCES

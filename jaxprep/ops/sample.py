@@ -1,4 +1,6 @@
-"""Boxes with corners between pixels, enlarged to an aspect ratio and sampled: the crops of people."""
+"""Boxes with corners between pixels, enlarged to an aspect ratio and sampled: the crops of
+people.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ class Window(NamedTuple):
 
 
 def window_of(box: Any, size: Size) -> Window:
-    """The window for a box `(x, y, width, height)`: larger by `ROOM`, and then to the aspect ratio of `size`."""
+    """The window for a box `(x, y, width, height)`: larger by `ROOM`, and then to the aspect ratio
+    of `size`.
+    """
     x, y, width, height = (np.float32(n) for n in box)
     ratio = np.float32(size[1] / size[0])
     wide, high = width * np.float32(ROOM), height * np.float32(ROOM)
@@ -43,14 +47,19 @@ def sample_box(image: Any, box: Any, size: Size, *, method: str | None = None) -
 
     Args:
         box: `(x, y, width, height)` in pixels, known outside of any transformation.
-        method: "bilinear", "bicubic" or "nearest"; by default bilinear where the window shrinks, else bicubic.
+        method: "bilinear", "bicubic" or "nearest"; by default bilinear where the window shrinks,
+            else bicubic.
     """
     height, width, _ = image.shape
     if min(height, width) < 2:
-        raise InputError(f"Expected an image of at least 2 pixels a side, to be sampled, got {(height, width)}.")
+        raise InputError(
+            f"Expected an image of at least 2 pixels a side, to be sampled, got {(height, width)}."
+        )
     window = window_of(box, size)
     if method is None:
-        shrinks = min(magnification(window.width, size[1]), magnification(window.height, size[0])) < 1
+        shrinks = (
+            min(magnification(window.width, size[1]), magnification(window.height, size[0])) < 1
+        )
         method = "bilinear" if shrinks else "bicubic"
     vertical = sample_taps(positions(window.y, window.height, height, size[0]), height, method)
     horizontal = sample_taps(positions(window.x, window.width, width, size[1]), width, method)

@@ -1,6 +1,8 @@
-"""Size rules: the height and width that a resize aims at. Integer arithmetic on the host, one function per rule.
+"""Size rules: the height and width that a resize aims at. Integer arithmetic on the host, one
+function per rule.
 
-The rules of the libraries differ by a pixel on half of all shapes; each is kept as it was published.
+The rules of the libraries differ by a pixel on half of all shapes; each is kept as it was
+published.
 """
 
 from __future__ import annotations
@@ -18,16 +20,22 @@ Rounding = Literal["truncate", "round"]
 
 
 def scaled(n: int, numerator: int, denominator: int, rounding: Rounding) -> int:
-    """`n * numerator / denominator`, truncated, or rounded half to even as Python does; at least 1."""
+    """`n * numerator / denominator`, truncated, or rounded half to even as Python does; at least
+    1.
+    """
     if rounding == "truncate":
         return max(n * numerator // denominator, 1)
     return max(round(n * numerator / denominator), 1)
 
 
-def shortest_edge(size: Size, edge: int, rounding: Rounding = "truncate", longest: int | None = None) -> Size:
-    """The shorter side becomes `edge`, the longer follows; if it would exceed `longest`, that is the bound.
+def shortest_edge(
+    size: Size, edge: int, rounding: Rounding = "truncate", longest: int | None = None
+) -> Size:
+    """The shorter side becomes `edge`, the longer follows; if it would exceed `longest`, that is
+    the bound.
 
-    Truncated, this is torchvision's `Resize(edge, max_size=longest)` and Transformers' `shortest_edge`.
+    Truncated, this is torchvision's `Resize(edge, max_size=longest)` and Transformers'
+    `shortest_edge`.
     """
     short, long = min(size), max(size)
     new_short, new_long = edge, scaled(edge, long, short, rounding)
@@ -46,17 +54,21 @@ def longest_edge(size: Size, edge: int, rounding: Rounding = "truncate") -> Size
 def keep_ratio(size: Size, box: Size, cover: bool, rounding: Rounding = "round") -> Size:
     """The largest size inside `box`, or the smallest that covers it, with the aspect ratio kept.
 
-    Rounded, this is timm's and OpenCLIP's `ResizeKeepRatio`: each side is divided, in float64, by the ratio of the side
-    that decides.
+    Rounded, this is timm's and OpenCLIP's `ResizeKeepRatio`: each side is divided, in float64, by
+    the ratio of the side that decides.
     """
     ratios = [n / m for n, m in zip(size, box, strict=True)]
     ratio = min(ratios) if cover else max(ratios)
-    height, width = (max(round(n / ratio) if rounding == "round" else int(n / ratio), 1) for n in size)
+    height, width = (
+        max(round(n / ratio) if rounding == "round" else int(n / ratio), 1) for n in size
+    )
     return height, width
 
 
 class SizeRule(ABC):
-    """A rule with numbers of its own, for `ops.Resize(rule=...)`; a frozen dataclass, whose fields are all of it."""
+    """A rule with numbers of its own, for `ops.Resize(rule=...)`; a frozen dataclass, whose fields
+    are all of it.
+    """
 
     tag_key: ClassVar[str] = "rule"
 
@@ -77,9 +89,11 @@ codec.register(SizeRule)
 
 @dataclass(frozen=True)
 class AspectRatio(SizeRule):
-    """Transformers' `get_size_with_aspect_ratio`, DETR's rule: the shorter side `shortest`, the longer up to `longest`.
+    """Transformers' `get_size_with_aspect_ratio`, DETR's rule: the shorter side `shortest`, the
+    longer up to `longest`.
 
-    Where the bound bites, the shorter side is rounded, and the longer one follows from it before rounding.
+    Where the bound bites, the shorter side is rounded, and the longer one follows from it before
+    rounding.
     """
 
     shortest: int
@@ -108,7 +122,9 @@ def _below(size: Size, sides: Size, divisor: int) -> Size:
     """Sides down to a multiple of `divisor`."""
     height, width = (n // divisor * divisor for n in sides)
     if not (height and width):
-        raise InputError(f"Expected an image that is resized to at least {divisor} pixels a side, got one of {size}.")
+        raise InputError(
+            f"Expected an image that is resized to at least {divisor} pixels a side, got one of {size}."
+        )
     return height, width
 
 
@@ -116,7 +132,8 @@ def _below(size: Size, sides: Size, divisor: int) -> Size:
 class AspectRatioBelow(SizeRule):
     """YOLOS: DETR's rule, then both sides down to a multiple of `divisor`.
 
-    An upright image whose bounded width is its own is still scaled, by the bound before it was rounded.
+    An upright image whose bounded width is its own is still scaled, by the bound before it was
+    rounded.
     """
 
     shortest: int
@@ -135,7 +152,8 @@ class AspectRatioBelow(SizeRule):
 
 @dataclass(frozen=True)
 class ShortestBelow(SizeRule):
-    """ViLT and BridgeTower: the shorter side becomes `edge`, the longer follows, up to 1333 / 800 of it.
+    """ViLT and BridgeTower: the shorter side becomes `edge`, the longer follows, up to 1333 / 800
+    of it.
 
     Both are rounded half up, then down to a multiple of `divisor`.
     """
@@ -145,7 +163,9 @@ class ShortestBelow(SizeRule):
 
     def output_size(self, size: Size) -> Size:
         scale = self.edge / min(size)
-        height, width = (self.edge, scale * size[1]) if size[0] < size[1] else (scale * size[0], self.edge)
+        height, width = (
+            (self.edge, scale * size[1]) if size[0] < size[1] else (scale * size[0], self.edge)
+        )
         longest = int(1333 / 800 * self.edge)
         if max(height, width) > longest:
             scale = longest / max(height, width)
@@ -155,7 +175,9 @@ class ShortestBelow(SizeRule):
 
 @dataclass(frozen=True)
 class Inside(SizeRule):
-    """Transformers' `max_height`, `max_width`: the largest size inside the box, enlarged if need be; truncated."""
+    """Transformers' `max_height`, `max_width`: the largest size inside the box, enlarged if need
+    be; truncated.
+    """
 
     height: int
     width: int
@@ -178,7 +200,9 @@ class LongestHalfUp(SizeRule):
 
 @dataclass(frozen=True)
 class LongestRounded(SizeRule):
-    """Janus: the longer side becomes `edge`, both are rounded half to even, and are at least `minimum`."""
+    """Janus: the longer side becomes `edge`, both are rounded half to even, and are at least
+    `minimum`.
+    """
 
     edge: int
     minimum: int
@@ -208,7 +232,9 @@ class MultipleBelow(SizeRule):
 
     def output_size(self, size: Size) -> Size:
         if min(size) < self.divisor:
-            raise InputError(f"Expected an image of at least {self.divisor} pixels in height and width, got {size}.")
+            raise InputError(
+                f"Expected an image of at least {self.divisor} pixels in height and width, got {size}."
+            )
         return size[0] // self.divisor * self.divisor, size[1] // self.divisor * self.divisor
 
 
@@ -228,19 +254,24 @@ class NearestMultiple(SizeRule):
     def output_size(self, size: Size) -> Size:
         vertical, horizontal = self.height / size[0], self.width / size[1]
         if self.keeps_ratio:
-            vertical = horizontal = horizontal if abs(1 - horizontal) < abs(1 - vertical) else vertical
+            vertical = horizontal = (
+                horizontal if abs(1 - horizontal) < abs(1 - vertical) else vertical
+            )
         height, width = (
             round(scale * n / self.divisor) * self.divisor
             for scale, n in zip((vertical, horizontal), size, strict=True)
         )
         if min(height, width) < 1:
-            raise InputError(f"Expected sides of at least half of {self.divisor} pixels, got an image of {size}.")
+            raise InputError(
+                f"Expected sides of at least half of {self.divisor} pixels, got an image of {size}."
+            )
         return height, width
 
 
 @dataclass(frozen=True)
 class ShortestMultiple(SizeRule):
-    """The shorter side becomes `edge`, the longer follows, then both are rounded up to a multiple of `divisor`.
+    """The shorter side becomes `edge`, the longer follows, then both are rounded up to a multiple
+    of `divisor`.
 
     TextNet truncates the longer side first, PP-LCNet rounds both half to even.
     """
@@ -261,11 +292,12 @@ class ShortestMultiple(SizeRule):
 
 @dataclass(frozen=True)
 class SideLimit(SizeRule):
-    """PP-OCR detection: the longest or shortest side is brought to `limit`, both are rounded to a multiple of 32.
+    """PP-OCR detection: the longest or shortest side is brought to `limit`, both are rounded to a
+    multiple of 32.
 
     Attributes:
-        side: "max" shrinks a longer side that exceeds `limit`; "min" enlarges a shorter side below it; "resize_long"
-            brings the longer side to it either way.
+        side: "max" shrinks a longer side that exceeds `limit`; "min" enlarges a shorter side below
+            it; "resize_long" brings the longer side to it either way.
         longest: bounds the longer side after that; None does not.
     """
 
@@ -275,7 +307,13 @@ class SideLimit(SizeRule):
 
     def output_size(self, size: Size) -> Size:
         edge = min(size) if self.side == "min" else max(size)
-        keeps = edge <= self.limit if self.side == "max" else edge >= self.limit if self.side == "min" else False
+        keeps = (
+            edge <= self.limit
+            if self.side == "max"
+            else edge >= self.limit
+            if self.side == "min"
+            else False
+        )
         ratio = 1.0 if keeps else float(self.limit) / edge
         height, width = int(size[0] * ratio), int(size[1] * ratio)
         if self.longest is not None and max(height, width) > self.longest:
@@ -287,7 +325,8 @@ class SideLimit(SizeRule):
 def widest(sizes: list[Size], default: Size, longest: int) -> Size:
     """PP-OCR recognition: one size for a whole batch, from the first of its widest images.
 
-    The height is that of `default`; the width keeps the ratio of the widest image, rounded up, at most `longest`.
+    The height is that of `default`; the width keeps the ratio of the widest image, rounded up, at
+    most `longest`.
     """
     height, width = max(sizes, key=lambda size: size[1])
     target = int(default[0] * max(width / height, default[1] / default[0]))

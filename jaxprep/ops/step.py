@@ -1,4 +1,6 @@
-"""What a step is. Concrete steps are in the modules beside this one, each with the function it calls."""
+"""What a step is. Concrete steps are in the modules beside this one, each with the function it
+calls.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ OUTSIDE = -1
 
 
 AxisMap = tuple[float, float]
-"""`(scale, shift)`: a position x of the source, in pixels from its edge, is `scale * x + shift` in the result."""
+"""`(scale, shift)`: a position x of the source, in pixels from its edge, is `scale * x + shift` in
+the result.
+"""
 
 
 class Step(ABC):
@@ -61,11 +65,12 @@ class Geometry(Step):
 
 
 class Select(Geometry):
-    """A geometry that copies pixels: every row and column of the result is one of the source, or filled.
+    """A geometry that copies pixels: every row and column of the result is one of the source, or
+    filled.
 
     Attributes:
-        fill: one value per channel, or one for all, for what lies outside the source, in the unit of the values where
-            the step stands; on a mask, 0.
+        fill: one value per channel, or one for all, for what lies outside the source, in the unit
+            of the values where the step stands; on a mask, 0.
     """
 
     fill: float | tuple[float, ...] = 0.0
@@ -122,7 +127,9 @@ def affine_of_rows(rows: np.ndarray) -> AxisMap:
     return 1.0, float(first - rows[first])
 
 
-def select(image: Any, vertical: np.ndarray, horizontal: np.ndarray, fill: float | tuple[float, ...]) -> Any:
+def select(
+    image: Any, vertical: np.ndarray, horizontal: np.ndarray, fill: float | tuple[float, ...]
+) -> Any:
     """Picks rows and columns of an image `(h, w, c)`; `fill` where they are `OUTSIDE`."""
     image = jnp.asarray(image)
     for axis, rows in enumerate((vertical, horizontal)):
@@ -144,10 +151,15 @@ def fill_value(fill: float | tuple[float, ...], dtype: Any) -> np.ndarray:
 
 
 def move(batch: Batch, image: Any, maps: tuple[AxisMap, ...]) -> Batch:
-    """The element with its new image, and with boxes and keypoints moved by the maps of the two axes."""
+    """The element with its new image, and with boxes and keypoints moved by the maps of the two
+    axes.
+    """
     height, width, _ = image.shape
     (scale_y, shift_y), (scale_x, shift_x) = maps
-    scale, shift = np.array([scale_x, scale_y], np.float32), np.array([shift_x, shift_y], np.float32)
+    scale, shift = (
+        np.array([scale_x, scale_y], np.float32),
+        np.array([shift_x, shift_y], np.float32),
+    )
     boxes, keypoints = batch.boxes, batch.keypoints
     if boxes is not None:
         boxes = move_boxes(boxes, scale, shift, np.array([width, height], np.float32))
@@ -157,7 +169,9 @@ def move(batch: Batch, image: Any, maps: tuple[AxisMap, ...]) -> Batch:
 
 
 def move_boxes(boxes: Any, scale: Any, shift: Any, limit: Any) -> jax.Array:
-    """Corners `(n, 4)` scaled and shifted by `(x, y)`, put in order, and clipped to `[0, limit]`."""
+    """Corners `(n, 4)` scaled and shifted by `(x, y)`, put in order, and clipped to `[0,
+    limit]`.
+    """
     corners = jnp.asarray(boxes, jnp.float32).reshape(-1, 2, 2) * scale + shift
     corners = jnp.clip(corners, 0, limit)
     return jnp.concatenate([corners.min(1), corners.max(1)], axis=1)
@@ -183,11 +197,17 @@ def whole(batch: Batch) -> Size:
 
 def as_size(value: Any) -> Any:
     """A number as the square of that side; anything else unchanged."""
-    return (value, value) if isinstance(value, (int, np.integer)) and not isinstance(value, bool) else value
+    return (
+        (value, value)
+        if isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+        else value
+    )
 
 
 def check_size(size: Size | None, where: str) -> None:
-    """Raises `ConfigError` unless both sides are at least 1 and the area is at most `MAX_PIXELS`."""
+    """Raises `ConfigError` unless both sides are at least 1 and the area is at most
+    `MAX_PIXELS`.
+    """
     if size is None:
         return
     if min(size) < 1:

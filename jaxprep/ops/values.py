@@ -1,7 +1,8 @@
 """Rescaling, normalising and casting values.
 
-The functions take NumPy and JAX arrays alike: on NumPy they compute what the reference publishes, operation by
-operation in float32, and so the tables of an exact pipeline; in a compiled program XLA may contract and reorder them.
+The functions take NumPy and JAX arrays alike: on NumPy they compute what the reference publishes,
+operation by operation in float32, and so the tables of an exact pipeline; in a compiled program XLA
+may contract and reorder them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ PerChannel = float | tuple[float, ...]
 
 
 class Affine(Pointwise):
-    """A pointwise step that is `a * x + b` per channel, whatever its published order of operations."""
+    """A pointwise step that is `a * x + b` per channel, whatever its published order of
+    operations.
+    """
 
     @abstractmethod
     def coefficients(self) -> tuple[np.ndarray, np.ndarray]:
@@ -57,8 +60,9 @@ def rescale(
         image: any shape, the last axis being the channels; any type.
         scale: one factor, or one per channel.
         offset: added after scaling; one value, or one per channel.
-        arithmetic: of the product. "float32" rounds the factor first (Keras); "float64" rounds only the product
-            (Transformers' PIL backend); "division" divides by `round(1 / scale)` (torchvision's and timm's `/ 255`).
+        arithmetic: of the product. "float32" rounds the factor first (Keras); "float64" rounds only
+            the product (Transformers' PIL backend); "division" divides by `round(1 / scale)`
+            (torchvision's and timm's `/ 255`).
     """
     x = image.astype(np.float32)
     if arithmetic == "division":
@@ -79,9 +83,15 @@ class Rescale(Affine):
     arithmetic: Literal["float32", "float64", "division"] = "float32"
 
     def check(self) -> None:
-        inverse = 1 / np.where(np.asarray(self.scale, np.float64) == 0, np.nan, np.asarray(self.scale, np.float64))
-        if self.arithmetic == "division" and not np.allclose(inverse, np.round(inverse), rtol=1e-12, atol=0):
-            raise codec.expected("the inverse of an integer, since it is divided by", self.scale, "$.scale")
+        inverse = 1 / np.where(
+            np.asarray(self.scale, np.float64) == 0, np.nan, np.asarray(self.scale, np.float64)
+        )
+        if self.arithmetic == "division" and not np.allclose(
+            inverse, np.round(inverse), rtol=1e-12, atol=0
+        ):
+            raise codec.expected(
+                "the inverse of an integer, since it is divided by", self.scale, "$.scale"
+            )
 
     def _per_channel(self) -> tuple[PerChannel, ...]:
         return self.scale, self.offset

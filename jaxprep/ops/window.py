@@ -29,17 +29,21 @@ def resize_window(
     antialias: bool = True,
     rounded: bool = True,
 ) -> jax.Array:
-    """Crop a window of one image and resize it, with the window traced: one program for all windows.
+    """Crop a window of one image and resize it, with the window traced: one program for all
+    windows.
 
-    The same as `resize(crop(image, ...), size, reference="float")`: the filter ends at the edge of the window.
+    The same as `resize(crop(image, ...), size, reference="float")`: the filter ends at the edge of
+    the window.
 
     Args:
         image: `(h, w, c)`, any type.
         top, left: integer scalars, the corner of the window, inside the image.
-        height, width: integer scalars, at least 1; the window lies inside the image (not checked when traced).
+        height, width: integer scalars, at least 1; the window lies inside the image (not checked
+            when traced).
         size: height and width of the result.
         method, antialias: as in `resize`.
-        rounded: give integers back as integers, rounded half to even and saturated; otherwise as float32.
+        rounded: give integers back as integers, rounded half to even and saturated; otherwise as
+            float32.
     """
     image = jnp.asarray(image)
     h, w = whole(Batch(image=image))
@@ -57,4 +61,6 @@ def resize_window(
     def finish(lines: Lines) -> Lines:
         return lines.map(lambda values: round_to(values, dtype)) if as_integer else lines
 
-    return two_pass(image, vertical, horizontal, vertical_first=True, arithmetic="float", finish=finish)
+    return two_pass(
+        image, vertical, horizontal, vertical_first=True, arithmetic="float", finish=finish
+    )

@@ -1,4 +1,6 @@
-"""The pointwise end of a segment: values, colours, fills and layout of one image, in as few operations as it takes."""
+"""The pointwise end of a segment: values, colours, fills and layout of one image, in as few
+operations as it takes.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,14 @@ from jaxprep.pipeline.geometry import Fill
 from jaxprep.resample.lines import Lines
 
 TOLERANCE = 5e-7
-"""Affine steps become one multiply-add where that is so near to the published order, relative to max(1, |x|)."""
+"""Affine steps become one multiply-add where that is so near to the published order, relative to
+max(1, |x|).
+"""
 
 
-def apply_chain(chain: Sequence[Pointwise | Fill], lines: Lines, edges: tuple[Any, Any] | None, exact: bool) -> Lines:
+def apply_chain(
+    chain: Sequence[Pointwise | Fill], lines: Lines, edges: tuple[Any, Any] | None, exact: bool
+) -> Lines:
     """The pointwise steps and fills of a segment, on the lines of one image."""
     i = 0
     while i < len(chain):
@@ -60,7 +66,9 @@ def _affine(run: Sequence[Affine], lines: Lines, exact: bool) -> Lines:
         channels = step.output_channels(channels)
     table = _table(run, lines.channels)
     scale, offset = _merged(run)
-    near = np.abs(np.arange(256)[:, None] * scale.astype(np.float32) + offset.astype(np.float32) - table)
+    near = np.abs(
+        np.arange(256)[:, None] * scale.astype(np.float32) + offset.astype(np.float32) - table
+    )
     is_near = bool(np.all(near <= TOLERANCE * np.maximum(1, np.abs(table))))
     if lines.values.dtype == jnp.uint8 and (exact or not is_near):
         return _look_up(table, lines.repeated(channels))
@@ -85,7 +93,9 @@ def _merged(run: Sequence[Affine]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _table(run: Sequence[Affine], channels: int) -> np.ndarray:
-    """What the published order of operations makes of 0 to 255 in each channel, `(256, c)` float32."""
+    """What the published order of operations makes of 0 to 255 in each channel, `(256, c)`
+    float32.
+    """
     values: Any = np.repeat(np.arange(256, dtype=np.uint8)[:, None], channels, axis=1)
     for step in run:
         values = step.apply(values)
@@ -93,9 +103,15 @@ def _table(run: Sequence[Affine], channels: int) -> np.ndarray:
 
 
 def _look_up(table: np.ndarray, lines: Lines) -> Lines:
-    """`table[value, c]`; the table follows the batch of the image, so that a sharded one needs no exchange."""
+    """`table[value, c]`; the table follows the batch of the image, so that a sharded one needs no
+    exchange.
+    """
     channels = table.shape[1]
-    index = lines.values.astype(jnp.int32) * channels + lines.per_channel(np.arange(channels, dtype=np.int32))
-    nothing = lines.values[0, 0].astype(jnp.int32) & 0  # XLA drops it, and the table is batched all the same
+    index = lines.values.astype(jnp.int32) * channels + lines.per_channel(
+        np.arange(channels, dtype=np.int32)
+    )
+    nothing = (
+        lines.values[0, 0].astype(jnp.int32) & 0
+    )  # XLA drops it, and the table is batched all the same
     ours = lax.bitcast_convert_type(table.reshape(-1).view(np.int32) + nothing, jnp.float32)
     return lines.map(lambda _: ours.at[index].get(mode="promise_in_bounds"))

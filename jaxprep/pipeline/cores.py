@@ -19,12 +19,17 @@ def core_count() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def on_cores(function: Callable[[A], None], items: Sequence[A], key: Callable[[A], Hashable]) -> None:
+def on_cores(
+    function: Callable[[A], None], items: Sequence[A], key: Callable[[A], Hashable]
+) -> None:
     """Calls `function` on every item, on as many threads as there are cores.
 
-    The first item of a key that was never seen goes ahead of the threads, which would all compile its program.
+    The first item of a key that was never seen goes ahead of the threads, which would all compile
+    its program.
     """
-    has_own_device = getattr(jax.config, "jax_default_device", None) is not None  # which other threads do not see
+    has_own_device = (
+        getattr(jax.config, "jax_default_device", None) is not None
+    )  # which other threads do not see
     if min(len(items), core_count()) < 2 or has_own_device:
         for item in items:
             function(item)

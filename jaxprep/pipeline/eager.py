@@ -20,11 +20,14 @@ if TYPE_CHECKING:
     from jaxprep.pipeline.pipeline import Pipeline
 
 
-def run_images(pipeline: Pipeline, images: Sequence[np.ndarray] | np.ndarray, sizes: Sequence[Size]) -> Any:
+def run_images(
+    pipeline: Pipeline, images: Sequence[np.ndarray] | np.ndarray, sizes: Sequence[Size]
+) -> Any:
     """Images `(h, w, c)`, each in the top-left corner of its array, as one batch.
 
-    Results of different sizes sit in the top-left corner of an array of zeros. What had to be put together on the host
-    is a NumPy array, so that the caller may index it without compiling anything.
+    Results of different sizes sit in the top-left corner of an array of zeros. What had to be put
+    together on the host is a NumPy array, so that the caller may index it without compiling
+    anything.
     """
     results = _run_each(pipeline, images, sizes)
     if not isinstance(results, list):
@@ -53,7 +56,9 @@ def _run_each(
     for i, (image, size) in enumerate(zip(images, sizes, strict=True)):
         dtype = jax.dtypes.canonicalize_dtype(image.dtype)
         stages = bucket_of(pipeline.segments, size)
-        program = Program(stages, image.shape[-1], dtype, pipeline.exact, pipeline.writes_channels_first)
+        program = Program(
+            stages, image.shape[-1], dtype, pipeline.exact, pipeline.writes_channels_first
+        )
         groups.setdefault(program, []).append(i)
     whole = [pipeline.output_size(size) for size in sizes]
     joined = _Results(len(images), whole, pipeline.writes_channels_first)
@@ -61,7 +66,10 @@ def _run_each(
         (program,) = groups
         if not runs_alone(program):
             done = _run_group(pipeline, program, images, sizes, groups[program])
-            if _cut_is_whole(done, len(images), whole[0], program.to_first) and len(set(whole)) == 1:
+            if (
+                _cut_is_whole(done, len(images), whole[0], program.to_first)
+                and len(set(whole)) == 1
+            ):
                 return done
             joined.add(groups[program], np.asarray(done))
             return joined.found
@@ -94,19 +102,30 @@ class Program(NamedTuple):
 
 
 SMALL = 128 * 128
-"""Pixels of a canvas up to which images are worth batching on CPU: a call costs as much as such an image."""
+"""Pixels of a canvas up to which images are worth batching on CPU: a call costs as much as such an
+image.
+"""
 
 
 def runs_alone(program: Program) -> bool:
-    """Whether images go one by one, which is faster on CPU: what one needs stays in the cache of its core."""
+    """Whether images go one by one, which is faster on CPU: what one needs stays in the cache of
+    its core.
+    """
     height, width = program.stages[0].source
     return jax.default_backend() == "cpu" and height * width > SMALL
 
 
-def _run_alone(pipeline: Pipeline, program: Program, image: np.ndarray, size: Size, canvas: np.ndarray) -> jax.Array:
+def _run_alone(
+    pipeline: Pipeline, program: Program, image: np.ndarray, size: Size, canvas: np.ndarray
+) -> jax.Array:
     h, w = size
     canvas[0, :h, :w] = image[:h, :w]
-    return run_one(_plan_of(pipeline, size, program.stages), canvas, exact=program.exact, to_first=program.to_first)
+    return run_one(
+        _plan_of(pipeline, size, program.stages),
+        canvas,
+        exact=program.exact,
+        to_first=program.to_first,
+    )
 
 
 def _canvas(program: Program) -> np.ndarray:
@@ -118,7 +137,9 @@ KEPT = 2**26
 
 
 def _own_canvas(program: Program) -> np.ndarray:
-    """A canvas where this thread had its last one: in the cache of its core, and no page of it is new."""
+    """A canvas where this thread had its last one: in the cache of its core, and no page of it is
+    new.
+    """
     shape = (1, *program.stages[0].source, program.channels)
     count = int(np.prod(shape)) * np.dtype(program.dtype).itemsize
     if count > KEPT:
@@ -134,7 +155,9 @@ _last = threading.local()
 @functools.lru_cache(maxsize=1024)
 def _plan_of(pipeline: Pipeline, size: Size, stages: Bucket) -> Plan:
     """The plan of one image, on the device."""
-    plan = jax.tree.map(lambda leaf: np.ascontiguousarray(leaf[0]), make_plan(pipeline.segments, [size], stages))
+    plan = jax.tree.map(
+        lambda leaf: np.ascontiguousarray(leaf[0]), make_plan(pipeline.segments, [size], stages)
+    )
     return jax.device_put(plan)
 
 
@@ -164,11 +187,17 @@ class _Results:
 def _run_group(
     pipeline: Pipeline, program: Program, images: Any, sizes: Sequence[Size], members: list[int]
 ) -> jax.Array:
-    """The results of the images that share a program, on its canvas, and of fill-ins up to a bucket of the batch."""
+    """The results of the images that share a program, on its canvas, and of fill-ins up to a bucket
+    of the batch.
+    """
     count = bucket(len(members))
     height, width = program.stages[0].source
     is_canvas = isinstance(images, np.ndarray) and len(members) == len(images) == count
-    if is_canvas and images.shape[1:3] == (height, width) and all(size == (height, width) for size in sizes):
+    if (
+        is_canvas
+        and images.shape[1:3] == (height, width)
+        and all(size == (height, width) for size in sizes)
+    ):
         canvas = images
     else:
         canvas = empty((count, height, width, program.channels), program.dtype)
@@ -182,7 +211,8 @@ def _run_group(
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """An array that JAX takes over on CPU without a copy: at a multiple of 64 bytes. Do not write to it afterwards.
+    """An array that JAX takes over on CPU without a copy: at a multiple of 64 bytes. Do not write
+    to it afterwards.
 
     What it holds is not defined: pixels outside of an image's size have no weight in any table.
     """
@@ -203,18 +233,27 @@ def cut(batch: Any, size: Size, to_first: bool) -> Any:
 
 
 def move_all(boxes: Any, keypoints: Any, maps: np.ndarray, sizes: np.ndarray) -> tuple[Any, Any]:
-    """Boxes `(b, n, 4)` and keypoints `(b, n, 2)` through the maps of their images; a program per bucket of `b, n`."""
+    """Boxes `(b, n, 4)` and keypoints `(b, n, 2)` through the maps of their images; a program per
+    bucket of `b, n`.
+    """
     given = [None if a is None else np.asarray(a, np.float32) for a in (boxes, keypoints)]
     roomy = [None if a is None else _padded(a, bucket(len(a)), bucket(a.shape[1])) for a in given]
     count = bucket(len(maps))
     moved = _move_all(*roomy, _padded(maps, count), _padded(sizes, count))
     return tuple(
-        None if a is None else np.asarray(b)[: a.shape[0], : a.shape[1]] for a, b in zip(given, moved, strict=True)
+        None if a is None else np.asarray(b)[: a.shape[0], : a.shape[1]]
+        for a, b in zip(given, moved, strict=True)
     )  # type: ignore[return-value]
 
 
 def _padded(array: np.ndarray, *shape: int) -> np.ndarray:
-    return np.pad(array, [(0, m - n) for n, m in zip(array.shape, (*shape, *array.shape[len(shape) :]), strict=True)])
+    return np.pad(
+        array,
+        [
+            (0, m - n)
+            for n, m in zip(array.shape, (*shape, *array.shape[len(shape) :]), strict=True)
+        ],
+    )
 
 
 _move_all = jax.jit(jax.vmap(move_positions))

@@ -1,4 +1,6 @@
-"""From steps and a size to tables: the geometry of a chain of steps, folded axis by axis on the host."""
+"""From steps and a size to tables: the geometry of a chain of steps, folded axis by axis on the
+host.
+"""
 
 from __future__ import annotations
 
@@ -31,11 +33,13 @@ class Fill:
 
 @dataclass(frozen=True)
 class Segment:
-    """As many steps as one pass over each axis can do: geometry with at most one resize, then what is pointwise.
+    """As many steps as one pass over each axis can do: geometry with at most one resize, then what
+    is pointwise.
 
     Attributes:
         moves: the steps that move pixels, in order.
-        chain: the pointwise steps and, at their places among them, the fills of the padding among `moves`.
+        chain: the pointwise steps and, at their places among them, the fills of the padding among
+            `moves`.
     """
 
     moves: tuple[Geometry, ...] = ()
@@ -56,7 +60,11 @@ class Segment:
 
     @property
     def arithmetic(self) -> Arithmetic:
-        return "copy" if self.resize is None else arithmetic_of(self.resize.method, self.resize.reference)
+        return (
+            "copy"
+            if self.resize is None
+            else arithmetic_of(self.resize.method, self.resize.reference)
+        )
 
 
 def mixes(step: Geometry) -> bool:
@@ -92,7 +100,9 @@ def segments(steps: tuple[Geometry | Pointwise, ...]) -> tuple[Segment, ...]:
 
 
 def _can_precede_a_resize(segment: Segment) -> bool:
-    blank = all(isinstance(part, Fill) and not np.any(np.asarray(part.value)) for part in segment.chain)
+    blank = all(
+        isinstance(part, Fill) and not np.any(np.asarray(part.value)) for part in segment.chain
+    )
     return blank and not any(isinstance(move, Resize | PadToNextMultiple) for move in segment.moves)
 
 
@@ -101,7 +111,8 @@ class AxisTable(NamedTuple):
 
     Attributes:
         taps: the table of the whole segment; None leaves the axis as it is.
-        edge: `(m,)` int8: 0 where the result is computed, otherwise the number of the `Fill` that it belongs to.
+        edge: `(m,)` int8: 0 where the result is computed, otherwise the number of the `Fill` that
+            it belongs to.
         length: m.
         map: where positions go.
     """
@@ -158,7 +169,9 @@ def fold(segment: Segment, size: Size) -> Folded:
 
 
 def fold_all(parts: tuple[Segment, ...], size: Size) -> tuple[Folded, ...]:
-    """Every segment's tables for an image of `size`, each at the size that the one before it leaves."""
+    """Every segment's tables for an image of `size`, each at the size that the one before it
+    leaves.
+    """
     folded = []
     for segment in parts:
         folded.append(fold(segment, size))
@@ -169,7 +182,9 @@ def fold_all(parts: tuple[Segment, ...], size: Size) -> tuple[Folded, ...]:
 
 
 class _Axis:
-    """One axis while it is folded: `rows` points into the source, or into `taps` once there are any."""
+    """One axis while it is folded: `rows` points into the source, or into `taps` once there are
+    any.
+    """
 
     def __init__(self, n: int):
         self.source = self.length = n
@@ -211,7 +226,10 @@ class _Axis:
             if np.array_equal(self.rows, np.arange(self.source)):
                 return AxisTable(None, self.edge, self.length, self.map)
             return AxisTable(
-                Taps(kept, inside[:, None].astype(np.float32), np.int32(0)), self.edge, self.length, self.map
+                Taps(kept, inside[:, None].astype(np.float32), np.int32(0)),
+                self.edge,
+                self.length,
+                self.map,
             )
         start, weight, shift = self.taps
         weight = np.where(inside[:, None], weight[kept], weight.dtype.type(0))
@@ -219,9 +237,11 @@ class _Axis:
 
 
 def _pull_back(table: Taps, rows: np.ndarray, n: int) -> Taps:
-    """A table over the pixels that `rows` selected, as a table over the `n` pixels they were selected from.
+    """A table over the pixels that `rows` selected, as a table over the `n` pixels they were
+    selected from.
 
-    `rows` is a window of the source, forwards or backwards; taps outside it read zeros and are left out.
+    `rows` is a window of the source, forwards or backwards; taps outside it read zeros and are left
+    out.
     """
     start, weight, shift = table
     if np.array_equal(rows, np.arange(n)):
@@ -244,5 +264,7 @@ def as_taps(table: AxisTable, segment: Segment) -> Taps:
     if segment.arithmetic == "integer":
         assert segment.resize is not None
         whole = weight * (1 << COPY_SHIFT)
-        return Taps(start, whole.astype(REFERENCES[segment.resize.reference].integer), np.int32(COPY_SHIFT))
+        return Taps(
+            start, whole.astype(REFERENCES[segment.resize.reference].integer), np.int32(COPY_SHIFT)
+        )
     return Taps(start, weight, np.int32(0))

@@ -19,7 +19,13 @@ from jaxprep.ops.step import Geometry, Pointwise, Select, Step
 from jaxprep.pipeline import eager
 from jaxprep.pipeline.geometry import Segment, segments
 from jaxprep.pipeline.plan import Bucket, Plan, as_sizes, bucket_of, make_plan, merge
-from jaxprep.pipeline.run import constant_maps, move_positions, run_constant, run_images, run_planned
+from jaxprep.pipeline.run import (
+    constant_maps,
+    move_positions,
+    run_constant,
+    run_images,
+    run_planned,
+)
 from jaxprep.resample.buckets import canvas as canvas_of
 from jaxprep.resample.lines import OWN, Output
 from jaxprep.resample.resize import check_dtype
@@ -30,17 +36,21 @@ Kind = Literal["mask"]
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Steps applied in order to every image of a batch, compiled into as few passes over the pixels as they take.
+    """Steps applied in order to every image of a batch, compiled into as few passes over the pixels
+    as they take.
 
-    A pipeline is a pure function, ``pipeline(batch) -> batch``, hashable and equal by value. Call it as it is, or
-    inside your own `jax.jit`, `vmap`, `pmap`, `shard_map` or `jax.export`; the results are the same in every bit.
+    A pipeline is a pure function, ``pipeline(batch) -> batch``, hashable and equal by value. Call
+    it as it is, or inside your own `jax.jit`, `vmap`, `pmap`, `shard_map` or `jax.export`; the
+    results are the same in every bit.
 
     Attributes:
         steps: from `jaxprep.ops`.
-        kinds: for arrays of `batch.extras` that follow the image, their name and kind: a "mask", `(h, w)` or
-            `(h, w, c)`, takes the same geometry by nearest neighbour; padding is 0, values are not rescaled.
-        exact: compute every affine of uint8 values by a table made on the host in the published order of operations, so
-            that every bit of the result is the reference's. Otherwise within 1e-6 * max(1, |x|).
+        kinds: for arrays of `batch.extras` that follow the image, their name and kind: a "mask",
+            `(h, w)` or `(h, w, c)`, takes the same geometry by nearest neighbour; padding is 0,
+            values are not rescaled.
+        exact: compute every affine of uint8 values by a table made on the host in the published
+            order of operations, so that every bit of the result is the reference's. Otherwise
+            within 1e-6 * max(1, |x|).
     """
 
     steps: tuple[Step, ...] = ()
@@ -53,31 +63,40 @@ class Pipeline:
             if not isinstance(step, Step):
                 raise codec.expected("a step of `jaxprep.ops`", step, f"$.steps[{i}]")
             if isinstance(step, ChannelsLast) and i > 0:
-                raise ConfigError(f"Expected `ChannelsLast` to be the first step - at `$.steps[{i}]`.")
+                raise ConfigError(
+                    f"Expected `ChannelsLast` to be the first step - at `$.steps[{i}]`."
+                )
             if isinstance(step, ChannelsFirst) and i < len(self.steps) - 1:
-                raise ConfigError(f"Expected `ChannelsFirst` to be the last step - at `$.steps[{i}]`.")
+                raise ConfigError(
+                    f"Expected `ChannelsFirst` to be the last step - at `$.steps[{i}]`."
+                )
         codec.check_fields(self)
 
     def __call__(self, batch: Batch, *, key: Any = None, plan: Plan | None = None) -> Batch:
         """Preprocess a batch, or one image.
 
         Args:
-            batch: with `image` `(h, w, c)` or `(batch, h, w, c)` (channels before the height if the first step is
-                `ChannelsLast`), where every image fills its array, or sits in the top-left corner of it with its own
-                `size`. Called eagerly, `image` may have any size without compiling anew, and `label` and `weight` may
-                be anything: they never enter a program. Under your own `jit` JAX's rules for dtypes hold for them.
+            batch: with `image` `(h, w, c)` or `(batch, h, w, c)` (channels before the height if the
+                first step is `ChannelsLast`), where every image fills its array, or sits in the
+                top-left corner of it with its own `size`. Called eagerly, `image` may have any size
+                without compiling anew, and `label` and `weight` may be anything: they never enter a
+                    program. Under your own `jit` JAX's rules for dtypes hold for them.
             key: for random steps; none of these steps is random.
-            plan: the tables for images of different sizes, from `plan(sizes)`; needed when `batch.size` is traced.
+            plan: the tables for images of different sizes, from `plan(sizes)`; needed when
+                `batch.size` is traced.
 
         Returns:
-            the batch with the new image; with `size` where there was one; boxes and keypoints moved along, boxes
-            clipped to the result. Results of different sizes sit in the top-left corner of an array of zeros.
+            the batch with the new image; with `size` where there was one; boxes and keypoints moved
+            along, boxes clipped to the result. Results of different sizes sit in the top-left
+            corner of an array of zeros.
 
         Raises:
             InputError: rank, number of channels, dtype or sizes are not what the steps take.
         """
         if not isinstance(batch, Batch):
-            raise InputError(f"Expected a `Batch`, got `{type(batch).__name__}`: wrap arrays as `Batch(image=...)`.")
+            raise InputError(
+                f"Expected a `Batch`, got `{type(batch).__name__}`: wrap arrays as `Batch(image=...)`."
+            )
         if not hasattr(batch.image, "ndim"):
             batch = batch.replace(image=np.asarray(batch.image))
         self._check(batch, plan)
@@ -96,34 +115,41 @@ class Pipeline:
     @functools.cached_property
     def segments(self) -> tuple[Segment, ...]:
         """The steps as the program runs them."""
-        return segments(tuple(step for step in self.steps if isinstance(step, Geometry | Pointwise)))
+        return segments(
+            tuple(step for step in self.steps if isinstance(step, Geometry | Pointwise))
+        )
 
     def output_size(self, size: Size) -> Size:
         """Height and width of the result for an image of `size` (height, width)."""
         return constant_maps(self.segments, as_sizes([size])[0])[1]
 
     def bucket(self, size: Size) -> Bucket:
-        """What an eager call compiles a program for, given an image of `size`: sizes of one bucket share it.
+        """What an eager call compiles a program for, given an image of `size`: sizes of one bucket
+        share it.
 
-        The first stage's `source` is the canvas that the image is put on. Programs also differ by the number of images
-        (1, 2, 3, 4, 6, 8, 12, 16, ...), their channels and their dtype.
+        The first stage's `source` is the canvas that the image is put on. Programs also differ by
+        the number of images (1, 2, 3, 4, 6, 8, 12, 16, ...), their channels and their dtype.
         """
         return bucket_of(self.segments, as_sizes([size])[0])
 
     def plan(self, sizes: Any, canvas: Size | None = None) -> Plan:
-        """The tables for images of `sizes` `(batch, 2)` (height, width), to pass into a jitted call.
+        """The tables for images of `sizes` `(batch, 2)` (height, width), to pass into a jitted
+        call.
 
-        Plans for the same canvas and number of images have the same structure as far as the steps allow, so that a
-        program compiled with one runs with the others.
+        Plans for the same canvas and number of images have the same structure as far as the steps
+        allow, so that a program compiled with one runs with the others.
 
         Args:
-            canvas: height and width of the array that the images come in; by default the bucket of the largest sides.
+            canvas: height and width of the array that the images come in; by default the bucket of
+                the largest sides.
         """
         checked = as_sizes(sizes)
         largest = max(height for height, _ in checked), max(width for _, width in checked)
         canvas = canvas_of(largest) if canvas is None else as_sizes([canvas])[0]
         if any(n > m for n, m in zip(largest, canvas, strict=True)):
-            raise InputError(f"Expected a canvas of at least {largest}, the largest of the images, got {canvas}.")
+            raise InputError(
+                f"Expected a canvas of at least {largest}, the largest of the images, got {canvas}."
+            )
         program = merge([bucket_of(self.segments, size, canvas) for size in checked])
         return make_plan(self.segments, checked, program)
 
@@ -136,7 +162,8 @@ class Pipeline:
         """A pipeline from JSON data.
 
         Raises:
-            ConfigError: an unknown step or field, or a value of the wrong type; the message says where.
+            ConfigError: an unknown step or field, or a value of the wrong type; the message says
+                where.
         """
         return codec.from_json(cls, data)
 
@@ -164,7 +191,9 @@ class Pipeline:
 
     @functools.cached_property
     def masks(self) -> Pipeline:
-        """The pipeline that a mask of the image goes through: the same geometry, by nearest neighbour."""
+        """The pipeline that a mask of the image goes through: the same geometry, by nearest
+        neighbour.
+        """
         steps: list[Step] = []
         for step in self.steps:
             if isinstance(step, Resize):
@@ -178,7 +207,9 @@ class Pipeline:
         """Raises `InputError` unless the steps take one image of this shape and dtype."""
         if any(n < 1 for n in shape):  # not `min`: exported shapes may be symbolic
             raise InputError(f"Expected an image with pixels, got shape {tuple(shape)}.")
-        if not (jnp.issubdtype(dtype, jnp.number) or dtype == jnp.bool_) or jnp.issubdtype(dtype, jnp.complexfloating):
+        if not (jnp.issubdtype(dtype, jnp.number) or dtype == jnp.bool_) or jnp.issubdtype(
+            dtype, jnp.complexfloating
+        ):
             raise InputError(f"Expected an image of integers or real numbers, got dtype {dtype}.")
         channels = shape[-1]
         for step in self.steps:
@@ -193,7 +224,9 @@ class Pipeline:
         shape = batch.image.shape
         if len(shape) not in (3, 4):
             layout = "c, h, w" if self.reads_channels_first else "h, w, c"
-            raise InputError(f"Expected an image ({layout}) or a batch (batch, {layout}), got shape {shape}.")
+            raise InputError(
+                f"Expected an image ({layout}) or a batch (batch, {layout}), got shape {shape}."
+            )
         if self.reads_channels_first:
             shape = (*shape[:-3], *shape[-2:], shape[-3])
         self.check_image(shape, batch.image.dtype)
@@ -209,12 +242,18 @@ class Pipeline:
 
     def _check_plan(self, plan: Plan, shape: Sequence[int]) -> None:
         if tuple(stage.segment for stage in plan.stages) != self.segments:
-            raise InputError("Expected a plan of this pipeline, got one of another: a plan holds the steps it is for.")
+            raise InputError(
+                "Expected a plan of this pipeline, got one of another: a plan holds the steps it is for."
+            )
         if tuple(shape[-3:-1]) != plan.canvas:
-            raise InputError(f"Expected images on a canvas of {plan.canvas}, the plan's, got {tuple(shape[-3:-1])}.")
+            raise InputError(
+                f"Expected images on a canvas of {plan.canvas}, the plan's, got {tuple(shape[-3:-1])}."
+            )
         if tuple(shape[:-3]) != np.shape(plan.size)[:-1]:
             count = np.shape(plan.size)[:-1]
-            raise InputError(f"Expected images {count}, as many as in the plan, got {tuple(shape[:-3])}.")
+            raise InputError(
+                f"Expected images {count}, as many as in the plan, got {tuple(shape[:-3])}."
+            )
 
     def _traced(self, batch: Batch, plan: Plan | None) -> Batch:
         if plan is None and batch.size is not None:
@@ -232,7 +271,9 @@ class Pipeline:
         first = self.writes_channels_first
         follow = functools.partial(self._follow, canvas=image.shape[-3:-1])
         follows = Batch(None, boxes=batch.boxes, keypoints=batch.keypoints)
-        follows = follows.replace(extras={name: batch.extras[name] for name, _ in self.kinds if name in batch.extras})
+        follows = follows.replace(
+            extras={name: batch.extras[name] for name, _ in self.kinds if name in batch.extras}
+        )
         if image.ndim == 3:
             image, follows = self._run(image, plan, Output(first)), follow(follows, plan)
         else:
@@ -246,7 +287,9 @@ class Pipeline:
             extras={**batch.extras, **follows.extras},
         )
 
-    def _run(self, image: Any, plan: Plan | None, output: Output, is_alone: bool = False) -> jax.Array:
+    def _run(
+        self, image: Any, plan: Plan | None, output: Output, is_alone: bool = False
+    ) -> jax.Array:
         if plan is None:
             return run_constant(self.segments, image, self.exact, output)
         return run_planned(plan, image, self.exact, output, is_alone)
@@ -258,7 +301,9 @@ class Pipeline:
         else:
             maps, size = plan.maps, plan.size
             if batch.extras:
-                raise InputError("Expected no masks beside a plan: call the pipeline's `masks` with a plan of its own.")
+                raise InputError(
+                    "Expected no masks beside a plan: call the pipeline's `masks` with a plan of its own."
+                )
         boxes, keypoints = move_positions(batch.boxes, batch.keypoints, maps, size)
         masks = {
             name: _on_mask(mask, lambda mask: run_constant(self.masks.segments, mask, False, OWN))
@@ -272,7 +317,11 @@ class Pipeline:
 
     def _eager_planned(self, batch: Batch, plan: Plan) -> Batch:
         kinds = {name: batch.extras[name] for name, _ in self.kinds if name in batch.extras}
-        done = _run_jitted(self, Batch(batch.image, boxes=batch.boxes, keypoints=batch.keypoints, extras=kinds), plan)
+        done = _run_jitted(
+            self,
+            Batch(batch.image, boxes=batch.boxes, keypoints=batch.keypoints, extras=kinds),
+            plan,
+        )
         kept = {name: getattr(batch, name) for name in ("label", "weight", "index")}
         return done.replace(**kept, extras={**batch.extras, **done.extras})
 
@@ -285,7 +334,9 @@ class Pipeline:
         sizes = [canvas] * len(images)
         if batch.size is not None:
             sizes = as_sizes(np.atleast_2d(np.asarray(batch.size)))
-            if len(sizes) != len(images) or any(n > m for size in sizes for n, m in zip(size, canvas, strict=True)):
+            if len(sizes) != len(images) or any(
+                n > m for size in sizes for n, m in zip(size, canvas, strict=True)
+            ):
                 raise InputError(
                     f"Expected one size for each of the {len(images)} images, inside {canvas}, got {sizes}."
                 )
@@ -293,22 +344,34 @@ class Pipeline:
         moved = [constant_maps(self.segments, size) for size in sizes]
         boxes, keypoints = batch.boxes, batch.keypoints
         if boxes is not None or keypoints is not None:
-            many = [None if a is None else np.asarray(a)[None] if single else np.asarray(a) for a in (boxes, keypoints)]
-            maps, ends = np.asarray([one for one, _ in moved]), np.asarray([size for _, size in moved])
+            many = [
+                None if a is None else np.asarray(a)[None] if single else np.asarray(a)
+                for a in (boxes, keypoints)
+            ]
+            maps, ends = (
+                np.asarray([one for one, _ in moved]),
+                np.asarray([size for _, size in moved]),
+            )
             boxes, keypoints = eager.move_all(many[0], many[1], maps, ends)
         extras = {**batch.extras}
         for name, _ in self.kinds:
             if name in extras:
                 mask = np.asarray(extras[name])
                 mask = mask[None] if single else mask
-                done = np.asarray(eager.run_images(self.masks, mask[..., None] if mask.ndim == 3 else mask, sizes))
+                done = np.asarray(
+                    eager.run_images(self.masks, mask[..., None] if mask.ndim == 3 else mask, sizes)
+                )
                 extras[name] = done[..., 0] if mask.ndim == 3 else done
                 extras[name] = jax.device_put(extras[name][0] if single else extras[name])
         size = None if batch.size is None else np.asarray([size for _, size in moved], np.int32)
         first = (lambda leaf: None if leaf is None else leaf[0]) if single else (lambda leaf: leaf)
         # `device_put`, not `asarray`, which compiles a program for every shape
-        image, boxes, keypoints = jax.device_put([first(leaf) for leaf in (image, boxes, keypoints)])
-        return batch.replace(image=image, boxes=boxes, keypoints=keypoints, size=first(size), extras=extras)
+        image, boxes, keypoints = jax.device_put(
+            [first(leaf) for leaf in (image, boxes, keypoints)]
+        )
+        return batch.replace(
+            image=image, boxes=boxes, keypoints=keypoints, size=first(size), extras=extras
+        )
 
 
 @functools.partial(jax.jit, static_argnums=0)

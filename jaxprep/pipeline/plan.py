@@ -41,15 +41,19 @@ class Stage(NamedTuple):
 
 
 Bucket = tuple[Stage, ...]
-"""What a program is compiled for, beside the batch and the pixels' type; the first stage's `source` is the canvas."""
+"""What a program is compiled for, beside the batch and the pixels' type; the first stage's `source`
+is the canvas.
+"""
 
 
 class Tables(NamedTuple):
-    """The arrays of one stage; each has a leading batch axis in a plan, and none in a constant program.
+    """The arrays of one stage; each has a leading batch axis in a plan, and none in a constant
+    program.
 
     Attributes:
         vertical, horizontal: the passes; None leaves the axis as it is.
-        edges: for each row and each column, which `Fill` it belongs to; None where nothing is filled.
+        edges: for each row and each column, which `Fill` it belongs to; None where nothing is
+            filled.
         first: where the order is "both", whether the vertical pass comes first.
         size: height and width of what comes in, on its canvas; None fills it.
     """
@@ -68,7 +72,8 @@ class Tables(NamedTuple):
 )
 @dataclass(frozen=True)
 class Plan:
-    """Everything about a batch that depends on the sizes of its images: a pytree to pass into a jitted program.
+    """Everything about a batch that depends on the sizes of its images: a pytree to pass into a
+    jitted program.
 
     Attributes:
         tables: one entry per stage.
@@ -125,16 +130,23 @@ def fixed_sizes(parts: tuple[Segment, ...]) -> list[Size | None]:
 def bucket_of(parts: tuple[Segment, ...], size: Size, source: Size | None = None) -> Bucket:
     """The program that serves an image of `size`, on the canvas `source` if one is given.
 
-    The number of taps is a bucket of at least 4, for both axes. On a given canvas it is that of an image which fills
-    it, unless this image needs more, so that the images of a canvas share it.
+    The number of taps is a bucket of at least 4, for both axes. On a given canvas it is that of an
+    image which fills it, unless this image needs more, so that the images of a canvas share it.
     """
     largest = size if source is None else source
     source = canvas(size) if source is None else source
     stages = []
-    columns = zip(parts, fold_all(parts, size), fold_all(parts, largest), fixed_sizes(parts), strict=True)
+    columns = zip(
+        parts, fold_all(parts, size), fold_all(parts, largest), fixed_sizes(parts), strict=True
+    )
     for segment, folded, full, fixed in columns:
         out = source if not segment.moves else fixed or canvas(folded.size)
-        taps = max(folded.vertical.count, folded.horizontal.count, full.vertical.count, full.horizontal.count)
+        taps = max(
+            folded.vertical.count,
+            folded.horizontal.count,
+            full.vertical.count,
+            full.horizontal.count,
+        )
         count = 1 if segment.arithmetic == "copy" else bucket(max(taps, 4))
         vertical, horizontal = (min(count, n) for n in source)
         order = "vertical" if folded.first else "horizontal"
@@ -149,7 +161,9 @@ def merge(buckets: Sequence[Bucket]) -> Bucket:
     source = buckets[0][0].source
     for alike in zip(*buckets, strict=True):
         orders = {stage.order for stage in alike}
-        vertical, horizontal = (min(max(stage.counts[axis] for stage in alike), source[axis]) for axis in (0, 1))
+        vertical, horizontal = (
+            min(max(stage.counts[axis] for stage in alike), source[axis]) for axis in (0, 1)
+        )
         out = max(stage.out[0] for stage in alike), max(stage.out[1] for stage in alike)
         used = tuple(map(any, zip(*(stage.used for stage in alike), strict=True)))
         order = orders.pop() if len(orders) == 1 else "both"
@@ -161,9 +175,13 @@ def merge(buckets: Sequence[Bucket]) -> Bucket:
 def make_plan(parts: tuple[Segment, ...], sizes: Sequence[Size], stages: Bucket) -> Plan:
     """The tables of images of `sizes` for a program that serves all of them."""
     images = [fold_all(parts, size) for size in sizes]
-    before = [(size, *(one.size for one in folded)) for size, folded in zip(sizes, images, strict=True)]
+    before = [
+        (size, *(one.size for one in folded)) for size, folded in zip(sizes, images, strict=True)
+    ]
     return Plan(
-        tuple(_stack([_tables(stage, size[i]) for size in before]) for i, stage in enumerate(stages)),
+        tuple(
+            _stack([_tables(stage, size[i]) for size in before]) for i, stage in enumerate(stages)
+        ),
         np.asarray([size[-1] for size in before], np.int32),
         np.asarray([compose(folded) for folded in images], np.float32),
         stages,
@@ -191,7 +209,9 @@ def _tables(stage: Stage, size: Size) -> Tables:
     folded = fold(stage.segment, size)
     vertical, horizontal = (
         widen(as_taps(table, stage.segment), space, outputs, count)
-        for table, space, outputs, count in zip(folded[:2], stage.source, stage.out, stage.counts, strict=True)
+        for table, space, outputs, count in zip(
+            folded[:2], stage.source, stage.out, stage.counts, strict=True
+        )
     )
     edges = None
     if any(stage.used):
@@ -212,6 +232,14 @@ def as_sizes(sizes: Any) -> list[Size]:
         InputError: not `(batch, 2)` integers of at least 1.
     """
     array = np.asarray(sizes)
-    if array.ndim != 2 or array.shape[1] != 2 or array.dtype.kind not in "iu" or not len(array) or array.min() < 1:
-        raise InputError(f"Expected sizes (batch, 2), integer heights and widths of at least 1, got {sizes!r:.80}.")
+    if (
+        array.ndim != 2
+        or array.shape[1] != 2
+        or array.dtype.kind not in "iu"
+        or not len(array)
+        or array.min() < 1
+    ):
+        raise InputError(
+            f"Expected sizes (batch, 2), integer heights and widths of at least 1, got {sizes!r:.80}."
+        )
     return [(int(height), int(width)) for height, width in array]

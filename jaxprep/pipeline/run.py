@@ -26,23 +26,31 @@ from jaxprep.resample.tables import Taps
 from jaxprep.types import Size
 
 
-def run_constant(parts: tuple[Segment, ...], image: jax.Array | Part, exact: bool, output: Output) -> jax.Array:
+def run_constant(
+    parts: tuple[Segment, ...], image: jax.Array | Part, exact: bool, output: Output
+) -> jax.Array:
     """All segments on one image `(h, w, c)` that fills its array, with constant tables."""
     image = image if isinstance(image, Part) else Part.of(image)
     for segment, folded in zip(parts, fold_all(parts, (image.height, image.width)), strict=True):
         edges = (folded.vertical.edge, folded.horizontal.edge) if any(folded.used) else None
-        vertical, horizontal = (None if table.taps is None else as_taps(table, segment) for table in folded[:2])
+        vertical, horizontal = (
+            None if table.taps is None else as_taps(table, segment) for table in folded[:2]
+        )
         order = "vertical" if folded.first else "horizontal"
         own = output if segment is parts[-1] else OWN
         image = _run_segment(segment, image, Tables(vertical, horizontal, edges), order, exact, own)
     return whole(image)
 
 
-def run_planned(plan: Plan, image: jax.Array | Part, exact: bool, output: Output, is_alone: bool = False) -> jax.Array:
-    """One image in the top-left corner of a canvas `(h, w, c)` through its entry of a plan; zeros outside its size.
+def run_planned(
+    plan: Plan, image: jax.Array | Part, exact: bool, output: Output, is_alone: bool = False
+) -> jax.Array:
+    """One image in the top-left corner of a canvas `(h, w, c)` through its entry of a plan; zeros
+    outside its size.
 
     Args:
-        is_alone: not batched: each stage takes no more rows than the image has, and the order of its passes.
+        is_alone: not batched: each stage takes no more rows than the image has, and the order of
+            its passes.
     """
 
     def end(lines: Lines) -> Lines:
@@ -61,12 +69,14 @@ Run = Callable[[Part, Any, Output, bool], jax.Array]
 """What makes an output of an image and its plan, and may be told that it is not batched."""
 
 
-def run_images(run: Run, parts: Sequence[Segment], images: jax.Array, plans: Any, to_first: bool) -> jax.Array:
+def run_images(
+    run: Run, parts: Sequence[Segment], images: jax.Array, plans: Any, to_first: bool
+) -> jax.Array:
     """What `run` makes of each of a batch of images `(b, h, w, c)`, and of plans.
 
-    On CPU a batch whose rows outgrow the cache goes a few images at a time, and one of differing sizes image by image.
-    The loop is not over the batch itself, but over what each of `count` equal parts of it has, so that a sharded batch
-    stays where it is.
+    On CPU a batch whose rows outgrow the cache goes a few images at a time, and one of differing
+    sizes image by image. The loop is not over the batch itself, but over what each of `count` equal
+    parts of it has, so that a sharded batch stays where it is.
     """
     axis = _sharded_over(images, plans)
     if axis is not None:  # each device knows what it has
@@ -90,7 +100,9 @@ def run_images(run: Run, parts: Sequence[Segment], images: jax.Array, plans: Any
     def in_turn(images: jax.Array, plans: Any) -> jax.Array:
         each, length = one_of, images.shape[0] // count
         if count > 1:
-            images, plans = jax.tree.map(lambda leaf: leaf.reshape(count, length, *leaf.shape[1:]), (images, plans))
+            images, plans = jax.tree.map(
+                lambda leaf: leaf.reshape(count, length, *leaf.shape[1:]), (images, plans)
+            )
             each = jax.vmap(one_of, (0, 0, 0, None))
         result = jax.eval_shape(each, images, plans, None, 0)
         output, shape = Output(to_first), result.shape[-3:]
@@ -107,7 +119,9 @@ def run_images(run: Run, parts: Sequence[Segment], images: jax.Array, plans: Any
 
 
 def _sharded_over(images: jax.Array, plans: Any) -> Any:
-    """The axes of an explicit mesh that all of these are sharded over, along their batch alone; None if not so."""
+    """The axes of an explicit mesh that all of these are sharded over, along their batch alone;
+    None if not so.
+    """
     shardings = [jax.typeof(leaf).sharding for leaf in jax.tree.leaves((images, plans))]
     axis = shardings[0].spec[0]
     alike = all(sharding.spec[0] == axis and not any(sharding.spec[1:]) for sharding in shardings)
@@ -115,7 +129,9 @@ def _sharded_over(images: jax.Array, plans: Any) -> Any:
 
 
 def _at_once(images: jax.Array, arithmetic: set[str], is_uniform: bool, devices: int) -> int:
-    """How many images of a batch go at once: all if what they turn fits the cache, else few, as many on each device."""
+    """How many images of a batch go at once: all if what they turn fits the cache, else few, as
+    many on each device.
+    """
     count = images.shape[0]
     if arithmetic == {"copy"} or not isinstance(count, int):  # symbolic, in an export
         return count
@@ -126,7 +142,9 @@ def _at_once(images: jax.Array, arithmetic: set[str], is_uniform: bool, devices:
     own = forms.turned_bytes(images.shape[2], images.shape[3], dtype)
     if count * own <= forms.CACHE * devices:
         return count
-    return max([n for n in equal if n * own <= forms.CACHE * devices], default=min(equal, default=count))
+    return max(
+        [n for n in equal if n * own <= forms.CACHE * devices], default=min(equal, default=count)
+    )
 
 
 @functools.partial(jax.jit, static_argnames=("exact", "to_first"))
@@ -141,7 +159,9 @@ def run_batch(plan: Plan, images: jax.Array, exact: bool, to_first: bool) -> jax
 
 
 ONE_THREAD = {"xla_disable_hlo_passes": "cpu-parallel-task-assigner"}
-"""Compiler options for CPU that keep every loop on the thread that runs the program: others work on other images."""
+"""Compiler options for CPU that keep every loop on the thread that runs the program: others work on
+other images.
+"""
 
 
 @functools.partial(jax.jit, static_argnames=("exact", "to_first"), compiler_options=ONE_THREAD)
@@ -174,7 +194,11 @@ def _run_segment(
         dtype = result_dtype(dtype, resize.method, resize.reference, resize.rounded)
 
     def finish(lines: Lines) -> Lines:
-        lines = lines if lines.values.dtype == dtype else lines.map(lambda values: round_to(values, dtype))
+        lines = (
+            lines
+            if lines.values.dtype == dtype
+            else lines.map(lambda values: round_to(values, dtype))
+        )
         return tail(apply_chain(segment.chain, lines, tables.edges, exact))
 
     if segment.arithmetic == "copy":
@@ -198,8 +222,14 @@ def _run_segment(
     )
     if order == "both":
         own = output if output.room is None else OWN
-        ways = [functools.partial(passes, vertical_first=first, output=own) for first in (True, False)]
-        result = lax.cond(tables.first, *ways) if is_alone else jnp.where(tables.first, *(way() for way in ways))
+        ways = [
+            functools.partial(passes, vertical_first=first, output=own) for first in (True, False)
+        ]
+        result = (
+            lax.cond(tables.first, *ways)
+            if is_alone
+            else jnp.where(tables.first, *(way() for way in ways))
+        )
         return result if output.room is None else image_apart(Lines.of, result, output=output)
     return passes(vertical_first=order == "vertical", output=output)
 
@@ -211,7 +241,9 @@ def _copy(image: jax.Array, vertical: Taps | None, horizontal: Taps | None) -> j
 
 
 def _sliced(image: jax.Array, tables: Tables) -> tuple[jax.Array, Tables]:
-    """The image with its constant crops made, and the tables that are left: a slice needs no table."""
+    """The image with its constant crops made, and the tables that are left: a slice needs no
+    table.
+    """
     left = {}
     for axis, name in enumerate(("vertical", "horizontal")):
         taps = getattr(tables, name)
@@ -230,7 +262,9 @@ def constant_maps(parts: tuple[Segment, ...], size: Size) -> tuple[np.ndarray, S
 
 @jax.jit
 def move_positions(boxes: Any, keypoints: Any, maps: Any, size: Any) -> tuple[Any, Any]:
-    """Boxes `(n, 4)` and keypoints `(n, 2)` of one image through the map of its plan; boxes are clipped to `size`."""
+    """Boxes `(n, 4)` and keypoints `(n, 2)` of one image through the map of its plan; boxes are
+    clipped to `size`.
+    """
     maps = jnp.asarray(maps, jnp.float32)
     scale, shift = maps[::-1, 0], maps[::-1, 1]
     if boxes is not None:

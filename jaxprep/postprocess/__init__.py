@@ -1,9 +1,11 @@
-"""Model outputs to masks, boxes, labels and maps: what Transformers calls `post_process_…`, without PyTorch.
+"""Model outputs to masks, boxes, labels and maps: what Transformers calls `post_process_…`, without
+PyTorch.
 
-Functions take a model's outputs (any object or dict with the same fields, JAX or NumPy arrays) and return lists of
-dicts with the keys that Transformers returns, one per image. What is computed per pixel or per query is a jitted
-program of fixed shape, shared by all target sizes of a bucket; filtering by a threshold, whose result has any length,
-happens on the host. `methods("DetrImageProcessor")` gives them by their names there.
+Functions take a model's outputs (any object or dict with the same fields, JAX or NumPy arrays) and
+return lists of dicts with the keys that Transformers returns, one per image. What is computed per
+pixel or per query is a jitted program of fixed shape, shared by all target sizes of a bucket;
+filtering by a threshold, whose result has any length, happens on the host.
+`methods("DetrImageProcessor")` gives them by their names there.
 """
 
 from jaxprep.postprocess.classification import image_classification

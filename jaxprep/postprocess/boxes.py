@@ -38,15 +38,23 @@ def area(boxes: jax.Array) -> jax.Array:
 
 
 def overlap(first: jax.Array, second: jax.Array) -> jax.Array:
-    """Intersection over union of all pairs, `(n, m)`; not a number for two empty boxes in one place."""
+    """Intersection over union of all pairs, `(n, m)`; not a number for two empty boxes in one
+    place.
+    """
     first, second = first[:, None], second[None]
-    corner = jnp.minimum(first[..., 2:], second[..., 2:]) - jnp.maximum(first[..., :2], second[..., :2])
+    corner = jnp.minimum(first[..., 2:], second[..., 2:]) - jnp.maximum(
+        first[..., :2], second[..., :2]
+    )
     shared = jnp.maximum(corner, 0).prod(-1)
     return shared / (area(first) + area(second) - shared)
 
 
 def suppress(
-    boxes: jax.Array, scores: jax.Array, valid: jax.Array, bound: Any, groups: jax.Array | None = None
+    boxes: jax.Array,
+    scores: jax.Array,
+    valid: jax.Array,
+    bound: Any,
+    groups: jax.Array | None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """Greedy non-maximum suppression.
 
@@ -58,7 +66,8 @@ def suppress(
         groups: `(n,)`; boxes of different groups do not touch each other.
 
     Returns:
-        the boxes by falling score, those that take part first, `(n,)` int32; and whether each of these stays.
+        the boxes by falling score, those that take part first, `(n,)` int32; and whether each of
+        these stays.
     """
     order = jnp.argsort(jnp.where(valid, -scores, jnp.inf), stable=True)
     clashes = overlap(boxes[order], boxes[order]) > bound
@@ -76,8 +85,12 @@ def suppress(
 _suppress = jax.jit(suppress)
 
 
-def kept_boxes(boxes: np.ndarray, scores: np.ndarray, bound: float, groups: np.ndarray | None = None) -> np.ndarray:
-    """The boxes that non-maximum suppression keeps, by falling score; one program for many counts."""
+def kept_boxes(
+    boxes: np.ndarray, scores: np.ndarray, bound: float, groups: np.ndarray | None = None
+) -> np.ndarray:
+    """The boxes that non-maximum suppression keeps, by falling score; one program for many
+    counts.
+    """
     count = len(boxes)
     groups = np.zeros(count, np.int32) if groups is None else groups
     if not count:

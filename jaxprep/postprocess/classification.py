@@ -1,4 +1,6 @@
-"""Image classification: the best classes with their names, which Transformers leaves to its pipelines."""
+"""Image classification: the best classes with their names, which Transformers leaves to its
+pipelines.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ Activation = Literal["softmax", "sigmoid", "none"]
 
 
 @functools.partial(jax.jit, static_argnames=("count", "activation"))
-def best_classes(logits: jax.Array, count: int, activation: Activation) -> tuple[jax.Array, jax.Array]:
+def best_classes(
+    logits: jax.Array, count: int, activation: Activation
+) -> tuple[jax.Array, jax.Array]:
     """Scores and classes of the `count` largest logits of each row `(b, c)`, largest first."""
     if activation == "softmax":
         scores = jax.nn.softmax(logits, axis=-1)
@@ -41,7 +45,8 @@ def image_classification(
         outputs: with `logits` `(b, c)`.
         top_k: how many; None: all of them.
         id2label: the model config's, with numbers or their strings as keys, or a list of names.
-        activation: `softmax` where one class is right, `sigmoid` where several may be, `none` for scores as they are.
+        activation: `softmax` where one class is right, `sigmoid` where several may be, `none` for
+            scores as they are.
         threshold: what a score must exceed; None: no matter.
 
     Returns:
@@ -49,10 +54,14 @@ def image_classification(
     """
     logits = field(outputs, "logits")
     if logits.ndim != 2:
-        raise InputError(f"Expected logits (batch, classes), got shape {logits.shape} - at `outputs.logits`.")
+        raise InputError(
+            f"Expected logits (batch, classes), got shape {logits.shape} - at `outputs.logits`."
+        )
     count = logits.shape[1] if top_k is None else min(top_k, logits.shape[1])
     results = []
-    for scores, classes in zip(*(np.asarray(part) for part in best_classes(logits, count, activation)), strict=True):
+    for scores, classes in zip(
+        *(np.asarray(part) for part in best_classes(logits, count, activation)), strict=True
+    ):
         keep = slice(None) if threshold is None else scores > np.float32(threshold)
         names = None if id2label is None else [_name(id2label, int(n)) for n in classes[keep]]
         parts = {"scores": jnp.asarray(scores[keep]), "labels": jnp.asarray(classes[keep])}

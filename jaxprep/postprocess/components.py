@@ -10,9 +10,11 @@ from jax import lax
 
 
 def regions(mask: jax.Array) -> jax.Array:
-    """A number for each pixel `(h, w)` that is the same in all of its region (8 neighbours); `h * w` outside the mask.
+    """A number for each pixel `(h, w)` that is the same in all of its region (8 neighbours); `h *
+    w` outside the mask.
 
-    Numbers spread from neighbour to neighbour, and then from pixel to the pixel they name, until nothing changes.
+    Numbers spread from neighbour to neighbour, and then from pixel to the pixel they name, until
+    nothing changes.
     """
     height, width = mask.shape
     outside = jnp.int32(height * width)

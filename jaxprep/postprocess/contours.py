@@ -1,7 +1,8 @@
-"""Outlines of masks as polygons, and polygons as masks: the numbers of OpenCV 4.14 and 5.0, in NumPy on the host.
+"""Outlines of masks as polygons, and polygons as masks: the numbers of OpenCV 4.14 and 5.0, in
+NumPy on the host.
 
-Points are (x, y). Where OpenCV computes in float32, so do we, in the same order: a rounding decides which of two
-corners comes first.
+Points are (x, y). Where OpenCV computes in float32, so do we, in the same order: a rounding decides
+which of two corners comes first.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ _FRESH, _SEEN, _RIGHT = 1, 2, -1
 
 
 def find_contours(mask: np.ndarray) -> list[np.ndarray]:
-    """The borders of the 8-connected parts of a mask `(h, w)` and of their holes: Suzuki and Abe (1985).
+    """The borders of the 8-connected parts of a mask `(h, w)` and of their holes: Suzuki and Abe
+    (1985).
 
     Returns:
-        per border its corners, int32 `(n, 2)`; a part counterclockwise on the screen, a hole clockwise. The last that a
-        raster scan meets comes first (`cv2.findContours` with `RETR_LIST` and `CHAIN_APPROX_SIMPLE`).
+        per border its corners, int32 `(n, 2)`; a part counterclockwise on the screen, a hole
+        clockwise. The last that a raster scan meets comes first (`cv2.findContours` with
+        `RETR_LIST` and `CHAIN_APPROX_SIMPLE`).
     """
     padded = np.pad(mask != 0, 1).astype(np.int8)
     stride = padded.shape[1]
@@ -73,10 +76,11 @@ def _follow(marks: list[int], stride: int, start: int, hole: bool) -> list[int]:
 
 
 def convex_hull(points: np.ndarray, clockwise: bool = False) -> np.ndarray:
-    """The corners of the convex hull of int32 or float32 points `(n, 2)`: Sklansky (1982), chain by chain.
+    """The corners of the convex hull of int32 or float32 points `(n, 2)`: Sklansky (1982), chain by
+    chain.
 
-    It goes round from the rightmost point (leftmost if `clockwise`) over the largest y, unless the corners are in the
-    order of the points or against it once they begin elsewhere: then they do.
+    It goes round from the rightmost point (leftmost if `clockwise`) over the largest y, unless the
+    corners are in the order of the points or against it once they begin elsewhere: then they do.
     """
     order = np.lexsort((points[:, 1], points[:, 0]))
     ends = points[order]
@@ -92,7 +96,9 @@ def convex_hull(points: np.ndarray, clockwise: bool = False) -> np.ndarray:
     hull = there[:-1] + back[:0:-1]
     above = back[1] if len(back) > 2 else there[-2] if len(there) > 2 else None
     there, back = lower
-    below = there[1] if len(there) > 2 else back[2 - len(there)] if len(there) + len(back) > 2 else None
+    below = (
+        there[1] if len(there) > 2 else back[2 - len(there)] if len(there) + len(back) > 2 else None
+    )
     if above is not None and below is not None and known[above] == known[below]:  # all on one line
         there, back = there[:2], back[:2]
     hull += there[:-1] + back[:0:-1]
@@ -100,7 +106,9 @@ def convex_hull(points: np.ndarray, clockwise: bool = False) -> np.ndarray:
 
 
 def _chain(points: list[Any], start: int, end: int, rise: int, turn: int) -> list[int]:
-    """The corners from one end of sorted points to the highest or lowest one: `turn` is the side they turn to."""
+    """The corners from one end of sorted points to the highest or lowest one: `turn` is the side
+    they turn to.
+    """
     if points[start] == points[end]:
         return [start]
     step = 1 if end > start else -1
@@ -137,7 +145,9 @@ def _sign(value: Any) -> int:
 
 
 def _rotated(hull: list[int]) -> list[int]:
-    """The same ring of indices from its smallest (or largest) on, where it then rises (or falls) all the way."""
+    """The same ring of indices from its smallest (or largest) on, where it then rises (or falls)
+    all the way.
+    """
     count = len(hull)
     if count < 3:
         return hull
@@ -185,7 +195,9 @@ def _length(x: np.float32, y: np.float32) -> np.float32:
 
 
 def _calipers(corners: np.ndarray) -> tuple[Any, Any, Any]:
-    """A corner of the smallest rectangle and its two sides, by turning four calipers round: Toussaint (1983)."""
+    """A corner of the smallest rectangle and its two sides, by turning four calipers round:
+    Toussaint (1983).
+    """
     edges = np.roll(corners, -1, 0) - corners
     wide = edges.astype(np.float64)
     inverse = (1 / np.sqrt(wide[:, 0] * wide[:, 0] + wide[:, 1] * wide[:, 1])).astype(F)
@@ -210,7 +222,11 @@ def _calipers(corners: np.ndarray) -> tuple[Any, Any, Any]:
     c = a * x[left] + y[left] * b
     d = -b * x[bottom] + y[bottom] * a
     scale = F(1) / (a * a - -b * b)
-    return ((c * a - d * b) * scale, (a * d - -b * c) * scale), (a * width, b * width), (-b * height, a * height)
+    return (
+        ((c * a - d * b) * scale, (a * d - -b * c) * scale),
+        (a * width, b * width),
+        (-b * height, a * height),
+    )
 
 
 def _turned(vector: Any, quarters: int) -> tuple[Any, Any]:
@@ -220,7 +236,9 @@ def _turned(vector: Any, quarters: int) -> tuple[Any, Any]:
 
 
 def box_points(box: RotatedBox) -> np.ndarray:
-    """The four corners of a rectangle, float32 `(4, 2)`, clockwise on the screen from the lowest one."""
+    """The four corners of a rectangle, float32 `(4, 2)`, clockwise on the screen from the lowest
+    one.
+    """
     (x, y), (width, height) = box.center, box.size
     radians = float(box.angle) * math.pi / 180
     cos, sin = F(math.cos(radians)) * F(0.5), F(math.sin(radians)) * F(0.5)
@@ -243,9 +261,13 @@ def contour_area(points: np.ndarray) -> float:
 
 
 def arc_length(points: np.ndarray) -> float:
-    """How long the way round a polygon of points `(n, 2)` is: sides in float32, their sum in float64."""
+    """How long the way round a polygon of points `(n, 2)` is: sides in float32, their sum in
+    float64.
+    """
     sides = points.astype(F) - np.roll(points.astype(F), 1, 0)
-    return float(np.sqrt(sides[:, 0] * sides[:, 0] + sides[:, 1] * sides[:, 1]).sum(dtype=np.float64))
+    return float(
+        np.sqrt(sides[:, 0] * sides[:, 0] + sides[:, 1] * sides[:, 1]).sum(dtype=np.float64)
+    )
 
 
 _BITS = 16
@@ -253,7 +275,8 @@ _BITS = 16
 
 
 def fill_polygon(corners: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The mask `(height, width)` of a polygon with integer corners `(n, 2)`: its inside by even and odd, and its sides.
+    """The mask `(height, width)` of a polygon with integer corners `(n, 2)`: its inside by even and
+    odd, and its sides.
 
     Corners may lie outside of the mask (`cv2.fillPoly`).
     """
@@ -271,7 +294,9 @@ def fill_polygon(corners: np.ndarray, height: int, width: int) -> np.ndarray:
             top, bottom = sorted((start[1], end[1]))
             edges.append((top, bottom, (x << _BITS) + (top - y) * slope, slope))
     for row in range(height):
-        crossings = sorted(x + (row - top) * slope for top, bottom, x, slope in edges if top <= row < bottom)
+        crossings = sorted(
+            x + (row - top) * slope for top, bottom, x, slope in edges if top <= row < bottom
+        )
         for left, right in zip(crossings[::2], crossings[1::2], strict=True):
             mask[row, max(-(-left >> _BITS), 0) : max((right >> _BITS) + 1, 0)] = True
     return mask
@@ -296,8 +321,11 @@ def _draw_line(mask: np.ndarray, start: tuple[int, int], end: tuple[int, int]) -
     mask[y + rows * (1 if v >= y else -1), x + columns] = True
 
 
-def _clip_line(shape: tuple[int, int], start: tuple[int, int], end: tuple[int, int]) -> tuple[list[Any], bool]:
-    """The part of a line in a mask, rounded towards its ends (Cohen and Sutherland), and whether there is any.
+def _clip_line(
+    shape: tuple[int, int], start: tuple[int, int], end: tuple[int, int]
+) -> tuple[list[Any], bool]:
+    """The part of a line in a mask, rounded towards its ends (Cohen and Sutherland), and whether
+    there is any.
 
     Of a line that passes by, the ends stay where the search stopped.
     """
@@ -305,7 +333,9 @@ def _clip_line(shape: tuple[int, int], start: tuple[int, int], end: tuple[int, i
     limits = shape[1] - 1, shape[0] - 1
 
     def apart() -> bool:
-        return any(all(p[k] < 0 for p in points) or all(p[k] > limits[k] for p in points) for k in (0, 1))
+        return any(
+            all(p[k] < 0 for p in points) or all(p[k] > limits[k] for p in points) for k in (0, 1)
+        )
 
     for axis in (1, 0):
         if apart():

@@ -16,7 +16,9 @@ from jaxprep.resample.buckets import bucket
 from jaxprep.resample.filters import canonical_method
 
 
-def depth_estimation(outputs: Any, target_sizes: Any = None, *, rule: Rule = "bicubic") -> list[dict[str, jax.Array]]:
+def depth_estimation(
+    outputs: Any, target_sizes: Any = None, *, rule: Rule = "bicubic"
+) -> list[dict[str, jax.Array]]:
     """Depth of DPT, Depth Anything, GLPN, CHMv2 and TIPSv2.
 
     Args:
@@ -29,7 +31,9 @@ def depth_estimation(outputs: Any, target_sizes: Any = None, *, rule: Rule = "bi
     """
     depth = _with_channel(field(outputs, "predicted_depth"))
     goals = each(sizes(target_sizes, len(depth)), len(depth))
-    return [{"predicted_depth": jnp.asarray(resize_one(depth, i, size, rule)[0])} for i, size in goals]
+    return [
+        {"predicted_depth": jnp.asarray(resize_one(depth, i, size, rule)[0])} for i, size in goals
+    ]
 
 
 @jax.jit
@@ -40,7 +44,9 @@ def _with_channel(depth: jax.Array) -> jax.Array:
 _RULES: dict[Any, Rule] = {"bilinear": "bilinear", "bicubic": "bicubic"}
 
 
-def depth_pro_estimation(outputs: Any, target_sizes: Any = None, *, resample: Any = 2) -> list[dict[str, Any]]:
+def depth_pro_estimation(
+    outputs: Any, target_sizes: Any = None, *, resample: Any = 2
+) -> list[dict[str, Any]]:
     """Metric depth of Depth Pro, from its inverse depth and field of view.
 
     Args:
@@ -49,8 +55,8 @@ def depth_pro_estimation(outputs: Any, target_sizes: Any = None, *, resample: An
         resample: the processor's, `bilinear` or `bicubic` or PIL's number of it.
 
     Returns:
-        per image `predicted_depth`, in [1e-4, 1e4]; `field_of_view`; `focal_length` in pixels. The last two are None
-        where they are not known.
+        per image `predicted_depth`, in [1e-4, 1e4]; `field_of_view`; `focal_length` in pixels. The
+        last two are None where they are not known.
     """
     inverse = _with_channel(field(outputs, "predicted_depth"))
     rule = _RULES.get(canonical_method(resample))
@@ -90,26 +96,34 @@ def zoe_depth_estimation(
     *,
     do_pad: bool | None = True,
 ) -> list[dict[str, jax.Array]]:
-    """Depth of ZoeDepth: averaged with that of the mirrored image, brought to the padded image, cropped, resized.
+    """Depth of ZoeDepth: averaged with that of the mirrored image, brought to the padded image,
+    cropped, resized.
 
     Args:
         outputs: with `predicted_depth` `(b, h, w)`.
         source_sizes: (height, width) of each image before preprocessing.
         target_sizes: (height, width) wanted for each.
         outputs_flipped: those of the mirrored images.
-        do_remove_padding: take away the `int(3 sqrt(side / 2))` pixels that preprocessing mirrored around the image;
-            None: if the processor's `do_pad` says that it did.
+        do_remove_padding: take away the `int(3 sqrt(side / 2))` pixels that preprocessing mirrored
+            around the image; None: if the processor's `do_pad` says that it did.
     """
     depth = field(outputs, "predicted_depth")
     if outputs_flipped is not None:
         mirrored = field(outputs_flipped, "predicted_depth")
         if mirrored.shape != depth.shape:
-            raise InputError(f"Expected shape {depth.shape}, got {mirrored.shape} - at `outputs_flipped`.")
+            raise InputError(
+                f"Expected shape {depth.shape}, got {mirrored.shape} - at `outputs_flipped`."
+            )
         depth = _flip_average(depth, mirrored)
     remove = bool(do_pad) if do_remove_padding is None else do_remove_padding
     if remove and source_sizes is None:
-        raise InputError("Expected the sizes of the images, or `do_remove_padding=False` - at `source_sizes`.")
-    sources, goals = sizes(source_sizes, len(depth), "source_sizes"), sizes(target_sizes, len(depth))
+        raise InputError(
+            "Expected the sizes of the images, or `do_remove_padding=False` - at `source_sizes`."
+        )
+    sources, goals = (
+        sizes(source_sizes, len(depth), "source_sizes"),
+        sizes(target_sizes, len(depth)),
+    )
     results = []
     for i in range(len(depth)):
         maps = _with_channel(depth)

@@ -1,6 +1,8 @@
-"""Object detection: scores, labels and boxes `(left, top, right, bottom)` from class logits and relative boxes.
+"""Object detection: scores, labels and boxes `(left, top, right, bottom)` from class logits and
+relative boxes.
 
-Every function scores all queries in one program of fixed shape; the host then drops what is below the threshold.
+Every function scores all queries in one program of fixed shape; the host then drops what is below
+the threshold.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ class Candidates(NamedTuple):
 
 
 def softmax_candidates(logits: jax.Array, boxes: jax.Array, scale: jax.Array) -> Candidates:
-    """One candidate per query: its best class, of a softmax in which the last class is "no object"."""
+    """One candidate per query: its best class, of a softmax in which the last class is "no
+    object".
+    """
     probabilities = jax.nn.softmax(logits, axis=-1)[..., :-1]
     labels = probabilities.argmax(-1).astype(jnp.int32)
     return Candidates(probabilities.max(-1), labels, center_to_corners(boxes) * scale)
@@ -49,7 +53,9 @@ def top_candidates(logits: jax.Array, boxes: jax.Array, scale: jax.Array, count:
 
 
 def top_pairs(logits: jax.Array, count: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Score, class and query of the `count` largest of logits `(q, c)`: ordered before the sigmoid makes them equal."""
+    """Score, class and query of the `count` largest of logits `(q, c)`: ordered before the sigmoid
+    makes them equal.
+    """
     best, flat = lax.top_k(logits.reshape(-1), count)
     return jax.nn.sigmoid(best), flat % logits.shape[-1], flat // logits.shape[-1]
 
@@ -63,14 +69,20 @@ def _top(logits: jax.Array, boxes: jax.Array, scale: jax.Array, count: int) -> C
     return jax.vmap(functools.partial(top_candidates, count=count))(logits, boxes, scale)
 
 
-def _inputs(outputs: Any, target_sizes: Any, square: bool = False) -> tuple[jax.Array, jax.Array, np.ndarray]:
+def _inputs(
+    outputs: Any, target_sizes: Any, square: bool = False
+) -> tuple[jax.Array, jax.Array, np.ndarray]:
     logits, boxes = field(outputs, "logits"), field(outputs, "pred_boxes")
     scale = scales(sizes(target_sizes, len(logits)), len(logits), square)
     return logits, boxes, scale[:, None]
 
 
-def select(candidates: Candidates, threshold: float, strict: bool = True) -> list[dict[str, jax.Array]]:
-    """Per image the candidates whose score is above the threshold (or at least that, if not `strict`)."""
+def select(
+    candidates: Candidates, threshold: float, strict: bool = True
+) -> list[dict[str, jax.Array]]:
+    """Per image the candidates whose score is above the threshold (or at least that, if not
+    `strict`).
+    """
     bound = np.float32(threshold)
     results = []
     for scores, labels, boxes in zip(*(np.asarray(part) for part in candidates), strict=True):
@@ -80,14 +92,17 @@ def select(candidates: Candidates, threshold: float, strict: bool = True) -> lis
     return results
 
 
-def softmax_detection(outputs: Any, threshold: float = 0.5, target_sizes: Any = None) -> list[dict[str, jax.Array]]:
+def softmax_detection(
+    outputs: Any, threshold: float = 0.5, target_sizes: Any = None
+) -> list[dict[str, jax.Array]]:
     """DETR and Yolos: the best object class of each query.
 
     Args:
-        outputs: with `logits` `(b, q, c + 1)`, the last class being "no object", and `pred_boxes` `(b, q, 4)`, relative
-            (centre x, centre y, width, height).
+        outputs: with `logits` `(b, q, c + 1)`, the last class being "no object", and `pred_boxes`
+            `(b, q, 4)`, relative (centre x, centre y, width, height).
         threshold: what a score must exceed.
-        target_sizes: (height, width) per image, to which boxes are scaled; None leaves them relative.
+        target_sizes: (height, width) per image, to which boxes are scaled; None leaves them
+            relative.
 
     Returns:
         per image `scores`, `labels`, `boxes` (left, top, right, bottom).
@@ -99,7 +114,9 @@ def softmax_detection(outputs: Any, threshold: float = 0.5, target_sizes: Any = 
 def top_detection(
     outputs: Any, threshold: float = 0.5, target_sizes: Any = None, top_k: int | None = None
 ) -> list[dict[str, jax.Array]]:
-    """RF-DETR and the like: the `top_k` best pairs of query and class (None: as many as queries)."""
+    """RF-DETR and the like: the `top_k` best pairs of query and class (None: as many as
+    queries).
+    """
     logits, boxes, scale = _inputs(outputs, target_sizes)
     count = min(logits.shape[1] if top_k is None else top_k, logits.shape[1] * logits.shape[2])
     return select(_top(logits, boxes, scale, count), threshold)
@@ -115,8 +132,12 @@ def top_100_detection(
 def focal_detection(
     outputs: Any, threshold: float = 0.5, target_sizes: Any = None, use_focal_loss: bool = True
 ) -> list[dict[str, jax.Array]]:
-    """RT-DETR and DEIMv2: `top_detection`; or, for a model trained without focal loss, `softmax_detection`."""
-    return (top_detection if use_focal_loss else softmax_detection)(outputs, threshold, target_sizes)
+    """RT-DETR and DEIMv2: `top_detection`; or, for a model trained without focal loss,
+    `softmax_detection`.
+    """
+    return (top_detection if use_focal_loss else softmax_detection)(
+        outputs, threshold, target_sizes
+    )
 
 
 def text_detection(
@@ -139,13 +160,17 @@ def labelled_detection(
     *,
     square: bool = False,
 ) -> list[dict[str, Any]]:
-    """`text_detection` with `text_labels`: the text of each box, from the list of texts of its image, or None."""
+    """`text_detection` with `text_labels`: the text of each box, from the list of texts of its
+    image, or None.
+    """
     results: list[dict[str, Any]] = text_detection(outputs, threshold, target_sizes, square=square)  # type: ignore[assignment]
     if text_labels is not None:
         same_length("text_labels", text_labels, len(results))
     for i, result in enumerate(results):
         result["text_labels"] = (
-            None if text_labels is None else [text_labels[i][n] for n in np.asarray(result["labels"])]
+            None
+            if text_labels is None
+            else [text_labels[i][n] for n in np.asarray(result["labels"])]
         )
     return results
 
@@ -165,7 +190,8 @@ def grounded_detection(
     *,
     batch_decode: Callable[[list[list[int]]], list[str]] | None = None,
 ) -> list[dict[str, Any]]:
-    """Grounding DINO with its text: each box is labelled with the tokens whose probability is high enough.
+    """Grounding DINO with its text: each box is labelled with the tokens whose probability is high
+    enough.
 
     Args:
         outputs: with `logits` `(b, q, tokens)` and `pred_boxes`.
@@ -173,7 +199,8 @@ def grounded_detection(
         threshold: what the probability of a box's best token must exceed.
         text_threshold: what a token's must exceed to be in the label; the first and last never are.
         text_labels: taken, and not used, as in Transformers.
-        batch_decode: the tokenizer's, from lists of ids to texts; None leaves the labels lists of ids.
+        batch_decode: the tokenizer's, from lists of ids to texts; None leaves the labels lists of
+            ids.
 
     Returns:
         per image `scores`, `boxes`, `text_labels`, and the same again as `labels`.
@@ -197,7 +224,9 @@ def grounded_detection(
 
 
 @jax.jit
-def _image_guided(logits: jax.Array, boxes: jax.Array, scale: jax.Array, bound: Any, threshold: Any):
+def _image_guided(
+    logits: jax.Array, boxes: jax.Array, scale: jax.Array, bound: Any, threshold: Any
+):
     def one_image(scores: jax.Array, boxes: jax.Array) -> tuple[jax.Array, jax.Array]:
         order, stays = suppress(boxes, scores, scores > 0, bound)
         scores = jnp.where(jnp.zeros_like(stays).at[order].set(stays), scores, 0)
@@ -217,7 +246,8 @@ def image_guided_detection(
     *,
     square: bool = False,
 ) -> list[dict[str, Any]]:
-    """OWL-ViT and OWLv2 with a query image: boxes after non-maximum suppression, scores relative to the best.
+    """OWL-ViT and OWLv2 with a query image: boxes after non-maximum suppression, scores relative to
+    the best.
 
     Args:
         outputs: with `logits` and `target_pred_boxes`.
@@ -226,14 +256,22 @@ def image_guided_detection(
         target_sizes, square: as in `text_detection`.
 
     Returns:
-        per image, in the order of the images, `scores` in (0, 1], `labels` None, `boxes`; empty where nothing is left.
+        per image, in the order of the images, `scores` in (0, 1], `labels` None, `boxes`; empty
+        where nothing is left.
     """
     logits, boxes = field(outputs, "logits"), field(outputs, "target_pred_boxes")
     scale = scales(sizes(target_sizes, len(logits)), len(logits), square)[:, None]
     bound = np.float32(nms_threshold if nms_threshold < 1 else np.inf)
-    alphas, corners = (np.asarray(part) for part in _image_guided(logits, boxes, scale, bound, np.float32(threshold)))
+    alphas, corners = (
+        np.asarray(part)
+        for part in _image_guided(logits, boxes, scale, bound, np.float32(threshold))
+    )
     return [
-        {"scores": jnp.asarray(alpha[alpha > 0]), "labels": None, "boxes": jnp.asarray(found[alpha > 0])}
+        {
+            "scores": jnp.asarray(alpha[alpha > 0]),
+            "labels": None,
+            "boxes": jnp.asarray(found[alpha > 0]),
+        }
         for alpha, found in zip(alphas, corners, strict=True)
     ]
 
@@ -252,12 +290,14 @@ def _sam3_inputs(outputs: Any, target_sizes: Any) -> tuple[np.ndarray, np.ndarra
     return np.asarray(scores), np.asarray(boxes)
 
 
-def sam3_detection(outputs: Any, threshold: float = 0.3, target_sizes: Any = None) -> list[dict[str, jax.Array]]:
+def sam3_detection(
+    outputs: Any, threshold: float = 0.3, target_sizes: Any = None
+) -> list[dict[str, jax.Array]]:
     """Boxes of SAM 3, without labels.
 
     Args:
-        outputs: with `pred_logits` `(b, q)`, `pred_boxes`, relative corners, and perhaps `presence_logits` `(b, 1)`,
-            whose probability multiplies the scores.
+        outputs: with `pred_logits` `(b, q)`, `pred_boxes`, relative corners, and perhaps
+            `presence_logits` `(b, 1)`, whose probability multiplies the scores.
     """
     results = []
     for scores, boxes in zip(*_sam3_inputs(outputs, target_sizes), strict=True):
@@ -269,7 +309,9 @@ def sam3_detection(outputs: Any, threshold: float = 0.3, target_sizes: Any = Non
 def sam3_instance_segmentation(
     outputs: Any, threshold: float = 0.3, mask_threshold: float = 0.5, target_sizes: Any = None
 ) -> list[dict[str, jax.Array]]:
-    """`sam3_detection` with `masks`: int32 `(n, height, width)`, 1 where the resized probability is high enough."""
+    """`sam3_detection` with `masks`: int32 `(n, height, width)`, 1 where the resized probability is
+    high enough.
+    """
     masks = field(outputs, "pred_masks")
     goals = sizes(target_sizes, len(masks))
     results = []
@@ -281,7 +323,9 @@ def sam3_instance_segmentation(
     return results
 
 
-def _sam3_masks(masks: jax.Array, i: int, keep: np.ndarray, size: Any, mask_threshold: float) -> np.ndarray:
+def _sam3_masks(
+    masks: jax.Array, i: int, keep: np.ndarray, size: Any, mask_threshold: float
+) -> np.ndarray:
     if not len(keep):
         return np.zeros((0, *(size or masks.shape[-2:])), np.int32)
     rows = np.pad(keep, (0, room(len(keep), masks.shape[1]) - len(keep)))
@@ -307,16 +351,23 @@ def omdet_detection(
     """OmDet-Turbo: the best pairs of query and class, suppressed class by class.
 
     Args:
-        outputs: with `decoder_coord_logits`, `decoder_class_logits` and `classes_structure`, the number of classes of
-            each image.
+        outputs: with `decoder_coord_logits`, `decoder_class_logits` and `classes_structure`, the
+            number of classes of each image.
         text_labels: the classes of each image (or of the only one).
         size: the image processor's `size`, taken for an image without a target size.
     """
     logits, boxes = field(outputs, "decoder_class_logits"), field(outputs, "decoder_coord_logits")
     counts = np.asarray(field(outputs, "classes_structure"))
-    goals = sizes([_network_size(size)] * len(boxes) if target_sizes is None else target_sizes, len(boxes)) or []
+    goals = (
+        sizes(
+            [_network_size(size)] * len(boxes) if target_sizes is None else target_sizes, len(boxes)
+        )
+        or []
+    )
     if text_labels is not None:
-        text_labels = [text_labels] if text_labels and isinstance(text_labels[0], str) else text_labels
+        text_labels = (
+            [text_labels] if text_labels and isinstance(text_labels[0], str) else text_labels
+        )
         same_length("text_labels", text_labels, len(boxes))
     scale = scales(goals, len(boxes))[:, None]
     count = logits.shape[1] if max_num_det is None else max_num_det
@@ -329,7 +380,9 @@ def omdet_detection(
         corners = np.clip(corners, 0, np.asarray([goals[i][1], goals[i][0]] * 2, np.float32))
         texts = None if text_labels is None else [text_labels[i][n] for n in labels[kept]]
         found = {"boxes": corners[kept], "scores": scores[kept], "labels": labels[kept]}
-        results.append({**{name: jnp.asarray(part) for name, part in found.items()}, "text_labels": texts})
+        results.append(
+            {**{name: jnp.asarray(part) for name, part in found.items()}, "text_labels": texts}
+        )
     return results
 
 

@@ -15,25 +15,41 @@ from jaxprep.postprocess.results import field, sizes
 
 
 def reading_ranks(order: jax.Array) -> jax.Array:
-    """The place of each query in the reading order, from logits `(q, q)`: entry i, j with i < j says "i before j".
+    """The place of each query in the reading order, from logits `(q, q)`: entry i, j with i < j
+    says "i before j".
 
     Every query counts the votes for those before it.
     """
     before = jax.nn.sigmoid(order)
     votes = jnp.triu(before, 1).sum(0) + jnp.tril(1 - before.T, -1).sum(0)
-    return jnp.zeros(len(order), jnp.int32).at[jnp.argsort(votes)].set(jnp.arange(len(order), dtype=jnp.int32))
+    return (
+        jnp.zeros(len(order), jnp.int32)
+        .at[jnp.argsort(votes)]
+        .set(jnp.arange(len(order), dtype=jnp.int32))
+    )
 
 
 @jax.jit
-def _layout(logits: jax.Array, boxes: jax.Array, order: jax.Array, scale: jax.Array) -> tuple[jax.Array, ...]:
-    def one_image(logits: jax.Array, boxes: jax.Array, order: jax.Array, scale: jax.Array) -> tuple[jax.Array, ...]:
+def _layout(
+    logits: jax.Array, boxes: jax.Array, order: jax.Array, scale: jax.Array
+) -> tuple[jax.Array, ...]:
+    def one_image(
+        logits: jax.Array, boxes: jax.Array, order: jax.Array, scale: jax.Array
+    ) -> tuple[jax.Array, ...]:
         scores, labels, queries = top_pairs(logits, logits.shape[0])
-        return scores, labels, (center_to_corners(boxes) * scale)[queries], reading_ranks(order)[queries]
+        return (
+            scores,
+            labels,
+            (center_to_corners(boxes) * scale)[queries],
+            reading_ranks(order)[queries],
+        )
 
     return jax.vmap(one_image)(logits, boxes, order, scale)
 
 
-def layout_detection(outputs: Any, threshold: float = 0.5, target_sizes: Any = None) -> list[dict[str, jax.Array]]:
+def layout_detection(
+    outputs: Any, threshold: float = 0.5, target_sizes: Any = None
+) -> list[dict[str, jax.Array]]:
     """Layout of PP-DocLayoutV2, and of V3 without its `polygon_points`.
 
     Args:
@@ -66,27 +82,35 @@ def _quads(logits: jax.Array, boxes: jax.Array, scale: jax.Array) -> tuple[jax.A
     return jax.vmap(one_image)(logits, boxes, scale)
 
 
-def quad_layout_detection(outputs: Any, threshold: float = 0.5, target_sizes: Any = None) -> list[dict[str, jax.Array]]:
+def quad_layout_detection(
+    outputs: Any, threshold: float = 0.5, target_sizes: Any = None
+) -> list[dict[str, jax.Array]]:
     """Layout of PP-DocLayoutV4: quadrilaterals in reading order.
 
     Args:
-        outputs: with `logits` `(b, q, c)`; `pred_boxes` `(b, q, 10)`, the centre and the offsets of four corners from
-            it, shifted by 0.5; `relative_order_logits` and `successor_order_logits` `(b, q, q)`.
+        outputs: with `logits` `(b, q, c)`; `pred_boxes` `(b, q, 10)`, the centre and the offsets of
+            four corners from it, shifted by 0.5; `relative_order_logits` and
+            `successor_order_logits` `(b, q, q)`.
         threshold: the least score.
         target_sizes: (height, width) per image; required.
 
     Returns:
-        per image, in reading order, `scores`, `labels`, `boxes`, `polygon_points` `(n, 4, 2)` and `order_seq`.
+        per image, in reading order, `scores`, `labels`, `boxes`, `polygon_points` `(n, 4, 2)` and
+        `order_seq`.
     """
     logits, boxes = field(outputs, "logits"), field(outputs, "pred_boxes")
     goals = sizes(target_sizes, len(logits))
     if goals is None:
         raise InputError("Expected the sizes of the images, got None - at `target_sizes`.")
     if boxes.shape[-1] != 10:
-        raise InputError(f"Expected boxes of 10 numbers, got {boxes.shape[-1]} - at `outputs.pred_boxes`.")
+        raise InputError(
+            f"Expected boxes of 10 numbers, got {boxes.shape[-1]} - at `outputs.pred_boxes`."
+        )
     scale = scales(goals, len(logits))[:, None, None, :2]
     found = [np.asarray(part) for part in _quads(logits, boxes, scale)]
-    orders = (np.asarray(field(outputs, f"{name}_order_logits")) for name in ("relative", "successor"))
+    orders = (
+        np.asarray(field(outputs, f"{name}_order_logits")) for name in ("relative", "successor")
+    )
     results = []
     for scores, labels, corners, queries, relative, successor in zip(*found, *orders, strict=True):
         keep = scores >= np.float32(threshold)
@@ -94,7 +118,11 @@ def quad_layout_detection(outputs: Any, threshold: float = 0.5, target_sizes: An
         ranks = decode_order(relative[np.ix_(mine, mine)], successor[np.ix_(mine, mine)])[inverse]
         order = np.argsort(ranks, kind="stable")
         scores, labels, corners = (part[keep][order] for part in (scores, labels, corners))
-        edges = np.concatenate([corners.min(-2), corners.max(-2)], -1) if len(corners) else np.zeros((0, 4), np.float32)
+        edges = (
+            np.concatenate([corners.min(-2), corners.max(-2)], -1)
+            if len(corners)
+            else np.zeros((0, 4), np.float32)
+        )
         parts = {
             "scores": scores,
             "labels": labels,
@@ -107,15 +135,19 @@ def quad_layout_detection(outputs: Any, threshold: float = 0.5, target_sizes: An
 
 
 def decode_order(relative: np.ndarray, successor: np.ndarray) -> np.ndarray:
-    """The place of each of n boxes in the reading order, int32, from logits `(n, n)`. Host work: it follows a graph.
+    """The place of each of n boxes in the reading order, int32, from logits `(n, n)`. Host work: it
+    follows a graph.
 
-    `successor[i, j] > 0` says that j follows i at once: without cycles, a partial order, whose connected parts are
-    sorted on their own. `relative[i, j]` says how likely i comes before j, which decides the rest.
+    `successor[i, j] > 0` says that j follows i at once: without cycles, a partial order, whose
+    connected parts are sorted on their own. `relative[i, j]` says how likely i comes before j,
+    which decides the rest.
     """
     count = len(successor)
     if not count:
         return np.zeros(0, np.int32)
-    edges = {(int(i), int(j)): float(successor[i, j]) for i, j in np.argwhere(successor > 0) if i != j}
+    edges = {
+        (int(i), int(j)): float(successor[i, j]) for i, j in np.argwhere(successor > 0) if i != j
+    }
     kept = _without_cycles(count, edges)
     before = 1 / (1 + np.exp(-relative.astype(np.float32)))
     np.fill_diagonal(before, 0)
@@ -141,7 +173,9 @@ def _reachable(count: int, edges: Any) -> np.ndarray:
 
 
 def _without_cycles(count: int, edges: dict[tuple[int, int], float]) -> list[tuple[int, int]]:
-    """The edges that stay when the weakest of each knot of cycles goes, again and again; of equals the first goes."""
+    """The edges that stay when the weakest of each knot of cycles goes, again and again; of equals
+    the first goes.
+    """
     edges = dict(edges)
     while True:
         reach = _reachable(count, edges)
@@ -163,12 +197,17 @@ def _parts(count: int, edges: list[tuple[int, int]]) -> list[list[int]]:
 
 
 def _sorted_part(nodes: list[int], edges: list[tuple[int, int]], before: np.ndarray) -> list[int]:
-    """Nodes in topological order; of several that could come next, the one that is most before the others."""
+    """Nodes in topological order; of several that could come next, the one that is most before the
+    others.
+    """
     waits = {node: sum(j == node for _, j in edges) for node in nodes}
     ready = [node for node in nodes if not waits[node]]
     order = []
     while ready:
-        best = max(ready, key=lambda node: (sum(before[node, other] for other in ready if other != node), -node))
+        best = max(
+            ready,
+            key=lambda node: (sum(before[node, other] for other in ready if other != node), -node),
+        )
         ready.remove(best)
         order.append(best)
         for i, j in edges:

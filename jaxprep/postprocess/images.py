@@ -31,8 +31,10 @@ def super_resolution(
     Args:
         outputs: with `reconstruction` `(b, c, h, w)`, in [0, 1].
         target_sizes: (height, width) of each image before preprocessing; None leaves the padding.
-        scale: how much larger the model makes images; None: as the sizes of images and outputs imply.
-        do_pad, size_divisor: the processor's; it pads each side to the next multiple, even one that is one already.
+        scale: how much larger the model makes images; None: as the sizes of images and outputs
+            imply.
+        do_pad, size_divisor: the processor's; it pads each side to the next multiple, even one that
+            is one already.
 
     Returns:
         per image `image`, uint8 `(height, width, c)`.
@@ -48,6 +50,8 @@ def super_resolution(
         factor = image.shape[0] // padded[0] if scale is None else scale
         height, width = (n * factor for n in size)
         if factor < 1 or height > image.shape[0] or width > image.shape[1]:
-            raise InputError(f"Expected sizes that fit outputs of {image.shape[:2]}, got {size} - at `target_sizes`.")
+            raise InputError(
+                f"Expected sizes that fit outputs of {image.shape[:2]}, got {size} - at `target_sizes`."
+            )
         results.append({"image": jnp.asarray(image[:height, :width])})
     return results

@@ -1,4 +1,6 @@
-"""Instance segmentation: one mask per query, class and score; how overlaps are settled is the model's."""
+"""Instance segmentation: one mask per query, class and score; how overlaps are settled is the
+model's.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +17,25 @@ from jaxprep.postprocess.results import each, field, sizes, value_of
 from jaxprep.postprocess.runs import segmentation_to_runs
 from jaxprep.postprocess.segments import Variant, eomt_ways, find_segments, nothing, room
 from jaxprep.postprocess.semantic import first_target
-from jaxprep.postprocess.targets import Target, at_least, canvas_of, cut, inside, one, over_planes, resized, target
+from jaxprep.postprocess.targets import (
+    Target,
+    at_least,
+    canvas_of,
+    cut,
+    inside,
+    one,
+    over_planes,
+    resized,
+    target,
+)
 from jaxprep.resample.tables import resize_taps
 from jaxprep.types import Size
 
 
 def top_classes(classes: jax.Array, count: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The `count` best pairs of query and class, best first: score, class, query. The last class is "no object"."""
+    """The `count` best pairs of query and class, best first: score, class, query. The last class is
+    "no object".
+    """
     scores = jax.nn.softmax(classes, axis=-1)[:, :-1]
     best, flat = lax.top_k(scores.reshape(-1), count)
     return best, flat % scores.shape[1], flat // scores.shape[1]
@@ -39,7 +53,9 @@ def instance_ids(exists: jax.Array) -> jax.Array:
 
 
 @jax.jit
-def _top_instances(classes: jax.Array, masks: jax.Array, i: Any, first: Target, rows: Any, columns: Any, bound: Any):
+def _top_instances(
+    classes: jax.Array, masks: jax.Array, i: Any, first: Target, rows: Any, columns: Any, bound: Any
+):
     scores, labels, queries = top_classes(one(classes, i), classes.shape[1])
     masks = resized(one(masks, i), first)[queries]
     scores = scores * mask_quality(masks)
@@ -60,22 +76,27 @@ def top_instance_segmentation(
     *,
     first_size: Size | None = None,
 ) -> list[dict[str, Any]]:
-    """Instances of MaskFormer and Mask2Former: as many pairs of query and class as there are queries, best first.
+    """Instances of MaskFormer and Mask2Former: as many pairs of query and class as there are
+    queries, best first.
 
-    Masks may overlap: a map of ids gives such a pixel to the instance with the lower score; ask for binary maps.
+    Masks may overlap: a map of ids gives such a pixel to the instance with the lower score; ask for
+        binary maps.
 
     Args:
         outputs: with `class_queries_logits` and `masks_queries_logits`.
         threshold: the least score (class probability times mean mask probability) of an instance.
-        mask_threshold, overlap_mask_area_threshold: taken, and not used, as in Transformers: masks are logits above 0.
-        target_sizes: (height, width) per image, reached by nearest neighbours; None leaves the maps as they are.
+        mask_threshold, overlap_mask_area_threshold: taken, and not used, as in Transformers: masks
+            are logits above 0.
+        target_sizes: (height, width) per image, reached by nearest neighbours; None leaves the maps
+            as they are.
         return_coco_annotation: give the runs of each id instead of a map.
-        return_binary_maps: give float32 maps `(n, height, width)` instead; a map of -1 if there are none.
+        return_binary_maps: give float32 maps `(n, height, width)` instead; a map of -1 if there are
+            none.
         first_size: the size to which masks are brought first.
 
     Returns:
-        per image `segmentation`, int32 ids from 0 on, -1 for none; and `segments_info`: `id`, `label_id`, `was_fused`,
-        `score`.
+        per image `segmentation`, int32 ids from 0 on, -1 for none; and `segments_info`: `id`,
+        `label_id`, `was_fused`, `score`.
     """
     del mask_threshold, overlap_mask_area_threshold
     one_form(return_coco_annotation, return_binary_maps)
@@ -84,8 +105,13 @@ def top_instance_segmentation(
     results = []
     for i, size in each(sizes(target_sizes, len(classes)), len(classes)):
         goal = native if size is None else size
-        rows, columns = (resize_taps(n, m, "nearest", False, "torch").start for n, m in zip(native, goal, strict=True))
-        seen = [np.isin(np.arange(n), taken) for n, taken in zip(native, (rows, columns), strict=True)]
+        rows, columns = (
+            resize_taps(n, m, "nearest", False, "torch").start
+            for n, m in zip(native, goal, strict=True)
+        )
+        seen = [
+            np.isin(np.arange(n), taken) for n, taken in zip(native, (rows, columns), strict=True)
+        ]
         found = _top_instances(classes, masks, i, first, *seen, at_least(threshold))
         scores, labels, segmentation, ids, binary = (np.asarray(part) for part in found)
         kept = np.flatnonzero(ids >= 0)
@@ -95,18 +121,24 @@ def top_instance_segmentation(
             results.append({"segmentation": jnp.asarray(maps), "segments_info": info})
             continue
         segmentation = segmentation[rows][:, columns]
-        results.append({"segmentation": _form(segmentation, return_coco_annotation), "segments_info": info})
+        results.append(
+            {"segmentation": _form(segmentation, return_coco_annotation), "segments_info": info}
+        )
     return results
 
 
 def one_form(coco: bool, binary: bool) -> None:
     """Refuses two forms of the result at once."""
     if coco and binary:
-        raise InputError("Expected at most one of `return_coco_annotation` and `return_binary_maps`, got both.")
+        raise InputError(
+            "Expected at most one of `return_coco_annotation` and `return_binary_maps`, got both."
+        )
 
 
 def _form(segmentation: np.ndarray, coco: bool) -> Any:
-    return segmentation_to_runs(segmentation) if coco else jnp.asarray(segmentation.astype(np.int32))
+    return (
+        segmentation_to_runs(segmentation) if coco else jnp.asarray(segmentation.astype(np.int32))
+    )
 
 
 def _info(number: Any, label: Any, score: Any) -> dict[str, Any]:
@@ -114,7 +146,9 @@ def _info(number: Any, label: Any, score: Any) -> dict[str, Any]:
 
 
 @jax.jit
-def _eomt_instances(classes: jax.Array, masks: jax.Array, i: Any, first: Target, way: Target, bound: Any):
+def _eomt_instances(
+    classes: jax.Array, masks: jax.Array, i: Any, first: Target, way: Target, bound: Any
+):
     probabilities = jax.nn.softmax(one(classes, i), axis=-1)[:, :-1]
     masks = resized(one(masks, i), first)
     canvas = canvas_of(masks, way)
@@ -138,7 +172,8 @@ def _eomt_instances(classes: jax.Array, masks: jax.Array, i: Any, first: Target,
 def eomt_instance_segmentation(
     outputs: Any, target_sizes: Any, threshold: float = 0.8, size: Any = None
 ) -> list[dict[str, Any]]:
-    """Instances of Eomt: one per query, ids from 0 on, -1 for none; of overlapping masks the last query's is seen.
+    """Instances of Eomt: one per query, ids from 0 on, -1 for none; of overlapping masks the last
+    query's is seen.
 
     Args:
         outputs: with `class_queries_logits` and `masks_queries_logits`.
@@ -153,7 +188,9 @@ def eomt_instance_segmentation(
         found = _eomt_instances(classes, masks, i, first, way, at_least(threshold))
         scores, labels, segmentation, ids = (np.asarray(part) for part in found)
         info = [_info(ids[j], labels[j], scores[j]) for j in np.flatnonzero(ids >= 0)]
-        results.append({"segmentation": jnp.asarray(cut(segmentation, way.size)), "segments_info": info})
+        results.append(
+            {"segmentation": jnp.asarray(cut(segmentation, way.size)), "segments_info": info}
+        )
     return results
 
 
@@ -174,7 +211,8 @@ def oneformer_instance_segmentation(
     metadata: Any = None,
     class_info_file: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Instances of OneFormer: the best pairs of query and class, whose mask logits times scores share out the pixels.
+    """Instances of OneFormer: the best pairs of query and class, whose mask logits times scores
+    share out the pixels.
 
     Args:
         outputs: with `class_queries_logits` and `masks_queries_logits`.
@@ -182,7 +220,8 @@ def oneformer_instance_segmentation(
         is_demo: only pairs with a score above `threshold` take part.
         mask_threshold: the logit times score from which on a pixel is of a mask.
         metadata: the processor's; its `thing_ids` are the labels of things.
-        class_info_file: the processor's; with "ade20k" in it, and not `is_demo`, labels are numbered among the things.
+        class_info_file: the processor's; with "ade20k" in it, and not `is_demo`, labels are
+            numbered among the things.
 
     Returns:
         as `segments.panoptic_segmentation`, nothing being fused.
@@ -204,7 +243,16 @@ def oneformer_instance_segmentation(
             kept = kept[0], np.asarray([_thing(things, int(label)) for label in kept[1]], np.int32)
         first, way = target(native, None), target(native, size, ONEFORMER.rule)
         found = find_segments(
-            masks, i, queries[i][keep], *kept, (), first, way, mask_threshold, overlap_mask_area_threshold, ONEFORMER
+            masks,
+            i,
+            queries[i][keep],
+            *kept,
+            (),
+            first,
+            way,
+            mask_threshold,
+            overlap_mask_area_threshold,
+            ONEFORMER,
         )
         rows = zip(found.ids, kept[1], kept[0], strict=True)
         info = [{**_info(n, label, score), "was_fused": False} for n, label, score in rows if n]
@@ -215,7 +263,9 @@ def oneformer_instance_segmentation(
 
 def _thing(things: list[int], label: int) -> int:
     if label not in things:
-        raise InputError(f"Expected labels of things ({things}), got {label} - at `outputs.class_queries_logits`.")
+        raise InputError(
+            f"Expected labels of things ({things}), got {label} - at `outputs.class_queries_logits`."
+        )
     return things.index(label)
 
 
@@ -230,8 +280,12 @@ def _top_sigmoid(logits: jax.Array, count: int) -> tuple[jax.Array, jax.Array, j
 
 
 @jax.jit
-def _first_come(masks: jax.Array, i: Any, rows: Any, keep: Any, way: Target, bound: Any) -> jax.Array:
-    """The first of the masks `rows` that covers each pixel of the canvas; their number where none does."""
+def _first_come(
+    masks: jax.Array, i: Any, rows: Any, keep: Any, way: Target, bound: Any
+) -> jax.Array:
+    """The first of the masks `rows` that covers each pixel of the canvas; their number where none
+    does.
+    """
     maps = one(masks, i)[rows]
     canvas = canvas_of(maps, way)
 
@@ -255,7 +309,8 @@ def rfdetr_instance_segmentation(
     return_binary_maps: bool = False,
     top_k: int | None = None,
 ) -> list[dict[str, Any]]:
-    """Instances of RF-DETR: the best pairs of query and class; a pixel is the first, that is the best, mask's.
+    """Instances of RF-DETR: the best pairs of query and class; a pixel is the first, that is the
+    best, mask's.
 
     Args:
         outputs: with `logits` and `pred_masks`.
@@ -267,7 +322,8 @@ def rfdetr_instance_segmentation(
         top_k: pairs considered; None: as many as queries.
 
     Returns:
-        per image `segmentation`, int32 ids from 1 on, -1 for none; and `segments_info`: `id`, `label_id`, `score`.
+        per image `segmentation`, int32 ids from 1 on, -1 for none; and `segments_info`: `id`,
+        `label_id`, `score`.
     """
     one_form(return_coco_annotation, return_binary_maps)
     logits, masks = field(outputs, "logits"), field(outputs, "pred_masks")

@@ -14,7 +14,9 @@ from jaxprep.postprocess.results import array, field, sizes
 
 @jax.jit
 def absolute(points: jax.Array, size: jax.Array) -> jax.Array:
-    """Relative positions `(..., 2)` (x, y) in pixels of images of `size` (height, width), truncated to int32."""
+    """Relative positions `(..., 2)` (x, y) in pixels of images of `size` (height, width), truncated
+    to int32.
+    """
     return (points * size[..., ::-1]).astype(jnp.int32)
 
 
@@ -22,7 +24,8 @@ def keypoint_detection(outputs: Any, target_sizes: Any) -> list[dict[str, jax.Ar
     """Keypoints of SuperPoint.
 
     Args:
-        outputs: with `mask` `(b, n)`, `keypoints` `(b, n, 2)`, relative (x, y), `scores` and `descriptors`.
+        outputs: with `mask` `(b, n)`, `keypoints` `(b, n, 2)`, relative (x, y), `scores` and
+            `descriptors`.
         target_sizes: (height, width) of each image.
 
     Returns:
@@ -33,17 +36,26 @@ def keypoint_detection(outputs: Any, target_sizes: Any) -> list[dict[str, jax.Ar
     if goals is None:
         raise InputError("Expected the sizes of the images, got None - at `target_sizes`.")
     points = absolute(field(outputs, "keypoints"), np.asarray(goals, np.float32)[:, None])
-    parts = {"keypoints": points, "scores": field(outputs, "scores"), "descriptors": field(outputs, "descriptors")}
+    parts = {
+        "keypoints": points,
+        "scores": field(outputs, "scores"),
+        "descriptors": field(outputs, "descriptors"),
+    }
     held = {name: np.asarray(part) for name, part in parts.items()}
-    return [{name: jnp.asarray(part[i][mask[i] > 0]) for name, part in held.items()} for i in range(len(mask))]
+    return [
+        {name: jnp.asarray(part[i][mask[i] > 0]) for name, part in held.items()}
+        for i in range(len(mask))
+    ]
 
 
-def keypoint_matching(outputs: Any, target_sizes: Any, threshold: float = 0.0) -> list[dict[str, jax.Array]]:
+def keypoint_matching(
+    outputs: Any, target_sizes: Any, threshold: float = 0.0
+) -> list[dict[str, jax.Array]]:
     """Matches of SuperGlue and LightGlue.
 
     Args:
-        outputs: with `mask` `(b, 2, n)`, `keypoints` `(b, 2, n, 2)`, relative (x, y), `matches` and `matching_scores`
-            `(b, 2, n)`.
+        outputs: with `mask` `(b, 2, n)`, `keypoints` `(b, 2, n, 2)`, relative (x, y), `matches` and
+            `matching_scores` `(b, 2, n)`.
         target_sizes: per pair, (height, width) of both images.
         threshold: what a match's score must exceed.
 
@@ -58,15 +70,25 @@ def keypoint_matching(outputs: Any, target_sizes: Any, threshold: float = 0.0) -
         first, second = (points[i, side][mask[i, side] > 0] for side in (0, 1))
         found, score = (part[i, 0][mask[i, 0] > 0] for part in (matches, scores))
         keep = (score > np.float32(threshold)) & (found > -1) & (found < len(second))
-        parts = {"keypoints0": first[keep], "keypoints1": second[found[keep]], "matching_scores": score[keep]}
+        parts = {
+            "keypoints0": first[keep],
+            "keypoints1": second[found[keep]],
+            "matching_scores": score[keep],
+        }
         results.append({name: jnp.asarray(part) for name, part in parts.items()})
     return results
 
 
-def dense_matching(outputs: Any, target_sizes: Any, threshold: float = 0.0) -> list[dict[str, jax.Array]]:
-    """Matches of EfficientLoFTR, whose keypoints `(b, 2, n, 2)` come in pairs; a match holds if it does both ways."""
+def dense_matching(
+    outputs: Any, target_sizes: Any, threshold: float = 0.0
+) -> list[dict[str, jax.Array]]:
+    """Matches of EfficientLoFTR, whose keypoints `(b, 2, n, 2)` come in pairs; a match holds if it
+    does both ways.
+    """
     matches, scores = (np.asarray(field(outputs, name)) for name in ("matches", "matching_scores"))
-    points = np.asarray(absolute(field(outputs, "keypoints"), _pair_sizes(target_sizes, len(matches))))
+    points = np.asarray(
+        absolute(field(outputs, "keypoints"), _pair_sizes(target_sizes, len(matches)))
+    )
     results = []
     for i in range(len(matches)):
         keep = ((scores[i] > np.float32(threshold)) & (matches[i] > -1)).all(0)

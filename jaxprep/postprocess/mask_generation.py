@@ -1,4 +1,6 @@
-"""Segmenting everything with SAM: crops and points to ask about, masks to keep, duplicates to drop."""
+"""Segmenting everything with SAM: crops and points to ask about, masks to keep, duplicates to
+drop.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from jaxprep.postprocess.runs import mask_to_rle, rle_to_mask
 from jaxprep.types import Size
 
 EDGE = 20
-"""How near, in pixels, a box may not come to the edge of a crop that is not the edge of the image."""
+"""How near, in pixels, a box may not come to the edge of a crop that is not the edge of the
+image.
+"""
 
 
 def crop_layers(size: Size, layers: int, overlap_ratio: float) -> list[list[int]]:
@@ -36,11 +40,15 @@ def crop_layers(size: Size, layers: int, overlap_ratio: float) -> list[list[int]
 
 
 def point_grid(side: int) -> np.ndarray:
-    """The centres (x, y) of `side` times `side` cells of the unit square, float32, as `torch.linspace` has them."""
+    """The centres (x, y) of `side` times `side` cells of the unit square, float32, as
+    `torch.linspace` has them.
+    """
     first, last = np.float32(1 / (2 * side)), np.float32(1 - 1 / (2 * side))
     step = (last - first) / np.float32(max(side - 1, 1))
     i = np.arange(side, dtype=np.float32)
-    points = np.where(i < side // 2, first + step * i, last - step * (side - 1 - i)).astype(np.float32)
+    points = np.where(i < side // 2, first + step * i, last - step * (side - 1 - i)).astype(
+        np.float32
+    )
     points = points if side > 1 else np.asarray([first])
     return np.stack(np.meshgrid(points, points), -1).reshape(-1, 2)
 
@@ -66,8 +74,8 @@ def generate_crop_boxes(
         device: taken, and not used: JAX places arrays.
 
     Returns:
-        crop boxes `(n, 4)` float32; points `(1, points, n, 2)` in pixels of the network's input; the crops, channels
-        first; labels of the points, all 1.
+        crop boxes `(n, 4)` float32; points `(1, points, n, 2)` in pixels of the network's input;
+        the crops, channels first; labels of the points, all 1.
 
     Raises:
         InputError: crops would have different numbers of points, which do not fit one array.
@@ -84,7 +92,12 @@ def generate_crop_boxes(
     crops = [pixels[:, top:bottom, left:right] for left, top, right, bottom in boxes]
     points = np.stack([_points(grid, crop.shape[1:], target_size) for crop in crops], 1)[None]
     labels = np.ones(points.shape[:3], np.int32)
-    return jnp.asarray(np.asarray(boxes, np.float32)), jnp.asarray(points), crops, jnp.asarray(labels)
+    return (
+        jnp.asarray(np.asarray(boxes, np.float32)),
+        jnp.asarray(points),
+        crops,
+        jnp.asarray(labels),
+    )
 
 
 def _points(grid: np.ndarray, size: tuple[int, ...], target_size: int) -> np.ndarray:
@@ -92,7 +105,9 @@ def _points(grid: np.ndarray, size: tuple[int, ...], target_size: int) -> np.nda
     height, width = size
     scale = target_size / max(height, width)
     ratio = [int(n * scale + 0.5) / n for n in (width, height)]
-    return (grid * np.asarray([width, height], np.float32) * np.asarray(ratio, np.float32)).astype(np.float32)
+    return (grid * np.asarray([width, height], np.float32) * np.asarray(ratio, np.float32)).astype(
+        np.float32
+    )
 
 
 def channels_first(image: Any) -> np.ndarray:
@@ -106,7 +121,9 @@ def channels_first(image: Any) -> np.ndarray:
 
 
 def mask_boxes(masks: jax.Array) -> jax.Array:
-    """Left, top, right and bottom pixel of each mask `(n, h, w)`, int32 `(n, 4)`; zeros for an empty one."""
+    """Left, top, right and bottom pixel of each mask `(n, h, w)`, int32 `(n, 4)`; zeros for an
+    empty one.
+    """
     ends = []
     for axis in (1, 2):  # over rows: columns; over columns: rows
         taken = masks.any(axis)
@@ -117,8 +134,12 @@ def mask_boxes(masks: jax.Array) -> jax.Array:
 
 
 def stability(masks: jax.Array, threshold: Any, offset: Any) -> jax.Array:
-    """Overlap of each mask `(n, h, w)` with itself when its threshold goes up and down by `offset`."""
-    inner, outer = ((masks > threshold + by).sum((1, 2)).astype(jnp.float32) for by in (offset, -offset))
+    """Overlap of each mask `(n, h, w)` with itself when its threshold goes up and down by
+    `offset`.
+    """
+    inner, outer = (
+        (masks > threshold + by).sum((1, 2)).astype(jnp.float32) for by in (offset, -offset)
+    )
     return inner / outer
 
 
@@ -148,17 +169,21 @@ def filter_masks(
         iou_scores: `(objects, masks)`, what the model thinks of them.
         original_size: height and width of the image.
         cropped_box_image: (left, top, right, bottom) of the crop.
-        pred_iou_thresh, stability_score_thresh: what scores and stabilities must exceed; 0 or less: no matter.
+        pred_iou_thresh, stability_score_thresh: what scores and stabilities must exceed; 0 or less:
+            no matter.
         mask_threshold: the logit above which a pixel is of the mask.
         stability_score_offset: see `stability`.
 
     Returns:
-        the masks of the image as RLE (see `runs.mask_to_rle`); their scores; their boxes in the image, int32.
+        the masks of the image as RLE (see `runs.mask_to_rle`); their scores; their boxes in the
+        image, int32.
     """
     masks, scores = array(masks), np.asarray(iou_scores, np.float32).ravel()
     flat = masks.reshape(-1, *masks.shape[-2:])
     if len(flat) != len(scores):
-        raise InputError(f"Expected one score for each of {len(flat)} masks, got {len(scores)} - at `iou_scores`.")
+        raise InputError(
+            f"Expected one score for each of {len(flat)} masks, got {len(scores)} - at `iou_scores`."
+        )
     height, width = (int(n) for n in np.asarray(original_size))
     left, top, right, bottom = crop = np.asarray(cropped_box_image).astype(np.int32)
     bounds = np.float32(mask_threshold), np.float32(stability_score_offset)
@@ -175,7 +200,11 @@ def filter_masks(
         whole[:] = False
         whole[top:bottom, left:right] = mask
         found.append(mask_to_rle(whole))
-    return found, jnp.asarray(scores[keep]), jnp.asarray(boxes[keep] + np.asarray([left, top, left, top], np.int32))
+    return (
+        found,
+        jnp.asarray(scores[keep]),
+        jnp.asarray(boxes[keep] + np.asarray([left, top, left, top], np.int32)),
+    )
 
 
 def unique_masks(
@@ -189,4 +218,9 @@ def unique_masks(
     scores, boxes = np.asarray(all_scores, np.float32), np.asarray(all_boxes)
     keep = kept_boxes(boxes, scores, crops_nms_thresh)
     runs = [all_masks[i] for i in keep]
-    return [rle_to_mask(rle) for rle in runs], jnp.asarray(scores[keep]), runs, jnp.asarray(boxes[keep])
+    return (
+        [rle_to_mask(rle) for rle in runs],
+        jnp.asarray(scores[keep]),
+        runs,
+        jnp.asarray(boxes[keep]),
+    )

@@ -16,17 +16,21 @@ from jaxprep.postprocess.results import array, setting, sizes
 from jaxprep.postprocess.targets import Target, Window, cut, exact_target, resized, target
 
 SURE = 10.0
-"""The logit, above or below the threshold, that a filled hole or a removed sprinkle gets, as in SAM 2."""
+"""The logit, above or below the threshold, that a filled hole or a removed sprinkle gets, as in SAM
+2.
+"""
 LEAST = -10.0
 """The logit that a mask is bounded by where another one is stronger."""
 
 
 def fill_and_remove(masks: jax.Array, threshold: Any, hole: Any, sprinkle: Any) -> jax.Array:
-    """Logits `(n, h, w)` with small holes filled, then small sprinkles removed, as SAM 2's `postprocess_masks` does.
+    """Logits `(n, h, w)` with small holes filled, then small sprinkles removed, as SAM 2's
+    `postprocess_masks` does.
 
     Args:
         threshold: the logit above which a pixel is of the mask.
-        hole, sprinkle: the largest area, in pixels of these maps, of a hole or a sprinkle; 0 leaves all.
+        hole, sprinkle: the largest area, in pixels of these maps, of a hole or a sprinkle; 0 leaves
+            all.
     """
     holes = jax.vmap(lambda mask: small_regions(mask <= threshold, hole))(masks)
     masks = jnp.where(holes, threshold + SURE, masks)
@@ -43,7 +47,15 @@ def without_overlap(masks: jax.Array) -> jax.Array:
 
 
 @functools.partial(jax.jit, static_argnames=("apart", "clean"))
-def _to_image(masks: jax.Array, first: Target, way: Target, threshold: Any, areas: Any, apart: bool, clean: bool):
+def _to_image(
+    masks: jax.Array,
+    first: Target,
+    way: Target,
+    threshold: Any,
+    areas: Any,
+    apart: bool,
+    clean: bool,
+):
     shape = masks.shape[:2]
     flat = masks.reshape(-1, *masks.shape[2:])
     flat = fill_and_remove(flat, threshold, *areas) if clean else flat
@@ -54,13 +66,23 @@ def _to_image(masks: jax.Array, first: Target, way: Target, threshold: Any, area
 
 
 def _finish(
-    masks: Any, first: Target, way: Target, threshold: float, binarize: bool, areas: tuple[float, float], apart: bool
+    masks: Any,
+    first: Target,
+    way: Target,
+    threshold: float,
+    binarize: bool,
+    areas: tuple[float, float],
+    apart: bool,
 ) -> jax.Array:
     masks = array(masks)
     if masks.ndim != 4:
-        raise InputError(f"Expected masks (objects, masks, height, width), got shape {masks.shape} - at `masks`.")
+        raise InputError(
+            f"Expected masks (objects, masks, height, width), got shape {masks.shape} - at `masks`."
+        )
     bounds = np.asarray(areas, np.int32)
-    logits, binary = _to_image(masks, first, way, np.float32(threshold), bounds, apart, bool(bounds.any()))
+    logits, binary = _to_image(
+        masks, first, way, np.float32(threshold), bounds, apart, bool(bounds.any())
+    )
     return jnp.asarray(cut(binary if binarize else logits, way.size))
 
 
@@ -123,6 +145,14 @@ def sam2_masks(
         first, way = target(source, None), target(source, goal)
         areas = (max_hole_area, max_sprinkle_area)
         results.append(
-            _finish(masks[i], first, way, mask_threshold, binarize, areas, apply_non_overlapping_constraints)
+            _finish(
+                masks[i],
+                first,
+                way,
+                mask_threshold,
+                binarize,
+                areas,
+                apply_non_overlapping_constraints,
+            )
         )
     return results

@@ -1,4 +1,6 @@
-"""Which functions stand behind the methods of each Transformers processor: a table, by class and by method."""
+"""Which functions stand behind the methods of each Transformers processor: a table, by class and by
+method.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ class Method:
     fixed: Mapping[str, Any] = field(default_factory=dict)
 
     def __call__(self, processor: Any, *args: Any, **kwargs: Any) -> Any:
-        """Calls the function with the settings of `processor`, an object with attributes or a mapping."""
+        """Calls the function with the settings of `processor`, an object with attributes or a
+        mapping.
+        """
         given = inspect.signature(self.function).bind_partial(*args, **kwargs).arguments
         for name in self.settings:
             value = value_of(processor, name)
@@ -128,11 +132,15 @@ METHODS: dict[str, dict[str, Method]] = {
     "OneFormerImageProcessor": {
         SEMANTIC: _method(semantic.query_semantic_segmentation, rule="antialias"),
         INSTANCE: _method(instances.oneformer_instance_segmentation, "metadata", "class_info_file"),
-        PANOPTIC: _method(segments.panoptic_segmentation, variant=segments.DETR._replace(rule="antialias")),
+        PANOPTIC: _method(
+            segments.panoptic_segmentation, variant=segments.DETR._replace(rule="antialias")
+        ),
     },
     "OneFormerImageProcessorPil": {SEMANTIC: _method(semantic.query_semantic_segmentation)},
     "OwlViTImageProcessor": _OWL,
-    "Owlv2ImageProcessor": {name: Method(method.function, (), {"square": True}) for name, method in _OWL.items()},
+    "Owlv2ImageProcessor": {
+        name: Method(method.function, (), {"square": True}) for name, method in _OWL.items()
+    },
     "PPOCRV5ServerDetImageProcessor": {DETECTION: _method(text_boxes.text_detection)},
     "PPDocLayoutV2ImageProcessor": {DETECTION: _method(documents.layout_detection)},
     "PPDocLayoutV3ImageProcessor": {DETECTION: _method(documents.layout_detection)},
@@ -152,7 +160,10 @@ METHODS: dict[str, dict[str, Method]] = {
         DETECTION: _method(detection.sam3_detection),
         INSTANCE: _method(detection.sam3_instance_segmentation),
     },
-    "SamImageProcessor": {"post_process_masks": _method(masks.sam_masks, "pad_size"), **_GENERATION},
+    "SamImageProcessor": {
+        "post_process_masks": _method(masks.sam_masks, "pad_size"),
+        **_GENERATION,
+    },
     "Sapiens2ImageProcessor": {
         **_DENSE,
         NORMALS: _method(surfaces.sapiens_normal_estimation, "size"),
@@ -160,17 +171,23 @@ METHODS: dict[str, dict[str, Method]] = {
         "post_process_pointmap_estimation": _method(surfaces.pointmap_estimation, "size"),
         "post_process_image_matting": _method(surfaces.image_matting),
     },
-    "SegGptImageProcessor": {SEMANTIC: _method(semantic.seggpt_semantic_segmentation, "image_mean", "image_std")},
+    "SegGptImageProcessor": {
+        SEMANTIC: _method(semantic.seggpt_semantic_segmentation, "image_mean", "image_std")
+    },
     "SegformerImageProcessor": _DENSE,
     "SuperGlueImageProcessor": _MATCHING,
-    "SuperPointImageProcessor": {"post_process_keypoint_detection": _method(keypoints.keypoint_detection)},
+    "SuperPointImageProcessor": {
+        "post_process_keypoint_detection": _method(keypoints.keypoint_detection)
+    },
     "Swin2SRImageProcessor": {
         "post_process_super_resolution": _method(images.super_resolution, "do_pad", "size_divisor")
     },
     "Tipsv2DptImageProcessor": {
         DEPTH: _method(depth.depth_estimation, rule="bilinear"),
         NORMALS: _method(surfaces.normal_estimation),
-        SEMANTIC: _method(semantic.dense_semantic_segmentation, names=("segmentation_logits", "logits")),
+        SEMANTIC: _method(
+            semantic.dense_semantic_segmentation, names=("segmentation_logits", "logits")
+        ),
     },
     "YolosImageProcessor": {DETECTION: _method(detection.softmax_detection)},
     "ZoeDepthImageProcessor": {DEPTH: _method(depth.zoe_depth_estimation, "do_pad")},
@@ -190,8 +207,9 @@ _SAME = {"SamHQ": "Sam", "Sam3Tracker": "Sam3", "Sam3LiteText": "Sam3", "EdgeTam
 def methods(class_name: str) -> dict[str, Method]:
     """The methods of a processor class, by any of its names.
 
-    `DetrImageProcessor`, `DetrImageProcessorPil`, `DetrImageProcessorFast` and `DetrFeatureExtractor` are one; a
-    `…Processor` with a tokenizer has those of its image processor and its own.
+    `DetrImageProcessor`, `DetrImageProcessorPil`, `DetrImageProcessorFast` and
+    `DetrFeatureExtractor` are one; a `…Processor` with a tokenizer has those of its image processor
+    and its own.
     """
     name = class_name.removesuffix("Pil").removesuffix("Fast")
     own = METHODS.get(name, {})

@@ -1,7 +1,9 @@
-"""Panoptic segmentation: every pixel to one query, queries that hold too little of their own mask dropped, ids.
+"""Panoptic segmentation: every pixel to one query, queries that hold too little of their own mask
+dropped, ids.
 
-DETR's rule (doi:10.1007/978-3-030-58452-8_13) as Transformers has it in two variants. A first program scores all
-queries; the host keeps those that count; a second one, with room for them, resizes their masks and settles the pixels.
+DETR's rule (doi:10.1007/978-3-030-58452-8_13) as Transformers has it in two variants. A first
+program scores all queries; the host keeps those that count; a second one, with room for them,
+resizes their masks and settles the pixels.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ from jaxprep.postprocess.windows import eomt_size, size_in_network
 from jaxprep.types import Size
 
 QUERY_ROOM = 8
-"""Kept queries come in rooms of 8, 32, 128, ..., so that their number seldom asks for another program."""
+"""Kept queries come in rooms of 8, 32, 128, ..., so that their number seldom asks for another
+program.
+"""
 
 
 class Variant(NamedTuple):
@@ -43,8 +47,10 @@ class Variant(NamedTuple):
 
     Attributes:
         sigmoid: masks become probabilities before they are resized, after it, or never.
-        weighted: the area of a query's own mask is counted after its probability is multiplied by its score.
-        confident: only pixels where the winner's probability reaches the mask threshold are given to it.
+        weighted: the area of a query's own mask is counted after its probability is multiplied by
+            its score.
+        confident: only pixels where the winner's probability reaches the mask threshold are given
+            to it.
         rule: how masks are resized.
     """
 
@@ -64,7 +70,9 @@ def query_scores(classes: jax.Array) -> tuple[jax.Array, jax.Array]:
     return probabilities.max(-1), probabilities.argmax(-1).astype(jnp.int32)
 
 
-def segment_ids(exists: jax.Array, labels: jax.Array, fuse: jax.Array) -> tuple[jax.Array, jax.Array]:
+def segment_ids(
+    exists: jax.Array, labels: jax.Array, fuse: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     """Ids of segments `(q,)` in order, from 1 on; and whether each is the first of its id.
 
     Segments to `fuse` take the id of the first of their label; every other id is a new one.
@@ -95,11 +103,12 @@ def settle(
         fuse: `(q,)`, the queries whose label has one segment per image.
         way: where masks go.
         mask_threshold: the probability from which on a pixel is of a mask.
-        overlap: the share of a query's own mask from which on (see `targets.above`) it is a segment.
+        overlap: the share of a query's own mask from which on (see `targets.above`) it is a
+            segment.
 
     Returns:
-        ids `(height, width)` on the canvas, 0 where there is no segment; the id of each query, 0 for none; whether the
-        query is the first of its id.
+        ids `(height, width)` on the canvas, 0 where there is no segment; the id of each query, 0
+        for none; whether the query is the first of its id.
     """
     scores, labels, keep, fuse = (jnp.asarray(part) for part in (scores, labels, keep, fuse))
     masks = jax.nn.sigmoid(masks) if variant.sigmoid == "before" else masks
@@ -112,7 +121,10 @@ def settle(
         weighted = plane * scores[q]
         covered = (weighted if variant.weighted else plane) >= mask_threshold
         wins = keep[q] & (weighted > most)
-        chosen = [jnp.where(wins, new, old) for new, old in ((weighted, most), (q, owner), (covered, sure))]
+        chosen = [
+            jnp.where(wins, new, old)
+            for new, old in ((weighted, most), (q, owner), (covered, sure))
+        ]
         return (*chosen, own_area.at[q].set((covered & real).sum(dtype=jnp.int32)))
 
     none = jnp.zeros(canvas, jnp.int32)
@@ -139,7 +151,9 @@ def _areas(owner: jax.Array, real: jax.Array, counts: jax.Array) -> jax.Array:
 
 
 @functools.partial(jax.jit, static_argnames=("variant",))
-def _settle(masks: jax.Array, i: Any, rows: Any, first: Target, way: Target, variant: Variant, *rest: Any) -> Any:
+def _settle(
+    masks: jax.Array, i: Any, rows: Any, first: Target, way: Target, variant: Variant, *rest: Any
+) -> Any:
     masks = resized(one(masks, i)[rows], first)
     scores, labels, keep, fuse, mask_threshold, overlap = rest
     return settle(masks, scores, labels, keep, fuse, way, mask_threshold, overlap, variant)
@@ -177,7 +191,9 @@ def find_segments(
     overlap: float,
     variant: Variant,
 ) -> Found:
-    """The segments of image `i`, of the queries `rows` (at least one) and their scores and labels."""
+    """The segments of image `i`, of the queries `rows` (at least one) and their scores and
+    labels.
+    """
     count = len(rows)
     extra = (0, room(count, masks.shape[1]) - count)
     keep = np.pad(np.ones(count, bool), extra)
@@ -185,7 +201,15 @@ def find_segments(
     queries = [np.pad(part, extra) for part in (scores, labels, fused)]
     queries.insert(2, keep)
     found = _settle(
-        masks, i, np.pad(rows, extra), first, way, variant, *queries, np.float32(mask_threshold), above(overlap)
+        masks,
+        i,
+        np.pad(rows, extra),
+        first,
+        way,
+        variant,
+        *queries,
+        np.float32(mask_threshold),
+        above(overlap),
     )
     segmentation, ids, leads = found
     return Found(cut(segmentation, way.size), np.asarray(ids)[:count], np.asarray(leads)[:count])
@@ -209,14 +233,16 @@ def panoptic_segmentation(
             `masks_queries_logits` (or `pred_masks`).
         threshold: a query takes part if its class is an object with a probability above this.
         mask_threshold: the probability (times the query's) from which on a pixel is of a mask.
-        overlap_mask_area_threshold: a query is a segment if it wins more than this share of its mask.
+        overlap_mask_area_threshold: a query is a segment if it wins more than this share of its
+            mask.
         label_ids_to_fuse: labels with one segment per image.
         target_sizes: (height, width) per image; None leaves the maps at the size of the masks.
         first_size: the size to which masks are brought first.
 
     Returns:
-        per image `segmentation`, int32 ids `(height, width)` with 0 for none, -1 everywhere if no query took part;
-        and `segments_info`: `id`, `label_id`, `was_fused`, `score` of each query that became (part of) a segment.
+        per image `segmentation`, int32 ids `(height, width)` with 0 for none, -1 everywhere if no
+        query took part; and `segments_info`: `id`, `label_id`, `was_fused`, `score` of each query
+        that became (part of) a segment.
     """
     classes = field(outputs, "class_queries_logits", "logits")
     masks = field(outputs, "masks_queries_logits", "pred_masks")
@@ -225,17 +251,33 @@ def panoptic_segmentation(
     first, native = first_target(masks, first_size)
     results = []
     for i, size in each(sizes(target_sizes, len(classes)), len(classes)):
-        rows = np.flatnonzero((labels[i] != classes.shape[-1] - 1) & (scores[i] > np.float32(threshold)))
+        rows = np.flatnonzero(
+            (labels[i] != classes.shape[-1] - 1) & (scores[i] > np.float32(threshold))
+        )
         if not len(rows):
             results.append(nothing(size or native))
             continue
         way = target(native, size, variant.rule)
         kept = scores[i][rows], labels[i][rows]
         found = find_segments(
-            masks, i, rows, *kept, fuse, first, way, mask_threshold, overlap_mask_area_threshold, variant
+            masks,
+            i,
+            rows,
+            *kept,
+            fuse,
+            first,
+            way,
+            mask_threshold,
+            overlap_mask_area_threshold,
+            variant,
         )
         info = [
-            {"id": int(n), "label_id": int(label), "was_fused": int(label) in fuse, "score": round(float(score), 6)}
+            {
+                "id": int(n),
+                "label_id": int(label),
+                "was_fused": int(label) in fuse,
+                "score": round(float(score), 6),
+            }
             for n, label, score in zip(found.ids, kept[1], kept[0], strict=True)
             if n
         ]
@@ -256,8 +298,12 @@ def detr_instance_segmentation(
     target_sizes: Any = None,
     return_coco_annotation: bool = False,
 ) -> list[dict[str, Any]]:
-    """`panoptic_segmentation` with nothing fused; `return_coco_annotation` gives runs instead of maps."""
-    results = panoptic_segmentation(outputs, threshold, mask_threshold, overlap_mask_area_threshold, None, target_sizes)
+    """`panoptic_segmentation` with nothing fused; `return_coco_annotation` gives runs instead of
+    maps.
+    """
+    results = panoptic_segmentation(
+        outputs, threshold, mask_threshold, overlap_mask_area_threshold, None, target_sizes
+    )
     return [with_runs(result) for result in results] if return_coco_annotation else results
 
 
@@ -270,7 +316,9 @@ def eomt_ways(masks: jax.Array, size: Any, goal: Size) -> tuple[Target, Target]:
     """Eomt's masks to the network's size, then, without its padding, to the image's."""
     first, native = first_target(masks, eomt_size(size))
     height, width = size_in_network(goal, size)
-    return first, target(native, goal, window=Window(0, 0, min(height, native[0]), min(width, native[1])))
+    return first, target(
+        native, goal, window=Window(0, 0, min(height, native[0]), min(width, native[1]))
+    )
 
 
 def eomt_panoptic_segmentation(
@@ -282,7 +330,8 @@ def eomt_panoptic_segmentation(
     stuff_classes: Collection[int] | None = None,
     size: Any = None,
 ) -> list[dict[str, Any]]:
-    """Segments of Eomt: ids from 0 on, -1 for none; each of `stuff_classes` has one segment, with its first score.
+    """Segments of Eomt: ids from 0 on, -1 for none; each of `stuff_classes` has one segment, with
+    its first score.
 
     Args:
         outputs: with `class_queries_logits` and `masks_queries_logits`.
@@ -293,14 +342,25 @@ def eomt_panoptic_segmentation(
     scores, labels = (np.asarray(part) for part in _query_scores(classes))
     results = []
     for i, goal in enumerate(sizes(target_sizes, len(classes)) or []):
-        rows = np.flatnonzero((labels[i] != classes.shape[-1] - 1) & (scores[i] > np.float32(threshold)))
+        rows = np.flatnonzero(
+            (labels[i] != classes.shape[-1] - 1) & (scores[i] > np.float32(threshold))
+        )
         if not len(rows):
             results.append(nothing(goal))
             continue
         first, way = eomt_ways(masks, size, goal)
         kept = scores[i][rows], labels[i][rows]
         found = find_segments(
-            masks, i, rows, *kept, stuff_classes or (), first, way, mask_threshold, overlap_mask_area_threshold, EOMT
+            masks,
+            i,
+            rows,
+            *kept,
+            stuff_classes or (),
+            first,
+            way,
+            mask_threshold,
+            overlap_mask_area_threshold,
+            EOMT,
         )
         info = [
             {"id": int(n) - 1, "label_id": int(label), "score": round(float(score), 6)}

@@ -1,4 +1,6 @@
-"""Semantic segmentation: one class per pixel, from dense logits, from mask queries, or from a painted palette."""
+"""Semantic segmentation: one class per pixel, from dense logits, from mask queries, or from a
+painted palette.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,8 @@ MASK2FORMER_SIZE = (384, 384)
 
 
 def class_scores(classes: jax.Array, masks: jax.Array, null: bool) -> jax.Array:
-    """Class scores `(c, h, w)` of one image from query classes `(q, c)` and masks `(q, h, w)`, both logits.
+    """Class scores `(c, h, w)` of one image from query classes `(q, c)` and masks `(q, h, w)`, both
+    logits.
 
     Args:
         null: the last class is "no object" and is left out.
@@ -48,13 +51,17 @@ def best_class(scores: jax.Array, way: Target, rule: Rule = "bilinear") -> jax.A
     Of equal scores the first class wins.
     """
 
-    def step(state: tuple[jax.Array, jax.Array], c: Any, plane: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def step(
+        state: tuple[jax.Array, jax.Array], c: Any, plane: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
         most, best = state
         wins = plane > most
         return jnp.where(wins, plane, most), jnp.where(wins, c, best)
 
     canvas = canvas_of(scores, way)
-    return over_planes(step, (jnp.full(canvas, -jnp.inf), jnp.zeros(canvas, jnp.int32)), scores, way, rule)[1]
+    return over_planes(
+        step, (jnp.full(canvas, -jnp.inf), jnp.zeros(canvas, jnp.int32)), scores, way, rule
+    )[1]
 
 
 @functools.partial(jax.jit, static_argnames=("rule", "with_scores"))
@@ -64,13 +71,22 @@ def _dense(logits: jax.Array, i: Any, way: Target, rule: Rule, with_scores: bool
 
 @functools.partial(jax.jit, static_argnames=("rule", "null", "with_scores"))
 def _queries(
-    classes: jax.Array, masks: jax.Array, i: Any, first: Target, way: Target, rule: Rule, null: bool, with_scores: bool
+    classes: jax.Array,
+    masks: jax.Array,
+    i: Any,
+    first: Target,
+    way: Target,
+    rule: Rule,
+    null: bool,
+    with_scores: bool,
 ) -> Any:
     masks = resized(one(masks, i), first)
     return _maps(class_scores(one(classes, i), masks, null), way, rule, with_scores)
 
 
-def _maps(scores: jax.Array, way: Target, rule: Rule, with_scores: bool) -> tuple[jax.Array, jax.Array | None]:
+def _maps(
+    scores: jax.Array, way: Target, rule: Rule, with_scores: bool
+) -> tuple[jax.Array, jax.Array | None]:
     if not with_scores:
         return best_class(scores, way, rule), None
     scores = resized(scores, way, rule)
@@ -101,8 +117,8 @@ def dense_semantic_segmentation(
         return_segmentation_scores: give the resized logits too.
 
     Returns:
-        per image an int32 map `(height, width)`; or, with scores, a dict with attributes `segmentation` and
-        `segmentation_scores`, `(c, height, width)`.
+        per image an int32 map `(height, width)`; or, with scores, a dict with attributes
+        `segmentation` and `segmentation_scores`, `(c, height, width)`.
     """
     logits = field(outputs, *names)
     results = []
@@ -122,10 +138,12 @@ def query_semantic_segmentation(
     first_size: Size | None = None,
     rule: Rule = "bilinear",
 ) -> list[Any]:
-    """Class maps from mask queries: the sum over queries of class probability times mask probability, resized.
+    """Class maps from mask queries: the sum over queries of class probability times mask
+    probability, resized.
 
     Args:
-        outputs: with `class_queries_logits` (or `logits`) and `masks_queries_logits` (or `pred_masks`).
+        outputs: with `class_queries_logits` (or `logits`) and `masks_queries_logits` (or
+            `pred_masks`).
         target_sizes, return_segmentation_scores: as in `dense_semantic_segmentation`.
         null: the last class is "no object" and is left out.
         first_size: the size to which the masks are brought before they are made probabilities.
@@ -151,7 +169,15 @@ def first_target(masks: jax.Array, size: Size | None) -> tuple[Target, Size]:
 
 
 @functools.partial(jax.jit, static_argnames=("vertical", "canvas"))
-def _merged(classes: jax.Array, masks: jax.Array, rows: Any, starts: Any, first: Target, vertical: bool, canvas: Size):
+def _merged(
+    classes: jax.Array,
+    masks: jax.Array,
+    rows: Any,
+    starts: Any,
+    first: Target,
+    vertical: bool,
+    canvas: Size,
+):
     """The scores of the windows `rows` of one image, merged; as a batch of one."""
 
     def scores(row: Any) -> jax.Array:
@@ -163,11 +189,12 @@ def _merged(classes: jax.Array, masks: jax.Array, rows: Any, starts: Any, first:
 def eomt_semantic_segmentation(
     outputs: Any, target_sizes: Any, size: Any = None, return_segmentation_scores: bool = False
 ) -> list[Any]:
-    """Class maps of Eomt: masks brought to the network's size; the windows of a split image averaged.
+    """Class maps of Eomt: masks brought to the network's size; the windows of a split image
+    averaged.
 
     Args:
-        outputs: as in `query_semantic_segmentation`, and `patch_offsets`, the (image, start, end) of each window along
-            the image's longer side, if images were split.
+        outputs: as in `query_semantic_segmentation`, and `patch_offsets`, the (image, start, end)
+            of each window along the image's longer side, if images were split.
         target_sizes: (height, width) per image; required.
         size: the processor's `size`.
     """
@@ -180,7 +207,9 @@ def eomt_semantic_segmentation(
     first, native = first_target(masks, windows.eomt_size(size))
     results = []
     for layout in windows.layouts(offsets, target_sizes, size, native):
-        merged = _merged(classes, masks, layout.rows, layout.starts, first, layout.vertical, layout.canvas)
+        merged = _merged(
+            classes, masks, layout.rows, layout.starts, first, layout.vertical, layout.canvas
+        )
         way = target(layout.canvas, layout.goal, window=layout.inner)
         found = _dense(merged, 0, way, "bilinear", return_segmentation_scores)
         results.append(_result(found, way.size, return_segmentation_scores))
@@ -188,15 +217,22 @@ def eomt_semantic_segmentation(
 
 
 def sam3_semantic_segmentation(
-    outputs: Any, target_sizes: Any = None, threshold: float = 0.5, return_segmentation_scores: bool = False
+    outputs: Any,
+    target_sizes: Any = None,
+    threshold: float = 0.5,
+    return_segmentation_scores: bool = False,
 ) -> list[Any]:
-    """Binary maps, 1 where the probability of `outputs.semantic_seg`, `(b, 1, h, w)` logits, exceeds `threshold`."""
+    """Binary maps, 1 where the probability of `outputs.semantic_seg`, `(b, 1, h, w)` logits,
+    exceeds `threshold`.
+    """
     probabilities = _sigmoid(field(outputs, "semantic_seg"))
     results = []
     for i, size in each(sizes(target_sizes, len(probabilities)), len(probabilities)):
         scores = resize_one(probabilities, i, size, "bilinear")
         segmentation = (scores[0] > np.float32(threshold)).astype(np.int32)
-        results.append(_result((segmentation, scores), segmentation.shape, return_segmentation_scores))
+        results.append(
+            _result((segmentation, scores), segmentation.shape, return_segmentation_scores)
+        )
     return results
 
 
@@ -204,11 +240,15 @@ _sigmoid = jax.jit(jax.nn.sigmoid)
 
 
 def palette(num_labels: int) -> np.ndarray:
-    """SegGPT's colours, `(num_labels + 1, 3)`: black for the background, then a grid of the colour cube."""
+    """SegGPT's colours, `(num_labels + 1, 3)`: black for the background, then a grid of the colour
+    cube.
+    """
     base = int(num_labels ** (1 / 3)) + 1
     margin = 256 // base
     grid = [(n // base**2, n % base**2 // base, n % base) for n in range(num_labels)]
-    return np.asarray([(0, 0, 0), *((255 - r * margin, 255 - g * margin, 255 - b * margin) for r, g, b in grid)])
+    return np.asarray(
+        [(0, 0, 0), *((255 - r * margin, 255 - g * margin, 255 - b * margin) for r, g, b in grid)]
+    )
 
 
 @jax.jit
@@ -219,7 +259,9 @@ def _painted(masks: jax.Array, mean: Any, std: Any) -> jax.Array:
 
 
 @jax.jit
-def _nearest_colour(colours: jax.Array, i: Any, way: Target, palette: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _nearest_colour(
+    colours: jax.Array, i: Any, way: Target, palette: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     image = resized(one(colours, i), way, "nearest")
     distance = jnp.stack([jnp.square(image - colour[:, None, None]).sum(0) for colour in palette])
     return distance.argmin(0).astype(jnp.int32), -distance
@@ -239,21 +281,29 @@ def seggpt_semantic_segmentation(
     image_mean: Any = (0.485, 0.456, 0.406),
     image_std: Any = (0.229, 0.224, 0.225),
 ) -> list[Any]:
-    """Class maps from SegGPT's painted image `pred_masks` `(b, 3, 2 h, w)`, whose upper half repeats the prompt.
+    """Class maps from SegGPT's painted image `pred_masks` `(b, 3, 2 h, w)`, whose upper half
+    repeats the prompt.
 
     Args:
-        num_labels: classes besides the background; the class is the nearest of so many palette colours. None: the
-            truncated mean of the channels.
+        num_labels: classes besides the background; the class is the nearest of so many palette
+            colours. None: the truncated mean of the channels.
         image_mean, image_std: the processor's normalisation, which is undone.
 
     Returns:
-        as `dense_semantic_segmentation`; scores are negative squared distances to the colours, or None.
+        as `dense_semantic_segmentation`; scores are negative squared distances to the colours, or
+        None.
     """
-    painted = _painted(field(outputs, "pred_masks"), array(np.float32(image_mean)), array(np.float32(image_std)))
+    painted = _painted(
+        field(outputs, "pred_masks"), array(np.float32(image_mean)), array(np.float32(image_std))
+    )
     colours = None if num_labels is None else jnp.asarray(palette(num_labels), jnp.float32)
     results = []
     for i, size in each(sizes(target_sizes, len(painted)), len(painted)):
         way = target(painted.shape[-2:], size, "nearest")
-        found = (_mean_colour(painted, i, way), None) if colours is None else _nearest_colour(painted, i, way, colours)
+        found = (
+            (_mean_colour(painted, i, way), None)
+            if colours is None
+            else _nearest_colour(painted, i, way, colours)
+        )
         results.append(_result(found, way.size, return_segmentation_scores))
     return results

@@ -1,4 +1,6 @@
-"""Normals, point maps and mattes: several channels of real numbers per pixel, resized to their images."""
+"""Normals, point maps and mattes: several channels of real numbers per pixel, resized to their
+images.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,9 @@ def _without_padding(
     sources, goals = sizes(source_sizes, len(maps), "source_sizes"), sizes(target_sizes, len(maps))
     remove = sources is not None if do_remove_padding is None else do_remove_padding
     if remove and sources is None:
-        raise InputError("Expected the sizes of the images, or `do_remove_padding=False` - at `source_sizes`.")
+        raise InputError(
+            "Expected the sizes of the images, or `do_remove_padding=False` - at `source_sizes`."
+        )
     network = (setting(size, "height"), setting(size, "width"))
     results = []
     for i, goal in each(goals or sources, len(maps)):
@@ -77,8 +81,8 @@ def sapiens_normal_estimation(
 
     Args:
         outputs: with `normals` `(b, 3, h, w)`.
-        source_sizes: (height, width) of each image before preprocessing; its padding is taken away, and the map gets
-            this size if there are no `target_sizes`.
+        source_sizes: (height, width) of each image before preprocessing; its padding is taken away,
+            and the map gets this size if there are no `target_sizes`.
         target_sizes: (height, width) wanted for each.
         do_remove_padding: None: if there are `source_sizes`.
         size: the processor's `size`.
@@ -101,7 +105,8 @@ def pointmap_estimation(
     *,
     size: Any = None,
 ) -> list[dict[str, jax.Array]]:
-    """Points in space of each pixel: `pointmaps` `(b, 3, h, w)` divided by `scales` `(b, 1)`, if there are any.
+    """Points in space of each pixel: `pointmaps` `(b, 3, h, w)` divided by `scales` `(b, 1)`, if
+    there are any.
 
     Arguments as in `sapiens_normal_estimation`.
     """
@@ -117,17 +122,20 @@ def _matting(foregrounds: jax.Array, alphas: jax.Array) -> jax.Array:
     return jnp.concatenate([foregrounds, alphas], 1)
 
 
-def image_matting(outputs: Any, target_sizes: Any = None, backgrounds: Any = None) -> list[dict[str, jax.Array | None]]:
+def image_matting(
+    outputs: Any, target_sizes: Any = None, backgrounds: Any = None
+) -> list[dict[str, jax.Array | None]]:
     """Mattes of Sapiens2, and the foreground over a background.
 
     Args:
         outputs: with `foregrounds` `(b, 3, h, w)`, premultiplied, and `alphas` `(b, 1, h, w)`.
         target_sizes: (height, width) per image; results are then clipped to [0, 1].
-        backgrounds: an image for all or one for each, channels first or last, PIL too; integers are scaled to [0, 1].
+        backgrounds: an image for all or one for each, channels first or last, PIL too; integers are
+            scaled to [0, 1].
 
     Returns:
-        per image `foreground` `(3, height, width)`, `alpha` `(1, height, width)`, and `composite`, uint8
-        `(3, height, width)` or None.
+        per image `foreground` `(3, height, width)`, `alpha` `(1, height, width)`, and `composite`,
+        uint8 `(3, height, width)` or None.
     """
     matting = _matting(field(outputs, "foregrounds"), field(outputs, "alphas"))
     behind = _backgrounds(backgrounds, len(matting))
@@ -138,7 +146,9 @@ def image_matting(outputs: Any, target_sizes: Any = None, backgrounds: Any = Non
         foreground, alpha = found[:3], found[3:]
         composite = None if behind is None else _composite(foreground, alpha, behind[i])
         parts = {"foreground": foreground, "alpha": alpha, "composite": composite}
-        results.append({name: None if part is None else jnp.asarray(part) for name, part in parts.items()})
+        results.append(
+            {name: None if part is None else jnp.asarray(part) for name, part in parts.items()}
+        )
     return results
 
 
@@ -147,7 +157,9 @@ def _composite(foreground: np.ndarray, alpha: np.ndarray, background: np.ndarray
     if background.shape[1:] != size:
         background = _stretched(background, size)
     colours = np.clip(foreground + (np.float32(1) - alpha) * background, 0, 1)
-    return (colours * np.float32(255 + 1.0 - 1e-3)).astype(np.uint8)  # torchvision's rule for floating point to uint8
+    return (colours * np.float32(255 + 1.0 - 1e-3)).astype(
+        np.uint8
+    )  # torchvision's rule for floating point to uint8
 
 
 def _stretched(image: np.ndarray, size: Size) -> np.ndarray:
@@ -171,7 +183,9 @@ def _channels_first(image: Any) -> np.ndarray:
     """An image in [0, 1], `(3, h, w)`: three channels come first or last."""
     pixels = np.asarray(image)
     if pixels.ndim != 3 or 3 not in (pixels.shape[0], pixels.shape[-1]):
-        raise InputError(f"Expected an image with 3 channels, got shape {pixels.shape} - at `backgrounds`.")
+        raise InputError(
+            f"Expected an image with 3 channels, got shape {pixels.shape} - at `backgrounds`."
+        )
     if pixels.shape[0] != 3:
         pixels = np.moveaxis(pixels, -1, 0)
     if np.issubdtype(pixels.dtype, np.integer):

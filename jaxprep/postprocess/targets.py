@@ -1,4 +1,6 @@
-"""Resizing maps to where they belong: per-image tap tables on bucketed canvases, so that targets share programs."""
+"""Resizing maps to where they belong: per-image tap tables on bucketed canvases, so that targets
+share programs.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +21,15 @@ from jaxprep.resample.tables import Taps, resize_taps
 from jaxprep.types import Size
 
 Rule = Literal["bilinear", "bicubic", "antialias", "align_corners", "nearest"]
-"""How torch interpolates: `bilinear` and `bicubic` (a = -0.75) between the nearest pixels, centres aligned;
-`antialias` is bilinear with a filter that widens; `align_corners` is bilinear with the corner pixels aligned."""
+"""How torch interpolates: `bilinear` and `bicubic` (a = -0.75) between the nearest pixels, centres
+aligned; `antialias` is bilinear with a filter that widens; `align_corners` is bilinear with the
+corner pixels aligned."""
 SMALLEST = 64
 
 
 class Target(NamedTuple):
-    """Where a map goes: the top-left `size` of a canvas, through one table per axis (None: as it is).
+    """Where a map goes: the top-left `size` of a canvas, through one table per axis (None: as it
+    is).
 
     Attributes:
         vertical, horizontal: tables onto the canvas, whose sides are buckets.
@@ -46,8 +50,15 @@ class Window(NamedTuple):
     width: int
 
 
-def target(source: tuple[int, ...], size: Size | None, rule: Rule = "bilinear", window: Window | None = None) -> Target:
-    """The way from a map of `source` height and width, or a window of it, to `size`; None keeps the size."""
+def target(
+    source: tuple[int, ...],
+    size: Size | None,
+    rule: Rule = "bilinear",
+    window: Window | None = None,
+) -> Target:
+    """The way from a map of `source` height and width, or a window of it, to `size`; None keeps the
+    size.
+    """
     window = Window(0, 0, source[0], source[1]) if window is None else window
     if size is None:
         size = window[2:]
@@ -72,12 +83,16 @@ def _table(space: int, first: int, n: int, m: int, rule: Rule) -> Taps:
 def _taps(n: int, m: int, rule: Rule) -> Taps:
     if rule == "align_corners":
         return align_corners_taps(n, m)
-    return resize_taps(n, m, "bilinear" if rule == "antialias" else rule, rule == "antialias", "torch")
+    return resize_taps(
+        n, m, "bilinear" if rule == "antialias" else rule, rule == "antialias", "torch"
+    )
 
 
 @functools.lru_cache(maxsize=256)
 def align_corners_taps(n: int, m: int) -> Taps:
-    """The table of `torch.nn.functional.interpolate(mode="bilinear", align_corners=True)`, in its float32."""
+    """The table of `torch.nn.functional.interpolate(mode="bilinear", align_corners=True)`, in its
+    float32.
+    """
     step = np.float32(n - 1) / np.float32(m - 1) if m > 1 else np.float32(0)
     centre = step * np.arange(m, dtype=np.float32)
     first = np.minimum(centre.astype(np.int32), n - 1)
@@ -86,7 +101,9 @@ def align_corners_taps(n: int, m: int) -> Taps:
         return Taps(first, np.ones((m, 1), np.float32), np.int32(0))
     start = np.minimum(first, n - 2)
     at_edge = first > start  # the second tap would lie outside: the last pixel takes all
-    weight = np.where(at_edge[:, None], np.asarray([0, 1], np.float32), np.stack([1 - part, part], 1))
+    weight = np.where(
+        at_edge[:, None], np.asarray([0, 1], np.float32), np.stack([1 - part, part], 1)
+    )
     return Taps(start, weight.astype(np.float32), np.int32(0))
 
 
@@ -96,11 +113,17 @@ def resized(maps: jax.Array, way: Target, rule: Rule = "bilinear") -> jax.Array:
 
 
 def over_planes(
-    step: Callable[[Any, Any, jax.Array], Any], state: Any, maps: jax.Array, way: Target, rule: Rule = "bilinear"
+    step: Callable[[Any, Any, jax.Array], Any],
+    state: Any,
+    maps: jax.Array,
+    way: Target,
+    rule: Rule = "bilinear",
 ) -> Any:
-    """The last `state = step(state, c, plane)`, for each map `c` of `(c, h, w)` on the canvas; none of them is kept.
+    """The last `state = step(state, c, plane)`, for each map `c` of `(c, h, w)` on the canvas; none
+    of them is kept.
 
-    Much faster than resizing them all and reducing over them: planes stay in the cache, and nothing is transposed.
+    Much faster than resizing them all and reducing over them: planes stay in the cache, and nothing
+        is transposed.
     """
     maps = _across(maps, way, rule)
 
@@ -117,24 +140,37 @@ def _across(maps: jax.Array, way: Target, rule: Rule) -> jax.Array:
     def rows(maps: jax.Array) -> jax.Array:
         return maps.reshape(c * h, w, 1)
 
-    return maps if way.horizontal is None else _one_pass(maps, rows, way.horizontal, rule, (c, h, -1))
+    return (
+        maps if way.horizontal is None else _one_pass(maps, rows, way.horizontal, rule, (c, h, -1))
+    )
 
 
 def _down(maps: jax.Array, way: Target, rule: Rule) -> jax.Array:
     """The vertical pass over maps `(c, h, w)`."""
     shape = (len(maps), -1, maps.shape[2])
-    return maps if way.vertical is None else _one_pass(maps, lambda maps: maps, way.vertical, rule, shape)
+    return (
+        maps
+        if way.vertical is None
+        else _one_pass(maps, lambda maps: maps, way.vertical, rule, shape)
+    )
 
 
-def _one_pass(maps: jax.Array, seen: Callable[[jax.Array], jax.Array], taps: Taps, rule: Rule, shape: Any) -> jax.Array:
-    """One pass over the middle axis of `seen(maps)`, apart from what precedes it; in plain form, fastest for planes.
+def _one_pass(
+    maps: jax.Array, seen: Callable[[jax.Array], jax.Array], taps: Taps, rule: Rule, shape: Any
+) -> jax.Array:
+    """One pass over the middle axis of `seen(maps)`, apart from what precedes it; in plain form,
+    fastest for planes.
 
     The maps are reshaped inside: an axis of 1 that enters would be the inner loop.
     """
     arithmetic = "copy" if rule == "nearest" else "float"
 
     def plain(maps: jax.Array, taps: Taps) -> jax.Array:
-        return apart(lambda maps, taps: apply_taps(seen(maps), taps, 1, arithmetic).reshape(shape), maps, taps)
+        return apart(
+            lambda maps, taps: apply_taps(seen(maps), taps, 1, arithmetic).reshape(shape),
+            maps,
+            taps,
+        )
 
     def on_tpu(maps: jax.Array, taps: Taps) -> jax.Array:
         return dense(seen(maps), taps, 1, "float").reshape(shape)
@@ -147,7 +183,10 @@ def _one_pass(maps: jax.Array, seen: Callable[[jax.Array], jax.Array], taps: Tap
 def canvas_of(maps: jax.Array, way: Target) -> Size:
     """Height and width of the canvas to which `way` brings maps `(c, h, w)`."""
     tables = (way.vertical, way.horizontal)
-    height, width = (n if taps is None else len(taps.start) for n, taps in zip(maps.shape[1:], tables, strict=True))
+    height, width = (
+        n if taps is None else len(taps.start)
+        for n, taps in zip(maps.shape[1:], tables, strict=True)
+    )
     return height, width
 
 
@@ -159,7 +198,9 @@ def inside(target: Target, canvas: tuple[int, ...]) -> jax.Array:
 
 
 def cut(canvas: Any, size: Any) -> np.ndarray:
-    """The top-left height and width of `(..., h, w)`, on the host, where no size compiles anything."""
+    """The top-left height and width of `(..., h, w)`, on the host, where no size compiles
+    anything.
+    """
     return np.asarray(canvas)[..., : int(size[0]), : int(size[1])]
 
 
@@ -168,7 +209,9 @@ def _resize_one(maps: jax.Array, i: Any, way: Target, rule: Rule) -> jax.Array:
     return resized(one(maps, i), way, rule)
 
 
-def resize_one(maps: jax.Array, i: int, size: Size | None, rule: Rule, window: Window | None = None) -> np.ndarray:
+def resize_one(
+    maps: jax.Array, i: int, size: Size | None, rule: Rule, window: Window | None = None
+) -> np.ndarray:
     """Image `i` of maps `(b, c, h, w)`, or a window of it, at `size`; on the host."""
     if size is None and window is None:
         return np.asarray(maps)[i]
@@ -182,7 +225,9 @@ def one(batch: jax.Array, i: Any) -> jax.Array:
 
 
 def above(bound: float) -> np.float32:
-    """The smallest float32 greater than `bound`: `x >= above(b)` is what Python's `float(x) > b` says of a float32."""
+    """The smallest float32 greater than `bound`: `x >= above(b)` is what Python's `float(x) > b`
+    says of a float32.
+    """
     nearest = np.float32(bound)
     return nearest if float(nearest) > bound else np.nextafter(nearest, np.float32(np.inf))
 

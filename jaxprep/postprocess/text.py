@@ -15,7 +15,8 @@ from jaxprep.postprocess.results import field
 
 @jax.jit
 def greedy(probabilities: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The best class of each step of `(b, steps, classes)`, its probability, and whether it is written.
+    """The best class of each step of `(b, steps, classes)`, its probability, and whether it is
+    written.
 
     A class is not written if it is the blank (0) or that of the step before.
     """
@@ -24,7 +25,9 @@ def greedy(probabilities: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     return best, probabilities.max(-1), changes & (best != 0)
 
 
-def text_recognition(predictions: Any, *, character_list: Sequence[Any] = ()) -> list[dict[str, Any]]:
+def text_recognition(
+    predictions: Any, *, character_list: Sequence[Any] = ()
+) -> list[dict[str, Any]]:
     """Text of PP-OCR's recognition models.
 
     Args:
@@ -32,14 +35,22 @@ def text_recognition(predictions: Any, *, character_list: Sequence[Any] = ()) ->
         character_list: the processor's, the character of each class.
 
     Returns:
-        per image `text` and `score`, the mean probability of its characters; not a number if there are none.
+        per image `text` and `score`, the mean probability of its characters; not a number if there
+        are none.
     """
     found = greedy(field(predictions, "last_hidden_state"))
     results = []
     for classes, scores, written in zip(*(np.asarray(part) for part in found), strict=True):
         if written.any() and classes[written].max() >= len(character_list):
             most = int(classes[written].max())
-            raise InputError(f"Expected more than {most} characters, got {len(character_list)} - at `character_list`.")
+            raise InputError(
+                f"Expected more than {most} characters, got {len(character_list)} - at `character_list`."
+            )
         text = "".join(character_list[n] for n in classes[written])
-        results.append({"text": text, "score": float(scores[written].mean()) if written.any() else float("nan")})
+        results.append(
+            {
+                "text": text,
+                "score": float(scores[written].mean()) if written.any() else float("nan"),
+            }
+        )
     return results

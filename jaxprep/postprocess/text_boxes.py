@@ -1,4 +1,6 @@
-"""Text detection by differentiable binarisation (Liao et al., 2020): a map of probabilities to boxes, on the host."""
+"""Text detection by differentiable binarisation (Liao et al., 2020): a map of probabilities to
+boxes, on the host.
+"""
 
 from __future__ import annotations
 
@@ -32,15 +34,16 @@ def text_detection(
     Args:
         predictions: with `last_hidden_state` `(b, 1, h, w)`, probabilities.
         threshold: above it a pixel is text.
-        target_sizes: (height, width) of each image; scaled in float32 if they are floats, as the processor returns
-            them, otherwise in float64.
+        target_sizes: (height, width) of each image; scaled in float32 if they are floats, as the
+            processor returns them, otherwise in float64.
         box_threshold: the least mean probability of a box.
         max_candidates: how many outlines to look at.
         min_size: the least side of a box, in pixels of the map.
         unclip_ratio: a box grows by its area times this, divided by its circumference.
 
     Returns:
-        per image `boxes`, int16 `(n, 4, 2)`, the corners (x, y) clockwise from the top left, `scores` and `labels`, 0.
+        per image `boxes`, int16 `(n, 4, 2)`, the corners (x, y) clockwise from the top left,
+        `scores` and `labels`, 0.
 
     Raises:
         InputError: no target sizes, or not as many as maps.
@@ -64,13 +67,19 @@ def text_detection(
         boxes = np.array([box for box, _ in found], np.int16).reshape(-1, 4, 2)
         scores = np.array([score for _, score in found], np.float32)
         results.append(
-            {"scores": jnp.asarray(scores), "labels": jnp.zeros(len(found), jnp.int32), "boxes": jnp.asarray(boxes)}
+            {
+                "scores": jnp.asarray(scores),
+                "labels": jnp.zeros(len(found), jnp.int32),
+                "boxes": jnp.asarray(boxes),
+            }
         )
     return results
 
 
 def _upright(points: np.ndarray) -> tuple[np.ndarray, float]:
-    """The smallest box round points, its corners clockwise from the top left, and its shorter side."""
+    """The smallest box round points, its corners clockwise from the top left, and its shorter
+    side.
+    """
     box = contours.min_area_rect(points)
     corners = sorted(contours.box_points(box), key=lambda corner: corner[0])
     left = corners[:2] if corners[1][1] > corners[0][1] else corners[1::-1]
@@ -112,4 +121,7 @@ def _scaled(box: np.ndarray, shape: tuple[int, ...], size: Size, number: Any) ->
     """Corners in pixels of the image, rounded half to even, inside it."""
     height, width = size
     scale_y, scale_x = (number(n) / number(m) for n, m in zip(size, shape, strict=True))
-    return [[max(0, min(round(x * scale_x), width)), max(0, min(round(y * scale_y), height))] for x, y in box]
+    return [
+        [max(0, min(round(x * scale_x), width)), max(0, min(round(y * scale_y), height))]
+        for x, y in box
+    ]

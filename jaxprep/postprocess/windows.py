@@ -1,4 +1,6 @@
-"""EoMT's images in the network: their size there, the windows they were split into, and the way back."""
+"""EoMT's images in the network: their size there, the windows they were split into, and the way
+back.
+"""
 
 from __future__ import annotations
 
@@ -37,14 +39,17 @@ def size_in_network(image: Size, size: Any) -> Size:
     height, width = image
     if min(image) == edge:
         return image
-    return (edge, int(raw * width / height)) if height <= width else (int(raw * height / width), edge)
+    return (
+        (edge, int(raw * width / height)) if height <= width else (int(raw * height / width), edge)
+    )
 
 
 class Layout(NamedTuple):
     """Where the windows of one image lie.
 
     Attributes:
-        rows, starts: which windows they are, and where they start along the longer side; rows below 0 are fill-ins.
+        rows, starts: which windows they are, and where they start along the longer side; rows below
+            0 are fill-ins.
         vertical: whether the longer side is the height.
         canvas: a bucket of the size in the network.
         inner: the size in the network.
@@ -80,8 +85,12 @@ def layouts(offsets: Any, target_sizes: Any, size: Any, native: Size) -> Iterato
         yield Layout(rows, starts, vertical, canvas, Window(0, 0, height, width), goal)
 
 
-def mean(part: Callable[[Any], jax.Array], rows: Any, starts: Any, shape: tuple[int, ...], vertical: bool) -> jax.Array:
-    """The mean of overlapping windows `part(row)` `(c, h, w)` on a canvas of `shape`; 0 where there is none."""
+def mean(
+    part: Callable[[Any], jax.Array], rows: Any, starts: Any, shape: tuple[int, ...], vertical: bool
+) -> jax.Array:
+    """The mean of overlapping windows `part(row)` `(c, h, w)` on a canvas of `shape`; 0 where there
+    is none.
+    """
 
     def add(total: Any, place: Any) -> Any:
         row, start = place
@@ -89,19 +98,27 @@ def mean(part: Callable[[Any], jax.Array], rows: Any, starts: Any, shape: tuple[
         corner = (0, start, 0) if vertical else (0, 0, start)
         sums, counts = total
         sums += lax.dynamic_update_slice(jnp.zeros_like(sums), window * real, corner)
-        counts += lax.dynamic_update_slice(jnp.zeros_like(counts), jnp.ones((1, *window.shape[1:])) * real, corner)
+        counts += lax.dynamic_update_slice(
+            jnp.zeros_like(counts), jnp.ones((1, *window.shape[1:])) * real, corner
+        )
         return (sums, counts), None
 
-    (sums, counts), _ = lax.scan(add, (jnp.zeros(shape), jnp.zeros((1, *shape[1:]))), (rows, starts))
+    (sums, counts), _ = lax.scan(
+        add, (jnp.zeros(shape), jnp.zeros((1, *shape[1:]))), (rows, starts)
+    )
     return sums / jnp.maximum(counts, 1)
 
 
 @functools.partial(jax.jit, static_argnames=("vertical", "canvas"))
 def _merged(logits: jax.Array, rows: Any, starts: Any, vertical: bool, canvas: Size) -> jax.Array:
-    return mean(lambda row: one(logits, row), rows, starts, (logits.shape[1], *canvas), vertical)[None]
+    return mean(lambda row: one(logits, row), rows, starts, (logits.shape[1], *canvas), vertical)[
+        None
+    ]
 
 
-def merge_image_patches(segmentation_logits: Any, patch_offsets: Any, target_sizes: Any, size: Any) -> list[jax.Array]:
+def merge_image_patches(
+    segmentation_logits: Any, patch_offsets: Any, target_sizes: Any, size: Any
+) -> list[jax.Array]:
     """Logits of whole images from those of their windows, whose overlaps are averaged.
 
     Args:
@@ -128,7 +145,14 @@ def unpad_image(segmentation_logits: Any, target_sizes: Any, size: Any) -> list[
     logits = _logits(segmentation_logits)
     results = []
     for i, goal in enumerate(sizes(target_sizes, len(logits)) or []):
-        inner = Window(0, 0, *(min(n, m) for n, m in zip(size_in_network(goal, size), logits.shape[2:], strict=True)))
+        inner = Window(
+            0,
+            0,
+            *(
+                min(n, m)
+                for n, m in zip(size_in_network(goal, size), logits.shape[2:], strict=True)
+            ),
+        )
         results.append(jnp.asarray(resize_one(logits, i, goal, "bilinear", inner)))
     return results
 
@@ -136,5 +160,7 @@ def unpad_image(segmentation_logits: Any, target_sizes: Any, size: Any) -> list[
 def _logits(value: Any) -> jax.Array:
     logits = array(value)
     if logits.ndim != 4:
-        raise InputError(f"Expected logits (b, c, h, w), got shape {logits.shape} - at `segmentation_logits`.")
+        raise InputError(
+            f"Expected logits (b, c, h, w), got shape {logits.shape} - at `segmentation_logits`."
+        )
     return logits

@@ -28,8 +28,9 @@ def load(
     """The config that a handle stands for.
 
     Args:
-        handle: in this order: an existing path, of a JSON file or a directory; `hf://user/repo[@revision][/folder]` or
-            `kaggle://org/model/keras/variant[/version]`; a built-in name.
+        handle: in this order: an existing path, of a JSON file or a directory;
+            `hf://user/repo[@revision][/folder]` or `kaggle://org/model/keras/variant[/version]`; a
+            built-in name.
         config_file: the file to read in a directory.
         revision, token, cache_dir, local_files_only: as in `huggingface_hub`.
         overrides: fields of the config to change.
@@ -61,6 +62,8 @@ def load(
     return found.overridden(overrides)
 
 
-def save(preprocessor: Format, directory: str | os.PathLike[str], config_file: str = files.PREPROCESSOR) -> None:
+def save(
+    preprocessor: Format, directory: str | os.PathLike[str], config_file: str = files.PREPROCESSOR
+) -> None:
     """Writes a config to a directory, which is made if needed; see `files.write`."""
     files.write(preprocessor, Path(directory), config_file)

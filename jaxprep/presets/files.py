@@ -1,4 +1,6 @@
-"""Preset files: reading a config from a file or a directory of any known format, and writing one."""
+"""Preset files: reading a config from a file or a directory of any known format, and writing
+one.
+"""
 
 from __future__ import annotations
 
@@ -36,21 +38,27 @@ def from_json(content: Any, where: str = "$", model: Any = None) -> Format:
     """The config of JSON data of any known format.
 
     Args:
-        model: the content of the `config.json` beside it, for a Hugging Face config that does not name its class.
+        model: the content of the `config.json` beside it, for a Hugging Face config that does not
+            name its class.
 
     Raises:
-        ConfigError: none of them; or one with a wrong value, an unknown field, or a version of ours that is newer.
+        ConfigError: none of them; or one with a wrong value, an unknown field, or a version of ours
+            that is newer.
     """
     if not isinstance(content, dict):
         raise codec.expected("an object", content, where)
     if "jaxprep" in content:
         if content["jaxprep"] != VERSION:
             raise codec.expected(
-                f"version {VERSION}, which this jaxprep reads", content["jaxprep"], f"{where}.jaxprep"
+                f"version {VERSION}, which this jaxprep reads",
+                content["jaxprep"],
+                f"{where}.jaxprep",
             )
         unknown = sorted(set(content) - {"jaxprep", "preprocessor"})
         if unknown:
-            raise ConfigError(f"Unknown field - at `{where}.{unknown[0]}`. Known: ['jaxprep', 'preprocessor'].")
+            raise ConfigError(
+                f"Unknown field - at `{where}.{unknown[0]}`. Known: ['jaxprep', 'preprocessor']."
+            )
         return codec.from_json(Format, content.get("preprocessor"), f"{where}.preprocessor")  # type: ignore[type-abstract]
     read = _reader(content)
     if read is None:
@@ -66,7 +74,9 @@ def _reader(content: dict[str, Any]) -> Callable[..., Format] | None:
     class_name = content.get("class_name")
     if isinstance(class_name, str):
         fields = content.get("config")
-        is_ours = class_name.endswith("ImageConverter") or (isinstance(fields, dict) and "image_converter" in fields)
+        is_ours = class_name.endswith("ImageConverter") or (
+            isinstance(fields, dict) and "image_converter" in fields
+        )
         return from_keras_hub_json if is_ours else None
     if "preprocess_cfg" in content:
         return from_open_clip_json
@@ -83,7 +93,8 @@ def read(path: Path, config_file: str | None = None) -> Format:
 
     Raises:
         PresetNotFoundError: no such file, or none in the directory.
-        ConfigError: a file that cannot be read as a config, or two files that contradict each other.
+        ConfigError: a file that cannot be read as a config, or two files that contradict each
+            other.
     """
     if not path.is_dir():
         return _parsed(path)
@@ -99,14 +110,17 @@ def read(path: Path, config_file: str | None = None) -> Format:
             for name in (PREPROCESSOR, CONVERTER):
                 _check_agreement(result, file, path / name)
         return result
-    raise PresetNotFoundError(f"Expected one of {list(CANDIDATES)} that holds a config, found none - in `{path}`.")
+    raise PresetNotFoundError(
+        f"Expected one of {list(CANDIDATES)} that holds a config, found none - in `{path}`."
+    )
 
 
 def read_huggingface(path: Path, name: str | None = None) -> tuple[Any, Any, Path]:
-    """A Hugging Face config, the `config.json` beside it (None if there is none that can be read), and its file.
+    """A Hugging Face config, the `config.json` beside it (None if there is none that can be read),
+    and its file.
 
-    In a directory, `processor_config.json` counts before `preprocessor_config.json` if it holds an image processor;
-    last comes the `config.json` of a timm model.
+    In a directory, `processor_config.json` counts before `preprocessor_config.json` if it holds an
+    image processor; last comes the `config.json` of a timm model.
 
     Args:
         name: the file to read in a directory, instead of `preprocessor_config.json`.
@@ -123,9 +137,15 @@ def read_huggingface(path: Path, name: str | None = None) -> tuple[Any, Any, Pat
             continue
         content = load_json(file)
         keys = content if isinstance(content, dict) else {}
-        if isinstance(keys.get("image_processor"), dict) or "pretrained_cfg" in keys or file.name == wanted[1]:
+        if (
+            isinstance(keys.get("image_processor"), dict)
+            or "pretrained_cfg" in keys
+            or file.name == wanted[1]
+        ):
             return content, _model_beside(file), file
-    raise PresetNotFoundError(f"Expected one of {list(wanted)} with an image processor, found none - in `{path}`.")
+    raise PresetNotFoundError(
+        f"Expected one of {list(wanted)} with an image processor, found none - in `{path}`."
+    )
 
 
 def _model_beside(file: Path) -> Any:
@@ -137,10 +157,12 @@ def _model_beside(file: Path) -> Any:
 
 
 def write(preprocessor: Format, directory: Path, config_file: str = PREPROCESSOR) -> None:
-    """Writes our own file, and KerasHub's beside it where they can say the same; other files stay as they are.
+    """Writes our own file, and KerasHub's beside it where they can say the same; other files stay
+    as they are.
 
     Raises:
-        ConfigError: KerasHub's files are there, say something else, and cannot say this; nothing is written.
+        ConfigError: KerasHub's files are there, say something else, and cannot say this; nothing is
+            written.
     """
     target = _inside(directory, config_file)
     files: dict[Path, str] = {}
@@ -159,7 +181,13 @@ def write(preprocessor: Format, directory: Path, config_file: str = PREPROCESSOR
 
 def _inside(directory: Path, name: str) -> Path:
     """A file of a directory, given by its bare name."""
-    if not name or name != os.path.basename(name) or name in (".", "..") or "\\" in name or "\0" in name:
+    if (
+        not name
+        or name != os.path.basename(name)
+        or name in (".", "..")
+        or "\\" in name
+        or "\0" in name
+    ):
         raise codec.expected("the name of a file, without a directory", name, "config_file")
     return directory / name
 
@@ -168,18 +196,26 @@ def load_json(file: Path) -> Any:
     """JSON data of a file of bounded size."""
     try:
         if file.stat().st_size > MAX_BYTES:
-            raise ConfigError(f"Expected at most {MAX_BYTES} bytes, got {file.stat().st_size} - in `{file}`.")
+            raise ConfigError(
+                f"Expected at most {MAX_BYTES} bytes, got {file.stat().st_size} - in `{file}`."
+            )
         return codec.loads(file.read_bytes(), str(file))
     except FileNotFoundError as error:
-        raise PresetNotFoundError(f"Expected a file or a directory, got nothing - at `{file}`.") from error
+        raise PresetNotFoundError(
+            f"Expected a file or a directory, got nothing - at `{file}`."
+        ) from error
     except OSError as error:
-        raise ConfigError(f"Expected a file that can be read, got {error} - in `{file}`.") from error
+        raise ConfigError(
+            f"Expected a file that can be read, got {error} - in `{file}`."
+        ) from error
 
 
 def _parsed(file: Path) -> Format:
     try:
         content = load_json(file)
-        return from_json(content, model=_model_beside(file) if is_huggingface_json(content) else None)
+        return from_json(
+            content, model=_model_beside(file) if is_huggingface_json(content) else None
+        )
     except PresetNotFoundError:
         raise
     except ConfigError as error:
@@ -201,16 +237,22 @@ def _check_agreement(ours: Format, file: Path, other: Path) -> None:
             f"Expected `{other}` to agree with `{file}`, got a file that cannot be read: {error}"
         ) from error
     if theirs.pipeline.replace(exact=ours.pipeline.exact) != ours.pipeline:
-        raise ConfigError(f"Expected `{other}` to agree with `{file}`, got another preprocessing: remove one of them.")
+        raise ConfigError(
+            f"Expected `{other}` to agree with `{file}`, got another preprocessing: remove one of them."
+        )
 
 
 def _write_all(files: dict[Path, str]) -> None:
-    """Writes every file beside its place first, then moves them all; where either fails, everything is as it was."""
+    """Writes every file beside its place first, then moves them all; where either fails, everything
+    is as it was.
+    """
     waiting: dict[Path, Path] = {}
     replaced: dict[Path, bytes | None] = {}
     try:
         for path, text in files.items():
-            with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=".", delete=False) as file:
+            with tempfile.NamedTemporaryFile(
+                "w", encoding="utf-8", dir=path.parent, prefix=".", delete=False
+            ) as file:
                 waiting[path] = Path(file.name)
                 file.write(text)
             os.chmod(file.name, 0o644)

@@ -1,4 +1,6 @@
-"""The built-in presets: the settings that published models were trained and measured with, as data."""
+"""The built-in presets: the settings that published models were trained and measured with, as
+data.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ COLLECTIONS = ("keras_hub", "timm", "torchvision", "open_clip")
 
 @functools.cache
 def names() -> tuple[str, ...]:
-    """Every built-in name, KerasHub's as they are, the others behind the name of their collection."""
+    """Every built-in name, KerasHub's as they are, the others behind the name of their
+    collection.
+    """
     found = list(_keras_hub())
     for collection in COLLECTIONS[1:]:
         found += [f"{collection}/{name}" for name in load_json(f"{collection}.json")["presets"]]
@@ -34,15 +38,18 @@ def matching(pattern: str = "*") -> list[str]:
 def built_in(name: str) -> Format:
     """The config of a built-in name.
 
-    Besides the names of `names()` these answer: `timm/<architecture>` for its default tag and timm's deprecated names;
-    `torchvision/<builder>` and `torchvision/<Weights>.DEFAULT`.
+    Besides the names of `names()` these answer: `timm/<architecture>` for its default tag and
+    timm's deprecated names; `torchvision/<builder>` and `torchvision/<Weights>.DEFAULT`.
 
     Raises:
         PresetNotFoundError: no such name; the message has the nearest ones.
-        ConfigError: a name that is known, while its numbers are not, or are not of a kind that can be read.
+        ConfigError: a name that is known, while its numbers are not, or are not of a kind that can
+            be read.
     """
     collection, _, rest = name.partition("/")
-    found = _BUILDERS[collection](rest) if collection in _BUILDERS and rest else _from_keras_hub(name)
+    found = (
+        _BUILDERS[collection](rest) if collection in _BUILDERS and rest else _from_keras_hub(name)
+    )
     if found is None:
         near = nearest(name)
         raise PresetNotFoundError(
@@ -59,9 +66,13 @@ def nearest(name: str) -> list[str]:
 
 
 def describe(name: str) -> dict[str, Any]:
-    """What is known about a built-in name: collection, family, parameter count, description, source of the numbers."""
+    """What is known about a built-in name: collection, family, parameter count, description, source
+    of the numbers.
+    """
     if name in _keras_hub():
-        entry = {key: value for key, value in _keras_hub()[name].items() if key not in ("config", "name")}
+        entry = {
+            key: value for key, value in _keras_hub()[name].items() if key not in ("config", "name")
+        }
         return {"collection": "keras_hub", **entry}
     collection = name.partition("/")[0]
     return {"collection": collection, "source": load_json(f"{collection}.json")["source"]}
@@ -82,8 +93,12 @@ def _from_keras_hub(name: str) -> KerasHub | None:
     if entry is None:
         return None
     if entry["config"] is None:
-        raise ConfigError(f"The numbers of `{name}` are not known: {entry['note']} (source: {entry['source']}).")
-    return codec.from_json(KerasHub, {"format": "KerasHub", "family": entry["family"], **entry["config"]}, f"$.{name}")
+        raise ConfigError(
+            f"The numbers of `{name}` are not known: {entry['note']} (source: {entry['source']})."
+        )
+    return codec.from_json(
+        KerasHub, {"format": "KerasHub", "family": entry["family"], **entry["config"]}, f"$.{name}"
+    )
 
 
 def _from_timm(name: str) -> Timm | None:
@@ -101,7 +116,9 @@ def _from_timm(name: str) -> Timm | None:
 def _from_torchvision(name: str) -> Torchvision | None:
     table = load_json("torchvision.json")
     weights, _, member = (
-        f"{table['builders'][name]}.DEFAULT".partition(".") if name in table["builders"] else name.partition(".")
+        f"{table['builders'][name]}.DEFAULT".partition(".")
+        if name in table["builders"]
+        else name.partition(".")
     )
     if member == "DEFAULT":
         member = table["defaults"].get(weights, member)
@@ -116,7 +133,9 @@ def _from_torchvision(name: str) -> Torchvision | None:
         )
     known = codec.field_types(Torchvision)
     fields = {key: value for key, value in values.items() if key in known}
-    return codec.from_json(Torchvision, {"format": "Torchvision", **fields}, f"$.torchvision/{name}")
+    return codec.from_json(
+        Torchvision, {"format": "Torchvision", **fields}, f"$.torchvision/{name}"
+    )
 
 
 def _from_open_clip(name: str) -> OpenClip | None:

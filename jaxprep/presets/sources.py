@@ -1,7 +1,9 @@
-"""Preset files from hubs: `hf://user/repo[@revision][/folder]`, `kaggle://org/model/keras/variant[/version]`.
+"""Preset files from hubs: `hf://user/repo[@revision][/folder]`,
+`kaggle://org/model/keras/variant[/version]`.
 
-Only the small JSON files that are asked for by name are downloaded, into the cache of the hub's own package and nowhere
-else; what comes back is the folder in that cache. A hub that cannot be reached is no error while its files are cached.
+Only the small JSON files that are asked for by name are downloaded, into the cache of the hub's own
+package and nowhere else; what comes back is the folder in that cache. A hub that cannot be reached
+is no error while its files are cached.
 """
 
 from __future__ import annotations
@@ -17,7 +19,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from jaxprep.errors import ConfigError, HubError, InputError, JaxprepError, MissingPackageError, PresetNotFoundError
+from jaxprep.errors import (
+    ConfigError,
+    HubError,
+    InputError,
+    JaxprepError,
+    MissingPackageError,
+    PresetNotFoundError,
+)
 
 FILES = (
     "preprocessor_config.json",  # Transformers
@@ -28,7 +37,10 @@ FILES = (
     "config.json",  # timm, and the model type of the others
 )
 MAX_BYTES = 10 * 2**20  # the largest published preprocessor file is below 1 MB
-RETRY_WAITS = (1.0, 3.0)  # seconds before each further try of a hub that answers with a passing failure
+RETRY_WAITS = (
+    1.0,
+    3.0,
+)  # seconds before each further try of a hub that answers with a passing failure
 PASSING = (408, 429, 500, 502, 503, 504)
 TIMEOUT = 10.0  # seconds without a byte from the hub
 FORMS = "`hf://user/repo[@revision][/folder]` or `kaggle://org/model/keras/variant[/version]`"
@@ -46,7 +58,9 @@ _FILE = re.compile(_WORD, re.ASCII)
 
 
 def is_hub_handle(handle: str) -> bool:
-    """Whether a handle names a hub by its scheme; `resolve` says whether the rest of it is well formed."""
+    """Whether a handle names a hub by its scheme; `resolve` says whether the rest of it is well
+    formed.
+    """
     return handle.startswith(("hf://", "kaggle://"))
 
 
@@ -64,22 +78,29 @@ def resolve(
     """Bring the preset files of a hub's repository into the local cache.
 
     Args:
-        handle: `hf://user/repo[@revision][/folder]` or `kaggle://org/model/keras/variant[/version]`.
-        revision: branch, tag or commit; a handle with `@revision` takes none. Hugging Face only, as are the next three.
-        token: access token; None takes the one that `hf auth login` or `HF_TOKEN` left, False sends none.
+        handle: `hf://user/repo[@revision][/folder]` or
+            `kaggle://org/model/keras/variant[/version]`.
+        revision: branch, tag or commit; a handle with `@revision` takes none. Hugging Face only, as
+            are the next three.
+        token: access token; None takes the one that `hf auth login` or `HF_TOKEN` left, False sends
+            none.
         cache_dir: where to keep the files; None is the cache of `huggingface_hub`.
-        local_files_only: look into the cache and nowhere else, as with `HF_HUB_OFFLINE=1`. What an earlier call
-            cached then counts as all that there is.
+        local_files_only: look into the cache and nowhere else, as with `HF_HUB_OFFLINE=1`. What an
+            earlier call cached then counts as all that there is.
         force_download: download what is cached too. Hugging Face only.
-        files: names of the files that are wanted; those that the repository does not have are left out.
+        files: names of the files that are wanted; those that the repository does not have are left
+            out.
         repo_type: of what the repository is, "model" or "dataset". Hugging Face only.
 
     Returns:
-        the folder that holds them, all of one commit. It may hold other files that other programs downloaded.
+        the folder that holds them, all of one commit. It may hold other files that other programs
+        downloaded.
 
     Raises:
-        PresetNotFoundError: the handle is malformed, or no such repository, revision or file exists.
-        HubError: the hub refuses (a token is needed), fails, or cannot be reached while nothing is cached.
+        PresetNotFoundError: the handle is malformed, or no such repository, revision or file
+            exists.
+        HubError: the hub refuses (a token is needed), fails, or cannot be reached while nothing is
+            cached.
         ConfigError: a file is larger than any preset.
     """
     for name in files:
@@ -87,9 +108,20 @@ def resolve(
             raise InputError(f"Expected the name of a file, got {name!r} - at `files`.")
     if match := _HF.fullmatch(handle):
         if revision is not None and (match["revision"] or not _REVISION.fullmatch(revision)):
-            raise InputError(f"Expected one branch, tag or commit, got {revision!r} - at `revision` of {handle}.")
+            raise InputError(
+                f"Expected one branch, tag or commit, got {revision!r} - at `revision` of {handle}."
+            )
         version = revision or match["revision"]
-        repo = _Repo(handle, match["repo"], version, match["folder"], token, cache_dir, force_download, repo_type)
+        repo = _Repo(
+            handle,
+            match["repo"],
+            version,
+            match["folder"],
+            token,
+            cache_dir,
+            force_download,
+            repo_type,
+        )
         found = repo.files(files, local_files_only)
     elif match := _KAGGLE.fullmatch(handle):
         if revision is not None or token is not None or cache_dir is not None or local_files_only:
@@ -146,11 +178,19 @@ class _Repo:
         wanted = [path for path in paths if path in sizes]
         for path in wanted:
             _check_size(sizes[path], f"{path} of {self.handle}")
-        found, revision = [], self.revision  # the first by name, so that the cache learns what the name stands for,
+        found, revision = (
+            [],
+            self.revision,
+        )  # the first by name, so that the cache learns what the name stands for,
         for path in wanted:
             options = {"cache_dir": self.cache_dir, "force_download": self.force_download}
             file = _patiently(
-                api.hf_hub_download, self.repo, path, repo_type=self.repo_type, revision=revision, **options
+                api.hf_hub_download,
+                self.repo,
+                path,
+                repo_type=self.repo_type,
+                revision=revision,
+                **options,
             )
             found.append(Path(file))
             revision = found[0].parents[path.count("/")].name  # the others from the same commit
@@ -159,7 +199,11 @@ class _Repo:
     def cached(self, hub: ModuleType, paths: Iterable[str]) -> list[Path]:
         looked_up = (
             hub.try_to_load_from_cache(
-                self.repo, path, revision=self.revision, cache_dir=self.cache_dir, repo_type=self.repo_type
+                self.repo,
+                path,
+                revision=self.revision,
+                cache_dir=self.cache_dir,
+                repo_type=self.repo_type,
             )
             for path in paths
         )
@@ -174,9 +218,13 @@ class _Repo:
                 f"in with `hf auth login`, or pass the `token` of an account that has access - at {self.handle}."
             )
         if isinstance(error, hub.errors.RevisionNotFoundError):
-            return PresetNotFoundError(f"Expected a revision of {self.repo}, got {self.revision!r} - at {self.handle}.")
+            return PresetNotFoundError(
+                f"Expected a revision of {self.repo}, got {self.revision!r} - at {self.handle}."
+            )
         if status == 404:
-            return PresetNotFoundError(f"Expected a {self.repo_type} repository, got {self.repo!r} - at {self.handle}.")
+            return PresetNotFoundError(
+                f"Expected a {self.repo_type} repository, got {self.repo!r} - at {self.handle}."
+            )
         return _no_files(hub.constants.ENDPOINT, error, self.handle)
 
 
@@ -186,7 +234,9 @@ def _kaggle_files(handle: str, model: str, names: Iterable[str]) -> list[Path]:
     for name in names:
         try:
             found.append(Path(_patiently(hub.model_download, model, path=name)))
-        except Exception as error:  # kagglehub raises requests' errors, and plain exceptions of its own
+        except (
+            Exception
+        ) as error:  # kagglehub raises requests' errors, and plain exceptions of its own
             status = _status(error)
             if status in (401, 403):
                 raise HubError(
@@ -200,22 +250,30 @@ def _kaggle_files(handle: str, model: str, names: Iterable[str]) -> list[Path]:
 
 def _common_folder(found: list[Path], handle: str, names: tuple[str, ...]) -> Path:
     if not found:
-        raise PresetNotFoundError(f"Expected at least one of {', '.join(names)}, found none - at {handle}.")
+        raise PresetNotFoundError(
+            f"Expected at least one of {', '.join(names)}, found none - at {handle}."
+        )
     for file in found:
         _check_size(file.stat().st_size, f"{file.name} of {handle}")
     folders = {file.parent for file in found}
     if len(folders) > 1:
-        raise HubError(f"Expected files of one version, got {sorted(map(str, folders))}: try again - at {handle}.")
+        raise HubError(
+            f"Expected files of one version, got {sorted(map(str, folders))}: try again - at {handle}."
+        )
     return folders.pop()
 
 
 def _check_size(size: int, where: str) -> None:
     if size > MAX_BYTES:
-        raise ConfigError(f"Expected a preset file of at most {MAX_BYTES} bytes, got {size} - at {where}.")
+        raise ConfigError(
+            f"Expected a preset file of at most {MAX_BYTES} bytes, got {size} - at {where}."
+        )
 
 
 def _patiently(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Call, and call again after each of `RETRY_WAITS` while the hub answers with a passing failure."""
+    """Call, and call again after each of `RETRY_WAITS` while the hub answers with a passing
+    failure.
+    """
     for wait in RETRY_WAITS:
         try:
             return call(*args, **kwargs)
@@ -232,17 +290,25 @@ def _status(error: BaseException) -> int | None:
 
 
 def _answered(error: BaseException) -> bool:
-    """Whether the hub gave an answer that it will give again, so that cached files must not hide it."""
+    """Whether the hub gave an answer that it will give again, so that cached files must not hide
+    it.
+    """
     return _status(error) not in (None, *PASSING)
 
 
 def _no_files(host: str, error: BaseException, handle: str) -> HubError:
     first_line = next(iter(str(error).splitlines()), "")
-    return HubError(f"Expected files from {host}, got {type(error).__name__}: {first_line} - at {handle}.")
+    return HubError(
+        f"Expected files from {host}, got {type(error).__name__}: {first_line} - at {handle}."
+    )
 
 
 def _huggingface_hub() -> ModuleType:
-    for part in ("constants", "errors", "utils"):  # they become attributes of the package only when imported
+    for part in (
+        "constants",
+        "errors",
+        "utils",
+    ):  # they become attributes of the package only when imported
         _package(f"huggingface_hub.{part}", "huggingface_hub")
     return _package("huggingface_hub", "huggingface_hub")
 
@@ -251,4 +317,6 @@ def _package(name: str, install: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise MissingPackageError(f"Expected the package `{name}`: pip install '{install}'.") from error
+        raise MissingPackageError(
+            f"Expected the package `{name}`: pip install '{install}'."
+        ) from error

@@ -1,4 +1,6 @@
-"""The few sizes that arrays of any size are padded to, so that a handful of compiled programs serve them all."""
+"""The few sizes that arrays of any size are padded to, so that a handful of compiled programs serve
+them all.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,9 @@ def bucket(n: int) -> int:
 def canvas(size: tuple[int, int], smallest: int = 64) -> tuple[int, int]:
     """Height and width of the canvas for an image of `size`.
 
-    The longer side is a bucket of at least `smallest`. The shorter side is as long, or a quarter, a sixteenth, ... of
-    it that still holds the image: photographs share square canvases, panoramas do not waste memory.
+    The longer side is a bucket of at least `smallest`. The shorter side is as long, or a quarter, a
+    sixteenth, ... of it that still holds the image: photographs share square canvases, panoramas do
+        not waste memory.
     """
     long = bucket(max(*size, smallest))
     height, width = (_quartered(long, n, smallest // 4) for n in size)

@@ -1,7 +1,8 @@
-"""Resampling filters: one row each, a kernel over distances in input pixels and the distance where it ends.
+"""Resampling filters: one row each, a kernel over distances in input pixels and the distance where
+it ends.
 
-Written once for float64 (Pillow, torchvision, ours) and float32 (torch, jax), where the dtype of the argument decides,
-and for windows known only at run time, where `xp` is `jax.numpy`.
+Written once for float64 (Pillow, torchvision, ours) and float32 (torch, jax), where the dtype of
+the argument decides, and for windows known only at run time, where `xp` is `jax.numpy`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ class Filter(NamedTuple):
 
 
 def _libm(name: str, x: Any, xp: Any) -> Any:
-    """The C library's function, which Pillow calls; NumPy's vector version differs from it in the last bit."""
+    """The C library's function, which Pillow calls; NumPy's vector version differs from it in the
+    last bit.
+    """
     return np.asarray(_LIBM[name](x)).astype(x.dtype) if xp is np else getattr(xp, name)(x)
 
 
@@ -43,9 +46,13 @@ def triangle(x: Any, xp: Any = np) -> Any:
 
 
 def hamming(x: Any, xp: Any = np) -> Any:
-    """Pillow's Hamming filter: a sinc under a Hamming window (float32 constants, as in its C), support 1."""
+    """Pillow's Hamming filter: a sinc under a Hamming window (float32 constants, as in its C),
+    support 1.
+    """
     x = xp.abs(x)
-    window = np.float32(0.54).astype(x.dtype) + np.float32(0.46).astype(x.dtype) * _libm("cos", x * np.pi, xp)
+    window = np.float32(0.54).astype(x.dtype) + np.float32(0.46).astype(x.dtype) * _libm(
+        "cos", x * np.pi, xp
+    )
     return xp.where(x < 1, _sinc(x, xp) * window, 0.0)
 
 
@@ -59,7 +66,9 @@ def keys_cubic(x: Any, xp: Any = np) -> Any:
 
 
 def torch_cubic(x: Any, a: float = -0.5) -> Any:
-    """The same as torch evaluates it, in fused multiply-adds; without antialiasing a is -0.75, as OpenCV has it."""
+    """The same as torch evaluates it, in fused multiply-adds; without antialiasing a is -0.75, as
+    OpenCV has it.
+    """
     x = np.abs(x)
     near = fused(fused(a + 2, x, -(a + 3)) * x, x, 1)
     far = fused(fused(fused(a, x, -5 * a), x, 8 * a), x, -4 * a)
@@ -73,7 +82,9 @@ def fused(a: Any, x: Any, b: Any) -> Any:
 
 def _lanczos(lobes: int) -> Filter:
     def kernel(x: Any, xp: Any = np) -> Any:
-        return xp.where((x >= -lobes) & (x < lobes), _sinc(x, xp) * _sinc(x / lobes, xp), 0.0).astype(x.dtype)
+        return xp.where(
+            (x >= -lobes) & (x < lobes), _sinc(x, xp) * _sinc(x / lobes, xp), 0.0
+        ).astype(x.dtype)
 
     return Filter(kernel, float(lobes))
 
@@ -104,7 +115,9 @@ _ALIASES = {
 
 
 def canonical_method(method: object) -> object:
-    """The library's name of a method: aliases and PIL's integers are translated, anything else is returned as it is."""
+    """The library's name of a method: aliases and PIL's integers are translated, anything else is
+    returned as it is.
+    """
     if isinstance(method, int):
         method = int(method)
     return _ALIASES.get(method, method) if isinstance(method, (int, str)) else method

@@ -1,4 +1,5 @@
-"""One pass over one axis, in the form that suits a platform. All forms of a pass give the same sums.
+"""One pass over one axis, in the form that suits a platform. All forms of a pass give the same
+sums.
 
 | form | where | how |
 |---|---|---|
@@ -25,24 +26,32 @@ from jaxprep.resample.tables import Taps
 
 Arithmetic = Literal["copy", "integer", "float"]
 UNROLLED_TAPS = 160
-"""Above so many taps a pass is a loop over blocks of them: unrolled, XLA takes seconds to compile."""
+"""Above so many taps a pass is a loop over blocks of them: unrolled, XLA takes seconds to
+compile.
+"""
 UNROLLED_FLOATS = 48
-"""The same for sums in float32, each of which waits for the one before: blocks of several columns overlap."""
+"""The same for sums in float32, each of which waits for the one before: blocks of several columns
+overlap.
+"""
 TAPS_OF_BLOCK = 16
 CACHE = 2**19
-"""Bytes that the images of a batch turn at once, at most: there is room for them twice, and for what comes of them."""
+"""Bytes that the images of a batch turn at once, at most: there is room for them twice, and for
+what comes of them.
+"""
 BLOCK = 2**18
 """Bytes that are turned at once where there are so many: each call of a computation costs time."""
 
 
 def apply_taps(image: jax.Array, taps: Taps, axis: int, arithmetic: Arithmetic) -> jax.Array:
-    """The plain form: one pass over `axis` (0 vertical, 1 horizontal) of an image `(h, w, c)`, or of lines.
+    """The plain form: one pass over `axis` (0 vertical, 1 horizontal) of an image `(h, w, c)`, or
+    of lines.
 
     Args:
-        image: uint8 for integer arithmetic, any type for a copy; anything is summed in float32 otherwise.
+        image: uint8 for integer arithmetic, any type for a copy; anything is summed in float32
+            otherwise.
         taps: the table of the axis.
-        arithmetic: `copy` takes one pixel; `integer` sums in int32, rounds, and clips to uint8; `float` sums in
-            float32.
+        arithmetic: `copy` takes one pixel; `integer` sums in int32, rounds, and clips to uint8;
+            `float` sums in float32.
     """
     if arithmetic == "copy":
         return take(image, taps.start, axis)
@@ -52,7 +61,10 @@ def apply_taps(image: jax.Array, taps: Taps, axis: int, arithmetic: Arithmetic) 
     shape[axis] = weight.shape[0]
 
     def add(k: Any, weight_k: jax.Array, total: jax.Array) -> jax.Array:
-        return take(image, start + k, axis).astype(dtype) * weight_k.astype(dtype).reshape(shape) + total
+        return (
+            take(image, start + k, axis).astype(dtype) * weight_k.astype(dtype).reshape(shape)
+            + total
+        )
 
     total = half(taps.shift) if arithmetic == "integer" else jnp.float32(0)
     size = (*image.shape[:axis], weight.shape[0], *image.shape[axis + 1 :])
@@ -64,24 +76,34 @@ def take(image: jax.Array, start: Any, axis: int) -> jax.Array:
     """The pixels at `start` along an axis."""
     others = tuple(i for i in range(image.ndim) if i != axis)
     size = tuple(1 if i == axis else n for i, n in enumerate(image.shape))
-    numbers = lax.GatherDimensionNumbers(offset_dims=others, collapsed_slice_dims=(axis,), start_index_map=(axis,))
-    return lax.gather(image, jnp.asarray(start.reshape(-1, 1)), numbers, size, mode="promise_in_bounds")
+    numbers = lax.GatherDimensionNumbers(
+        offset_dims=others, collapsed_slice_dims=(axis,), start_index_map=(axis,)
+    )
+    return lax.gather(
+        image, jnp.asarray(start.reshape(-1, 1)), numbers, size, mode="promise_in_bounds"
+    )
 
 
 def _kept_narrow(weight: Any) -> jax.Array:
-    """A table that XLA does not widen ahead of time: 16-bit weights multiply in one instruction, 32-bit ones in two."""
+    """A table that XLA does not widen ahead of time: 16-bit weights multiply in one instruction,
+    32-bit ones in two.
+    """
     weight = jnp.asarray(weight)
     return lax.optimization_barrier(weight) if weight.dtype == jnp.int16 else weight
 
 
 def zeros(shape: tuple[int, ...], dtype: Any, like: jax.Array) -> jax.Array:
-    """The start of a loop over `like`: under `shard_map` and on explicit meshes it must vary as that does."""
+    """The start of a loop over `like`: under `shard_map` and on explicit meshes it must vary as
+    that does.
+    """
     pixel = lax.slice(like, (0,) * like.ndim, (1,) * like.ndim).reshape(())
     return lax.broadcast((pixel < pixel).astype(dtype), shape)  # never true, and made of `like`
 
 
 def loop(count: Any, body: Any, begun: Any, like: jax.Array) -> Any:
-    """`body(i, state)` for `count` times. In a batched loop JAX forgets the mesh of a sharded array: it is named."""
+    """`body(i, state)` for `count` times. In a batched loop JAX forgets the mesh of a sharded
+    array: it is named.
+    """
     mesh = jax.typeof(like).sharding.mesh
     if mesh.empty:
         return lax.fori_loop(0, count, body, begun)
@@ -96,7 +118,9 @@ def sum_over_taps(
     shape: tuple[int, ...],
     like: jax.Array,
 ) -> jax.Array:
-    """`total = add(k, weight[:, k], total)` for every tap, in blocks in a loop where they are many."""
+    """`total = add(k, weight[:, k], total)` for every tap, in blocks in a loop where they are
+    many.
+    """
     count = weight.shape[1]
     floats = jnp.issubdtype(total.dtype, jnp.floating)
     whole = 0
@@ -109,7 +133,9 @@ def sum_over_taps(
                 total = add(k, lax.dynamic_index_in_dim(weight, k, 1, keepdims=False), total)
             return total
 
-        total = loop(whole // TAPS_OF_BLOCK, add_block, total + zeros(shape, total.dtype, like), like)
+        total = loop(
+            whole // TAPS_OF_BLOCK, add_block, total + zeros(shape, total.dtype, like), like
+        )
     for k in range(whole, count):
         total = add(k, lax.index_in_dim(weight, k, 1, keepdims=False), total)
     return total
@@ -124,7 +150,9 @@ def half(shift: Any) -> jax.Array:
 
 def to_uint8(total: jax.Array, shift: Any) -> jax.Array:
     """A sum with `shift` fractional bits, clipped to uint8."""
-    shifted = lax.shift_right_arithmetic(total, jnp.broadcast_to(jnp.asarray(shift, jnp.int32), total.shape))
+    shifted = lax.shift_right_arithmetic(
+        total, jnp.broadcast_to(jnp.asarray(shift, jnp.int32), total.shape)
+    )
     return lax.clamp(jnp.int32(0), shifted, jnp.int32(255)).astype(jnp.uint8)
 
 
@@ -138,8 +166,11 @@ def turned_bytes(width: int, channels: int, dtype: Any) -> int:
     return lanes_of(dtype) * width * channels * dtype.itemsize
 
 
-def turned(part: Part, taps: Taps, arithmetic: Arithmetic, interleave: Interleave, rows: Any = None) -> jax.Array:
-    """The horizontal pass, a block of rows after the other: what is between the stages stays in the cache.
+def turned(
+    part: Part, taps: Taps, arithmetic: Arithmetic, interleave: Interleave, rows: Any = None
+) -> jax.Array:
+    """The horizontal pass, a block of rows after the other: what is between the stages stays in the
+    cache.
 
     Args:
         part: of at least `lanes_of` rows; uint8 for integer arithmetic.
@@ -158,7 +189,9 @@ def turned(part: Part, taps: Taps, arithmetic: Arithmetic, interleave: Interleav
     wide = _per_number(taps, channels, interleave)
 
     def add(i: Any, done: jax.Array) -> jax.Array:
-        first = jnp.minimum(i * block, height - block)  # the last block may repeat rows of the one before
+        first = jnp.minimum(
+            i * block, height - block
+        )  # the last block may repeat rows of the one before
         lines = part.rows(first, block).reshape(groups, lanes, -1)
         return apart(_put, done, _turn_and_sum(lines, wide, channels, arithmetic), first)
 
@@ -174,7 +207,8 @@ def _put(done: jax.Array, lines: jax.Array, first: Any) -> jax.Array:
 
 
 def _turn_and_sum(lines: jax.Array, taps: Taps, channels: int, arithmetic: Arithmetic) -> jax.Array:
-    """The horizontal pass over groups of lines `(g, l, w * c)`, with a table of `_per_number`: `(g, l, m * c)`.
+    """The horizontal pass over groups of lines `(g, l, w * c)`, with a table of `_per_number`: `(g,
+    l, m * c)`.
 
     Both turns are copies of their own, which XLA makes with a transposition for the processor.
     """
@@ -188,15 +222,21 @@ def _turn_and_sum(lines: jax.Array, taps: Taps, channels: int, arithmetic: Arith
 
 
 def _per_number(taps: Taps, channels: int, interleave: Interleave) -> Taps:
-    """A table of pixels as one of the numbers of a line: `m * c` rows, whose taps are `c` numbers from each other."""
+    """A table of pixels as one of the numbers of a line: `m * c` rows, whose taps are `c` numbers
+    from each other.
+    """
     start = jnp.asarray(taps.start)[:, None] * channels + jnp.arange(channels, dtype=jnp.int32)
-    weight = jnp.broadcast_to(jnp.asarray(taps.weight)[:, None], (*start.shape, taps.weight.shape[1]))
+    weight = jnp.broadcast_to(
+        jnp.asarray(taps.weight)[:, None], (*start.shape, taps.weight.shape[1])
+    )
     if interleave == "line":
         start, weight = start.swapaxes(0, 1), weight.swapaxes(0, 1)
     return Taps(start.reshape(-1), weight.reshape(-1, taps.weight.shape[1]), taps.shift)
 
 
-def _column_sums(columns: jax.Array, taps: Taps, channels: int, arithmetic: Arithmetic) -> jax.Array:
+def _column_sums(
+    columns: jax.Array, taps: Taps, channels: int, arithmetic: Arithmetic
+) -> jax.Array:
     """Columns `(w * c, l)` to `(m * c, l)`."""
     start, weight = taps.start, _kept_narrow(taps.weight)
     (m, count), (n, lanes) = weight.shape, columns.shape
@@ -216,10 +256,14 @@ def _column_sums(columns: jax.Array, taps: Taps, channels: int, arithmetic: Arit
     return to_uint8(total, taps.shift) if arithmetic == "integer" else total
 
 
-def rows_in_floats(part: Part, vertical: Taps, horizontal: Taps, interleave: Interleave) -> jax.Array:
-    """Both passes in float32, vertical first, a block of result rows after the other: the lines `(m, n * c)`.
+def rows_in_floats(
+    part: Part, vertical: Taps, horizontal: Taps, interleave: Interleave
+) -> jax.Array:
+    """Both passes in float32, vertical first, a block of result rows after the other: the lines
+    `(m, n * c)`.
 
-    What is between the passes is as wide as the image; so it stays in the cache, and no page of it is new.
+    What is between the passes is as wide as the image; so it stays in the cache, and no page of it
+    is new.
     """
     m, n, c = vertical.weight.shape[0], horizontal.weight.shape[0], part.channels
     floats = np.dtype(np.float32)
@@ -233,8 +277,12 @@ def rows_in_floats(part: Part, vertical: Taps, horizontal: Taps, interleave: Int
     def down(lines: jax.Array, taps: Taps) -> jax.Array:
         return apply_taps(lines, taps, 0, "float")
 
-    def add(i: Any, done: jax.Array) -> jax.Array:  # a last block that would exceed the result begins earlier
-        first, own = (lax.dynamic_slice_in_dim(table, i * block, block, 0) for table in (start, weight))
+    def add(
+        i: Any, done: jax.Array
+    ) -> jax.Array:  # a last block that would exceed the result begins earlier
+        first, own = (
+            lax.dynamic_slice_in_dim(table, i * block, block, 0) for table in (start, weight)
+        )
         rows = apart(down, lines, Taps(first, own, np.int32(0)))
         across = _turn_and_sum(rows.reshape(-1, lanes, rows.shape[1]), wide, c, "float")
         return apart(_put, done, across, i * block)
@@ -249,13 +297,17 @@ def dense(image: jax.Array, taps: Taps, axis: int, arithmetic: Arithmetic) -> ja
     if arithmetic == "float":
         total = _product(weight, image.astype(jnp.float32), axis, lax.Precision.HIGHEST)
         return total
-    # 23-bit weights as three signed digits of 8 bits: bfloat16 holds a digit and a pixel, float32 their sums
+    # 23-bit weights as three signed digits of 8 bits: bfloat16 holds a digit and a pixel, float32
+    # their sums
     low = (weight + 128 & 255) - 128
     rest = (weight - low) >> 8
     middle = (rest + 128 & 255) - 128
     high = (rest - middle) >> 8
     pixels = image.astype(jnp.bfloat16)
-    sums = [_product(digit.astype(jnp.bfloat16), pixels, axis, None).astype(jnp.int32) for digit in (low, middle, high)]
+    sums = [
+        _product(digit.astype(jnp.bfloat16), pixels, axis, None).astype(jnp.int32)
+        for digit in (low, middle, high)
+    ]
     return to_uint8(half(taps.shift) + sums[0] + (sums[1] << 8) + (sums[2] << 16), taps.shift)
 
 
@@ -264,12 +316,20 @@ def matrix(taps: Taps, n: int) -> jax.Array:
     start, weight = jnp.asarray(taps.start), jnp.asarray(taps.weight)
     place = lax.broadcasted_iota(jnp.int32, (weight.shape[0], 1, n), 2) - start[:, None, None]
     tap = lax.broadcasted_iota(jnp.int32, (1, weight.shape[1], 1), 1)
-    return jnp.sum(jnp.where(place == tap, weight[:, :, None], jnp.zeros((), weight.dtype)), axis=1, dtype=weight.dtype)
+    return jnp.sum(
+        jnp.where(place == tap, weight[:, :, None], jnp.zeros((), weight.dtype)),
+        axis=1,
+        dtype=weight.dtype,
+    )
 
 
 def _product(weight: jax.Array, image: jax.Array, axis: int, precision: Any) -> jax.Array:
     """`weight` applied to an axis of the image, summed in float32."""
     total = lax.dot_general(
-        weight, image, (((1,), (axis,)), ((), ())), precision=precision, preferred_element_type=jnp.float32
+        weight,
+        image,
+        (((1,), (axis,)), ((), ())),
+        precision=precision,
+        preferred_element_type=jnp.float32,
     )
     return total if axis == 0 else total.swapaxes(0, 1)

@@ -1,7 +1,7 @@
 """Images as rows of numbers: what the passes and what follows them are computed on.
 
-A loop over `(h, w, c)` has three channels innermost, for which compilers shuffle vectors; a loop over `(h, w * c)` has
-a whole row.
+A loop over `(h, w, c)` has three channels innermost, for which compilers shuffle vectors; a loop
+over `(h, w * c)` has a whole row.
 """
 
 from __future__ import annotations
@@ -19,10 +19,14 @@ from jax import lax
 from jaxprep.resample.apart import apart
 
 Interleave = Literal["pixel", "line"]
-"""Whether a row holds its pixels one after the other, or its channels: "band interleaved by pixel", and "by line"."""
+"""Whether a row holds its pixels one after the other, or its channels: "band interleaved by pixel",
+and "by line".
+"""
 
 
-@functools.partial(jax.tree_util.register_dataclass, data_fields=["values"], meta_fields=["channels", "interleave"])
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=["values"], meta_fields=["channels", "interleave"]
+)
 @dataclass(frozen=True)
 class Lines:
     """An image of `h` rows of `w` pixels of `c` channels.
@@ -74,7 +78,11 @@ class Lines:
         """One value, or one for each channel, as an array that broadcasts with the lines."""
         if values.size == 1:
             return values.reshape(())
-        return np.tile(values, self.width) if self.interleave == "pixel" else np.repeat(values, self.width)
+        return (
+            np.tile(values, self.width)
+            if self.interleave == "pixel"
+            else np.repeat(values, self.width)
+        )
 
     def per_column(self, values: jax.Array) -> jax.Array:
         """A value for each of w columns, as an array that broadcasts with the lines."""
@@ -104,10 +112,12 @@ class _Image:
 
 
 def lines_apart(function: Callable[..., Lines], *args: Any) -> Lines:
-    """The lines that `function(*args)` makes, in a computation of its own, with those of an image in one place.
+    """The lines that `function(*args)` makes, in a computation of its own, with those of an image
+    in one place.
 
-    Of a batch XLA would make gathered rows row by row, not image by image, and copy them afterwards. A layout passes
-    from a result to what it is made of, unless a reshape stands between.
+    Of a batch XLA would make gathered rows row by row, not image by image, and copy them
+    afterwards. A layout passes from a result to what it is made of, unless a reshape stands
+    between.
     """
 
     def body(*args: Any) -> Lines:
@@ -123,7 +133,8 @@ class Output:
 
     Attributes:
         to_first: as `(c, h, w)`, otherwise as `(h, w, c)`.
-        room: results of several images, of `Output.shape` each, into which this one is written; None makes an array.
+        room: results of several images, of `Output.shape` each, into which this one is written;
+            None makes an array.
         number: which of them it is, an integer scalar that may be traced.
     """
 
@@ -132,7 +143,9 @@ class Output:
     number: Any = None
 
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """A shape of as many numbers in the same order as an image of `shape`, for which XLA keeps that order."""
+        """A shape of as many numbers in the same order as an image of `shape`, for which XLA keeps
+        that order.
+        """
         if self.to_first:
             channels, height, width = shape
             return channels * height, width
@@ -142,7 +155,9 @@ class Output:
 
     def image(self, values: jax.Array, shape: tuple[int, ...]) -> jax.Array:
         """What has that shape as the image of `shape` again."""
-        if not self.to_first:  # by way of lines: on an explicit mesh a reshape merges axes or splits one, not both
+        if (
+            not self.to_first
+        ):  # by way of lines: on an explicit mesh a reshape merges axes or splits one, not both
             values = values.reshape(shape[0], -1)
         return values.reshape(shape)
 

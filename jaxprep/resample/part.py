@@ -17,13 +17,15 @@ from jax import lax
 )
 @dataclass(frozen=True)
 class Part:
-    """What reads it slices what it needs: cut out beforehand, XLA would write it to memory once more.
+    """What reads it slices what it needs: cut out beforehand, XLA would write it to memory once
+    more.
 
     Attributes:
         image: `(h, w, c)`, or a stack of images `(b, h, w, c)`.
         number: which of the stack, an integer scalar that may be traced.
         top, left, height, width: the part.
-        beside: how many images are computed at once and share the cache, this one included; None if that is not known.
+        beside: how many images are computed at once and share the cache, this one included; None if
+            that is not known.
     """
 
     image: Any
@@ -60,7 +62,9 @@ class Part:
         size = (count, self.width, self.channels)
         if self.number is None:
             return lax.dynamic_slice(self.image, place, size).reshape(count, -1)
-        return lax.dynamic_slice(self.image, (self.number, *place), (1, *size))[0].reshape(count, -1)
+        return lax.dynamic_slice(self.image, (self.number, *place), (1, *size))[0].reshape(
+            count, -1
+        )
 
     def whole(self) -> jax.Array:
         """The part as an image `(height, width, c)`."""

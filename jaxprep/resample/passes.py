@@ -1,7 +1,7 @@
 """Applying tap tables to one image: two passes, each in the form that suits the platform.
 
-Every function here is written for one image and batched by `vmap`; all of it compiles for CPU, GPU and TPU, and shards
-over a batch without collectives.
+Every function here is written for one image and batched by `vmap`; all of it compiles for CPU, GPU
+and TPU, and shards over a batch without collectives.
 """
 
 from __future__ import annotations
@@ -16,7 +16,16 @@ from jax import lax
 
 from jaxprep.resample import forms
 from jaxprep.resample.forms import Arithmetic
-from jaxprep.resample.lines import OWN, Finish, Interleave, Lines, Output, image_apart, lines_apart, same
+from jaxprep.resample.lines import (
+    OWN,
+    Finish,
+    Interleave,
+    Lines,
+    Output,
+    image_apart,
+    lines_apart,
+    same,
+)
 from jaxprep.resample.part import Part
 from jaxprep.resample.tables import Taps
 from jaxprep.types import is_traced
@@ -27,7 +36,11 @@ def round_to(image: jax.Array, dtype: Any) -> jax.Array:
     if dtype == jnp.bool_:
         return jnp.round(image) != 0
     info = jnp.iinfo(dtype)
-    bound = float(np.nextafter(np.float32(info.max), np.float32(0))) if info.bits == 32 else float(info.max)
+    bound = (
+        float(np.nextafter(np.float32(info.max), np.float32(0)))
+        if info.bits == 32
+        else float(info.max)
+    )
     rounded = lax.round(image, lax.RoundingMethod.TO_NEAREST_EVEN)
     return lax.clamp(jnp.float32(info.min), rounded, jnp.float32(bound)).astype(dtype)
 
@@ -47,8 +60,9 @@ def two_pass(
 
     `finish` runs inside the last, and `output` says where the result goes.
 
-    An axis whose table is None is left as it is. Rows and columns that no constant table reads are left out at once;
-    where tables are traced, `rows`, a scalar, says how many rows of the image anything is read of.
+    An axis whose table is None is left as it is. Rows and columns that no constant table reads are
+    left out at once; where tables are traced, `rows`, a scalar, says how many rows of the image
+    anything is read of.
     """
     part = image if isinstance(image, Part) else Part.of(image)
     part, vertical = _trimmed(part, vertical, 0)
@@ -74,33 +88,53 @@ def two_pass(
 
 
 End = Callable[..., Any]
-"""What a pass gives the function that makes its lines, and the arguments of that: it runs apart, maybe with an end."""
+"""What a pass gives the function that makes its lines, and the arguments of that: it runs apart,
+maybe with an end.
+"""
 
 
 def _vertical(lines: Lines, taps: Taps, arithmetic: Arithmetic, end: End) -> Any:
     def plain(lines: Lines, taps: Taps) -> Any:
-        return end(lambda lines, taps: lines.map(lambda v: forms.apply_taps(v, taps, 0, arithmetic)), lines, taps)
+        return end(
+            lambda lines, taps: lines.map(lambda v: forms.apply_taps(v, taps, 0, arithmetic)),
+            lines,
+            taps,
+        )
 
     def dense(lines: Lines, taps: Taps) -> Any:
-        return end(lambda lines, taps: lines.map(lambda v: forms.dense(v, taps, 0, arithmetic)), lines, taps)
+        return end(
+            lambda lines, taps: lines.map(lambda v: forms.dense(v, taps, 0, arithmetic)),
+            lines,
+            taps,
+        )
 
     if arithmetic == "copy":
         return plain(lines, taps)
     return lax.platform_dependent(lines, taps, tpu=dense, default=plain)
 
 
-def _horizontal(part: Part, taps: Taps, arithmetic: Arithmetic, interleave: Interleave, rows: Any, end: End) -> Any:
+def _horizontal(
+    part: Part, taps: Taps, arithmetic: Arithmetic, interleave: Interleave, rows: Any, end: End
+) -> Any:
     def laid(image: jax.Array) -> Lines:
         return Lines.of(image).by_line() if interleave == "line" else Lines.of(image)
 
     def plain(part: Part, taps: Taps) -> Any:
-        return end(lambda image, taps: laid(forms.apply_taps(image, taps, 1, arithmetic)), part.whole(), taps)
+        return end(
+            lambda image, taps: laid(forms.apply_taps(image, taps, 1, arithmetic)),
+            part.whole(),
+            taps,
+        )
 
     def dense(part: Part, taps: Taps) -> Any:
-        return end(lambda image, taps: laid(forms.dense(image, taps, 1, arithmetic)), part.whole(), taps)
+        return end(
+            lambda image, taps: laid(forms.dense(image, taps, 1, arithmetic)), part.whole(), taps
+        )
 
     def turned(part: Part, taps: Taps) -> Any:
-        lines = Lines(forms.turned(part, taps, arithmetic, interleave, rows), part.channels, interleave)
+        lines = Lines(
+            forms.turned(part, taps, arithmetic, interleave, rows), part.channels, interleave
+        )
         return lines if end is lines_apart else end(same, lines)
 
     if arithmetic == "copy":
@@ -110,7 +144,9 @@ def _horizontal(part: Part, taps: Taps, arithmetic: Arithmetic, interleave: Inte
     return lax.platform_dependent(part, taps, cpu=turned, tpu=dense, default=plain)
 
 
-def _float_passes(part: Part, vertical: Taps, horizontal: Taps, interleave: Interleave, end: End) -> jax.Array:
+def _float_passes(
+    part: Part, vertical: Taps, horizontal: Taps, interleave: Interleave, end: End
+) -> jax.Array:
     def in_blocks(part: Part, vertical: Taps, horizontal: Taps) -> jax.Array:
         lines = forms.rows_in_floats(part, vertical, horizontal, interleave)
         return end(same, Lines(lines, part.channels, interleave))

@@ -15,11 +15,12 @@ class Reference(NamedTuple):
     """One row.
 
     Attributes:
-        weights: how positions and weights are computed: in float64 as Pillow does (also torchvision's uint8
-            kernel where it antialiases), from integer positions as our own float reference does, in float32 as torch
-            does, or as `jax.image` does.
-        bits: None for sums in float32. Otherwise the weights are integers with so many fractional bits and every pass
-            is rounded and clipped to uint8; 0 stands for torchvision's dynamic precision (the most that fit int16).
+        weights: how positions and weights are computed: in float64 as Pillow does (also
+            torchvision's uint8 kernel where it antialiases), from integer positions as our own
+            float reference does, in float32 as torch does, or as `jax.image` does.
+        bits: None for sums in float32. Otherwise the weights are integers with so many fractional
+            bits and every pass is rounded and clipped to uint8; 0 stands for torchvision's dynamic
+            precision (the most that fit int16).
         order: which pass comes first.
         nearest: the rule of the method of that name.
     """
@@ -54,7 +55,8 @@ ReferenceName = Literal["pillow", "pillow12", "torchvision", "torch", "torch_exa
 
 
 def vertical_first(reference: Reference, size: tuple[int, int], out: tuple[int, int]) -> bool:
-    """Whether the vertical pass comes first for an image of `size` resized to `out`, both (height, width).
+    """Whether the vertical pass comes first for an image of `size` resized to `out`, both (height,
+    width).
 
     Pillow 13 takes the vertical pass first when the image is much taller than the result.
     """

@@ -1,4 +1,6 @@
-"""Resizing one image: constant tables inside the caller's program, a shared one for eager callers."""
+"""Resizing one image: constant tables inside the caller's program, a shared one for eager
+callers.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,12 @@ def check_dtype(dtype: Any, method: str, reference: str) -> None:
 
 
 def resize_image(
-    image: Any, size: tuple[int, int], method: str, antialias: bool, reference: str, rounded: bool = True
+    image: Any,
+    size: tuple[int, int],
+    method: str,
+    antialias: bool,
+    reference: str,
+    rounded: bool = True,
 ) -> jax.Array:
     """Resizes one image `(h, w, c)`; see `jaxprep.ops.resize` for what the arguments mean."""
     check_dtype(image.dtype, method, reference)
@@ -58,13 +65,25 @@ def result_dtype(dtype: Any, method: str, reference: str, rounded: bool) -> Any:
 
 def _finish(dtype: Any, method: str, reference: str, rounded: bool, lines: Lines) -> Lines:
     wanted = result_dtype(dtype, method, reference, rounded)
-    return lines if lines.values.dtype == wanted else lines.map(lambda values: round_to(values, wanted))
+    return (
+        lines
+        if lines.values.dtype == wanted
+        else lines.map(lambda values: round_to(values, wanted))
+    )
 
 
-def _constant(image: jax.Array, size: tuple[int, int], method: str, antialias: bool, reference: str, rounded: bool):
+def _constant(
+    image: jax.Array,
+    size: tuple[int, int],
+    method: str,
+    antialias: bool,
+    reference: str,
+    rounded: bool,
+):
     h, w, _ = image.shape
     tables = [
-        None if n == m else resize_taps(n, m, method, antialias, reference) for n, m in zip((h, w), size, strict=True)
+        None if n == m else resize_taps(n, m, method, antialias, reference)
+        for n, m in zip((h, w), size, strict=True)
     ]
     return two_pass(
         image,
@@ -75,8 +94,17 @@ def _constant(image: jax.Array, size: tuple[int, int], method: str, antialias: b
     )
 
 
-def _eager(image: np.ndarray, size: tuple[int, int], method: str, antialias: bool, reference: str, rounded: bool):
-    """The program is shared by all sizes whose canvas, result and number of taps fall in the same buckets."""
+def _eager(
+    image: np.ndarray,
+    size: tuple[int, int],
+    method: str,
+    antialias: bool,
+    reference: str,
+    rounded: bool,
+):
+    """The program is shared by all sizes whose canvas, result and number of taps fall in the same
+    buckets.
+    """
     h, w, c = image.shape
     room, out = canvas((h, w)), canvas(size)
     padded = np.zeros((*room, c), image.dtype)
@@ -92,10 +120,20 @@ def _eager(image: np.ndarray, size: tuple[int, int], method: str, antialias: boo
 
 
 @functools.partial(jax.jit, static_argnums=(3, 4, 5, 6))
-def _padded(image: Any, vertical: Taps, horizontal: Taps, first: bool, method: str, reference: str, rounded: bool):
+def _padded(
+    image: Any,
+    vertical: Taps,
+    horizontal: Taps,
+    first: bool,
+    method: str,
+    reference: str,
+    rounded: bool,
+):
     finish = functools.partial(_finish, image.dtype, method, reference, rounded)
     arithmetic = arithmetic_of(method, reference)
-    return two_pass(image, vertical, horizontal, vertical_first=first, arithmetic=arithmetic, finish=finish)
+    return two_pass(
+        image, vertical, horizontal, vertical_first=first, arithmetic=arithmetic, finish=finish
+    )
 
 
 def widen(taps: Taps, space: int, outputs: int, count: int | None = None) -> Taps:

@@ -1,4 +1,6 @@
-"""Tables for positions that are not on a grid of the image: a box of any corners, sampled as torch's `grid_sample`."""
+"""Tables for positions that are not on a grid of the image: a box of any corners, sampled as
+torch's `grid_sample`.
+"""
 
 from __future__ import annotations
 
@@ -10,23 +12,33 @@ A = np.float32(-0.75)
 
 
 def magnification(length: np.float32, m: int) -> np.float32:
-    """How many samples of `m` fall on a pixel, if they cross `length` pixels; by a reciprocal, as torch divides."""
+    """How many samples of `m` fall on a pixel, if they cross `length` pixels; by a reciprocal, as
+    torch divides.
+    """
     with np.errstate(divide="ignore"):
         return np.float32(1) / length * np.float32(m - 1)
 
 
 def positions(middle: np.float32, length: np.float32, n: int, m: int) -> np.ndarray:
-    """Where `m` samples across `length` pixels around `middle`, both ends included, lie on an axis of `n`; float32.
+    """Where `m` samples across `length` pixels around `middle`, both ends included, lie on an axis
+    of `n`; float32.
 
-    The arithmetic is that of Sapiens2: to [-1, 1] and back, each operation rounded, with `align_corners=True`.
+    The arithmetic is that of Sapiens2: to [-1, 1] and back, each operation rounded, with
+        `align_corners=True`.
     """
-    inside = np.arange(m, dtype=np.float32) / magnification(length, m) + middle - np.float32(0.5) * length
+    inside = (
+        np.arange(m, dtype=np.float32) / magnification(length, m)
+        + middle
+        - np.float32(0.5) * length
+    )
     around = np.float32(2) * inside / np.float32(n - 1) - np.float32(1)
     return (around + np.float32(1)) * np.float32((n - 1) / 2)
 
 
 def _near(x: np.ndarray, a: np.float32 = A) -> np.ndarray:
-    """The cubic within a pixel, each operation rounded; `filters.torch_cubic` is that of resizing, which fuses them."""
+    """The cubic within a pixel, each operation rounded; `filters.torch_cubic` is that of resizing,
+    which fuses them.
+    """
     return ((a + 2) * x - (a + 3)) * x * x + 1
 
 
@@ -36,7 +48,8 @@ def _far(x: np.ndarray, a: np.float32 = A) -> np.ndarray:
 
 
 def sample_taps(at: np.ndarray, n: int, method: str) -> Taps:
-    """The table that samples an axis of `n` pixels at positions `at`, 0 being the middle of the first; 0 outside.
+    """The table that samples an axis of `n` pixels at positions `at`, 0 being the middle of the
+    first; 0 outside.
 
     Args:
         method: "bilinear", "bicubic" with a = -0.75, or "nearest".
@@ -51,7 +64,9 @@ def sample_taps(at: np.ndarray, n: int, method: str) -> Taps:
     else:
         share = (at - np.floor(at))[:, None]
         first = np.floor(at) - 1
-        weight = np.concatenate([_far(share + 1), _near(share), _near(1 - share), _far(2 - share)], axis=1)
+        weight = np.concatenate(
+            [_far(share + 1), _near(share), _near(1 - share), _far(2 - share)], axis=1
+        )
     start = first.astype(np.int64)
     source = start[:, None] + np.arange(weight.shape[1])
     weight = np.where((source >= 0) & (source < n), weight, np.float32(0))

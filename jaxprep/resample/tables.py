@@ -1,6 +1,7 @@
 """Tap tables: one axis of a resize as `start[out]` and `weight[out, tap]`, computed on the host.
 
-Every output `i` is the sum over `k` of `weight[i, k] * source[start[i] + k]`; every window lies inside the source.
+Every output `i` is the sum over `k` of `weight[i, k] * source[start[i] + k]`; every window lies
+inside the source.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ class Taps(NamedTuple):
 
     Attributes:
         start: `(m,)` int32, the first source index of each output.
-        weight: `(m, k)`; float32, or integers with `shift` fractional bits: int32, or int16 where the reference's fit.
+        weight: `(m, k)`; float32, or integers with `shift` fractional bits: int32, or int16 where
+            the reference's fit.
         shift: int32 scalar, 0 for float weights.
     """
 
@@ -62,8 +64,12 @@ def _frozen(start: np.ndarray, weight: np.ndarray, shift: int) -> Taps:
     return Taps(start, weight, np.int32(shift))
 
 
-def fit(start: np.ndarray, weight: np.ndarray, n: int, count: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Moves every window inside `[0, n)` and makes it `count` wide; weights that fall outside must be zero."""
+def fit(
+    start: np.ndarray, weight: np.ndarray, n: int, count: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Moves every window inside `[0, n)` and makes it `count` wide; weights that fall outside must
+    be zero.
+    """
     taps: int = min(weight.shape[1], n) if count is None else count
     inside = np.clip(start, 0, n - taps).astype(np.int32)
     place = np.arange(weight.shape[1]) + (start - inside)[:, None]
@@ -75,7 +81,9 @@ def fit(start: np.ndarray, weight: np.ndarray, n: int, count: int | None = None)
 
 
 def _dynamic_bits(weight: np.ndarray) -> int:
-    """torchvision's precision: the most fractional bits, up to 22, with which the largest weight fits int16."""
+    """torchvision's precision: the most fractional bits, up to 22, with which the largest weight
+    fits int16.
+    """
     bits = 0
     while bits < 22 and int(0.5 + weight.max() * (1 << (bits + 1))) < 1 << 15:
         bits += 1
@@ -98,8 +106,12 @@ def _nearest(n: int, m: int, reference: Reference) -> np.ndarray:
     return np.minimum(np.floor(position).astype(np.int64), n - 1)
 
 
-def _windows(n: int, m: int, filter_: Filter, antialias: bool, dtype: type) -> tuple[np.ndarray, np.ndarray]:
-    """Start and normalised weights as Pillow's `precompute_coeffs` (and torch's copy of it) has them, in `dtype`."""
+def _windows(
+    n: int, m: int, filter_: Filter, antialias: bool, dtype: type
+) -> tuple[np.ndarray, np.ndarray]:
+    """Start and normalised weights as Pillow's `precompute_coeffs` (and torch's copy of it) has
+    them, in `dtype`.
+    """
     scale = dtype(n) / dtype(m)
     stretch = max(scale, dtype(1)) if antialias else dtype(1)
     support = dtype(filter_.support) * stretch
@@ -121,7 +133,9 @@ def _float64_weights(n: int, m: int, method: str, antialias: bool) -> tuple[np.n
 
 
 def _exact_weights(n: int, m: int, method: str, antialias: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Ours: positions are integers, in units of `1 / (2 m)` of a pixel, so that no tie falls on the wrong side."""
+    """Ours: positions are integers, in units of `1 / (2 m)` of a pixel, so that no tie falls on the
+    wrong side.
+    """
     filter_ = FILTERS[method]
     stretch = max(n, m) if antialias else m
     centre, reach = (2 * np.arange(m) + 1) * n, int(2 * filter_.support) * stretch
@@ -133,8 +147,12 @@ def _exact_weights(n: int, m: int, method: str, antialias: bool) -> tuple[np.nda
     return low, weight / weight.sum(1, keepdims=True)
 
 
-def _torchvision_weights(n: int, m: int, method: str, antialias: bool) -> tuple[np.ndarray, np.ndarray]:
-    """torchvision's uint8 kernel: Pillow's weights with antialiasing, torch's interpolation in float64 without."""
+def _torchvision_weights(
+    n: int, m: int, method: str, antialias: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """torchvision's uint8 kernel: Pillow's weights with antialiasing, torch's interpolation in
+    float64 without.
+    """
     if antialias or method not in ("bilinear", "bicubic"):
         return _float64_weights(n, m, method, antialias)
     return _interpolation(n, m, method, np.float64)
@@ -149,7 +167,9 @@ def _torch_weights(n: int, m: int, method: str, antialias: bool) -> tuple[np.nda
 
 
 def _interpolation(n: int, m: int, method: str, dtype: type) -> tuple[np.ndarray, np.ndarray]:
-    """torch without antialiasing: between the nearest 2 or 4 pixels, with a = -0.75, repeating the edge."""
+    """torch without antialiasing: between the nearest 2 or 4 pixels, with a = -0.75, repeating the
+    edge.
+    """
     centre = fused(dtype(n) / dtype(m), np.arange(m).astype(dtype) + dtype(0.5), -0.5)
     if method == "bilinear":
         centre = np.maximum(centre, dtype(0))
@@ -157,7 +177,9 @@ def _interpolation(n: int, m: int, method: str, dtype: type) -> tuple[np.ndarray
     part = (centre - first).astype(dtype)
     if method == "bilinear":
         return _repeat_edge(first, np.stack([1 - part, part], 1), n)
-    return _repeat_edge(first - 1, torch_cubic(np.stack([part + 1, part, 1 - part, 2 - part], 1), -0.75), n)
+    return _repeat_edge(
+        first - 1, torch_cubic(np.stack([part + 1, part, 1 - part, 2 - part], 1), -0.75), n
+    )
 
 
 def _repeat_edge(start: np.ndarray, weight: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -173,7 +195,8 @@ def _repeat_edge(start: np.ndarray, weight: np.ndarray, n: int) -> tuple[np.ndar
 def _jax_weights(n: int, m: int, method: str, antialias: bool) -> tuple[np.ndarray, np.ndarray]:
     """`jax.image.resize`: `compute_weight_mat` of `jax._src.image.scale`, in float32.
 
-    As XLA compiles it, with the position in one fused multiply-add: a second rounding would break ties another way.
+    As XLA compiles it, with the position in one fused multiply-add: a second rounding would break
+        ties another way.
     """
     one, filter_ = np.float32(1), FILTERS[method]
     inverse = np.float32(1 / (m / n))
@@ -186,7 +209,11 @@ def _jax_weights(n: int, m: int, method: str, antialias: bool) -> tuple[np.ndarr
     distance = np.abs(sample[:, None] - (tap + low[:, None]).astype(np.float32)) / stretch
     weight = np.where(tap < (high - low)[:, None], filter_.kernel(distance), np.float32(0))
     total = weight.sum(1, keepdims=True)
-    weight = np.where(np.abs(total) > 1000 * np.finfo(np.float32).eps, weight / np.where(total != 0, total, one), 0)
+    weight = np.where(
+        np.abs(total) > 1000 * np.finfo(np.float32).eps,
+        weight / np.where(total != 0, total, one),
+        0,
+    )
     visible = (sample >= -0.5) & (sample <= n - 0.5)
     return low, np.where(visible[:, None], weight, 0)
 

@@ -13,9 +13,11 @@ from jaxprep.resample.tables import Taps
 
 
 def window_taps(n: int, first: Any, length: Any, m: int, method: str, antialias: bool) -> Taps:
-    """The table that resizes pixels `first` to `first + length` of an axis of `n` to `m`; the taps end at the window.
+    """The table that resizes pixels `first` to `first + length` of an axis of `n` to `m`; the taps
+    end at the window.
 
-    Positions are exact integers (`n * m` below 2**29), so that no output is off by a pixel; weights are float32.
+    Positions are exact integers (`n * m` below 2**29), so that no output is off by a pixel; weights
+    are float32.
 
     Args:
         n: length of the axis, which bounds the number of taps.
@@ -36,7 +38,9 @@ def window_taps(n: int, first: Any, length: Any, m: int, method: str, antialias:
     taps = min(math.ceil(reach * (max(n / m, 1) if antialias else 1)) + 1, n)
     start = jnp.minimum(first + low, n - taps)
     tap = start[:, None] + jnp.arange(taps, dtype=jnp.int32) - first
-    distance = ((2 * tap + 1) * m - (i * length)[:, None]).astype(jnp.float32) / (2 * stretch).astype(jnp.float32)
+    distance = ((2 * tap + 1) * m - (i * length)[:, None]).astype(jnp.float32) / (
+        2 * stretch
+    ).astype(jnp.float32)
     inside = (tap >= low[:, None]) & (tap < high[:, None])
     weight = jnp.where(inside, filter_.kernel(distance, jnp), 0.0)
     return Taps(start, weight / weight.sum(1, keepdims=True), np.int32(0))

@@ -1,4 +1,6 @@
-"""The table of image processor classes: which are read, under which names, and which are known and not read."""
+"""The table of image processor classes: which are read, under which names, and which are known and
+not read.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ from typing import Any
 from jaxprep.resources import load_json
 
 Class = dict[str, Any]
-"""A row: family, default settings, backends, whether a lone `size` is a square, model types, extra arguments."""
+"""A row: family, default settings, backends, whether a lone `size` is a square, model types, extra
+arguments.
+"""
 
 
 def rows() -> dict[str, Class]:
@@ -29,8 +33,9 @@ def arguments(name: str) -> frozenset[str]:
 def canonical(name: str) -> str:
     """Today's name of a class, from any it was ever called by.
 
-    `CLIPFeatureExtractor`, `CLIPImageProcessorFast` and `CLIPImageProcessorPil` are all `CLIPImageProcessor`; irregular
-    names are in the table. An unknown name comes back in today's spelling.
+    `CLIPFeatureExtractor`, `CLIPImageProcessorFast` and `CLIPImageProcessorPil` are all
+    `CLIPImageProcessor`; irregular names are in the table. An unknown name comes back in today's
+    spelling.
     """
     for suffix in ("Fast", "Pil"):
         name = name.removesuffix(suffix)

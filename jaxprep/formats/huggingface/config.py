@@ -1,4 +1,6 @@
-"""`HuggingFace`: the config of an image processor, as it was read, and the pipeline that its class makes of it."""
+"""`HuggingFace`: the config of an image processor, as it was read, and the pipeline that its class
+makes of it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,14 @@ from jaxprep.errors import ConfigError
 from jaxprep.formats.base import Format
 from jaxprep.formats.huggingface import classes
 from jaxprep.formats.huggingface.families import FAMILIES, Build, Source, pads_to_largest
-from jaxprep.formats.huggingface.settings import Backend, Frozen, Settings, merged, settings_of, settled
+from jaxprep.formats.huggingface.settings import (
+    Backend,
+    Frozen,
+    Settings,
+    merged,
+    settings_of,
+    settled,
+)
 from jaxprep.formats.values import DataFormatName
 from jaxprep.pipeline import Pipeline
 from jaxprep.pipeline.plan import fixed_sizes
@@ -26,12 +35,13 @@ class HuggingFace(Format):
 
     Attributes:
         class_name: today's name of the class, a row of `presets/huggingface.json`.
-        settings: the keys of `preprocessor_config.json` as they were read, legacy names and forms included; they are
-            written back unchanged.
-        backend: whose arithmetic: "torchvision", the default of Transformers 5, or "pil", which made every published
-            result before it. A class that has one backend only has that.
+        settings: the keys of `preprocessor_config.json` as they were read, legacy names and forms
+            included; they are written back unchanged.
+        backend: whose arithmetic: "torchvision", the default of Transformers 5, or "pil", which
+            made every published result before it. A class that has one backend only has that.
         data_format: of the results.
-        reference: another reference than "pillow" for the PIL backend: "pillow12", for the numbers of Pillow before 13.
+        reference: another reference than "pillow" for the PIL backend: "pillow12", for the numbers
+            of Pillow before 13.
         exact: see `Pipeline`.
     """
 
@@ -52,19 +62,25 @@ class HuggingFace(Format):
     def check(self) -> None:
         row = classes.rows().get(self.class_name)
         if row is None:
-            raise codec.expected("the name of an image processor in `presets/huggingface.json`", self.class_name, "$")
+            raise codec.expected(
+                "the name of an image processor in `presets/huggingface.json`", self.class_name, "$"
+            )
         if self.backend not in row["backends"]:
             object.__setattr__(self, "backend", row["backends"][0])
         _pipeline(self, Source(), None)
 
     @property
     def effective(self) -> Settings:
-        """The settings with the defaults of the class and legacy keys resolved, each checked as it is asked for."""
+        """The settings with the defaults of the class and legacy keys resolved, each checked as it
+        is asked for.
+        """
         return settings_of(self.class_name, self.settings)
 
     @property
     def pipeline(self) -> Pipeline:
-        """The steps for 8-bit images; where their size depends on the other images of a call, for the default size."""
+        """The steps for 8-bit images; where their size depends on the other images of a call, for
+        the default size.
+        """
         return _pipeline(self, Source(), None)
 
     def pipeline_of(self, source: Source, sizes: tuple[Size, ...] | None = None) -> Pipeline:
@@ -85,7 +101,9 @@ class HuggingFace(Format):
         return fixed_sizes(self.pipeline.segments)[-1]
 
     def with_image_size(self, size: Size | None) -> Self:
-        """A copy whose results have another height and width: that of the crop, where there is one."""
+        """A copy whose results have another height and width: that of the crop, where there is
+        one.
+        """
         if size is None:
             raise codec.expected("a height and width", size, "$.image_size")
         pair = {"height": size[0], "width": size[1]}
@@ -106,20 +124,31 @@ class HuggingFace(Format):
     def pipeline_for(self, mode: str, palette: Any = None) -> tuple[Pipeline, str]:
         del palette
         has_alpha = mode in ("RGBA", "LA", "PA", "P", "RGBa", "La")
-        return self.pipeline, "RGBA" if has_alpha and self.effective.flag("do_convert_rgb") else "RGB"
+        return self.pipeline, "RGBA" if has_alpha and self.effective.flag(
+            "do_convert_rgb"
+        ) else "RGB"
 
     def overridden(self, overrides: dict[str, Any]) -> Self:
         own = {name: value for name, value in overrides.items() if name in _OWN}
-        if "image_size" in overrides and "image_size" not in classes.rows()[self.class_name]["kwargs"]:
+        if (
+            "image_size" in overrides
+            and "image_size" not in classes.rows()[self.class_name]["kwargs"]
+        ):
             rest = {name: value for name, value in overrides.items() if name != "image_size"}
             return self.with_image_size(overrides["image_size"]).overridden(rest)
         known = classes.arguments(self.class_name)
         for name in overrides:
             if name not in own and name not in known and name not in self.settings:
-                raise ConfigError(f"Unknown field - at `$.{name}`. Known: {sorted({*known, *_OWN, 'image_size'})}.")
+                raise ConfigError(
+                    f"Unknown field - at `$.{name}`. Known: {sorted({*known, *_OWN, 'image_size'})}."
+                )
         changed = {name: listed(value) for name, value in overrides.items() if name not in own}
         kept = settled(self.class_name, self.settings, changed)
-        return replace(self, **own, settings=merged(self.settings, kept | changed)) if overrides else self
+        return (
+            replace(self, **own, settings=merged(self.settings, kept | changed))
+            if overrides
+            else self
+        )
 
 
 _OWN = ("backend", "data_format", "reference", "exact")
@@ -136,11 +165,15 @@ def listed(value: Any) -> Any:
 
 
 def _build(preprocessor: HuggingFace, source: Source, sizes: tuple[Size, ...] | None) -> Build:
-    return Build(preprocessor.effective, preprocessor.backend, source, sizes, preprocessor.reference)
+    return Build(
+        preprocessor.effective, preprocessor.backend, source, sizes, preprocessor.reference
+    )
 
 
 @functools.lru_cache(maxsize=4096)
-def _pipeline(preprocessor: HuggingFace, source: Source, sizes: tuple[Size, ...] | None) -> Pipeline:
+def _pipeline(
+    preprocessor: HuggingFace, source: Source, sizes: tuple[Size, ...] | None
+) -> Pipeline:
     build = _build(preprocessor, source, sizes)
     FAMILIES[build.settings.row["family"]](build)
     if preprocessor.data_format == "channels_first":

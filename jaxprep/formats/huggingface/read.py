@@ -26,12 +26,18 @@ def is_huggingface_json(content: Any) -> bool:
 
 
 def from_huggingface_json(
-    content: dict[str, Any], where: str = "$", model: Any = None, class_name: str | None = None, **own: Any
+    content: dict[str, Any],
+    where: str = "$",
+    model: Any = None,
+    class_name: str | None = None,
+    **own: Any,
 ) -> Format:
-    """The config of `preprocessor_config.json`, of `processor_config.json`, or of timm's `config.json`.
+    """The config of `preprocessor_config.json`, of `processor_config.json`, or of timm's
+    `config.json`.
 
     Args:
-        model: the content of the `config.json` beside it, whose `model_type` counts where the class is not named.
+        model: the content of the `config.json` beside it, whose `model_type` counts where the class
+            is not named.
         class_name: the class, where the caller knows it.
         own: fields of `HuggingFace`.
 
@@ -72,10 +78,20 @@ def _class_of(content: dict[str, Any], where: str, model: Any) -> str:
         return "TimmWrapperImageProcessor"
     if found and names[0] == "TimmWrapperImageProcessor" and "pretrained_cfg" in content:
         return names[0]
-    raise ConfigError(_why(content, found[0][1] if found else None, names[0] if names else served, model_type, where))
+    raise ConfigError(
+        _why(
+            content,
+            found[0][1] if found else None,
+            names[0] if names else served,
+            model_type,
+            where,
+        )
+    )
 
 
-def _why(content: dict[str, Any], written: str | None, name: str | None, model_type: Any, where: str) -> str:
+def _why(
+    content: dict[str, Any], written: str | None, name: str | None, model_type: Any, where: str
+) -> str:
     """Why a config is not read, in one sentence."""
     got = "no type at all"
     if written or model_type:

@@ -1,4 +1,6 @@
-"""The settings of an image processor as its class understands them: with defaults, legacy keys and forms resolved."""
+"""The settings of an image processor as its class understands them: with defaults, legacy keys and
+forms resolved.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ class Edges(NamedTuple):
 
     @property
     def keys(self) -> tuple[str, ...]:
-        return tuple(name for name, value in zip(self._fields, self, strict=True) if value is not None)
+        return tuple(
+            name for name, value in zip(self._fields, self, strict=True) if value is not None
+        )
 
     @property
     def pair(self) -> tuple[int, int] | None:
@@ -61,7 +65,8 @@ _SETS = (
 
 
 class Settings:
-    """Typed access to what a class makes of its config; every value is checked when it is asked for.
+    """Typed access to what a class makes of its config; every value is checked when it is asked
+    for.
 
     A key that is missing or null means the default of the class.
 
@@ -111,15 +116,23 @@ class Settings:
         """The filter: one of PIL's integers, or a name."""
         value = self.get(key)
         try:
-            method: Any = canonical_method(value) if isinstance(value, (str, int)) and value is not True else None
+            method: Any = (
+                canonical_method(value)
+                if isinstance(value, (str, int)) and value is not True
+                else None
+            )
         except ConfigError:
             method = None
         if method not in get_args(Method):
-            raise codec.expected(f"one of PIL's integers 0 to 5, or of {list(get_args(Method))}", value, f"$.{key}")
+            raise codec.expected(
+                f"one of PIL's integers 0 to 5, or of {list(get_args(Method))}", value, f"$.{key}"
+            )
         return method
 
     def edges(self, key: str = "size") -> Edges | None:
-        """A size in any of its forms: a number, a list, or an object with one of the sets of keys."""
+        """A size in any of its forms: a number, a list, or an object with one of the sets of
+        keys.
+        """
         value = self.get(key)
         return None if value is None else _edges(value, key, self._square(key), self._max_size(key))
 
@@ -128,7 +141,9 @@ class Settings:
         edges = self.edges(key)
         if edges is None or edges.keys not in wanted:
             sets = " or ".join("{" + ", ".join(keys) + "}" for keys in wanted)
-            raise codec.expected(f"{sets} in pixels", None if edges is None else edges.to_dict(), f"$.{key}")
+            raise codec.expected(
+                f"{sets} in pixels", None if edges is None else edges.to_dict(), f"$.{key}"
+            )
         return edges
 
     def pair(self, key: str) -> tuple[int, int]:
@@ -146,7 +161,11 @@ class Settings:
         return bool(self.row["square"] if value is None else value)
 
     def _max_size(self, key: str) -> int | None:
-        value = self.given.get("max_size") if key == "size" and "max_size" not in self.row["kwargs"] else None
+        value = (
+            self.given.get("max_size")
+            if key == "size" and "max_size" not in self.row["kwargs"]
+            else None
+        )
         return value if type(value) is int else None
 
 
@@ -167,11 +186,17 @@ def _edges(value: Any, key: str, is_square: bool, max_size: int | None) -> Edges
     elif is_square and max_size is None:
         found = {"height": value, "width": value}
     else:
-        found = {"shortest_edge": value} if max_size is None else {"shortest_edge": value, "longest_edge": max_size}
+        found = (
+            {"shortest_edge": value}
+            if max_size is None
+            else {"shortest_edge": value, "longest_edge": max_size}
+        )
     for name, side in found.items():
         if type(side) is not int or not 1 <= side <= 2**28:
             raise codec.expected(
-                "a number of pixels of at least 1", side, f"{where}.{name}" if len(found) > 1 else where
+                "a number of pixels of at least 1",
+                side,
+                f"{where}.{name}" if len(found) > 1 else where,
             )
     if not any(set(found) == set(names) for names in _SETS):
         sets = ", ".join("{" + ", ".join(names) + "}" for names in _SETS)
@@ -192,7 +217,9 @@ RENAMED: dict[str, dict[str, str]] = {
     "Mask2FormerImageProcessor": {"size_divisibility": "size_divisor"},
     "PoolFormerImageProcessor": {"do_resize_crop": "do_resize"},
 }
-"""Keys that old configs use for one of today's, for all classes and for some; today's key wins where both are there."""
+"""Keys that old configs use for one of today's, for all classes and for some; today's key wins
+where both are there.
+"""
 
 
 def renamed(name: str) -> dict[str, str]:
@@ -209,32 +236,46 @@ def _modern(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     if name == "IdeficsImageProcessor" and type(found.get("size")) is int:
         found["size"] = {"height": found["size"], "width": found["size"]}
     if name == "SamImageProcessor":
-        found |= {key: {"longest_edge": found[key]} for key in ("size", "mask_size") if type(found.get(key)) is int}
+        found |= {
+            key: {"longest_edge": found[key]}
+            for key in ("size", "mask_size")
+            if type(found.get(key)) is int
+        }
     if name in ("MaskFormerImageProcessor", "Mask2FormerImageProcessor"):
         found |= _bounded(found, classes.rows()[name]["defaults"]["size"])
     found |= _detection(found, classes.rows()[name])
     if found.get("use_square_size") is True:
         edge = found.get("size")
         edge = edge.get("shortest_edge") if isinstance(edge, Mapping) else edge
-        edge = classes.rows()[name]["defaults"].get("size", {}).get("shortest_edge") if edge is None else edge
+        edge = (
+            classes.rows()[name]["defaults"].get("size", {}).get("shortest_edge")
+            if edge is None
+            else edge
+        )
         if type(edge) is int:
             found["size"] = {"height": edge, "width": edge}
     return found
 
 
 def _bounded(found: Mapping[str, Any], default: Mapping[str, int]) -> dict[str, Any]:
-    """`size`, where an old config gives only the shorter side, as a number, or only `max_size`, the longer one."""
+    """`size`, where an old config gives only the shorter side, as a number, or only `max_size`, the
+    longer one.
+    """
     shortest, longest = found.get("size"), found.get("max_size")
-    if (type(shortest) is not int and shortest is not None) or (shortest is None and type(longest) is not int):
+    if (type(shortest) is not int and shortest is not None) or (
+        shortest is None and type(longest) is not int
+    ):
         return {}
     sides = {"shortest_edge": shortest, "longest_edge": longest}
     return {"size": {key: default[key] if side is None else side for key, side in sides.items()}}
 
 
 def _detection(found: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
-    """DETR: a lone number is bounded by the row's `max_size`; boxes are converted where values are normalised.
+    """DETR: a lone number is bounded by the row's `max_size`; boxes are converted where values are
+    normalised.
 
-    A lone longest edge, with which Table Transformer was published and which Transformers refuses, bounds both sides.
+    A lone longest edge, with which Table Transformer was published and which Transformers refuses,
+    bounds both sides.
     """
     changed: dict[str, Any] = {}
     size, longest = found.get("size"), found.get("max_size")
@@ -252,12 +293,16 @@ def _follows_normalize(row: Mapping[str, Any]) -> bool:
 
 
 def settled(name: str, given: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
-    """What a config said by leaving it out, and still says when a call changes the setting that it followed."""
+    """What a config said by leaving it out, and still says when a call changes the setting that it
+    followed.
+    """
     if "do_normalize" not in changed or not _follows_normalize(classes.rows()[name]):
         return {}
     kept = given.get("do_convert_annotations")
     follows = given.get("do_normalize")
-    return {"do_convert_annotations": (True if follows is None else follows) if kept is None else kept}
+    return {
+        "do_convert_annotations": (True if follows is None else follows) if kept is None else kept
+    }
 
 
 _MADE_OF = {"metadata": ("class_info_file", "repo_path")}

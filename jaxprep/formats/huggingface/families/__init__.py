@@ -1,4 +1,6 @@
-"""Behaviour families: settings to steps. A row of the table names its family; a family is a function of a `Build`."""
+"""Behaviour families: settings to steps. A row of the table names its family; a family is a
+function of a `Build`.
+"""
 
 from __future__ import annotations
 

@@ -15,13 +15,15 @@ from jaxprep.types import Size
 Kind = Literal["uint8", "integer", "float", "unit"]
 """Of the values of an image: uint8; another integer type; floats of any range; floats in [0, 1].
 
-The PIL backend resizes nothing but uint8, so there "unit" means uint8 that was made of floats in [0, 1], to be divided
-by 255 again after the resize.
+The PIL backend resizes nothing but uint8, so there "unit" means uint8 that was made of floats in
+[0, 1], to be divided by 255 again after the resize.
 """
 
 
 class Source(NamedTuple):
-    """What a pipeline is made for: the kind of the values and the number of channels, before any conversion to RGB."""
+    """What a pipeline is made for: the kind of the values and the number of channels, before any
+    conversion to RGB.
+    """
 
     kind: Kind = "uint8"
     channels: int = 3
@@ -33,7 +35,8 @@ class Build:
 
     Attributes:
         is_float: whether the values are floats where the next step stands.
-        sizes: of all images of the call, for the classes whose results depend on the others; None where not known.
+        sizes: of all images of the call, for the classes whose results depend on the others; None
+            where not known.
         reference: replaces the PIL backend's, "pillow".
     """
 
@@ -58,14 +61,17 @@ class Build:
         self.steps += steps
 
     def resize(self, *, antialias: bool = True, rounded: bool = True, **rule: Any) -> None:
-        """A resize by a rule of `ops.Resize`, with the filter of the settings, as the backend computes it.
+        """A resize by a rule of `ops.Resize`, with the filter of the settings, as the backend
+        computes it.
 
         Args:
             rounded: False where the class casts to float first.
         """
         method = self.settings.method()
         reference = self._reference(method, rounded)
-        step = ops.Resize(method=method, antialias=antialias, reference=reference, rounded=rounded, **rule)
+        step = ops.Resize(
+            method=method, antialias=antialias, reference=reference, rounded=rounded, **rule
+        )
         with_alpha = self.source.channels in (2, 4) and not self.settings.flag("do_convert_rgb")
         if with_alpha and not self.on_torch and method != "nearest":  # as PIL does on RGBA
             self.add(ops.Premultiply(), step, ops.Unpremultiply())
@@ -81,7 +87,11 @@ class Build:
             return self.reference or "pillow"
         if method == "nearest":
             return "torch_exact"
-        return "torch" if self.is_float or self.source.kind == "integer" or not rounded else "torchvision"
+        return (
+            "torch"
+            if self.is_float or self.source.kind == "integer" or not rounded
+            else "torchvision"
+        )
 
 
 Builder = Callable[[Build], None]

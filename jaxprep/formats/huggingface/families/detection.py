@@ -1,4 +1,6 @@
-"""Detection classes, and those with a `pixel_mask`: DETR's size rules, and padding to the largest of the call."""
+"""Detection classes, and those with a `pixel_mask`: DETR's size rules, and padding to the largest
+of the call.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def annotation_format(settings: Settings) -> str:
 
 
 def resize_bounded(build: Build, antialias: bool = True) -> None:
-    """DETR: the shorter side, with a bound on the longer one; or both sides, or the largest inside a box."""
+    """DETR: the shorter side, with a bound on the longer one; or both sides, or the largest inside
+    a box.
+    """
     if build.settings.flag("do_resize"):
         build.settings.needed_edges("size", EXACT, BOTH, INSIDE)
         plain.resize(build, antialias)
@@ -55,7 +59,9 @@ def resize_yolos(build: Build) -> None:
 
 
 def resize_shortest_below(build: Build) -> None:
-    """ViLT and BridgeTower: the shorter side, the longer up to 1333 / 800 of it, both down to a multiple."""
+    """ViLT and BridgeTower: the shorter side, the longer up to 1333 / 800 of it, both down to a
+    multiple.
+    """
     if build.settings.flag("do_resize"):
         edge = build.settings.needed_edges("size", SHORTEST, BOTH).shortest_edge
         assert edge is not None
@@ -71,7 +77,9 @@ def center_crop_square(build: Build) -> None:
 
 
 def pad_batch(build: Build) -> None:
-    """ViLT and BridgeTower: to the largest of the call, whatever `pad_size` says; see `plain.pads_to_largest`."""
+    """ViLT and BridgeTower: to the largest of the call, whatever `pad_size` says; see
+    `plain.pads_to_largest`.
+    """
     del build
 
 

@@ -1,4 +1,5 @@
-"""Plain classes: an image is resized, cropped, padded, rescaled, normalised. A row's `steps` name these builders.
+"""Plain classes: an image is resized, cropped, padded, rescaled, normalised. A row's `steps` name
+these builders.
 
 A builder adds nothing where the settings switch it off.
 """
@@ -35,7 +36,9 @@ def add_steps(build: Build) -> None:
 
 
 def pads_to_largest(build: Build) -> bool:
-    """Whether results of different sizes are padded, with 0 below and to the right, to the largest of the call."""
+    """Whether results of different sizes are padded, with 0 below and to the right, to the largest
+    of the call.
+    """
     settings, names = build.settings, steps_of(build)
     wants = "pad_or_largest" in names or ("pad" in names and settings.flag("do_pad"))
     always = "pad_largest" in names or ("pad_batch" in names and settings.flag("do_pad"))
@@ -55,7 +58,9 @@ def resize(build: Build, antialias: bool = True) -> None:
     elif edges.keys == SHORTEST:
         build.resize(shortest_edge=edges.shortest_edge, antialias=antialias)
     elif edges.keys == BOTH:
-        build.resize(rule=sizes.AspectRatio(edges.shortest_edge, edges.longest_edge), antialias=antialias)  # type: ignore[arg-type]
+        build.resize(
+            rule=sizes.AspectRatio(edges.shortest_edge, edges.longest_edge), antialias=antialias
+        )  # type: ignore[arg-type]
     else:
         build.resize(rule=sizes.Inside(edges.max_height, edges.max_width), antialias=antialias)  # type: ignore[arg-type]
 
@@ -72,7 +77,9 @@ def resize_clipped(build: Build) -> None:
     resize(build, antialias=False)
     if build.is_float:
         top = 1.0 if build.source.kind == "unit" else 255.0
-        factor = build.settings.number("rescale_factor") if build.settings.flag("do_rescale") else 1.0
+        factor = (
+            build.settings.number("rescale_factor") if build.settings.flag("do_rescale") else 1.0
+        )
         build.add(ops.Clip(0.0, top * factor))
     else:
         build.add(ops.Cast("float32"))
@@ -95,7 +102,9 @@ def resize_shortest(build: Build) -> None:
 
 
 def resize_convnext(build: Build) -> None:
-    """Below 384, the shorter side becomes `size / crop_pct` and the middle is cropped; from 384 on, it is stretched."""
+    """Below 384, the shorter side becomes `size / crop_pct` and the middle is cropped; from 384 on,
+    it is stretched.
+    """
     if not build.settings.flag("do_resize"):
         return
     edge = _shortest(build)
@@ -153,7 +162,9 @@ def resize_multiple_below(build: Build) -> None:
 def resize_textnet(build: Build) -> None:
     """The shorter side, truncated, then both sides up to a multiple."""
     if build.settings.flag("do_resize"):
-        build.resize(rule=sizes.ShortestMultiple(_shortest(build), build.settings.integer("size_divisor")))
+        build.resize(
+            rule=sizes.ShortestMultiple(_shortest(build), build.settings.integer("size_divisor"))
+        )
 
 
 def resize_pplcnet(build: Build) -> None:
@@ -247,7 +258,9 @@ def rescale(build: Build, offset: float = 0.0) -> None:
     """`x * rescale_factor`: in float64 on PIL's side, in float32 on torch's."""
     if build.settings.flag("do_rescale"):
         factor = build.settings.number("rescale_factor")
-        build.add(ops.Rescale(factor, offset, arithmetic="float32" if build.on_torch else "float64"))
+        build.add(
+            ops.Rescale(factor, offset, arithmetic="float32" if build.on_torch else "float64")
+        )
         build.is_float = True
 
 
@@ -266,7 +279,9 @@ def _std(build: Build) -> float | tuple[float, ...]:
 
 
 def values(build: Build) -> None:
-    """Rescale and normalise; in one step on torch's side, with mean and std divided by the factor, in float32."""
+    """Rescale and normalise; in one step on torch's side, with mean and std divided by the factor,
+    in float32.
+    """
     settings = build.settings
     if not (build.on_torch and settings.flag("do_rescale") and settings.flag("do_normalize")):
         rescale(build)
@@ -275,7 +290,9 @@ def values(build: Build) -> None:
     factor = settings.number("rescale_factor")
     if abs(factor) < 1e-12:
         raise codec.expected("a factor that is not 0", factor, "$.rescale_factor")
-    mean, std = (np.asarray(value, np.float32) for value in (settings.per_channel("image_mean"), _std(build)))
+    mean, std = (
+        np.asarray(value, np.float32) for value in (settings.per_channel("image_mean"), _std(build))
+    )
     inverse = np.float32(1.0 / factor)
     build.add(ops.Normalize(_fields(mean * inverse), _fields(std * inverse)))
     build.is_float = True
@@ -287,7 +304,9 @@ def _fields(array: np.ndarray) -> float | tuple[float, ...]:
 
 
 def values_offset(build: Build) -> None:
-    """EfficientNet: with `rescale_offset`, 1 is subtracted after rescaling, and nothing is made one step."""
+    """EfficientNet: with `rescale_offset`, 1 is subtracted after rescaling, and nothing is made one
+    step.
+    """
     if build.settings.flag("rescale_offset"):
         rescale(build, offset=-1.0)
         normalize(build)

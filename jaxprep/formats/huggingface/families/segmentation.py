@@ -1,4 +1,5 @@
-"""Classes that take a map, or another dense input, beside each image: plain steps, and some of their own.
+"""Classes that take a map, or another dense input, beside each image: plain steps, and some of
+their own.
 
 A map goes through the steps of its image with other settings, which a row's `maps` states; see
 `jaxprep.huggingface.segmentation`.
@@ -15,7 +16,9 @@ from jaxprep.ops import sizes
 
 
 def add_steps(build: Build) -> None:
-    """All steps of a class, layout apart; some convert to RGB nothing but what comes beside the image."""
+    """All steps of a class, layout apart; some convert to RGB nothing but what comes beside the
+    image.
+    """
     if build.settings.flag("do_convert_rgb") and not build.settings.row.get("keeps_channels"):
         build.add(ops.ToRGB(alpha="white"))
     for name in plain.steps_of(build):
@@ -27,7 +30,11 @@ def resize_near_multiple(build: Build) -> None:
     if build.settings.flag("do_resize"):
         height, width = build.settings.pair("size")
         divisor = build.settings.integer("ensure_multiple_of")
-        build.resize(rule=sizes.NearestMultiple(height, width, divisor, build.settings.flag("keep_aspect_ratio")))
+        build.resize(
+            rule=sizes.NearestMultiple(
+                height, width, divisor, build.settings.flag("keep_aspect_ratio")
+            )
+        )
 
 
 def resize_longest_half_up(build: Build) -> None:
@@ -63,7 +70,9 @@ def pad_multiple(build: Build) -> None:
 
 
 def values_matte(build: Build) -> None:
-    """ViTMatte: colours are rescaled and normalised; the last channel, the trimap, is only rescaled."""
+    """ViTMatte: colours are rescaled and normalised; the last channel, the trimap, is only
+    rescaled.
+    """
     settings = build.settings
     if not settings.flag("do_normalize"):
         plain.rescale(build)

@@ -1,4 +1,6 @@
-"""Universal segmentation: one model for semantic, instance and panoptic maps. Plain steps, and some of their own."""
+"""Universal segmentation: one model for semantic, instance and panoptic maps. Plain steps, and some
+of their own.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ def add_steps(build: Build) -> None:
 
 
 def resize_multiple_above(build: Build) -> None:
-    """MaskFormer: by any set of keys but a lone `shortest_edge`, then both sides up to a multiple; 0 is none."""
+    """MaskFormer: by any set of keys but a lone `shortest_edge`, then both sides up to a multiple;
+    0 is none.
+    """
     if not build.settings.flag("do_resize"):
         return
     divisor = build.settings.integer("size_divisor", lowest=0) or 1
@@ -50,7 +54,9 @@ def pad_largest(build: Build) -> None:
 
 
 def pad_window(build: Build) -> None:
-    """EoMT: before the values are normalised, at least to a window. Splitting, which needs one, is not a step."""
+    """EoMT: before the values are normalised, at least to a window. Splitting, which needs one, is
+    not a step.
+    """
     if build.settings.flag("do_split_image"):
         window(build.settings)
     if build.settings.flag("do_pad"):
@@ -58,7 +64,9 @@ def pad_window(build: Build) -> None:
 
 
 def window(settings: Settings) -> Size:
-    """The size that EoMT pads to; its height is also the length of the windows that an image is split into."""
+    """The size that EoMT pads to; its height is also the length of the windows that an image is
+    split into.
+    """
     edges = settings.needed_edges("size", plain.SHORTEST, plain.BOTH)
     assert edges.shortest_edge is not None
     size = edges.shortest_edge, edges.longest_edge or edges.shortest_edge
@@ -67,5 +75,6 @@ def window(settings: Settings) -> Size:
 
 
 BUILDERS: dict[str, Builder] = plain.BUILDERS | {
-    builder.__name__: builder for builder in (pad_largest, pad_or_largest, pad_window, resize_multiple_above)
+    builder.__name__: builder
+    for builder in (pad_largest, pad_or_largest, pad_window, resize_multiple_above)
 }
