@@ -23,7 +23,7 @@ from jaxprep import Batch, codec, ops
 from jaxprep.errors import ConfigError, InputError, JaxprepError
 from jaxprep.ops import sizes
 from jaxprep.ops.boxes import BoxFormat
-from jaxprep.ops.step import Step
+from jaxprep.pipeline.step import Step
 
 SIDE = st.integers(1, 40)
 FEW = settings(max_examples=25, deadline=None, derandomize=True)  # each new shape is a compilation

@@ -11,7 +11,7 @@ from PIL import Image
 
 from jaxprep import ops
 from jaxprep.errors import InputError
-from jaxprep.resample.buckets import bucket, canvas
+from jaxprep.resample.tables import bucket, canvas
 from jaxprep.resample.references import REFERENCES, vertical_first
 from jaxprep.resample.tables import resize_taps
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from definition import KERNELS, dense
 
-from jaxprep.resample.buckets import bucket, canvas
+from jaxprep.resample.tables import bucket, canvas
 from jaxprep.resample.filters import FILTERS, METHODS, canonical_method
 from jaxprep.resample.references import REFERENCES
 from jaxprep.resample.tables import Taps, copy_taps, fit, resize_taps
