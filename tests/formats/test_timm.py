@@ -8,8 +8,8 @@ import functools
 import json
 
 import numpy as np
-import parity
 from goldens import store
+from helpers import parity
 
 import jaxprep
 from jaxprep.formats import Timm

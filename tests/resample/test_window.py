@@ -3,8 +3,8 @@
 import jax
 import numpy as np
 import pytest
-from definition import in_float64
 from goldens import keras_inputs
+from helpers.definition import in_float64
 
 from jaxprep import ops
 from jaxprep.errors import ConfigError, InputError

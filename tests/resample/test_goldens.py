@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from goldens import inputs, keras_inputs
 from goldens.store import FOLDER, Golden, digest
-from parity import EVERYTHING, together
+from helpers.parity import EVERYTHING, together
 
 from jaxprep import ops
 

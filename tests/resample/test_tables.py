@@ -7,7 +7,7 @@ import itertools
 import jax
 import numpy as np
 import pytest
-from definition import KERNELS, dense
+from helpers.definition import KERNELS, dense
 
 from jaxprep.resample.buckets import bucket, canvas
 from jaxprep.resample.filters import FILTERS, METHODS, canonical_method

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from definition import dense, in_float64
 from goldens import keras_inputs
-from parity import together
+from helpers.definition import dense, in_float64
+from helpers.parity import together
 
 from jaxprep import ops
 from jaxprep.errors import ConfigError, InputError

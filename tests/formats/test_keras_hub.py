@@ -12,10 +12,10 @@ from pathlib import Path
 
 import jax
 import numpy as np
-import parity
 import pytest
 from goldens import keras_inputs
 from goldens.keras_contract import describe
+from helpers import parity
 
 import jaxprep
 from jaxprep import ImageClassifierPreprocessor, ImageConverter

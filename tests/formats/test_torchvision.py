@@ -7,9 +7,9 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-import parity
 import pytest
 from goldens import store
+from helpers import parity
 
 import jaxprep
 from jaxprep.errors import ConfigError

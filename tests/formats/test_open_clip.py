@@ -8,9 +8,9 @@ import functools
 import json
 
 import numpy as np
-import parity
 import pytest
 from goldens import store
+from helpers import parity
 
 import jaxprep
 from jaxprep.formats import OpenClip
