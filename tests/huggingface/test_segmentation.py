@@ -8,9 +8,6 @@ that it is exact too. Labels are equal.
 from __future__ import annotations
 
 import functools
-import json
-import os
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -18,86 +15,32 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from goldens import inputs, segmentation_cases, store
+from goldens import segmentation_cases, store
+from helpers.huggingface import segmentation
+from helpers.huggingface.common import assert_close, original
+from helpers.images import photograph
 from PIL import Image
 
 from jaxprep import AutoImageProcessor, huggingface
 from jaxprep.errors import InputError
 
-EVERYTHING = "JAXPREP_ALL_GOLDENS" in os.environ
-BAR = 2e-6
 CLASSES = segmentation_cases.classes()
 PIL_NAMES = [name for name, row in CLASSES.items() if "pil" in row["backends"]]
 
 
-@functools.cache
-def _read(recipe: str) -> Any:
-    found = json.loads(recipe)
-    return segmentation_cases.dense(found) if "dense" in found else inputs.image(found)
-
-
-def arguments(case: dict) -> tuple[list[Any], dict[str, list[Any]]]:
-    """The images of a case, and what goes beside them; arrays are copies, since Transformers writes
-    into them.
-    """
-
-    def read(recipes: list[dict]) -> list[Any]:
-        found = [_read(json.dumps(recipe)) for recipe in recipes]
-        return [item.copy() if isinstance(item, np.ndarray) else item for item in found]
-
-    beside = {
-        name: read(value) if isinstance(value[0], dict) else value
-        for name, value in case["beside"].items()
-    }
-    return read(case["inputs"]), beside
-
-
-def turns(cases: list[dict], name: str, of: int) -> list[dict]:
-    """The cases of a class that run: the default, and of its variations every `of`-th, others for
-    the next class.
-    """
-    mine = [case for case in cases if case["class"] == name]
-    number = list(CLASSES).index(name)
-    return [case for i, case in enumerate(mine) if EVERYTHING or i == 0 or i % of == number % of]
-
-
-def ours_of(case: dict, backend: str) -> dict[str, list[np.ndarray]]:
-    """Our results for a case, one array per image and name."""
-    processor = getattr(huggingface, case["class"])(backend=backend, **case["settings"])
-    images, beside = arguments(case)
-    features = processor(images, **beside, return_tensors=None)
-    return {name: [np.asarray(item) for item in value] for name, value in features.items()}
-
-
-def check(ours: np.ndarray, theirs: np.ndarray, where: Any) -> None:
-    assert ours.shape == theirs.shape, (where, ours.shape, theirs.shape)
-    if theirs.dtype == np.int64:  # int32 is JAX's integer
-        assert ours.dtype == np.int32, (where, ours.dtype)
-        np.testing.assert_array_equal(ours, theirs, str(where))
-        return
-    if (
-        theirs.dtype != np.float64
-    ):  # Transformers leaves float64 behind where it multiplies 8-bit gray by a factor
-        assert ours.dtype == theirs.dtype, (where, ours.dtype, theirs.dtype)
-    near = np.abs(ours.astype(np.float64) - theirs) <= BAR * np.maximum(1, np.abs(theirs))
-    assert near.all(), (where, np.abs(ours.astype(np.float64) - theirs).max(), 1 - near.mean())
-
-
+@pytest.mark.filterwarnings("ignore")  # of the originals, on unusual settings
 @pytest.mark.parametrize("name", PIL_NAMES)
 def test_every_setting_gives_what_the_pil_backend_gives(name: str) -> None:
-    transformers = pytest.importorskip("transformers")
-    cls = getattr(transformers, f"{name}Pil")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for case in turns(segmentation_cases.cases("pil"), name, 16):
-            images, beside = arguments(case)
-            theirs = cls(**case["settings"])(images, **beside)
-            ours = ours_of(case, "pil")
-            assert list(ours) == list(theirs)
-            for key, values in ours.items():
-                assert len(values) == len(theirs[key])
-                for mine, other in zip(values, theirs[key], strict=True):
-                    check(mine, np.asarray(other), (case, key))
+    cls = original(name)
+    for case in segmentation.choose(segmentation_cases.cases("pil"), name, 16):
+        images, beside = segmentation.arguments(case)
+        theirs = cls(**case["settings"])(images, **beside)
+        ours = segmentation.results(case, "pil")
+        assert list(ours) == list(theirs)
+        for key, values in ours.items():
+            assert len(values) == len(theirs[key])
+            for mine, other in zip(values, theirs[key], strict=True):
+                assert_close(mine, np.asarray(other), (case, key))
 
 
 @functools.cache
@@ -110,13 +53,13 @@ def test_every_setting_gives_what_the_torchvision_backend_gives(name: str) -> No
     goldens = _goldens(
         next(group for group, names in segmentation_cases.GROUPS.items() if name in names)
     )
-    for case in turns(goldens.cases, name, 24):
-        ours = ours_of(case, "torchvision")
+    for case in segmentation.choose(goldens.cases, name, 24):
+        ours = segmentation.results(case, "torchvision")
         for key, values in ours.items():
             records = [record for result, record in case.items() if result.startswith(f"{key}.")]
             assert len(records) == len(values)
             for mine, record in zip(values, records, strict=True):
-                check(
+                assert_close(
                     *compared(goldens, mine, record, key), (case["settings"], case["inputs"], key)
                 )
 
@@ -135,8 +78,7 @@ def compared(
 SMALL = {"size": {"height": 16, "width": 24}}
 
 
-def photo() -> np.ndarray:
-    return np.asarray(inputs.image({"photo": "coffee", "box": [0, 0, 41, 33]}))
+PHOTO = photograph(33, 41)
 
 
 def labels() -> np.ndarray:
@@ -151,47 +93,47 @@ def made(name: str, **settings: Any) -> Any:
 def test_maps_come_by_position_and_by_name_and_are_not_written_to() -> None:
     processor, given = made("Segformer", do_reduce_labels=True, backend="pil"), labels()
     by_position, by_name = (
-        processor(photo(), given),
-        processor(images=photo(), segmentation_maps=[given]),
+        processor(PHOTO, given),
+        processor(images=PHOTO, segmentation_maps=[given]),
     )
     np.testing.assert_array_equal(by_position["labels"], by_name["labels"])
     np.testing.assert_array_equal(given, labels())
     assert by_position["labels"].shape == (1, 16, 24) and by_position["labels"].dtype == np.int32
-    assert processor(photo(), given, return_tensors="np")["labels"].dtype == np.int64
+    assert processor(PHOTO, given, return_tensors="np")["labels"].dtype == np.int64
 
 
 def test_the_labels_of_any_input_form_are_the_same() -> None:
     processor = made("Segformer")
-    expected = processor(photo(), labels())["labels"]
+    expected = processor(PHOTO, labels())["labels"]
     for form in (
         jnp.asarray(labels()),
         labels()[None],
         labels().astype(np.int64),
         Image.fromarray(labels()),
     ):
-        np.testing.assert_array_equal(processor(photo(), form)["labels"], expected)
+        np.testing.assert_array_equal(processor(PHOTO, form)["labels"], expected)
 
 
 @pytest.mark.parametrize("backend", ["torchvision", "pil"])
 @pytest.mark.parametrize("name", ["Beit", "DPT"])
 def test_map_resample_invents_no_labels(name: str, backend: str) -> None:
     processor, known = made(name, backend=backend), set(np.unique(labels()))
-    assert not set(np.unique(processor(photo(), labels())["labels"])) <= known  # as Transformers
-    exact = processor(photo(), labels(), map_resample=0)["labels"]
+    assert not set(np.unique(processor(PHOTO, labels())["labels"])) <= known  # as Transformers
+    exact = processor(PHOTO, labels(), map_resample=0)["labels"]
     assert set(np.unique(exact)) <= known
     np.testing.assert_array_equal(
-        exact, made("Segformer", backend=backend)(photo(), labels())["labels"]
+        exact, made("Segformer", backend=backend)(PHOTO, labels())["labels"]
     )
 
 
 def test_labels_above_255_go_through_pillow_s_nearest_and_through_no_mixing() -> None:
     many = labels().astype(np.int32) * 10
-    found = made("Segformer", backend="pil")(photo(), many)["labels"]
+    found = made("Segformer", backend="pil")(PHOTO, many)["labels"]
     np.testing.assert_array_equal(
-        found, made("Segformer", backend="pil")(photo(), labels())["labels"] * 10
+        found, made("Segformer", backend="pil")(PHOTO, labels())["labels"] * 10
     )
     with pytest.raises(InputError, match="whole numbers from 0 to 255"):
-        made("Beit", backend="pil")(photo(), many)
+        made("Beit", backend="pil")(PHOTO, many)
 
 
 def test_old_names_of_settings_count() -> None:
@@ -199,12 +141,10 @@ def test_old_names_of_settings_count() -> None:
         {"feature_extractor_type": "SegformerFeatureExtractor", "reduce_labels": True, "size": 16}
     )
     new = huggingface.SegformerImageProcessor(size=16, do_reduce_labels=True)
-    np.testing.assert_array_equal(
-        old(photo(), labels())["labels"], new(photo(), labels())["labels"]
-    )
-    assert old(photo(), labels())["labels"].max() == 255
+    np.testing.assert_array_equal(old(PHOTO, labels())["labels"], new(PHOTO, labels())["labels"])
+    assert old(PHOTO, labels())["labels"].max() == 255
     matte = huggingface.VitMatteImageProcessor.from_dict({"size_divisibility": 16})
-    assert matte(photo(), labels())["pixel_values"].shape == (1, 4, 48, 48)
+    assert matte(PHOTO, labels())["pixel_values"].shape == (1, 4, 48, 48)
 
 
 def test_what_is_saved_is_read_back(tmp_path: Path) -> None:
@@ -213,17 +153,17 @@ def test_what_is_saved_is_read_back(tmp_path: Path) -> None:
     again = AutoImageProcessor.from_pretrained(tmp_path)
     assert again.to_dict() == processor.to_dict() and again.map_resample == 0
     np.testing.assert_array_equal(
-        again(photo(), labels())["labels"], processor(photo(), labels())["labels"]
+        again(PHOTO, labels())["labels"], processor(PHOTO, labels())["labels"]
     )
 
 
 @pytest.mark.parametrize("name", ["Segformer", "MobileViT", "Sam2", "Sapiens2", "CHMv2"])
 def test_calls_inside_jit_give_what_calls_outside_give(name: str) -> None:
     processor = made(name, do_center_crop=False, **({"mask_size": 12} if name == "Sam2" else {}))
-    outside = processor(photo(), labels())
+    outside = processor(PHOTO, labels())
     inside = jax.jit(
         lambda image, given: processor(image, given, input_data_format="channels_last")
-    )(photo(), labels())
+    )(PHOTO, labels())
     assert sorted(inside) == sorted(outside)
     for key, value in outside.items():
         np.testing.assert_allclose(
@@ -238,12 +178,12 @@ def test_paired_inputs_inside_jit_are_those_outside() -> None:
         (huggingface.VitMatteImageProcessor(), {"trimaps": labels()}),
         (huggingface.VitMatteImageProcessor(), {"trimaps": labels() / np.float32(255)}),
         (made("PromptDepthAnything"), {"prompt_depth": depth}),
-        (made("SegGpt", num_labels=10), {"prompt_images": photo(), "prompt_masks": few}),
+        (made("SegGpt", num_labels=10), {"prompt_images": PHOTO, "prompt_masks": few}),
         (made("SegGpt"), {"prompt_masks": few}),
     ):
-        outside = processor(photo(), **beside)
+        outside = processor(PHOTO, **beside)
         inside = jax.jit(lambda image, kwargs, processor=processor: processor(image, **kwargs))(
-            photo(), beside
+            PHOTO, beside
         )
         assert sorted(inside) == sorted(outside)
         for key, value in outside.items():
@@ -254,8 +194,8 @@ def test_paired_inputs_inside_jit_are_those_outside() -> None:
 
 def test_a_trimap_of_wider_integers_is_one_of_8_bits() -> None:
     matte = huggingface.VitMatteImageProcessor(exact=True)
-    want = matte(photo(), labels())["pixel_values"]
-    np.testing.assert_array_equal(matte(photo(), labels().astype(np.int32))["pixel_values"], want)
+    want = matte(PHOTO, labels())["pixel_values"]
+    np.testing.assert_array_equal(matte(PHOTO, labels().astype(np.int32))["pixel_values"], want)
 
 
 def test_the_images_of_a_batch_are_those_of_single_calls() -> None:
@@ -266,20 +206,20 @@ def test_the_images_of_a_batch_are_those_of_single_calls() -> None:
         mask_size={"longest_edge": 20},
         mask_pad_size=20,
     )
-    tall = np.swapaxes(photo(), 0, 1)
-    both = processor([photo(), tall], [labels(), labels().T])
+    tall = np.swapaxes(PHOTO, 0, 1)
+    both = processor([PHOTO, tall], [labels(), labels().T])
     assert both["reshaped_input_sizes"].tolist() == [[32, 40], [40, 32]]
-    for i, (image, given) in enumerate(((photo(), labels()), (tall, labels().T))):
+    for i, (image, given) in enumerate(((PHOTO, labels()), (tall, labels().T))):
         for key, value in processor(image, given).items():
             np.testing.assert_array_equal(both[key][i], value[0], key)
 
 
 def test_channels_last_puts_every_image_s_channels_last() -> None:
     matte = huggingface.VitMatteImageProcessor(data_format="channels_last")
-    assert matte(photo(), labels())["pixel_values"].shape == (1, 64, 64, 4)
-    depth = made("PromptDepthAnything", data_format="channels_last")(photo(), labels())
+    assert matte(PHOTO, labels())["pixel_values"].shape == (1, 64, 64, 4)
+    depth = made("PromptDepthAnything", data_format="channels_last")(PHOTO, labels())
     assert depth["prompt_depth"].shape == (1, 33, 41, 1)
-    assert made("Segformer", data_format="channels_last")(photo(), labels())["labels"].shape == (
+    assert made("Segformer", data_format="channels_last")(PHOTO, labels())["labels"].shape == (
         1,
         16,
         24,
@@ -287,23 +227,23 @@ def test_channels_last_puts_every_image_s_channels_last() -> None:
 
 
 def test_prompts_may_come_without_images() -> None:
-    found = made("SegGpt", num_labels=30)(prompt_images=photo(), prompt_masks=labels() % 31)
+    found = made("SegGpt", num_labels=30)(prompt_images=PHOTO, prompt_masks=labels() % 31)
     assert sorted(found) == ["prompt_masks", "prompt_pixel_values"]
 
 
 def test_crops_of_maps_have_the_labels_of_the_map() -> None:
     box = [[12.0, 12.0, 8.0, 6.0]]  # with its margin still inside the photograph
-    found = made("Sapiens2")(photo(), labels(), [box])["labels"]
+    found = made("Sapiens2")(PHOTO, labels(), [box])["labels"]
     assert found.shape == (1, 16, 24) and set(np.unique(found)) <= {0, *np.unique(labels())}
-    whole = made("Sapiens2")(photo(), np.full_like(labels(), 5), [box])["labels"]
+    whole = made("Sapiens2")(PHOTO, np.full_like(labels(), 5), [box])["labels"]
     np.testing.assert_array_equal(whole, 5)
 
 
 def test_boxes_inside_jit_are_known_outside_of_it() -> None:
     processor, boxes = made("Sapiens2"), [[[2.0, 3.0, 20.5, 18.25], [-5.0, 0.0, 9.0, 30.0]]]
     points = [[[[4.0, 5.0, 1.0]], [[0.0, 0.0, 1.0]]]]
-    outside = processor(photo(), boxes=boxes, keypoints=points)
-    inside = jax.jit(lambda image: processor(image, boxes=boxes, keypoints=points))(photo())
+    outside = processor(PHOTO, boxes=boxes, keypoints=points)
+    inside = jax.jit(lambda image: processor(image, boxes=boxes, keypoints=points))(PHOTO)
     for key, value in outside.items():
         np.testing.assert_allclose(
             np.asarray(inside[key]), np.asarray(value), atol=2e-6, err_msg=key
@@ -311,26 +251,26 @@ def test_boxes_inside_jit_are_known_outside_of_it() -> None:
 
 
 def posed(keypoints: Any) -> Any:
-    return made("Sapiens2")(photo(), boxes=[[[1, 2, 9, 9]]], keypoints=keypoints)
+    return made("Sapiens2")(PHOTO, boxes=[[[1, 2, 9, 9]]], keypoints=keypoints)
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (
-            lambda: made("Segformer")(photo(), [labels(), labels()]),
+            lambda: made("Segformer")(PHOTO, [labels(), labels()]),
             "a map for each of 1 images, got 2",
         ),
-        (lambda: made("Segformer")(photo(), photo()), "for each of 1 images, got 33"),
+        (lambda: made("Segformer")(PHOTO, PHOTO), "for each of 1 images, got 33"),
         (
-            lambda: made("Segformer")(photo(), Image.fromarray(photo())),
+            lambda: made("Segformer")(PHOTO, Image.fromarray(PHOTO)),
             r"got shape \(33, 41, 3\) - at `segm",
         ),
-        (lambda: made("Segformer")(photo(), "map.png"), "got `str` - at `segmentation_maps`"),
+        (lambda: made("Segformer")(PHOTO, "map.png"), "got `str` - at `segmentation_maps`"),
         (lambda: made("Segformer")(), "got `NoneType` - at `images`"),
-        (lambda: huggingface.VitMatteImageProcessor()(photo()), "Expected `trimaps`"),
+        (lambda: huggingface.VitMatteImageProcessor()(PHOTO), "Expected `trimaps`"),
         (
-            lambda: huggingface.VitMatteImageProcessor()(photo(), labels()[:9]),
+            lambda: huggingface.VitMatteImageProcessor()(PHOTO, labels()[:9]),
             r"a trimap of \(33, 41\)",
         ),
         (lambda: made("SegGpt")(), "at least one of `images`"),
@@ -339,23 +279,23 @@ def posed(keypoints: Any) -> Any:
             "classes from 0 to `num_labels`, 3",
         ),
         (
-            lambda: made("Sapiens2")(photo(), boxes=[[[1, 2, 3]]]),
+            lambda: made("Sapiens2")(PHOTO, boxes=[[[1, 2, 3]]]),
             r"got \[\[1, 2, 3\]\] - at `boxes\[0\]`",
         ),
-        (lambda: made("Sapiens2")(photo(), boxes=[]), "boxes for each of 1 images, got 0"),
+        (lambda: made("Sapiens2")(PHOTO, boxes=[]), "boxes for each of 1 images, got 0"),
         (
-            lambda: made("Sapiens2")(photo(), boxes=4),
+            lambda: made("Sapiens2")(PHOTO, boxes=4),
             "boxes for each of 1 images, got `int` - at `boxes`",
         ),
         (
-            lambda: made("Sapiens2")(photo(), boxes=[[[1, 2, 3, 4], [5]]]),
+            lambda: made("Sapiens2")(PHOTO, boxes=[[[1, 2, 3, 4], [5]]]),
             r"\[5\]\] - at `boxes\[0\]`",
         ),
         (lambda: posed([]), "keypoints for each of 1 images, got 0"),
         (lambda: posed([3]), r"keypoints for 1 boxes, got `int` - at `keypoints\[0\]`"),
         (lambda: posed([[[[1, 2], [3]]]]), r"\[x, y\] .* at `keypoints\[0\]\[0\]`"),
-        (lambda: made("Sapiens2")(photo(), keypoints=[[]]), "Expected `boxes` beside `keypoints`"),
-        (lambda: made("Sapiens2")(photo(), labels(), keypoints=[[]]), "both become `labels`"),
+        (lambda: made("Sapiens2")(PHOTO, keypoints=[[]]), "Expected `boxes` beside `keypoints`"),
+        (lambda: made("Sapiens2")(PHOTO, labels(), keypoints=[[]]), "both become `labels`"),
     ],
 )
 def test_bad_input_is_told_in_one_sentence(call: Any, message: str) -> None:
@@ -371,7 +311,7 @@ def test_bad_input_is_told_in_one_sentence(call: Any, message: str) -> None:
 )
 def test_logits_of_the_labels_are_segmented_into_the_labels(name: str) -> None:
     processor = made(name, map_resample=0, do_resize=True, do_center_crop=False)
-    wanted = np.asarray(processor(photo(), labels() // 40)["labels"])
+    wanted = np.asarray(processor(PHOTO, labels() // 40)["labels"])
     logits = jax.nn.one_hot(wanted, 8, axis=1)
     (found,) = processor.post_process_semantic_segmentation({"logits": logits})
     np.testing.assert_array_equal(found, wanted[0])
@@ -385,7 +325,7 @@ def test_logits_of_the_labels_are_segmented_into_the_labels(name: str) -> None:
 def test_sizes_of_a_call_lead_masks_back_to_the_photograph(name: str) -> None:
     own = {"size": {"longest_edge": 64}, "pad_size": 64} if name == "Sam" else {"size": 64}
     processor = made(name, **own)
-    given = processor([photo(), photo()[:20]])
+    given = processor([PHOTO, PHOTO[:20]])
     masks = jnp.ones((2, 1, 3, 16, 16))
     args = [given[key] for key in ("original_sizes", "reshaped_input_sizes") if key in given]
     found = processor.post_process_masks(masks, *args)
@@ -405,7 +345,7 @@ def test_painted_masks_are_read_as_their_classes() -> None:
     painted = processor(prompt_masks=few)["prompt_masks"]
     outputs = {"pred_masks": jnp.concatenate([painted, painted], axis=2)}
     (found,) = processor.post_process_semantic_segmentation(outputs, [(16, 24)], num_labels=10)
-    np.testing.assert_array_equal(found, made("Segformer")(photo(), few)["labels"][0])
+    np.testing.assert_array_equal(found, made("Segformer")(PHOTO, few)["labels"][0])
 
 
 def test_heatmaps_peak_where_the_keypoints_are() -> None:
@@ -413,7 +353,7 @@ def test_heatmaps_peak_where_the_keypoints_are() -> None:
         "Sapiens2", size={"height": 64, "width": 48}, keypoint_heatmap_downscale_factor=1
     )
     box, points = [2.0, 3.0, 20.5, 18.25], [[7.0, 9.0, 1.0], [12.0, 16.0, 1.0]]
-    found = processor(photo(), boxes=[[box]], keypoints=[[points]])
+    found = processor(PHOTO, boxes=[[box]], keypoints=[[points]])
     poses = processor.post_process_pose_estimation({"heatmaps": found["labels"]}, boxes=[[box]])
     np.testing.assert_allclose(
         np.asarray(poses[0][0]["keypoints"]), np.asarray(points)[:, :2], atol=0.5
