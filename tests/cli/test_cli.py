@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.images import noise
 from PIL import Image
 
 import jaxprep
@@ -72,9 +73,7 @@ def arrays(output: Path) -> dict[str, np.ndarray]:
 
 def image_file(path: Path, *shape: int, seed: int = 0, **options: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)).save(
-        path, **options
-    )
+    Image.fromarray(noise(*shape, seed=seed)).save(path, **options)
     return path
 
 
@@ -748,7 +747,8 @@ def test_paths_that_are_not_there_are_one_line(tmp_path, capsys):
 def test_help_loads_neither_presets_nor_pipelines():
     code = (
         "import sys; from jaxprep.cli.options import make_parser; make_parser().format_help(); "
-        "print([name for name in sys.modules if name.startswith(('jaxprep.pipe', 'jaxprep.ops', 'PIL', 'tqdm'))])"
+        "heavy = ('jaxprep.pipe', 'jaxprep.ops', 'PIL', 'tqdm'); "
+        "print([name for name in sys.modules if name.startswith(heavy)])"
     )
     assert (
         subprocess.run(
@@ -892,7 +892,7 @@ def test_the_kept_region_is_mapped_back_through_all_of_the_geometry():
     ],
 )
 def test_undone_values_are_those_before_the_steps(steps):
-    image = np.random.default_rng(0).integers(0, 256, (9, 9, 3), dtype=np.uint8)
+    image = noise(9, 9, 3)
     pipeline = Pipeline(steps)
     result = np.asarray(ImageClassifierPreprocessor(pipeline)(image))
     np.testing.assert_array_equal(undone(result, pipeline), image)
@@ -967,7 +967,8 @@ def test_a_preset_is_told_in_words(capsys):
     said = capsys.readouterr().out
     for text in (
         "1. make it RGB",
-        "2. resize the shorter side to 235 pixels, bicubic, as Pillow (antialiased): 480 x 640 -> 235 x 313",
+        "2. resize the shorter side to 235 pixels, bicubic, as Pillow (antialiased): "
+        "480 x 640 -> 235 x 313",
         "3. crop the middle 224 x 224, padding a smaller image with 0: 235 x 313 -> 224 x 224",
         "4. divide by 255",
         "5. normalise: mean 0.485, 0.456, 0.406, std 0.229, 0.224, 0.225",
@@ -1021,7 +1022,8 @@ IN_WORDS = [
     ),
     (
         ops.Resize((2, 3), fit="contain", rounding="round", method="nearest", reference="pillow"),
-        "resize to fit inside 2 x 3 pixels, keeping the aspect ratio (sides rounded), nearest, as Pillow",
+        "resize to fit inside 2 x 3 pixels, keeping the aspect ratio (sides rounded), "
+        "nearest, as Pillow",
     ),
     (
         ops.Resize((2, 3), fit="cover", reference="torch", rounded=False),
@@ -1034,12 +1036,13 @@ IN_WORDS = [
     ),
     (
         ops.Resize(shortest_edge=800, longest_edge=1333, antialias=False, reference="jax"),
-        "resize the shorter side to 800 pixels, the longer to at most 1333, bilinear, as jax.image.resize "
-        "(not antialiased)",
+        "resize the shorter side to 800 pixels, the longer to at most 1333, bilinear, "
+        "as jax.image.resize (not antialiased)",
     ),
     (
         ops.Resize(longest_edge=512, rounding="round", reference="pillow12"),
-        "resize the longer side to 512 pixels (the other side rounded), bilinear, as Pillow up to 12 (antialiased)",
+        "resize the longer side to 512 pixels (the other side rounded), bilinear, "
+        "as Pillow up to 12 (antialiased)",
     ),
     (ops.CenterCrop(224), "crop the middle 224 x 224, padding a smaller image with 0"),
     (
@@ -1074,7 +1077,8 @@ IN_WORDS = [
     ),
     (
         sizes.AspectRatioBelow(800, 1333, 16),
-        "the shorter side to 800 pixels, the longer to at most 1333 (as DETR); sides down to a multiple of 16",
+        "the shorter side to 800 pixels, the longer to at most 1333 (as DETR); "
+        "sides down to a multiple of 16",
     ),
     (sizes.Inside(2, 3), "to fit inside 2 x 3 pixels, keeping the aspect ratio"),
     (sizes.LongestHalfUp(1024), "the longer side to 1024 pixels (sides rounded)"),
@@ -1100,7 +1104,8 @@ IN_WORDS = [
     (sizes.SideLimit(960), "the longer side to at most 960 pixels, both to a multiple of 32"),
     (
         sizes.SideLimit(64, "min", 4000),
-        "the shorter side to at least 64 pixels (the longer at most 4000), both to a multiple of 32",
+        "the shorter side to at least 64 pixels (the longer at most 4000), "
+        "both to a multiple of 32",
     ),
     (
         ops.Resize(rule=sizes.MultipleBelow(32), reference="pillow"),

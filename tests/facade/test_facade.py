@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
-from jax import monitoring
+from helpers.compilations import compilations
+from helpers.images import noise, photograph
 from PIL import Image
 
 import jaxprep
@@ -22,10 +23,6 @@ from jaxprep.errors import ConfigError, InputError
 from jaxprep.formats import KerasHub, OpenClip, Timm, Torchvision
 
 SMALL = ImageClassifierPreprocessor(ImageConverter(image_size=(16, 16), scale=1 / 255))
-
-
-def pixels(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
 
 
 def equal(result, expected) -> bool:
@@ -47,17 +44,17 @@ def test_the_five_lines_of_the_contract():
 
 
 def test_a_batch_is_its_images_one_by_one():
-    batch = pixels(3, 30, 41, 3)
+    batch = noise(3, 30, 41, 3)
     assert equal(SMALL(batch), np.stack([SMALL(image) for image in batch]))
 
 
 def test_a_list_of_equal_images_is_their_batch():
-    batch = pixels(3, 30, 41, 3)
+    batch = noise(3, 30, 41, 3)
     assert equal(SMALL(list(batch)), SMALL(batch))
 
 
 def test_a_list_of_different_sizes_is_one_stacked_batch_of_each_alone():
-    images = [pixels(30, 41, 3), pixels(70, 20, 3), pixels(16, 16, 3), pixels(1, 1, 3)]
+    images = [noise(30, 41, 3), noise(70, 20, 3), noise(16, 16, 3), noise(1, 1, 3)]
     result = SMALL(images)
     assert isinstance(result, jax.Array) and result.shape == (4, 16, 16, 3)
     assert equal(result, np.stack([SMALL(image) for image in images]))
@@ -68,24 +65,24 @@ def test_results_of_different_sizes_come_back_as_a_list():
         "torchvision/FCN_ResNet50_Weights.DEFAULT"
     )
     preprocessor = preprocessor.replace(resize_size=16)
-    result = preprocessor([pixels(30, 40, 3), pixels(40, 30, 3)])
+    result = preprocessor([noise(30, 40, 3), noise(40, 30, 3)])
     assert [image.shape for image in result] == [(16, 21, 3), (21, 16, 3)]
 
 
 def test_a_picture_is_the_array_of_its_pixels():
-    image = pixels(30, 41, 3)
+    image = noise(30, 41, 3)
     assert equal(SMALL(Image.fromarray(image)), SMALL(image))
     assert equal(SMALL([Image.fromarray(image)] * 2), SMALL([image] * 2))
 
 
 def test_a_gray_or_transparent_picture_is_converted_to_rgb_where_the_format_does_so():
-    picture = Image.fromarray(pixels(30, 41, 4))
+    picture = Image.fromarray(noise(30, 41, 4))
     assert equal(SMALL(picture), SMALL(picture.convert("RGB")))
     assert SMALL(picture.convert("L")).shape == (16, 16, 3)
 
 
 def test_nested_lists_of_numbers_are_an_image_or_a_batch():
-    image = pixels(5, 4, 3)
+    image = noise(5, 4, 3)
     assert equal(SMALL(image.tolist()), SMALL(image.astype(np.int32)))
     assert equal(
         SMALL([image.tolist(), image.tolist()]), SMALL(np.stack([image, image]).astype(np.int32))
@@ -93,7 +90,7 @@ def test_nested_lists_of_numbers_are_an_image_or_a_batch():
 
 
 def test_images_of_mixed_types_are_promoted_to_one():
-    image = pixels(30, 41, 3)
+    image = noise(30, 41, 3)
     mixed = SMALL([image, image.astype(np.float32)])
     assert equal(mixed, SMALL([image.astype(np.float32)] * 2))
     bits = ImageConverter()([image, image > 127])
@@ -101,20 +98,20 @@ def test_images_of_mixed_types_are_promoted_to_one():
 
 
 def test_jax_arrays_are_arrays():
-    image = pixels(30, 41, 3)
+    image = noise(30, 41, 3)
     assert equal(SMALL(jnp.asarray(image)), SMALL(image))
 
 
 def test_an_image_that_may_not_be_written_to_is_left_as_it_is():
-    image = pixels(30, 41, 3)
+    image = noise(30, 41, 3)
     before = image.copy()
     image.flags.writeable = False
-    SMALL([image, pixels(20, 20, 3)])
+    SMALL([image, noise(20, 20, 3)])
     assert equal(image, before)
 
 
 def test_the_result_does_not_change_with_the_caller_s_array():
-    image = pixels(64, 64, 3)  # fills its canvas
+    image = noise(64, 64, 3)  # fills its canvas
     converter = ImageConverter()
     result = converter(image)
     before = np.asarray(result).copy()
@@ -140,7 +137,7 @@ LABELS = {
 
 @pytest.mark.parametrize("label", LABELS.values(), ids=LABELS.keys())
 def test_labels_and_weights_come_back_as_the_same_objects(label):
-    image = pixels(2, 20, 20, 3)
+    image = noise(2, 20, 20, 3)
     _, y = SMALL(image, label)
     assert y is label
     _, y, weight = SMALL(image, label, label)
@@ -148,12 +145,12 @@ def test_labels_and_weights_come_back_as_the_same_objects(label):
 
 
 def test_weights_without_labels_are_kept():
-    x, y, weight = SMALL(pixels(20, 20, 3), sample_weight=0.5)
+    x, y, weight = SMALL(noise(20, 20, 3), sample_weight=0.5)
     assert x.shape == (16, 16, 3) and y is None and weight == 0.5
 
 
 def test_a_tuple_alone_is_images_labels_and_weights():
-    image = pixels(20, 20, 3)
+    image = noise(20, 20, 3)
     assert equal(SMALL((image, 1))[0], SMALL(image)) and SMALL((image, 1))[1] == 1
     x, y, weight = SMALL((image, 1, 0.5))
     assert equal(x, SMALL(image)) and (y, weight) == (1, 0.5)
@@ -163,7 +160,7 @@ def test_a_tuple_alone_is_images_labels_and_weights():
 
 
 def test_a_preprocessor_maps_over_an_iterator():
-    data = [(pixels(20, 20 + i, 3), i) for i in range(3)]
+    data = [(noise(20, 20 + i, 3), i) for i in range(3)]
     assert [(x.shape, y) for x, y in map(SMALL, data)] == [
         ((16, 16, 3), 0),
         ((16, 16, 3), 1),
@@ -173,14 +170,14 @@ def test_a_preprocessor_maps_over_an_iterator():
 
 def test_a_grain_dataset_maps_over_a_preprocessor():
     grain = pytest.importorskip("grain")
-    data = [(pixels(20, 20 + i, 3), i) for i in range(4)]
+    data = [(noise(20, 20 + i, 3), i) for i in range(4)]
     dataset = grain.MapDataset.source(data).map(SMALL)
     for (x, y), (image, label) in zip(dataset, data):
         assert equal(x, SMALL(image)) and y == label
 
 
 def test_a_batch_object_comes_back_as_one():
-    image, label = pixels(2, 20, 20, 3), object()
+    image, label = noise(2, 20, 20, 3), object()
     done = SMALL(Batch(image=image, label=label, extras={"id": "a"}))
     assert equal(done.image, SMALL(image)) and done.label is label and done.extras == {"id": "a"}
 
@@ -189,7 +186,7 @@ def test_a_batch_object_comes_back_as_one():
 
 
 def test_a_dictionary_keeps_its_other_entries_and_is_not_changed():
-    image = pixels(20, 20, 3)
+    image = noise(20, 20, 3)
     given = {"images": image, "labels": "cat", "id": 3}
     result = SMALL(given)
     assert equal(result["images"], SMALL(image)) and result["labels"] == "cat" and result["id"] == 3
@@ -205,7 +202,7 @@ def test_masks_and_boxes_follow_the_image():
     mask[:, 20:] = 3
     boxes = {"boxes": np.float32([[20, 0, 40, 20]]), "labels": np.int32([3])}
     result = converter(
-        {"images": pixels(20, 40, 3), "segmentation_masks": mask, "bounding_boxes": boxes}
+        {"images": noise(20, 40, 3), "segmentation_masks": mask, "bounding_boxes": boxes}
     )
     assert equal(result["segmentation_masks"], np.repeat([[0] * 5 + [3] * 5], 10, 0))
     assert equal(result["bounding_boxes"]["boxes"], [[5, 0, 10, 10]])
@@ -217,7 +214,7 @@ def test_a_mask_is_padded_with_the_image():
         image_size=(8, 8), crop_to_aspect_ratio=False, pad_to_aspect_ratio=True
     )
     mask = np.ones((4, 8), np.uint8)
-    result = converter({"images": pixels(4, 8, 3), "segmentation_masks": mask})
+    result = converter({"images": noise(4, 8, 3), "segmentation_masks": mask})
     assert equal(result["segmentation_masks"].sum(1), [0, 0, 8, 8, 8, 8, 0, 0])
 
 
@@ -225,7 +222,7 @@ def test_a_list_of_images_takes_a_list_of_masks_and_boxes():
     converter = ImageConverter(
         image_size=(10, 10), crop_to_aspect_ratio=False, bounding_box_format="xyxy"
     )
-    images = [pixels(20, 40, 3), pixels(30, 10, 3)]
+    images = [noise(20, 40, 3), noise(30, 10, 3)]
     masks = [np.full(image.shape[:2], i + 1, np.uint8) for i, image in enumerate(images)]
     boxes = {
         "boxes": [np.float32([[0, 0, 40, 20]]), np.float32([[0, 0, 5, 15], [5, 15, 10, 30]])],
@@ -242,7 +239,7 @@ def test_a_list_of_images_takes_a_list_of_masks_and_boxes():
 
 
 def test_jit_changes_nothing():
-    image = pixels(30, 41, 3)
+    image = noise(30, 41, 3)
     x, y = jax.jit(SMALL)(image, np.int32(3))
     assert equal(x, SMALL(image)) and y == 3
     assert equal(jax.jit(SMALL.pipeline)(Batch(image=image)).image, SMALL(image))
@@ -250,7 +247,7 @@ def test_jit_changes_nothing():
 
 
 def test_a_list_under_jit_is_one_batch():
-    images = [pixels(30, 41, 3), pixels(20, 20, 3)]
+    images = [noise(30, 41, 3), noise(20, 20, 3)]
     assert equal(jax.jit(SMALL)(images), SMALL(images))
 
 
@@ -276,7 +273,7 @@ def test_equal_preprocessors_hash_alike_and_cannot_be_changed():
 def test_replace_changes_a_copy():
     larger = SMALL.replace(image_size=(24, 20), antialias=True)
     assert larger.image_size == (24, 20) and SMALL.image_size == (16, 16)
-    assert larger(pixels(30, 41, 3)).shape == (24, 20, 3)
+    assert larger(noise(30, 41, 3)).shape == (24, 20, 3)
     assert SMALL.replace(image_converter=None).image_converter is None
     with pytest.raises(ConfigError, match="image_converter"):
         ImageClassifierPreprocessor().replace(scale=1.0)
@@ -290,7 +287,7 @@ def test_fields_of_the_config_can_be_read_off_the_converter():
 
 
 def test_without_a_converter_images_pass_unchanged():
-    image = pixels(20, 30, 3)
+    image = noise(20, 30, 3)
     assert equal(ImageClassifierPreprocessor()(image), image)
 
 
@@ -350,7 +347,7 @@ def test_image_converter_replaces_that_of_the_preset():
 
 def test_a_pipeline_or_a_config_is_a_converter():
     pipeline = jaxprep.Pipeline((ops.Resize((8, 8)), ops.Rescale()))
-    image = pixels(20, 30, 3)
+    image = noise(20, 30, 3)
     expected = np.asarray(pipeline(Batch(image=image)).image)
     assert equal(ImageClassifierPreprocessor(pipeline)(image), expected)
     assert ImageClassifierPreprocessor(Timm()).image_size == (224, 224)
@@ -375,7 +372,7 @@ def test_a_symbolic_tensor_is_one_clear_error():
 
 
 def test_an_eager_foreign_tensor_is_an_array():
-    image = pixels(20, 30, 3)
+    image = noise(20, 30, 3)
 
     class Tensor:
         __module__ = "tensorflow.python.framework.ops"
@@ -417,33 +414,9 @@ def test_orbax_keeps_a_preprocessor_beside_the_train_state(tmp_path):
 # many sizes, few programs
 
 
-class Compilations:
-    """Counts what XLA compiles while it is entered."""
-
-    def __init__(self):
-        self.count, self.active = 0, False
-        monitoring.register_event_duration_secs_listener(self._listen)
-
-    def _listen(self, event: str, duration: float, **_) -> None:
-        self.count += self.active and event == "/jax/core/compile/backend_compile_duration"
-
-    def __enter__(self) -> Compilations:
-        self.count, self.active = 0, True
-        return self
-
-    def __exit__(self, *_) -> None:
-        self.active = False
-
-
-@pytest.fixture(scope="module")
-def compilations() -> Compilations:
-    return Compilations()
-
-
 def crops(seed: int, count: int = 16) -> list[np.ndarray]:
     """Crops of a photograph, of as many sizes, in the buckets of 256 and 384."""
-    with Image.open(jaxprep.__path__[0] + "/../examples/photos/coffee.jpg") as photo:
-        whole = np.asarray(photo.convert("RGB"))
+    whole = photograph()
     rng = np.random.default_rng(seed)
     found = []
     for i in range(count):
@@ -456,9 +429,7 @@ def crops(seed: int, count: int = 16) -> list[np.ndarray]:
     return found
 
 
-def test_photographs_of_sixteen_sizes_are_each_alone_in_every_bit_and_the_next_list_compiles_nothing(
-    compilations,
-):
+def test_photographs_of_16_sizes_are_each_alone_in_every_bit_and_the_next_list_compiles_nothing():
     preprocessor = ImageClassifierPreprocessor.from_preset("timm/resnet50.a1_in1k")
     images = crops(0)
     assert len({image.shape for image in images}) == 16
@@ -472,16 +443,16 @@ def test_photographs_of_sixteen_sizes_are_each_alone_in_every_bit_and_the_next_l
     others = [other for seed in range(1, 12) for other in crops(seed)]
     same = [next(other for other in others if bucket(other) == bucket(image)) for image in images]
     assert not {image.shape for image in images} & {image.shape for image in same}
-    with compilations:
+    with compilations() as compiled:
         preprocessor(same)
         preprocessor(same[0])
-    assert compilations.count == 0
+    assert compiled == []
 
 
-def test_the_counter_of_compilations_counts(compilations):
-    with compilations:
+def test_the_counter_of_compilations_counts():
+    with compilations() as compiled:
         jax.jit(lambda x: x * 3 + 1)(np.float32(2))
-    assert compilations.count >= 1
+    assert compiled
 
 
 def test_the_modules_that_users_import_are_named_in_dir():

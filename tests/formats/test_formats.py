@@ -10,6 +10,7 @@ import json
 import numpy as np
 import pytest
 from goldens import keras_inputs
+from helpers.images import noise
 
 import jaxprep
 from jaxprep import Batch, ImageClassifierPreprocessor, ImageConverter, codec, ops, presets
@@ -95,7 +96,7 @@ def test_json_says_all_of_a_config(kind):
     text = codec.dumps(files.to_json(changed))
     again = files.from_json(json.loads(text))
     assert again == changed and type(again) is kind and hash(again) == hash(changed)
-    image = np.random.default_rng(0).integers(0, 256, (33, 44, 3), np.uint8)
+    image = noise(33, 44, 3)
     image = np.moveaxis(image, -1, 0) if changed.pipeline.reads_channels_first else image
     results = [np.asarray(one.pipeline(Batch(image=image)).image) for one in (changed, again)]
     assert results[0].dtype == results[1].dtype

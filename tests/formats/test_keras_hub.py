@@ -93,7 +93,7 @@ def differences(*names: str) -> tuple[np.ndarray, np.ndarray]:
     """Of the selected cases: the differences of float values, and those of values rounded to
     integers.
     """
-    found = parity.together(_difference, [CASES.index(case) for case in selected(*names)])
+    found = parity.map_concurrently(_difference, [CASES.index(case) for case in selected(*names)])
     floats = [values for values, rounded in found if not rounded]
     integers = [values for values, rounded in found if rounded]
     return np.concatenate([np.zeros(1), *floats]), np.concatenate([np.zeros(1), *integers])
@@ -142,7 +142,9 @@ def test_the_cases_of_the_golden_json_are_those_of_keras_hub():
         scale = np.max(np.abs(case["config"].get("scale") or 1.0))
         return max(samples) / scale, max(means) / scale
 
-    samples, means = np.transpose(parity.together(check, parity.covering(golden, traits, photos=1)))
+    samples, means = np.transpose(
+        parity.map_concurrently(check, parity.covering(golden, traits, photos=1))
+    )
     assert samples.max() <= FLOATS * 255
     # 16 to 24 pixels: every 36th sum of such a ramp is a half. In 4 of the 96 images some of those
     # fall the other way, in the worst 19 of 864 values; they are no samples, but the mean tells
@@ -183,7 +185,7 @@ def test_boxes_follow_the_image_as_keras_hub_crops_and_pads_it():
         assert (result["boxes"].dtype, result["labels"].dtype) == (np.float32, np.int32)
         return np.abs(np.asarray(result["boxes"]) - np.float32(case[f"{kind}_boxes"])).max()
 
-    worst = max(parity.together(check, parity.covering(group("boxes"), traits, photos=1)))
+    worst = max(parity.map_concurrently(check, parity.covering(group("boxes"), traits, photos=1)))
     assert (
         worst <= 0.01
     )  # pixels; goldens with a larger difference from KerasHub carry what is right

@@ -54,11 +54,6 @@ def name(case: dict) -> tuple:
     return case["tag"], case["use_test_size"], case["input"]["photo"]
 
 
-def failing(check, chosen: list[dict]) -> list[tuple]:
-    """The names of the cases that a check does not hold for."""
-    return [name(case) for case, holds in zip(chosen, parity.together(check, chosen)) if not holds]
-
-
 def test_the_goldens_hold_every_setting_of_the_table():
     settings = {json.dumps(setting) for setting in TABLE["settings"]}
     assert len(settings) == 221
@@ -76,29 +71,27 @@ def test_the_plan_of_every_setting_has_timms_size_on_every_photo():
 
 def test_every_rule_share_and_filter_crops_to_the_bytes_of_timm():
     """Pillow's arithmetic and timm's rule for sizes: no pixel differs."""
-    assert not failing(
-        lambda case: parity.same_bytes(parity.uint8(config(case).pipeline, case), case["uint8"]),
-        cases(),
-    )
+
+    def is_exact(case: dict) -> bool:
+        return parity.same_bytes(parity.uint8(config(case).pipeline, case), case["uint8"])
+
+    assert not parity.failing(is_exact, cases(), name)
 
 
 def test_an_exact_affine_gives_the_bits_of_timm():
     def is_exact(case: dict) -> bool:
-        tail = parity.halves(config(case).pipeline)[1].replace(exact=True)
-        return parity.same_bytes(
-            parity.run(tail, parity.uint8(config(case).pipeline, case)), case["output"]
-        )
+        result = parity.affine(config(case).pipeline, case, exact=True)
+        return parity.same_bytes(result, case["output"])
 
-    assert not failing(is_exact, cases())
+    assert not parity.failing(is_exact, cases(), name)
 
 
 def test_a_default_affine_is_within_a_few_ulp_of_timm():
     def error(case: dict) -> float:
-        tail = parity.halves(config(case).pipeline)[1]
-        result = parity.run(tail, parity.uint8(config(case).pipeline, case))
+        result = parity.affine(config(case).pipeline, case)
         return parity.affine_error(GOLDEN, result, case["output"])
 
-    worst = max(parity.together(error, cases()))
+    worst = max(parity.map_concurrently(error, cases()))
     print(f"\ntimm: the default affine is within {worst:.2g} of max(1, |x|)")
     assert worst <= parity.AFFINE
 
@@ -120,7 +113,7 @@ def test_the_most_used_settings_as_a_whole_are_exact_on_every_photo():
         return parity.same_bytes(np.asarray(preprocessor(parity.picture(case))), case["output"])
 
     assert len(most_used()) >= 3 * MOST_USED
-    assert not failing(is_exact, most_used())
+    assert not parity.failing(is_exact, most_used(), name)
 
 
 def test_the_most_used_settings_as_a_whole_are_near_by_default():
@@ -128,7 +121,7 @@ def test_the_most_used_settings_as_a_whole_are_near_by_default():
         result = np.asarray(jaxprep.ImageClassifierPreprocessor(config(case))(parity.array(case)))
         return parity.affine_error(GOLDEN, result, case["output"]) <= parity.AFFINE
 
-    assert not failing(is_near, most_used() if parity.EVERYTHING else most_used()[::4])
+    assert not parity.failing(is_near, most_used() if parity.EVERYTHING else most_used()[::4], name)
 
 
 def test_every_tag_refers_to_its_setting():

@@ -52,10 +52,6 @@ def name(case: dict) -> tuple:
     return case["weights"], case["input"]["photo"]
 
 
-def failing(check, chosen: list[dict]) -> list[tuple]:
-    return [name(case) for case, holds in zip(chosen, parity.together(check, chosen)) if not holds]
-
-
 def test_a_setting_is_that_of_its_weights():
     for case in GOLDEN.cases:
         if case["preset"] in READ:
@@ -79,26 +75,23 @@ def test_a_photograph_becomes_the_bytes_of_torchvision():
     def is_exact(case: dict) -> bool:
         return parity.same_bytes(parity.uint8(config(case).pipeline, case), case["uint8"])
 
-    assert not failing(is_exact, cases("pil"))
+    assert not parity.failing(is_exact, cases("pil"), name)
 
 
 def test_an_exact_affine_gives_the_bits_of_torchvision():
     def is_exact(case: dict) -> bool:
-        tail = parity.halves(config(case).pipeline)[1].replace(exact=True)
-        return parity.same_bytes(
-            parity.run(tail, parity.uint8(config(case).pipeline, case)), case["output"]
-        )
+        result = parity.affine(config(case).pipeline, case, exact=True)
+        return parity.same_bytes(result, case["output"])
 
-    assert not failing(is_exact, cases("pil"))
+    assert not parity.failing(is_exact, cases("pil"), name)
 
 
 def test_a_default_affine_is_within_a_few_ulp_of_torchvision():
     def error(case: dict) -> float:
-        tail = parity.halves(config(case).pipeline)[1]
-        result = parity.run(tail, parity.uint8(config(case).pipeline, case))
+        result = parity.affine(config(case).pipeline, case)
         return parity.affine_error(GOLDEN, result, case["output"])
 
-    worst = max(parity.together(error, cases("pil")))
+    worst = max(parity.map_concurrently(error, cases("pil")))
     print(f"\ntorchvision: the default affine is within {worst:.2g} of max(1, |x|)")
     assert worst <= parity.AFFINE
 
@@ -125,7 +118,7 @@ def test_a_tensor_is_resized_as_torch_does_but_for_ties():
         channel = GOLDEN.positions(case["output"]) % 3
         return np.abs(ours - theirs) * 255 * np.asarray(setting.std)[channel]
 
-    off = np.concatenate(parity.together(levels, cases("tensor")))
+    off = np.concatenate(parity.map_concurrently(levels, cases("tensor")))
     same = np.mean(
         [
             parity.same_bytes(parity.uint8(config(c).pipeline, c), c["uint8"])
@@ -134,7 +127,8 @@ def test_a_tensor_is_resized_as_torch_does_but_for_ties():
     )  # whole images without any tie
     share = np.mean(off > 0.5)
     print(
-        f"\ntorchvision tensors: {share:.2g} of {off.size} samples a level off, {same:.0%} of the images equal"
+        f"\ntorchvision tensors: {share:.2g} of {off.size} samples a level off, "
+        f"{same:.0%} of the images equal"
     )
     assert off.max() <= 1 + 1e-3
     assert share <= TIES

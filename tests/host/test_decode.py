@@ -11,15 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import simplejpeg
+from helpers.images import noise
 from PIL import Image
 
 from jaxprep.errors import DecodeError, InputError, JaxprepError
 from jaxprep.host import find_images, read_image, to_array
 from jaxprep.host.decode import FORMATS, MAX_PIXELS, decode
-
-
-def noise(*shape: int) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
 def encoded(image: Image.Image | np.ndarray, kind: str = "PNG", **options: object) -> bytes:
@@ -413,10 +410,19 @@ def test_every_kind_of_source_gives_the_same_image(tmp_path):
     assert not file.closed
 
 
-@pytest.mark.parametrize("options", [
-    {}, {"subsampling": 0}, {"subsampling": 1}, {"progressive": True}, {"quality": 30}, {"exif": exif(6)},
-    {"mode": "L"}, {"mode": "CMYK"},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"subsampling": 0},
+        {"subsampling": 1},
+        {"progressive": True},
+        {"quality": 30},
+        {"exif": exif(6)},
+        {"mode": "L"},
+        {"mode": "CMYK"},
+    ],
+)
 def test_simplejpeg_decodes_as_pillow_does(photos, options, monkeypatch):
     options = dict(options)
     photo = (

@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from goldens import huggingface_cases, inputs
+from helpers.images import photograph
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -44,13 +45,12 @@ RAW_CLIP = {  # as openai/clip-vit-base-patch32 has it
 }
 
 
+PIXELS = photograph(33, 41)
+
+
 @functools.cache
 def picture() -> Image.Image:
-    return inputs.image({"photo": "coffee", "box": [0, 0, 41, 33]})
-
-
-def pixels() -> np.ndarray:
-    return np.asarray(picture())
+    return Image.fromarray(PIXELS)
 
 
 def small(**settings: Any) -> Any:
@@ -296,7 +296,7 @@ def test_the_class_is_found_where_the_hub_puts_it(
             AutoImageProcessor.from_pretrained(str(tmp_path / file))
     config = jaxprep.presets.load(tmp_path)
     assert config.class_name == name  # type: ignore[attr-defined]
-    assert jaxprep.ImageClassifierPreprocessor.from_preset(tmp_path)(pixels()).shape[-1] == 3
+    assert jaxprep.ImageClassifierPreprocessor.from_preset(tmp_path)(PIXELS).shape[-1] == 3
 
 
 def test_a_timm_repository_has_timms_transform(tmp_path: Path) -> None:
@@ -537,20 +537,20 @@ def test_every_kind_of_input_gives_the_same(tmp_path: Path) -> None:
     assert expected.shape == (1, 3, 8, 8)
     picture().save(tmp_path / "image.png")
     text = base64.b64encode((tmp_path / "image.png").read_bytes()).decode()
-    first = np.moveaxis(pixels(), -1, 0)
+    first = np.moveaxis(PIXELS, -1, 0)
     kinds = {
-        "numpy": pixels(),
+        "numpy": PIXELS,
         "channels first": first,
-        "a batch": pixels()[None],
-        "jax": jnp.asarray(pixels()),
-        "nested numbers": pixels().tolist(),
+        "a batch": PIXELS[None],
+        "jax": jnp.asarray(PIXELS),
+        "nested numbers": PIXELS.tolist(),
         "a path": str(tmp_path / "image.png"),
         "a Path": tmp_path / "image.png",
         "base64": text,
         "a data URI": f"data:image/png;base64,{text}",
         "a list": [picture()],
         "nested lists": [[picture()], []],
-        "a tuple": (pixels(),),
+        "a tuple": (PIXELS,),
     }
     for name, image in kinds.items():
         np.testing.assert_array_equal(values(processor(image)), expected, name)
@@ -561,7 +561,7 @@ def test_every_kind_of_input_gives_the_same(tmp_path: Path) -> None:
 
 def test_images_of_mixed_kinds_and_sizes_are_one_batch() -> None:
     processor = small()
-    images = [picture(), np.moveaxis(pixels(), -1, 0)[:, :20], [pixels()[:, :17] / np.float32(1)]]
+    images = [picture(), np.moveaxis(PIXELS, -1, 0)[:, :20], [PIXELS[:, :17] / np.float32(1)]]
     singles = [values(processor(image))[0] for image in images]
     together = processor(images)
     assert isinstance(together.pixel_values, jax.Array)
@@ -570,7 +570,7 @@ def test_images_of_mixed_kinds_and_sizes_are_one_batch() -> None:
 
 def test_channels_are_inferred_or_told() -> None:
     processor = small()
-    narrow = pixels()[:3]  # (3, 41, 3)
+    narrow = PIXELS[:3]  # (3, 41, 3)
     with pytest.warns(UserWarning, match="first is assumed"):
         first = values(processor(narrow))
     np.testing.assert_array_equal(
@@ -630,11 +630,11 @@ def test_floats_are_resized_as_the_pil_backend_does() -> None:
         transformers.ViTImageProcessorPil(**options),
         huggingface.ViTImageProcessorPil(**options),
     )
-    for image in (pixels() / 255, (pixels() / 255).astype(np.float32), pixels().astype(np.float64)):
+    for image in (PIXELS / 255, (PIXELS / 255).astype(np.float32), PIXELS.astype(np.float64)):
         expected = np.asarray(theirs(image)["pixel_values"])
         np.testing.assert_allclose(values(ours(image)), expected, atol=2e-6, rtol=2e-6)
     with pytest.raises(InputError, match="where Pillow resizes"):
-        ours(pixels() - 300.5)
+        ours(PIXELS - 300.5)
 
 
 # -- outputs
@@ -657,7 +657,7 @@ def test_results_are_of_the_kind_asked_for() -> None:
 
 
 def test_results_of_different_sizes_are_a_list_or_padded() -> None:
-    images = [pixels(), pixels()[:20]]
+    images = [PIXELS, PIXELS[:20]]
     ragged = small(do_resize=False)
     assert [item.shape for item in ragged(images).pixel_values] == [(3, 33, 41), (3, 20, 41)]
     with pytest.raises(ValueError, match="Unable to create tensor"):
@@ -751,9 +751,9 @@ def test_lists_become_tensors() -> None:
 def test_the_pipeline_and_the_processor_run_inside_jit() -> None:
     processor = small()
     expected = values(processor(picture()))
-    by_pipeline = jax.jit(processor.pipeline)(jaxprep.Batch(image=pixels()[None])).image
+    by_pipeline = jax.jit(processor.pipeline)(jaxprep.Batch(image=PIXELS[None])).image
     np.testing.assert_array_equal(by_pipeline, expected)
-    np.testing.assert_array_equal(jax.jit(lambda x: processor(x).pixel_values)(pixels()), expected)
+    np.testing.assert_array_equal(jax.jit(lambda x: processor(x).pixel_values)(PIXELS), expected)
 
 
 def test_a_thousand_sizes_are_a_handful_of_programs() -> None:
@@ -774,7 +774,7 @@ def test_single_operations_keep_the_layout_or_change_it() -> None:
     ours = huggingface.CLIPImageProcessorPil()
     theirs = transformers.CLIPImageProcessorPil()
     size = transformers.image_utils.SizeDict
-    first = np.moveaxis(pixels(), -1, 0)
+    first = np.moveaxis(PIXELS, -1, 0)
     np.testing.assert_array_equal(
         ours.resize(first, {"shortest_edge": 9}),
         theirs.resize(first, size(shortest_edge=9), resample=3),
@@ -782,7 +782,7 @@ def test_single_operations_keep_the_layout_or_change_it() -> None:
     crop = theirs.center_crop(first, size(height=10, width=50))
     np.testing.assert_array_equal(ours.center_crop(first, {"height": 10, "width": 50}), crop)
     np.testing.assert_array_equal(
-        ours.center_crop(pixels(), (10, 50), data_format="channels_first"), crop
+        ours.center_crop(PIXELS, (10, 50), data_format="channels_first"), crop
     )
     np.testing.assert_allclose(
         ours.rescale(first, 1 / 255), theirs.rescale(first, 1 / 255), atol=1e-7
@@ -883,7 +883,7 @@ def test_no_other_framework_is_imported(tmp_path: Path) -> None:
     code = f"""
 import sys
 import jaxprep
-assert "jaxprep.huggingface" not in sys.modules and "PIL" not in sys.modules and "huggingface_hub" not in sys.modules
+assert not {{"jaxprep.huggingface", "PIL", "huggingface_hub"}} & set(sys.modules)
 import numpy as np
 processor = jaxprep.AutoImageProcessor.from_pretrained({str(tmp_path)!r})
 processor(np.zeros((9, 9, 3), np.uint8))
@@ -910,10 +910,10 @@ def test_generated_images_come_back_as_8_bits() -> None:
     ]
     np.testing.assert_array_equal(np.asarray(picture), np.moveaxis(expected[0], 0, -1))
     round_trip = ours.postprocess(
-        ours(pixels(), do_resize=False, do_pad=False).pixel_values
+        ours(PIXELS, do_resize=False, do_pad=False).pixel_values
     ).pixel_values[0]
     assert (
-        np.abs(np.moveaxis(np.asarray(round_trip), 0, -1).astype(int) - pixels()).max() <= 1
+        np.abs(np.moveaxis(np.asarray(round_trip), 0, -1).astype(int) - PIXELS).max() <= 1
     )  # truncated
 
 
@@ -953,7 +953,7 @@ class _Tensor:
 
 
 def test_torch_tensors_come_through_dlpack() -> None:
-    first = np.ascontiguousarray(np.moveaxis(pixels(), -1, 0))
+    first = np.ascontiguousarray(np.moveaxis(PIXELS, -1, 0))
     np.testing.assert_array_equal(values(small()([_Tensor(first)])), values(small()(picture())))
 
 

@@ -48,7 +48,7 @@ def same_labels(ours: dict, theirs: dict, where: Any) -> None:
         assert (mine == other).all(), (where, key, mine, other)
 
 
-# -- the originals -----------------------------------------------------------------------------------------------------
+# -- the originals ---------------------------------------------------------------------------------
 
 
 @pytest.mark.filterwarnings("ignore")  # of the originals, on unusual settings
@@ -118,7 +118,7 @@ def test_size_rules_are_the_originals_for_any_size() -> None:
         assert 0 in wanted or sizes.ShortestBelow(edge, 32).output_size(size) == wanted
 
 
-# -- images and masks --------------------------------------------------------------------------------------------------
+# -- images and masks ------------------------------------------------------------------------------
 
 
 def detr(name: str = "DetrImageProcessor", **settings: Any) -> Any:
@@ -216,7 +216,7 @@ def test_the_single_operations_are_those_of_the_class() -> None:
     ).shape == (64, 64, 3)
 
 
-# -- settings ----------------------------------------------------------------------------------------------------------
+# -- settings --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -300,7 +300,7 @@ def test_a_wrong_setting_is_one_clear_error(name: str, config: dict) -> None:
         getattr(huggingface, name)(**config)
 
 
-# -- labels ------------------------------------------------------------------------------------------------------------
+# -- labels ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("return_tensors", ["jax", None])
@@ -422,7 +422,7 @@ def test_panoptic_annotations_need_their_files(tmp_path: pathlib.Path) -> None:
         detr("RTDetrImageProcessor")(LAND, annotation, masks_path=tmp_path, format="coco_panoptic")
 
 
-# -- and back ----------------------------------------------------------------------------------------------------------
+# -- and back --------------------------------------------------------------------------------------
 
 
 def perfect(label: dict, classes: int = 20) -> types.SimpleNamespace:

@@ -80,7 +80,7 @@ def same_rest(ours: list[Any], theirs: list[Any], where: Any) -> None:
             assert mine == record, where
 
 
-# -- what holds beside the originals -----------------------------------------------------------------------------------
+# -- what holds beside the originals ---------------------------------------------------------------
 
 NAMES = [name.removesuffix("ImageProcessor") for name in cases.CLASSES]
 LAND, PORT = cases.LAND, cases.PORT
@@ -262,7 +262,7 @@ def test_a_wrong_argument_is_one_clear_error(arguments: dict[str, Any], message:
         made("MaskFormer")(PHOTOS, **arguments)
 
 
-# -- OneFormer's texts and methods -------------------------------------------------------------------------------------
+# -- OneFormer's texts and methods -----------------------------------------------------------------
 
 
 def test_a_task_may_be_left_out_or_serve_all_images() -> None:
@@ -413,7 +413,7 @@ def test_padding_alone() -> None:
         made("Mask2Former").pad(images, (4, 4))
 
 
-# -- back from a model's results ---------------------------------------------------------------------------------------
+# -- back from a model's results -------------------------------------------------------------------
 
 
 def outputs_of(masks: np.ndarray) -> dict[str, np.ndarray]:

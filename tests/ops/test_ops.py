@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from goldens import keras_inputs
+from helpers.images import noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -29,22 +30,16 @@ SIDE = st.integers(1, 40)
 FEW = settings(max_examples=25, deadline=None, derandomize=True)  # each new shape is a compilation
 
 
-def noise(height: int, width: int, channels: int = 3) -> np.ndarray:
-    return np.random.default_rng(height * 1000 + width).integers(
-        0, 256, (height, width, channels), np.uint8
-    )
-
-
-# --- crops, padding, flips --------------------------------------------------------------------------------------------
+# --- crops, padding, flips ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "margin, top", [(0, 0), (1, 0), (2, 1), (3, 2), (4, 2), (5, 2), (6, 3), (7, 4)]
 )
 def test_center_crop_rounds_half_a_margin_to_even_as_torchvision_does(margin: int, top: int):
-    image = noise(10 + margin, 10)
+    image = noise(10 + margin, 10, 3)
     np.testing.assert_array_equal(ops.center_crop(image, 10), image[top : top + 10])
-    image = noise(10, 10 + margin)
+    image = noise(10, 10 + margin, 3)
     np.testing.assert_array_equal(ops.center_crop(image, 10), image[:, top : top + 10])
 
 
@@ -63,7 +58,7 @@ def torchvision_center_crop(image: np.ndarray, size: tuple[int, int], fill: int)
 def test_center_crop_is_that_of_torchvision(
     height: int, width: int, crop_height: int, crop_width: int
 ):
-    image, size = noise(height, width), (crop_height, crop_width)
+    image, size = noise(height, width, 3), (crop_height, crop_width)
     np.testing.assert_array_equal(
         ops.center_crop(image, size, fill=7), torchvision_center_crop(image, size, 7)
     )
@@ -74,7 +69,7 @@ def test_center_crop_is_that_of_torchvision(
 def test_center_crop_by_floor_is_that_of_transformers(
     height: int, width: int, crop_height: int, crop_width: int
 ):
-    image, size = noise(height, width), (crop_height, crop_width)
+    image, size = noise(height, width, 3), (crop_height, crop_width)
     expected = image_transforms.center_crop(image, size, input_data_format=ChannelDimension.LAST)
     np.testing.assert_array_equal(ops.center_crop(image, size, rule="floor"), expected)
 
@@ -84,7 +79,7 @@ def test_center_crop_by_floor_is_that_of_transformers(
 def test_crop_is_a_window_of_the_image_in_a_sea_of_fill(
     height: int, width: int, top: int, left: int, h: int, w: int
 ):
-    image = noise(height, width)
+    image = noise(height, width, 3)
     sea = np.full((120, 120, 3), (1, 2, 3), np.uint8)
     sea[40 : 40 + height, 40 : 40 + width] = image
     expected = sea[40 + top : 40 + top + h, 40 + left : 40 + left + w]
@@ -96,7 +91,7 @@ def test_crop_is_a_window_of_the_image_in_a_sea_of_fill(
 def test_pad_is_that_of_numpy_and_a_crop_undoes_it(
     height: int, width: int, top: int, bottom: int, left: int, right: int
 ):
-    image = noise(height, width)
+    image = noise(height, width, 3)
     padded = ops.pad(image, top, bottom, left, right, fill=9.0)
     expected = np.pad(image, ((top, bottom), (left, right), (0, 0)), constant_values=9)
     np.testing.assert_array_equal(padded, expected)
@@ -116,7 +111,7 @@ def test_fill_is_rounded_and_clipped_to_the_type_of_the_image():
 @pytest.mark.parametrize("horizontal", [True, False])
 @pytest.mark.parametrize("vertical", [True, False])
 def test_flip_twice_is_the_identity_and_once_is_that_of_numpy(horizontal: bool, vertical: bool):
-    image = noise(5, 8)
+    image = noise(5, 8, 3)
     flipped = ops.flip(image, horizontal=horizontal, vertical=vertical)
     np.testing.assert_array_equal(
         flipped, image[:: -1 if vertical else 1, :: -1 if horizontal else 1]
@@ -127,7 +122,7 @@ def test_flip_twice_is_the_identity_and_once_is_that_of_numpy(horizontal: bool, 
 
 
 def test_flip_commutes_with_center_crop_where_the_margin_is_even():
-    image = noise(10, 14)
+    image = noise(10, 14, 3)
     np.testing.assert_array_equal(
         ops.flip(ops.center_crop(image, 8)), ops.center_crop(ops.flip(image), 8)
     )
@@ -158,14 +153,14 @@ def keras_pad(image: np.ndarray, size: tuple[int, int], fill: int) -> np.ndarray
 def test_crop_and_pad_to_aspect_are_those_of_keras(
     height: int, width: int, target_height: int, target_width: int
 ):
-    image, size = noise(height, width), (target_height, target_width)
+    image, size = noise(height, width, 3), (target_height, target_width)
     np.testing.assert_array_equal(ops.crop_to_aspect(image, size), keras_crop(image, size))
     np.testing.assert_array_equal(ops.pad_to_aspect(image, size, fill=5), keras_pad(image, size, 5))
 
 
 def test_boxes_and_keypoints_follow_the_image():
     boxes, keypoints = np.float32([[2, 1, 8, 5], [-3, 0, 30, 99]]), np.float32([[2, 1], [8, 5]])
-    batch = Batch(image=noise(10, 20), boxes=boxes, keypoints=keypoints)
+    batch = Batch(image=noise(10, 20, 3), boxes=boxes, keypoints=keypoints)
     # each image is known by one pixel: the box around it is where it went
     for step, expected, point in (
         (ops.Crop(1, 2, 6, 9), [[0, 0, 6, 4], [0, 0, 9, 6]], [0, 0]),
@@ -180,7 +175,7 @@ def test_boxes_and_keypoints_follow_the_image():
         np.testing.assert_allclose(result.keypoints[0], point, atol=1e-5)
 
 
-# --- colours ----------------------------------------------------------------------------------------------------------
+# --- colours --------------------------------------------------------------------------------------
 
 
 def all_pairs() -> tuple[np.ndarray, np.ndarray]:
@@ -250,7 +245,7 @@ def test_resizing_between_premultiply_and_back_is_pillows_resize_of_rgba():
 
 @pytest.mark.parametrize("step", [ops.Premultiply(), ops.Unpremultiply()])
 def test_images_without_alpha_are_not_premultiplied_and_floats_are_refused(step: Step):
-    image = noise(3, 4)
+    image = noise(3, 4, 3)
     np.testing.assert_array_equal(step(Batch(image=image)).image, image)
     with pytest.raises(
         InputError, match="Expected uint8 where colours are multiplied by alpha, got float32"
@@ -259,14 +254,14 @@ def test_images_without_alpha_are_not_premultiplied_and_floats_are_refused(step:
 
 
 def test_channels_reversed_twice_and_moved_there_and_back_are_the_identity():
-    image = noise(3, 4)
+    image = noise(3, 4, 3)
     np.testing.assert_array_equal(ops.reverse_channels(image), image[..., [2, 1, 0]])
     np.testing.assert_array_equal(ops.reverse_channels(ops.reverse_channels(image)), image)
     assert ops.channels_first(image).shape == (3, 3, 4)
     np.testing.assert_array_equal(ops.channels_last(ops.channels_first(image)), image)
 
 
-# --- values -----------------------------------------------------------------------------------------------------------
+# --- values ---------------------------------------------------------------------------------------
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -296,7 +291,7 @@ def test_rescale_is_one_float32_operation_for_keras_and_a_division_for_torchvisi
     "step", [ops.Rescale((0.5, 2.0, 3.0), (1.0, 0.0, -1.0)), ops.Normalize(MEAN, STD)]
 )
 def test_an_affine_step_is_its_coefficients_in_numpy_and_under_jit(step):
-    image = noise(5, 6).astype(np.float32)
+    image = noise(5, 6, 3).astype(np.float32)
     a, b = step.coefficients()
     expected = a * image.astype(np.float64) + b
     # float32 rounds two operations; a compiled program may contract them
@@ -319,7 +314,7 @@ def test_a_cast_to_integers_rounds_half_to_even_and_saturates():
     assert ops.Cast("bfloat16")(Batch(image=image)).image.dtype == jnp.bfloat16
 
 
-# --- boxes ------------------------------------------------------------------------------------------------------------
+# --- boxes ----------------------------------------------------------------------------------------
 
 SIZE, CORNERS = (50, 200), np.float32([20, 5, 60, 25])  # height, width; x0, y0, x1, y1
 FORMATS = {
@@ -361,7 +356,7 @@ def test_an_unknown_box_format_is_refused():
             convert(CORNERS, "coco", SIZE)
 
 
-# --- size rules -------------------------------------------------------------------------------------------------------
+# --- size rules -----------------------------------------------------------------------------------
 
 LENGTH = st.integers(1, 4000)
 
@@ -419,7 +414,7 @@ def test_longest_edge_bounds_both_sides_and_keeps_the_order(height: int, width: 
         )
 
 
-# --- refusals ---------------------------------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------
 
 COLOUR = np.zeros((4, 5, 3), np.uint8)
 
@@ -508,9 +503,10 @@ def test_every_refusal_is_a_value_error_of_the_library():
     assert issubclass(JaxprepError, ValueError)
 
 
-# --- configs ----------------------------------------------------------------------------------------------------------
+# --- configs --------------------------------------------------------------------------------------
 
-EXAMPLES = (  # every field off its default; a step whose fields exclude each other is there more than once
+# every field off its default; a step whose fields exclude each other is there more than once
+EXAMPLES = (
     ops.Cast("int32"),
     ops.CenterCrop((3, 4), "floor", (1.0, 2.0, 3.0)),
     ops.CenterCropShare(0.5, 0.25, "down"),

@@ -8,16 +8,16 @@ within one level.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.compilations import compilations
+from helpers.images import noise
 from PIL import Image
 
 from jaxprep import Batch, Pipeline, ops
@@ -52,14 +52,6 @@ every_case = pytest.mark.parametrize(("reference", "dtype"), CASES)
 in_floats = pytest.mark.parametrize(("reference", "dtype"), [("jax", "float32")])
 
 
-def noise(*shape: int, dtype: Any = "uint8", seed: int = 0) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    if np.issubdtype(dtype, np.floating):
-        return rng.normal(size=shape).astype(dtype)
-    low, high = (0, 256) if dtype == "uint8" else (-3000, 3000)
-    return rng.integers(low, high, shape).astype(dtype)
-
-
 def resize(size: Any, reference: str, method: str = "bilinear", **options: Any) -> Resize:
     return Resize(size, method=method, reference=reference, **options)  # type: ignore[arg-type]
 
@@ -86,22 +78,6 @@ def assert_follows_its_steps(image: np.ndarray, *steps: Step) -> Pipeline:
     else:
         np.testing.assert_allclose(got, want, rtol=0, atol=1e-6 * max(1, np.abs(want).max()))
     return pipeline
-
-
-@contextlib.contextmanager
-def compilations() -> Iterator[list[str]]:
-    """The names of all programs that XLA compiles meanwhile, the smallest helper included."""
-    names: list[str] = []
-
-    def listen(event: str, _: float, **details: Any) -> None:
-        if event == "/jax/core/compile/backend_compile_duration":
-            names.append(str(details.get("fun_name")))
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    try:
-        yield names
-    finally:
-        jax.monitoring.unregister_event_duration_listener(listen)
 
 
 # Lowering: each legal rewrite is exact, and what is not legal is not done
@@ -284,9 +260,14 @@ def test_an_axis_that_keeps_its_length_is_not_resampled():
     np.testing.assert_array_equal(run(Pipeline((resize((97, 61), "torchvision"),)), image), image)
 
 
-@pytest.mark.parametrize(("channels", "before", "after"), [
-    (1, ToRGB(), ReverseChannels()), (2, ToRGB(alpha="white"), ReverseChannels()), (4, Premultiply(), Unpremultiply())
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("channels", "before", "after"),
+    [
+        (1, ToRGB(), ReverseChannels()),
+        (2, ToRGB(alpha="white"), ReverseChannels()),
+        (4, Premultiply(), Unpremultiply()),
+    ],
+)
 def test_colours_may_change_before_and_after_a_resize(channels, before, after):
     steps = before, resize((40, 50), "pillow"), after, ToRGB(), *NORMALISED, ChannelsFirst()
     assert_follows_its_steps(noise(97, 61, channels), *steps)
@@ -419,9 +400,9 @@ def ragged(
     return images, room
 
 
-@pytest.mark.parametrize(("reference", "dtype", "garbage"), [
-    ("torchvision", "uint8", 255), ("float", "float32", np.nan)
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("reference", "dtype", "garbage"), [("torchvision", "uint8", 255), ("float", "float32", np.nan)]
+)
 def test_a_ragged_batch_is_its_images_one_by_one_whatever_lies_outside_of_them(
     reference, dtype, garbage
 ):
@@ -663,11 +644,15 @@ def test_an_exact_pipeline_has_every_bit_of_the_published_order(how):
     )
 
 
-@pytest.mark.parametrize("steps", [
-    (Rescale(1 / 127.5, -1.0),), (Rescale(1 / 255, arithmetic="float64"), Normalize(MEAN, STD)),
-    (Normalize((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),),
-    (Rescale(0.1), Rescale(10.0), Normalize(1e-3, 1e-3)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (Rescale(1 / 127.5, -1.0),),
+        (Rescale(1 / 255, arithmetic="float64"), Normalize(MEAN, STD)),
+        (Normalize((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),),
+        (Rescale(0.1), Rescale(10.0), Normalize(1e-3, 1e-3)),
+    ],
+)
 def test_every_value_of_uint8_has_its_published_bits_where_exact_and_is_near_otherwise(steps):
     values = np.repeat(np.arange(256, dtype=np.uint8).reshape(16, 16, 1), 3, 2)
     want: Any = values
@@ -682,9 +667,16 @@ def test_every_value_of_uint8_has_its_published_bits_where_exact_and_is_near_oth
 # Configs
 
 NEEDED = {
-    "height": 2.5, "width": 1.5, "size": (9, 8), "divisor": 3, "top": 1, "left": 2, "low": 1, "high": 2,
+    "height": 2.5,
+    "width": 1.5,
+    "size": (9, 8),
+    "divisor": 3,
+    "top": 1,
+    "left": 2,
+    "low": 1,
+    "high": 2,
     Resize: {"size": (7, 6)},
-}  # fmt: skip
+}
 """For steps that `FULL` has no place for: values of the fields that have no default."""
 
 FULL = Pipeline(
@@ -758,15 +750,30 @@ def test_pipelines_are_equal_by_value_and_share_a_program():
     assert compiled == []
 
 
-@pytest.mark.parametrize(("make", "message"), [
-    (lambda: Pipeline((ToRGB(), ChannelsLast())), r"`ChannelsLast` to be the first step - at `\$\.steps\[1\]`"),
-    (lambda: Pipeline((ChannelsFirst(), ToRGB())), r"`ChannelsFirst` to be the last step - at `\$\.steps\[0\]`"),
-    (lambda: Pipeline((len,)), r"a step of `jaxprep\.ops`.*at `\$\.steps\[0\]`"),
-    (lambda: Pipeline(kinds=(("mask", "box"),)), r"`'mask'`, got `'box'` - at `\$\.kinds\[0\]\[1\]`"),
-    (lambda: Pipeline.from_json({"steps": [{"step": "Resise"}]}), r"`\$\.steps\[0\]\.step`"),
-    (lambda: Pipeline.from_json({"steps": [{"step": "Flip", "horizontal": 1}]}), r"`\$\.steps\[0\]\.horizontal`"),
-    (lambda: Pipeline.from_json({"stepz": []}), r"Unknown field - at `\$\.stepz`"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: Pipeline((ToRGB(), ChannelsLast())),
+            r"`ChannelsLast` to be the first step - at `\$\.steps\[1\]`",
+        ),
+        (
+            lambda: Pipeline((ChannelsFirst(), ToRGB())),
+            r"`ChannelsFirst` to be the last step - at `\$\.steps\[0\]`",
+        ),
+        (lambda: Pipeline((len,)), r"a step of `jaxprep\.ops`.*at `\$\.steps\[0\]`"),
+        (
+            lambda: Pipeline(kinds=(("mask", "box"),)),
+            r"`'mask'`, got `'box'` - at `\$\.kinds\[0\]\[1\]`",
+        ),
+        (lambda: Pipeline.from_json({"steps": [{"step": "Resise"}]}), r"`\$\.steps\[0\]\.step`"),
+        (
+            lambda: Pipeline.from_json({"steps": [{"step": "Flip", "horizontal": 1}]}),
+            r"`\$\.steps\[0\]\.horizontal`",
+        ),
+        (lambda: Pipeline.from_json({"stepz": []}), r"Unknown field - at `\$\.stepz`"),
+    ],
+)
 def test_a_bad_config_says_what_was_expected_and_where(make, message):
     with pytest.raises(ConfigError, match=message):
         make()
@@ -779,29 +786,75 @@ RGB = Pipeline((ToRGB(), resize(8, "pillow")))
 PLAN = PILLOW.plan([(9, 9), (5, 7)], (12, 12))
 
 
-@pytest.mark.parametrize(("call", "message"), [
-    (lambda: PILLOW(noise(9, 9, 3)), r"a `Batch`, got `ndarray`: wrap arrays as `Batch\(image=\.\.\.\)`"),
-    (lambda: PILLOW(Batch(image=noise(9, 9))), r"\(h, w, c\) or a batch \(batch, h, w, c\), got shape \(9, 9\)"),
-    (lambda: Pipeline((ChannelsLast(),))(Batch(image=noise(9, 9))), r"\(c, h, w\) or a batch \(batch, c, h, w\)"),
-    (lambda: PILLOW(Batch(image=noise(0, 9, 9, 3))), r"with pixels, got shape \(0, 9, 9, 3\)"),
-    (lambda: PILLOW(Batch(image=noise(9, 0, 3))), r"with pixels, got shape \(9, 0, 3\)"),
-    (lambda: PILLOW(Batch(image=noise(9, 9, 3).astype(complex))), r"integers or real numbers, got dtype complex128"),
-    (lambda: PILLOW(Batch(image=noise(9, 9, 3, dtype="float32"))), r"uint8 .* reference='pillow'.*reference='float'"),
-    (lambda: RGB(Batch(image=noise(9, 9, 5))), r"of 1 \(gray\), 2 \(gray, alpha\), 3 or 4 .* channels, got 5"),
-    (lambda: Pipeline(NORMALISED)(Batch(image=noise(9, 9, 2))), r"of 3 channels, since Normalize .* got 2"),
-    (lambda: PILLOW(Batch(image=noise(2, 9, 9, 3), size=np.int32([[9, 9]]))), r"one size for each of the 2 images"),
-    (lambda: PILLOW(Batch(image=noise(1, 9, 9, 3), size=np.int32([[9, 10]]))), r"inside \(9, 9\), got \[\(9, 10\)\]"),
-    (lambda: PILLOW(Batch(image=noise(1, 9, 9, 3), size=np.int32([[0, 9]]))), r"heights and widths of at least 1"),
-    (lambda: PILLOW.plan([(9, 9), (20, 7)], (12, 12)), r"a canvas of at least \(20, 9\).*got \(12, 12\)"),
-    (lambda: PILLOW.plan([9, 9]), r"sizes \(batch, 2\)"),
-    (lambda: PILLOW(Batch(image=noise(2, 9, 9, 3)), plan=PLAN), r"a canvas of \(12, 12\), the plan's, got \(9, 9\)"),
-    (lambda: PILLOW(Batch(image=noise(3, 12, 12, 3)), plan=PLAN), r"as many as in the plan"),
-    (lambda: PILLOW(Batch(image=noise(12, 12, 3)), plan=PLAN), r"as many as in the plan"),
-    (lambda: RGB(Batch(image=noise(2, 12, 12, 3)), plan=PLAN), r"a plan of this pipeline"),
-    (lambda: PILLOW.replace(kinds=(("m", "mask"),))(Batch(image=noise(9, 9, 3), extras={"m": noise(8, 9)})),
-     r"a mask of the image's \(9, 9\), got \(8, 9\) - at `batch\.extras\['m'\]`"),
-    (lambda: Pipeline((Resize(shortest_edge=2**14),)).plan([(1, 9)]), r"a result of at most 268435456 pixels"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: PILLOW(noise(9, 9, 3)),
+            r"a `Batch`, got `ndarray`: wrap arrays as `Batch\(image=\.\.\.\)`",
+        ),
+        (
+            lambda: PILLOW(Batch(image=noise(9, 9))),
+            r"\(h, w, c\) or a batch \(batch, h, w, c\), got shape \(9, 9\)",
+        ),
+        (
+            lambda: Pipeline((ChannelsLast(),))(Batch(image=noise(9, 9))),
+            r"\(c, h, w\) or a batch \(batch, c, h, w\)",
+        ),
+        (lambda: PILLOW(Batch(image=noise(0, 9, 9, 3))), r"with pixels, got shape \(0, 9, 9, 3\)"),
+        (lambda: PILLOW(Batch(image=noise(9, 0, 3))), r"with pixels, got shape \(9, 0, 3\)"),
+        (
+            lambda: PILLOW(Batch(image=noise(9, 9, 3).astype(complex))),
+            r"integers or real numbers, got dtype complex128",
+        ),
+        (
+            lambda: PILLOW(Batch(image=noise(9, 9, 3, dtype="float32"))),
+            r"uint8 .* reference='pillow'.*reference='float'",
+        ),
+        (
+            lambda: RGB(Batch(image=noise(9, 9, 5))),
+            r"of 1 \(gray\), 2 \(gray, alpha\), 3 or 4 .* channels, got 5",
+        ),
+        (
+            lambda: Pipeline(NORMALISED)(Batch(image=noise(9, 9, 2))),
+            r"of 3 channels, since Normalize .* got 2",
+        ),
+        (
+            lambda: PILLOW(Batch(image=noise(2, 9, 9, 3), size=np.int32([[9, 9]]))),
+            r"one size for each of the 2 images",
+        ),
+        (
+            lambda: PILLOW(Batch(image=noise(1, 9, 9, 3), size=np.int32([[9, 10]]))),
+            r"inside \(9, 9\), got \[\(9, 10\)\]",
+        ),
+        (
+            lambda: PILLOW(Batch(image=noise(1, 9, 9, 3), size=np.int32([[0, 9]]))),
+            r"heights and widths of at least 1",
+        ),
+        (
+            lambda: PILLOW.plan([(9, 9), (20, 7)], (12, 12)),
+            r"a canvas of at least \(20, 9\).*got \(12, 12\)",
+        ),
+        (lambda: PILLOW.plan([9, 9]), r"sizes \(batch, 2\)"),
+        (
+            lambda: PILLOW(Batch(image=noise(2, 9, 9, 3)), plan=PLAN),
+            r"a canvas of \(12, 12\), the plan's, got \(9, 9\)",
+        ),
+        (lambda: PILLOW(Batch(image=noise(3, 12, 12, 3)), plan=PLAN), r"as many as in the plan"),
+        (lambda: PILLOW(Batch(image=noise(12, 12, 3)), plan=PLAN), r"as many as in the plan"),
+        (lambda: RGB(Batch(image=noise(2, 12, 12, 3)), plan=PLAN), r"a plan of this pipeline"),
+        (
+            lambda: PILLOW.replace(kinds=(("m", "mask"),))(
+                Batch(image=noise(9, 9, 3), extras={"m": noise(8, 9)})
+            ),
+            r"a mask of the image's \(9, 9\), got \(8, 9\) - at `batch\.extras\['m'\]`",
+        ),
+        (
+            lambda: Pipeline((Resize(shortest_edge=2**14),)).plan([(1, 9)]),
+            r"a result of at most 268435456 pixels",
+        ),
+    ],
+)
 def test_a_bad_call_says_what_was_expected_and_what_came(call, message):
     with pytest.raises(InputError, match=message):
         call()

@@ -8,10 +8,12 @@ import operator
 import re
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.images import noise
 from jax import export
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
@@ -36,13 +38,6 @@ COLLECTIVES = re.compile(
     r"all-gather|all-reduce|all-to-all|collective-permute|collective-broadcast|reduce-scatter"
 )
 DEVICES = 4
-
-
-def noise(*shape: int, dtype: Any = "uint8") -> np.ndarray:
-    rng = np.random.default_rng(0)
-    if dtype == "uint8":
-        return rng.integers(0, 256, shape, dtype=np.uint8)
-    return rng.normal(size=shape).astype(dtype)
 
 
 def given(dtype: Any = "uint8") -> Batch:
@@ -71,11 +66,6 @@ def on_one_device(case: str) -> Batch:
 RESULTS: dict[str, Batch] = {}
 
 
-def assert_same(got: Any, want: Any) -> None:
-    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
 def call(pipeline: Pipeline) -> Any:
     return lambda batch, plan: pipeline(batch, plan=plan)
 
@@ -97,7 +87,7 @@ def test_a_batch_that_outgrows_the_cache_goes_in_turn_with_the_same_bits(case, m
     exceeds = jax.jit(call(pipeline)).lower(batch, plan).compile()
     if plan is None:  # images of a plan go one by one in any case
         assert exceeds.as_text().count(" while(") > fits.as_text().count(" while(")
-    assert_same(exceeds(batch, plan), want)
+    chex.assert_trees_all_equal(exceeds(batch, plan), want)
 
 
 # Meshes
@@ -122,7 +112,7 @@ def test_a_mesh_changes_no_bit_needs_no_collectives_and_keeps_the_batch_sharded(
     for leaf in jax.tree.leaves(result):
         assert leaf.sharding.spec[0] == "data", leaf.shape
         assert len(leaf.sharding.device_set) == DEVICES
-    assert_same(result, want)
+    chex.assert_trees_all_equal(result, want)
 
 
 @pytest.mark.parametrize("fits", [True, False])
@@ -138,7 +128,7 @@ def test_shard_map_changes_no_bit_and_needs_no_collectives(case, fits, monkeypat
     )
     batch, plan = jax.device_put((batch, plan), NamedSharding(mesh, spec))
     assert COLLECTIVES.search(mapped.lower(batch, plan).compile().as_text()) is None
-    assert_same(mapped(batch, plan), want)
+    chex.assert_trees_all_equal(mapped(batch, plan), want)
 
 
 @pytest.mark.parametrize(("reference", "dtype"), [("pillow", "uint8"), ("float", "float32")])
@@ -152,13 +142,15 @@ def test_a_loop_over_many_taps_runs_on_every_mesh(reference, dtype):
     batch = jax.device_put(Batch(image=image), NamedSharding(mesh, spec))
     with jax.set_mesh(mesh):
         for function in (pipeline, jax.shard_map(pipeline, in_specs=spec, out_specs=spec)):
-            assert_same(jax.jit(function)(batch), want)
+            chex.assert_trees_all_equal(jax.jit(function)(batch), want)
 
 
 def test_an_explicit_mesh_need_not_be_set():
     mesh = jax.make_mesh((DEVICES,), ("data",), axis_types=(AxisType.Explicit,))
     sharded = jax.device_put(given(), NamedSharding(mesh, PartitionSpec("data")))
-    assert_same(jax.jit(lambda batch: UNIFORM(batch))(sharded), on_one_device("uniform"))
+    chex.assert_trees_all_equal(
+        jax.jit(lambda batch: UNIFORM(batch))(sharded), on_one_device("uniform")
+    )
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -166,7 +158,7 @@ def test_pmap_changes_no_bit(case):
     pipeline, batch, plan = CASES[case]
     split = jax.tree.map(lambda leaf: leaf.reshape(DEVICES, -1, *leaf.shape[1:]), (batch, plan))
     result = jax.pmap(call(pipeline))(*split)
-    assert_same(
+    chex.assert_trees_all_equal(
         jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), result), on_one_device(case)
     )
 
@@ -174,13 +166,13 @@ def test_pmap_changes_no_bit(case):
 @pytest.mark.parametrize("case", CASES)
 def test_vmap_changes_no_bit(case):
     pipeline, batch, plan = CASES[case]
-    assert_same(jax.vmap(call(pipeline))(batch, plan), on_one_device(case))
+    chex.assert_trees_all_equal(jax.vmap(call(pipeline))(batch, plan), on_one_device(case))
 
 
 def test_an_eager_call_takes_a_sharded_batch():
     mesh = jax.make_mesh((DEVICES,), ("data",))
     batch = jax.device_put(given(), NamedSharding(mesh, PartitionSpec("data")))
-    assert_same(UNIFORM(batch), on_one_device("uniform"))
+    chex.assert_trees_all_equal(UNIFORM(batch), on_one_device("uniform"))
 
 
 def test_a_pipeline_is_a_step_of_a_scan():
@@ -212,7 +204,7 @@ def test_an_exported_pipeline_runs_with_any_number_of_images():
         )
         result = again.call(some)
         assert isinstance(result, Batch)
-        assert_same(result, want)
+        chex.assert_trees_all_equal(result, want)
 
 
 def test_an_exported_pipeline_takes_a_plan():
@@ -220,9 +212,9 @@ def test_an_exported_pipeline_takes_a_plan():
     pipeline, batch, plan = CASES["plan"]
     exported = export.export(jax.jit(call(pipeline)), platforms=PLATFORMS)(batch, plan)
     again = export.deserialize(exported.serialize())
-    assert_same(again.call(batch, plan), on_one_device("plan"))
+    chex.assert_trees_all_equal(again.call(batch, plan), on_one_device("plan"))
     others = pipeline.plan(SIZES[::-1], (64, 64))
-    assert_same(again.call(batch, others), jax.jit(call(pipeline))(batch, others))
+    chex.assert_trees_all_equal(again.call(batch, others), jax.jit(call(pipeline))(batch, others))
 
 
 def test_an_exported_batch_keeps_its_extras():
@@ -233,7 +225,7 @@ def test_an_exported_batch_keeps_its_extras():
         extras={"mask": noise(2, 5, 6), "depth": noise(2, 3, dtype="float32")},
     )
     again = export.deserialize(export.export(jax.jit(pipeline))(batch).serialize())
-    assert_same(again.call(batch), jax.jit(pipeline)(batch))
+    chex.assert_trees_all_equal(again.call(batch), jax.jit(pipeline)(batch))
 
 
 # Gradients

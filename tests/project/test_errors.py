@@ -180,21 +180,21 @@ def test_a_bad_config_never_exists(make):
     assert len(str(caught.value)) < 700
 
 
+def timm(fields: str) -> str:
+    """A preset file of the format `Timm` with these JSON fields."""
+    return f'{{"jaxprep": 1, "preprocessor": {{"format": "Timm", {fields}}}}}'
+
+
 DEEP = '{"jaxprep": 1, "preprocessor": ' + "[" * 100_000 + "]" * 100_000 + "}"
 FILES = {
     "nothing": "",
     "no JSON": "{not json",
     "cut off": '{"jaxprep": 1, "preprocessor": {"format": "Timm"',
     "deep nesting": DEEP,
-    "a deep field": '{"jaxprep": 1, "preprocessor": {"format": "Timm", "mean": '
-    + "[" * 90
-    + "]" * 90
-    + "}}",
-    "NaN": '{"jaxprep": 1, "preprocessor": {"format": "Timm", "crop_pct": NaN}}',
-    "a huge number": '{"jaxprep": 1, "preprocessor": {"format": "Timm", "crop_pct": 1'
-    + "0" * 4000
-    + "}}",
-    "a number beyond float": '{"jaxprep": 1, "preprocessor": {"format": "Timm", "crop_pct": 1e999}}',
+    "a deep field": timm('"mean": ' + "[" * 90 + "]" * 90),
+    "NaN": timm('"crop_pct": NaN'),
+    "a huge number": timm('"crop_pct": 1' + "0" * 4000),
+    "a number beyond float": timm('"crop_pct": 1e999'),
     "a list": "[]",
     "null": "null",
     "another version": '{"jaxprep": 99, "preprocessor": {"format": "Timm"}}',
@@ -202,13 +202,13 @@ FILES = {
     "no preprocessor": '{"jaxprep": 1}',
     "an unknown format": '{"jaxprep": 1, "preprocessor": {"format": "Format"}}',
     "a format that is a list": '{"jaxprep": 1, "preprocessor": {"format": []}}',
-    "an unknown field": '{"jaxprep": 1, "preprocessor": {"format": "Timm", "sise": 3}}',
+    "an unknown field": timm('"sise": 3'),
     "an unknown field at the top": '{"jaxprep": 1, "preprocessor": {"format": "Timm"}, "more": 3}',
-    "a wrong type": '{"jaxprep": 1, "preprocessor": {"format": "Timm", "crop_pct": "0.9"}}',
-    "a bool for a number": '{"jaxprep": 1, "preprocessor": {"format": "Timm", "input_size": [3, true, 2]}}',
+    "a wrong type": timm('"crop_pct": "0.9"'),
+    "a bool for a number": timm('"input_size": [3, true, 2]'),
     "latin-1": b'{"jaxprep": 1, "preprocessor": {"format": "Timm", "architecture": "\xe9"}}',
     "zeros": b"\0" * 100,
-    "a size of 10^9 pixels": '{"jaxprep": 1, "preprocessor": {"format": "Timm", "input_size": [3, 100000, 100000]}}',
+    "a size of 10^9 pixels": timm('"input_size": [3, 100000, 100000]'),
 }
 
 

@@ -28,7 +28,8 @@ HEAVY = (
 LIGHT = {
     "the package": "import jaxprep",
     "Batch": "import jaxprep; jaxprep.Batch(image=None)",
-    "a preset": "import jaxprep; jaxprep.ImageClassifierPreprocessor.from_preset('timm/resnet50.a1_in1k').pipeline",
+    "a preset": "from jaxprep import ImageClassifierPreprocessor; "
+    "ImageClassifierPreprocessor.from_preset('timm/resnet50.a1_in1k').pipeline",
     "every public name": "import jaxprep; [getattr(jaxprep, name) for name in jaxprep.__all__]",
 }
 
@@ -52,7 +53,8 @@ def test_this_loads_no_heavy_package_and_starts_no_backend(statements):
 def test_import_jaxprep_loads_no_module_of_it_that_needs_files():
     """The layers come with the first name that is asked for."""
     loaded = output(
-        "import jaxprep, sys; print(sorted(name for name in sys.modules if name.startswith('jaxprep.')))"
+        "import jaxprep, sys; "
+        "print(sorted(name for name in sys.modules if name.startswith('jaxprep.')))"
     )
     assert (
         "jaxprep.facade" not in loaded

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from goldens import keras_inputs
 from helpers.definition import dense, in_float64
-from helpers.parity import together
+from helpers.images import photograph
+from helpers.parity import map_concurrently
 
 from jaxprep import ops
 from jaxprep.errors import ConfigError, InputError
@@ -28,11 +28,7 @@ wrong side.
 """
 
 
-def photograph(height: int, width: int) -> np.ndarray:
-    return np.ascontiguousarray(keras_inputs.photo("coffee")[:height, :width])
-
-
-# --- live jax.image.resize --------------------------------------------------------------------------------------------
+# --- live jax.image.resize ------------------------------------------------------------------------
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2, 3))
@@ -64,7 +60,7 @@ def beside_jax(
             levels,
         )
 
-    return together(row, SIZES)
+    return map_concurrently(row, SIZES)
 
 
 @pytest.mark.parametrize("antialias", [True, False])
@@ -94,7 +90,7 @@ def test_integers_are_those_of_jax_image_resize_but_for_one_level_in_ten_thousan
     assert difference.mean() <= 1e-4
 
 
-# --- float64 ----------------------------------------------------------------------------------------------------------
+# --- float64 --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("antialias", [True, False])
@@ -143,7 +139,7 @@ def test_nearest_keeps_the_dtype():
             assert ops.resize(image, (3, 5), method="nearest", reference=reference).dtype == dtype
 
 
-# --- gradients --------------------------------------------------------------------------------------------------------
+# --- gradients ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -208,7 +204,7 @@ def test_the_gradient_is_the_adjoint(reference: str, antialias: bool):
     np.testing.assert_allclose(forward, backward, rtol=1e-4)  # <A x, y> = <x, A^T y>, in float32
 
 
-# --- refusals ---------------------------------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from goldens import inputs, keras_inputs
 from goldens.store import FOLDER, Golden, digest
-from helpers.parity import EVERYTHING, together
+from helpers.parity import EVERYTHING, map_concurrently
 
 from jaxprep import ops
 
@@ -100,7 +100,7 @@ def as_torchvision(case: dict) -> bool:
 
 
 def unequal(equal: Callable[[dict], bool], cases: list[dict]) -> list[dict]:
-    return [case for case, same in zip(cases, together(equal, cases)) if not same]
+    return [case for case, same in zip(cases, map_concurrently(equal, cases)) if not same]
 
 
 def share_of_a_level(cases: list[dict], resize: Callable[[dict], np.ndarray]) -> float:

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.images import noise
 from PIL import Image
 
 from jaxprep.resample import forms
@@ -11,7 +12,7 @@ from jaxprep.resample.part import Part
 from jaxprep.resample.passes import two_pass
 from jaxprep.resample.tables import resize_taps
 
-STACK = jnp.asarray(np.random.default_rng(0).integers(0, 256, (3, 90, 70, 3), np.uint8))
+STACK = jnp.asarray(noise(3, 90, 70, 3))
 
 
 @pytest.mark.parametrize("number", [None, 1])

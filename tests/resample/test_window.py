@@ -3,17 +3,12 @@
 import jax
 import numpy as np
 import pytest
-from goldens import keras_inputs
 from helpers.definition import in_float64
+from helpers.images import photograph
 
 from jaxprep import ops
 from jaxprep.errors import ConfigError, InputError
 from jaxprep.resample.filters import METHODS
-
-
-def photograph(height: int, width: int) -> np.ndarray:
-    return np.ascontiguousarray(keras_inputs.photo("coffee")[:height, :width])
-
 
 IMAGE = (120, 150)
 

@@ -39,7 +39,7 @@ def choose(
     """Choose the cases of the class `name` that run: all of them, if `EVERYTHING` is set.
 
     Otherwise case number `first`, those with arrays instead of PIL images, and of the others one in
-    `every`, starting at another one for each class, so that the classes together show each variation.
+    `every`, starting at another one for each class, so that the classes together show them all.
     """
     of_class = [case for case in cases if case.get("class") == name]
     if EVERYTHING:

@@ -21,7 +21,7 @@ def choose(cases: list[dict], name: str, every: int) -> list[dict]:
 
 
 def keywords(case: dict, folder: pathlib.Path) -> dict[str, Any]:
-    """Return the keyword arguments of the call of a case; files of panoptic masks go to `folder`."""
+    """Return the keyword arguments of the call of a case; panoptic masks are files in `folder`."""
     if not case["labels"]:
         return {}
     sizes = [image.size[::-1] for image in common.pictures(case)]

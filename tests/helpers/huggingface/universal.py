@@ -1,4 +1,4 @@
-"""MaskFormer, Mask2Former, OneFormer and EoMT: images with maps that become masks, classes, texts."""
+"""MaskFormer, Mask2Former, OneFormer, EoMT: images with maps that become masks and classes."""
 
 from __future__ import annotations
 
