@@ -13,31 +13,38 @@ from pathlib import Path
 from processes import ROOT, variables
 
 CPU_TORCH = ("--extra-index-url", "https://download.pytorch.org/whl/cpu", "--retries", "1")
+JAX = "jax{}==0.10.2"
+"""The release whose compilers `compile_ahead.py` asks: its numbers compare within one release."""
 
 GROUPS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "jaxprep": (("--editable", f"{ROOT}[decode]", "pillow>=13"),),
+    "jaxprep": (("--editable", ".[decode]", "pillow>=13"),),
     "torch": (
         (*CPU_TORCH, "torch==2.13.0", "transformers>=5.20", "pillow>=13"),
-        (
-            "--no-deps",
-            "torchvision==0.28.0",
-            "timm",
-        ),  # PyPI's torchvision asks for the CUDA build of torch
+        # PyPI's torchvision asks for the CUDA build of torch
+        ("--no-deps", "torchvision==0.28.0", "timm"),
     ),
     "keras": (("keras-hub==0.32.0", "jax>=0.10", "pillow>=13"),),
     "opencv": (("opencv-python-headless", "pillow>=13"),),
+    "kornia": (("kornia-rs>=0.2", "numpy>=2.0", "pillow>=13"),),
+    "vips": (("pyvips[binary]", "numpy>=2.0", "pillow>=13"),),
     "dm_pix": (("dm-pix", "jax>=0.10", "pillow>=13"),),
     "plots": (("matplotlib",),),
+    "tpu": (("--editable", ".", JAX.format("[tpu]")),),
+    "cuda": (("--editable", ".", JAX.format("[cuda12]")),),
 }
-"""For each group, what one `pip install` after another is given."""
+"""For each group, what one `pip install` after another is given, from the root of the checkout."""
 
 IMPORTS = {
     "jaxprep": "jax, PIL",
     "torch": "torch, transformers",
     "keras": "keras_hub",
     "opencv": "cv2",
+    "kornia": "kornia_rs",
+    "vips": "pyvips",
     "dm_pix": "dm_pix",
     "plots": "matplotlib",
+    "tpu": "jax, libtpu",
+    "cuda": "jax, jax_plugins.xla_cuda12",
 }
 """What a given python must be able to import to serve a group."""
 
@@ -89,7 +96,7 @@ def _made(group: str, folder: Path) -> str | None:
         [python, "-m", "pip", "install", "--quiet", *packages] for packages in GROUPS[group]
     ]
     for command in commands:
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         if done.returncode:
             print(
                 f"{group}: {(done.stderr.strip().splitlines() or ['pip failed'])[-1]}",

@@ -33,6 +33,8 @@ NAMES = {
     "timm": "timm transform",
     "torchvision": "torchvision v2",
     "opencv": "OpenCV (not antialiased)",
+    "kornia-rs": "kornia-rs (bilinear not antialiased)",
+    "libvips": "libvips (not exact)",
     "jax-image": "jax.image.resize, jitted",
     "keras-hub": "KerasHub on JAX",
     "dm-pix": "dm_pix",

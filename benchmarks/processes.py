@@ -17,12 +17,37 @@ ROOT = HERE.parent
 TIMEOUT = 600
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "amx_int8", "asimd", "sve")
 
+ISAS: dict[str, dict[str, str]] = {
+    "native": {},
+    "avx2": {
+        # XLA: jaxprep, the floor, jax.image, KerasHub, dm_pix
+        "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
+        # ATen's own kernels (torchvision's resize among them), and oneDNN's
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        # what NumPy 2.4 dispatches above X86_V3
+        "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
+        "OPENCV_CPU_DISABLE": "AVX512-SKX",
+        "OPENCV_IPP": "avx2",
+        # a mask of Highway's targets to leave out: bits 3 to 8 are those with AVX-512
+        "VIPS_VECTOR": str(0x1F8),
+        # the C library's memcpy, which every peer calls
+        "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX512BW",
+    },
+}
+"""Environment variables that keep a process to some instructions, on a CPU that has more.
 
-def variables(cores: int, frugal: bool = False) -> dict[str, str]:
+Pillow from PyPI has no kernels for AVX2 or AVX-512. kornia-rs asks the CPU itself and cannot be
+told; on a CPU with AVX-512 it keeps what it has of it.
+"""
+
+
+def variables(cores: int, frugal: bool = False, isa: str = "native") -> dict[str, str]:
     """The environment of a worker: jaxprep from this checkout, so many threads, no network, no
     cache of programs.
 
     Args:
+        isa: the instructions that it may use, a key of `ISAS`.
         frugal: what is freed goes back to the system at once; slower, and what makes memory
             measurable.
     """
@@ -35,22 +60,27 @@ def variables(cores: int, frugal: bool = False) -> dict[str, str]:
         **kept,
         "PYTHONPATH": str(ROOT),
         "OMP_NUM_THREADS": str(cores),
+        "RAYON_NUM_THREADS": str(cores),  # kornia-rs
+        "VIPS_CONCURRENCY": str(cores),
         "KERAS_BACKEND": "jax",
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "TRANSFORMERS_VERBOSITY": "error",
         "HF_HUB_OFFLINE": "1",
         "JAX_TRACEBACK_FILTERING": "off",  # the last line of an error is the error
         **({"MALLOC_MMAP_THRESHOLD_": "65536"} if frugal else {}),
+        **ISAS[isa],
     }
 
 
-def run_worker(python: str, peer: Peer, case: Case, cores: int, **more: Any) -> Any:
+def run_worker(
+    python: str, peer: Peer, case: Case, cores: int, isa: str = "native", **more: Any
+) -> Any:
     """What the worker printed for a request (see `worker.py`); `{"error": ...}` with its last words
     where it failed.
     """
     request = {"peer": peer.name, "case": case.to_json(), "cores": cores, **more}
     command = [python, str(HERE / "worker.py"), json.dumps(request)]
-    return run_json(command, variables(cores, frugal="seconds" not in more))
+    return run_json(command, variables(cores, "seconds" not in more, isa))
 
 
 def run_json(command: list[str], environment: dict[str, str]) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from cases import Case
-from peers import BY_NAME, OURS
+from peers import BY_NAME, OURS, Peer
 
 Run = dict[str, Any]
 """What one process measured: `case`, `batch`, `peer`, `cores`, `what`, and `forms` or `error`."""
@@ -145,8 +145,15 @@ def line(run: Run) -> str:
     return f"{name}: {', '.join(times)} ms per image"
 
 
-def header(machine: dict[str, Any]) -> str:
+def notes(peers: Iterable[Peer]) -> str:
+    """What each peer does, and what it leaves out."""
+    lines = [f"{peer.name:26}{peer.note}" for peer in peers if peer.note]
+    return "\n".join(["", *lines, ""])
+
+
+def header(machine: dict[str, Any], isa: str = "native") -> str:
+    limit = "" if isa == "native" else f", kept to {isa.upper()}"
     return (
         f"{machine['cpu']} ({', '.join(machine['flags'])}), {machine['cores']} cores, {machine['memory_gib']} GiB, "
-        f"{machine['kernel']}, jaxprep {machine['commit']}, load at the start {machine['load']:.1f}"
+        f"{machine['kernel']}, jaxprep {machine['commit']}, load at the start {machine['load']:.1f}{limit}"
     )

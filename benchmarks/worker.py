@@ -18,7 +18,7 @@ from typing import Any
 
 PACKAGES = (
     "jax", "jaxlib", "jaxprep", "numpy", "pillow", "torch", "torchvision", "timm", "transformers", "keras", "keras-hub",
-    "opencv-python-headless", "dm-pix", "simplejpeg",
+    "opencv-python-headless", "kornia-rs", "pyvips", "pyvips-binary", "dm-pix", "simplejpeg",
 )  # fmt: skip
 
 
