@@ -110,7 +110,7 @@ def machine() -> dict[str, Any]:
         "kernel": f"{platform.system()} {platform.release()}",
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
         "load": os.getloadavg()[0],
-        "commit": _commit(),
+        "commit": commit(),
     }
 
 
@@ -124,7 +124,7 @@ def _cpu() -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
-def _commit() -> str:
+def commit() -> str:
     done = subprocess.run(
         ["git", "describe", "--always", "--dirty"],
         cwd=ROOT,
