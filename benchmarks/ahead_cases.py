@@ -38,6 +38,7 @@ class AheadCase:
         kind: "uniform" (all images have one size), "plan" (each has its own, passed in as a plan),
             "peer" (`jax.image.resize`) or "pod" (sharded over 256 chips).
         targets: the chips it is compiled for; all where empty.
+        has_bar: whether the project's bar for GPUs names it.
     """
 
     name: str
@@ -50,6 +51,7 @@ class AheadCase:
     between_bytes: int = 1
     kind: str = "uniform"
     targets: tuple[str, ...] = ()
+    has_bar: bool = True
 
 
 def image_of(case: AheadCase, batch: int) -> Any:
@@ -104,8 +106,9 @@ def with_plan(case: AheadCase, batch: int, tall: bool = False) -> Made:
         tall: every second image is more than twice as high as it is wide. Pillow 13 resizes those
             vertically first, the others horizontally first.
     """
-    import jaxprep
     import numpy as np
+
+    import jaxprep
 
     pipeline = jaxprep.ImageClassifierPreprocessor.from_preset(case.preset).pipeline
     random = np.random.default_rng(0)
@@ -127,14 +130,29 @@ def with_plan_and_tall_images(case: AheadCase, batch: int) -> Made:
 PLANNED = {"make": with_plan, "preset": PILLOW_BICUBIC, "kind": "plan"}
 TORCHVISION = {"reference": "torchvision"}
 CASES = (
-    AheadCase("jax.image bilinear", jax_image, overrides={"method": "bilinear"}, kind="peer"),
-    AheadCase("jax.image bicubic", jax_image, overrides={"method": "bicubic"}, kind="peer"),
+    AheadCase(
+        "jax.image bilinear",
+        jax_image,
+        overrides={"method": "bilinear"},
+        kind="peer",
+        has_bar=False,
+    ),
+    AheadCase(
+        "jax.image bicubic", jax_image, overrides={"method": "bicubic"}, kind="peer", has_bar=False
+    ),
     AheadCase("pillow bilinear", from_preset, PILLOW_BILINEAR),
     AheadCase("pillow bicubic", from_preset, PILLOW_BICUBIC),
     AheadCase("torchvision bilinear", from_preset, PILLOW_BILINEAR, TORCHVISION),
     AheadCase("torchvision bicubic", from_preset, PILLOW_BICUBIC, TORCHVISION),
     AheadCase("keras bilinear", from_preset, KERAS, between_bytes=4),
-    AheadCase("keras bilinear, float32", from_preset, KERAS, dtype="float32", between_bytes=4),
+    AheadCase(
+        "keras bilinear, float32",
+        from_preset,
+        KERAS,
+        dtype="float32",
+        between_bytes=4,
+        has_bar=False,
+    ),
     AheadCase("clip 480x640", from_preset, CLIP, size=(480, 640)),
     AheadCase(
         "clip, channels first",
@@ -142,8 +160,9 @@ CASES = (
         CLIP,
         {"data_format": "channels_first"},
         size=(480, 640),
+        has_bar=False,
     ),
-    AheadCase("letterbox 480x640", letterbox, size=(480, 640)),
+    AheadCase("letterbox 480x640", letterbox, size=(480, 640), has_bar=False),
     AheadCase("plan, pillow bicubic", **PLANNED),
     AheadCase("plan, both orders", **{**PLANNED, "make": with_plan_and_tall_images}),
     AheadCase("pillow bilinear, batch 1", from_preset, PILLOW_BILINEAR, batch=1),

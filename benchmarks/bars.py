@@ -63,13 +63,12 @@ def table(runs: list[Run], on_avx2: bool) -> str:
         for cores in sorted({run["cores"] for run in runs})
         for bar in _bars(runs, cores, on_avx2)
     ]
-    lines = [f"\n{'bar':5}{'':88}{'cores':>6}{'measured':>10}{'wanted':>9}"]
+    lines = [f"\n{'bar':5}{'':100}{'cores':>6}{'measured':>10}{'wanted':>9}"]
     for bar in sorted(found, key=lambda bar: (bar.number, bar.words, bar.cores)):
         sign = "≥" if bar.at_least else "≤"
         met = "met" if bar.is_met else "not met"
-        lines.append(
-            f"{bar.number:5}{bar.words:88}{bar.cores:6}{bar.value:10.2f}{sign:>3}{bar.wanted:6.1f}  {met}"
-        )
+        words = f"{bar.number:5}{bar.words:100}{bar.cores:6}"
+        lines.append(f"{words}{bar.value:10.2f}{sign:>3}{bar.wanted:6.1f}  {met}")
     return "\n".join(lines) + "\n" if found else ""
 
 

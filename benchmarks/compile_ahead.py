@@ -45,6 +45,7 @@ MB, times floor   what all instructions read and write, each array once for ever
 temporaries MB    memory that the program needs beside its input and its result
 M cycles          the TPU compiler's static estimate, in millions, summed over the instructions
 roofline ms       XLA's `optimal_seconds` for a TPU: bytes and operations by the chip's peak rates
+pod               one chip's share of 2,048 images over 256 chips
 compiled s        tracing, tables and compilation, on this machine
 """
 
@@ -143,12 +144,14 @@ def work(request: dict[str, Any]) -> Row:
     begin = time.perf_counter()
     function, args = case.make(case, request["batch"])
     more: Row = {}
+    chips = 1
     if case.kind == "pod":
         explicit = "Explicit" in case.name
         program, sharding = compile_for_pod(function, args[0], explicit)
         result = program.out_info
         kept = jax.tree.leaves(program.output_shardings)[0].is_equivalent_to(sharding, 4)
         more = {"sharding_kept": bool(kept)}
+        chips = sharding.num_devices
     else:
         program = compile_for(target, function, args)
         result = jax.eval_shape(function, *args)
@@ -159,23 +162,30 @@ def work(request: dict[str, Any]) -> Row:
     floor = sum(
         math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves((args, result))
     )
-    return {**costs(program, text), "floor": floor, "compiled_s": seconds, **more, **versions()}
+    # the text is one chip's program
+    return {**costs(program, text, floor // chips), "compiled_s": seconds, **more, **versions()}
 
 
-def costs(program: Any, text: str) -> Row:
-    """The numbers of the table, of a compiled program and its text."""
+def costs(program: Any, text: str, floor: int) -> Row:
+    """The numbers of the table, of a compiled program and its text.
+
+    Args:
+        floor: the bytes of its input and its result.
+    """
     from programs import collectives, instructions
 
     found = instructions(text)
     on_tables = [one for one in found if not one.on_image]
+    copies = [one for one in on_tables if one.is_table_copy(floor)]
     cost = program.cost_analysis() or {}
     cost = cost[0] if isinstance(cost, list) else cost
     largest = sorted(found, key=lambda one: (one.cycles, one.bytes), reverse=True)
     return {
         "on_image": len(found) - len(on_tables),
-        "on_tables": sum(not one.is_table_copy for one in on_tables),
-        "table_copies": sum(one.is_table_copy for one in on_tables),
+        "on_tables": len(on_tables) - len(copies),
+        "table_copies": len(copies),
         "bytes": sum(one.bytes for one in found),
+        "floor": floor,
         "temporaries": program.memory_analysis().temp_size_in_bytes,
         "cycles": sum(one.cycles for one in found),
         # XLA gives negative numbers where it does not know an instruction's cost
@@ -207,7 +217,10 @@ def dump(folder: Path, name: str, text: str) -> None:
 
 def report(rows: list[Row]) -> str:
     """The table of every target, then the bars."""
-    lines = [f"jaxprep {commit()}. Static estimates of compilers, no measurements."]
+    lines = [
+        f"jaxprep {commit()}. Static estimates of compilers, no measurements.",
+        "Each program has one resize, to 224 x 224 x 3 float32, normalised.",
+    ]
     for target in dict.fromkeys(row["target"] for row in rows):
         mine = [row for row in rows if row["target"] == target]
         found = next((row["versions"] for row in mine if "versions" in row), {})
@@ -248,7 +261,7 @@ def bar_lines(rows: list[Row]) -> list[str]:
 def bars(rows: list[Row]) -> Iterator[Bar]:
     compiled = [row for row in rows if "error" not in row]
     for row in compiled:
-        if row["target"] == "h100" and row["batch"] == BATCH and row["kind"] != "peer":
+        if row["target"] == "h100" and row["batch"] == BATCH and BY_NAME[row["case"]].has_bar:
             yield from gpu_bars(row)
     on_v5e = {row["case"]: row for row in compiled if row["target"] == "v5e"}
     for method in ("bilinear", "bicubic"):

@@ -20,8 +20,9 @@ from processes import variables
 SUPPORT = {"bilinear": 1, "bicubic": 2, "lanczos": 3}
 TARGET = 224
 SWEEP = (
-    ("bilinear", 112), ("bilinear", 448), ("bilinear", 512), ("bicubic", 512), ("bilinear", 1080), ("bilinear", 1920),
-    ("bicubic", 1920), ("bilinear", 4000), ("lanczos", 2600), ("bicubic", 4000), ("lanczos", 4000), ("bicubic", 8000),
+    ("bilinear", 112), ("bilinear", 448), ("bilinear", 512), ("bicubic", 512),
+    ("bilinear", 1080), ("bilinear", 1920), ("bicubic", 1920), ("bilinear", 4000),
+    ("lanczos", 2600), ("bicubic", 4000), ("lanczos", 4000), ("bicubic", 8000),
     ("lanczos", 8000), ("lanczos", 11000),
 )  # fmt: skip
 """Methods and sides of the square source, from K = 3 to about 300."""
@@ -52,7 +53,8 @@ def work(reference: str, largest: int) -> None:
     jax.jit(lambda x: x + 1).lower(1.0).compile()
     print(f"{'K':>4}  {'source to ' + str(TARGET):24}{'constant tables':>22}{'traced tables':>22}")
     print(
-        f"{'':30}{'trace s':>11}{'compile s':>11}{'trace s':>11}{'compile s':>11}   (wanted: at most 2 in all)"
+        f"{'':30}{'trace s':>11}{'compile s':>11}{'trace s':>11}{'compile s':>11}"
+        "   (wanted: at most 2 in all)"
     )
     for method, side in SWEEP:
         if taps(method, side) <= largest:

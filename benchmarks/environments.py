@@ -60,7 +60,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="GROUP=PATH",
-        help=f"an existing python for a group ({', '.join(GROUPS)}), in place of an environment of the suite's own",
+        help=f"an existing python for a group ({', '.join(GROUPS)}), in place of a new environment",
     )
 
 
@@ -68,9 +68,8 @@ def pythons(args: argparse.Namespace, groups: set[str]) -> dict[str, str]:
     """The python of each group that can be had; a line on stderr for each that cannot."""
     given = dict(item.split("=", 1) for item in args.python)
     if unknown := set(given) - set(GROUPS):
-        raise SystemExit(
-            f"Expected GROUP=PATH with one of {', '.join(GROUPS)}, got {', '.join(sorted(unknown))}."
-        )
+        known, got = ", ".join(GROUPS), ", ".join(sorted(unknown))
+        raise SystemExit(f"Expected GROUP=PATH with one of {known}, got {got}.")
     found: dict[str, str] = {}
     for group in sorted(groups):
         python = given.get(group) or _made(group, args.environments)

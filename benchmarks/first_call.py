@@ -41,7 +41,8 @@ preprocessor(image).block_until_ready()
 t.append(time.perf_counter())
 preprocessor(image).block_until_ready()
 t.append(time.perf_counter())
-print(json.dumps(dict(zip(["import", "load", "call", "second call"], [b - a for a, b in zip(t, t[1:])]))))
+names = ["import", "load", "call", "second call"]
+print(json.dumps(dict(zip(names, [b - a for a, b in zip(t, t[1:])]))))
 """
 
 

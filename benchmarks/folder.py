@@ -106,9 +106,8 @@ def compare(
             ]
             command += ["--quiet", "--batch-size", str(BATCH), "--workers", str(cores)]
             times.setdefault(("jaxprep run", count), []).append(seconds(command, cores))
-            shutil.rmtree(
-                output
-            )  # so that the page cache takes its memory again: new pages are slow on virtual machines
+            # so that the page cache takes its memory again: new pages are slow on virtual machines
+            shutil.rmtree(output)
             alone = work(python, "decode", args, folder, count, cores)
             times.setdefault(("decoding alone", count), []).append(alone)
     print(f"\n{cores} core(s), {args.images} JPEGs of {WIDTH} x {HEIGHT}, {args.preset}")

@@ -21,7 +21,9 @@ MAIN = tuple(case.id for case in BARS[:3])
 TITLES = {
     "512x512-to-224-bilinear-b16": "512 × 512 → 224 × 224, bilinear, batch 16",
     "clip-480x640-b16": "CLIP: 640 × 480 → shorter side 224, bicubic, centre crop, batch 16",
-    "ragged-to-224-bilinear-b16": "16 photographs between 300 × 225 and 640 × 480 → 224 × 224, bilinear",
+    "ragged-to-224-bilinear-b16": (
+        "16 photographs between 300 × 225 and 640 × 480 → 224 × 224, bilinear"
+    ),
 }
 NAMES = {
     "jaxprep": "jaxprep (exact to Pillow)",

@@ -44,6 +44,9 @@ MOVES = FREE | {
 }  # fmt: skip
 """These only move values."""
 
+SMALL = 0.05
+"""The share of the floor that a copied table stays below: weights for a batch of 64 are 0.5 %."""
+
 COLLECTIVES = re.compile(
     r" (all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute|collective-broadcast)"
     r"(?:-start)?\("
@@ -72,9 +75,11 @@ class Instruction(NamedTuple):
     on_image: bool
     moves_only: bool
 
-    @property
-    def is_table_copy(self) -> bool:
-        return self.moves_only and not self.on_image
+    def is_table_copy(self, floor: int) -> bool:
+        """Whether it only moves a table: it computes nothing, reads nothing made of the image, and
+        is small beside the program's input and result, which a mean broadcast to a batch is not.
+        """
+        return self.moves_only and not self.on_image and self.bytes < SMALL * floor
 
 
 class Line(NamedTuple):

@@ -32,9 +32,10 @@ class Row(NamedTuple):
 
 
 HEADINGS = (
-    f"{'':48}{'ms per image':^18}{'CPU':>8}{'first':>9}{'peak':>8}{'faults':>8}{'times':>9}  levels that",
-    f"{'peer':26}{'form':22}{'minimum':>9}{'median':>9}{'ms':>8}{'call ms':>9}{'MB':>8}{'a call':>8}{'jaxprep':>9}"
-    "  are not Pillow's",
+    f"{'':48}{'ms per image':^18}{'CPU':>8}{'first':>9}{'peak':>8}{'faults':>8}{'times':>9}"
+    "  levels that",
+    f"{'peer':26}{'form':22}{'minimum':>9}{'median':>9}{'ms':>8}{'call ms':>9}{'MB':>8}"
+    f"{'a call':>8}{'jaxprep':>9}  are not Pillow's",
 )
 
 
@@ -154,6 +155,7 @@ def notes(peers: Iterable[Peer]) -> str:
 def header(machine: dict[str, Any], isa: str = "native") -> str:
     limit = "" if isa == "native" else f", kept to {isa.upper()}"
     return (
-        f"{machine['cpu']} ({', '.join(machine['flags'])}), {machine['cores']} cores, {machine['memory_gib']} GiB, "
-        f"{machine['kernel']}, jaxprep {machine['commit']}, load at the start {machine['load']:.1f}{limit}"
+        f"{machine['cpu']} ({', '.join(machine['flags'])}), {machine['cores']} cores, "
+        f"{machine['memory_gib']} GiB, {machine['kernel']}, jaxprep {machine['commit']}, "
+        f"load at the start {machine['load']:.1f}{limit}"
     )

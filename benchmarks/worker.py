@@ -17,8 +17,9 @@ import sys
 from typing import Any
 
 PACKAGES = (
-    "jax", "jaxlib", "jaxprep", "numpy", "pillow", "torch", "torchvision", "timm", "transformers", "keras", "keras-hub",
-    "opencv-python-headless", "kornia-rs", "pyvips", "pyvips-binary", "dm-pix", "simplejpeg",
+    "jax", "jaxlib", "jaxprep", "numpy", "pillow", "torch", "torchvision", "timm", "transformers",
+    "keras", "keras-hub", "opencv-python-headless", "kornia-rs", "pyvips", "pyvips-binary",
+    "dm-pix", "simplejpeg",
 )  # fmt: skip
 
 
