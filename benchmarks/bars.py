@@ -58,18 +58,18 @@ def table(runs: list[Run], on_avx2: bool) -> str:
     Args:
         on_avx2: the processes were kept to AVX2; the bars of `ON_AVX2` hold only there.
     """
-    found = [
+    measured = [
         bar
         for cores in sorted({run["cores"] for run in runs})
         for bar in _bars(runs, cores, on_avx2)
     ]
     lines = [f"\n{'bar':5}{'':100}{'cores':>6}{'measured':>10}{'wanted':>9}"]
-    for bar in sorted(found, key=lambda bar: (bar.number, bar.words, bar.cores)):
+    for bar in sorted(measured, key=lambda bar: (bar.number, bar.words, bar.cores)):
         sign = "≥" if bar.at_least else "≤"
         met = "met" if bar.is_met else "not met"
         words = f"{bar.number:5}{bar.words:100}{bar.cores:6}"
         lines.append(f"{words}{bar.value:10.2f}{sign:>3}{bar.wanted:6.1f}  {met}")
-    return "\n".join(lines) + "\n" if found else ""
+    return "\n".join(lines) + "\n" if measured else ""
 
 
 def _bars(runs: list[Run], cores: int, on_avx2: bool) -> Iterator[Bar]:

@@ -28,7 +28,7 @@ from processes import HERE, commit, run_json, variables
 
 NICE = 10
 Row = dict[str, Any]
-"""What one process found: `target`, `case`, `kind`, `batch`, and numbers, or `error`."""
+"""What one process reports: `target`, `case`, `kind`, `batch`, and numbers, or `error`."""
 
 HEADINGS = (
     f"{'':28}{'':>6}{'kernels':>10}{'tables:':>9}{'':>8}{'':>10}{'times':>8}{'tempora-':>10}"
@@ -174,20 +174,20 @@ def costs(program: Any, text: str, floor: int) -> Row:
     """
     from programs import collectives, instructions
 
-    found = instructions(text)
-    on_tables = [one for one in found if not one.on_image]
+    executed = instructions(text)
+    on_tables = [one for one in executed if not one.on_image]
     copies = [one for one in on_tables if one.is_table_copy(floor)]
     cost = program.cost_analysis() or {}
     cost = cost[0] if isinstance(cost, list) else cost
-    largest = sorted(found, key=lambda one: (one.cycles, one.bytes), reverse=True)
+    largest = sorted(executed, key=lambda one: (one.cycles, one.bytes), reverse=True)
     return {
-        "on_image": len(found) - len(on_tables),
+        "on_image": len(executed) - len(on_tables),
         "on_tables": len(on_tables) - len(copies),
         "table_copies": len(copies),
-        "bytes": sum(one.bytes for one in found),
+        "bytes": sum(one.bytes for one in executed),
         "floor": floor,
         "temporaries": program.memory_analysis().temp_size_in_bytes,
-        "cycles": sum(one.cycles for one in found),
+        "cycles": sum(one.cycles for one in executed),
         # XLA gives negative numbers where it does not know an instruction's cost
         "roofline_s": max(cost.get("optimal_seconds", 0.0), 0.0),
         "flops": cost.get("flops"),
@@ -200,13 +200,13 @@ def versions() -> Row:
     """The compilers that the numbers are of."""
     from importlib import metadata
 
-    found = {}
+    installed = {}
     for name in ("jax", "jaxlib", "libtpu", "jax-cuda12-plugin"):
         try:
-            found[name] = metadata.version(name)
+            installed[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return {"versions": found}
+    return {"versions": installed}
 
 
 def dump(folder: Path, name: str, text: str) -> None:
@@ -223,8 +223,8 @@ def report(rows: list[Row]) -> str:
     ]
     for target in dict.fromkeys(row["target"] for row in rows):
         mine = [row for row in rows if row["target"] == target]
-        found = next((row["versions"] for row in mine if "versions" in row), {})
-        about = ", ".join(f"{name} {version}" for name, version in found.items())
+        packages = next((row["versions"] for row in mine if "versions" in row), {})
+        about = ", ".join(f"{name} {version}" for name, version in packages.items())
         lines += ["", f"{target} ({about})", *HEADINGS]
         lines += [failure(row) if "error" in row else line(row) for row in mine]
     return "\n".join([*lines, LEGEND, *bar_lines(rows), ""])

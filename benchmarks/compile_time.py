@@ -58,14 +58,14 @@ def work(reference: str, largest: int) -> None:
     )
     for method, side in SWEEP:
         if taps(method, side) <= largest:
-            found = [
+            times = [
                 seconds
                 for traced in (False, True)
                 for seconds in compiled(method, side, reference, traced)
             ]
             name = f"{side}x{side} {method}"
             print(
-                f"{taps(method, side):4}  {name:24}{''.join(f'{value:11.2f}' for value in found)}"
+                f"{taps(method, side):4}  {name:24}{''.join(f'{value:11.2f}' for value in times)}"
             )
             sys.stdout.flush()
 

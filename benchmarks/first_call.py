@@ -97,14 +97,16 @@ def report(
     name: str, trivial: tuple[dict[str, float], ...], ours: tuple[dict[str, float], ...]
 ) -> None:
     print(f"{name}: minimum and median of {len(ours)} new processes, in seconds")
-    for words, found in (
+    for words, processes in (
         ("import jax, trivial jit", trivial),
         ("jaxprep: import, load, first call", ours),
     ):
         parts = (
-            f"{part} {min(one[part] for one in found):.2f}" for part in found[0] if part != "total"
+            f"{part} {min(one[part] for one in processes):.2f}"
+            for part in processes[0]
+            if part != "total"
         )
-        totals = [one["total"] for one in found]
+        totals = [one["total"] for one in processes]
         print(
             f"  {words:36}{min(totals):6.2f}{statistics.median(totals):6.2f}   ({', '.join(parts)})"
         )

@@ -71,17 +71,19 @@ def draw(results: Path, cases: tuple[str, ...]) -> list[Path]:
     written = []
     for case in cases:
         for cores in sorted({run["cores"] for run in data["runs"] if run["what"] == "time"}):
-            found = bars_of(data["runs"], case, cores)
-            if len(found) > 1:
+            rows_drawn = bars_of(data["runs"], case, cores)
+            if len(rows_drawn) > 1:
                 path = results.with_name(
                     f"{results.stem}-{case}-{cores}-core{'s' if cores > 1 else ''}.svg"
                 )
-                _draw(found, TITLES.get(case, case), cores, data["machine"], path)
+                _draw(rows_drawn, TITLES.get(case, case), cores, data["machine"], path)
                 written.append(path)
     return written
 
 
-def _draw(found: list[Row], title: str, cores: int, machine: dict[str, Any], path: Path) -> None:
+def _draw(
+    rows_drawn: list[Row], title: str, cores: int, machine: dict[str, Any], path: Path
+) -> None:
     import matplotlib
 
     matplotlib.use("svg")
@@ -90,10 +92,10 @@ def _draw(found: list[Row], title: str, cores: int, machine: dict[str, Any], pat
     )
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(8, 1.0 + 0.32 * len(found)))
-    values = [row.minimum for row in found]
-    colours = [OURS if row.peer.startswith("jaxprep") else THEIRS for row in found]
-    drawn = axes.barh([NAMES[row.peer] for row in found], values, color=colours, height=0.68)
+    figure, axes = pyplot.subplots(figsize=(8, 1.0 + 0.32 * len(rows_drawn)))
+    values = [row.minimum for row in rows_drawn]
+    colours = [OURS if row.peer.startswith("jaxprep") else THEIRS for row in rows_drawn]
+    drawn = axes.barh([NAMES[row.peer] for row in rows_drawn], values, color=colours, height=0.68)
     axes.bar_label(drawn, [f"{value:.3g}" for value in values], padding=4, color=INK, fontsize=9)
     axes.set_xlim(0, max(values) * 1.1)
     axes.set_title(title, loc="left", color=INK, fontsize=11)

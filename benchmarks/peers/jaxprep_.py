@@ -14,11 +14,14 @@ from jax.sharding import NamedSharding, PartitionSpec
 import jaxprep
 from cases import MEAN, STD, Case
 from jaxprep import ops
-from jaxprep.pipeline.run import ONE_THREAD
 
 METHODS = {"bilinear": "bilinear", "bicubic": "bicubic", "lanczos": "lanczos3"}
 JITTED = "jit"
 """The form whose first call is a compilation, and that steadiness and memory are measured with."""
+ONE_THREAD = {"xla_disable_hlo_passes": "cpu-parallel-task-assigner"}
+"""Compiler options that README advises for a device per core: XLA otherwise divides the program of
+each device over all cores once more.
+"""
 SHARDED = "jit, a device per core"
 EAGER = "facade, NumPy array"
 JITTED_FACADE = "jit(facade), NumPy"
