@@ -1,5 +1,5 @@
-"""Seconds to trace and to compile, by the number of taps K; nothing is run, so any size of image
-will do.
+"""Time tracing and compiling, by the number of taps K. Nothing is run, so that images may be of any
+size.
 
 Usage: `python benchmarks/compile_time.py [--reference pillow] [--largest 300] [--python
 jaxprep=PATH]`.
@@ -50,6 +50,7 @@ def main() -> None:
 def work(reference: str, largest: int) -> None:
     import jax
 
+    # the first compilation of a process loads the compiler
     jax.jit(lambda x: x + 1).lower(1.0).compile()
     print(f"{'K':>4}  {'source to ' + str(TARGET):24}{'constant tables':>22}{'traced tables':>22}")
     print(

@@ -1,5 +1,8 @@
-"""A virtual environment for each group of peers, made once and used again. Only the standard
+"""Make a virtual environment for each group of peers, once, and use it again. Only the standard
 library.
+
+Peers have environments of their own, since some of them exclude each other's versions of NumPy or
+JAX, and so that none is slowed down by what another one imports.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ from pathlib import Path
 
 from processes import ROOT, variables
 
+# without it, pip takes torch's CUDA build and several GB of libraries with it; --retries 1 gives up
+# soon where that index cannot be reached
 CPU_TORCH = ("--extra-index-url", "https://download.pytorch.org/whl/cpu", "--retries", "1")
 JAX = "jax{}==0.10.2"
 """The release whose compilers `compile_ahead.py` asks: its numbers compare within one release."""
@@ -65,7 +70,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def pythons(args: argparse.Namespace, groups: set[str]) -> dict[str, str]:
-    """The python of each group that can be had; a line on stderr for each that cannot."""
+    """The python of each group; a line on stderr for each group that cannot be had.
+
+    Args:
+        args: with the options of `add_options`.
+        groups: keys of `GROUPS`.
+    """
     given = dict(item.split("=", 1) for item in args.python)
     if unknown := set(given) - set(GROUPS):
         known, got = ", ".join(GROUPS), ", ".join(sorted(unknown))
@@ -82,8 +92,8 @@ def pythons(args: argparse.Namespace, groups: set[str]) -> dict[str, str]:
 
 
 def _made(group: str, folder: Path) -> str | None:
-    """The python of the suite's own environment, made now unless it holds the same packages
-    already.
+    """The python of a group's environment, which is made now unless it holds the same packages
+    already; None where it cannot be made.
     """
     home, note = folder / group, folder / group / "installed.json"
     python, wanted = str(home / "bin" / "python"), json.dumps(GROUPS[group])
@@ -97,11 +107,10 @@ def _made(group: str, folder: Path) -> str | None:
     for command in commands:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         if done.returncode:
-            print(
-                f"{group}: {(done.stderr.strip().splitlines() or ['pip failed'])[-1]}",
-                file=sys.stderr,
-            )
+            words = done.stderr.strip().splitlines() or ["pip failed"]
+            print(f"{group}: {words[-1]}", file=sys.stderr)
             return None
+    # last, so that an environment that was left half made is made again
     note.write_text(wanted)
     return python
 
@@ -113,4 +122,7 @@ def _why_not(python: str, group: str) -> str:
         done = subprocess.run(command, env=variables(1), capture_output=True, text=True)
     except OSError as error:
         return str(error)
-    return (done.stderr.strip().splitlines() or ["it failed"])[-1] if done.returncode else ""
+    if not done.returncode:
+        return ""
+    words = done.stderr.strip().splitlines() or ["it failed"]
+    return words[-1]

@@ -71,31 +71,32 @@ def draw(results: Path, cases: tuple[str, ...]) -> list[Path]:
     written = []
     for case in cases:
         for cores in sorted({run["cores"] for run in data["runs"] if run["what"] == "time"}):
-            rows_drawn = bars_of(data["runs"], case, cores)
-            if len(rows_drawn) > 1:
+            drawn_rows = bars_of(data["runs"], case, cores)
+            if len(drawn_rows) > 1:
                 path = results.with_name(
                     f"{results.stem}-{case}-{cores}-core{'s' if cores > 1 else ''}.svg"
                 )
-                _draw(rows_drawn, TITLES.get(case, case), cores, data["machine"], path)
+                _draw(drawn_rows, TITLES.get(case, case), cores, data["machine"], path)
                 written.append(path)
     return written
 
 
 def _draw(
-    rows_drawn: list[Row], title: str, cores: int, machine: dict[str, Any], path: Path
+    drawn_rows: list[Row], title: str, cores: int, machine: dict[str, Any], path: Path
 ) -> None:
     import matplotlib
 
     matplotlib.use("svg")
+    # text stays text, and ids do not depend on the time: a chart drawn again is the same file
     matplotlib.rcParams.update(
         {"svg.fonttype": "none", "svg.hashsalt": "jaxprep", "font.family": "sans-serif"}
     )
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(8, 1.0 + 0.32 * len(rows_drawn)))
-    values = [row.minimum for row in rows_drawn]
-    colours = [OURS if row.peer.startswith("jaxprep") else THEIRS for row in rows_drawn]
-    drawn = axes.barh([NAMES[row.peer] for row in rows_drawn], values, color=colours, height=0.68)
+    figure, axes = pyplot.subplots(figsize=(8, 1.0 + 0.32 * len(drawn_rows)))
+    values = [row.minimum for row in drawn_rows]
+    colours = [OURS if row.peer.startswith("jaxprep") else THEIRS for row in drawn_rows]
+    drawn = axes.barh([NAMES[row.peer] for row in drawn_rows], values, color=colours, height=0.68)
     axes.bar_label(drawn, [f"{value:.3g}" for value in values], padding=4, color=INK, fontsize=9)
     axes.set_xlim(0, max(values) * 1.1)
     axes.set_title(title, loc="left", color=INK, fontsize=11)
@@ -106,6 +107,7 @@ def _draw(
     axes.tick_params(axis="y", length=0, colors=INK, labelsize=9)
     axes.tick_params(axis="x", colors=MUTED, labelsize=8)
     figure.tight_layout(rect=(0, 0.04, 1, 1))
+    # without a date, for the same reason
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)
 

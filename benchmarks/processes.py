@@ -1,4 +1,4 @@
-"""Starting workers, and saying what machine they ran on. Only the standard library."""
+"""Start workers, and describe the machine they run on. Only the standard library."""
 
 from __future__ import annotations
 
@@ -37,8 +37,10 @@ ISAS: dict[str, dict[str, str]] = {
 }
 """Environment variables that keep a process to some instructions, on a CPU that has more.
 
-Pillow from PyPI has no kernels for AVX2 or AVX-512. kornia-rs asks the CPU itself and cannot be
-told; on a CPU with AVX-512 it keeps what it has of it.
+Each was seen to work: `torch.backends.cpu.get_cpu_capability()`, NumPy's `__cpu_features__`,
+`cv2.getCPUFeaturesLine()` and `cv2.ipp.getIppVersion()`, `vips_vector_get_supported_targets()`,
+`ld.so --list-diagnostics`. Pillow from PyPI has no kernels for AVX2 or AVX-512. kornia-rs reads the
+CPU's own flags, and has no variable.
 """
 
 

@@ -1,4 +1,7 @@
-"""From process to process: the slowest minimum beside the fastest, over many processes.
+"""Compare the minima of many processes: the slowest with the fastest.
+
+The minimum of one process does not show what differs from process to process, such as where in
+memory the arrays lie.
 
 Usage: `python benchmarks/steadiness.py [--processes 20] [--only PATTERN] [--cores 1,2] [--python
 jaxprep=PATH]`.

@@ -33,6 +33,6 @@ def prepare(case: Case, images: list[np.ndarray], cores: int) -> dict:
 
     forms = {"resize": resize}
     if case.method == "bilinear" and not case.crop:
-        # resizes, normalises and moves the channels first in one pass: its fastest way
+        # resizes, normalises and moves the channels first in one pass: the fastest form
         forms["fused"] = fused
     return forms
