@@ -1,9 +1,9 @@
-"""Who is measured: a peer is a row of this table, and a module beside it that does the work in the
-peer's own process.
+"""The libraries that are measured: a peer is a row of this table, and a module in this folder that
+does the work, in a process of that peer alone.
 
 A module has `prepare(case, images, cores, **options)`, which returns what is to be timed: for each
-*form* (a way in which users call the peer) a function without arguments that returns the finished
-result.
+*form* (how users call the peer) a function without arguments that returns the finished result. A
+new peer is a module, a row, and a group of packages in `environments.py`.
 """
 
 from __future__ import annotations
