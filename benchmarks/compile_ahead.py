@@ -27,6 +27,9 @@ from chips import GROUPS, VARIABLES
 from processes import HERE, commit, run_json, variables
 
 NICE = 10
+"""Compilers take all cores for minutes; what else runs on the machine goes first."""
+TIMEOUT = 1800
+"""Seconds for one program: the pod takes 80 on two idle cores."""
 Row = dict[str, Any]
 """What one process reports: `target`, `case`, `kind`, `batch`, and numbers, or `error`."""
 
@@ -130,7 +133,7 @@ def compiled_in_process(python: str, target: str, case: AheadCase, args: argpars
     request = {"target": target, "case": case.name, "batch": batch, "dump": dump}
     command = [python, __file__, "--worker", json.dumps(request)]
     cores = os.cpu_count() or 1
-    answer = run_json(command, {**variables(cores), **VARIABLES})
+    answer = run_json(command, {**variables(cores), **VARIABLES}, TIMEOUT)
     return {"target": target, "case": case.name, "kind": case.kind, "batch": batch, **answer}
 
 
@@ -178,7 +181,9 @@ def costs(program: Any, text: str, floor: int) -> Row:
     on_tables = [one for one in executed if not one.on_image]
     copies = [one for one in on_tables if one.is_table_copy(floor)]
     cost = program.cost_analysis() or {}
+    # some versions of JAX give one dictionary, some a list with one
     cost = cost[0] if isinstance(cost, list) else cost
+    # kept in the JSON: where the time and the bytes go
     largest = sorted(executed, key=lambda one: (one.cycles, one.bytes), reverse=True)
     return {
         "on_image": len(executed) - len(on_tables),

@@ -15,6 +15,7 @@ from peers import Peer
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 TIMEOUT = 600
+"""Seconds after which a worker is given up: a peer may wait for a network, or for itself."""
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "amx_int8", "asimd", "sve")
 
 ISAS: dict[str, dict[str, str]] = {
@@ -53,6 +54,7 @@ def variables(cores: int, frugal: bool = False, isa: str = "native") -> dict[str
         frugal: what is freed goes back to the system at once; slower, and what makes memory
             measurable.
     """
+    # a program from the cache would make the first call look fast
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -61,6 +63,7 @@ def variables(cores: int, frugal: bool = False, isa: str = "native") -> dict[str
     return {
         **kept,
         "PYTHONPATH": str(ROOT),
+        # torch, OpenCV and others start a thread for each core of the machine, pinned or not
         "OMP_NUM_THREADS": str(cores),
         "RAYON_NUM_THREADS": str(cores),  # kornia-rs
         "VIPS_CONCURRENCY": str(cores),
@@ -85,14 +88,17 @@ def run_worker(
     return run_json(command, variables(cores, "seconds" not in more, isa))
 
 
-def run_json(command: list[str], environment: dict[str, str]) -> Any:
-    """The JSON on the last line that a command prints; `{"error": ...}` where it fails."""
+def run_json(command: list[str], environment: dict[str, str], timeout: int = TIMEOUT) -> Any:
+    """The JSON on the last line that a command prints; `{"error": ...}` where it fails.
+
+    Libraries print to stdout as they please, so that only the last line is the answer.
+    """
     try:
         done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=TIMEOUT
+            command, env=environment, capture_output=True, text=True, timeout=timeout
         )
     except subprocess.TimeoutExpired:
-        return {"error": f"not done after {TIMEOUT} s"}
+        return {"error": f"not done after {timeout} s"}
     if done.returncode:
         words = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
         return {"error": words[-1]}

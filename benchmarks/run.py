@@ -128,11 +128,14 @@ def measured(
     case: Case, peers: list[Peer], pythons: dict[str, str], args: argparse.Namespace
 ) -> Iterator[report.Run]:
     """Every process of one case, in an order in which peers, rounds and cores alternate."""
+    # rounds outside, cores inside: the processes of one measurement are spread over the run
     able = [peer for peer in peers if peer.takes(case)]
     todo = [(cores, dict(timing(args))) for _ in range(args.rounds) for cores in args.cores]
     if not args.no_memory:
         todo.append((max(args.cores), {}))
     for n, (cores, more) in enumerate(todo):
+        # what drifts in a machine (its clock, its temperature) then favours no peer; the same order
+        # in every run, so that two runs compare
         for peer in random.Random(n).sample(able, len(able)):
             answer = run_worker(pythons[peer.environment], peer, case, cores, args.isa, **more)
             what = "time" if more else "memory"
