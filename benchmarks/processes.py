@@ -63,7 +63,7 @@ def variables(cores: int, frugal: bool = False, isa: str = "native") -> dict[str
     return {
         **kept,
         "PYTHONPATH": str(ROOT),
-        # torch, OpenCV and others start a thread for each core of the machine, pinned or not
+        # each library counts the cores by its own rule, and not all of them look at the affinity
         "OMP_NUM_THREADS": str(cores),
         "RAYON_NUM_THREADS": str(cores),  # kornia-rs
         "VIPS_CONCURRENCY": str(cores),
