@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from helpers.definition import KERNELS, dense
 
-from jaxprep.resample.tables import bucket, canvas
 from jaxprep.resample.filters import FILTERS, METHODS, canonical_method
 from jaxprep.resample.references import REFERENCES
-from jaxprep.resample.tables import Taps, copy_taps, fit, resize_taps
+from jaxprep.resample.tables import Taps, bucket, canvas, copy_taps, fit, resize_taps
 from jaxprep.resample.window import window_taps
 
 LENGTHS = (1, 2, 3, 4, 5, 7, 16, 29, 100, 333)
