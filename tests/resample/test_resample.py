@@ -11,8 +11,8 @@ from PIL import Image
 
 from jaxprep import ops
 from jaxprep.errors import InputError
-from jaxprep.resample.references import REFERENCES, vertical_first
-from jaxprep.resample.tables import bucket, canvas, resize_taps
+from jaxprep.resample.references import REFERENCES
+from jaxprep.resample.tables import bucket, canvas, resize_taps, vertical_first
 
 METHODS = {
     "nearest": Image.Resampling.NEAREST,
