@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxprep import __version__, codec
-from jaxprep.cli.files import remove_temporaries, replacing
+from jaxprep.atomic import remove_temporaries, replacing
 from jaxprep.errors import ConfigError, InputError
 
 SETTINGS, LINES = "manifest.json", "manifest.jsonl"

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from jaxprep.cli.files import replacing
+from jaxprep.atomic import replacing
 from jaxprep.cli.interrupts import held_back
 from jaxprep.cli.options import load_config
 from jaxprep.cli.run import Converter, decode_photo

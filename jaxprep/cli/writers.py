@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxprep.cli.files import replacing
+from jaxprep.atomic import replacing
 from jaxprep.cli.manifest import DONE, Manifest, Record
 from jaxprep.types import Size
 

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from jaxprep import codec
+from jaxprep.atomic import write_files
 from jaxprep.errors import ConfigError, JaxprepError, PresetNotFoundError
 from jaxprep.formats import Format, KerasHub
 from jaxprep.formats.huggingface import from_huggingface_json, is_huggingface_json
@@ -176,7 +176,7 @@ def write(preprocessor: Format, directory: Path, config_file: str = PREPROCESSOR
             _check_agreement(preprocessor, directory / OURS, directory / name)
     files[directory / OURS] = codec.dumps(to_json(preprocessor))
     directory.mkdir(parents=True, exist_ok=True)
-    _write_all(files)
+    write_files(files)
 
 
 def _inside(directory: Path, name: str) -> Path:
@@ -240,30 +240,3 @@ def _check_agreement(ours: Format, file: Path, other: Path) -> None:
         raise ConfigError(
             f"Expected `{other}` to agree with `{file}`, got another preprocessing: remove one of them."
         )
-
-
-def _write_all(files: dict[Path, str]) -> None:
-    """Writes every file beside its place first, then moves them all; where either fails, everything
-    is as it was.
-    """
-    waiting: dict[Path, Path] = {}
-    replaced: dict[Path, bytes | None] = {}
-    try:
-        for path, text in files.items():
-            with tempfile.NamedTemporaryFile(
-                "w", encoding="utf-8", dir=path.parent, prefix=".", delete=False
-            ) as file:
-                waiting[path] = Path(file.name)
-                file.write(text)
-            os.chmod(file.name, 0o644)
-        for path, beside in waiting.items():
-            old = path.read_bytes() if path.is_file() else None
-            os.replace(beside, path)
-            replaced[path] = old
-    except BaseException:
-        for path, old in replaced.items():
-            path.unlink() if old is None else path.write_bytes(old)
-        raise
-    finally:
-        for beside in waiting.values():
-            beside.unlink(missing_ok=True)
