@@ -16,7 +16,7 @@ import numpy as np
 from jaxprep import codec, inputs, presets
 from jaxprep.errors import ConfigError, InputError
 from jaxprep.formats import Custom, Format, KerasHub
-from jaxprep.formats.keras_hub import modern
+from jaxprep.formats.keras_hub import PREPROCESSOR, upgrade_legacy
 from jaxprep.ops.boxes import from_corners, to_corners
 from jaxprep.pipeline import Pipeline
 from jaxprep.pipeline.eager import run_each
@@ -83,7 +83,7 @@ class ImageConverter:
             **kwargs,
         }
         plain = {name: codec.plain(value) for name, value in given.items()}
-        fields = codec.from_json(KerasHub, {"format": "KerasHub", **modern(plain, "$")})
+        fields = codec.from_json(KerasHub, {"format": "KerasHub", **upgrade_legacy(plain, "$")})
         object.__setattr__(self, "config", fields)
 
     @classmethod
@@ -316,7 +316,7 @@ class ImageClassifierPreprocessor:
     config_file: str
 
     def __init__(
-        self, image_converter: ImageConverter | None = None, config_file: str = files.PREPROCESSOR
+        self, image_converter: ImageConverter | None = None, config_file: str = PREPROCESSOR
     ):
         if isinstance(image_converter, (Format, Pipeline)):
             image_converter = ImageConverter.from_config(image_converter)
@@ -331,7 +331,7 @@ class ImageClassifierPreprocessor:
 
     @classmethod
     def from_preset(
-        cls, preset: str | os.PathLike[str], config_file: str = files.PREPROCESSOR, **overrides: Any
+        cls, preset: str | os.PathLike[str], config_file: str = PREPROCESSOR, **overrides: Any
     ) -> Self:
         """The preprocessor of a preset.
 

@@ -9,10 +9,17 @@ from typing import Any
 from jaxprep import codec
 from jaxprep.formats import Format
 from jaxprep.presets import files
-from jaxprep.presets.library import built_in, describe, matching, metadata, names
+from jaxprep.presets.library import (
+    built_in,
+    describe,
+    matching,
+    metadata,
+    names,
+    register_collection,
+)
 from jaxprep.presets.sources import is_hub_handle, resolve
 
-__all__ = ["describe", "load", "matching", "metadata", "names", "save"]
+__all__ = ["describe", "load", "matching", "metadata", "names", "register_collection", "save"]
 
 
 def load(
@@ -47,7 +54,9 @@ def load(
     if "\0" not in name and os.path.exists(name):
         found = files.read(Path(name), config_file)
     elif is_hub_handle(name):
-        wanted = files.CANDIDATES if config_file is None else (*files.CANDIDATES, config_file)
+        wanted = files.preset_files()
+        if config_file is not None:
+            wanted = (*wanted, config_file)
         folder = resolve(
             name,
             revision=revision,

@@ -6,27 +6,34 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from jaxprep import codec
 from jaxprep.atomic import write_files
 from jaxprep.errors import ConfigError, JaxprepError, PresetNotFoundError
-from jaxprep.formats import Format, KerasHub
-from jaxprep.formats.huggingface import from_huggingface_json, is_huggingface_json
-from jaxprep.formats.keras_hub import from_keras_hub_json
-from jaxprep.formats.open_clip import from_open_clip_json
-from jaxprep.formats.timm import from_timm_json
+from jaxprep.formats import Format, HuggingFace, KerasHub
+from jaxprep.formats.base import MODEL_FILE as MODEL
+from jaxprep.formats.keras_hub import PREPROCESSOR
+from jaxprep.formats.registry import file_names, format_of, registered
 
 OURS = "jaxprep.json"
 VERSION = 1
+"""Of `jaxprep.json`. A file of another version is refused."""
+
 MAX_BYTES = 10 * 2**20
-CONVERTER, PREPROCESSOR = "image_converter.json", "preprocessor.json"
-HUGGING_FACE = ("processor_config.json", "preprocessor_config.json")
-MODEL = "config.json"
-CANDIDATES = (OURS, PREPROCESSOR, CONVERTER, "open_clip_config.json", *HUGGING_FACE, MODEL)
-"""The files of a directory that may hold a config, the first that does is read."""
+"""The size of the largest file that is read; the largest that is published is below 1 MB."""
+
+HUGGING_FACE = HuggingFace.files[:2]
+
+
+def preset_files() -> tuple[str, ...]:
+    """The files that may hold a config; of those in a directory the first that does is read.
+
+    >>> preset_files()[0], preset_files()[-1]
+    ('jaxprep.json', 'config.json')
+    """
+    return (OURS, *file_names())
 
 
 def to_json(preprocessor: Format) -> dict[str, Any]:
@@ -60,33 +67,18 @@ def from_json(content: Any, where: str = "$", model: Any = None) -> Format:
                 f"Unknown field - at `{where}.{unknown[0]}`. Known: ['jaxprep', 'preprocessor']."
             )
         return codec.from_json(Format, content.get("preprocessor"), f"{where}.preprocessor")  # type: ignore[type-abstract]
-    read = _reader(content)
-    if read is None:
+    format = format_of(content)
+    if format is None:
+        libraries = ", ".join(known.library for known in registered() if known.library)
         raise ConfigError(
-            "Expected a config of jaxprep, KerasHub (`class_name`), timm (`architecture`), OpenCLIP (`preprocess_cfg`) "
-            "or Hugging Face (`image_processor_type`), "
-            f"got an object with the keys {codec.shown(sorted(map(str, content)))} - at `{where}`."
+            f"Expected a config of jaxprep or one of {libraries}, got an object with the keys "
+            f"{codec.shown(sorted(map(str, content)))} - at `{where}`."
         )
-    return read(content, model=model) if read is from_huggingface_json else read(content)
-
-
-def _reader(content: dict[str, Any]) -> Callable[..., Format] | None:
-    class_name = content.get("class_name")
-    if isinstance(class_name, str):
-        fields = content.get("config")
-        is_ours = class_name.endswith("ImageConverter") or (
-            isinstance(fields, dict) and "image_converter" in fields
-        )
-        return from_keras_hub_json if is_ours else None
-    if "preprocess_cfg" in content:
-        return from_open_clip_json
-    if "pretrained_cfg" in content or ("architecture" in content and "input_size" in content):
-        return from_timm_json
-    return from_huggingface_json if is_huggingface_json(content) else None
+    return format.read(content, where, model)
 
 
 def read(path: Path, config_file: str | None = None) -> Format:
-    """The config of a JSON file, or of the first file of `CANDIDATES` that a directory has.
+    """The config of a JSON file, or of the first file of `preset_files()` that a directory has.
 
     Args:
         config_file: the name of the file in the directory to read instead.
@@ -100,18 +92,18 @@ def read(path: Path, config_file: str | None = None) -> Format:
         return _parsed(path)
     if config_file is not None and config_file != PREPROCESSOR:
         return _parsed(_inside(path, config_file))
-    found = [path / name for name in CANDIDATES if (path / name).is_file()]
+    found = [path / name for name in preset_files() if (path / name).is_file()]
     for file in found:
         content = load_json(file)
-        if file.name != OURS and (not isinstance(content, dict) or _reader(content) is None):
+        if file.name != OURS and format_of(content) is None:
             continue
         result = _parsed(file)
         if file.name == OURS:
-            for name in (PREPROCESSOR, CONVERTER):
+            for name in KerasHub.files:
                 _check_agreement(result, file, path / name)
         return result
     raise PresetNotFoundError(
-        f"Expected one of {list(CANDIDATES)} that holds a config, found none - in `{path}`."
+        f"Expected one of {list(preset_files())} that holds a config, found none - in `{path}`."
     )
 
 
@@ -164,19 +156,14 @@ def write(preprocessor: Format, directory: Path, config_file: str = PREPROCESSOR
         ConfigError: KerasHub's files are there, say something else, and cannot say this; nothing is
             written.
     """
-    target = _inside(directory, config_file)
-    files: dict[Path, str] = {}
-    if isinstance(preprocessor, KerasHub) and preprocessor.is_expressible:
-        files[directory / CONVERTER] = json.dumps(preprocessor.converter_json(), indent=4)
-        content = preprocessor.preprocessor_json(config_file)
-        if content is not None:
-            files[target] = json.dumps(content, indent=4)
-    for name in {CONVERTER, PREPROCESSOR, config_file}:
-        if directory / name not in files:
-            _check_agreement(preprocessor, directory / OURS, directory / name)
-    files[directory / OURS] = codec.dumps(to_json(preprocessor))
+    _inside(directory, config_file)
+    contents = preprocessor.library_files(config_file)
+    for name in {*KerasHub.files, config_file} - contents.keys():
+        _check_agreement(preprocessor, directory / OURS, directory / name)
+    texts = {directory / name: json.dumps(content, indent=4) for name, content in contents.items()}
+    texts[directory / OURS] = codec.dumps(to_json(preprocessor))
     directory.mkdir(parents=True, exist_ok=True)
-    write_files(files)
+    write_files(texts)
 
 
 def _inside(directory: Path, name: str) -> Path:
@@ -213,9 +200,7 @@ def load_json(file: Path) -> Any:
 def _parsed(file: Path) -> Format:
     try:
         content = load_json(file)
-        return from_json(
-            content, model=_model_beside(file) if is_huggingface_json(content) else None
-        )
+        return from_json(content, model=_model_beside(file))
     except PresetNotFoundError:
         raise
     except ConfigError as error:
@@ -228,7 +213,7 @@ def _check_agreement(ours: Format, file: Path, other: Path) -> None:
     if not other.is_file():
         return
     content = load_json(other)
-    if not isinstance(content, dict) or _reader(content) is not from_keras_hub_json:
+    if format_of(content) is not KerasHub:
         return
     try:
         theirs = from_json(content)

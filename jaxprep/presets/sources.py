@@ -27,21 +27,13 @@ from jaxprep.errors import (
     MissingPackageError,
     PresetNotFoundError,
 )
+from jaxprep.presets.files import MAX_BYTES, preset_files
 
-FILES = (
-    "preprocessor_config.json",  # Transformers
-    "processor_config.json",
-    "preprocessor.json",  # KerasHub
-    "image_converter.json",
-    "open_clip_config.json",
-    "config.json",  # timm, and the model type of the others
-)
-MAX_BYTES = 10 * 2**20  # the largest published preprocessor file is below 1 MB
 RETRY_WAITS = (
     1.0,
     3.0,
 )  # seconds before each further try of a hub that answers with a passing failure
-PASSING = (408, 429, 500, 502, 503, 504)
+TRANSIENT = (408, 429, 500, 502, 503, 504)
 TIMEOUT = 10.0  # seconds without a byte from the hub
 FORMS = "`hf://user/repo[@revision][/folder]` or `kaggle://org/model/keras/variant[/version]`"
 
@@ -72,7 +64,7 @@ def resolve(
     cache_dir: str | os.PathLike[str] | None = None,
     local_files_only: bool = False,
     force_download: bool = False,
-    files: tuple[str, ...] = FILES,
+    files: tuple[str, ...] | None = None,
     repo_type: RepoType = "model",
 ) -> Path:
     """Bring the preset files of a hub's repository into the local cache.
@@ -89,7 +81,7 @@ def resolve(
             earlier call cached then counts as all that there is.
         force_download: download what is cached too. Hugging Face only.
         files: names of the files that are wanted; those that the repository does not have are left
-            out.
+            out. None: all that a config is read from.
         repo_type: of what the repository is, "model" or "dataset". Hugging Face only.
 
     Returns:
@@ -103,6 +95,7 @@ def resolve(
             cached.
         ConfigError: a file is larger than any preset.
     """
+    files = preset_files() if files is None else files
     for name in files:
         if not _FILE.fullmatch(name):
             raise InputError(f"Expected the name of a file, got {name!r} - at `files`.")
@@ -173,7 +166,7 @@ class _Repo:
     def downloaded(self, hub: ModuleType, paths: Iterable[str]) -> list[Path]:
         api = hub.HfApi(token=self.token, library_name="jaxprep")
         asked = {"revision": self.revision, "files_metadata": True, "timeout": TIMEOUT}
-        info = _patiently(api.repo_info, self.repo, repo_type=self.repo_type, **asked)
+        info = _with_retries(api.repo_info, self.repo, repo_type=self.repo_type, **asked)
         sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
         wanted = [path for path in paths if path in sizes]
         for path in wanted:
@@ -184,7 +177,7 @@ class _Repo:
         )  # the first by name, so that the cache learns what the name stands for,
         for path in wanted:
             options = {"cache_dir": self.cache_dir, "force_download": self.force_download}
-            file = _patiently(
+            file = _with_retries(
                 api.hf_hub_download,
                 self.repo,
                 path,
@@ -225,7 +218,7 @@ class _Repo:
             return PresetNotFoundError(
                 f"Expected a {self.repo_type} repository, got {self.repo!r} - at {self.handle}."
             )
-        return _no_files(hub.constants.ENDPOINT, error, self.handle)
+        return _unreachable(hub.constants.ENDPOINT, error, self.handle)
 
 
 def _kaggle_files(handle: str, model: str, names: Iterable[str]) -> list[Path]:
@@ -233,7 +226,7 @@ def _kaggle_files(handle: str, model: str, names: Iterable[str]) -> list[Path]:
     found = []
     for name in names:
         try:
-            found.append(Path(_patiently(hub.model_download, model, path=name)))
+            found.append(Path(_with_retries(hub.model_download, model, path=name)))
         except (
             Exception
         ) as error:  # kagglehub raises requests' errors, and plain exceptions of its own
@@ -244,7 +237,7 @@ def _kaggle_files(handle: str, model: str, names: Iterable[str]) -> list[Path]:
                     f"does not exist. Log in with `kagglehub.login()` or set `KAGGLE_API_TOKEN` - at {handle}."
                 ) from error
             if status != 404:
-                raise _no_files("https://www.kaggle.com", error, handle) from error
+                raise _unreachable("https://www.kaggle.com", error, handle) from error
     return found
 
 
@@ -270,7 +263,7 @@ def _check_size(size: int, where: str) -> None:
         )
 
 
-def _patiently(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def _with_retries(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Call, and call again after each of `RETRY_WAITS` while the hub answers with a passing
     failure.
     """
@@ -278,7 +271,7 @@ def _patiently(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         try:
             return call(*args, **kwargs)
         except Exception as error:
-            if _status(error) not in PASSING:
+            if _status(error) not in TRANSIENT:
                 raise
         time.sleep(wait)
     return call(*args, **kwargs)
@@ -293,10 +286,10 @@ def _answered(error: BaseException) -> bool:
     """Whether the hub gave an answer that it will give again, so that cached files must not hide
     it.
     """
-    return _status(error) not in (None, *PASSING)
+    return _status(error) not in (None, *TRANSIENT)
 
 
-def _no_files(host: str, error: BaseException, handle: str) -> HubError:
+def _unreachable(host: str, error: BaseException, handle: str) -> HubError:
     first_line = next(iter(str(error).splitlines()), "")
     return HubError(
         f"Expected files from {host}, got {type(error).__name__}: {first_line} - at {handle}."
