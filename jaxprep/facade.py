@@ -13,11 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxprep import codec, inputs, presets
+from jaxprep import codec, inputs, labels, presets
 from jaxprep.errors import ConfigError, InputError
 from jaxprep.formats import Custom, Format, KerasHub
 from jaxprep.formats.keras_hub import PREPROCESSOR, upgrade_legacy
-from jaxprep.ops.boxes import from_corners, to_corners
 from jaxprep.pipeline import Pipeline
 from jaxprep.pipeline.eager import run_each
 from jaxprep.presets import files
@@ -150,42 +149,62 @@ class ImageConverter:
 
 
 def convert(x: Any, config: Format) -> Any:
-    """See `ImageConverter.__call__`."""
+    """Convert images by a config; see `ImageConverter.__call__`.
+
+    >>> convert(np.zeros((8, 6, 3), np.uint8), KerasHub(image_size=(4, 4))).shape
+    (4, 4, 3)
+    """
     inputs.check_foreign(x)
     if isinstance(x, Batch):
         return config.pipeline(x)
-    if isinstance(x, Mapping):
-        return _convert_dictionary(x, config)
+    if not isinstance(x, Mapping):
+        return _convert_images(x, config)
+    if labels.IMAGES not in x:
+        keys = sorted(map(str, x))
+        raise InputError(f"Expected a dictionary with `images`, got the keys {keys}.")
+    if labels.has_labels(x):
+        return labels.convert_labelled(x, config)
+    return {**x, labels.IMAGES: _convert_images(x[labels.IMAGES], config)}
+
+
+def _convert_images(x: Any, config: Format) -> Any:
+    """Convert an image, a batch or a list of images."""
     if is_traced(x):
         return _convert_traced(x, config)
+    is_single = False
     if inputs.is_list_of_images(x):
-        return _convert_images(inputs.from_list(x, config))
-    if inputs.is_pil(x):
-        return _convert_images([inputs.from_pil(x, config)])[0]
-    array = inputs.from_array(x, config)
-    images = [
-        inputs.Image(image, config.pipeline)
-        for image in (array if array.ndim == 4 else array[None])
-    ]
-    converted = _convert_images(images)
-    return converted if array.ndim == 4 else converted[0]
+        images = inputs.from_list(x, config)
+    elif inputs.is_pil(x):
+        images, is_single = [inputs.from_pil(x, config)], True
+    else:
+        array = inputs.from_array(x, config)
+        is_single = array.ndim == 3
+        batch = array[None] if is_single else array
+        images = [inputs.Image(image, config.pipeline) for image in batch]
+    results = _run(images)
+    return results[0] if is_single else results
 
 
-def _convert_images(images: list[inputs.Image]) -> Any:
-    """One batch if all results are of one size; otherwise a list."""
+def _run(images: list[inputs.Image]) -> Any:
+    """Run each image through its pipeline: one batch if all results are of one size, else a list.
+
+    Images of one pipeline run together. There are several pipelines only where a format treats
+    PIL images of different modes differently.
+    """
     if not images:
         raise InputError("Expected at least one image, got a batch of none.")
-    results: list[Any] = [None] * len(images)
     groups: dict[Pipeline, list[int]] = {}
     for i, image in enumerate(images):
         image.pipeline.check_image(image.pixels.shape, image.pixels.dtype)
         groups.setdefault(image.pipeline, []).append(i)
+    results: list[Any] = [None] * len(images)
     for pipeline, members in groups.items():
         pixels = [images[i].pixels for i in members]
-        done = run_each(pipeline, pixels, [(image.shape[0], image.shape[1]) for image in pixels])
-        if len(groups) == 1 and isinstance(done, jax.Array):
-            return done
-        for i, result in zip(members, done, strict=True):
+        sizes = [(image.shape[0], image.shape[1]) for image in pixels]
+        group_results = run_each(pipeline, pixels, sizes)
+        if len(groups) == 1 and isinstance(group_results, jax.Array):
+            return group_results
+        for i, result in zip(members, group_results, strict=True):
             results[i] = np.asarray(result)
     if len({result.shape for result in results}) == 1:
         return jnp.asarray(np.stack(results))
@@ -193,113 +212,12 @@ def _convert_images(images: list[inputs.Image]) -> Any:
 
 
 def _convert_traced(x: Any, config: Format) -> Any:
-    """Images inside a caller's transformation, where their shapes are known."""
-    if isinstance(x, (list, tuple)):
-        results = [config.pipeline(Batch(image=jnp.asarray(image))).image for image in x]
-        return jnp.stack(results) if len({result.shape for result in results}) == 1 else results
-    return config.pipeline(Batch(image=x)).image
-
-
-MASKS, BOXES = "segmentation_masks", "bounding_boxes"
-SLIVER = 1e-3
-"""A box that is no wider or higher, in pixels, is what float32 leaves of one cropped away."""
-
-
-def _convert_dictionary(x: Mapping[str, Any], config: Format) -> dict[str, Any]:
-    if "images" not in x:
-        raise InputError(
-            f"Expected a dictionary with `images`, got the keys {sorted(map(str, x))}."
-        )
-    images = x["images"]
-    if not is_traced(images) and inputs.is_list_of_images(images):
-        return _convert_list_of_dictionaries(x, len(images), config)
-    result = dict(x)
-    if MASKS not in x and BOXES not in x:
-        result["images"] = convert(images, config)
-        return result
-    if not is_traced(images):
-        check = (
-            inputs.from_pil(images, config).pixels
-            if inputs.is_pil(images)
-            else inputs.from_array(images, config)
-        )
-        images = np.moveaxis(check, -1, -3) if config.pipeline.reads_channels_first else check
-    pipeline = config.pipeline.replace(kinds=((MASKS, "mask"),)) if MASKS in x else config.pipeline
-    batch = Batch(image=images, extras={MASKS: x[MASKS]} if MASKS in x else {})
-    shape = images.shape[-2:] if pipeline.reads_channels_first else images.shape[-3:-1]
-    if BOXES in x and config.image_size is not None:
-        batch = batch.replace(boxes=_corners(x[BOXES], shape, config))
-    done = pipeline(batch)
-    result["images"] = done.image
-    if MASKS in x:
-        result[MASKS] = done.extras[MASKS]
-    if done.boxes is not None:
-        result[BOXES] = _back(done.boxes, x[BOXES], config)
-    return result
-
-
-def _convert_list_of_dictionaries(
-    x: Mapping[str, Any], count: int, config: Format
-) -> dict[str, Any]:
-    """Images of a list one by one, each with its mask and its boxes, however many; stacked where
-    they can be.
-    """
-    singles = []
-    for i in range(count):
-        one = {key: x[key][i] for key in ("images", MASKS) if key in x}
-        if BOXES in x:
-            one[BOXES] = {key: value[i] for key, value in x[BOXES].items()}
-        singles.append(_convert_dictionary(one, config))
-    result = dict(x)
-    for key in singles[0]:
-        if key == BOXES:
-            result[key] = {
-                name: _stacked([one[key][name] for one in singles]) for name in singles[0][key]
-            }
-        else:
-            result[key] = _stacked([one[key] for one in singles])
-    return result
-
-
-def _stacked(values: list[Any]) -> Any:
-    same = len({np.shape(value) for value in values}) == 1
-    return jnp.asarray(np.stack([np.asarray(value) for value in values])) if same else values
-
-
-def _box_format(config: Format) -> str:
-    return getattr(config, "bounding_box_format", "xyxy")
-
-
-def _corners(boxes: Any, size: Any, config: Format) -> Any:
-    """The boxes of a dictionary as corners in pixels; those that are all 0 or all -1 are
-    padding.
-    """
-    if not isinstance(boxes, Mapping) or not {"boxes", "labels"} <= set(boxes):
-        raise InputError(
-            f"Expected a dictionary with `boxes` and `labels`, got {codec.shown(boxes)} - at `{BOXES}`."
-        )
-    given = jnp.asarray(boxes["boxes"], jnp.float32)
-    if given.ndim < 2 or given.shape[-1] != 4:
-        raise InputError(
-            f"Expected boxes (n, 4) or (batch, n, 4), got shape {given.shape} - at `{BOXES}.boxes`."
-        )
-    corners = to_corners(given, _box_format(config), size)
-    padding = jnp.all(given == -1, -1, keepdims=True) | jnp.all(given == 0, -1, keepdims=True)
-    return jnp.where(padding, -jnp.inf, corners)
-
-
-def _back(corners: Any, boxes: Mapping[str, Any], config: Format) -> dict[str, Any]:
-    """Corners in the results as boxes in the config's format; the labels of those without area
-    become -1.
-    """
-    has_area = jnp.all(corners[..., 2:] - corners[..., :2] > SLIVER, -1)
-    moved = from_corners(corners, _box_format(config), config.image_size)
-    labels = jnp.asarray(boxes["labels"])
-    return {
-        **boxes,
-        "boxes": moved,
-        "labels": jnp.where(has_area, labels, -jnp.ones((), labels.dtype)),
-    }
+    """Convert images inside a caller's transformation, where their shapes are known."""
+    if not isinstance(x, (list, tuple)):
+        return config.pipeline(Batch(image=x)).image
+    results = [config.pipeline(Batch(image=jnp.asarray(image))).image for image in x]
+    is_one_shape = len({result.shape for result in results}) == 1
+    return jnp.stack(results) if is_one_shape else results
 
 
 @dataclass(frozen=True, init=False)
