@@ -1,5 +1,8 @@
-"""`ImageConverter` and `ImageClassifierPreprocessor`: KerasHub's contract, on the pipeline of any
-preset.
+"""`ImageConverter` and `ImageClassifierPreprocessor`: KerasHub's calls, on any preset's pipeline.
+
+The contract is that of KerasHub 0.32:
+https://github.com/keras-team/keras-hub/blob/master/keras_hub/src/layers/preprocessing/image_converter.py
+and `keras_hub/src/models/image_classifier_preprocessor.py`.
 """
 
 from __future__ import annotations
@@ -24,7 +27,10 @@ from jaxprep.types import Batch, Size, is_traced
 
 
 class _ClassProperty:
-    """A property of the class itself."""
+    """A property of the class itself, as KerasHub's `presets` is.
+
+    `classmethod` around `property` does this no more since Python 3.13.
+    """
 
     def __init__(self, function: Any):
         self.function = function
@@ -35,23 +41,27 @@ class _ClassProperty:
 
 
 def _presets() -> dict[str, dict[str, Any]]:
-    """Every built-in preset by name, with its `metadata`: description, parameter count,
-    collection.
-    """
+    """Every named preset, with its `metadata`: description, parameter count, collection."""
     return presets.metadata()
 
 
 @dataclass(frozen=True, init=False)
 class ImageConverter:
-    """Resize, rescale and offset images: `keras_hub.layers.ImageConverter`, as a frozen config that
-    is called.
+    """Resizes, rescales and offsets images, as `keras_hub.layers.ImageConverter` does.
 
-    The arguments, and their defaults, are KerasHub's; see `jaxprep.formats.KerasHub` for each. A
-    direct call gives what KerasHub's layer gives when called directly, rounding of integer images
-    after the resize included; `rounded=False` gives what its `fit` and `predict` paths compute.
+    The arguments and their defaults are KerasHub's; `jaxprep.formats.KerasHub` explains each. A
+    call gives what a direct call of KerasHub's layer gives, which rounds integer images after the
+    resize; with `rounded=False` it gives what KerasHub's `fit` and `predict` compute.
 
     Attributes:
-        config: all of it; a converter made by `from_preset` may hold the format of any collection.
+        config: the settings. A converter made by `from_preset` may hold those of any format.
+
+    Raises:
+        ConfigError: an unknown argument, or a value that it does not take.
+
+    >>> converter = ImageConverter(image_size=(4, 4), scale=1 / 255)
+    >>> converter(np.full((8, 6, 3), 255, np.uint8)).shape
+    (4, 4, 3)
     """
 
     config: Format
@@ -82,29 +92,40 @@ class ImageConverter:
             **kwargs,
         }
         plain = {name: codec.plain(value) for name, value in given.items()}
-        fields = codec.from_json(KerasHub, {"format": "KerasHub", **upgrade_legacy(plain, "$")})
-        object.__setattr__(self, "config", fields)
+        fields = upgrade_legacy(plain, "$")
+        config = codec.from_json(KerasHub, {"format": "KerasHub", **fields})
+        object.__setattr__(self, "config", config)
 
     @classmethod
     def from_config(cls, config: Format | Pipeline) -> Self:
-        """A converter for a config of any format, or for a pipeline of your own."""
+        """A converter for a config of any format, or for a pipeline of your own.
+
+        >>> ImageConverter.from_config(Pipeline())(np.zeros((8, 6, 3), np.uint8)).shape
+        (8, 6, 3)
+        """
         if isinstance(config, Pipeline):
             config = Custom(config)
         if not isinstance(config, Format):
             raise codec.expected("a config of `jaxprep.formats`, or a `Pipeline`", config, "config")
-        made = object.__new__(cls)
-        object.__setattr__(made, "config", config)
-        return made
+        converter = object.__new__(cls)
+        object.__setattr__(converter, "config", config)
+        return converter
 
     @classmethod
     def from_preset(cls, preset: str | os.PathLike[str], **overrides: Any) -> Self:
-        """The converter of a preset; arguments as in `jaxprep.presets.load`."""
+        """The converter of a preset; arguments and errors are those of `jaxprep.presets.load`.
+
+        >>> ImageConverter.from_preset("resnet_50_imagenet", image_size=(32, 32)).image_size
+        (32, 32)
+        """
         return cls.from_config(presets.load(preset, **overrides))
 
     presets = _ClassProperty(_presets)
 
     def save_to_preset(self, preset_dir: str | os.PathLike[str]) -> None:
-        """Writes the config to a directory, for us and, where it can say the same, for KerasHub."""
+        """Write the config to a directory: `jaxprep.json`, and KerasHub's own file where that can
+        say the same.
+        """
         presets.save(self.config, preset_dir)
 
     @property
@@ -118,10 +139,16 @@ class ImageConverter:
         return self.config.image_size
 
     def replace(self, **changes: Any) -> Self:
-        """A copy with other values in some fields of the config."""
+        """A copy with other values in some fields of the config.
+
+        >>> ImageConverter(image_size=(4, 4)).replace(antialias=True).antialias
+        True
+        """
         return self.from_config(self.config.overridden(changes))
 
     def __getattr__(self, name: str) -> Any:
+        # Fields of the config are attributes too. `copy` and `pickle` ask for names before there is
+        # a config.
         if name.startswith("_") or name == "config":
             raise AttributeError(name)
         if name in codec.field_types(type(self.config)):
@@ -144,6 +171,10 @@ class ImageConverter:
 
         Raises:
             InputError: rank, channels or type of an image are not what the config takes.
+
+        >>> converter = ImageConverter(image_size=(4, 4))
+        >>> converter([np.zeros((8, 6, 3), np.uint8), np.zeros((5, 9, 3), np.uint8)]).shape
+        (2, 4, 4, 3)
         """
         return convert(inputs, self.config)
 
@@ -222,12 +253,16 @@ def _convert_traced(x: Any, config: Format) -> Any:
 
 @dataclass(frozen=True, init=False)
 class ImageClassifierPreprocessor:
-    """Everything between raw images and an image classifier:
-    `keras_hub.models.ImageClassifierPreprocessor`.
+    """Makes raw images the input of a classifier: `keras_hub.models.ImageClassifierPreprocessor`.
 
     Attributes:
         image_converter: converts the images; None leaves them as they are.
         config_file: the file of a preset directory that holds the config.
+
+    >>> preprocessor = ImageClassifierPreprocessor.from_preset("timm/resnet50.a1_in1k")
+    >>> x, y = preprocessor(np.zeros((300, 400, 3), np.uint8), 1)
+    >>> x.shape, y
+    ((224, 224, 3), 1)
     """
 
     image_converter: ImageConverter | None
@@ -261,33 +296,36 @@ class ImageClassifierPreprocessor:
             overrides: fields of the preset's config to change, such as `image_size`,
                 `interpolation` or `exact`; or `image_converter`, to replace all of it.
         """
-        if "image_converter" in overrides:
-            converter = overrides.pop("image_converter")
-            presets.load(preset, config_file=config_file, **overrides)
-            return cls(converter, config_file)
-        return cls(
-            ImageConverter.from_preset(preset, config_file=config_file, **overrides), config_file
-        )
+        replaces_converter = "image_converter" in overrides
+        converter = overrides.pop("image_converter", None)
+        # The preset is read in both cases, so that a wrong name or override is an error.
+        preset_converter = ImageConverter.from_preset(preset, config_file=config_file, **overrides)
+        return cls(converter if replaces_converter else preset_converter, config_file)
 
     presets = _ClassProperty(_presets)
 
     def save_to_preset(self, preset_dir: str | os.PathLike[str]) -> None:
-        """Writes `jaxprep.json` to a directory, and beside it the files of KerasHub 0.32 where they
-        can say the same.
+        """Write `jaxprep.json` to a directory, with the files of KerasHub 0.32 where they can say
+        the same.
 
-        The directory is made if needed; its other files stay as they are.
+        The directory is made if needed; its other files stay as they are. A write that fails
+        changes nothing.
         """
         presets.save(self._config(), preset_dir, self.config_file)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON data, to keep beside a checkpoint (orbax:
-        `JsonSave(preprocessor.to_json())`).
+        """The config as JSON data, to keep with a checkpoint: `orbax.checkpoint.args.JsonSave`
+        takes it.
+
+        >>> data = ImageClassifierPreprocessor(KerasHub(image_size=(4, 4))).to_json()
+        >>> ImageClassifierPreprocessor.from_json(data).image_size
+        (4, 4)
         """
         return files.to_json(self._config())
 
     @classmethod
     def from_json(cls, data: Any) -> Self:
-        """A preprocessor from JSON data, of `to_json` or of any format that is read from files."""
+        """The preprocessor of JSON data: that of `to_json`, or of any format's files."""
         return cls(ImageConverter.from_config(files.from_json(data)))
 
     def _config(self) -> Format:
@@ -304,24 +342,17 @@ class ImageClassifierPreprocessor:
         return self._config().image_size
 
     def replace(self, **changes: Any) -> Self:
-        """A changed copy: with another `image_converter` or `config_file`, or other fields of the
-        config.
-        """
-        own = {
-            name: changes.pop(name)
-            for name in ("image_converter", "config_file")
-            if name in changes
-        }
-        made = type(self)(
-            **{"image_converter": self.image_converter, "config_file": self.config_file, **own}
-        )
+        """A copy with another `image_converter` or `config_file`, or other fields of the config."""
+        converter = changes.pop("image_converter", self.image_converter)
+        changed = type(self)(converter, changes.pop("config_file", self.config_file))
         if not changes:
-            return made
-        if made.image_converter is None:
+            return changed
+        if changed.image_converter is None:
             raise ConfigError(
-                f"Expected an `image_converter`, which the preprocessor has not, to change {sorted(changes)}."
+                "Expected an `image_converter`, which the preprocessor has not, to change "
+                f"{sorted(changes)}."
             )
-        return type(self)(made.image_converter.replace(**changes), made.config_file)
+        return type(self)(changed.image_converter.replace(**changes), changed.config_file)
 
     def __call__(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Preprocess images; labels and weights pass through.
@@ -336,6 +367,10 @@ class ImageClassifierPreprocessor:
         Returns:
             `x`, `(x, y)` or `(x, y, sample_weight)`; for weights without labels `(x, None,
             sample_weight)`.
+
+        Raises:
+            InputError: rank, channels or type of an image are not what the config takes, or a tuple
+                of another length.
         """
         if isinstance(x, tuple) and y is None and sample_weight is None:
             if len(x) not in (1, 2, 3):

@@ -1,6 +1,4 @@
-"""Doing the next things in threads while the last ones are used, and gathering what belongs
-together.
-"""
+"""Run a function ahead of its results in threads, and group items that belong together."""
 
 from __future__ import annotations
 
@@ -16,16 +14,24 @@ B = TypeVar("B")
 def run_ahead(
     function: Callable[[A], B], items: Iterable[A], *, workers: int, ahead: int
 ) -> Generator[tuple[A, Future[B]], None, None]:
-    """Each item, in order, with the future of `function(item)`; at most `ahead` beyond the one in
-    use are begun.
+    """Yield each item, in order, with the future of `function(item)`.
 
-    Close the iterator to drop what has not been begun; what has is waited for.
+    Close the generator to cancel what has not begun; what has is waited for.
+
+    Args:
+        function: called in threads.
+        items: read as the results are taken.
+        workers: number of threads.
+        ahead: how many items after the one in use may have been submitted.
+
+    >>> [future.result() for _, future in run_ahead(abs, [-1, 2], workers=2, ahead=1)]
+    [1, 2]
     """
-    with ThreadPoolExecutor(workers, thread_name_prefix="jaxprep") as pool:
+    with ThreadPoolExecutor(workers, thread_name_prefix="jaxprep") as executor:
         waiting: deque[tuple[A, Future[B]]] = deque()
         try:
             for item in items:
-                waiting.append((item, pool.submit(function, item)))
+                waiting.append((item, executor.submit(function, item)))
                 if len(waiting) > ahead:
                     yield waiting.popleft()
             while waiting:
@@ -35,22 +41,31 @@ def run_ahead(
                 future.cancel()
 
 
-def pooled(
-    items: Iterable[A], key: Callable[[A], Hashable], *, size: int, most: int
+def grouped(
+    items: Iterable[A], key: Callable[[A], Hashable], *, size: int, max_waiting: int
 ) -> Iterator[list[A]]:
-    """The items in lists of up to `size` that share a key.
+    """Yield the items in lists that share a key.
 
-    At most `most` wait for others of their key; then the longest list goes. All go at the end, and
-    before an error that `items` raises.
+    Args:
+        items: read one at a time.
+        key: what the items of a list have in common.
+        size: the length at which a list is yielded.
+        max_waiting: how many items may wait for others of their key; then the longest list is
+            yielded. The rest is yielded at the end, and before an error that `items` raises.
+
+    >>> list(grouped([1, 2, 3, 5], lambda n: n % 2, size=2, max_waiting=9))
+    [[1, 3], [2], [5]]
     """
-    waiting: dict[Hashable, list[A]] = {}
+    groups: dict[Hashable, list[A]] = {}
     try:
         for item in items:
-            pool = waiting.setdefault(key(item), [])
-            pool.append(item)
-            if len(pool) >= size or sum(map(len, waiting.values())) >= most:
-                yield waiting.pop(max(waiting, key=lambda kind: len(waiting[kind])))
+            group = groups.setdefault(key(item), [])
+            group.append(item)
+            waiting = sum(map(len, groups.values()))
+            if len(group) >= size or waiting >= max_waiting:
+                longest = max(groups, key=lambda key: len(groups[key]))
+                yield groups.pop(longest)
     except Exception:
-        yield from waiting.values()
+        yield from groups.values()
         raise
-    yield from waiting.values()
+    yield from groups.values()
