@@ -380,7 +380,7 @@ def test_a_collection_registered_again_is_the_new_one(unregistered):
         ("ours", 3, r"Expected an object.* at `\$\.ours`"),
         ("ours", {}, r"Missing field `presets` - at `\$\.ours`"),
         ("ours", TABLE | {"more": 1}, r"Unknown field - at `\$\.ours\.more`"),
-        ("ours", {"presets": {"a": "b"}}, r"one of the `settings`, got `'b'` - at `\$\.ours\.presets\.a`"),
+        ("ours", {"presets": {"a": "b"}}, r"`settings`, got `'b'` - at `\$\.ours\.presets\.a`"),
         ("ours", {"presets": {"a": 3}}, r"got `3` - at `\$\.ours\.presets\.a`"),
         ("ours", {"presets": {"a": {"settings": 3}}}, r"at `\$\.ours\.presets\.a\.settings`"),
         ("ours", TABLE | {"aliases": {"a": "b"}}, r"got `'b'` - at `\$\.ours\.aliases\.a`"),

@@ -34,7 +34,9 @@ class CollectionTable:
         for name, entry in self.presets.items():
             settings = _parsed_entry(entry, f"$.presets.{name}")["settings"]
             if isinstance(settings, str) and settings not in self.settings:
-                raise codec.expected("the name of one of the `settings`", settings, f"$.presets.{name}")
+                raise codec.expected(
+                    "the name of one of the `settings`", settings, f"$.presets.{name}"
+                )
         for alias, name in self.aliases.items():
             if alias in self.presets:
                 raise codec.expected("a name that no preset has", alias, "$.aliases")
@@ -64,7 +66,9 @@ class Collection:
 
     >>> from jaxprep.formats import Timm
     >>> table = CollectionTable(
-    ...     presets={"tiny": "32"}, settings={"32": {"input_size": [3, 32, 32]}}, aliases={"t": "tiny"}
+    ...     presets={"tiny": "32"},
+    ...     settings={"32": {"input_size": [3, 32, 32]}},
+    ...     aliases={"t": "tiny"},
     ... )
     >>> Collection("mine", Timm, table).config("t").image_size
     (32, 32)

@@ -1,4 +1,4 @@
-"""The presets that have names: those of published models, as data, and those that users register."""
+"""The presets that have names: those of published models, and those that users register."""
 
 from __future__ import annotations
 
