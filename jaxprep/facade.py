@@ -12,16 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxprep import codec, inputs, labels, presets
 from jaxprep.errors import ConfigError, InputError
 from jaxprep.formats import Custom, Format, KerasHub
 from jaxprep.formats.keras_hub import PREPROCESSOR, upgrade_legacy
-from jaxprep.pipeline import Pipeline
-from jaxprep.pipeline.eager import run_each
+from jaxprep.pipeline import Pipeline, Ragged
 from jaxprep.presets import files
 from jaxprep.types import Batch, Size, is_traced
 
@@ -59,6 +56,7 @@ class ImageConverter:
     Raises:
         ConfigError: an unknown argument, or a value that it does not take.
 
+    >>> import numpy as np
     >>> converter = ImageConverter(image_size=(4, 4), scale=1 / 255)
     >>> converter(np.full((8, 6, 3), 255, np.uint8)).shape
     (4, 4, 3)
@@ -100,6 +98,7 @@ class ImageConverter:
     def from_config(cls, config: Format | Pipeline) -> Self:
         """A converter for a config of any format, or for a pipeline of your own.
 
+        >>> import numpy as np
         >>> ImageConverter.from_config(Pipeline())(np.zeros((8, 6, 3), np.uint8)).shape
         (8, 6, 3)
         """
@@ -172,6 +171,7 @@ class ImageConverter:
         Raises:
             InputError: rank, channels or type of an image are not what the config takes.
 
+        >>> import numpy as np
         >>> converter = ImageConverter(image_size=(4, 4))
         >>> converter([np.zeros((8, 6, 3), np.uint8), np.zeros((5, 9, 3), np.uint8)]).shape
         (2, 4, 4, 3)
@@ -182,6 +182,7 @@ class ImageConverter:
 def convert(x: Any, config: Format) -> Any:
     """Convert images by a config; see `ImageConverter.__call__`.
 
+    >>> import numpy as np
     >>> convert(np.zeros((8, 6, 3), np.uint8), KerasHub(image_size=(4, 4))).shape
     (4, 4, 3)
     """
@@ -232,14 +233,12 @@ def _run(images: list[inputs.Image]) -> Any:
     for pipeline, members in groups.items():
         pixels = [images[i].pixels for i in members]
         sizes = [(image.shape[0], image.shape[1]) for image in pixels]
-        group_results = run_each(pipeline, pixels, sizes)
-        if len(groups) == 1 and isinstance(group_results, jax.Array):
-            return group_results
-        for i, result in zip(members, group_results, strict=True):
-            results[i] = np.asarray(result)
-    if len({result.shape for result in results}) == 1:
-        return jnp.asarray(np.stack(results))
-    return [jnp.asarray(result) for result in results]
+        group_results = pipeline.run_images(pixels, sizes)
+        if len(groups) == 1:
+            return group_results.stacked_or_listed()
+        for i, result in zip(members, group_results.listed(), strict=True):
+            results[i] = result
+    return Ragged.of(results).stacked_or_listed()
 
 
 def _convert_traced(x: Any, config: Format) -> Any:
@@ -259,6 +258,7 @@ class ImageClassifierPreprocessor:
         image_converter: converts the images; None leaves them as they are.
         config_file: the file of a preset directory that holds the config.
 
+    >>> import numpy as np
     >>> preprocessor = ImageClassifierPreprocessor.from_preset("timm/resnet50.a1_in1k")
     >>> x, y = preprocessor(np.zeros((300, 400, 3), np.uint8), 1)
     >>> x.shape, y

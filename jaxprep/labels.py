@@ -19,6 +19,7 @@ from jaxprep import codec, inputs
 from jaxprep.errors import InputError
 from jaxprep.formats import Format
 from jaxprep.ops.boxes import from_corners, to_corners
+from jaxprep.pipeline import Ragged
 from jaxprep.types import Batch, Size, is_traced
 
 IMAGES, MASKS, BOXES = "images", "segmentation_masks", "bounding_boxes"
@@ -104,20 +105,17 @@ def _convert_each(x: Mapping[str, Any], config: Format) -> dict[str, Any]:
             single[BOXES] = {key: value[i] for key, value in x[BOXES].items()}
         results.append(convert_labelled(single, config))
     combined = dict(x)
+    combined_boxes: dict[str, Any] = {}
     for key in results[0]:
         values = [result[key] for result in results]
         if key == BOXES:
-            combined[key] = {name: _stack([boxes[name] for boxes in values]) for name in values[0]}
+            for name in values[0]:
+                entries = [np.asarray(boxes[name]) for boxes in values]
+                combined_boxes[name] = Ragged.of(entries).stacked_or_listed()
+            combined[key] = combined_boxes
         else:
-            combined[key] = _stack(values)
+            combined[key] = Ragged.of(values).stacked_or_listed()
     return combined
-
-
-def _stack(values: list[Any]) -> Any:
-    """One array where all values have one shape; otherwise the list."""
-    if len({np.shape(value) for value in values}) > 1:
-        return values
-    return jnp.asarray(np.stack([np.asarray(value) for value in values]))
 
 
 def _box_format(config: Format) -> str:

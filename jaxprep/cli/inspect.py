@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from jaxprep import codec, presets
-from jaxprep.cli.describe import describe, format_size
 from jaxprep.cli.options import load_config
 from jaxprep.formats import Format
-from jaxprep.ops.step import Geometry
+from jaxprep.ops.words import by
 from jaxprep.pipeline import Pipeline
+from jaxprep.pipeline.step import Geometry
 from jaxprep.presets.files import to_json
 from jaxprep.presets.sources import is_hub_handle
 from jaxprep.types import Size
@@ -42,7 +42,7 @@ def execute(args: argparse.Namespace) -> int:
     if args.size:
         stages = config.pipeline.bucket(args.size)
         print(
-            f"Canvas  {format_size(stages[0].source)}, which images of {format_size(args.size)} "
+            f"Canvas  {by(stages[0].source)}, which images of {by(args.size)} "
             "share with others of about that size"
         )
     return 0
@@ -80,10 +80,10 @@ def describe_steps(pipeline: Pipeline, size: Size | None = None) -> list[str]:
     """
     lines = []
     for number, step in enumerate(pipeline.steps, 1):
-        line = f"{number:2}. {describe(step)}"
+        line = f"{number:2}. {step.describe()}"
         if size is not None and isinstance(step, Geometry):
             before, size = size, step.output_size(size)
-            line += f": {format_size(before)} -> {format_size(size)}"
+            line += f": {by(before)} -> {by(size)}"
         lines.append(line)
     return lines or [" 0. nothing"]
 
@@ -92,13 +92,13 @@ def _describe_result(config: Format) -> str:
     size: Any = config.image_size
     if size is None:
         return "a size that depends on the image"
-    return f"{format_size(size)} (height x width)"
+    return f"{by(size)} (height x width)"
 
 
 def _describe_program(pipeline: Pipeline) -> str:
     """How often the pixels are read: once per axis where a segment moves them, otherwise once."""
     segments = len(pipeline.segments)
-    moving = sum(bool(segment.moves) for segment in pipeline.segments)
+    moving = sum(bool(segment.moves_pixels) for segment in pipeline.segments)
     passes = segments + moving
     return f"{_count(segments, 'segment', 's')}, {_count(passes, 'pass', 'es')} over the pixels"
 

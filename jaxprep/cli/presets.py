@@ -6,8 +6,8 @@ import argparse
 from typing import Any
 
 from jaxprep import codec, presets
-from jaxprep.cli.describe import format_size
 from jaxprep.errors import ConfigError, PresetNotFoundError
+from jaxprep.ops.words import by
 from jaxprep.presets.library import nearest
 
 UNKNOWN = "not known"
@@ -76,7 +76,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, str, str, str]:
     params = "" if row["params"] is None else _abbreviated(row["params"])
     if not row["known"]:
         return row["name"], UNKNOWN, "", params
-    return row["name"], format_size(row["image_size"]), row["interpolation"] or "", params
+    return row["name"], by(row["image_size"]), row["interpolation"] or "", params
 
 
 def _abbreviated(count: int) -> str:

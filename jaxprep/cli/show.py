@@ -12,17 +12,13 @@ from jaxtyping import Num, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from jaxprep.atomic import replacing
-from jaxprep.cli.describe import format_size
 from jaxprep.cli.interrupts import deferred_interrupt
 from jaxprep.cli.options import load_config
 from jaxprep.cli.run import Converter, decode_photo
 from jaxprep.errors import InputError
-from jaxprep.ops import Cast, Clip, Premultiply, ReverseChannels, Step, ToGray, ToRGB, Unpremultiply
-from jaxprep.ops.layout import ChannelsFirst, ChannelsLast
-from jaxprep.ops.step import Geometry
-from jaxprep.ops.values import Affine
+from jaxprep.ops.words import by
 from jaxprep.pipeline import Pipeline
-from jaxprep.pipeline.run import constant_maps
+from jaxprep.pipeline.plan import position_matrix
 from jaxprep.types import Size
 
 HEIGHT, MAX_HEIGHT = 448, 1120
@@ -86,7 +82,7 @@ def execute(args: argparse.Namespace) -> int:
         stop_if_interrupted()
     pixels = undone(result, config.pipeline)
     box = kept_box(config.pipeline, photo.source.size)
-    sizes = f"{format_size(photo.source.size)} -> {format_size(photo.source.output_size)}"
+    sizes = f"{by(photo.source.size)} -> {by(photo.source.output_size)}"
     page = picture(photo.image, box, pixels, (path.name, sizes, args.preset))
     with replacing(output) as file:
         page.save(file, "PNG")
@@ -100,8 +96,10 @@ def kept_box(pipeline: Pipeline, size: Size) -> Box:
     >>> kept_box(Pipeline((ops.CenterCrop(2),)), (4, 6)) == Box(left=2, top=1, right=4, bottom=3)
     True
     """
-    maps, (height, width) = constant_maps(pipeline.segments, size)
-    (scale_y, shift_y), (scale_x, shift_x) = maps.astype(np.float64)
+    height, width = pipeline.output_size(size)
+    matrix = position_matrix(pipeline.segments, size)
+    # Crops, pads and resizes move each axis alone: (x, y) -> (x * scale_x + shift_x, ...).
+    (scale_x, shift_x), (scale_y, shift_y) = matrix[0, [0, 2]], matrix[1, [1, 2]]
     top, bottom = sorted(((0 - shift_y) / scale_y, (height - shift_y) / scale_y))
     left, right = sorted(((0 - shift_x) / scale_x, (width - shift_x) / scale_x))
     return Box(left, top, right, bottom)
@@ -122,10 +120,11 @@ def undone(result: Num[np.ndarray, ...], pipeline: Pipeline) -> UInt8[np.ndarray
     """
     image = result.astype(np.float64)
     for step in reversed(pipeline.steps):
-        if not _is_undoable(step):
+        before = step.undo(image)
+        if before is None:
             image = _stretched(image)
             break
-        image = _undo(step, image)
+        image = before
     if image.shape[-1] not in (1, 3):
         raise InputError(f"Expected a result of 1 or 3 channels to draw, got {image.shape[-1]}.")
     levels = np.clip(np.rint(image), 0, 255).astype(np.uint8)
@@ -138,34 +137,6 @@ def _stretched(image: np.ndarray) -> np.ndarray:
     spread = image.max() - lowest
     factor = 255 / spread if spread else 0
     return (image - lowest) * factor
-
-
-def _is_undoable(step: Step) -> bool:
-    if isinstance(step, Affine):
-        return bool(np.all(step.coefficients()[0]))
-    known = (
-        Geometry,
-        Cast,
-        ChannelsFirst,
-        ChannelsLast,
-        Clip,
-        Premultiply,
-        ReverseChannels,
-        ToGray,
-        ToRGB,
-        Unpremultiply,
-    )
-    return isinstance(step, known)
-
-
-def _undo(step: Step, image: np.ndarray) -> np.ndarray:
-    """The values before a step; the pixels stay where they are."""
-    if isinstance(step, Affine):
-        scale, offset = step.coefficients()
-        return (image - offset) / scale
-    if isinstance(step, ReverseChannels):
-        return step.apply(image)
-    return np.moveaxis(image, 0, -1) if isinstance(step, ChannelsFirst) else image
 
 
 def picture(
