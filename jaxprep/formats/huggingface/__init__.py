@@ -14,7 +14,7 @@ what that needs to know of the class.
 * A legacy key is an entry of `settings.RENAMED`; a size rule is a class of `jaxprep.ops.sizes`.
 """
 
-from jaxprep.formats.huggingface.config import HuggingFace
-from jaxprep.formats.huggingface.read import from_huggingface_json, is_huggingface_json
+from jaxprep.formats.huggingface.config import HuggingFace, from_huggingface_json
+from jaxprep.formats.huggingface.read import is_huggingface_json
 
 __all__ = ["HuggingFace", "from_huggingface_json", "is_huggingface_json"]

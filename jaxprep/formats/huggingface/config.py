@@ -7,13 +7,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from jaxprep import codec, ops
 from jaxprep.errors import ConfigError
-from jaxprep.formats.base import Format
+from jaxprep.formats.base import MODEL_FILE, Format
 from jaxprep.formats.huggingface import classes
 from jaxprep.formats.huggingface.families import FAMILIES, Build, Source, pads_to_largest
+from jaxprep.formats.huggingface.read import class_of, is_huggingface_json
 from jaxprep.formats.huggingface.settings import (
     Backend,
     Frozen,
@@ -22,11 +23,14 @@ from jaxprep.formats.huggingface.settings import (
     settings_of,
     settled,
 )
+from jaxprep.formats.timm import from_timm_json
 from jaxprep.formats.values import DataFormatName
 from jaxprep.pipeline import Pipeline
 from jaxprep.pipeline.lower import static_sizes
 from jaxprep.resample.references import ReferenceName
 from jaxprep.types import Size
+
+MAX_KEYS = 1000
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,13 @@ class HuggingFace(Format):
             of Pillow before 13.
         exact: see `Pipeline`.
     """
+
+    library: ClassVar[str] = "Hugging Face (`image_processor_type`)"
+    files: ClassVar[tuple[str, ...]] = (
+        "processor_config.json",
+        "preprocessor_config.json",
+        MODEL_FILE,
+    )
 
     class_name: str
     settings: Any = None
@@ -68,6 +79,14 @@ class HuggingFace(Format):
         if self.backend not in row["backends"]:
             object.__setattr__(self, "backend", row["backends"][0])
         _pipeline(self, Source(), None)
+
+    @classmethod
+    def reads(cls, content: dict[str, Any]) -> bool:
+        return is_huggingface_json(content)
+
+    @classmethod
+    def read(cls, content: dict[str, Any], where: str = "$", model: Any = None) -> Format:
+        return from_huggingface_json(content, where, model)
 
     @property
     def effective(self) -> Settings:
@@ -149,6 +168,40 @@ class HuggingFace(Format):
             if overrides
             else self
         )
+
+
+def from_huggingface_json(
+    content: dict[str, Any],
+    where: str = "$",
+    model: Any = None,
+    class_name: str | None = None,
+    **own: Any,
+) -> Format:
+    """The config of `preprocessor_config.json`, of `processor_config.json`, or of timm's
+    `config.json`.
+
+    Args:
+        model: the content of the `config.json` beside it, whose `model_type` counts where the class
+            is not named.
+        class_name: the class, where the caller knows it.
+        own: fields of `HuggingFace`.
+
+    Raises:
+        ConfigError: an image processor that is not read; the message names its type and says why.
+    """
+    if not isinstance(content, dict):
+        raise codec.expected("an object", content, where)
+    if isinstance(content.get("image_processor"), dict):
+        content, where = content["image_processor"], f"{where}.image_processor"
+    if len(content) > MAX_KEYS:
+        raise codec.expected(f"at most {MAX_KEYS} keys", len(content), where)
+    name = class_name or class_of(content, where, model)
+    if name == "TimmWrapperImageProcessor":
+        return from_timm_json(content)
+    try:
+        return HuggingFace(name, content, **own)
+    except ConfigError as error:
+        raise ConfigError(str(error).replace("`$", f"`{where}", 1)) from error
 
 
 _OWN = ("backend", "data_format", "reference", "exact")

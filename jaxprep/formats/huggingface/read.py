@@ -6,12 +6,8 @@ from typing import Any
 
 from jaxprep import codec
 from jaxprep.errors import ConfigError
-from jaxprep.formats.base import Format
 from jaxprep.formats.huggingface import classes
-from jaxprep.formats.huggingface.config import HuggingFace
-from jaxprep.formats.timm import from_timm_json
 
-MAX_KEYS = 1000
 TYPE_KEYS = ("image_processor_type", "feature_extractor_type")
 _MARKS = ("do_resize", "do_normalize", "do_rescale", "do_center_crop", "image_mean")
 
@@ -25,41 +21,7 @@ def is_huggingface_json(content: Any) -> bool:
     return "pretrained_cfg" not in content and sum(key in content for key in _MARKS) >= 2
 
 
-def from_huggingface_json(
-    content: dict[str, Any],
-    where: str = "$",
-    model: Any = None,
-    class_name: str | None = None,
-    **own: Any,
-) -> Format:
-    """The config of `preprocessor_config.json`, of `processor_config.json`, or of timm's
-    `config.json`.
-
-    Args:
-        model: the content of the `config.json` beside it, whose `model_type` counts where the class
-            is not named.
-        class_name: the class, where the caller knows it.
-        own: fields of `HuggingFace`.
-
-    Raises:
-        ConfigError: an image processor that is not read; the message names its type and says why.
-    """
-    if not isinstance(content, dict):
-        raise codec.expected("an object", content, where)
-    if isinstance(content.get("image_processor"), dict):
-        content, where = content["image_processor"], f"{where}.image_processor"
-    if len(content) > MAX_KEYS:
-        raise codec.expected(f"at most {MAX_KEYS} keys", len(content), where)
-    name = class_name or _class_of(content, where, model)
-    if name == "TimmWrapperImageProcessor":
-        return from_timm_json(content)
-    try:
-        return HuggingFace(name, content, **own)
-    except ConfigError as error:
-        raise ConfigError(str(error).replace("`$", f"`{where}", 1)) from error
-
-
-def _class_of(content: dict[str, Any], where: str, model: Any) -> str:
+def class_of(content: dict[str, Any], where: str, model: Any) -> str:
     """Today's name of the class that a config is for."""
     found = [(key, content[key]) for key in TYPE_KEYS if content.get(key) is not None]
     for key, value in found:
