@@ -115,15 +115,15 @@ def run(call: Call, images: Sequence[Image]) -> Any:
     sizes = tuple(sizes_of(images)) if config.row.batch_dependent else None
     if call.is_traced:
         pipelines = [config.pipeline_of(image.source, sizes) for image in images]
-        results = run_traced(images, pipelines)
-        return _joined(config, results) if isinstance(results, list) else results
+        traced = run_traced(images, pipelines)
+        return _joined(config, traced) if isinstance(traced, list) else traced
     groups: dict[Source, list[int]] = {}
     for i, image in enumerate(images):
         groups.setdefault(image.source, []).append(i)
     if len(groups) == 1:
         pipeline = config.pipeline_of(images[0].source, sizes)
         return run_group(pipeline, images, pads=config.pads_to_largest)
-    results = [None] * len(images)
+    results: list[Any] = [None] * len(images)
     for source, members in groups.items():
         pipeline = config.pipeline_of(source, sizes)
         of_group = run_group(pipeline, [images[i] for i in members])

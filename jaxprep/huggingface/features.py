@@ -53,8 +53,8 @@ class BatchFeature(dict[str, Any]):
             they are.
         skip_tensor_conversion: entries to leave as they are.
 
-    >>> feature = BatchFeature({"pixel_values": [np.zeros((3, 2, 2)), np.ones((3, 2, 2))]}, "jax")
-    >>> feature.pixel_values.shape
+    >>> images = [np.zeros((3, 2, 2)), np.ones((3, 2, 2))]
+    >>> BatchFeature({"pixel_values": images}, tensor_type="jax").pixel_values.shape
     (2, 3, 2, 2)
     """
 
@@ -120,7 +120,8 @@ class BatchFeature(dict[str, Any]):
             args: a device (a `jax.Device`, or "cpu", "gpu", "tpu:0"), a sharding, a dtype, or
                 several of them; also by name: `device`, `dtype`.
 
-        >>> BatchFeature({"pixel_values": np.zeros((1, 2))}).to("cpu", "bfloat16").pixel_values.dtype
+        >>> feature = BatchFeature({"pixel_values": np.zeros((1, 2))}).to("cpu", "bfloat16")
+        >>> feature.pixel_values.dtype
         dtype(bfloat16)
         """
         device, dtype = None, None

@@ -26,7 +26,7 @@ class InstanceMasks(NamedTuple):
     """
 
     masks: Float32[np.ndarray, "n h w"]
-    classes: Int64[np.ndarray, n]
+    classes: Int64[np.ndarray, " n"]
 
 
 def binary_masks(

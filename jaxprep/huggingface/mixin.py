@@ -28,10 +28,29 @@ from jaxprep.huggingface.configs import (
     parse,
 )
 
-SOURCE_KEYS = ("cache_dir", "force_download", "local_files_only", "token", "revision", "subfolder", "proxies",
-               "image_processor_filename")  # fmt: skip
-IGNORED_KEYS = ("resume_download", "trust_remote_code", "code_revision", "user_agent", "_from_auto", "_from_pipeline",
-                "_commit_hash", "config", "use_fast")  # fmt: skip
+SOURCE_KEYS = (
+    "cache_dir",
+    "force_download",
+    "image_processor_filename",
+    "local_files_only",
+    "proxies",
+    "revision",
+    "subfolder",
+    "token",
+)
+"""Keywords that say where a config is."""
+IGNORED_KEYS = (
+    "_commit_hash",
+    "_from_auto",
+    "_from_pipeline",
+    "code_revision",
+    "config",
+    "resume_download",
+    "trust_remote_code",
+    "use_fast",
+    "user_agent",
+)
+"""Keywords that Transformers takes and that change nothing here."""
 PUSH_KEYS = ("commit_message", "commit_description", "private", "revision", "create_pr")
 
 

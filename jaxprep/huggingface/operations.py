@@ -56,9 +56,15 @@ class ImageOperations(ImageProcessingMixin):
         raise NotImplementedError
 
     def resize(
-        self, image: Any, size: Any, resample: Any = None, data_format: Any = None, input_data_format: Any = None,
-        antialias: bool | None = None, **kwargs: Any,
-    ) -> jax.Array:  # fmt: skip
+        self,
+        image: Any,
+        size: Any,
+        resample: Any = None,
+        data_format: Any = None,
+        input_data_format: Any = None,
+        antialias: bool | None = None,
+        **kwargs: Any,
+    ) -> jax.Array:
         """Resize one image as this class does it.
 
         Args:
@@ -124,9 +130,16 @@ class ImageOperations(ImageProcessingMixin):
         return self._run(lambda _: pipeline, image, data_format, input_data_format)
 
     def pad(
-        self, images: Any, pad_size: Any = None, fill_value: Any = 0, padding_mode: str = "constant",
-        return_mask: bool = False, data_format: Any = None, input_data_format: Any = None, **kwargs: Any,
-    ) -> Any:  # fmt: skip
+        self,
+        images: Any,
+        pad_size: Any = None,
+        fill_value: Any = 0,
+        padding_mode: str = "constant",
+        return_mask: bool = False,
+        data_format: Any = None,
+        input_data_format: Any = None,
+        **kwargs: Any,
+    ) -> Any:
         """Pad images below and to the right, to `pad_size` or the largest of them, each in its own
         type.
 
@@ -146,7 +159,7 @@ class ImageOperations(ImageProcessingMixin):
         wanted = layout_named(data_format, "data_format")
         is_one = hasattr(images, "ndim") and images.ndim == 3
         arrays = [as_numpy(image, "images", IMAGES) for image in ([images] if is_one else images)]
-        layouts = [layout or layout_of(array.shape) for array in arrays]
+        layouts: list[Layout] = [layout or layout_of(array.shape) for array in arrays]
         arrays = [channels_last(*pair) for pair in zip(arrays, layouts, strict=True)]
         size = largest_of([(array.shape[0], array.shape[1]) for array in arrays])
         if pad_size is not None:

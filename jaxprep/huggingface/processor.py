@@ -277,7 +277,7 @@ def _post_process(processor: BaseImageProcessor, config: HuggingFace, name: str)
     """A function of `jaxprep.postprocess` by the name that Transformers gives it, with the
     processor's settings.
     """
-    known = dict(methods(config.class_name))
+    known: dict[str, Any] = {**methods(config.class_name)}
     if "postprocess" in config.row.post_process:
         known["postprocess"] = postprocess
     if name not in known:

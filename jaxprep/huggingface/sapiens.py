@@ -180,7 +180,7 @@ def _points(value: Any, where: str) -> np.ndarray:
 
 def draw_heatmaps(
     config: HuggingFace, box: Float32[np.ndarray, 4], points: Float32[np.ndarray, "k c"]
-) -> tuple[Float32[np.ndarray, "k h w"], Float32[np.ndarray, k]]:
+) -> tuple[Float32[np.ndarray, "k h w"], Float32[np.ndarray, " k"]]:
     """A Gaussian around each keypoint of one person, cut off at three sigma, and its weight 0 or 1:
     `generate_udp_gaussian_heatmaps`.
 
@@ -210,7 +210,7 @@ def draw_heatmaps(
     return (drawn * weight[:, None, None] * is_inside).astype(np.float32), weight
 
 
-def _on_heatmap(points: np.ndarray, window: Sequence[float], size: Size) -> np.ndarray:
+def _on_heatmap(points: np.ndarray, window: Sequence[Any], size: Size) -> np.ndarray:
     """Positions `(x, y)` in an image as positions on the heatmap of a window of it."""
     middle = np.asarray(window[:2], np.float32)
     sides = np.asarray(window[2:], np.float32)

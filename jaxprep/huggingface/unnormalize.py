@@ -10,7 +10,7 @@ import numpy as np
 from jaxprep.errors import InputError
 from jaxprep.huggingface.features import BatchFeature
 from jaxprep.huggingface.images import IMAGES
-from jaxprep.inputs import as_numpy, channels_last, layout_of
+from jaxprep.inputs import Layout, as_numpy, channels_last, layout_of
 
 
 class Inverse:
@@ -57,7 +57,7 @@ def postprocess(
     do_normalize: bool | None = None,
     image_mean: Any = None,
     image_std: Any = None,
-    input_data_format: str | None = None,
+    input_data_format: Layout | None = None,
     return_tensors: Any = "jax",
 ) -> BatchFeature:
     """Undo normalising and rescaling: clip to [0, 255] and truncate to uint8.

@@ -4,6 +4,7 @@ keys and forms of former releases replaced by those of Transformers 5.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import math
@@ -147,10 +148,8 @@ class Settings:
         value = self.get(key)
         method: Any = None
         if isinstance(value, (str, int)) and value is not True:
-            try:
+            with contextlib.suppress(ConfigError):  # the error below also names PIL's integers
                 method = canonical_method(value)
-            except ConfigError:
-                pass  # the error below also names PIL's integers
         if method not in get_args(Method):
             raise codec.expected(
                 f"one of PIL's integers 0 to 5, or of {list(get_args(Method))}", value, f"$.{key}"

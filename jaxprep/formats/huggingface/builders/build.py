@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from jaxprep import ops
 from jaxprep.formats.huggingface.classes import Backend
@@ -124,16 +124,17 @@ class Builder(NamedTuple):
     makes_square: bool = False
 
 
+Function = TypeVar("Function", bound=Callable[..., None])
 BUILDERS: dict[str, Builder] = {}
 """Every builder by its name, which is what the `steps` of a row say."""
 
 
 def builder(
     operation: Operation | None = None, size_key: str = "size", makes_square: bool = False
-) -> Callable[[Callable[[Build], None]], Callable[[Build], None]]:
+) -> Callable[[Function], Function]:
     """Register a function of a `Build` under its own name; arguments as in `Builder`."""
 
-    def register(function: Callable[[Build], None]) -> Callable[[Build], None]:
+    def register(function: Function) -> Function:
         BUILDERS[function.__name__] = Builder(function, operation, size_key, makes_square)
         return function
 

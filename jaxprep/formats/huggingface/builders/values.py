@@ -73,7 +73,9 @@ def _as_field(array: np.ndarray) -> float | tuple[float, ...]:
 
 @builder()
 def rescale_offset_and_normalize(build: Build) -> None:
-    """EfficientNet: with `rescale_offset`, 1 is subtracted after the rescale and nothing is fused."""
+    """EfficientNet: with `rescale_offset`, 1 is subtracted after the rescale, and nothing is
+    fused.
+    """
     if build.settings.flag("rescale_offset"):
         rescale(build, offset=-1.0)
         normalize(build)
