@@ -80,7 +80,7 @@ def postprocess(
     std = settings.per_channel("image_std") if image_std is None else image_std
     inverse = Inverse(rescales, normalizes, factor, mean, std)
     arrays = [as_numpy(image, "images", IMAGES) for image in _each(images)]
-    layouts = [input_data_format or layout_of(array.shape) for array in arrays]
+    layouts: list[Layout] = [input_data_format or layout_of(array.shape) for array in arrays]
     results = [
         inverse(channels_last(array, layout), processor.backend == "torchvision")
         for array, layout in zip(arrays, layouts, strict=True)
