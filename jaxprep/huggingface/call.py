@@ -18,11 +18,10 @@ from jaxprep.errors import InputError
 from jaxprep.formats import HuggingFace
 from jaxprep.formats.huggingface.builders import Source
 from jaxprep.formats.huggingface.classes import SizeKind
-from jaxprep.huggingface.features import stack_equal
+from jaxprep.huggingface.features import stack_traced
 from jaxprep.huggingface.images import Image, Reading, for_pillow, images_of, traced_images
 from jaxprep.inputs import Layout
-from jaxprep.pipeline import Pipeline
-from jaxprep.pipeline.eager import run_each, run_images
+from jaxprep.pipeline import Pipeline, Ragged
 from jaxprep.types import Batch, Size
 
 Results = dict[str, Any]
@@ -116,34 +115,54 @@ def run(call: Call, images: Sequence[Image]) -> Any:
     if call.is_traced:
         pipelines = [config.pipeline_of(image.source, sizes) for image in images]
         traced = run_traced(images, pipelines)
-        return _joined(config, traced) if isinstance(traced, list) else traced
+        return _join_traced(config, traced) if isinstance(traced, list) else traced
     groups: dict[Source, list[int]] = {}
     for i, image in enumerate(images):
         groups.setdefault(image.source, []).append(i)
-    if len(groups) == 1:
-        pipeline = config.pipeline_of(images[0].source, sizes)
-        return run_group(pipeline, images, pads=config.pads_to_largest)
     results: list[Any] = [None] * len(images)
     for source, members in groups.items():
-        pipeline = config.pipeline_of(source, sizes)
-        of_group = run_group(pipeline, [images[i] for i in members])
-        for i, result in zip(members, of_group, strict=True):
-            results[i] = np.asarray(result)
-    return _joined(config, results)
+        ragged = run_group(config.pipeline_of(source, sizes), [images[i] for i in members])
+        if len(groups) == 1:
+            return _as_padded(config, ragged)
+        for i, result in zip(members, _on_host(ragged), strict=True):
+            results[i] = result
+    return _as_padded(config, Ragged.of(results))
 
 
-def run_group(pipeline: Pipeline, images: Sequence[Image], pads: bool = False) -> Any:
-    """The results of host images that go through one pipeline: an array, or a list of different
-    sizes.
+def run_group(pipeline: Pipeline, images: Sequence[Image]) -> Ragged:
+    """The results of host images that go through one pipeline.
 
-    Args:
-        pads: make one array of results of different sizes, with 0 around them.
+    Raises:
+        InputError: an image is not what the pipeline takes.
     """
     for image in images:
         pipeline.check_image(image.pixels.shape, image.pixels.dtype)
-    pixels = [image.pixels for image in images]
-    runner = run_images if pads else run_each
-    return runner(pipeline, pixels, [image.size for image in images])
+    return pipeline.run_images([image.pixels for image in images], [image.size for image in images])
+
+
+def _on_host(ragged: Ragged) -> list[np.ndarray]:
+    """Results one by one as NumPy arrays: to index a `jax.Array` would compile a program."""
+    results = np.asarray(ragged.results) if ragged.is_stacked else ragged.results
+    return [np.asarray(result) for result in results]
+
+
+def _as_padded(config: HuggingFace, ragged: Ragged) -> Any:
+    """Results as the class returns them: padded to the largest, or one array, or a list."""
+    if not config.pads_to_largest:
+        return ragged.stacked_or_listed()
+    if not ragged.is_stacked:
+        _check_channels(config, ragged.results)
+    return ragged.padded()
+
+
+def _check_channels(config: HuggingFace, results: Sequence[Any]) -> None:
+    channels_axis = 0 if config.data_format == "channels_first" else -1
+    channels = sorted({result.shape[channels_axis] for result in results})
+    if len(channels) > 1:
+        raise InputError(
+            "Expected images of one number of channels, to be padded to one array, got "
+            f"{channels} - at `images`. Pass `do_convert_rgb=True`, or convert them."
+        )
 
 
 def run_traced(images: Sequence[Image], pipelines: Sequence[Pipeline]) -> Any:
@@ -160,28 +179,20 @@ def run_traced(images: Sequence[Image], pipelines: Sequence[Pipeline]) -> Any:
     return results
 
 
-def _joined(config: HuggingFace, results: list[Any]) -> Any:
-    """Results one by one as one array, if they have one size or are padded to one."""
-    stacked = stack_equal(results)
+def _join_traced(config: HuggingFace, results: list[Any]) -> Any:
+    """Traced results as `_as_padded` returns those on the host."""
+    stacked = stack_traced(results)
     if stacked is not None:
         return stacked
     if not config.pads_to_largest:
         return results
-    channels_axis = 0 if config.data_format == "channels_first" else -1
-    channels = sorted({result.shape[channels_axis] for result in results})
-    if len(channels) > 1:
-        raise InputError(
-            "Expected images of one number of channels, to be padded to one array, got "
-            f"{channels} - at `images`. Pass `do_convert_rgb=True`, or convert them."
-        )
-    largest = np.max([result.shape for result in results], axis=0)
-    return stack_equal([_pad_to(result, largest) for result in results])
-
-
-def _pad_to(result: Any, shape: Sequence[int]) -> Any:
-    widths = [(0, int(m) - n) for n, m in zip(result.shape, shape, strict=True)]
-    pad = np.pad if isinstance(result, np.ndarray) else jnp.pad
-    return pad(result, widths)
+    _check_channels(config, results)
+    shape = np.max([result.shape for result in results], axis=0)
+    padded = []
+    for result in results:
+        widths = [(0, int(m) - n) for n, m in zip(result.shape, shape, strict=True)]
+        padded.append(jnp.pad(result, widths))
+    return jnp.stack(padded)
 
 
 # -- results -------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxprep.errors import InputError, MissingPackageError
+from jaxprep.pipeline import Ragged
 from jaxprep.types import is_traced
 
 TENSOR_TYPES = ("jax", "np", "pt", "tf")
@@ -175,23 +176,23 @@ def _finish_entry(name: str, value: Any, stacks: bool) -> Any:
     if not isinstance(value, list):
         return value
     if stacks and value and all(isinstance(item, (np.ndarray, jax.Array)) for item in value):
-        stacked = stack_equal(value)
-        if stacked is not None:
-            return jnp.asarray(stacked)
+        return _join_arrays(value)
     return [jnp.asarray(item) if isinstance(item, np.ndarray) else item for item in value]
 
 
-def stack_equal(results: Sequence[Any]) -> Any:
-    """Arrays of one shape and type as one array; None if they differ.
+def _join_arrays(arrays: list[Any]) -> Any:
+    """One array if all are alike, otherwise a list."""
+    if not is_traced(arrays):
+        return Ragged.of(arrays).stacked_or_listed()
+    stacked = stack_traced(arrays)
+    return arrays if stacked is None else stacked
 
-    >>> stack_equal([np.zeros(2), np.ones(2)]).shape, stack_equal([np.zeros(2), np.zeros(3)])
-    ((2, 2), None)
-    """
-    if len({(result.shape, result.dtype) for result in results}) != 1:
+
+def stack_traced(arrays: Sequence[Any]) -> Any:
+    """Traced arrays of one shape and type as one array; None if they differ."""
+    if len({(array.shape, array.dtype) for array in arrays}) != 1:
         return None
-    if is_traced(results):
-        return jnp.stack(results)
-    return np.stack([np.asarray(result) for result in results])
+    return jnp.stack(arrays)
 
 
 def _as_device(value: Any) -> Any:

@@ -12,7 +12,6 @@ from jaxtyping import Float32, Int64, Integer
 from jaxprep.errors import InputError
 from jaxprep.formats import HuggingFace
 from jaxprep.huggingface.segmentation import first_channels
-from jaxprep.pipeline.eager import run_each
 from jaxprep.types import Size
 
 Ids = Mapping[int, int] | None
@@ -114,4 +113,5 @@ def resized_maps(
                 f"Expected a map of the size of its image, got {map_size}, which becomes "
                 f"{resized} where the image is {size} - at `segmentation_maps[{i}]`."
             )
-    return first_channels(run_each(pipeline, [labels[..., None] for labels in maps], map_sizes))
+    resized = pipeline.run_images([labels[..., None] for labels in maps], map_sizes)
+    return first_channels(resized.stacked_or_listed())

@@ -108,7 +108,7 @@ class ImageProcessingMixin:
         del config
         return cls
 
-    # -- reading -------------------------------------------------------------------------------------------------------
+    # -- reading ------------------------------------------------------------------------------
 
     @classmethod
     def from_pretrained(
@@ -195,7 +195,7 @@ class ImageProcessingMixin:
         """The processor of a JSON file."""
         return cls.from_pretrained(Path(json_file))
 
-    # -- writing -------------------------------------------------------------------------------------------------------
+    # -- writing ------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
         """What was read, unchanged, with what was replaced since; all settings, if it was not read

@@ -35,7 +35,6 @@ from jaxprep.huggingface.mixin import ImageProcessingMixin
 from jaxprep.huggingface.padding import largest_of
 from jaxprep.inputs import Layout, as_numpy, channels_last, is_pil, layout_of
 from jaxprep.pipeline import Pipeline
-from jaxprep.pipeline.eager import run_each
 from jaxprep.types import Batch, Size, is_traced
 
 
@@ -225,7 +224,7 @@ class ImageOperations(ImageProcessingMixin):
                 read = for_pillow(read)
             pipeline = pipeline_of(read.source)
             pipeline.check_image(read.pixels.shape, read.pixels.dtype)
-            result = np.asarray(run_each(pipeline, [read.pixels], [read.size])[0])
+            result = np.asarray(pipeline.run_images([read.pixels], [read.size]).listed()[0])
         wanted = layout_named(data_format, "data_format") or image_layout
         if wanted == "channels_first":
             result = jnp.moveaxis(result, -1, -3)

@@ -226,7 +226,9 @@ class TimmWrapperImageProcessor(BaseImageProcessor):
             return finish({"pixel_values": run_traced(read, [pipeline] * len(read))}, AUTO)
         reading = Reading(to_rgb=True, on_torch=False, layout=layout)
         read = [for_pillow(image) for image in images_of(images, reading)]
-        features = finish({"pixel_values": run_group(pipeline, read)}, return_tensors)
+        features = finish(
+            {"pixel_values": run_group(pipeline, read).stacked_or_listed()}, return_tensors
+        )
         return features if device is None else features.to(device)
 
 

@@ -190,9 +190,8 @@ def _sized(
 ) -> tuple[list[np.ndarray], Padding]:
     arrays = [as_numpy(image, "images", IMAGES) for image in images]
     if not arrays or any(array.ndim != 3 for array in arrays):
-        raise InputError(
-            f"Expected images (c, h, w), got shapes {[array.shape for array in arrays]} - at `images`."
-        )
+        shapes = [array.shape for array in arrays]
+        raise InputError(f"Expected images (c, h, w), got shapes {shapes} - at `images`.")
     sizes: list[Size] = [(array.shape[1], array.shape[2]) for array in arrays]
     largest = largest_of(sizes)
     if padded_size is None:

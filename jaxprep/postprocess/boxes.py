@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxprep.resample.buckets import bucket
+from jaxprep.resample.tables import bucket
 from jaxprep.types import Size
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from jaxprep.errors import InputError
 from jaxprep.postprocess.results import each, field, optional_field, sizes
 from jaxprep.postprocess.targets import Rule, Window, resize_one
-from jaxprep.resample.buckets import bucket
 from jaxprep.resample.filters import canonical_method
+from jaxprep.resample.tables import bucket
 
 
 def depth_estimation(

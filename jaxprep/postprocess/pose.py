@@ -15,7 +15,7 @@ import numpy as np
 
 from jaxprep.errors import InputError
 from jaxprep.postprocess.results import field, setting, sizes
-from jaxprep.resample.buckets import bucket
+from jaxprep.resample.tables import bucket
 from jaxprep.types import Size
 
 PADDING = 1.25

@@ -14,7 +14,7 @@ import numpy as np
 from jaxprep.errors import InputError
 from jaxprep.postprocess.results import array, each, field, optional_field, setting, sizes
 from jaxprep.postprocess.targets import Window, resize_one
-from jaxprep.resample.buckets import bucket
+from jaxprep.resample.tables import bucket
 from jaxprep.types import Size
 
 

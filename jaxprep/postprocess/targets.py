@@ -13,11 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxprep.resample.apart import apart
-from jaxprep.resample.buckets import bucket
-from jaxprep.resample.forms import apply_taps, dense
-from jaxprep.resample.resize import widen
-from jaxprep.resample.tables import Taps, resize_taps
+from jaxprep.resample.engines.cpu import no_inline
+from jaxprep.resample.engines.tpu import dense
+from jaxprep.resample.passes import apply_taps
+from jaxprep.resample.tables import Taps, bucket, resize_taps
 from jaxprep.types import Size
 
 Rule = Literal["bilinear", "bicubic", "antialias", "align_corners", "nearest"]
@@ -166,18 +165,17 @@ def _one_pass(
     arithmetic = "copy" if rule == "nearest" else "float"
 
     def plain(maps: jax.Array, taps: Taps) -> jax.Array:
-        return apart(
-            lambda maps, taps: apply_taps(seen(maps), taps, 1, arithmetic).reshape(shape),
-            maps,
-            taps,
-        )
+        return apply_taps(seen(maps), taps, 1, arithmetic).reshape(shape)
+
+    def on_cpu(maps: jax.Array, taps: Taps) -> jax.Array:
+        return no_inline(plain, maps, taps)
 
     def on_tpu(maps: jax.Array, taps: Taps) -> jax.Array:
         return dense(seen(maps), taps, 1, "float").reshape(shape)
 
     if arithmetic == "copy":
-        return plain(maps, taps)
-    return lax.platform_dependent(maps, taps, tpu=on_tpu, default=plain)
+        return lax.platform_dependent(maps, taps, cpu=on_cpu, default=plain)
+    return lax.platform_dependent(maps, taps, cpu=on_cpu, tpu=on_tpu, default=plain)
 
 
 def canvas_of(maps: jax.Array, way: Target) -> Size:

@@ -16,7 +16,7 @@ from jax import lax
 from jaxprep.errors import InputError
 from jaxprep.postprocess.results import array, setting, sizes
 from jaxprep.postprocess.targets import Window, one, resize_one
-from jaxprep.resample.buckets import bucket
+from jaxprep.resample.tables import bucket
 from jaxprep.types import Size
 
 

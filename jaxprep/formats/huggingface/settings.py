@@ -16,7 +16,7 @@ from jaxprep.errors import ConfigError
 from jaxprep.formats.huggingface import classes
 from jaxprep.formats.huggingface.classes import ProcessorRow
 from jaxprep.ops.resize import Method
-from jaxprep.ops.step import check_size
+from jaxprep.pipeline.step import check_size
 from jaxprep.resample.filters import canonical_method
 
 ANNOTATION_FORMATS = ("coco_detection", "coco_panoptic")

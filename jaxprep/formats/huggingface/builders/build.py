@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 from jaxprep import ops
 from jaxprep.formats.huggingface.classes import Backend
 from jaxprep.formats.huggingface.settings import Settings
-from jaxprep.ops.step import Step
+from jaxprep.pipeline.step import Step
 from jaxprep.resample.references import ReferenceName
 from jaxprep.types import Size
 

@@ -10,7 +10,7 @@ from jaxprep import ops
 from jaxprep.formats.huggingface.builders.build import Build, builder
 from jaxprep.formats.huggingface.settings import BOTH, EXACT, SHORTEST, Settings
 from jaxprep.ops import sizes
-from jaxprep.ops.step import check_size
+from jaxprep.pipeline.step import check_size
 from jaxprep.types import Size
 
 

@@ -13,7 +13,7 @@ from jaxprep.formats.huggingface.builders.crop_and_pad import center_rule, wides
 from jaxprep.formats.huggingface.settings import BOTH, EXACT, INSIDE, LONGEST, SHORTEST
 from jaxprep.ops import sizes
 from jaxprep.ops.sizes import SizeRule
-from jaxprep.ops.step import check_size
+from jaxprep.pipeline.step import check_size
 
 
 @builder("resize")
