@@ -157,6 +157,7 @@ def _is_torch(value: Any) -> bool:
 
 
 def _from_torch(tensor: Any) -> np.ndarray:
+    # A gradient or a device would be refused by DLPack.
     tensor = tensor.detach().cpu()
     if str(tensor.dtype) == "torch.bfloat16":
         tensor = tensor.float()  # DLPack has bfloat16, NumPy has not
@@ -164,8 +165,10 @@ def _from_torch(tensor: Any) -> np.ndarray:
 
 
 def _narrowed(array: np.ndarray, is_nested: bool) -> np.ndarray:
+    # Masks are 0 and 1 so, as in PIL's mode 1.
     if array.dtype == bool:
         return array.astype(np.uint8)
+    # Nested lists become int64 in NumPy; of an image they are bytes.
     is_bytes = is_nested and array.dtype.kind == "i" and array.size > 0
     if is_bytes and array.min() >= 0 and array.max() <= 255:
         return array.astype(np.uint8)
@@ -248,6 +251,7 @@ def from_pil(image: Any, config: Format) -> Image:
     palette = None
     if image.mode == "P":
         numbers = image.getpalette("RGB") or []
+        # Formats decide by the colours whether a palette is one of grays.
         palette = [tuple(numbers[i : i + 3]) for i in range(0, len(numbers), 3)]
     pipeline, mode = config.pipeline_for(image.mode, palette)
     pixels = np.asarray(image if image.mode == mode else image.convert(mode))
@@ -265,6 +269,7 @@ def from_list(values: Sequence[Any], config: Format) -> list[Image]:
     if not len(values):
         raise InputError("Expected at least one image, got an empty list - at `x`.")
     images = [_from_item(value, config, f"x[{i}]") for i, value in enumerate(values)]
+    # One program for the list; uint8 beside float32 is computed as float32.
     dtype = np.result_type(*{image.pixels.dtype for image in images})
     return [Image(image.pixels.astype(dtype, copy=False), image.pipeline) for image in images]
 

@@ -85,8 +85,10 @@ def read(call: Call) -> list[Image]:
         return traced_images(call.images, call.layout)
     config = call.config
     images = images_of(call.images, reading_of(config, call.layout))
+    # Pillow resizes nothing but uint8; without a resize NumPy arrays stay what they are.
     if config.backend == "pil" and config.resize_pipeline.steps:
         return [for_pillow(image) for image in images]
+    # One image above 1 says that all are in [0, 255]: see `builders.resize.resize_clipped`.
     if all(image.value_range == "float" and image.pixels.max() <= 1 for image in images):
         return [image._replace(value_range="unit") for image in images]
     return images
@@ -111,11 +113,13 @@ def run(call: Call, images: Sequence[Image]) -> Any:
         InputError: an image is not what the pipeline takes.
     """
     config = call.config
+    # Sizes are part of the key of a pipeline's cache: where they do not count, one is enough.
     sizes = tuple(sizes_of(images)) if config.row.batch_dependent else None
     if call.is_traced:
         pipelines = [config.pipeline_of(image.source, sizes) for image in images]
         traced = run_traced(images, pipelines)
         return _join_traced(config, traced) if isinstance(traced, list) else traced
+    # Images of one kind share a pipeline and its programs.
     groups: dict[Source, list[int]] = {}
     for i, image in enumerate(images):
         groups.setdefault(image.source, []).append(i)
@@ -135,6 +139,7 @@ def run_group(pipeline: Pipeline, images: Sequence[Image]) -> Ragged:
     Raises:
         InputError: an image is not what the pipeline takes.
     """
+    # Checked one by one, so that the error names the image and not the canvas.
     for image in images:
         pipeline.check_image(image.pixels.shape, image.pixels.dtype)
     return pipeline.run_images([image.pixels for image in images], [image.size for image in images])
@@ -150,6 +155,7 @@ def _as_padded(config: HuggingFace, ragged: Ragged) -> Any:
     """Results as the class returns them: padded to the largest, or one array, or a list."""
     if not config.pads_to_largest:
         return ragged.stacked_or_listed()
+    # Gray beside RGB: there is no padding of channels.
     if not ragged.is_stacked:
         _check_channels(config, ragged.results)
     return ragged.padded()
@@ -205,6 +211,7 @@ def plain(call: Call) -> Results:
 
 def image_results(call: Call, images: Sequence[Image]) -> Results:
     """The preprocessed images, and sizes where the class tells them."""
+    # Video-LLaVA names them by a setting; all other classes `pixel_values`.
     results = {call.config.result_name: run(call, images)}
     return results | size_results(call.config, sizes_of(images))
 

@@ -71,17 +71,20 @@ def parse(
         return _parse_timm(document.content, settings, fields)
     name = document.class_name
     known = classes.arguments(name) - set(RESULT_KEYS)
+    # A keyword of DETR's former `from_pretrained`, which is no setting any more.
     if classes.rows()[name].max_size is not None:
         known |= {"max_size"}
     settings = _rename(settings, name, known)
     used = {key: v for key, v in settings.items() if key in known or key in document.content}
     unused = {key: value for key, value in settings.items() if key not in used}
+    # None means "as the config says", in `from_pretrained` as in a call.
     replaced = json_settings({key: value for key, value in used.items() if value is not None})
     full = merged(document.content, replaced)
     try:
         config = config_of(name, full, backend, **fields)
     except ConfigError as error:
         raise ConfigError(str(error).replace("`$", f"`{document.where}", 1)) from error
+    # Written back, it shall name its class even where it was known by its model.
     if not any(full.get(key) for key in TYPE_KEYS):
         full = {**full, TYPE_KEYS[0]: name}
     return Parsed(config, Frozen(full), unused)
@@ -120,6 +123,7 @@ def config_of(name: str, settings: Mapping[str, Any], backend: Any, **fields: An
     if backend not in (None, *get_args(Backend)):
         raise codec.expected(f"one of {list(get_args(Backend))}", backend, "backend")
     available = classes.rows()[name].backends
+    # Transformers falls back too, where a class has one backend only.
     if backend is not None and backend not in available:
         warnings.warn(
             f"`{name}` has no backend {backend!r}; {available[0]!r} is used.", stacklevel=4

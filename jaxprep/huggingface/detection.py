@@ -117,10 +117,12 @@ def _follow_image(
     settings, is_pil = config.effective, config.backend == "pil"
     unpadded, is_relative = padding.sizes[i], settings.flag("do_convert_annotations")
     if settings.flag("do_resize"):
+        # Masks are resized by nearest neighbour of the backend, whose positions differ.
         nearest = (config.reference or "pillow") if is_pil else "torch_exact"
         target = resized(target, size, unpadded, nearest)
     if is_relative:
         target = relative(target, unpadded)
+    # An image of the padded size is not touched: its `size` stays as the resize left it.
     if config.pads and unpadded != padding.padded_size:
         target = padded(target, unpadded, padding.padded_size, is_relative, is_pil)
     return target

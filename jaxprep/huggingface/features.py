@@ -168,6 +168,7 @@ def finish(results: Mapping[str, Any], return_tensors: Any) -> BatchFeature:
 def _finish_entry(name: str, value: Any, stacks: bool) -> Any:
     if isinstance(value, PerImage):
         return value.converted("jax", name)
+    # `return_tensors=None` gives one array per image, as in Transformers.
     if not stacks and hasattr(value, "ndim"):
         value = list(np.asarray(value))
     if isinstance(value, np.ndarray):
@@ -199,6 +200,7 @@ def _as_device(value: Any) -> Any:
     """A device or a sharding; None if the value is neither."""
     if isinstance(value, (jax.Device, jax.sharding.Sharding)):
         return value
+    # Names as torch has them, so that code written for it runs.
     if not isinstance(value, str):
         return None
     platform, _, number = value.partition(":")
@@ -243,10 +245,12 @@ def to_tensor(value: Any, kind: str, name: str) -> Any:
     """
     if kind == "jax" and isinstance(value, jax.Array):
         return value
+    # NumPy cannot hold tracers.
     if kind == "jax" and is_traced(value):
         return jnp.stack(value)
     items = value
     if isinstance(value, (list, tuple)):
+        # Of any library: JAX, torch, TensorFlow.
         items = [np.asarray(item) for item in value]
     try:
         array = np.asarray(items)
@@ -260,6 +264,7 @@ def to_tensor(value: Any, kind: str, name: str) -> Any:
     if kind == "jax":
         return jnp.asarray(_check_bits(array, name))
     if kind == "pt":
+        # A copy: torch warns of arrays that may not be written to, as JAX's are.
         return _package("torch").from_numpy(np.array(array))
     return _package("tensorflow").convert_to_tensor(np.array(array))
 
@@ -293,6 +298,7 @@ def _package(name: str) -> Any:
 
 
 def _flatten(feature: BatchFeature) -> tuple[tuple[Any, ...], tuple[str, ...]]:
+    # Sorted, so that two features with the same entries have one structure.
     names = tuple(sorted(feature))
     return tuple(feature[name] for name in names), names
 
@@ -305,6 +311,7 @@ def _flatten_with_keys(
 
 
 def _unflatten(names: tuple[str, ...], leaves: Iterable[Any]) -> BatchFeature:
+    # `dict.update`, not the constructor: leaves may be anything here, also no arrays.
     feature = BatchFeature()
     dict.update(feature, zip(names, leaves, strict=True))
     return feature

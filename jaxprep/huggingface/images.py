@@ -98,10 +98,13 @@ def _decoded(source: Any, where: str) -> UInt8[np.ndarray, "h w 3"]:
     if source.startswith(("http://", "https://")):
         return read_image(fetch(source, MAX_BYTES))
     if source.startswith("data:image/"):
+        # `data:image/png;base64,...`
         source = source.partition(",")[2]
-    elif "\0" not in source and os.path.isfile(source):
+    # Text that is long or holds null characters is no path: `isfile` says so without an error.
+    elif os.path.isfile(source):
         return read_image(source)
     try:
+        # Text may be wrapped at 76 columns.
         content = base64.b64decode("".join(source.split()), validate=True)
     except (binascii.Error, ValueError) as error:
         raise InputError(
@@ -121,6 +124,7 @@ def _from_pil(image: Any, reading: Reading, where: str) -> Image:
             f"{image.mode!r}) - at `{where}`. Pass `do_convert_rgb=True`, which this processor "
             "leaves off, or convert the image."
         )
+    # Mode L has no channel axis, mode 1 is bool, mode I is int32.
     pixels = np.asarray(image)
     return with_value_range(pixels[..., None] if pixels.ndim == 2 else pixels)
 
@@ -144,6 +148,7 @@ def _from_array(value: Any, reading: Reading, where: str) -> Iterator[Image]:
         array = array[..., None]
     else:
         array = channels_last(array, reading.layout or layout_of(array.shape, where))
+    # The elements of a batch go on as images, since families pair them with other inputs.
     for pixels in array if array.ndim == 4 else [array]:
         image = with_value_range(pixels)
         yield _over_white(image, reading, where) if reading.to_rgb else image
@@ -161,6 +166,7 @@ def with_value_range(array: np.ndarray) -> Image:
         return Image(array)
     if array.dtype.kind not in "ui":
         return Image(array.astype(np.float32), "float")
+    # JAX keeps 32 bits by default and would wrap others around.
     info = np.iinfo(np.int32)
     if array.size and (array.min() < info.min or array.max() > info.max):
         raise InputError(
@@ -176,6 +182,7 @@ def _over_white(image: Image, reading: Reading, where: str) -> Image:
     convert_to_rgb`); for the PIL backend NumPy arrays are composed in float64 and rounded.
     """
     pixels = image.pixels
+    # Gray, as `grayscale_to_rgb` of torchvision repeats it.
     if pixels.shape[2] == 1:
         return image._replace(pixels=np.repeat(pixels, 3, axis=2))
     if pixels.shape[2] != 4:
@@ -191,6 +198,7 @@ def _over_white(image: Image, reading: Reading, where: str) -> Image:
         # 255 + 1 - 1e-3, then truncation: torchvision's `to_dtype(..., scale=True)` to uint8
         # (https://github.com/pytorch/vision/blob/main/torchvision/transforms/v2/functional/_misc.py).
         return image._replace(pixels=(scaled * np.float32(255 + 1.0 - 1e-3)).astype(np.uint8))
+    # `np.round` rounds half to even.
     alpha = pixels[..., 3:] / 255
     mixed = alpha * pixels[..., :3] + (1 - alpha) * 255
     return image._replace(pixels=np.round(mixed).astype(pixels.dtype))
@@ -218,6 +226,8 @@ def for_pillow(image: Image) -> Image:
     if is_whole and np.all(pixels >= 0) and np.all(pixels <= 255):
         return Image(pixels.astype(np.uint8))
     if image.value_range == "float" and np.all(pixels >= 0) and np.all(pixels <= 1):
+        # In this order: `rescale` computes in float64 and returns float32, and the cast to uint8
+        # truncates.
         scaled = (pixels.astype(np.float64) * 255).astype(np.float32)
         return Image(scaled.astype(np.uint8), "unit")
     raise InputError(

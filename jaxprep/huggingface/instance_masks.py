@@ -56,6 +56,7 @@ def binary_masks(
         present = present[present != ignore_index]
     classes = present
     if ids is not None:
+        # `ids` speaks of labels as they are on the map, the result of reduced ones.
         offset = int(reduces)
         numbers = [_class_of(ids, int(label) + offset) - offset for label in present]
         classes = np.asarray(numbers)
@@ -104,6 +105,7 @@ def resized_maps(
     Raises:
         InputError: a map has another size than its image after the resize.
     """
+    # `resample=NEAREST` in the original, on both backends; values are left alone.
     pipeline = replace(config, exact=False).overridden(NEAREST).resize_pipeline
     map_sizes: list[Size] = [(labels.shape[0], labels.shape[1]) for labels in maps]
     for i, (map_size, size) in enumerate(zip(map_sizes, sizes, strict=True)):

@@ -78,6 +78,7 @@ class ImageProcessingMixin:
                 f"Expected a class of its own, got `{type(self).__name__}`, which has no settings: "
                 "use `from_pretrained` or `from_dict`, or one such as `CLIPImageProcessor`."
             )
+        # A config's content may be passed as keywords: `cls(**content)`.
         ignored = (*TYPE_KEYS, "processor_class")
         given = {key: value for key, value in kwargs.items() if key not in ignored}
         fields = {key: given.pop(key) for key in JAXPREP_KEYS if key in given}
@@ -92,6 +93,7 @@ class ImageProcessingMixin:
         self._set(replace(config, settings=Frozen(full)), {**full, TYPE_KEYS[0]: name})
 
     def _set(self, config: Format, content: Mapping[str, Any]) -> None:
+        # Past `__setattr__`, which is for settings.
         object.__setattr__(self, "_config", config)
         object.__setattr__(self, "_content", Frozen(content))
 
@@ -138,6 +140,7 @@ class ImageProcessingMixin:
             HubError: the hub refuses or cannot be reached, and nothing is cached.
             ConfigError: an image processor that is not read, or a wrong value.
         """
+        # The former name of `token`.
         old_token = kwargs.pop("use_auth_token", None)
         kwargs |= {
             "cache_dir": cache_dir,
@@ -227,6 +230,7 @@ class ImageProcessingMixin:
         """
         directory = Path(save_directory)
         if directory.is_file():
+            # `save_pretrained` of transformers/image_processing_base.py raises this type.
             raise AssertionError(
                 f"Provided path ({save_directory}) should be a directory, not a file"
             )

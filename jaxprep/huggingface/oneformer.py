@@ -61,6 +61,7 @@ def tasks_of(given: Any, count: int) -> list[str]:
     ['semantic', 'semantic']
     """
     tasks = [given or "panoptic"] if given is None or isinstance(given, str) else list(given)
+    # One task serves all images.
     if len(tasks) == 1:
         tasks = tasks * count
     if len(tasks) != count or not all(isinstance(task, str) for task in tasks):
@@ -163,6 +164,7 @@ def _with_texts(
     texts: list[str] = []
     for name in metadata["class_names"]:
         texts += [f"a photo with a {name}"] * seen[name]
+    # The model has `num_text` slots; further texts are dropped.
     texts = texts[:count]
     return Annotation(found.masks, found.classes, texts + [blank] * (count - len(texts)))
 
@@ -183,6 +185,7 @@ def metadata_of(config: HuggingFace) -> Metadata | None:
     for value, key in ((folder, "repo_path"), (name, "class_info_file")):
         if not isinstance(value, str) or not value or "\0" in value:
             raise codec.expected("a text", value, f"$.{key}")
+    # Read when it is needed first: a processor that gets no maps needs no file.
     return _from_file(folder, name)
 
 

@@ -82,6 +82,7 @@ class ImageOperations(ImageProcessingMixin):
         given = {"do_resize": True, "size": size, "resample": resample, **kwargs}
         entry = self._builder("resize")
         if antialias is not None:
+            # Said by the caller, it is the base class' rule that takes it.
             entry = BUILDERS["resize" if antialias else "resize_interpolating"]
         return self._apply(entry, given, image, data_format, input_data_format)
 
@@ -110,6 +111,7 @@ class ImageOperations(ImageProcessingMixin):
         **kwargs: Any,
     ) -> jax.Array:
         """Multiply one image by `scale`, in float32; subtract 1 with `offset=True`."""
+        # EfficientNet's `rescale(image, scale, offset=True)`.
         offset = -1.0 if kwargs.pop("offset", False) else 0.0
         arithmetic: Any = "float32" if self.backend == "torchvision" else "float64"
         pipeline = Pipeline((ops.Rescale(codec.plain(scale), offset, arithmetic=arithmetic),))
@@ -164,6 +166,7 @@ class ImageOperations(ImageProcessingMixin):
         if pad_size is not None:
             config = self._class_config().overridden({"pad_size": pad_size})
             size = config.effective.pair("pad_size")
+        # NumPy takes `constant_values` with that mode only.
         fill: Any = {"constant_values": fill_value} if padding_mode == "constant" else {}
         padded, masks = [], []
         for array, own_layout in zip(arrays, layouts, strict=True):
@@ -216,6 +219,7 @@ class ImageOperations(ImageProcessingMixin):
             (read,) = traced_images(image, image_layout)
             result = pipeline_of(read.source)(Batch(image=read.pixels)).image
         else:
+            # The result has the layout of the image.
             image_layout = layout or _host_layout(image)
             (read,) = images_of(
                 image, Reading(on_torch=self.backend == "torchvision", layout=layout)
@@ -224,6 +228,7 @@ class ImageOperations(ImageProcessingMixin):
                 read = for_pillow(read)
             pipeline = pipeline_of(read.source)
             pipeline.check_image(read.pixels.shape, read.pixels.dtype)
+            # On the host, so that the layout is changed without a program.
             result = np.asarray(pipeline.run_images([read.pixels], [read.size]).listed()[0])
         wanted = layout_named(data_format, "data_format") or image_layout
         if wanted == "channels_first":

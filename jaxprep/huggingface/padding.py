@@ -43,6 +43,7 @@ def padding_of(config: HuggingFace, sizes: Sequence[Size]) -> Padding:
     Raises:
         InputError: a result is larger than `pad_size`.
     """
+    # Sizes are integer arithmetic on the host: no pixel is computed for them.
     unpadded = [config.unpadded_pipeline.output_size(size) for size in sizes]
     padded = [config.pipeline.output_size(size) for size in sizes]
     return Padding(unpadded, largest_of(padded))

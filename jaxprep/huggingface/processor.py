@@ -78,9 +78,11 @@ class BaseImageProcessor(ImageOperations):
         config = self._class_config()
         if name.startswith("post_process_") or name in config.row.post_process:
             return _post_process(self, config, name)
+        # Always an object, whatever form the config has, as in Transformers.
         if name in ("size", "crop_size", "pad_size"):
             return size_of(config, name)
         if name in classes.arguments(config.class_name) or name in config.effective.given:
+            # A caller may change a list that it was given.
             return copy.deepcopy(config.effective.get(name))
         raise AttributeError(f"`{type(self).__name__}` has no attribute `{name}`.")
 
@@ -156,6 +158,7 @@ class BaseImageProcessor(ImageOperations):
                 f"Expected at most {1 + len(family.inputs)} positional arguments, got "
                 f"{1 + len(args)}."
             )
+        # `processor(images, segmentation_maps)`: other inputs may be passed by position.
         inputs = dict(zip(family.inputs, args, strict=False))
         inputs |= {name: kwargs.pop(name) for name in family.inputs if name in kwargs}
         call = Call(
@@ -224,6 +227,8 @@ class TimmWrapperImageProcessor(BaseImageProcessor):
         if is_traced(images):
             read = traced_images(images, layout)
             return finish({"pixel_values": run_traced(read, [pipeline] * len(read))}, AUTO)
+        # transformers/models/timm_wrapper/image_processing_timm_wrapper.py makes PIL images of all
+        # inputs; RGB is what timm's own datasets convert to (`timm/data/dataset.py`).
         reading = Reading(to_rgb=True, on_torch=False, layout=layout)
         read = [for_pillow(image) for image in images_of(images, reading)]
         features = finish(
@@ -251,6 +256,7 @@ def processor_class(name: str) -> type[BaseImageProcessor] | None:
     is_pil = name.endswith("Pil")
     if is_pil and "pil" not in row.backends:
         return None
+    # One class for all names, so that `isinstance` holds between them.
     if name not in (canonical, f"{canonical}Pil"):
         return processor_class(canonical)
     members = {
@@ -280,6 +286,7 @@ def _post_process(processor: BaseImageProcessor, config: HuggingFace, name: str)
     processor's settings.
     """
     known: dict[str, Any] = {**methods(config.class_name)}
+    # Janus: it makes images of images, so it is no function of model outputs.
     if "postprocess" in config.row.post_process:
         known["postprocess"] = postprocess
     if name not in known:

@@ -52,6 +52,7 @@ def in_metres(depth: Any, call: Call) -> Any:
 
 def _varied(metres: Any, xp: Any) -> Any:
     """Add `TINY` to the first row of a depth that is the same everywhere."""
+    # `depth[0, 0]` of `(1, h, w)` in the original.
     is_first_row = (xp.arange(len(metres)) == 0)[:, None, None]
     is_constant = metres.min() == metres.max()
     return xp.where(is_first_row & is_constant, metres + TINY, metres)

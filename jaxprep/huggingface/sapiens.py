@@ -113,6 +113,7 @@ def _numbers(value: Any) -> np.ndarray:
     try:
         return np.asarray(value, np.float32)
     except (TypeError, ValueError):
+        # NaN fails the check of the caller, whose message says what it wants.
         return np.full((1,), np.nan, np.float32)
 
 
@@ -194,8 +195,11 @@ def draw_heatmaps(
     sigma = settings.number("keypoint_heatmap_sigma", 1e-3, 1e6)
     radius = int(sigma * 3)
     height, width = size[0] // factor, size[1] // factor
+    # UDP: pixel centres, so that the last column of the crop is the last of the heatmap
+    # (https://arxiv.org/abs/1911.07524).
     centers = _on_heatmap(points[:, :2], window_of(box, size), (height, width))
     visible = points[:, 2] > 0 if points.shape[1] > 2 else np.ones(len(points), bool)
+    # The cast truncates towards zero.
     starts = (centers + np.float32(0.5)).astype(np.int64) - radius
     ends = starts + 2 * radius + 1
     overlaps = (starts < (width, height)).all(1) & (ends >= 0).all(1)

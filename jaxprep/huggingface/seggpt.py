@@ -50,6 +50,7 @@ def _given(call: Call) -> dict[str, Any]:
         InputError: none of them.
     """
     images = call.images
+    # An empty list is none.
     if isinstance(images, (list, tuple)) and not images:
         images = None
     inputs = {"images": images, **{name: call.inputs.get(name) for name in PROMPTED.inputs}}
@@ -77,6 +78,7 @@ def _masks(call: Call) -> list[Image]:
     painted = [image._replace(pixels=paint(image.pixels, call.config)) for image in maps]
     if call.config.backend == "pil":
         return [labels_for_pillow(image, copying.config) for image in painted]
+    # torchvision backend: the painted map is a float tensor when it is resized.
     return [Image(image.pixels.astype(np.float32), "float") for image in painted]
 
 

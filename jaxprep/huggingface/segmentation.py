@@ -63,6 +63,8 @@ def config_of_maps(config: HuggingFace) -> HuggingFace:
         key: settings.get(value) if isinstance(value, str) else value
         for key, value in config.row.maps.items()
     }
+    # Beit and DPT resize maps with the filter of the image, which invents labels:
+    # docs/differences.md.
     resample = settings.get("map_resample")
     if resample is not None:
         differing["resample"] = resample
@@ -85,6 +87,7 @@ def labels_of(call: Call, maps: list[Image]) -> Any:
         maps = [labels_for_pillow(image, config) for image in maps]
     results = run(call._replace(config=config), maps)
     if call.is_traced:
+        # `astype(np.int64)` would warn where 64 bits are off.
         integers = jax.dtypes.canonicalize_dtype(np.int64)
         return jax.tree.map(lambda labels: labels[..., 0].astype(integers), results)
     return [labels.astype(np.int64) for labels in first_channels(results)]
@@ -104,6 +107,7 @@ def reduce_labels(labels: Any) -> Any:
     >>> reduce_labels(np.array([0, 1, 255])).tolist()
     [255, 0, 255]
     """
+    # Both 0 and 255 are 254 after the subtraction, and become 255.
     xp = jnp if is_traced(labels) else np
     less = xp.where(labels == 0, 255, labels) - 1
     return xp.where(less == 254, 255, less).astype(labels.dtype)
@@ -149,6 +153,7 @@ def maps_of(value: Any, where: str) -> list[Image]:
     maps: list[Image] = []
     for item, place in flatten(value, where):
         if is_pil(item):
+            # A PIL image of colours is no map.
             array, ranks = np.asarray(item), (2,)
         else:
             array, ranks = as_numpy(item, place, MAPS), (2, 3)

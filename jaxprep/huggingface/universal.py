@@ -181,6 +181,7 @@ def split(config: HuggingFace, images: Any) -> tuple[list[Window], list[Any]]:
     for i, image in enumerate(images):
         height, width = image.shape[:2]
         longest = max(height, width)
+        # Along the shorter side an image has the length of a window after its resize.
         count = math.ceil(longest / length)
         overlap = (count * length - longest) / (count - 1) if count > 1 else 0
         for j in range(count):
@@ -198,11 +199,13 @@ def _eomt_masks(call: Call, sizes: Sequence[Size]) -> list[InstanceMasks] | None
         return None
     ids = ids_of_images(call.inputs.get("instance_id_to_semantic_id"), len(maps))
     maps = resized_maps(config, maps, sizes)
+    # Windows of one image share its instances.
     if config.effective.flag("do_split_image"):
         windows, maps = split(config, maps)
         ids = [ids[one.image] for one in windows]
     if config.effective.flag("do_pad"):
         maps = [_pad_to_window(labels, window(config.effective)) for labels in maps]
+    # EoMT reduces labels wherever `ignore_index` is given; MaskFormer asks `do_reduce_labels`.
     ignore_index = ignore_index_of(config)
     reduces = ignore_index is not None
     return [

@@ -85,6 +85,7 @@ def postprocess(
         inverse(channels_last(array, layout), processor.backend == "torchvision")
         for array, layout in zip(arrays, layouts, strict=True)
     ]
+    # `JanusImageProcessor.postprocess` takes this name beside the tensor types.
     if return_tensors == "PIL.Image.Image":
         if not (rescales and normalizes):
             raise InputError(

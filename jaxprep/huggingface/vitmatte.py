@@ -42,6 +42,7 @@ def _joined(call: Call, image: Image, trimap: Image, i: int) -> Image:
         colours = colours.repeat(3, axis=2)  # a mean for each of three channels follows
     if not call.is_traced:
         trimap = _as_bytes(image, trimap)
+    # uint8 beside uint8 stays uint8, so that the affine is exact; floats hold any other pair.
     is_one_kind = image.value_range == trimap.value_range
     dtype = colours.dtype if is_one_kind else np.float32
     pixels = xp.concatenate([colours.astype(dtype), trimap.pixels.astype(dtype)], axis=2)

@@ -113,6 +113,7 @@ class ProcessorRow:
 
     def builder_names(self, backend: Backend) -> tuple[str, ...]:
         """The names of the builders on one backend, in order."""
+        # DPT, MobileViT and SuperPoint: their backends do the same in another order.
         if isinstance(self.steps, dict):
             return self.steps[backend]
         return self.steps
@@ -161,8 +162,11 @@ def canonical(name: str) -> str:
     >>> canonical("CLIPFeatureExtractor"), canonical("CLIPImageProcessorFast")
     ('CLIPImageProcessor', 'CLIPImageProcessor')
     """
+    # `ViTImageProcessorFast` was the torchvision backend until Transformers 5, which names the
+    # other.
     for suffix in ("Fast", "Pil"):
         name = name.removesuffix(suffix)
+    # What image processors were called in Transformers 4.
     if name.endswith("FeatureExtractor"):
         name = name.removesuffix("FeatureExtractor") + "ImageProcessor"
     return _aliases().get(name, name)

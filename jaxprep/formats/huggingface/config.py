@@ -69,6 +69,7 @@ class HuggingFace(Format):
         settings = {} if self.settings is None else self.settings
         if not isinstance(settings, Mapping):
             raise codec.expected("an object", settings, "$.settings")
+        # A plain dict cannot be hashed, and a config is the key of the caches below.
         object.__setattr__(self, "settings", Frozen(settings))
         super().__post_init__()
 
@@ -78,6 +79,7 @@ class HuggingFace(Format):
             raise codec.expected(
                 "the name of an image processor in `presets/huggingface.json`", self.class_name, "$"
             )
+        # A config does not say which backend; a class that lacks the default has its only one.
         if self.backend not in row.backends:
             object.__setattr__(self, "backend", row.backends[0])
         if row.annotations is not None:
@@ -158,6 +160,8 @@ class HuggingFace(Format):
         edges = settings.edges("size")
         if edges is not None and edges.keys == SHORTEST:
             builders = builders_of(settings, self.backend)
+            # A lone edge says the height and the width only where something makes the result a
+            # square.
             makes_square = crops or any(entry.makes_square for entry in builders)
             if size[0] != size[1] or not makes_square:
                 raise codec.expected("a square, or `size` and `crop_size`", size, "$.image_size")
@@ -170,6 +174,7 @@ class HuggingFace(Format):
 
     def pipeline_for(self, mode: str, palette: Any = None) -> tuple[Pipeline, str]:
         del palette
+        # Modes with alpha, and those with a palette, whose colours may have one.
         has_alpha = mode in ("RGBA", "LA", "PA", "P", "RGBa", "La")
         to_rgb = self.effective.flag("do_convert_rgb")
         return self.pipeline, "RGBA" if has_alpha and to_rgb else "RGB"
@@ -177,9 +182,11 @@ class HuggingFace(Format):
     def overridden(self, overrides: dict[str, Any]) -> Self:
         if not overrides:
             return self
+        # Idefics has a setting `image_size` of its own; elsewhere it is a field of ours.
         if "image_size" in overrides and "image_size" not in self.row.kwargs:
             others = {key: value for key, value in overrides.items() if key != "image_size"}
             return self.with_image_size(overrides["image_size"]).overridden(others)
+        # A key of the file that the class does not know may be replaced too: it is written back.
         known = {*classes.arguments(self.class_name), *FIELDS, *self.settings}
         for name in overrides:
             if name not in known:
@@ -205,6 +212,7 @@ def to_json_value(value: Any) -> Any:
     return value
 
 
+# A call asks for its pipeline several times.
 @functools.lru_cache(maxsize=4096)
 def _pipeline(
     config: HuggingFace, source: Source, sizes: tuple[Size, ...] | None, part: Part

@@ -13,7 +13,7 @@ from jaxprep.formats.timm import from_timm_json
 
 MAX_KEYS = 1000
 TYPE_KEYS = ("image_processor_type", "feature_extractor_type")
-"""The keys that name the class; the second is that of releases before 4.26."""
+"""The keys that name the class; the second is that of older files."""
 TIMM = "TimmWrapperImageProcessor"
 """The class of Transformers that runs timm's own transforms."""
 _TYPICAL_KEYS = ("do_resize", "do_normalize", "do_rescale", "do_center_crop", "image_mean")
@@ -29,6 +29,7 @@ def is_huggingface_json(content: Any) -> bool:
         return False
     if any(key in content for key in TYPE_KEYS) or isinstance(content.get("image_processor"), dict):
         return True
+    # Old files name no class; two typical keys tell them from other JSON.
     return "pretrained_cfg" not in content and sum(key in content for key in _TYPICAL_KEYS) >= 2
 
 
@@ -67,8 +68,10 @@ def find_config(
     """
     if not isinstance(content, dict):
         raise codec.expected("an object", content, where)
+    # `processor_config.json` holds the image processor's under this key.
     if isinstance(content.get("image_processor"), dict):
         content, where = content["image_processor"], f"{where}.image_processor"
+    # A file is data from anywhere; its keys go into hashes and error messages.
     if len(content) > MAX_KEYS:
         raise codec.expected(f"at most {MAX_KEYS} keys", len(content), where)
     return Document(class_name or _class_of(content, where, model), content, where)
@@ -97,6 +100,7 @@ def _class_of(content: dict[str, Any], where: str, model: Any) -> str:
     for key, value in written:
         if not isinstance(value, str) or not value or len(value) > 200:
             raise codec.expected("the name of a class", value, f"{where}.{key}")
+    # Both keys may be there, and one of them name a class that is read.
     names = [classes.canonical(value) for _, value in written]
     for name in names:
         if name in classes.rows():
@@ -105,6 +109,7 @@ def _class_of(content: dict[str, Any], where: str, model: Any) -> str:
     of_model = classes.of_model(model_type) if isinstance(model_type, str) else None
     if not names and of_model is not None and of_model in classes.rows():
         return of_model
+    # timm's own `config.json` has `pretrained_cfg` and no type of Transformers.
     if not names and (of_model == TIMM or "pretrained_cfg" in content):
         return TIMM
     if names and names[0] == TIMM and "pretrained_cfg" in content:
@@ -128,6 +133,8 @@ def _unread(
         family = classes.unread()[name].family
         got += ", with steps of its own" if family == "odd" else f", of the kind '{family}'"
         got += ", which it does not read"
+    # `auto_map` names Python files of the repository, which Transformers runs with
+    # `trust_remote_code`.
     elif isinstance(content.get("auto_map"), dict):
         got += ", with code of its own in the repository (`auto_map`), which is never run"
     elif written:

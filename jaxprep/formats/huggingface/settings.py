@@ -109,6 +109,7 @@ class Settings:
     def flag(self, key: str) -> bool:
         """A switch; null is off."""
         value = self.get(key)
+        # Configs have null for switches of classes that never read them.
         if value is not None and not isinstance(value, bool):
             raise codec.expected("true, false or null", value, f"$.{key}")
         return bool(value)
@@ -123,6 +124,7 @@ class Settings:
     def integer(self, key: str, lowest: int = 1, highest: int = 2**20) -> int:
         """An integer in a range."""
         value = self.get(key)
+        # `type`, not `isinstance`: a bool is an int to Python.
         if type(value) is not int or not lowest <= value <= highest:
             raise codec.expected(f"an integer from {lowest} to {highest}", value, f"$.{key}")
         return value
@@ -183,6 +185,7 @@ class Settings:
         """Whether a lone number is the side of a square; otherwise it is the shorter edge."""
         if key != "size":
             return True
+        # Configs of 2022 carry the argument of `get_size_dict` with them.
         value = self.given.get("default_to_square")
         return bool(self.row.square if value is None else value)
 
@@ -207,6 +210,7 @@ def _edges(value: Any, key: str, is_square: bool, max_size: int | None) -> Edges
     where = f"$.{key}"
     if isinstance(value, (list, tuple)) and len(value) == 1:
         return _edges(value[0], key, is_square, max_size)
+    # Null entries of a size are the keys that are not given.
     sides = _sides(value, is_square, max_size)
     for name, side in sides.items():
         if type(side) is not int or not 1 <= side <= 2**28:
@@ -227,6 +231,8 @@ def _sides(value: Any, is_square: bool, max_size: int | None) -> dict[str, Any]:
         return {name: side for name, side in value.items() if side is not None}
     if isinstance(value, (list, tuple)) and len(value) == 2:
         return {"height": value[0], "width": value[1]}
+    # `convert_to_size_dict` of transformers/image_processing_utils.py refuses a square with a
+    # `max_size`; its configs mean the shorter edge.
     if max_size is not None:
         return {"shortest_edge": value, "longest_edge": max_size}
     if is_square:
@@ -282,6 +288,7 @@ def _bounded(settings: Mapping[str, Any], row: ProcessorRow) -> dict[str, Any]:
     """
     size = settings.get("size")
     if type(size) is int:
+        # What `DetrImageProcessor` of former releases did by `max_size`.
         longest = settings.get("max_size") or row.max_size
         return {"size": {"shortest_edge": size, "longest_edge": longest}}
     if isinstance(size, Mapping) and list(size) == ["longest_edge"]:
@@ -291,13 +298,14 @@ def _bounded(settings: Mapping[str, Any], row: ProcessorRow) -> dict[str, Any]:
 
 def _bounded_by_default(settings: Mapping[str, Any], row: ProcessorRow) -> dict[str, Any]:
     """MaskFormer: `size` may be the shorter edge alone and `max_size` the longer one; what is not
-    given is the default's.
+    given is the default's (`MaskFormerImageProcessor.__init__`).
     """
     shortest, longest = settings.get("size"), settings.get("max_size")
     if shortest is not None and type(shortest) is not int:
         return {}
     if shortest is None and type(longest) is not int:
         return {}
+    # `max_size` alone replaces the longer edge of the default.
     default = row.defaults["size"]
     return {
         "size": {
@@ -324,6 +332,7 @@ def _use_square_size(settings: Mapping[str, Any], row: ProcessorRow) -> dict[str
     if isinstance(side, Mapping):
         side = side.get("shortest_edge")
     if side is None:
+        # transformers/models/clip/image_processing_clip.py takes the edge of the default then.
         side = row.defaults.get("size", {}).get("shortest_edge")
     return {"size": {"height": side, "width": side}} if type(side) is int else {}
 

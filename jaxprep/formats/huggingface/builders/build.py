@@ -86,7 +86,10 @@ class Build:
             self.add(ops.Premultiply(), step, ops.Unpremultiply())
         else:
             self.add(step)
+        # What follows must know: a float resize has another reference than one of uint8.
         self.is_float = self.is_float or not rounded
+        # `resize` of transformers/image_transforms.py divides by 255 again where `do_rescale` was
+        # inferred.
         if self.source.value_range == "unit" and not self.on_torch:
             self.add(ops.Rescale(1 / 255, arithmetic="float64"))
             self.is_float = True
@@ -155,6 +158,7 @@ def add_steps(build: Build, part: Part = "all") -> None:
     if part != "resize":
         _add_to_rgb(build)
     for entry in builders_of(build.settings, build.backend):
+        # The resize alone is asked for to learn sizes, and to resize maps.
         is_left_out = part == "unpadded" and entry.operation == "pad"
         if part == "resize":
             is_left_out = entry.operation != "resize"

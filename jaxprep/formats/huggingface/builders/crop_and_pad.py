@@ -37,6 +37,8 @@ def center_crop_share(build: Build) -> None:
         return
     height, width = build.settings.pair("size")
     crop_height, crop_width = build.settings.pair("crop_size")
+    # `center_crop` of transformers/models/perceiver/image_processing_perceiver.py, before its
+    # resize.
     shares = height / crop_height, width / crop_width
     build.add(ops.CenterCropShare(*shares, center_rule(build)))
 
@@ -49,6 +51,8 @@ def center_crop_square(build: Build) -> None:
     edges = build.settings.needed_edges("crop_size", SHORTEST, EXACT)
     pair = edges.pair
     if pair is None:
+        # transformers/models/bridgetower/image_processing_bridgetower.py crops height and width
+        # alike.
         pair = edges.side("shortest_edge"), edges.side("shortest_edge")
     build.add(ops.CenterCrop(pair, center_rule(build)))
 
@@ -59,6 +63,7 @@ def center_crop_square(build: Build) -> None:
 def pads(settings: Settings) -> bool:
     """Whether results are padded at all, to `pad_size` or to the largest of a call."""
     padding = settings.row.padding
+    # MaskFormer and OneFormer pad whatever `do_pad` says.
     return padding is not None and (padding.always or settings.flag("do_pad"))
 
 
@@ -89,6 +94,7 @@ def widest(build: Build) -> Size:
     where they are not known, the default.
     """
     size = build.settings.pair("size")
+    # All images of a call get the aspect ratio of the widest, for one batch of text lines.
     longest = build.settings.integer("max_image_width")
     return sizes.widest(list(build.sizes or [size]), size, longest)
 
@@ -98,6 +104,8 @@ def pad_narrow(build: Build) -> None:
     """PP-OCR recognition: to `pad_size`, unless the size of the call is wider."""
     if not build.settings.flag("do_pad"):
         return
+    # `do_pad and target_size.width < pad_size.width` in
+    # transformers/models/pp_ocrv5_server_rec/image_processing_pp_ocrv5_server_rec.py.
     pad_size = build.settings.pair("pad_size")
     if widest(build)[1] < pad_size[1]:
         build.add(ops.PadTo(pad_size))
@@ -109,6 +117,9 @@ def pad_square(build: Build) -> None:
     if not build.settings.flag("do_pad"):
         return
     mean = build.settings.per_channel("image_mean")
+    # `tuple(int(x * 255) for x in image_mean)` in
+    # transformers/models/llava/image_processing_llava.py; the setting `background_color` of Janus'
+    # configs holds the same numbers.
     means = mean if isinstance(mean, tuple) else (mean,) * 3
     build.add(ops.PadToSquare(tuple(float(int(m * 255)) for m in means)))
 
@@ -117,6 +128,8 @@ def pad_square(build: Build) -> None:
 def pad_next_multiple(build: Build) -> None:
     """Swin2SR: mirrored, to the next multiple of `size_divisor` above the size."""
     if build.settings.flag("do_pad"):
+        # `(height // size_divisor + 1) * size_divisor`: a size that is a multiple already grows
+        # too, in transformers/models/swin2sr/image_processing_swin2sr.py.
         build.add(ops.PadToNextMultiple(build.settings.integer("size_divisor")))
 
 
@@ -125,6 +138,8 @@ def pad_around(build: Build) -> None:
     """DPT: 0 on all sides, to a multiple of `size_divisor`; without one, nothing."""
     settings = build.settings
     if settings.flag("do_pad") and settings.get("size_divisor") is not None:
+        # `_get_pad` in transformers/models/dpt/image_processing_dpt.py: the smaller half is above
+        # and left.
         build.add(ops.PadToMultiple(settings.integer("size_divisor"), centered=True))
 
 
@@ -132,6 +147,7 @@ def pad_around(build: Build) -> None:
 def pad_multiple(build: Build) -> None:
     """ViTMatte: 0 below and to the right, to a multiple of `size_divisor`."""
     if build.settings.flag("do_pad"):
+        # `_pad_image` of transformers/models/vitmatte/image_processing_vitmatte.py.
         build.add(ops.PadToMultiple(build.settings.integer("size_divisor")))
 
 
@@ -154,6 +170,7 @@ def window(settings: Settings) -> Size:
     """
     edges = settings.needed_edges("size", SHORTEST, BOTH)
     shortest = edges.side("shortest_edge")
+    # `get_target_size` of transformers/models/eomt/image_processing_eomt.py.
     size = shortest, edges.longest_edge or shortest
     check_size(size, "$.size")
     return size

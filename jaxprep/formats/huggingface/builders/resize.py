@@ -24,6 +24,7 @@ def resize(build: Build, antialias: bool = True) -> None:
     settings = build.settings
     if not settings.flag("do_resize"):
         return
+    # The order of the cases is that of both backends in transformers/image_processing_backends.py.
     edges = settings.needed_edges("size", EXACT, SHORTEST, BOTH, INSIDE)
     if edges.keys == EXACT:
         build.resize(size=settings.pair("size"), antialias=antialias)
@@ -54,8 +55,12 @@ def resize_clipped(build: Build) -> None:
         return
     resize(build, antialias=False)
     if not build.is_float:
+        # The rescale was switched off and uint8 saturates by itself; torch still returns floats.
         build.add(ops.Cast("float32"))
         return
+    # `clamp(0, upper_bound)` of
+    # transformers/models/pp_doclayout_v4/image_processing_pp_doclayout_v4.py, after the rescale:
+    # the bound is that of rescaled values.
     top = 1.0 if build.source.value_range == "unit" else 255.0
     factor = settings.number("rescale_factor") if settings.flag("do_rescale") else 1.0
     build.add(ops.Clip(0.0, top * factor))
@@ -72,6 +77,7 @@ def resize_shortest(build: Build) -> None:
     settings = build.settings
     if not settings.flag("do_resize"):
         return
+    # transformers/models/video_llava/image_processing_video_llava.py ignores `longest_edge`.
     if settings.needed_edges("size", EXACT, SHORTEST, BOTH).pair is None:
         build.resize(shortest_edge=_shortest(build))
     else:
@@ -87,6 +93,8 @@ def resize_convnext(build: Build) -> None:
         return
     edge = _shortest(build)
     check_size((edge, edge), "$.size")
+    # transformers/models/convnext/image_processing_convnext.py: checkpoints of 384 and above were
+    # evaluated "warping (no cropping)".
     if edge < 384:
         build.resize(shortest_edge=_divide_by_crop_pct(build, edge))
         build.add(ops.CenterCrop((edge, edge), center_rule(build)))
@@ -95,6 +103,8 @@ def resize_convnext(build: Build) -> None:
 
 
 def _divide_by_crop_pct(build: Build, edge: int) -> int:
+    # Truncated, as in transformers/models/convnext and poolformer: 224 / 0.875 is 256, but 77 / 0.9
+    # is 85.6 and becomes 85.
     return int(edge / build.settings.number("crop_pct", 0.001, 1000.0))
 
 
@@ -108,6 +118,7 @@ def resize_crop_pct(build: Build) -> None:
     if edges.pair is None:
         build.resize(shortest_edge=_divide_by_crop_pct(build, _shortest(build)))
         return
+    # An int means the shorter edge to `resize` in transformers/models/poolformer, a pair both.
     height, width = edges.pair
     if height == width:
         build.resize(shortest_edge=_divide_by_crop_pct(build, height))
@@ -122,6 +133,8 @@ def resize_levit(build: Build) -> None:
     if not settings.flag("do_resize"):
         return
     if settings.needed_edges("size", EXACT, SHORTEST, BOTH).pair is None:
+        # transformers/models/levit/image_processing_levit.py: `int((256 / 224) *
+        # size.shortest_edge)`, whatever the size.
         build.resize(shortest_edge=int((256 / 224) * _shortest(build)))
     else:
         build.resize(size=settings.pair("size"))
@@ -134,6 +147,7 @@ def resize_longest(build: Build) -> None:
     if not settings.flag("do_resize"):
         return
     height, width = settings.pair("size")
+    # transformers/models/janus/image_processing_janus.py reads one side alone.
     if height != width:
         raise codec.expected("a square", {"height": height, "width": width}, "$.size")
     build.resize(rule=sizes.LongestRounded(height, settings.integer("min_size")))
@@ -145,6 +159,8 @@ def resize_longest_half_up(build: Build) -> None:
     settings = build.settings
     if not settings.flag("do_resize"):
         return
+    # `int(x + 0.5)` in transformers/models/sam/image_processing_sam.py, where Python's `round`
+    # would go to the even number.
     edge = settings.needed_edges("size", LONGEST).side("longest_edge")
     build.resize(rule=sizes.LongestHalfUp(edge))
 
@@ -153,6 +169,8 @@ def resize_longest_half_up(build: Build) -> None:
 def resize_multiple_below(build: Build) -> None:
     """GLPN: each side down to a multiple of `size_divisor`."""
     if build.settings.flag("do_resize"):
+        # `size` is not used: transformers/models/glpn/image_processing_glpn.py takes each side down
+        # by itself.
         build.resize(rule=sizes.MultipleBelow(build.settings.integer("size_divisor")))
 
 
@@ -161,6 +179,8 @@ def resize_textnet(build: Build) -> None:
     """TextNet: the shorter edge, truncated, then both sides up to a multiple of `size_divisor`."""
     settings = build.settings
     if settings.flag("do_resize"):
+        # transformers/models/textnet/image_processing_textnet.py: both sides up, after a
+        # truncation.
         divisor = settings.integer("size_divisor")
         build.resize(rule=sizes.ShortestMultiple(_shortest(build), divisor))
 
@@ -170,6 +190,8 @@ def resize_pplcnet(build: Build) -> None:
     """PP-LCNet: the shorter edge `resize_short`, rounded, then both sides up to a multiple."""
     settings = build.settings
     if settings.flag("do_resize"):
+        # transformers/models/pp_lcnet/image_processing_pp_lcnet.py, which rounds where TextNet
+        # truncates.
         edge, divisor = settings.integer("resize_short"), settings.integer("size_divisor")
         build.resize(rule=sizes.ShortestMultiple(edge, divisor, "round"))
 
@@ -180,6 +202,8 @@ def resize_side_limit(build: Build) -> None:
     settings = build.settings
     if not settings.flag("do_resize"):
         return
+    # transformers/models/pp_ocrv5_server_det/image_processing_pp_ocrv5_server_det.py casts by
+    # `stacked_images.float()` before its resize, so nothing is rounded to 8 bits.
     limit_type = settings.choice("limit_type", ("max", "min", "resize_long"))
     limit = settings.integer("limit_side_len")
     longest = settings.integer("max_side_limit")
@@ -190,6 +214,8 @@ def resize_side_limit(build: Build) -> None:
 def resize_widest(build: Build) -> None:
     """PP-OCRv5 recognition: see `widest`; on floats."""
     if build.settings.flag("do_resize"):
+        # `stacked_images.float()` comes first in
+        # transformers/models/pp_ocrv5_server_rec/image_processing_pp_ocrv5_server_rec.py.
         build.resize(size=widest(build), rounded=False)
 
 
@@ -206,6 +232,8 @@ def resize_bounded(build: Build, antialias: bool = True) -> None:
     inside a box.
     """
     if build.settings.flag("do_resize"):
+        # A lone `shortest_edge` is refused, as by `resize` of
+        # transformers/models/detr/image_processing_detr.py.
         build.settings.needed_edges("size", EXACT, BOTH, INSIDE)
         resize(build, antialias)
 
@@ -227,6 +255,8 @@ def resize_yolos(build: Build) -> None:
     if edges.keys != BOTH:
         resize(build)
         return
+    # `mod_size=16` of `get_size_with_aspect_ratio` in
+    # transformers/models/yolos/image_processing_yolos.py.
     shortest, longest = edges.side("shortest_edge"), edges.side("longest_edge")
     build.resize(rule=sizes.AspectRatioBelow(shortest, longest, 16))
 
@@ -238,6 +268,8 @@ def resize_shortest_below(build: Build) -> None:
     """
     settings = build.settings
     if settings.flag("do_resize"):
+        # `int(MAX_LONGER_EDGE / MAX_SHORTER_EDGE * shorter)`: 1333 and 800 are constants of
+        # transformers/models/vilt/image_processing_vilt.py.
         edge = settings.needed_edges("size", SHORTEST, BOTH).side("shortest_edge")
         build.resize(rule=sizes.ShortestBelow(edge, settings.integer("size_divisor")))
 
@@ -248,6 +280,7 @@ def resize_near_multiple(build: Build) -> None:
     settings = build.settings
     if not settings.flag("do_resize"):
         return
+    # `constrain_to_multiple_of` in transformers/models/dpt/image_processing_dpt.py.
     height, width = settings.pair("size")
     divisor = settings.integer("ensure_multiple_of")
     keeps_ratio = settings.flag("keep_aspect_ratio")
@@ -264,6 +297,7 @@ def resize_or_fit(build: Build) -> None:
         resize(build)
         return
     height, width = settings.pair("size")
+    # The crop is larger than the resized image, so it pads.
     build.resize(rule=sizes.Inside(height, width))
     build.add(ops.CenterCrop((height, width), "down"))
 
@@ -276,6 +310,8 @@ def resize_multiple_above(build: Build) -> None:
     settings = build.settings
     if not settings.flag("do_resize"):
         return
+    # 0 means none in configs of MaskFormer;
+    # transformers/models/maskformer/image_processing_maskformer.py.
     divisor = settings.integer("size_divisor", lowest=0) or 1
     edges = settings.needed_edges("size", BOTH, EXACT, INSIDE)
     if edges.keys == EXACT:

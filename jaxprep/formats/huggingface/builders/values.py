@@ -17,6 +17,7 @@ def rescale(build: Build, offset: float = 0.0) -> None:
     """
     if build.settings.flag("do_rescale"):
         factor = build.settings.number("rescale_factor")
+        # The two differ in the last bit for 126 of the 256 values of 8 bits, at 1 / 255.
         arithmetic = "float32" if build.on_torch else "float64"
         build.add(ops.Rescale(factor, offset, arithmetic=arithmetic))
         build.is_float = True
@@ -32,6 +33,7 @@ def normalize(build: Build) -> None:
 
 def _std(build: Build) -> float | tuple[float, ...]:
     std = build.settings.per_channel("image_std")
+    # In float32, in which it is divided by: a number that vanishes there makes infinities.
     if np.any(np.abs(np.asarray(std, np.float32)) < 1e-12):
         raise codec.expected("standard deviations that are not 0", std, "$.image_std")
     return std
@@ -53,6 +55,7 @@ def rescale_and_normalize(build: Build) -> None:
     differs from two steps in the last bits.
     """
     settings = build.settings
+    # Only where both are on, as in the original.
     is_fused = build.on_torch and settings.flag("do_rescale") and settings.flag("do_normalize")
     if not is_fused:
         rescale(build)
@@ -91,6 +94,7 @@ def include_top(build: Build) -> None:
     `transformers/models/efficientnet/image_processing_efficientnet.py`), which weights rely on.
     """
     if build.settings.flag("include_top"):
+        # `include_top` of transformers/models/efficientnet/image_processing_efficientnet.py.
         build.add(ops.Normalize(0.0, _std(build)))
         build.is_float = True
 
@@ -114,6 +118,7 @@ def rescale_and_normalize_matte(build: Build) -> None:
         inverse = np.float32(1.0 / _nonzero_factor(build))
         build.add(ops.Rescale((1.0, 1.0, 1.0, factor)))
         mean, std = mean * inverse, std * inverse
+    # A mean of 0 and a deviation of 1 leave the trimap as it is.
     build.add(ops.Normalize((*mean.tolist(), 0.0), (*std.tolist(), 1.0)))
     build.is_float = True
 
@@ -129,6 +134,8 @@ def _three_floats(numbers: float | tuple[float, ...]) -> np.ndarray:
 def gray(build: Build) -> None:
     """SuperPoint: three equal channels."""
     if build.settings.flag("do_grayscale"):
+        # Three channels, not one, by
+        # https://github.com/huggingface/transformers/pull/25786#issuecomment-1730176446.
         build.add(ops.ToGray())
 
 
