@@ -24,10 +24,10 @@ from jaxprep.postprocess import (
     depth,
     detection,
     instances,
+    resize_plan,
     runs,
     segments,
     semantic,
-    targets,
 )
 from jaxprep.postprocess.registry import METHODS, methods
 
@@ -91,7 +91,7 @@ SHARED_PROGRAMS = {
     "queries": (lambda s: postprocess.query_semantic_segmentation(QUERIES, s), semantic._queries),
     "panoptic": (
         lambda s: postprocess.panoptic_segmentation(QUERIES, target_sizes=s),
-        segments._settle,
+        segments._assign_pixels,
     ),
     "instances": (
         lambda s: postprocess.top_instance_segmentation(QUERIES, target_sizes=s),
@@ -101,7 +101,7 @@ SHARED_PROGRAMS = {
         lambda s: postprocess.depth_estimation(
             {"predicted_depth": QUERIES["masks_queries_logits"][:, 0]}, s
         ),
-        targets._resize_one,
+        resize_plan._resize_one,
     ),
     "softmax": (
         lambda s: postprocess.softmax_detection(_found(), target_sizes=s),
@@ -183,7 +183,7 @@ def test_a_batch_is_its_images_one_by_one() -> None:
 
 
 def test_pure_functions_run_under_jit_and_vmap() -> None:
-    way = targets.target((12, 17), (40, 31))
+    way = resize_plan.plan((12, 17), (40, 31))
     maps = QUERIES["masks_queries_logits"]
     found = jax.jit(jax.vmap(semantic.best_class, (0, None)))(maps, way)
     expected = postprocess.dense_semantic_segmentation({"logits": maps}, [[40, 31]] * 2)
@@ -192,15 +192,15 @@ def test_pure_functions_run_under_jit_and_vmap() -> None:
 
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
 def test_programs_lower_for_accelerators(platform: str) -> None:
-    way = targets.target((12, 17), (40, 31))
+    way = resize_plan.plan((12, 17), (40, 31))
     maps, scores = QUERIES["masks_queries_logits"][0], np.ones(6, np.float32)
     flags, labels = np.ones(6, bool), np.arange(6)
     settle = jax.jit(
-        lambda maps, way: segments.settle(
+        lambda maps, way: segments.assign_pixels(
             maps, scores, labels, flags, flags, way, 0.5, 0.8, segments.DETR
         )
     )
-    for program in (jax.jit(semantic.best_class), settle, jax.jit(targets.resized)):
+    for program in (jax.jit(semantic.best_class), settle, jax.jit(resize_plan.resize)):
         jax.export.export(program, platforms=[platform])(maps, way)
 
 
