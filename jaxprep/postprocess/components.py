@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Bool, Int
 
@@ -23,7 +24,7 @@ def regions(mask: Bool[Array, "h w"]) -> Int[jax.Array, "h w"]:
     [[0, 6, 2], [0, 6, 6]]
     """
     height, width = mask.shape
-    outside = jnp.int32(height * width)
+    outside = np.int32(height * width)
     pixel_index = lax.iota(jnp.int32, height * width).reshape(height, width)
 
     def spread(state: tuple[jax.Array, Any]) -> tuple[jax.Array, Any]:

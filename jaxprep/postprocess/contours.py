@@ -103,7 +103,7 @@ def convex_hull(points: Num[np.ndarray, "n 2"], clockwise: bool = False) -> Num[
     the order of the points or against it once they begin elsewhere: then they do.
 
     >>> convex_hull(np.array([[0, 0], [2, 0], [1, 1], [2, 2], [0, 2]], np.int32)).tolist()
-    [[2, 2], [0, 2], [0, 0], [2, 0]]
+    [[0, 0], [2, 0], [2, 2], [0, 2]]
     """
     order = np.lexsort((points[:, 1], points[:, 0]))
     ends = points[order]

@@ -52,7 +52,7 @@ def softmax_candidates(
     """Returns one candidate per query: its best class, of a softmax in which the last class is "no
     object".
 
-    >>> logits, boxes = jnp.float32([[0, 9, 99]]), jnp.ones((1, 4))
+    >>> logits, boxes = jnp.float32([[0, 9, 8]]), jnp.ones((1, 4))
     >>> softmax_candidates(logits, boxes, jnp.ones((1, 4))).labels.tolist()
     [1]
     """

@@ -76,7 +76,7 @@ def peak(
     its maximum.
 
     >>> position, score = peak(jnp.zeros((5, 7)).at[2, 3].set(1.0), gaussian(3))
-    >>> position.round(3).tolist(), score.item()
+    >>> position.round().tolist(), score.item()
     ([3.0, 2.0], 1.0)
     """
     height, width = heatmap.shape

@@ -94,7 +94,7 @@ def plan(
 
     >>> tables = plan((12, 17), (40, 70))
     >>> len(tables.vertical.start), len(tables.horizontal.start), tables.size.tolist()
-    (64, 72, [40, 70])
+    (64, 96, [40, 70])
     """
     if window is None:
         window = Window(0, 0, source[0], source[1])
@@ -337,7 +337,7 @@ def resize_host_map(
     return resize_image(jnp.asarray(padded), 0, size, interpolation, window)
 
 
-def take_image(batch: Shaped[Array, b *shape], i: Any) -> Shaped[jax.Array, "*shape"]:
+def take_image(batch: Shaped[Array, b * shape], i: Any) -> Shaped[jax.Array, "*shape"]:
     """Returns image `i` of a batch. The index may be traced: one program serves all images.
 
     >>> take_image(jnp.arange(6).reshape(3, 2), 1).tolist()

@@ -58,7 +58,7 @@ def ocr_text_detection(
     >>> predictions = {"last_hidden_state": probability}
     >>> (result,) = ocr_text_detection(predictions, target_sizes=[(32, 64)])
     >>> result["boxes"].tolist()
-    [[[3, 1], [56, 1], [56, 26], [3, 26]]]
+    [[[4, 2], [55, 2], [55, 25], [4, 25]]]
     """
     maps = np.asarray(field(predictions, "last_hidden_state"))
     if target_sizes is None:
