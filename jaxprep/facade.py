@@ -19,7 +19,6 @@ from jaxprep.formats import Custom, Format, KerasHub
 from jaxprep.formats.keras_hub import modern
 from jaxprep.ops.boxes import from_corners, to_corners
 from jaxprep.pipeline import Pipeline
-from jaxprep.pipeline.eager import run_each
 from jaxprep.presets import files
 from jaxprep.types import Batch, Size, is_traced
 
@@ -182,7 +181,9 @@ def _convert_images(images: list[inputs.Image]) -> Any:
         groups.setdefault(image.pipeline, []).append(i)
     for pipeline, members in groups.items():
         pixels = [images[i].pixels for i in members]
-        done = run_each(pipeline, pixels, [(image.shape[0], image.shape[1]) for image in pixels])
+        done = pipeline.run_images(
+            pixels, [(image.shape[0], image.shape[1]) for image in pixels]
+        ).stacked_or_listed()
         if len(groups) == 1 and isinstance(done, jax.Array):
             return done
         for i, result in zip(members, done, strict=True):

@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hub_server import HubServer
+from helpers.hub_server import HubServer
 
 PHOTOS = Path(__file__).resolve().parents[1] / "examples" / "photos"
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from jaxprep import codec, presets
 from jaxprep.cli.options import load_config
-from jaxprep.cli.words import by, words
 from jaxprep.formats import Format
-from jaxprep.ops.step import Geometry
+from jaxprep.ops.words import by
 from jaxprep.pipeline import Pipeline
+from jaxprep.pipeline.step import Geometry
 from jaxprep.presets.files import to_json
 from jaxprep.presets.sources import is_hub_handle
 from jaxprep.types import Size
@@ -63,7 +63,7 @@ def describe_steps(pipeline: Pipeline, size: Size | None = None) -> list[str]:
     """
     lines = []
     for number, step in enumerate(pipeline.steps, 1):
-        line = f"{number:2}. {words(step)}"
+        line = f"{number:2}. {step.describe()}"
         if size is not None and isinstance(step, Geometry):
             before, size = size, step.output_size(size)
             line += f": {by(before)} -> {by(size)}"

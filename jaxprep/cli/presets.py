@@ -6,9 +6,9 @@ import argparse
 from typing import Any
 
 from jaxprep import codec, presets
-from jaxprep.cli.words import by
 from jaxprep.codec import shown
 from jaxprep.errors import ConfigError, PresetNotFoundError
+from jaxprep.ops.words import by
 from jaxprep.presets.library import nearest
 
 UNKNOWN = "not known"

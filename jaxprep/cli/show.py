@@ -14,14 +14,10 @@ from jaxprep.cli.files import replacing
 from jaxprep.cli.interrupts import held_back
 from jaxprep.cli.options import load_config
 from jaxprep.cli.run import Converter, decode_photo
-from jaxprep.cli.words import by
 from jaxprep.errors import InputError
-from jaxprep.ops import Cast, Clip, Premultiply, ReverseChannels, Step, ToGray, ToRGB, Unpremultiply
-from jaxprep.ops.layout import ChannelsFirst, ChannelsLast
-from jaxprep.ops.step import Geometry
-from jaxprep.ops.values import Affine
+from jaxprep.ops.words import by
 from jaxprep.pipeline import Pipeline
-from jaxprep.pipeline.run import constant_maps
+from jaxprep.pipeline.plan import position_matrix
 from jaxprep.types import Size
 
 HEIGHT, TALLEST = 448, 1120
@@ -70,8 +66,9 @@ def execute(args: argparse.Namespace) -> int:
 
 def kept_box(pipeline: Pipeline, size: Size) -> Box:
     """Where the result of an image of `size` comes from: its corners, mapped back."""
-    maps, (height, width) = constant_maps(pipeline.segments, size)
-    (scale_y, shift_y), (scale_x, shift_x) = maps.astype(np.float64)
+    height, width = pipeline.output_size(size)
+    matrix = position_matrix(pipeline.segments, size)
+    (scale_x, shift_x), (scale_y, shift_y) = matrix[0, [0, 2]], matrix[1, [1, 2]]
     top, bottom = sorted(((0 - shift_y) / scale_y, (height - shift_y) / scale_y))
     left, right = sorted(((0 - shift_x) / scale_x, (width - shift_x) / scale_x))
     return Box(left, top, right, bottom)
@@ -86,42 +83,15 @@ def undone(result: np.ndarray, pipeline: Pipeline) -> np.ndarray:
     """
     image = result.astype(np.float64)
     for step in reversed(pipeline.steps):
-        if not _is_undoable(step):
+        before = step.undo(image)
+        if before is None:
             spread = image.max() - image.min()
             image = (image - image.min()) * (255 / spread if spread else 0)
             break
-        image = _undo(step, image)
+        image = before
     if image.shape[-1] not in (1, 3):
         raise InputError(f"Expected a result of 1 or 3 channels to draw, got {image.shape[-1]}.")
     return np.broadcast_to(np.clip(np.rint(image), 0, 255).astype(np.uint8), (*image.shape[:2], 3))
-
-
-def _is_undoable(step: Step) -> bool:
-    if isinstance(step, Affine):
-        return bool(np.all(step.coefficients()[0]))
-    known = (
-        Geometry,
-        Cast,
-        ChannelsFirst,
-        ChannelsLast,
-        Clip,
-        Premultiply,
-        ReverseChannels,
-        ToGray,
-        ToRGB,
-        Unpremultiply,
-    )
-    return isinstance(step, known)
-
-
-def _undo(step: Step, image: np.ndarray) -> np.ndarray:
-    """The values before a step; the pixels stay where they are."""
-    if isinstance(step, Affine):
-        scale, offset = step.coefficients()
-        return (image - offset) / scale
-    if isinstance(step, ReverseChannels):
-        return step.apply(image)
-    return np.moveaxis(image, 0, -1) if isinstance(step, ChannelsFirst) else image
 
 
 def picture(photo: np.ndarray, box: Box, seen: np.ndarray, caption: Sequence[str]) -> Image.Image:

@@ -8,7 +8,7 @@ from typing import Self
 from jaxprep.errors import ConfigError
 from jaxprep.formats.base import Format
 from jaxprep.pipeline import Pipeline
-from jaxprep.pipeline.plan import fixed_sizes
+from jaxprep.pipeline.lower import static_sizes
 from jaxprep.types import Size
 
 
@@ -24,7 +24,7 @@ class Custom(Format):
 
     @property
     def image_size(self) -> Size | None:
-        return fixed_sizes(self.steps.segments)[-1]
+        return static_sizes(self.steps.segments)[-1]
 
     def with_image_size(self, size: Size | None) -> Self:
         raise ConfigError(

@@ -14,8 +14,8 @@ from jaxprep.errors import ConfigError
 from jaxprep.formats.base import Format
 from jaxprep.formats.values import DataFormatName, method_of
 from jaxprep.ops.boxes import BoxFormat
-from jaxprep.ops.step import Step, check_size
 from jaxprep.pipeline import Pipeline
+from jaxprep.pipeline.step import Step, check_size
 from jaxprep.resample.references import ReferenceName
 from jaxprep.resources import load_json
 from jaxprep.types import Size

@@ -10,8 +10,8 @@ from jaxprep import codec, ops
 from jaxprep.formats.base import Format
 from jaxprep.formats.values import DataFormatName, Triple, method_of, torch_tail
 from jaxprep.ops.resize import Method
-from jaxprep.ops.step import Step, check_size
 from jaxprep.pipeline import Pipeline
+from jaxprep.pipeline.step import Step, check_size
 from jaxprep.resample.references import ReferenceName
 from jaxprep.types import Size
 

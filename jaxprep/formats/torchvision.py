@@ -16,8 +16,8 @@ from jaxprep.formats.values import (
     method_of,
     torch_tail,
 )
-from jaxprep.ops.step import Step, check_size
 from jaxprep.pipeline import Pipeline
+from jaxprep.pipeline.step import Step, check_size
 from jaxprep.resample.references import ReferenceName
 from jaxprep.types import Size
 

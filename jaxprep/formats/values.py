@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 
 from jaxprep import codec, ops
 from jaxprep.ops.resize import Method
-from jaxprep.ops.step import Step
+from jaxprep.pipeline.step import Step
 from jaxprep.resample.filters import canonical_method
 
 DataFormatName = Literal["channels_last", "channels_first"]

@@ -16,8 +16,7 @@ from jaxprep.formats import Format, HuggingFace, Timm
 from jaxprep.formats.huggingface.families import Source
 from jaxprep.huggingface.inputs import Image, Reading, for_pillow, images_of
 from jaxprep.ops.resize import Resize
-from jaxprep.pipeline import Pipeline
-from jaxprep.pipeline.eager import run_each, run_images
+from jaxprep.pipeline import Pipeline, Ragged
 
 Results = dict[str, Any]
 """By name: an array of the whole batch, or a list with one per image."""
@@ -104,12 +103,12 @@ def run(config: HuggingFace, images: Sequence[Image]) -> Any:
     groups: dict[Source, list[int]] = {}
     for i, image in enumerate(images):
         groups.setdefault(image.source, []).append(i)
-    runner = run_images if config.pads_to_largest else run_each
+    runner = Ragged.padded if config.pads_to_largest else Ragged.stacked_or_listed
     if len(groups) == 1:
         return _run_group(config.pipeline_of(images[0].source, sizes), images, runner)
     results: list[Any] = [None] * len(images)
     for source, members in groups.items():
-        done = _run_group(config.pipeline_of(source, sizes), [images[i] for i in members], run_each)
+        done = _run_group(config.pipeline_of(source, sizes), [images[i] for i in members], Ragged.stacked_or_listed)
         for i, result in zip(members, done, strict=True):
             results[i] = np.asarray(result)
     if not config.pads_to_largest:
@@ -133,7 +132,8 @@ def depends_on_batch(config: HuggingFace) -> bool:
 def _run_group(pipeline: Pipeline, images: Sequence[Image], runner: Any) -> Any:
     for image in images:
         pipeline.check_image(image.pixels.shape, image.pixels.dtype)
-    return runner(pipeline, [image.pixels for image in images], [image.size for image in images])
+    pixels = [image.pixels for image in images]
+    return runner(pipeline.run_images(pixels, [image.size for image in images]))
 
 
 def _padded(results: list[Any]) -> Any:
@@ -184,4 +184,4 @@ def timm(call: Call) -> Results:
     images = [
         for_pillow(image) for image in images_of(call.images, Reading(True, False, call.layout))
     ]
-    return {"pixel_values": _run_group(config.pipeline, images, run_each)}
+    return {"pixel_values": _run_group(config.pipeline, images, Ragged.stacked_or_listed)}

@@ -15,7 +15,6 @@ from jaxprep.formats import HuggingFace
 from jaxprep.huggingface.segmentation import planes
 from jaxprep.ops.resize import Resize
 from jaxprep.pipeline import Pipeline
-from jaxprep.pipeline.eager import run_each
 from jaxprep.types import Size
 
 Ids = Mapping[int, int] | None
@@ -101,9 +100,9 @@ def resized_maps(
                 f"{pipeline.output_size(labels.shape)} where the image is {size} - at `segmentation_maps[{i}]`."  # type: ignore[arg-type]
             )
     return planes(
-        run_each(
-            pipeline, [labels[..., None] for labels in maps], [labels.shape for labels in maps]
-        )
+        pipeline.run_images(
+            [labels[..., None] for labels in maps], [labels.shape for labels in maps]
+        ).stacked_or_listed()
     )  # type: ignore[misc]
 
 

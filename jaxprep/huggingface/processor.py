@@ -29,7 +29,6 @@ from jaxprep.huggingface.mixin import (
 from jaxprep.huggingface.table import FAMILIES
 from jaxprep.inputs import is_pil
 from jaxprep.pipeline import Pipeline
-from jaxprep.pipeline.eager import run_each
 from jaxprep.types import Batch, is_traced
 
 STACKED: Any = "one array if all results are of one size, otherwise a list"
@@ -356,7 +355,7 @@ class BaseImageProcessor(ImageProcessingMixin):
             )
             chain = pipeline if isinstance(pipeline, Pipeline) else pipeline(found.source)
             chain.check_image(found.pixels.shape, found.pixels.dtype)
-            done = np.asarray(run_each(chain, [found.pixels], [found.size])[0])
+            done = np.asarray(chain.run_images([found.pixels], [found.size]).listed()[0])
         wanted = layout_named(data_format, "data_format") or kind
         return jnp.asarray(jnp.moveaxis(done, -1, -3) if wanted == "channels_first" else done)
 

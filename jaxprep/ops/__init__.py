@@ -42,9 +42,9 @@ from jaxprep.ops.crop import (
 )
 from jaxprep.ops.layout import ChannelsFirst, ChannelsLast, channels_first, channels_last
 from jaxprep.ops.resize import Resize, resize
-from jaxprep.ops.step import Step
 from jaxprep.ops.values import Cast, Clip, Normalize, Rescale, clip, normalize, rescale
 from jaxprep.ops.window import resize_window
+from jaxprep.pipeline.step import Geometry, Layout, Opaque, Pointwise, Step
 
 __all__ = [
     "Cast",
@@ -56,7 +56,10 @@ __all__ = [
     "Crop",
     "CropToAspect",
     "Flip",
+    "Geometry",
+    "Layout",
     "Normalize",
+    "Opaque",
     "Pad",
     "PadTo",
     "PadToAspect",
@@ -64,6 +67,7 @@ __all__ = [
     "PadToMultiple",
     "PadToNextMultiple",
     "PadToSquare",
+    "Pointwise",
     "Premultiply",
     "Rescale",
     "Resize",

@@ -7,17 +7,21 @@ from typing import Any, Literal
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Shaped
 
 from jaxprep.errors import InputError
-from jaxprep.ops.step import Pointwise
+from jaxprep.pipeline.step import Opaque, Pointwise
+from jaxprep.types import Array
 
 Alpha = Literal["drop", "white"]
 WITH_ALPHA = (2, 4)
 """Numbers of channels of which the last is alpha."""
 
 
-def to_rgb(image: Any, *, alpha: Alpha = "drop") -> Any:
-    """Three channels from 1 (gray), 2 (gray, alpha), 3, or 4 (RGB, alpha), along the last axis.
+def to_rgb(
+    image: Shaped[Array, "*shape c"], *, alpha: Alpha = "drop"
+) -> Shaped[Array, "*shape 3"]:
+    """Makes three channels of 1 (gray), 2 (gray, alpha), 3, or 4 (RGB, alpha), along the last axis.
 
     Args:
         image: uint8 in [0, 255], or floating point in [0, 1] where alpha is composited.
@@ -46,14 +50,32 @@ class ToRGB(Pointwise):
             )
         return 3
 
-    def apply(self, image: Any) -> Any:
+    def apply(self, image: Any, draw: Any = None) -> Any:
         return to_rgb(image, alpha=self.alpha)
 
+    def undo(self, image: np.ndarray) -> np.ndarray | None:
+        return image
 
-def over_white(colour: Any, alpha: Any) -> Any:
-    """Colour with its alpha laid over white."""
+    def describe(self) -> str:
+        alpha = "dropped, the stored colours kept" if self.alpha == "drop" else "laid over white"
+        return f"make it RGB: gray is repeated, alpha {alpha}"
+
+
+def over_white(
+    colour: Shaped[Array, "*shape c"], alpha: Shaped[Array, "*shape 1"]
+) -> Shaped[Array, "*shape c"]:
+    """Lays colours over white by their alpha.
+
+    Args:
+        colour, alpha: integers in [0, 255], or floating point in [0, 1].
+
+    >>> import numpy as np
+    >>> over_white(np.uint8([0, 100]), np.uint8([128])).tolist()
+    [127, 177]
+    """
     if not jnp.issubdtype(colour.dtype, jnp.integer):
         return colour * alpha + (1 - alpha)
+    # Pillow's fixed-point blend, with 7 extra bits and a rounded division by 255
     colour, opacity = colour.astype(jnp.int32), alpha.astype(jnp.int32)
     total = (colour * opacity + 255 * (255 - opacity)) * 128 + (0x80 << 7)
     return ((((total >> 8) + total) >> 8) >> 7).astype(alpha.dtype)
@@ -65,7 +87,7 @@ class Premultiply(Pointwise):
     image as it is.
     """
 
-    def apply(self, image: Any) -> Any:
+    def apply(self, image: Any, draw: Any = None) -> Any:
         if not _has_alpha(image):
             return image
         colour, alpha = image[..., :-1].astype(jnp.int32), image[..., -1:]
@@ -74,20 +96,32 @@ class Premultiply(Pointwise):
             [(((product >> 8) + product) >> 8).astype(jnp.uint8), alpha], axis=-1
         )
 
+    def undo(self, image: np.ndarray) -> np.ndarray | None:
+        return image
+
+    def describe(self) -> str:
+        return "multiply the colours by alpha, if there is alpha"
+
 
 @dataclass(frozen=True)
 class Unpremultiply(Pointwise):
     """The inverse of `Premultiply`, as Pillow does after it has resized one."""
 
-    def apply(self, image: Any) -> Any:
+    def apply(self, image: Any, draw: Any = None) -> Any:
         if not _has_alpha(image):
             return image
         colour, alpha = image[..., :-1], image[..., -1:].astype(jnp.int32)
-        divided = jnp.minimum(255 * colour.astype(jnp.int32) // jnp.maximum(alpha, 1), 255).astype(
-            jnp.uint8
-        )
-        whole = (alpha == 0) | (alpha == 255)
-        return jnp.concatenate([jnp.where(whole, colour, divided), image[..., -1:]], axis=-1)
+        quotient = 255 * colour.astype(jnp.int32) // jnp.maximum(alpha, 1)
+        divided = jnp.minimum(quotient, 255).astype(jnp.uint8)
+        is_unchanged = (alpha == 0) | (alpha == 255)
+        restored = jnp.where(is_unchanged, colour, divided)
+        return jnp.concatenate([restored, image[..., -1:]], axis=-1)
+
+    def undo(self, image: np.ndarray) -> np.ndarray | None:
+        return image
+
+    def describe(self) -> str:
+        return "divide the colours by alpha again, if there is alpha"
 
 
 def _has_alpha(image: Any) -> bool:
@@ -100,9 +134,17 @@ def _has_alpha(image: Any) -> bool:
     return True
 
 
-def reverse_channels(image: Any, keep_alpha: bool = False) -> Any:
-    """RGB to BGR and back: the last axis reversed; with `keep_alpha`, a fourth channel stays the
-    last.
+def reverse_channels(
+    image: Shaped[Array, "*shape c"], keep_alpha: bool = False
+) -> Shaped[Array, "*shape c"]:
+    """Reverses the last axis: RGB to BGR and back.
+
+    Args:
+        keep_alpha: a fourth channel stays the last.
+
+    >>> import numpy as np
+    >>> reverse_channels(np.array([1, 2, 3, 4]), keep_alpha=True).tolist()
+    [3, 2, 1, 4]
     """
     if keep_alpha and image.shape[-1] == 4:
         return image[..., np.array([2, 1, 0, 3])]
@@ -115,15 +157,26 @@ class ReverseChannels(Pointwise):
 
     keep_alpha: bool = False
 
-    def apply(self, image: Any) -> Any:
+    def apply(self, image: Any, draw: Any = None) -> Any:
         return reverse_channels(image, self.keep_alpha)
 
+    def undo(self, image: np.ndarray) -> np.ndarray | None:
+        return reverse_channels(image, self.keep_alpha)
 
-def to_gray(image: Any) -> Any:
-    """Three equal channels, `0.2989 r + 0.587 g + 0.114 b`; an image whose channels are all equal
-    stays as it is.
+    def describe(self) -> str:
+        alpha = ", alpha staying the last" if self.keep_alpha else ""
+        return f"reverse the channels, RGB to BGR{alpha}"
+
+
+def to_gray(image: Shaped[Array, "h w c"]) -> Shaped[Array, "h w channels"]:
+    """Makes three equal channels, `0.2989 r + 0.587 g + 0.114 b`; an image whose channels are all
+    equal stays as it is.
 
     torchvision's and Transformers' weights. Integers are truncated, as torchvision does.
+
+    >>> import numpy as np
+    >>> to_gray(np.uint8([[[100, 0, 0]]])).tolist()
+    [[[29, 29, 29]]]
     """
     if image.shape[-1] == 1:
         return image
@@ -135,8 +188,17 @@ def to_gray(image: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class ToGray(Pointwise):
-    """Three equal channels; see `to_gray`."""
+class ToGray(Opaque):
+    """Three equal channels; see `to_gray`. It looks at all pixels, so it is no `Pointwise` step."""
 
-    def apply(self, image: Any) -> Any:
+    def output_channels(self, channels: int) -> int:
+        return 1 if channels == 1 else 3
+
+    def apply(self, image: Any, draw: Any = None) -> Any:
         return to_gray(image)
+
+    def undo(self, image: np.ndarray) -> np.ndarray | None:
+        return image
+
+    def describe(self) -> str:
+        return "make it gray, in three equal channels"

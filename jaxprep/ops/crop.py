@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-import jax
 import numpy as np
+from jaxtyping import Shaped
 
 from jaxprep import codec
 from jaxprep.errors import InputError
-from jaxprep.ops.step import OUTSIDE, AxisMap, Select, as_size, check_size
-from jaxprep.types import Batch, Size
+from jaxprep.ops.words import by, number_list
+from jaxprep.pipeline.step import FillValue, Geometry, as_size, check_size, on_image
+from jaxprep.resample.tables import AxisStep, Reverse, Take, Window
+from jaxprep.types import Array, Size
 
-Fill = float | tuple[float, ...]
 CenterRule = Literal["torchvision", "floor", "down"]
+Axes = tuple[tuple[AxisStep, ...], tuple[AxisStep, ...]]
+"""The axis steps along the height and along the width."""
 
 
-class ToSize(Select):
-    """A selection that aims at a `size`: height and width, or one number for a square."""
+class ToSize(Geometry):
+    """A step that aims at a `size`: height and width, or one number for a square."""
 
     size: Size
 
@@ -30,60 +33,88 @@ class ToSize(Select):
         check_size(self.size, "$.size")
 
 
-def _window(n: int, start: int, length: int) -> np.ndarray:
-    """The indices of `length` pixels from `start` on an axis of `n`."""
-    rows = np.arange(start, start + length)
-    return np.where((rows >= 0) & (rows < n), rows, OUTSIDE)
+def _windows(top: int, height: int, left: int, width: int) -> Axes:
+    return (Window(top, height),), (Window(left, width),)
 
 
-def crop(image: Any, top: int, left: int, height: int, width: int, fill: Fill = 0.0) -> jax.Array:
-    """The window of `height` x `width` pixels whose corner is at `(top, left)`, of one image `(h,
-    w, c)`.
+def crop(
+    image: Shaped[Array, "h w c"],
+    top: int,
+    left: int,
+    height: int,
+    width: int,
+    fill: FillValue = 0.0,
+) -> Shaped[Array, "height width c"]:
+    """Cuts a window of `height` x `width` pixels, whose corner is at `(top, left)`, out of one
+    image.
 
-    What lies outside the image is `fill`, in the unit of its values.
+    Args:
+        image: any dtype.
+        top, left: in pixels; may be negative.
+        height, width: at least 1.
+        fill: what lies outside the image, in the unit of its values.
+
+    >>> import numpy as np
+    >>> image = np.arange(12).reshape(3, 4, 1)
+    >>> crop(image, 1, 2, 2, 2)[..., 0].tolist()
+    [[6, 7], [10, 11]]
     """
-    return Crop(top, left, height, width, fill)(Batch(image=image)).image
+    return on_image(Crop(top, left, height, width, fill), image)
 
 
 @dataclass(frozen=True)
-class Crop(Select):
+class Crop(Geometry):
     """A fixed window; see `crop`."""
 
     top: int
     left: int
     height: int
     width: int
-    fill: Fill = 0.0
+    fill: FillValue = 0.0
 
     def check(self) -> None:
         check_size((self.height, self.width), "$.height")
-        if max(abs(self.top), abs(self.left)) > 2**30:
-            raise codec.expected(
-                "an offset below 2**30", max(self.top, self.left, key=abs), "$.top"
-            )
+        farthest = max(self.top, self.left, key=abs)
+        if abs(farthest) > 2**30:
+            raise codec.expected("an offset below 2**30", farthest, "$.top")
 
     @property
-    def fixed(self) -> Size | None:
+    def static_output_size(self) -> Size | None:
         return self.height, self.width
 
-    def rows(self, size: Size) -> tuple[np.ndarray, np.ndarray]:
-        return _window(size[0], self.top, self.height), _window(size[1], self.left, self.width)
+    def axes(self, size: Size, draw: Any = None) -> Axes:
+        return _windows(self.top, self.height, self.left, self.width)
+
+    def describe(self) -> str:
+        window = f"{by((self.height, self.width))} from row {self.top}, column {self.left}"
+        return f"crop {window}, padding what lies outside with {number_list(self.fill)}"
 
 
 def center_crop(
-    image: Any, size: Size | int, *, rule: CenterRule = "torchvision", fill: Fill = 0.0
-) -> jax.Array:
-    """The middle `size` pixels (height, width) of one image `(h, w, c)`; a smaller image is padded
-    with `fill`.
+    image: Shaped[Array, "h w c"],
+    size: Size | int,
+    *,
+    rule: CenterRule = "torchvision",
+    fill: FillValue = 0.0,
+) -> Shaped[Array, "height width c"]:
+    """Cuts the middle out of one image; a smaller image is padded.
 
     Args:
+        image: any dtype.
+        size: height and width of the result, or one number for a square.
         rule: where the middle is when the margin is odd. "torchvision" (also timm and OpenCLIP):
             rounded half to even, after padding a smaller side by half its deficit, rounded down, on
             the left and top. "floor" (Transformers' PIL backend, TensorFlow): rounded down, and up
             for padding. "down" (Transformers' torchvision backend): rounded down, and so is
             padding.
+        fill: of the padding, in the unit of the image's values.
+
+    >>> import numpy as np
+    >>> image = np.arange(16).reshape(4, 4, 1)
+    >>> center_crop(image, 2)[..., 0].tolist()
+    [[5, 6], [9, 10]]
     """
-    return CenterCrop(size, rule, fill)(Batch(image=image)).image  # type: ignore[arg-type]
+    return on_image(CenterCrop(size, rule, fill), image)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -92,37 +123,52 @@ class CenterCrop(ToSize):
 
     size: Size
     rule: CenterRule = "torchvision"
-    fill: Fill = 0.0
+    fill: FillValue = 0.0
 
     @property
-    def fixed(self) -> Size | None:
+    def static_output_size(self) -> Size | None:
         return self.size
 
-    def rows(self, size: Size) -> tuple[np.ndarray, np.ndarray]:
-        vertical, horizontal = (
-            _centre(n, m, self.rule) for n, m in zip(size, self.size, strict=True)
-        )
-        return vertical, horizontal
+    def axes(self, size: Size, draw: Any = None) -> Axes:
+        vertical = _center_window(size[0], self.size[0], self.rule)
+        return (vertical,), (_center_window(size[1], self.size[1], self.rule),)
+
+    def describe(self) -> str:
+        fill = number_list(self.fill)
+        return f"crop the middle {by(self.size)}, padding a smaller image with {fill}"
 
 
-def _centre(n: int, m: int, rule: CenterRule) -> np.ndarray:
+def _center_window(n: int, m: int, rule: CenterRule) -> Window:
+    """The middle `m` of `n` pixels.
+
+    torchvision: `center_crop` of `torchvision/transforms/functional.py` rounds in Python, half to
+    even. Transformers: `center_crop` of `transformers/image_transforms.py` pads by
+    `ceil((m - n) / 2)` on top.
+    """
     if n < m:
         before = (m - n + 1) // 2 if rule == "floor" else (m - n) // 2
-        return _window(n, -before, m)
-    return _window(n, round((n - m) / 2) if rule == "torchvision" else (n - m) // 2, m)
+        return Window(-before, m)
+    start = round((n - m) / 2) if rule == "torchvision" else (n - m) // 2
+    return Window(start, m)
 
 
 def center_crop_share(
-    image: Any, height: float, width: float, *, rule: CenterRule = "floor"
-) -> jax.Array:
-    """The middle of one image `(h, w, c)`; see `CenterCropShare`."""
-    return CenterCropShare(height, width, rule)(Batch(image=image)).image
+    image: Shaped[Array, "h w c"], height: float, width: float, *, rule: CenterRule = "floor"
+) -> Shaped[Array, "new_h new_w c"]:
+    """Cuts the middle out of one image, in shares of its shorter side; see `CenterCropShare`.
+
+    >>> import numpy as np
+    >>> center_crop_share(np.zeros((8, 10, 3)), 0.5, 0.75).shape
+    (4, 6, 3)
+    """
+    return on_image(CenterCropShare(height, width, rule), image)
 
 
 @dataclass(frozen=True)
-class CenterCropShare(Select):
-    """The middle of the image, in shares of its shorter side, truncated (Perceiver); what it lacks
-    is 0.
+class CenterCropShare(Geometry):
+    """The middle of the image, in shares of its shorter side, truncated; what it lacks is 0.
+
+    Transformers' `PerceiverImageProcessor.center_crop`.
 
     Attributes:
         height, width: of the crop, as shares of the shorter side of the image.
@@ -135,146 +181,218 @@ class CenterCropShare(Select):
 
     def check(self) -> None:
         for name in ("height", "width"):
-            if not 0 < getattr(self, name) <= 64:
-                raise codec.expected(
-                    "a share above 0 and at most 64", getattr(self, name), f"$.{name}"
-                )
+            share = getattr(self, name)
+            if not 0 < share <= 64:
+                raise codec.expected("a share above 0 and at most 64", share, f"$.{name}")
 
-    def rows(self, size: Size) -> tuple[np.ndarray, np.ndarray]:
+    def axes(self, size: Size, draw: Any = None) -> Axes:
         height, width = int(self.height * min(size)), int(self.width * min(size))
-        return _centre(size[0], height, self.rule), _centre(size[1], width, self.rule)
+        vertical = _center_window(size[0], height, self.rule)
+        return (vertical,), (_center_window(size[1], width, self.rule),)
+
+    def describe(self) -> str:
+        share = f"{self.height:g} x {self.width:g} of the shorter side"
+        return f"crop the middle, {share}, padding what is missing with 0"
 
 
-def pad(image: Any, top: int, bottom: int, left: int, right: int, fill: Fill = 0.0) -> jax.Array:
-    """Rows and columns of `fill` around one image `(h, w, c)`; numbers of pixels, at least 0."""
-    return Pad(top, bottom, left, right, fill)(Batch(image=image)).image
+def pad(
+    image: Shaped[Array, "h w c"],
+    top: int,
+    bottom: int,
+    left: int,
+    right: int,
+    fill: FillValue = 0.0,
+) -> Shaped[Array, "new_h new_w c"]:
+    """Adds rows and columns of `fill` around one image.
+
+    Args:
+        image: any dtype.
+        top, bottom, left, right: numbers of pixels, 0 to 65536.
+        fill: in the unit of the image's values.
+
+    >>> import numpy as np
+    >>> pad(np.ones((1, 1, 1)), 0, 1, 1, 0, fill=5.0)[..., 0].tolist()
+    [[5.0, 1.0], [5.0, 5.0]]
+    """
+    return on_image(Pad(top, bottom, left, right, fill), image)
 
 
 @dataclass(frozen=True)
-class Pad(Select):
+class Pad(Geometry):
     """Rows and columns around the image; see `pad`."""
 
     top: int = 0
     bottom: int = 0
     left: int = 0
     right: int = 0
-    fill: Fill = 0.0
+    fill: FillValue = 0.0
 
     def check(self) -> None:
         for name in ("top", "bottom", "left", "right"):
-            if not 0 <= getattr(self, name) <= 2**16:
-                raise codec.expected("0 to 65536 pixels", getattr(self, name), f"$.{name}")
+            pixels = getattr(self, name)
+            if not 0 <= pixels <= 2**16:
+                raise codec.expected("0 to 65536 pixels", pixels, f"$.{name}")
 
-    def rows(self, size: Size) -> tuple[np.ndarray, np.ndarray]:
-        height, width = size
-        vertical = _window(height, -self.top, height + self.top + self.bottom)
-        return vertical, _window(width, -self.left, width + self.left + self.right)
+    def axes(self, size: Size, draw: Any = None) -> Axes:
+        height = size[0] + self.top + self.bottom
+        width = size[1] + self.left + self.right
+        return _windows(-self.top, height, -self.left, width)
+
+    def describe(self) -> str:
+        sides = {
+            "above": self.top,
+            "below": self.bottom,
+            "on the left": self.left,
+            "on the right": self.right,
+        }
+        margins = ", ".join(f"{pixels} {side}" for side, pixels in sides.items() if pixels)
+        if not margins:
+            return "pad nothing"
+        return f"pad with {number_list(self.fill)}: {margins} (pixels)"
 
 
-def flip(image: Any, *, horizontal: bool = True, vertical: bool = False) -> jax.Array:
-    """One image `(h, w, c)` mirrored left to right, top to bottom, or both."""
-    return Flip(horizontal, vertical)(Batch(image=image)).image
+def flip(
+    image: Shaped[Array, "h w c"], *, horizontal: bool = True, vertical: bool = False
+) -> Shaped[Array, "h w c"]:
+    """Mirrors one image left to right, top to bottom, or both.
+
+    >>> import numpy as np
+    >>> flip(np.arange(4).reshape(2, 2, 1))[..., 0].tolist()
+    [[1, 0], [3, 2]]
+    """
+    return on_image(Flip(horizontal, vertical), image)
 
 
 @dataclass(frozen=True)
-class Flip(Select):
+class Flip(Geometry):
     """Mirroring; see `flip`."""
 
     horizontal: bool = True
     vertical: bool = False
 
-    def rows(self, size: Size) -> tuple[np.ndarray, np.ndarray]:
-        vertical, horizontal = map(np.arange, size)
-        return vertical[::-1] if self.vertical else vertical, horizontal[
-            ::-1
-        ] if self.horizontal else horizontal
+    def axes(self, size: Size, draw: Any = None) -> Axes:
+        return (Reverse(self.vertical),), (Reverse(self.horizontal),)
 
-    def maps(self, size: Size) -> tuple[AxisMap, AxisMap]:
-        height, width = size
-        vertical = (-1.0, float(height)) if self.vertical else (1.0, 0.0)
-        return vertical, (-1.0, float(width)) if self.horizontal else (1.0, 0.0)
+    def describe(self) -> str:
+        directions = ["left to right"] * self.horizontal + ["top to bottom"] * self.vertical
+        return f"mirror {' and '.join(directions)}" if directions else "mirror nothing"
 
 
-def crop_to_aspect(image: Any, size: Size | int) -> jax.Array:
-    """The largest middle part of one image `(h, w, c)` with the aspect ratio of `size`; see
+def crop_to_aspect(
+    image: Shaped[Array, "h w c"], size: Size | int
+) -> Shaped[Array, "new_h new_w c"]:
+    """Cuts the largest middle part with the aspect ratio of `size` out of one image; see
     `CropToAspect`.
+
+    >>> import numpy as np
+    >>> crop_to_aspect(np.zeros((10, 8, 3)), (2, 2)).shape
+    (8, 8, 3)
     """
-    return CropToAspect(size)(Batch(image=image)).image  # type: ignore[arg-type]
+    return on_image(CropToAspect(size), image)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
 class CropToAspect(ToSize):
-    """The largest middle part with the aspect ratio of `size` (height, width), as Keras' `Resizing`
-    takes it.
+    """The largest middle part with the aspect ratio of `size` (height, width).
 
-    Lengths and margins are rounded down.
+    As Keras' `Resizing(crop_to_aspect_ratio=True)` takes it
+    (`keras/src/layers/preprocessing/image_preprocessing/resizing.py`): lengths and margins are
+    rounded down.
     """
 
     size: Size
 
-    def rows(self, size: Size) -> tuple[np.ndarray, np.ndarray]:
-        (height, width), (th, tw) = size, self.size
-        crop_height = max(min(height, int(float(width * th) / tw)), 1)
-        crop_width = max(min(width, int(float(height * tw) / th)), 1)
-        vertical = _window(height, (height - crop_height) // 2, crop_height)
-        return vertical, _window(width, (width - crop_width) // 2, crop_width)
+    def axes(self, size: Size, draw: Any = None) -> Axes:
+        (height, width), (new_height, new_width) = size, self.size
+        crop_height = max(min(height, int(float(width * new_height) / new_width)), 1)
+        crop_width = max(min(width, int(float(height * new_width) / new_height)), 1)
+        top, left = (height - crop_height) // 2, (width - crop_width) // 2
+        return _windows(top, crop_height, left, crop_width)
+
+    def describe(self) -> str:
+        return f"crop the middle to the aspect ratio of {by(self.size)}"
 
 
-def pad_to_aspect(image: Any, size: Size | int, fill: Fill = 0.0) -> jax.Array:
-    """One image `(h, w, c)` padded to about the aspect ratio of `size`; see `PadToAspect`."""
-    return PadToAspect(size, fill)(Batch(image=image)).image  # type: ignore[arg-type]
+def pad_to_aspect(
+    image: Shaped[Array, "h w c"], size: Size | int, fill: FillValue = 0.0
+) -> Shaped[Array, "new_h new_w c"]:
+    """Pads one image to about the aspect ratio of `size`; see `PadToAspect`.
+
+    >>> import numpy as np
+    >>> pad_to_aspect(np.zeros((10, 6, 3)), (2, 2)).shape
+    (10, 10, 3)
+    """
+    return on_image(PadToAspect(size, fill), image)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
 class PadToAspect(ToSize):
-    """Equal margins on two sides to reach the aspect ratio of `size` (height, width), as Keras'
-    `Resizing` adds them.
+    """Equal margins on two sides to reach the aspect ratio of `size` (height, width).
 
-    Both margins are half of the deficit, rounded down, so that an odd deficit leaves the result a
-    pixel short.
+    As Keras' `Resizing(pad_to_aspect_ratio=True)` adds them: both are half of the deficit, rounded
+    down, so that an odd deficit leaves the result a pixel short.
     """
 
     size: Size
-    fill: Fill = 0.0
+    fill: FillValue = 0.0
 
-    def rows(self, size: Size) -> tuple[np.ndarray, np.ndarray]:
-        (height, width), (th, tw) = size, self.size
-        padded_height = max(height, int(float(width * th) / tw))
-        padded_width = max(width, int(float(height * tw) / th))
+    def axes(self, size: Size, draw: Any = None) -> Axes:
+        (height, width), (new_height, new_width) = size, self.size
+        padded_height = max(height, int(float(width * new_height) / new_width))
+        padded_width = max(width, int(float(height * new_width) / new_height))
         if max(padded_height, padded_width) > 2**20:
             raise InputError(
                 f"Expected an image whose padding stays below 2**20 pixels, got size {size}."
             )
         above = (padded_height - height) // 2
-        beside = 0 if above else (padded_width - width) // 2
-        return _window(height, -above, height + 2 * above), _window(
-            width, -beside, width + 2 * beside
-        )
+        left = 0 if above else (padded_width - width) // 2
+        return _windows(-above, height + 2 * above, -left, width + 2 * left)
+
+    def describe(self) -> str:
+        fill = number_list(self.fill)
+        return f"pad two sides equally with {fill} to the aspect ratio of {by(self.size)}"
 
 
-def pad_to_square(image: Any, fill: Fill = 0.0) -> jax.Array:
-    """One image `(h, w, c)` in the middle of a square of its longer side; an odd pixel goes below,
-    or to the right.
+def pad_to_square(
+    image: Shaped[Array, "h w c"], fill: FillValue = 0.0
+) -> Shaped[Array, "side side c"]:
+    """Puts one image in the middle of a square of its longer side; an odd pixel goes below, or to
+    the right.
+
+    >>> import numpy as np
+    >>> pad_to_square(np.zeros((10, 6, 3))).shape
+    (10, 10, 3)
     """
-    return PadToSquare(fill)(Batch(image=image)).image
+    return on_image(PadToSquare(fill), image)
 
 
 @dataclass(frozen=True)
-class PadToSquare(Select):
+class PadToSquare(Geometry):
     """A square around the image; see `pad_to_square`."""
 
-    fill: Fill = 0.0
+    fill: FillValue = 0.0
 
-    def rows(self, size: Size) -> tuple[np.ndarray, np.ndarray]:
-        vertical, horizontal = (_window(n, -((max(size) - n) // 2), max(size)) for n in size)
-        return vertical, horizontal
+    def axes(self, size: Size, draw: Any = None) -> Axes:
+        side = max(size)
+        return _windows(-((side - size[0]) // 2), side, -((side - size[1]) // 2), side)
+
+    def describe(self) -> str:
+        return f"pad two sides equally with {number_list(self.fill)} to a square"
 
 
-def pad_to(image: Any, size: Size | int, fill: Fill = 0.0) -> jax.Array:
-    """One image `(h, w, c)` in the top-left corner of `size` (height, width), which must hold
-    it.
+def pad_to(
+    image: Shaped[Array, "h w c"], size: Size | int, fill: FillValue = 0.0
+) -> Shaped[Array, "height width c"]:
+    """Puts one image in the top-left corner of `size` (height, width), which must hold it.
+
+    Raises:
+        InputError: the image is larger.
+
+    >>> import numpy as np
+    >>> pad_to(np.ones((1, 1, 1)), (2, 2))[..., 0].tolist()
+    [[1.0, 0.0], [0.0, 0.0]]
     """
-    return PadTo(size, fill)(Batch(image=image)).image  # type: ignore[arg-type]
+    return on_image(PadTo(size, fill), image)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -282,23 +400,35 @@ class PadTo(ToSize):
     """Rows below and columns to the right, up to `size`; see `pad_to`."""
 
     size: Size
-    fill: Fill = 0.0
+    fill: FillValue = 0.0
 
     @property
-    def fixed(self) -> Size | None:
+    def static_output_size(self) -> Size | None:
         return self.size
 
-    def rows(self, size: Size) -> tuple[np.ndarray, np.ndarray]:
+    def axes(self, size: Size, draw: Any = None) -> Axes:
         if any(n > m for n, m in zip(size, self.size, strict=True)):
             raise InputError(
-                f"Expected an image of at most {self.size}, to be padded to that, got one of {size}."
+                f"Expected an image of at most {self.size}, to be padded to that, got one of "
+                f"{size}."
             )
-        return _window(size[0], 0, self.size[0]), _window(size[1], 0, self.size[1])
+        return _windows(0, self.size[0], 0, self.size[1])
+
+    def describe(self) -> str:
+        fill = number_list(self.fill)
+        return f"pad below and on the right with {fill} to {by(self.size)} pixels"
 
 
-def pad_to_at_least(image: Any, size: Size | int, fill: Fill = 0.0) -> jax.Array:
-    """One image `(h, w, c)` in the top-left corner; see `PadToAtLeast`."""
-    return PadToAtLeast(size, fill)(Batch(image=image)).image  # type: ignore[arg-type]
+def pad_to_at_least(
+    image: Shaped[Array, "h w c"], size: Size | int, fill: FillValue = 0.0
+) -> Shaped[Array, "new_h new_w c"]:
+    """Puts one image in the top-left corner of at least `size`; see `PadToAtLeast`.
+
+    >>> import numpy as np
+    >>> pad_to_at_least(np.zeros((5, 2, 3)), (4, 4)).shape
+    (5, 4, 3)
+    """
+    return on_image(PadToAtLeast(size, fill), image)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -306,24 +436,30 @@ class PadToAtLeast(ToSize):
     """Rows below and columns to the right, up to `size`; a side that is longer stays."""
 
     size: Size
-    fill: Fill = 0.0
+    fill: FillValue = 0.0
 
-    def rows(self, size: Size) -> tuple[np.ndarray, np.ndarray]:
-        vertical, horizontal = (
-            _window(n, 0, max(n, m)) for n, m in zip(size, self.size, strict=True)
-        )
-        return vertical, horizontal
+    def axes(self, size: Size, draw: Any = None) -> Axes:
+        return _windows(0, max(size[0], self.size[0]), 0, max(size[1], self.size[1]))
+
+    def describe(self) -> str:
+        fill = number_list(self.fill)
+        return f"pad below and on the right with {fill} to at least {by(self.size)} pixels"
 
 
 def pad_to_multiple(
-    image: Any, divisor: int, *, centered: bool = False, fill: Fill = 0.0
-) -> jax.Array:
-    """One image `(h, w, c)` padded to multiples of `divisor`; see `PadToMultiple`."""
-    return PadToMultiple(divisor, centered, fill)(Batch(image=image)).image
+    image: Shaped[Array, "h w c"], divisor: int, *, centered: bool = False, fill: FillValue = 0.0
+) -> Shaped[Array, "new_h new_w c"]:
+    """Pads one image to multiples of `divisor`; see `PadToMultiple`.
+
+    >>> import numpy as np
+    >>> pad_to_multiple(np.zeros((5, 8, 3)), 4).shape
+    (8, 8, 3)
+    """
+    return on_image(PadToMultiple(divisor, centered, fill), image)
 
 
 @dataclass(frozen=True)
-class PadToMultiple(Select):
+class PadToMultiple(Geometry):
     """Rows below and columns to the right, or around, up to the next multiple of `divisor`.
 
     Attributes:
@@ -332,42 +468,60 @@ class PadToMultiple(Select):
 
     divisor: int
     centered: bool = False
-    fill: Fill = 0.0
+    fill: FillValue = 0.0
 
     def check(self) -> None:
         check_size((self.divisor, self.divisor), "$.divisor")
 
-    def rows(self, size: Size) -> tuple[np.ndarray, np.ndarray]:
-        padded = [-(-n // self.divisor) * self.divisor for n in size]
-        check_size((padded[0], padded[1]), "$.divisor")
-        vertical, horizontal = (
-            _window(n, -((m - n) // 2) if self.centered else 0, m)
-            for n, m in zip(size, padded, strict=True)
-        )
-        return vertical, horizontal
+    def axes(self, size: Size, draw: Any = None) -> Axes:
+        height = -(-size[0] // self.divisor) * self.divisor
+        width = -(-size[1] // self.divisor) * self.divisor
+        check_size((height, width), "$.divisor")
+        if not self.centered:
+            return _windows(0, height, 0, width)
+        return _windows(-((height - size[0]) // 2), height, -((width - size[1]) // 2), width)
+
+    def describe(self) -> str:
+        sides = "on all sides" if self.centered else "below and on the right"
+        fill = number_list(self.fill)
+        return f"pad {sides} with {fill} to a multiple of {self.divisor} pixels"
 
 
-def pad_to_next_multiple(image: Any, divisor: int) -> jax.Array:
-    """One image `(h, w, c)` mirrored below and to the right; see `PadToNextMultiple`."""
-    return PadToNextMultiple(divisor)(Batch(image=image)).image
+def pad_to_next_multiple(
+    image: Shaped[Array, "h w c"], divisor: int
+) -> Shaped[Array, "new_h new_w c"]:
+    """Mirrors one image below and to the right; see `PadToNextMultiple`.
+
+    >>> import numpy as np
+    >>> pad_to_next_multiple(np.arange(3).reshape(1, 3, 1), 2)[..., 0].tolist()
+    [[0, 1, 2, 2], [0, 1, 2, 2]]
+    """
+    return on_image(PadToNextMultiple(divisor), image)
 
 
 @dataclass(frozen=True)
-class PadToNextMultiple(Select):
-    """Mirrored below and to the right, edge included, to the next greater multiple of `divisor`
-    (Swin2SR).
+class PadToNextMultiple(Geometry):
+    """Mirrored below and to the right, edge included, to the next greater multiple of `divisor`.
+
+    Transformers' `Swin2SRImageProcessor.pad`, which adds a whole `divisor` to a multiple of it.
     """
 
     divisor: int
+    keeps_window: ClassVar[bool] = False
 
     def check(self) -> None:
         check_size((self.divisor, self.divisor), "$.divisor")
 
-    def rows(self, size: Size) -> tuple[np.ndarray, np.ndarray]:
-        padded = [(n // self.divisor + 1) * self.divisor for n in size]
-        check_size((padded[0], padded[1]), "$.divisor")
-        vertical, horizontal = (
-            np.pad(np.arange(n), (0, m - n), mode="symmetric")
-            for n, m in zip(size, padded, strict=True)
-        )
-        return vertical, horizontal
+    def axes(self, size: Size, draw: Any = None) -> Axes:
+        height = (size[0] // self.divisor + 1) * self.divisor
+        width = (size[1] // self.divisor + 1) * self.divisor
+        check_size((height, width), "$.divisor")
+        return (_mirrored(size[0], height),), (_mirrored(size[1], width),)
+
+    def describe(self) -> str:
+        multiple = f"the next multiple of {self.divisor} pixels"
+        return f"mirror the edge below and on the right, up to {multiple}"
+
+
+def _mirrored(n: int, m: int) -> Take:
+    return Take(np.pad(np.arange(n), (0, m - n), mode="symmetric"), (1.0, 0.0))

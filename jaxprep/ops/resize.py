@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import jax
 import numpy as np
+from jaxtyping import Shaped
 
 from jaxprep import codec
 from jaxprep.errors import ConfigError, InputError
 from jaxprep.ops import sizes
+from jaxprep.ops.crop import Axes
 from jaxprep.ops.sizes import Rounding, SizeRule
-from jaxprep.ops.step import MAX_PIXELS, Geometry, as_size, check_size, move, whole
+from jaxprep.ops.words import by
+from jaxprep.pipeline.step import (
+    MAX_PIXELS,
+    Geometry,
+    Resampling,
+    as_size,
+    check_size,
+    on_image,
+)
 from jaxprep.resample.filters import METHODS, canonical_method
 from jaxprep.resample.references import REFERENCES, ReferenceName
-from jaxprep.resample.resize import resize_image
-from jaxprep.types import Batch, Size
+from jaxprep.resample.tables import Resample
+from jaxprep.types import Array, Size
 
 Method = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos3", "lanczos5"]
 
 
 def resize(
-    image: Any,
+    image: Shaped[Array, "h w c"],
     size: Size | int,
     *,
     method: str | int = "bilinear",
     antialias: bool = True,
     reference: ReferenceName = "float",
     rounded: bool = True,
-) -> jax.Array:
-    """Resize one image.
+) -> Shaped[Array, "height width c"]:
+    """Resizes one image.
 
     Args:
         image: `(h, w, c)`; uint8 in [0, 255], another integer type, or floating point.
@@ -52,13 +61,15 @@ def resize(
         InputError: the image has another rank or no pixels, or the reference has no arithmetic for
             its type.
         ConfigError: the method, reference or size is not one of those above.
+
+    >>> import numpy as np
+    >>> image = np.arange(16, dtype=np.uint8).reshape(4, 4, 1)
+    >>> resize(image, 2, reference="pillow")[..., 0].tolist()
+    [[4, 6], [9, 11]]
     """
     image = image if hasattr(image, "dtype") else np.asarray(image)
     step = Resize(size, method=method, antialias=antialias, reference=reference, rounded=rounded)  # type: ignore[arg-type]
-    height, width = whole(Batch(image=image))
-    if not image.size:
-        raise InputError(f"Expected an image with pixels, got shape {image.shape} - at `image`.")
-    return step.resized(image, step.output_size((height, width)))
+    return on_image(step, image)
 
 
 @dataclass(frozen=True)
@@ -110,16 +121,29 @@ class Resize(Geometry):
         assert self.method in METHODS and self.reference in REFERENCES
 
     @property
-    def fixed(self) -> Size | None:
+    def static_output_size(self) -> Size | None:
         return self.size if self.fit == "exact" else None
 
-    def output_size(self, size: Size) -> Size:
+    def axes(self, size: Size, draw: Any = None) -> Axes:
         out = self._rule(size)
         if out[0] * out[1] > MAX_PIXELS:
             raise InputError(
-                f"Expected a result of at most {MAX_PIXELS} pixels, got {out} from an image of size {size}."
+                f"Expected a result of at most {MAX_PIXELS} pixels, got {out} from an image of "
+                f"size {size}."
             )
-        return out
+        vertical = Resample(out[0], self.method, self.antialias, self.reference)
+        return (vertical,), (Resample(out[1], self.method, self.antialias, self.reference),)
+
+    @property
+    def resampling(self) -> Resampling | None:
+        return None if self.method == "nearest" else Resampling(self.reference, self.rounded)
+
+    @property
+    def keeps_window(self) -> bool:  # type: ignore[override]
+        return self.method != "nearest"
+
+    def for_mask(self) -> Resize:
+        return replace(self, method="nearest")
 
     def _rule(self, size: Size) -> Size:
         if self.rule is not None:
@@ -133,11 +157,40 @@ class Resize(Geometry):
         assert self.longest_edge is not None
         return sizes.longest_edge(size, self.longest_edge, self.rounding)
 
-    def resized(self, image: Any, out: Size) -> jax.Array:
-        return resize_image(image, out, self.method, self.antialias, self.reference, self.rounded)
+    def describe(self) -> str:
+        reference = _REFERENCE_WORDS[self.reference]
+        return f"resize {self._target()}, {self.method}, {reference}{self._options()}"
 
-    def __call__(self, batch: Batch) -> Batch:
-        height, width = whole(batch)
-        out = self.output_size((height, width))
-        maps = (out[0] / height, 0.0), (out[1] / width, 0.0)
-        return move(batch, self.resized(batch.image, out), maps)
+    def _target(self) -> str:
+        if self.rule is not None:
+            return self.rule.describe()
+        if self.size is not None:
+            side = "" if self.rounding == "truncate" else " (sides rounded)"
+            if self.fit == "exact":
+                return f"to {by(self.size)} pixels"
+            verb = "fit inside" if self.fit == "contain" else "cover"
+            return f"to {verb} {by(self.size)} pixels, keeping the aspect ratio{side}"
+        side = "" if self.rounding == "truncate" else " (the other side rounded)"
+        if self.shortest_edge is None:
+            return f"the longer side to {self.longest_edge} pixels{side}"
+        limit = ""
+        if self.longest_edge is not None:
+            limit = f", the longer to at most {self.longest_edge}"
+        return f"the shorter side to {self.shortest_edge} pixels{limit}{side}"
+
+    def _options(self) -> str:
+        if self.method == "nearest":
+            return ""
+        antialiased = "antialiased" if self.antialias else "not antialiased"
+        rounded = "" if self.rounded else ", not rounded to integers"
+        return f" ({antialiased}{rounded})"
+
+
+_REFERENCE_WORDS = {
+    "pillow": "as Pillow",
+    "pillow12": "as Pillow up to 12",
+    "torchvision": "as torchvision's uint8 kernel",
+    "torch": "as PyTorch in float32",
+    "jax": "as jax.image.resize",
+    "float": "at exact positions in float32",
+}

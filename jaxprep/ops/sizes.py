@@ -14,6 +14,7 @@ from typing import ClassVar, Literal
 
 from jaxprep import codec
 from jaxprep.errors import InputError
+from jaxprep.ops.words import by
 from jaxprep.types import Size
 
 Rounding = Literal["truncate", "round"]
@@ -83,6 +84,12 @@ class SizeRule(ABC):
     def output_size(self, size: Size) -> Size:
         """Height and width of the result for an image of `size`."""
 
+    def describe(self) -> str:
+        """What the rule aims at, in plain English, after the word "resize"."""
+        data = codec.to_json(self)
+        fields = [f"{name} {value}" for name, value in data.items() if name != self.tag_key]
+        return type(self).__name__ + (f": {', '.join(fields)}" if fields else "")
+
 
 codec.register(SizeRule)
 
@@ -107,6 +114,10 @@ class AspectRatio(SizeRule):
         if width < height:
             return max(int(exact * height / width), 1), max(edge, 1)
         return max(edge, 1), max(int(exact * width / height), 1)
+
+    def describe(self) -> str:
+        limit = f"the longer to at most {self.longest} (as DETR)"
+        return f"the shorter side to {self.shortest} pixels, {limit}"
 
 
 def _bounded_edge(size: Size, shortest: int, longest: int) -> tuple[int, float]:
@@ -149,6 +160,10 @@ class AspectRatioBelow(SizeRule):
             return _below(size, size, self.divisor)
         return _below(size, (edge, int(exact * width / height)), self.divisor)
 
+    def describe(self) -> str:
+        bounded = AspectRatio(self.shortest, self.longest).describe()
+        return f"{bounded}; sides down to a multiple of {self.divisor}"
+
 
 @dataclass(frozen=True)
 class ShortestBelow(SizeRule):
@@ -172,6 +187,11 @@ class ShortestBelow(SizeRule):
             height, width = scale * height, scale * width
         return _below(size, (int(height + 0.5), int(width + 0.5)), self.divisor)
 
+    def describe(self) -> str:
+        longest = int(1333 / 800 * self.edge)
+        limit = f"the longer to at most {longest}; sides down to a multiple of {self.divisor}"
+        return f"the shorter side to {self.edge} pixels, {limit}"
+
 
 @dataclass(frozen=True)
 class Inside(SizeRule):
@@ -186,6 +206,10 @@ class Inside(SizeRule):
         scale = min(self.height / size[0], self.width / size[1])
         return max(int(size[0] * scale), 1), max(int(size[1] * scale), 1)
 
+    def describe(self) -> str:
+        box = by((self.height, self.width))
+        return f"to fit inside {box} pixels, keeping the aspect ratio"
+
 
 @dataclass(frozen=True)
 class LongestHalfUp(SizeRule):
@@ -196,6 +220,9 @@ class LongestHalfUp(SizeRule):
     def output_size(self, size: Size) -> Size:
         scale = self.edge / max(size)
         return max(int(size[0] * scale + 0.5), 1), max(int(size[1] * scale + 0.5), 1)
+
+    def describe(self) -> str:
+        return f"the longer side to {self.edge} pixels (sides rounded)"
 
 
 @dataclass(frozen=True)
@@ -211,6 +238,10 @@ class LongestRounded(SizeRule):
         scale = self.edge / max(size)
         return max(round(size[0] * scale), self.minimum), max(round(size[1] * scale), self.minimum)
 
+    def describe(self) -> str:
+        rounded = f"sides rounded, at least {self.minimum}"
+        return f"the longer side to {self.edge} pixels ({rounded})"
+
 
 @dataclass(frozen=True)
 class MultipleAbove(SizeRule):
@@ -222,6 +253,9 @@ class MultipleAbove(SizeRule):
     def output_size(self, size: Size) -> Size:
         height, width = self.of.output_size(size)
         return -(-height // self.divisor) * self.divisor, -(-width // self.divisor) * self.divisor
+
+    def describe(self) -> str:
+        return f"{self.of.describe()}; sides up to a multiple of {self.divisor}"
 
 
 @dataclass(frozen=True)
@@ -236,6 +270,9 @@ class MultipleBelow(SizeRule):
                 f"Expected an image of at least {self.divisor} pixels in height and width, got {size}."
             )
         return size[0] // self.divisor * self.divisor, size[1] // self.divisor * self.divisor
+
+    def describe(self) -> str:
+        return f"each side down to a multiple of {self.divisor} pixels"
 
 
 @dataclass(frozen=True)
@@ -267,6 +304,11 @@ class NearestMultiple(SizeRule):
             )
         return height, width
 
+    def describe(self) -> str:
+        ratio = ", keeping the aspect ratio" if self.keeps_ratio else ""
+        multiple = f", sides to a multiple of {self.divisor}" if self.divisor > 1 else ""
+        return f"to about {by((self.height, self.width))} pixels{ratio}{multiple}"
+
 
 @dataclass(frozen=True)
 class ShortestMultiple(SizeRule):
@@ -288,6 +330,10 @@ class ShortestMultiple(SizeRule):
             sides = round(size[0] * scale), round(size[1] * scale)
         height, width = (max(-(-n // self.divisor), 1) * self.divisor for n in sides)
         return height, width
+
+    def describe(self) -> str:
+        multiple = f"both then up to a multiple of {self.divisor}"
+        return f"the shorter side to {self.edge} pixels, {multiple}"
 
 
 @dataclass(frozen=True)
@@ -320,6 +366,15 @@ class SideLimit(SizeRule):
             ratio = float(self.longest) / max(height, width)
             height, width = int(height * ratio), int(width * ratio)
         return max(round(height / 32) * 32, 32), max(round(width / 32) * 32, 32)
+
+    def describe(self) -> str:
+        side = {
+            "max": f"the longer side to at most {self.limit}",
+            "min": f"the shorter side to at least {self.limit}",
+            "resize_long": f"the longer side to {self.limit}",
+        }[self.side]
+        limit = "" if self.longest is None else f" (the longer at most {self.longest})"
+        return f"{side} pixels{limit}, both to a multiple of 32"
 
 
 def widest(sizes: list[Size], default: Size, longest: int) -> Size:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-import jax
-import jax.numpy as jnp
+from jaxtyping import Shaped
 
 from jaxprep import codec
-from jaxprep.ops.step import as_size, check_size, whole
+from jaxprep.ops.crop import Axes, ToSize
+from jaxprep.ops.resize import Method
+from jaxprep.pipeline.step import Resampling, as_size, check_size, on_image
 from jaxprep.resample.filters import METHODS, canonical_method
-from jaxprep.resample.forms import apply_taps
-from jaxprep.resample.lines import Lines
-from jaxprep.resample.passes import round_to, two_pass
-from jaxprep.resample.window import window_taps
-from jaxprep.types import Batch, Size
+from jaxprep.resample.tables import Resample, Window
+from jaxprep.types import Array, Size
 
 
 def resize_window(
-    image: Any,
+    image: Shaped[Array, "h w c"],
     top: Any,
     left: Any,
     height: Any,
@@ -28,15 +27,15 @@ def resize_window(
     method: str | int = "bilinear",
     antialias: bool = True,
     rounded: bool = True,
-) -> jax.Array:
-    """Crop a window of one image and resize it, with the window traced: one program for all
+) -> Shaped[Array, "new_h new_w c"]:
+    """Crops a window of one image and resizes it, with the window traced: one program for all
     windows.
 
     The same as `resize(crop(image, ...), size, reference="float")`: the filter ends at the edge of
     the window.
 
     Args:
-        image: `(h, w, c)`, any type.
+        image: any type.
         top, left: integer scalars, the corner of the window, inside the image.
         height, width: integer scalars, at least 1; the window lies inside the image (not checked
             when traced).
@@ -44,23 +43,44 @@ def resize_window(
         method, antialias: as in `resize`.
         rounded: give integers back as integers, rounded half to even and saturated; otherwise as
             float32.
+
+    >>> import numpy as np
+    >>> image = np.arange(16, dtype=np.float32).reshape(4, 4, 1)
+    >>> resize_window(image, 0, 0, 2, 2, 1)[..., 0].tolist()
+    [[2.5]]
     """
-    image = jnp.asarray(image)
-    h, w = whole(Batch(image=image))
-    name, out = str(canonical_method(method)), as_size(size)
+    name = str(canonical_method(method))
     if name not in METHODS:
         raise codec.expected(f"one of {list(METHODS)}", method, "method")
-    check_size(out, "size")
-    vertical = window_taps(h, top, height, out[0], name, antialias)
-    horizontal = window_taps(w, left, width, out[1], name, antialias)
-    if name == "nearest":
-        return apply_taps(apply_taps(image, vertical, 0, "copy"), horizontal, 1, "copy")
-    as_integer = rounded and not jnp.issubdtype(image.dtype, jnp.floating)
-    dtype = image.dtype
+    check_size(as_size(size), "size")
+    step = WindowResize(as_size(size), name, antialias, rounded)  # type: ignore[arg-type]
+    return on_image(step, image, draws=((top, left, height, width),))
 
-    def finish(lines: Lines) -> Lines:
-        return lines.map(lambda values: round_to(values, dtype)) if as_integer else lines
 
-    return two_pass(
-        image, vertical, horizontal, vertical_first=True, arithmetic="float", finish=finish
-    )
+@dataclass(frozen=True)
+class WindowResize(ToSize):
+    """A window of the image, resized; its draw is `(top, left, height, width)` in pixels."""
+
+    size: Size
+    method: Method = "bilinear"
+    antialias: bool = True
+    rounded: bool = True
+
+    def draw(self, key: Any, size: tuple[Any, Any]) -> tuple[Any, Any, Any, Any]:
+        """The whole image; see `resize_window` for windows of your own."""
+        del key
+        return 0, 0, size[0], size[1]
+
+    @property
+    def static_output_size(self) -> Size | None:
+        return self.size
+
+    @property
+    def resampling(self) -> Resampling | None:
+        return None if self.method == "nearest" else Resampling("float", self.rounded)
+
+    def axes(self, size: Size, draw: Any = None) -> Axes:
+        top, left, height, width = draw
+        vertical = Resample(self.size[0], self.method, self.antialias, "float")
+        horizontal = Resample(self.size[1], self.method, self.antialias, "float")
+        return (Window(top, height), vertical), (Window(left, width), horizontal)

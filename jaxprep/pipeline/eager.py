@@ -5,255 +5,310 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 
+from jaxprep.errors import InputError
 from jaxprep.pipeline.cores import on_cores
-from jaxprep.pipeline.plan import Bucket, Plan, bucket_of, make_plan
-from jaxprep.pipeline.run import move_positions, run_batch, run_one
-from jaxprep.resample.buckets import bucket
-from jaxprep.types import Size
+from jaxprep.pipeline.lower import Lowered, Segment, output_channels, static_sizes
+from jaxprep.pipeline.plan import (
+    as_sizes,
+    bucket_of,
+    image_tables,
+    make_plan,
+    position_matrix,
+    result_size,
+)
+from jaxprep.pipeline.program import Program, move_positions, run_batch, run_one
+from jaxprep.pipeline.ragged import Ragged
+from jaxprep.resample.tables import bucket
+from jaxprep.types import Batch, Size
 
-if TYPE_CHECKING:
-    from jaxprep.pipeline.pipeline import Pipeline
+SMALL_CANVAS = 128 * 128
+"""Pixels of a canvas up to which images are worth batching on CPU: a call costs as much as such an
+image."""
+KEPT_BYTES = 2**26
+"""Bytes of a canvas up to which a thread keeps it for its next image."""
+
+
+def program_of(lowered: Lowered, size: Size, channels: int, dtype: Any) -> Program:
+    """The program that serves an image of `size`."""
+    stages = bucket_of(lowered.segments, size, None, lowered.exact_sizes)
+    fills = static_sizes(lowered.segments)[-1] is not None or lowered.exact_sizes
+    dtype = jax.dtypes.canonicalize_dtype(dtype)
+    return Program(stages, lowered.exact, lowered.layout, fills, channels, dtype)
+
+
+def run_image(lowered: Lowered, image: np.ndarray, size: Size) -> jax.Array:
+    """Runs one image, in the top-left corner of its array, and returns its result."""
+    program = program_of(lowered, size, image.shape[-1], image.dtype)
+    if not runs_alone(program):
+        return run_images(lowered, image[None], [size]).stacked()[0]
+    height, width = program.stages[0].source
+    canvas = image
+    if image.shape[:2] != (height, width):  # JAX copies the array: it may keep no part of the image
+        canvas = _new_array((height, width, image.shape[-1]), program.dtype)
+        canvas[: size[0], : size[1]] = image[: size[0], : size[1]]
+    result = _run_one(lowered, program, canvas, size)
+    wanted = result_size(lowered.segments, size)
+    if program.stages[-1].out == wanted:
+        return result
+    return jax.device_put(np.asarray(result)[_corner(program, wanted, result.shape)])
 
 
 def run_images(
-    pipeline: Pipeline, images: Sequence[np.ndarray] | np.ndarray, sizes: Sequence[Size]
-) -> Any:
-    """Images `(h, w, c)`, each in the top-left corner of its array, as one batch.
+    lowered: Lowered, images: Sequence[np.ndarray] | np.ndarray, sizes: Sequence[Size]
+) -> Ragged:
+    """Runs images `(h, w, c)`, each in the top-left corner of its array.
 
-    Results of different sizes sit in the top-left corner of an array of zeros. What had to be put
-    together on the host is a NumPy array, so that the caller may index it without compiling
-    anything.
+    What had to be put together on the host is a NumPy array, so that the caller may index it without
+    compiling anything.
     """
-    results = _run_each(pipeline, images, sizes)
-    if not isinstance(results, list):
-        return results
-    axis = 1 if pipeline.writes_channels_first else 0
-    height, width = (max(result.shape[axis + i] for result in results) for i in (0, 1))
-    shape = (results[0].shape[0], height, width) if axis else (height, width, results[0].shape[-1])
-    room = np.zeros((len(results), *shape), results[0].dtype)
-    for slot, result in zip(room, results, strict=True):
-        slot[tuple(slice(n) for n in result.shape)] = result
-    return room
-
-
-def run_each(
-    pipeline: Pipeline, images: Sequence[np.ndarray] | np.ndarray, sizes: Sequence[Size]
-) -> jax.Array | list[np.ndarray]:
-    """One batch where all results are of one size; otherwise the results one by one."""
-    results = _run_each(pipeline, images, sizes)
-    return results if isinstance(results, list) else jax.device_put(results)
-
-
-def _run_each(
-    pipeline: Pipeline, images: Sequence[np.ndarray] | np.ndarray, sizes: Sequence[Size]
-) -> jax.Array | np.ndarray | list[np.ndarray]:
-    groups: dict[Program, list[int]] = {}
+    members: dict[Program, list[int]] = {}
     for i, (image, size) in enumerate(zip(images, sizes, strict=True)):
-        dtype = jax.dtypes.canonicalize_dtype(image.dtype)
-        stages = bucket_of(pipeline.segments, size)
-        program = Program(
-            stages, image.shape[-1], dtype, pipeline.exact, pipeline.writes_channels_first
-        )
-        groups.setdefault(program, []).append(i)
-    whole = [pipeline.output_size(size) for size in sizes]
-    joined = _Results(len(images), whole, pipeline.writes_channels_first)
-    if len(groups) == 1:
-        (program,) = groups
+        program = program_of(lowered, size, image.shape[-1], image.dtype)
+        members.setdefault(program, []).append(i)
+    wanted = [result_size(lowered.segments, size) for size in sizes]
+    results = _Results(wanted)
+    if len(members) == 1:
+        (program,) = members
         if not runs_alone(program):
-            done = _run_group(pipeline, program, images, sizes, groups[program])
-            if (
-                _cut_is_whole(done, len(images), whole[0], program.to_first)
-                and len(set(whole)) == 1
-            ):
-                return done
-            joined.add(groups[program], np.asarray(done))
-            return joined.found
-        if len(images) == 1 and program.stages[-1].out == whole[0]:
-            return _run_alone(pipeline, program, images[0], sizes[0], _canvas(program))
+            batch = _run_group(lowered, program, images, sizes, members[program])
+            is_whole = len(batch) == len(images) and program.stages[-1].out == wanted[0]
+            if is_whole and len(set(wanted)) == 1:
+                return Ragged(batch)
+            results.add(program, members[program], np.asarray(batch))
+            return Ragged(results.arrays)
     alone = []
-    for program, members in groups.items():
+    for program, group in members.items():
         if runs_alone(program):
-            alone += [(program, i) for i in members]
+            alone += [(program, i) for i in group]
         else:
-            joined.add(members, np.asarray(_run_group(pipeline, program, images, sizes, members)))
+            batch = _run_group(lowered, program, images, sizes, group)
+            results.add(program, group, np.asarray(batch))
 
     def run(task: tuple[Program, int]) -> None:
         program, i = task
-        done = _run_alone(pipeline, program, images[i], sizes[i], _own_canvas(program))
-        joined.add([i], np.asarray(done))  # which waits: the canvas is free again
+        height, width = sizes[i]
+        canvas = _kept_canvas(program)
+        canvas[:height, :width] = images[i][:height, :width]
+        result = np.asarray(_run_one(lowered, program, canvas, sizes[i]))  # waits for it
+        results.add(program, [i], result[None])
 
     on_cores(run, alone, key=lambda task: task[0])
-    return joined.found
-
-
-class Program(NamedTuple):
-    """What an eager call compiles a program for."""
-
-    stages: Bucket
-    channels: int
-    dtype: Any
-    exact: bool
-    to_first: bool
-
-
-SMALL = 128 * 128
-"""Pixels of a canvas up to which images are worth batching on CPU: a call costs as much as such an
-image.
-"""
+    return Ragged(results.arrays)
 
 
 def runs_alone(program: Program) -> bool:
-    """Whether images go one by one, which is faster on CPU: what one needs stays in the cache of
-    its core.
-    """
+    """Whether images go one by one, which is faster on CPU: what one needs stays in the cache of its
+    core."""
     height, width = program.stages[0].source
-    return jax.default_backend() == "cpu" and height * width > SMALL
+    return jax.default_backend() == "cpu" and height * width > SMALL_CANVAS
 
 
-def _run_alone(
-    pipeline: Pipeline, program: Program, image: np.ndarray, size: Size, canvas: np.ndarray
-) -> jax.Array:
-    h, w = size
-    canvas[0, :h, :w] = image[:h, :w]
-    return run_one(
-        _plan_of(pipeline, size, program.stages),
-        canvas,
-        exact=program.exact,
-        to_first=program.to_first,
-    )
-
-
-def _canvas(program: Program) -> np.ndarray:
-    return empty((1, *program.stages[0].source, program.channels), program.dtype)
-
-
-KEPT = 2**26
-"""Bytes of a canvas up to which a thread keeps them for its next image."""
-
-
-def _own_canvas(program: Program) -> np.ndarray:
-    """A canvas where this thread had its last one: in the cache of its core, and no page of it is
-    new.
-    """
-    shape = (1, *program.stages[0].source, program.channels)
-    count = int(np.prod(shape)) * np.dtype(program.dtype).itemsize
-    if count > KEPT:
-        return _canvas(program)
-    if len(getattr(_last, "room", ())) < count:
-        _last.room = empty((count,), np.uint8)
-    return _last.room[:count].view(program.dtype).reshape(shape)
-
-
-_last = threading.local()
+def _run_one(lowered: Lowered, program: Program, canvas: np.ndarray, size: Size) -> jax.Array:
+    tables, out = _tables_on_device(lowered.segments, size, program.stages)
+    return run_one(program, canvas, tables, None if program.fills_canvas else out)
 
 
 @functools.lru_cache(maxsize=1024)
-def _plan_of(pipeline: Pipeline, size: Size, stages: Bucket) -> Plan:
-    """The plan of one image, on the device."""
-    plan = jax.tree.map(
-        lambda leaf: np.ascontiguousarray(leaf[0]), make_plan(pipeline.segments, [size], stages)
-    )
-    return jax.device_put(plan)
-
-
-class _Results:
-    """The results of a call, in their order: one array if all are of one size, otherwise a list."""
-
-    def __init__(self, count: int, sizes: Sequence[Size], to_first: bool):
-        self.sizes, self.to_first = sizes, to_first
-        self.found: Any = [None] * count
-        self.is_stacked = len(set(sizes)) == 1
-        self.lock = threading.Lock()
-
-    def add(self, members: Sequence[int], results: np.ndarray) -> None:
-        """The results of `members`, on a canvas, maybe with some fill-ins after them."""
-        if self.is_stacked:
-            first = cut(results, self.sizes[0], self.to_first)
-            with self.lock:
-                if isinstance(self.found, list):
-                    self.found = empty((len(self.found), *first.shape[1:]), first.dtype)
-            for i, result in zip(members, first, strict=False):
-                self.found[i] = result
-        else:
-            for i, result in zip(members, results, strict=False):
-                self.found[i] = cut(result, self.sizes[i], self.to_first)
+def _tables_on_device(segments: tuple[Segment, ...], size: Size, stages: Any) -> Any:
+    """The tables of one image and the size of its result, on the device."""
+    tables = image_tables(segments, size, stages)
+    out = np.asarray(result_size(segments, size), np.int32)
+    return jax.device_put((jax.tree.map(np.ascontiguousarray, tables), out))
 
 
 def _run_group(
-    pipeline: Pipeline, program: Program, images: Any, sizes: Sequence[Size], members: list[int]
+    lowered: Lowered, program: Program, images: Any, sizes: Sequence[Size], members: list[int]
 ) -> jax.Array:
     """The results of the images that share a program, on its canvas, and of fill-ins up to a bucket
-    of the batch.
-    """
+    of the batch."""
     count = bucket(len(members))
     height, width = program.stages[0].source
-    is_canvas = isinstance(images, np.ndarray) and len(members) == len(images) == count
-    if (
-        is_canvas
-        and images.shape[1:3] == (height, width)
-        and all(size == (height, width) for size in sizes)
-    ):
-        canvas = images
+    is_batch = isinstance(images, np.ndarray) and len(members) == len(images) == count
+    fits = is_batch and images.shape[1:3] == (height, width)
+    if fits and all(size == (height, width) for size in sizes):
+        canvases = images
     else:
-        canvas = empty((count, height, width, program.channels), program.dtype)
-        for slot, i in zip(canvas, members, strict=False):
+        canvases = _new_array((count, height, width, program.channels or 0), program.dtype)
+        for slot, i in zip(canvases, members, strict=False):
             h, w = sizes[i]
             slot[:h, :w] = images[i][:h, :w]
-        canvas[len(members) :] = 0
-    rows = [sizes[i] for i in members] + [sizes[members[0]]] * (count - len(members))
-    plan = make_plan(pipeline.segments, rows, program.stages)
-    return run_batch(plan, jax.device_put(canvas), exact=program.exact, to_first=program.to_first)
+        canvases[len(members) :] = 0
+    rows = [sizes[i] for i in members]
+    rows += rows[:1] * (count - len(members))
+    plan = make_plan(lowered.steps, lowered.segments, rows, program.stages)
+    out = None if program.fills_canvas else plan.size
+    return run_batch(program, jax.device_put(canvases), plan.tables, out)
 
 
-def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """An array that JAX takes over on CPU without a copy: at a multiple of 64 bytes. Do not write
-    to it afterwards.
+class _Results:
+    """The results of a call, in their order: one array if all are of one size, else a list."""
+
+    def __init__(self, sizes: Sequence[Size]):
+        self.sizes = sizes
+        self.arrays: Any = [None] * len(sizes)
+        self.is_stacked = len(set(sizes)) == 1
+        self.lock = threading.Lock()
+
+    def add(self, program: Program, members: Sequence[int], batch: np.ndarray) -> None:
+        """Adds the results of `members`, on a canvas, maybe with some fill-ins after them."""
+        for i, result in zip(members, batch, strict=False):
+            cut = result[_corner(program, self.sizes[i], result.shape)]
+            if self.is_stacked:
+                self._array(cut)[i] = cut
+            else:
+                self.arrays[i] = cut
+
+    def _array(self, like: np.ndarray) -> np.ndarray:
+        with self.lock:
+            if isinstance(self.arrays, list):
+                self.arrays = _new_array((len(self.arrays), *like.shape), like.dtype)
+        return self.arrays
+
+
+def _corner(program: Program, size: Size, shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """Where the result of an image whose own size is `size` lies in a result of `shape`."""
+    if program.layout is None:
+        return tuple(slice(n) for n in (*size, shape[-1]))
+    if program.layout.planar:
+        return tuple(slice(n) for n in (shape[0], *size))
+    segments = [stage.segment for stage in program.stages]
+    channels = output_channels(segments, program.channels or 0)
+    return tuple(slice(n) for n in program.layout.shape(size, channels))
+
+
+_thread = threading.local()
+
+
+def _kept_canvas(program: Program) -> np.ndarray:
+    """A canvas where this thread had its last one: in the cache of its core, and no page of it is
+    new."""
+    shape = (*program.stages[0].source, program.channels or 0)
+    count = int(np.prod(shape)) * np.dtype(program.dtype).itemsize
+    if count > KEPT_BYTES:
+        return _new_array(shape, program.dtype)
+    if len(getattr(_thread, "bytes", ())) < count:
+        _thread.bytes = _new_array((count,), np.uint8)
+    return _thread.bytes[:count].view(program.dtype).reshape(shape)
+
+
+def _new_array(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """An array that JAX takes over on CPU without a copy: at a multiple of 64 bytes. Do not write to
+    it afterwards.
 
     What it holds is not defined: pixels outside of an image's size have no weight in any table.
     """
     count = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    room = np.empty(count + 64, np.uint8)
-    start = -room.ctypes.data % 64
-    return room[start : start + count].view(dtype).reshape(shape)
+    buffer = np.empty(count + 64, np.uint8)
+    start = -buffer.ctypes.data % 64
+    return buffer[start : start + count].view(dtype).reshape(shape)
 
 
-def _cut_is_whole(batch: jax.Array, count: int, size: Size, to_first: bool) -> bool:
-    return len(batch) == count and (batch.shape[2:] if to_first else batch.shape[1:3]) == size
-
-
-def cut(batch: Any, size: Size, to_first: bool) -> Any:
-    """The top-left `size` of results, batched or not."""
-    height, width = size
-    return batch[..., :height, :width] if to_first else batch[..., :height, :width, :]
-
-
-def move_all(boxes: Any, keypoints: Any, maps: np.ndarray, sizes: np.ndarray) -> tuple[Any, Any]:
-    """Boxes `(b, n, 4)` and keypoints `(b, n, 2)` through the maps of their images; a program per
-    bucket of `b, n`.
-    """
+def move_all(
+    lowered: Lowered, boxes: Any, keypoints: Any, sizes: Sequence[Size]
+) -> tuple[Any, Any]:
+    """Moves boxes `(b, n, 4)` and keypoints `(b, n, 2)` of images of `sizes`; a program per bucket
+    of `b` and `n`."""
+    matrices = np.asarray([position_matrix(lowered.segments, size) for size in sizes], np.float32)
+    ends = np.asarray([result_size(lowered.segments, size) for size in sizes])
     given = [None if a is None else np.asarray(a, np.float32) for a in (boxes, keypoints)]
-    roomy = [None if a is None else _padded(a, bucket(len(a)), bucket(a.shape[1])) for a in given]
-    count = bucket(len(maps))
-    moved = _move_all(*roomy, _padded(maps, count), _padded(sizes, count))
-    return tuple(
-        None if a is None else np.asarray(b)[: a.shape[0], : a.shape[1]]
-        for a, b in zip(given, moved, strict=True)
-    )  # type: ignore[return-value]
+    padded = [None if a is None else _pad_to(a, bucket(len(a)), bucket(a.shape[1])) for a in given]
+    count = bucket(len(sizes))
+    aligned = is_axis_aligned(lowered.segments)
+    moved = _move_all(*padded, _pad_to(matrices, count), _pad_to(ends, count), aligned)
+    cut = []
+    for before, after in zip(given, moved, strict=True):
+        cut.append(None if before is None else np.asarray(after)[: len(before), : before.shape[1]])
+    return cut[0], cut[1]
 
 
-def _padded(array: np.ndarray, *shape: int) -> np.ndarray:
-    return np.pad(
-        array,
-        [
-            (0, m - n)
-            for n, m in zip(array.shape, (*shape, *array.shape[len(shape) :]), strict=True)
-        ],
+def is_axis_aligned(segments: Sequence[Segment]) -> bool:
+    """Whether positions move along each axis by itself, as without an opaque step."""
+    return all(segment.opaque is None for segment in segments)
+
+
+def _pad_to(array: np.ndarray, *shape: int) -> np.ndarray:
+    wanted = (*shape, *array.shape[len(shape) :])
+    return np.pad(array, [(0, m - n) for n, m in zip(array.shape, wanted, strict=True)])
+
+
+@functools.partial(jax.jit, static_argnums=4)
+def _move_all(boxes: Any, keypoints: Any, matrices: Any, sizes: Any, aligned: bool) -> Any:
+    move = functools.partial(move_positions, is_axis_aligned=aligned)
+    return jax.vmap(move)(boxes, keypoints, matrices, sizes)
+
+
+# -- batches ---------------------------------------------------------------------------------------
+
+
+def run(lowered: Lowered, batch: Batch) -> Batch:
+    """Runs a batch, or one image, called eagerly; see `Pipeline.__call__`."""
+    is_single = batch.image.ndim == 3
+    images = np.asarray(batch.image)
+    if lowered.reads_channels_first:
+        images = np.moveaxis(images, -3, -1)
+    images = images[None] if is_single else images
+    sizes = _sizes_of(batch, images)
+    image = _run_batch_images(lowered, images, sizes, is_single)
+    boxes, keypoints = batch.boxes, batch.keypoints
+    if boxes is not None or keypoints is not None:
+        many = [_with_batch_axis(array, is_single) for array in (boxes, keypoints)]
+        boxes, keypoints = move_all(lowered, many[0], many[1], sizes)
+        boxes, keypoints = (_first(array, is_single) for array in (boxes, keypoints))
+    extras = dict(batch.extras)
+    for name in lowered.kinds:
+        if name in extras:
+            masks = _with_batch_axis(extras[name], is_single)
+            extras[name] = _first(_run_masks(lowered.mask, masks, sizes), is_single)
+    size = None
+    if batch.size is not None:
+        results = [result_size(lowered.segments, size) for size in sizes]
+        size = _first(np.asarray(results, np.int32), is_single)
+    # `device_put`, not `asarray`, which compiles a program for every shape
+    boxes, keypoints = jax.device_put((boxes, keypoints))
+    return batch.replace(
+        image=image, boxes=boxes, keypoints=keypoints, size=size, extras=extras
     )
 
 
-_move_all = jax.jit(jax.vmap(move_positions))
+def _run_batch_images(
+    lowered: Lowered, images: np.ndarray, sizes: Sequence[Size], is_single: bool
+) -> jax.Array:
+    if is_single:
+        return run_image(lowered, images[0], sizes[0])
+    return jax.device_put(run_images(lowered, images, sizes).padded())
+
+
+def _run_masks(mask: Lowered, masks: np.ndarray, sizes: Sequence[Size]) -> Any:
+    """Runs masks `(b, h, w)` or `(b, h, w, c)` through the steps for masks."""
+    if masks.ndim == 4:
+        return jax.device_put(run_images(mask, masks, sizes).padded())
+    moved = np.asarray(run_images(mask, masks[..., None], sizes).padded())
+    return jax.device_put(moved[..., 0])
+
+
+def _sizes_of(batch: Batch, images: np.ndarray) -> list[Size]:
+    canvas: Size = images.shape[1:3]
+    if batch.size is None:
+        return [canvas] * len(images)
+    sizes = as_sizes(np.atleast_2d(np.asarray(batch.size)))
+    fits = all(height <= canvas[0] and width <= canvas[1] for height, width in sizes)
+    if len(sizes) != len(images) or not fits:
+        raise InputError(
+            f"Expected one size for each of the {len(images)} images, inside {canvas}, got {sizes}."
+        )
+    return sizes
+
+
+def _with_batch_axis(array: Any, is_single: bool) -> Any:
+    if array is None:
+        return None
+    return np.asarray(array)[None] if is_single else np.asarray(array)
+
+
+def _first(array: Any, is_single: bool) -> Any:
+    return array[0] if is_single and array is not None else array

@@ -13,25 +13,25 @@ import numpy as np
 
 from jaxprep import codec
 from jaxprep.errors import ConfigError, InputError
-from jaxprep.ops.layout import ChannelsFirst, ChannelsLast, channels_last
-from jaxprep.ops.resize import Resize
-from jaxprep.ops.step import Geometry, Pointwise, Select, Step
-from jaxprep.pipeline import eager
-from jaxprep.pipeline.geometry import Segment, segments
-from jaxprep.pipeline.plan import Bucket, Plan, as_sizes, bucket_of, make_plan, merge
-from jaxprep.pipeline.run import (
-    constant_maps,
-    move_positions,
-    run_constant,
-    run_images,
-    run_planned,
+from jaxprep.pipeline import eager, traced
+from jaxprep.pipeline.lower import Lowered, Segment, output_channels, segments, static_sizes
+from jaxprep.pipeline.plan import (
+    Bucket,
+    Plan,
+    as_sizes,
+    bucket_of,
+    plan_of,
+    result_size,
+    without_layouts,
 )
-from jaxprep.resample.buckets import canvas as canvas_of
-from jaxprep.resample.lines import OWN, Output
-from jaxprep.resample.resize import check_dtype
+from jaxprep.pipeline.program import check_dtype
+from jaxprep.pipeline.ragged import Ragged
+from jaxprep.pipeline.step import KINDS, Geometry, Layout, Step
+from jaxprep.resample.references import REFERENCES
+from jaxprep.resample.tables import canvas as canvas_of
 from jaxprep.types import Batch, Size, is_traced
 
-Kind = Literal["mask"]
+ExtraKind = Literal["mask"]
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,16 @@ class Pipeline:
     it as it is, or inside your own `jax.jit`, `vmap`, `pmap`, `shard_map` or `jax.export`; the
     results are the same in every bit.
 
+    >>> import numpy as np
+    >>> from jaxprep import Batch, Pipeline, ops
+    >>> pipeline = Pipeline((ops.Resize((2, 2)), ops.Rescale(1 / 255)))
+    >>> image = np.full((4, 4, 3), 255, np.uint8)
+    >>> pipeline(Batch(image=image)).image[0, 0].tolist()
+    [1.0, 1.0, 1.0]
+
     Attributes:
-        steps: from `jaxprep.ops`.
+        steps: `Geometry`, `Pointwise`, `Opaque` and at most one `Layout` at either end, from
+            `jaxprep.ops` or of your own.
         kinds: for arrays of `batch.extras` that follow the image, their name and kind: a "mask",
             `(h, w)` or `(h, w, c)`, takes the same geometry by nearest neighbour; padding is 0,
             values are not rescaled.
@@ -54,34 +62,47 @@ class Pipeline:
     """
 
     steps: tuple[Step, ...] = ()
-    kinds: tuple[tuple[str, Kind], ...] = ()
+    kinds: tuple[tuple[str, ExtraKind], ...] = ()
     exact: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "steps", tuple(self.steps))
         for i, step in enumerate(self.steps):
-            if not isinstance(step, Step):
-                raise codec.expected("a step of `jaxprep.ops`", step, f"$.steps[{i}]")
-            if isinstance(step, ChannelsLast) and i > 0:
-                raise ConfigError(
-                    f"Expected `ChannelsLast` to be the first step - at `$.steps[{i}]`."
-                )
-            if isinstance(step, ChannelsFirst) and i < len(self.steps) - 1:
-                raise ConfigError(
-                    f"Expected `ChannelsFirst` to be the last step - at `$.steps[{i}]`."
-                )
+            self._check_step(step, i)
         codec.check_fields(self)
+        segments(self.inner_steps)  # what cannot be lowered is refused here
 
-    def __call__(self, batch: Batch, *, key: Any = None, plan: Plan | None = None) -> Batch:
-        """Preprocess a batch, or one image.
+    def _check_step(self, step: Step, i: int) -> None:
+        where = f"$.steps[{i}]"
+        if not isinstance(step, Step):
+            raise codec.expected("a step of `jaxprep.ops`", step, where)
+        name = type(step).__name__
+        if not isinstance(step, KINDS):
+            kinds = ", ".join(f"`{kind.__name__}`" for kind in KINDS)
+            raise ConfigError(
+                f"Expected a step of one of the kinds {kinds}, got `{name}` - at `{where}`."
+            )
+        if not isinstance(step, Layout):
+            return
+        if step.is_input and i > 0:
+            raise ConfigError(f"Expected `{name}` to be the first step - at `{where}`.")
+        if not step.is_input and i < len(self.steps) - 1:
+            raise ConfigError(f"Expected `{name}` to be the last step - at `{where}`.")
+
+    def __call__(
+        self, batch: Batch, *, key: Any = None, draws: Any = None, plan: Plan | None = None
+    ) -> Batch:
+        """Preprocesses a batch, or one image.
 
         Args:
             batch: with `image` `(h, w, c)` or `(batch, h, w, c)` (channels before the height if the
                 first step is `ChannelsLast`), where every image fills its array, or sits in the
                 top-left corner of it with its own `size`. Called eagerly, `image` may have any size
                 without compiling anew, and `label` and `weight` may be anything: they never enter a
-                    program. Under your own `jit` JAX's rules for dtypes hold for them.
-            key: for random steps; none of these steps is random.
+                program. Under your own `jit` JAX's rules for dtypes hold for them.
+            key: for random steps, a `jax.random` key. Image i of the batch draws with
+                `fold_in(key, batch.index[i])`, or `fold_in(key, i)` where there is no index.
+            draws: what random steps shall use instead of drawing; see `draw`.
             plan: the tables for images of different sizes, from `plan(sizes)`; needed when
                 `batch.size` is traced.
 
@@ -91,37 +112,100 @@ class Pipeline:
             corner of an array of zeros.
 
         Raises:
-            InputError: rank, number of channels, dtype or sizes are not what the steps take.
+            InputError: rank, number of channels, dtype or sizes are not what the steps take; a key
+                where no step is random, or none where one is.
         """
         if not isinstance(batch, Batch):
             raise InputError(
-                f"Expected a `Batch`, got `{type(batch).__name__}`: wrap arrays as `Batch(image=...)`."
+                f"Expected a `Batch`, got `{type(batch).__name__}`: wrap arrays as "
+                "`Batch(image=...)`."
             )
         if not hasattr(batch.image, "ndim"):
             batch = batch.replace(image=np.asarray(batch.image))
         self._check(batch, plan)
-        follows = (
-            batch.image,
-            batch.size,
-            batch.boxes,
-            batch.keypoints,
-            plan,
-            [batch.extras.get(n) for n, _ in self.kinds],
-        )
+        self._check_key(key, draws)
+        masks = [batch.extras.get(name) for name, _ in self.kinds]
+        follows = (batch.image, batch.size, batch.boxes, batch.keypoints, plan, masks, key, draws)
         if is_traced(follows):
-            return self._traced(batch, plan)
-        return self._eager(batch) if plan is None else self._eager_planned(batch, plan)
+            return traced.run(self.lowered, batch, plan, key, draws)
+        if plan is None and not self.is_random:
+            return eager.run(self.lowered, batch)
+        return traced.run_jitted(self.lowered, batch, plan, key, draws)
+
+    def draw(
+        self, key: Any, batch: Batch, *, plan: Plan | None = None
+    ) -> tuple[Any, ...]:
+        """What the random steps draw for the images of a batch: for each step (layouts not counted)
+        a pytree with a leading batch axis, or None.
+
+        Args:
+            key, batch, plan: as in a call.
+        """
+        self._check_key(key, None)
+        return traced.draw(self.lowered, batch, plan, key)
+
+    @functools.cached_property
+    def inner_steps(self) -> tuple[Step, ...]:
+        """The steps without layouts."""
+        return without_layouts(self.steps)
 
     @functools.cached_property
     def segments(self) -> tuple[Segment, ...]:
         """The steps as the program runs them."""
-        return segments(
-            tuple(step for step in self.steps if isinstance(step, Geometry | Pointwise))
+        return segments(self.inner_steps)
+
+    @functools.cached_property
+    def lowered(self) -> Lowered:
+        """The pipeline as it is run."""
+        return Lowered(
+            self.inner_steps,
+            self.segments,
+            self.exact,
+            self.layout,
+            self.reads_channels_first,
+            self._exact_sizes,
+            tuple(name for name, _ in self.kinds),
+            self.masks.lowered if self.kinds else None,
+            tuple(i for i, _ in self.mask_steps),
         )
+
+    @functools.cached_property
+    def is_random(self) -> bool:
+        """Whether any step is random, so that calls need a `key`."""
+        return any(step.is_random for step in self.steps)
+
+    @property
+    def layout(self) -> Layout | None:
+        """How results are stored; None as `(h, w, c)`."""
+        last = self.steps[-1] if self.steps else None
+        return last if isinstance(last, Layout) and not last.is_input else None
+
+    @functools.cached_property
+    def _exact_sizes(self) -> bool:
+        """Whether images of different sizes cannot share a canvas."""
+        sizes: list[Size | None] = [None, *static_sizes(self.segments)]
+        before_opaque = [
+            size
+            for segment, size in zip(self.segments, sizes, strict=False)
+            if segment.opaque is not None
+        ]
+        if None in before_opaque:
+            return True
+        needs_whole = self.layout is not None and not self.layout.keeps_corner
+        return needs_whole and sizes[-1] is None
+
+    def run_images(self, images: Sequence[np.ndarray], sizes: Sequence[Size]) -> Ragged:
+        """Runs images on the host, of any sizes, eagerly.
+
+        Args:
+            images: `(h, w, c)` each, of one dtype, or a batch of them.
+            sizes: height and width of each, in the top-left corner of its array.
+        """
+        return eager.run_images(self.lowered, images, sizes)
 
     def output_size(self, size: Size) -> Size:
         """Height and width of the result for an image of `size` (height, width)."""
-        return constant_maps(self.segments, as_sizes([size])[0])[1]
+        return result_size(self.segments, as_sizes([size])[0])
 
     def bucket(self, size: Size) -> Bucket:
         """What an eager call compiles a program for, given an image of `size`: sizes of one bucket
@@ -130,10 +214,10 @@ class Pipeline:
         The first stage's `source` is the canvas that the image is put on. Programs also differ by
         the number of images (1, 2, 3, 4, 6, 8, 12, 16, ...), their channels and their dtype.
         """
-        return bucket_of(self.segments, as_sizes([size])[0])
+        return bucket_of(self.segments, as_sizes([size])[0], None, self._exact_sizes)
 
     def plan(self, sizes: Any, canvas: Size | None = None) -> Plan:
-        """The tables for images of `sizes` `(batch, 2)` (height, width), to pass into a jitted
+        """Makes the tables for images of `sizes` `(batch, 2)` (height, width), to pass into a jitted
         call.
 
         Plans for the same canvas and number of images have the same structure as far as the steps
@@ -150,8 +234,7 @@ class Pipeline:
             raise InputError(
                 f"Expected a canvas of at least {largest}, the largest of the images, got {canvas}."
             )
-        program = merge([bucket_of(self.segments, size, canvas) for size in checked])
-        return make_plan(self.segments, checked, program)
+        return plan_of(self.lowered, checked, canvas)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON data, which `from_json` reads back to an equal pipeline."""
@@ -159,7 +242,7 @@ class Pipeline:
 
     @classmethod
     def from_json(cls, data: Any) -> Pipeline:
-        """A pipeline from JSON data.
+        """Reads a pipeline from JSON data.
 
         Raises:
             ConfigError: an unknown step or field, or a value of the wrong type; the message says
@@ -182,43 +265,45 @@ class Pipeline:
     @property
     def reads_channels_first(self) -> bool:
         """Whether images come as `(c, h, w)`."""
-        return bool(self.steps) and isinstance(self.steps[0], ChannelsLast)
+        first = self.steps[0] if self.steps else None
+        return isinstance(first, Layout) and first.is_input
 
     @property
     def writes_channels_first(self) -> bool:
         """Whether results are `(c, h, w)`."""
-        return bool(self.steps) and isinstance(self.steps[-1], ChannelsFirst)
+        return self.layout is not None and self.layout.planar
 
     @functools.cached_property
     def masks(self) -> Pipeline:
         """The pipeline that a mask of the image goes through: the same geometry, by nearest
-        neighbour.
-        """
-        steps: list[Step] = []
-        for step in self.steps:
-            if isinstance(step, Resize):
-                steps.append(replace(step, method="nearest"))
-            elif isinstance(step, Geometry):
-                has_fill = isinstance(step, Select) and "fill" in codec.field_types(type(step))
-                steps.append(replace(step, fill=0.0) if has_fill else step)  # type: ignore[arg-type]
-        return Pipeline(tuple(steps))
+        neighbour."""
+        return Pipeline(tuple(step for _, step in self.mask_steps))
+
+    @functools.cached_property
+    def mask_steps(self) -> tuple[tuple[int, Step], ...]:
+        """The steps for masks, each with the index of the step that it follows."""
+        followed = []
+        for i, step in enumerate(self.inner_steps):
+            for_mask = step.for_mask()
+            if for_mask is not None:
+                followed.append((i, for_mask))
+        return tuple(followed)
 
     def check_image(self, shape: Sequence[int], dtype: Any) -> None:
         """Raises `InputError` unless the steps take one image of this shape and dtype."""
         if any(n < 1 for n in shape):  # not `min`: exported shapes may be symbolic
             raise InputError(f"Expected an image with pixels, got shape {tuple(shape)}.")
-        if not (jnp.issubdtype(dtype, jnp.number) or dtype == jnp.bool_) or jnp.issubdtype(
-            dtype, jnp.complexfloating
-        ):
+        is_number = jnp.issubdtype(dtype, jnp.number) or dtype == jnp.bool_
+        if not is_number or jnp.issubdtype(dtype, jnp.complexfloating):
             raise InputError(f"Expected an image of integers or real numbers, got dtype {dtype}.")
-        channels = shape[-1]
-        for step in self.steps:
-            if isinstance(step, Pointwise):
-                channels = step.output_channels(channels)
-        first = next((step for step in self.steps if isinstance(step, Resize)), None)
-        before = self.steps[: self.steps.index(first)] if first else ()
-        if first and not any(isinstance(step, Pointwise) for step in before):
-            check_dtype(dtype, first.method, first.reference)
+        output_channels(self.segments, shape[-1])
+        for step in self.inner_steps:
+            if not isinstance(step, Geometry):
+                return  # it may change the dtype; the program checks what comes
+            if step.resampling is not None:
+                reference = step.resampling.reference
+                check_dtype(dtype, reference, REFERENCES[reference].is_integer)
+                return
 
     def _check(self, batch: Batch, plan: Plan | None) -> None:
         shape = batch.image.shape
@@ -234,20 +319,23 @@ class Pipeline:
             self._check_plan(plan, shape)
         for name, _ in self.kinds:
             mask = batch.extras.get(name)
-            if mask is not None and tuple(np.shape(mask))[: len(shape) - 1] != tuple(shape[:-1]):
+            mask_shape = () if mask is None else tuple(np.shape(mask))[: len(shape) - 1]
+            if mask is not None and mask_shape != tuple(shape[:-1]):
                 raise InputError(
-                    f"Expected a mask of the image's {tuple(shape[:-1])}, got {np.shape(mask)} - at "
-                    f"`batch.extras[{name!r}]`."
+                    f"Expected a mask of the image's {tuple(shape[:-1])}, got {np.shape(mask)} - "
+                    f"at `batch.extras[{name!r}]`."
                 )
 
     def _check_plan(self, plan: Plan, shape: Sequence[int]) -> None:
-        if tuple(stage.segment for stage in plan.stages) != self.segments:
+        if plan.steps != self.inner_steps:
             raise InputError(
-                "Expected a plan of this pipeline, got one of another: a plan holds the steps it is for."
+                "Expected a plan of this pipeline, got one of another: a plan holds the steps it "
+                "is for."
             )
         if tuple(shape[-3:-1]) != plan.canvas:
             raise InputError(
-                f"Expected images on a canvas of {plan.canvas}, the plan's, got {tuple(shape[-3:-1])}."
+                f"Expected images on a canvas of {plan.canvas}, the plan's, got "
+                f"{tuple(shape[-3:-1])}."
             )
         if tuple(shape[:-3]) != np.shape(plan.size)[:-1]:
             count = np.shape(plan.size)[:-1]
@@ -255,130 +343,26 @@ class Pipeline:
                 f"Expected images {count}, as many as in the plan, got {tuple(shape[:-3])}."
             )
 
-    def _traced(self, batch: Batch, plan: Plan | None) -> Batch:
-        if plan is None and batch.size is not None:
-            if is_traced(batch.size):
+    def _check_key(self, key: Any, draws: Any) -> None:
+        if not self.is_random:
+            if key is not None or draws is not None:
+                given = "key" if key is not None else "draws"
                 raise InputError(
-                    "Expected a plan, since the sizes of the images are traced: make it outside of jit with "
-                    "`plan = pipeline.plan(sizes)`, and call `pipeline(batch, plan=plan)` inside."
+                    f"Expected no `{given}`, as no step of this pipeline is random: "
+                    f"{[type(step).__name__ for step in self.steps]}."
                 )
-            plan = self.plan(np.atleast_2d(np.asarray(batch.size)), self._canvas(batch.image))
-            room = int(plan.size[:, 0].max()), int(plan.size[:, 1].max())
-            plan = plan if batch.image.ndim == 4 else jax.tree.map(lambda leaf: leaf[0], plan)
-            done = self._traced(batch, plan)
-            return done.replace(image=eager.cut(done.image, room, self.writes_channels_first))
-        image = channels_last(batch.image) if self.reads_channels_first else batch.image
-        first = self.writes_channels_first
-        follow = functools.partial(self._follow, canvas=image.shape[-3:-1])
-        follows = Batch(None, boxes=batch.boxes, keypoints=batch.keypoints)
-        follows = follows.replace(
-            extras={name: batch.extras[name] for name, _ in self.kinds if name in batch.extras}
-        )
-        if image.ndim == 3:
-            image, follows = self._run(image, plan, Output(first)), follow(follows, plan)
-        else:
-            follows = jax.vmap(follow, axis_size=image.shape[0])(follows, plan)
-            image = run_images(self._run, self.segments, image, plan, first)
-        return batch.replace(
-            image=image,
-            boxes=follows.boxes,
-            keypoints=follows.keypoints,
-            size=None if plan is None else plan.size,
-            extras={**batch.extras, **follows.extras},
-        )
-
-    def _run(
-        self, image: Any, plan: Plan | None, output: Output, is_alone: bool = False
-    ) -> jax.Array:
-        if plan is None:
-            return run_constant(self.segments, image, self.exact, output)
-        return run_planned(plan, image, self.exact, output, is_alone)
-
-    def _follow(self, batch: Batch, plan: Plan | None, canvas: Size) -> Batch:
-        """What goes with one image through the same geometry."""
-        if plan is None:
-            maps, size = constant_maps(self.segments, canvas)
-        else:
-            maps, size = plan.maps, plan.size
-            if batch.extras:
-                raise InputError(
-                    "Expected no masks beside a plan: call the pipeline's `masks` with a plan of its own."
-                )
-        boxes, keypoints = move_positions(batch.boxes, batch.keypoints, maps, size)
-        masks = {
-            name: _on_mask(mask, lambda mask: run_constant(self.masks.segments, mask, False, OWN))
-            for name, mask in batch.extras.items()
-        }
-        return batch.replace(boxes=boxes, keypoints=keypoints, extras=masks)
-
-    def _canvas(self, image: Any) -> Size:
-        height, width = image.shape[-2:] if self.reads_channels_first else image.shape[-3:-1]
-        return height, width
-
-    def _eager_planned(self, batch: Batch, plan: Plan) -> Batch:
-        kinds = {name: batch.extras[name] for name, _ in self.kinds if name in batch.extras}
-        done = _run_jitted(
-            self,
-            Batch(batch.image, boxes=batch.boxes, keypoints=batch.keypoints, extras=kinds),
-            plan,
-        )
-        kept = {name: getattr(batch, name) for name in ("label", "weight", "index")}
-        return done.replace(**kept, extras={**batch.extras, **done.extras})
-
-    def _eager(self, batch: Batch) -> Batch:
-        single = batch.image.ndim == 3
-        images = np.asarray(batch.image)
-        images = np.moveaxis(images, -3, -1) if self.reads_channels_first else images
-        images = images[None] if single else images
-        canvas = images.shape[1:3]
-        sizes = [canvas] * len(images)
-        if batch.size is not None:
-            sizes = as_sizes(np.atleast_2d(np.asarray(batch.size)))
-            if len(sizes) != len(images) or any(
-                n > m for size in sizes for n, m in zip(size, canvas, strict=True)
-            ):
-                raise InputError(
-                    f"Expected one size for each of the {len(images)} images, inside {canvas}, got {sizes}."
-                )
-        image = eager.run_images(self, images, sizes)
-        moved = [constant_maps(self.segments, size) for size in sizes]
-        boxes, keypoints = batch.boxes, batch.keypoints
-        if boxes is not None or keypoints is not None:
-            many = [
-                None if a is None else np.asarray(a)[None] if single else np.asarray(a)
-                for a in (boxes, keypoints)
-            ]
-            maps, ends = (
-                np.asarray([one for one, _ in moved]),
-                np.asarray([size for _, size in moved]),
+            return
+        if key is None and draws is None:
+            random = [type(step).__name__ for step in self.steps if step.is_random]
+            raise InputError(
+                f"Expected a `key`, as {random} draw: `pipeline(batch, key=jax.random.key(0))`."
             )
-            boxes, keypoints = eager.move_all(many[0], many[1], maps, ends)
-        extras = {**batch.extras}
-        for name, _ in self.kinds:
-            if name in extras:
-                mask = np.asarray(extras[name])
-                mask = mask[None] if single else mask
-                done = np.asarray(
-                    eager.run_images(self.masks, mask[..., None] if mask.ndim == 3 else mask, sizes)
-                )
-                extras[name] = done[..., 0] if mask.ndim == 3 else done
-                extras[name] = jax.device_put(extras[name][0] if single else extras[name])
-        size = None if batch.size is None else np.asarray([size for _, size in moved], np.int32)
-        first = (lambda leaf: None if leaf is None else leaf[0]) if single else (lambda leaf: leaf)
-        # `device_put`, not `asarray`, which compiles a program for every shape
-        image, boxes, keypoints = jax.device_put(
-            [first(leaf) for leaf in (image, boxes, keypoints)]
+        is_key = draws is not None or jnp.issubdtype(
+            getattr(key, "dtype", np.dtype(object)), jax.dtypes.prng_key
         )
-        return batch.replace(
-            image=image, boxes=boxes, keypoints=keypoints, size=first(size), extras=extras
-        )
+        is_raw_key = getattr(key, "dtype", None) == jnp.uint32 and key.shape[-1:] == (2,)
+        if not (is_key or is_raw_key):
+            raise InputError(f"Expected a key of `jax.random.key`, got {codec.shown(key)}.")
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _run_jitted(pipeline: Pipeline, batch: Batch, plan: Plan) -> Batch:
-    return pipeline(batch, plan=plan)
-
-
-def _on_mask(mask: Any, function: Any) -> Any:
-    """Calls a function of `(h, w, c)` on a mask that may be `(h, w)`."""
-    return function(mask[..., None])[..., 0] if mask.ndim == 2 else function(mask)
+Step.pipeline_type = Pipeline

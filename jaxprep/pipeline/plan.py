@@ -1,4 +1,8 @@
-"""Plans: the tables of a batch of known sizes, and the program they are run by."""
+"""Plans: the tables of a batch of known sizes, and the program that takes them.
+
+A plan is a pure function of the steps and of the images' sizes. Its arrays have the shapes of a
+*bucket*, so that a handful of compiled programs serve images of all sizes.
+"""
 
 from __future__ import annotations
 
@@ -13,27 +17,42 @@ from jax import export
 
 from jaxprep import codec
 from jaxprep.errors import InputError
-from jaxprep.ops.step import Geometry, Pointwise
-from jaxprep.pipeline.geometry import Folded, Segment, as_taps, fold, fold_all
-from jaxprep.resample.buckets import bucket, canvas
-from jaxprep.resample.resize import widen
-from jaxprep.resample.tables import Taps
+from jaxprep.pipeline.lower import (
+    Lowered,
+    Segment,
+    all_tables,
+    in_arithmetic,
+    segment_tables,
+    segments,
+    static_sizes,
+)
+from jaxprep.pipeline.step import Layout, Step
+from jaxprep.resample.passes import Arithmetic
+from jaxprep.resample.tables import AxisTable, Taps, bucket, canvas, widen
 from jaxprep.types import Size
 
 
 class Stage(NamedTuple):
-    """One segment in a compiled program.
+    """One segment of a compiled program: what of it is compiled in, and the sizes of its arrays.
 
     Attributes:
-        source: canvas of what comes in.
-        out: canvas of what comes out.
+        segment: without its `geometry`, which is in the tables: equal stages share a program,
+            whatever moved the pixels.
+        arithmetic, reference, rounded: how its passes sum and round.
+        source: height and width of the canvas of what comes in.
+        rows: how many rows the vertical and the horizontal table have.
+        out: height and width of the canvas of what comes out.
         counts: taps of the vertical and the horizontal table.
-        order: which pass comes first; "both" computes both ways and picks, image by image.
-        used: for each `Fill` of the chain, whether any image needs it.
+        order: which pass comes first; "both" where the images of a plan differ.
+        used: for each `PaddingSlot`, whether any image needs it.
     """
 
     segment: Segment
+    arithmetic: Arithmetic
+    reference: str | None
+    rounded: bool
     source: Size
+    rows: Size
     out: Size
     counts: tuple[int, int]
     order: str
@@ -41,9 +60,7 @@ class Stage(NamedTuple):
 
 
 Bucket = tuple[Stage, ...]
-"""What a program is compiled for, beside the batch and the pixels' type; the first stage's `source`
-is the canvas.
-"""
+"""The stages that images of similar sizes share; the first stage's `source` is the canvas."""
 
 
 class Tables(NamedTuple):
@@ -52,23 +69,28 @@ class Tables(NamedTuple):
 
     Attributes:
         vertical, horizontal: the passes; None leaves the axis as it is.
-        edges: for each row and each column, which `Fill` it belongs to; None where nothing is
-            filled.
-        first: where the order is "both", whether the vertical pass comes first.
+        edges: for each row and each column, which `PaddingSlot` it belongs to; None where nothing
+            is filled.
+        vertical_first: where the order is "both", whether the vertical pass comes first.
         size: height and width of what comes in, on its canvas; None fills it.
+        moved_size: height and width after `geometry`, where drawn steps follow; otherwise None.
+        matrix: `(3, 3)` float32, where the stage moves positions, drawn steps apart; None where no
+            step of the pipeline is drawn.
     """
 
     vertical: Taps | None
     horizontal: Taps | None
     edges: tuple[Any, Any] | None = None
-    first: Any = None
+    vertical_first: Any = None
     size: Any = None
+    moved_size: Any = None
+    matrix: Any = None
 
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["tables", "size", "maps"],
-    meta_fields=["stages", "fixed"],
+    data_fields=["tables", "size", "matrix"],
+    meta_fields=["stages", "steps", "fills_canvas"],
 )
 @dataclass(frozen=True)
 class Plan:
@@ -78,16 +100,18 @@ class Plan:
     Attributes:
         tables: one entry per stage.
         size: `(batch, 2)` int32, height and width of the results.
-        maps: `(batch, 2, 2)` float32, scale and shift of positions along y and along x.
+        matrix: `(batch, 3, 3)` float32, where positions `(x, y, 1)` go; without drawn steps.
         stages: the program; static.
-        fixed: whether every result fills its canvas; static.
+        steps: of the pipeline it was made for; static.
+        fills_canvas: whether every result fills its canvas; static.
     """
 
     tables: tuple[Tables, ...]
     size: Any
-    maps: Any
+    matrix: Any
     stages: Bucket
-    fixed: bool
+    steps: tuple[Step, ...]
+    fills_canvas: bool
 
     @property
     def canvas(self) -> Size:
@@ -95,134 +119,229 @@ class Plan:
         return self.stages[0].source
 
 
-codec.register(Geometry, Pointwise)
-
-
-def _write(program: Any) -> bytes:
-    return codec.dumps(codec.to_json(program)).encode()
-
-
-def _read(data: bytes | bytearray) -> tuple[Bucket, bool]:
-    stages, fixed = codec.loads(bytes(data), "an exported plan")
-    kinds: Any = tuple[Segment, Size, Size, tuple[int, int], str, tuple[bool, ...]]
-    return tuple(Stage(*codec.from_json(kinds, stage)) for stage in stages), fixed
-
-
-export.register_namedtuple_serialization(Taps, serialized_name="jaxprep.Taps")
-export.register_namedtuple_serialization(Tables, serialized_name="jaxprep.Tables")
-export.register_pytree_node_serialization(
-    Plan, serialized_name="jaxprep.Plan", serialize_auxdata=_write, deserialize_auxdata=_read
-)
-
-
-def fixed_sizes(parts: tuple[Segment, ...]) -> list[Size | None]:
-    """For each segment the size of every result, None where it depends on the image."""
-    found: list[Size | None] = []
-    size: Size | None = None
-    for segment in parts:
-        for move in segment.moves:
-            size = move.fixed or (None if size is None else move.output_size(size))
-        found.append(size)
-    return found
+def stage_of(
+    segment: Segment,
+    source: Size,
+    rows: Size,
+    out: Size,
+    counts: tuple[int, int],
+    order: str,
+    used: tuple[bool, ...],
+) -> Stage:
+    """A stage for a segment, with the sizes of its arrays."""
+    resampling = None if segment.mixing is None else segment.mixing.resampling
+    kept = Segment(segment.opaque, (), segment.drawn, segment.pointwise)
+    reference = None if resampling is None else resampling.reference
+    rounded = True if resampling is None else resampling.rounded
+    return Stage(
+        kept, segment.arithmetic, reference, rounded, source, rows, out, counts, order, used
+    )
 
 
 @functools.lru_cache(maxsize=8192)
-def bucket_of(parts: tuple[Segment, ...], size: Size, source: Size | None = None) -> Bucket:
-    """The program that serves an image of `size`, on the canvas `source` if one is given.
+def bucket_of(
+    parts: tuple[Segment, ...], size: Size, source: Size | None = None, exact_sizes: bool = False
+) -> Bucket:
+    """The stages that serve an image of `size`, on the canvas `source` if one is given.
 
     The number of taps is a bucket of at least 4, for both axes. On a given canvas it is that of an
     image which fills it, unless this image needs more, so that the images of a canvas share it.
+
+    Args:
+        exact_sizes: use the image's own sizes instead of buckets.
     """
     largest = size if source is None else source
-    source = canvas(size) if source is None else source
+    source = _canvas(size, exact_sizes) if source is None else source
     stages = []
     columns = zip(
-        parts, fold_all(parts, size), fold_all(parts, largest), fixed_sizes(parts), strict=True
+        parts, all_tables(parts, size), all_tables(parts, largest), static_sizes(parts), strict=True
     )
-    for segment, folded, full, fixed in columns:
-        out = source if not segment.moves else fixed or canvas(folded.size)
-        taps = max(
-            folded.vertical.count,
-            folded.horizontal.count,
-            full.vertical.count,
-            full.horizontal.count,
-        )
-        count = 1 if segment.arithmetic == "copy" else bucket(max(taps, 4))
-        vertical, horizontal = (min(count, n) for n in source)
-        order = "vertical" if folded.first else "horizontal"
-        stages.append(Stage(segment, source, out, (vertical, horizontal), order, folded.used))
+    for segment, tables, full, static_size in columns:
+        moved = (tables.vertical.length, tables.horizontal.length)
+        out = source
+        if segment.moves_pixels or segment.opaque is not None:
+            out = static_size or _canvas(tables.size, exact_sizes)
+        rows = _canvas(moved, exact_sizes) if segment.drawn else out
+        if segment.drawn and not segment.geometry:
+            rows = source
+        counts = (tables.vertical.count, tables.horizontal.count)
+        full_counts = (full.vertical.count, full.horizontal.count)
+        count = bucket(max(*counts, *full_counts, 4))
+        if segment.arithmetic == "copy":
+            count = 1
+        padded_counts = (min(count, source[0]), min(count, source[1]))
+        order = "vertical" if tables.vertical_first else "horizontal"
+        stages.append(stage_of(segment, source, rows, out, padded_counts, order, tables.used))
         source = out
     return tuple(stages)
 
 
+def _canvas(size: Size, exact_sizes: bool) -> Size:
+    return size if exact_sizes else canvas(size)
+
+
 def merge(buckets: Sequence[Bucket]) -> Bucket:
-    """The one program that serves images of several buckets on one canvas."""
+    """The stages that serve images of several buckets on one canvas."""
     stages = []
     source = buckets[0][0].source
     for alike in zip(*buckets, strict=True):
         orders = {stage.order for stage in alike}
-        vertical, horizontal = (
-            min(max(stage.counts[axis] for stage in alike), source[axis]) for axis in (0, 1)
+        stages.append(
+            alike[0]._replace(
+                source=source,
+                rows=_largest([stage.rows for stage in alike]),
+                out=_largest([stage.out for stage in alike]),
+                counts=(
+                    min(max(stage.counts[0] for stage in alike), source[0]),
+                    min(max(stage.counts[1] for stage in alike), source[1]),
+                ),
+                order=orders.pop() if len(orders) == 1 else "both",
+                used=tuple(np.any([stage.used for stage in alike], axis=0).tolist()),
+            )
         )
-        out = max(stage.out[0] for stage in alike), max(stage.out[1] for stage in alike)
-        used = tuple(map(any, zip(*(stage.used for stage in alike), strict=True)))
-        order = orders.pop() if len(orders) == 1 else "both"
-        stages.append(Stage(alike[0].segment, source, out, (vertical, horizontal), order, used))
-        source = out
+        source = stages[-1].out
     return tuple(stages)
 
 
-def make_plan(parts: tuple[Segment, ...], sizes: Sequence[Size], stages: Bucket) -> Plan:
+def _largest(sizes: Sequence[Size]) -> Size:
+    return max(height for height, _ in sizes), max(width for _, width in sizes)
+
+
+def make_plan(
+    steps: tuple[Step, ...], parts: tuple[Segment, ...], sizes: Sequence[Size], stages: Bucket
+) -> Plan:
     """The tables of images of `sizes` for a program that serves all of them."""
-    images = [fold_all(parts, size) for size in sizes]
-    before = [
-        (size, *(one.size for one in folded)) for size, folded in zip(sizes, images, strict=True)
-    ]
+    tables_of_images = [image_tables(parts, size, stages) for size in sizes]
+    if any(step.is_random for step in steps):
+        for i, size in enumerate(sizes):
+            tables_of_images[i] = _with_matrices(parts, size, tables_of_images[i])
+    tables = jax.tree.map(lambda *leaves: np.stack(leaves), *tables_of_images)
+    results = [all_tables(parts, size)[-1].size for size in sizes]
+    matrices = [position_matrix(parts, size) for size in sizes]
     return Plan(
-        tuple(
-            _stack([_tables(stage, size[i]) for size in before]) for i, stage in enumerate(stages)
-        ),
-        np.asarray([size[-1] for size in before], np.int32),
-        np.asarray([compose(folded) for folded in images], np.float32),
+        tables,
+        np.asarray(results, np.int32),
+        np.asarray(matrices, np.float32),
         stages,
-        fixed_sizes(parts)[-1] is not None,
+        steps,
+        static_sizes(parts)[-1] is not None,
     )
 
 
-def compose(folded: Sequence[Folded]) -> list[tuple[float, float]]:
-    """Scale and shift of positions along y and along x, through all segments."""
-    maps = []
-    for axis in (0, 1):
-        scale, shift = 1.0, 0.0
-        for one in folded:
-            a, b = (one.vertical, one.horizontal)[axis].map
-            scale, shift = a * scale, a * shift + b
-        maps.append((scale, shift))
-    return maps
+def plan_of(lowered: Lowered, sizes: Sequence[Size], canvas: Size) -> Plan:
+    """The plan of a pipeline for images of `sizes` on one canvas."""
+    if any(size != canvas for size in sizes):
+        check_plan_fits(lowered.segments, lowered.layout)
+    stages = merge([bucket_of(lowered.segments, size, canvas) for size in sizes])
+    return make_plan(lowered.steps, lowered.segments, sizes, stages)
+
+
+def image_tables(parts: tuple[Segment, ...], size: Size, stages: Bucket) -> tuple[Tables, ...]:
+    """The arrays of one image, padded to the shapes of the stages."""
+    tables = []
+    for segment, stage in zip(parts, stages, strict=True):
+        tables.append(_padded_tables(segment, stage, size))
+        size = segment_tables(segment, size).size
+    return tuple(tables)
+
+
+def _with_matrices(
+    parts: Sequence[Segment], size: Size, tables: Sequence[Tables]
+) -> tuple[Tables, ...]:
+    """The tables with the matrix of each stage, which drawn steps come between."""
+    changed = []
+    for segment, own in zip(parts, tables, strict=True):
+        changed.append(own._replace(matrix=np.float32(segment_matrix(segment, size))))
+        size = segment_tables(segment, size).size
+    return tuple(changed)
 
 
 @functools.lru_cache(maxsize=8192)
-def _tables(stage: Stage, size: Size) -> Tables:
-    """The arrays of one image, padded to the shapes of the program."""
-    if not stage.segment.moves:
-        return Tables(None, None, size=np.asarray(size, np.int32))
-    folded = fold(stage.segment, size)
-    vertical, horizontal = (
-        widen(as_taps(table, stage.segment), space, outputs, count)
-        for table, space, outputs, count in zip(
-            folded[:2], stage.source, stage.out, stage.counts, strict=True
-        )
+def _padded_tables(segment: Segment, stage: Stage, size: Size) -> Tables:
+    size_array = np.asarray(size, np.int32)
+    made = segment_tables(segment, size)
+    moved = (made.vertical.length, made.horizontal.length)
+    moved_size = np.asarray(moved, np.int32) if segment.drawn else None
+    if not segment.geometry:
+        return Tables(None, None, size=size_array, moved_size=moved_size)
+    passes = []
+    edges = []
+    for axis, table in enumerate((made.vertical, made.horizontal)):
+        taps = in_arithmetic(table, segment, table.length)
+        passes.append(widen(taps, stage.source[axis], stage.rows[axis], stage.counts[axis]))
+        edges.append(np.pad(table.edge, (0, stage.rows[axis] - table.length)))
+    first = np.bool_(made.vertical_first) if stage.order == "both" else None
+    needs_edges = any(stage.used)
+    both_edges = (edges[0], edges[1]) if needs_edges else None
+    return Tables(passes[0], passes[1], both_edges, first, size_array, moved_size)
+
+
+def constant_stage(segment: Segment, size: Size) -> tuple[Stage, Tables]:
+    """The stage and the tables of an image of `size` that fills its array, for a program of that
+    size alone."""
+    made = segment_tables(segment, size)
+    order = "vertical" if made.vertical_first else "horizontal"
+    moved = (made.vertical.length, made.horizontal.length)
+    counts = (made.vertical.count, made.horizontal.count)
+    stage = stage_of(segment, size, moved, made.size, counts, order, made.used)
+    edges = (made.vertical.edge, made.horizontal.edge) if any(made.used) else None
+    return stage, Tables(
+        _constant_taps(made.vertical, segment),
+        _constant_taps(made.horizontal, segment),
+        edges,
+        matrix=np.float32(segment_matrix(segment, size)),
     )
-    edges = None
-    if any(stage.used):
-        extra = [(0, stage.out[axis] - folded.size[axis]) for axis in (0, 1)]
-        edges = (np.pad(folded.vertical.edge, extra[0]), np.pad(folded.horizontal.edge, extra[1]))
-    first = np.bool_(folded.first) if stage.order == "both" else None
-    return Tables(vertical, horizontal, edges, first, np.asarray(size, np.int32))
 
 
-def _stack(tables: Sequence[Tables]) -> Tables:
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *tables)
+def _constant_taps(table: AxisTable, segment: Segment) -> Taps | None:
+    return None if table.taps is None else in_arithmetic(table, segment, table.length)
+
+
+def position_matrix(parts: Sequence[Segment], size: Size) -> np.ndarray:
+    """Where positions `(x, y, 1)` of an image of `size` go, `(3, 3)` float64; without drawn
+    steps."""
+    matrix = np.eye(3)
+    for segment, made in zip(parts, all_tables(parts, size), strict=True):
+        matrix = segment_matrix(segment, size) @ matrix
+        size = made.size
+    return matrix
+
+
+def segment_matrix(segment: Segment, size: Size) -> np.ndarray:
+    """The same of one segment."""
+    made = segment_tables(segment, size)
+    (scale_y, shift_y), (scale_x, shift_x) = made.vertical.map, made.horizontal.map
+    matrix = np.array([[scale_x, 0, shift_x], [0, scale_y, shift_y], [0, 0, 1]], np.float64)
+    if segment.opaque is None or segment.opaque.step.is_random:
+        return matrix
+    moved = segment.opaque.step.matrix(size)
+    return matrix if moved is None else matrix @ np.asarray(moved, np.float64)
+
+
+def result_size(parts: tuple[Segment, ...], size: Size) -> Size:
+    """Height and width of the result for an image of `size`."""
+    return all_tables(parts, size)[-1].size
+
+
+def check_plan_fits(parts: Sequence[Segment], layout: Layout | None) -> None:
+    """Raises `InputError` where a step would see more than the image.
+
+    An opaque step sees the whole array; on a canvas that is larger than the image it would see what
+    lies beside the image, too. So would a layout that does not keep the corner.
+    """
+    sizes: list[Size | None] = [None, *static_sizes(parts)]
+    step: Step | None = None
+    for segment, size in zip(parts, sizes, strict=False):
+        if segment.opaque is not None and size is None:
+            step = segment.opaque.step
+    if step is None and layout is not None and not layout.keeps_corner and sizes[-1] is None:
+        step = layout
+    if step is not None:
+        raise InputError(
+            f"Expected images of one size before `{type(step).__name__}`, which sees the whole "
+            "array: put a step that gives them one size before it, or call the pipeline without a "
+            "plan."
+        )
 
 
 def as_sizes(sizes: Any) -> list[Size]:
@@ -232,14 +351,41 @@ def as_sizes(sizes: Any) -> list[Size]:
         InputError: not `(batch, 2)` integers of at least 1.
     """
     array = np.asarray(sizes)
-    if (
-        array.ndim != 2
-        or array.shape[1] != 2
-        or array.dtype.kind not in "iu"
-        or not len(array)
-        or array.min() < 1
-    ):
+    is_list = array.ndim == 2 and array.shape[1] == 2 and len(array) > 0
+    if not is_list or array.dtype.kind not in "iu" or array.min() < 1:
         raise InputError(
-            f"Expected sizes (batch, 2), integer heights and widths of at least 1, got {sizes!r:.80}."
+            "Expected sizes (batch, 2), integer heights and widths of at least 1, got "
+            f"{sizes!r:.80}."
         )
     return [(int(height), int(width)) for height, width in array]
+
+
+def _write(metadata: tuple[Bucket, tuple[Step, ...], bool]) -> bytes:
+    stages, steps, fills_canvas = metadata
+    # what the steps do not say: the sizes of the arrays
+    sizes = [stage[4:] for stage in stages]
+    return codec.dumps(codec.to_json([sizes, list(steps), fills_canvas])).encode()
+
+
+def _read(data: bytes | bytearray) -> tuple[Bucket, tuple[Step, ...], bool]:
+    sizes, listed, fills_canvas = codec.loads(bytes(data), "an exported plan")
+    kinds: Any = tuple[Size, Size, Size, tuple[int, int], str, tuple[bool, ...]]
+    steps = tuple(codec.from_json(Step, step) for step in listed)
+    parts = segments(without_layouts(steps))
+    stages = [
+        stage_of(segment, *codec.from_json(kinds, size))
+        for segment, size in zip(parts, sizes, strict=True)
+    ]
+    return tuple(stages), steps, fills_canvas
+
+
+def without_layouts(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """The steps that segments are made of."""
+    return tuple(step for step in steps if not isinstance(step, Layout))
+
+
+export.register_namedtuple_serialization(Taps, serialized_name="jaxprep.Taps")
+export.register_namedtuple_serialization(Tables, serialized_name="jaxprep.Tables")
+export.register_pytree_node_serialization(
+    Plan, serialized_name="jaxprep.Plan", serialize_auxdata=_write, deserialize_auxdata=_read
+)

@@ -18,12 +18,11 @@ import numpy as np
 from jax import lax
 from jaxtyping import Bool, Float, Shaped
 
-from jaxprep.resample.apart import apart
-from jaxprep.resample.buckets import bucket
+from jaxprep.resample.engines.cpu import no_inline
+from jaxprep.resample.engines.tpu import dense
 from jaxprep.resample.filters import canonical_method
-from jaxprep.resample.forms import apply_taps, dense
-from jaxprep.resample.resize import widen
-from jaxprep.resample.tables import Taps, resize_taps
+from jaxprep.resample.passes import apply_taps
+from jaxprep.resample.tables import Taps, bucket, resize_taps, widen
 from jaxprep.types import Array, Size
 
 __all__ = [
@@ -247,7 +246,7 @@ def _one_pass(
     # enters a computation would become its inner loop. XLA:GPU and XLA:TPU must not see the
     # attribute: XLA:GPU fuses nothing inside a computation that is not inlined.
     def on_cpu(maps: jax.Array, taps: Taps) -> jax.Array:
-        return apart(plain, maps, taps)
+        return no_inline(plain, maps, taps)
 
     # A TPU gathers slowly and multiplies matrices fast.
     def on_tpu(maps: jax.Array, taps: Taps) -> jax.Array:

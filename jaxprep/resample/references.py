@@ -52,15 +52,3 @@ REFERENCES = {
 }
 
 ReferenceName = Literal["pillow", "pillow12", "torchvision", "torch", "torch_exact", "jax", "float"]
-
-
-def vertical_first(reference: Reference, size: tuple[int, int], out: tuple[int, int]) -> bool:
-    """Whether the vertical pass comes first for an image of `size` resized to `out`, both (height,
-    width).
-
-    Pillow 13 takes the vertical pass first when the image is much taller than the result.
-    """
-    if reference.order == "pillow13":
-        (height, width), (out_height, out_width) = size, out
-        return height > out_height and height - out_height > 2 * (width - out_width)
-    return reference.order == "vertical"

@@ -1,18 +1,35 @@
-"""Tap tables: one axis of a resize as `start[out]` and `weight[out, tap]`, computed on the host.
+"""What happens along one axis of an image: axis steps, and the tap table that a list of them makes.
 
-Every output `i` is the sum over `k` of `weight[i, k] * source[start[i] + k]`; every window lies
-inside the source.
+A geometric step says what it does to each axis in *axis steps*: `Window` (crop, pad), `Reverse`
+(flip), `Take` (any rows), `Resample` and `Sample` (weighted sums). `axis_table` folds a list of
+them into one *tap table*: every output `i` is the sum over `k` of
+`weight[i, k] * source[start[i] + k]`, and all `K` taps lie inside the source. So a resize, a crop
+and a flip together cost one pass over the pixels.
+
+Tables are made by NumPy in float64 where all numbers are known (`HostAxis`), and inside the program
+where a number is drawn there (`TracedAxis`).
 """
 
 from __future__ import annotations
 
 import functools
+import math
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-from jaxprep.resample.filters import FILTERS, Filter, fused, torch_cubic
+from jaxprep.errors import InputError
+from jaxprep.resample.filters import FILTERS, WEIGHTS, nearest_rows
 from jaxprep.resample.references import REFERENCES, Reference
+
+OUTSIDE = -1
+"""In an array of source rows: no row of the source; the fill value goes there."""
+AxisMap = tuple[Any, Any]
+"""`(scale, shift)`: a position x of the source, in pixels from its edge, is `scale * x + shift` in
+the result."""
 
 
 class Taps(NamedTuple):
@@ -28,6 +45,356 @@ class Taps(NamedTuple):
     start: Any
     weight: Any
     shift: Any
+
+
+# -- axis steps ------------------------------------------------------------------------------------
+
+
+class Window(NamedTuple):
+    """`length` pixels from `start` on; what lies outside the axis is filled.
+
+    Attributes:
+        start: an integer, also negative; may be traced.
+        length: an integer; may be traced where a `Resample` follows.
+    """
+
+    start: Any
+    length: Any
+
+
+class Reverse(NamedTuple):
+    """The axis backwards, if `when` (a bool that may be traced)."""
+
+    when: Any = True
+
+
+class Take(NamedTuple):
+    """The pixels `rows`, source indices or `OUTSIDE`.
+
+    Attributes:
+        rows: `(m,)` integers, known on the host.
+        map: where positions go; by default that of the first rows.
+    """
+
+    rows: np.ndarray
+    map: AxisMap | None = None
+
+
+class Resample(NamedTuple):
+    """The axis with another number of pixels; as long as before, it is left as it is.
+
+    Attributes:
+        length: the new number of pixels, known on the host.
+        method: a name of `filters.METHODS`.
+        antialias: widen the filter when shrinking, so that every source pixel counts.
+        reference: a name of `references.REFERENCES`.
+    """
+
+    length: int
+    method: str
+    antialias: bool = True
+    reference: str = "float"
+
+
+class Sample(NamedTuple):
+    """The axis at any positions, given as a finished table of float32 weights.
+
+    Attributes:
+        taps: see `sample.sample_taps`.
+        map: where positions go.
+    """
+
+    taps: Taps
+    map: AxisMap
+
+
+AxisStep = Window | Reverse | Take | Resample | Sample
+
+
+class AxisTable(NamedTuple):
+    """What a list of axis steps does to an axis.
+
+    Attributes:
+        taps: the table; None leaves the axis as it is.
+        edge: `(m,)` int8: 0 where the result is computed, otherwise the number of the step that
+            fills it.
+        length: how many pixels the result has; m, or less where the length is traced.
+        map: where positions go.
+    """
+
+    taps: Taps | None
+    edge: Any
+    length: Any
+    map: AxisMap
+
+    @property
+    def count(self) -> int:
+        """How many taps an output has."""
+        return 1 if self.taps is None else self.taps.weight.shape[1]
+
+
+def output_length(steps: Iterable[AxisStep], n: Any) -> Any:
+    """How many pixels of `n` are left after the steps."""
+    for step in steps:
+        if isinstance(step, Window | Resample):
+            n = step.length
+        elif isinstance(step, Take):
+            n = len(step.rows)
+        elif isinstance(step, Sample):
+            n = len(step.taps.start)
+    return n
+
+
+class HostAxis:
+    """Folds axis steps whose numbers are known, with NumPy.
+
+    While it is folded, `rows` points into the source, or into `taps` once there are any.
+    """
+
+    def __init__(self, n: int):
+        self.source = self.length = n
+        self.rows = np.arange(n)
+        self.edge = np.zeros(n, np.int8)
+        self.taps: Taps | None = None
+        self.map: AxisMap = (1.0, 0.0)
+
+    def apply(self, step: AxisStep, number: int) -> None:
+        """Applies an axis step; what it fills is marked with `number`."""
+        if isinstance(step, Window):
+            index = np.arange(step.start, step.start + step.length)
+            inside = (index >= 0) & (index < self.length)
+            self._move(1.0, -float(step.start))
+            self._take(np.where(inside, index, OUTSIDE), number)
+        elif isinstance(step, Reverse):
+            if step.when:
+                self._move(-1.0, float(self.length))
+                self._take(np.arange(self.length)[::-1], number)
+        elif isinstance(step, Take):
+            self._move(*(map_of_rows(step.rows) if step.map is None else step.map))
+            self._take(step.rows, number)
+        elif isinstance(step, Resample):
+            self._resample(step)
+        else:
+            self._sample(step)
+
+    def _move(self, scale: float, shift: float) -> None:
+        self.map = (self.map[0] * scale, self.map[1] * scale + shift)
+
+    def _take(self, rows: np.ndarray, number: int) -> None:
+        inside = rows != OUTSIDE
+        index = np.where(inside, rows, 0)
+        self.edge = np.where(inside, self.edge[index], np.int8(number))
+        self.rows = np.where(inside, self.rows[index], OUTSIDE)
+        self.length = len(rows)
+
+    def _resample(self, step: Resample) -> None:
+        n, m = self.length, step.length
+        if n == m:
+            return
+        self._move(m / n, 0.0)
+        table = resize_taps(n, m, step.method, step.antialias, step.reference)
+        if step.method == "nearest":
+            self._take(table.start, 0)
+            return
+        self._finish_taps(over_source(table, self.rows, self.source))
+
+    def _sample(self, step: Sample) -> None:
+        self._move(*step.map)
+        self._finish_taps(over_source(step.taps, self.rows, self.source))
+
+    def _finish_taps(self, taps: Taps) -> None:
+        self.taps = taps
+        self.length = len(taps.start)
+        self.rows = np.arange(self.length)
+        self.edge = np.zeros(self.length, np.int8)
+
+    def table(self) -> AxisTable:
+        """The table of all steps so far."""
+        inside = self.rows != OUTSIDE
+        index = np.where(inside, self.rows, 0).astype(np.int32)
+        if self.taps is not None:
+            start, weight, shift = self.taps
+            # a row that is filled sums nothing
+            weight = np.where(inside[:, None], weight[index], weight.dtype.type(0))
+            return AxisTable(Taps(start[index], weight, shift), self.edge, self.length, self.map)
+        if np.array_equal(self.rows, np.arange(self.source)):
+            return AxisTable(None, self.edge, self.length, self.map)
+        copies = Taps(index, inside[:, None].astype(np.float32), np.int32(0))
+        return AxisTable(copies, self.edge, self.length, self.map)
+
+
+def map_of_rows(rows: np.ndarray) -> AxisMap:
+    """The map of positions along an axis whose pixels `rows` were taken, from the first two."""
+    inside = np.flatnonzero(rows != OUTSIDE)
+    if not len(inside):
+        return 1.0, 0.0
+    first = inside[0]
+    is_reversed = len(inside) > 1 and rows[inside[1]] < rows[first]
+    if is_reversed:
+        return -1.0, float(first + rows[first] + 1)
+    return 1.0, float(first - rows[first])
+
+
+def over_source(table: Taps, rows: np.ndarray, n: int) -> Taps:
+    """Rewrites a table over the pixels that `rows` took as a table over the `n` pixels of the
+    source.
+
+    `rows` is a window of the source, forwards or backwards; taps outside it read zeros, and so are
+    left out of the sums.
+    """
+    start, weight, shift = table
+    if np.array_equal(rows, np.arange(n)):
+        return table
+    taps = start[:, None] + np.arange(weight.shape[1])
+    weight = np.where(rows[taps] != OUTSIDE, weight, weight.dtype.type(0))
+    scale, offset = map_of_rows(rows)
+    if scale < 0:  # position j of the window is source pixel offset - 1 - j
+        backwards = int(offset) - start - weight.shape[1]
+        return Taps(*fit(backwards, weight[:, ::-1], n), shift)
+    return Taps(*fit(start - int(offset), weight, n), shift)
+
+
+class TracedAxis:
+    """Folds axis steps whose numbers may be drawn inside the program, with `jax.numpy`.
+
+    It begins with the table of the steps before, whose numbers were known. Lengths are static
+    *capacities* (of `rows`, `edge`) beside a `length` that may be traced.
+
+    Attributes:
+        source: the capacity of the source, which bounds the taps.
+        rows: `(capacity,)` int32: rows of `taps`, or of the source while there are none.
+        origin, direction: position j of the axis is source pixel `origin + direction * j`.
+    """
+
+    def __init__(self, table: AxisTable, source: int):
+        self.source = source
+        self.taps = table.taps
+        self.edge = jnp.asarray(table.edge)
+        self.rows = jnp.arange(self.edge.shape[0], dtype=jnp.int32)
+        self.length = table.length
+        self.map = table.map
+        self.origin, self.direction = jnp.int32(0), jnp.int32(1)
+
+    def apply(self, step: AxisStep, number: int) -> None:
+        """Applies an axis step; what it fills is marked with `number`."""
+        if isinstance(step, Window):
+            self._window(step, number)
+        elif isinstance(step, Reverse):
+            self._reverse(jnp.asarray(step.when))
+        elif isinstance(step, Resample):
+            self._resample(step)
+        elif isinstance(step, Take):
+            self._move(*(map_of_rows(step.rows) if step.map is None else step.map))
+            self._take(jnp.asarray(step.rows, jnp.int32), len(step.rows), number)
+        else:
+            raise InputError("Expected a `Sample` to stand before every random step.")
+
+    def _move(self, scale: Any, shift: Any) -> None:
+        self.map = (self.map[0] * scale, self.map[1] * scale + shift)
+
+    def _take(self, index: jax.Array, length: Any, number: int) -> None:
+        inside = (index >= 0) & (index < self.length)
+        index = jnp.clip(index, 0, self.rows.shape[0] - 1)
+        self.edge = jnp.where(inside, self.edge[index], jnp.int8(number))
+        self.rows = jnp.where(inside, self.rows[index], OUTSIDE)
+        self.length = length
+
+    def _window(self, step: Window, number: int) -> None:
+        start = jnp.asarray(step.start, jnp.int32)
+        known = isinstance(step.length, (int, np.integer))
+        capacity = int(step.length) if known else self.rows.shape[0]
+        self._move(1.0, -start.astype(jnp.float32))
+        self._take(start + jnp.arange(capacity, dtype=jnp.int32), step.length, number)
+        self.origin = self.origin + self.direction * start
+
+    def _reverse(self, when: jax.Array) -> None:
+        index = jnp.arange(self.rows.shape[0], dtype=jnp.int32)
+        backwards = jnp.asarray(self.length, jnp.int32) - 1 - index
+        self._move(jnp.where(when, -1.0, 1.0), jnp.where(when, 1.0, 0.0) * self.length)
+        last = jnp.asarray(self.length, jnp.int32) - 1
+        self.origin = jnp.where(when, self.origin + self.direction * last, self.origin)
+        self.direction = jnp.where(when, -self.direction, self.direction)
+        # what lies beyond a traced length stays beyond it
+        self._take(jnp.where(when & (backwards >= 0), backwards, index), self.length, 0)
+
+    def _resample(self, step: Resample) -> None:
+        m, capacity = step.length, self.rows.shape[0]
+        if isinstance(self.length, (int, np.integer)) and self.length == m:
+            return
+        if step.reference != "float":
+            raise InputError(
+                "Expected reference='float' where a window known only at run time is resized, got "
+                f"{step.reference!r}: other references' weights are computed on the host."
+            )
+        length = jnp.asarray(self.length, jnp.int32)
+        self._move(m / length.astype(jnp.float32), 0.0)
+        if step.method == "nearest":
+            centre = 2 * jnp.arange(m, dtype=jnp.int32) + 1
+            self._take(centre * length // (2 * m), m, 0)
+            return
+        low, weight = traced_weights(length, m, step.method, step.antialias, capacity)
+        taps = low[:, None] + jnp.arange(weight.shape[1], dtype=jnp.int32)
+        rows = self.rows[jnp.clip(taps, 0, capacity - 1)]
+        weight = jnp.where(rows != OUTSIDE, weight, 0.0)
+        is_reversed = self.direction < 0
+        first = jnp.where(is_reversed, low + weight.shape[1] - 1, low)
+        start = self.origin + self.direction * first
+        weight = jnp.where(is_reversed, weight[:, ::-1], weight)
+        self.taps = traced_fit(start, weight, self.source)
+        self.rows, self.length = jnp.arange(m, dtype=jnp.int32), m
+        self.edge = jnp.zeros(m, jnp.int8)
+
+    def table(self) -> AxisTable:
+        """The table of all steps so far."""
+        inside = self.rows != OUTSIDE
+        index = jnp.where(inside, self.rows, 0)
+        if self.taps is None:
+            copies = Taps(index, inside[:, None].astype(jnp.float32), np.int32(0))
+            return AxisTable(copies, self.edge, self.length, self.map)
+        start, weight = jnp.asarray(self.taps.start), jnp.asarray(self.taps.weight)
+        weight = jnp.where(inside[:, None], weight[index], jnp.zeros((), weight.dtype))
+        taps = Taps(start[index], weight, self.taps.shift)
+        return AxisTable(taps, self.edge, self.length, self.map)
+
+
+def traced_weights(
+    length: jax.Array, m: int, method: str, antialias: bool, capacity: int
+) -> tuple[jax.Array, jax.Array]:
+    """The first tap and the weights of each output where `length` pixels, known at run time, are
+    resized to `m`.
+
+    The positions are those of the `float` reference: exact integers (`capacity * m` below 2**29),
+    so that no output is off by a pixel; the weights are float32.
+
+    Args:
+        capacity: the largest `length`, which bounds the number of taps.
+    """
+    filter_ = FILTERS[method]
+    reach = int(2 * filter_.support)  # the width of the filter at scale 1
+    centre = (2 * jnp.arange(m, dtype=jnp.int32) + 1) * length  # of output i, in 1 / (2 m) pixels
+    stretch = jnp.maximum(length, m) if antialias else jnp.int32(m)
+    low = jnp.maximum((centre - reach * stretch + m) // (2 * m), 0)
+    high = jnp.minimum((centre + reach * stretch + m) // (2 * m), length)
+    largest_scale = max(capacity / m, 1) if antialias else 1
+    count = min(math.ceil(reach * largest_scale) + 1, capacity)
+    tap = low[:, None] + jnp.arange(count, dtype=jnp.int32)
+    distance = (2 * tap + 1) * m - centre[:, None]
+    distance = distance.astype(jnp.float32) / (2 * stretch).astype(jnp.float32)
+    weight = jnp.where(tap < high[:, None], filter_.kernel(distance, jnp), 0.0)
+    return low, weight / weight.sum(1, keepdims=True)
+
+
+def traced_fit(start: jax.Array, weight: jax.Array, n: int) -> Taps:
+    """Moves every window inside `[0, n)`; weights that fall outside must be zero."""
+    count = min(weight.shape[1], n)
+    inside = jnp.clip(start, 0, n - count)
+    tap = jnp.arange(count, dtype=jnp.int32) + (inside - start)[:, None]
+    kept = (tap >= 0) & (tap < weight.shape[1])
+    moved = jnp.take_along_axis(weight, jnp.clip(tap, 0, weight.shape[1] - 1), axis=1)
+    return Taps(inside, jnp.where(kept, moved, 0.0), np.int32(0))
+
+
+# -- tables of a resize ----------------------------------------------------------------------------
 
 
 def copy_taps(rows: np.ndarray) -> Taps:
@@ -49,19 +416,33 @@ def resize_taps(n: int, m: int, method: str, antialias: bool, reference: str) ->
     """
     row = REFERENCES[reference]
     if method == "nearest":
-        rows = copy_taps(_nearest(n, m, row))
-        return _frozen(rows.start, rows.weight, 0)
-    start, weight = _WEIGHTS[row.weights](n, m, method, antialias)
+        rows = copy_taps(nearest_rows(n, m, row))
+        return _read_only(rows.start, rows.weight, 0)
+    start, weight = WEIGHTS[row.weights](n, m, method, antialias)
     if not row.is_integer:
-        return _frozen(*fit(start, weight.astype(np.float32), n), 0)
+        return _read_only(*fit(start, weight.astype(np.float32), n), 0)
     bits = row.bits or _dynamic_bits(weight)
+    # rounded half away from zero, as `normalize_coeffs_8bpc` of Pillow does:
+    # https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Resample.c
     quantised = np.trunc(weight * (1 << bits) + np.where(weight < 0, -0.5, 0.5)).astype(row.integer)
-    return _frozen(*fit(start, quantised, n), bits)
+    return _read_only(*fit(start, quantised, n), bits)
 
 
-def _frozen(start: np.ndarray, weight: np.ndarray, shift: int) -> Taps:
+def _read_only(start: np.ndarray, weight: np.ndarray, shift: int) -> Taps:
     start.flags.writeable = weight.flags.writeable = False
     return Taps(start, weight, np.int32(shift))
+
+
+def _dynamic_bits(weight: np.ndarray) -> int:
+    """torchvision's precision: the most fractional bits, up to 22, with which the largest weight
+    fits int16.
+
+    `_compute_index_ranges_int16_weights` of torch, `aten/src/ATen/native/cpu/UpSampleKernel.cpp`.
+    """
+    bits = 0
+    while bits < 22 and int(0.5 + weight.max() * (1 << (bits + 1))) < 1 << 15:
+        bits += 1
+    return bits
 
 
 def fit(
@@ -72,156 +453,65 @@ def fit(
     """
     taps: int = min(weight.shape[1], n) if count is None else count
     inside = np.clip(start, 0, n - taps).astype(np.int32)
-    place = np.arange(weight.shape[1]) + (start - inside)[:, None]
-    keep = (place >= 0) & (place < taps)
+    column = np.arange(weight.shape[1]) + (start - inside)[:, None]
+    kept = (column >= 0) & (column < taps)
     moved = np.zeros((len(start), taps), weight.dtype)
-    rows = np.broadcast_to(np.arange(len(start))[:, None], place.shape)
-    moved[rows[keep], place[keep]] = weight[keep]
+    rows = np.broadcast_to(np.arange(len(start))[:, None], column.shape)
+    moved[rows[kept], column[kept]] = weight[kept]
     return inside, moved
 
 
-def _dynamic_bits(weight: np.ndarray) -> int:
-    """torchvision's precision: the most fractional bits, up to 22, with which the largest weight
-    fits int16.
+def vertical_first(reference: Reference, size: tuple[int, int], out: tuple[int, int]) -> bool:
+    """Whether the vertical pass comes first for an image of `size` resized to `out`, both (height,
+    width).
+
+    Pillow 13 takes the vertical pass first when the image is much taller than the result
+    (`ImagingResample` of https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Resample.c).
     """
-    bits = 0
-    while bits < 22 and int(0.5 + weight.max() * (1 << (bits + 1))) < 1 << 15:
-        bits += 1
-    return bits
+    if reference.order == "pillow13":
+        (height, width), (out_height, out_width) = size, out
+        return height > out_height and height - out_height > 2 * (width - out_width)
+    return reference.order == "vertical"
 
 
-def _nearest(n: int, m: int, reference: Reference) -> np.ndarray:
-    i = np.arange(m)
-    if reference.nearest == "accumulate":  # Pillow adds the step in float64, output by output
-        step = n / m
-        position = np.cumsum(np.concatenate([[step * 0.5], np.full(m - 1, step)]))
-    elif reference.nearest == "torch":
-        position = i.astype(np.float32) * (np.float32(n) / np.float32(m))
-    elif reference.nearest == "torch_exact":  # its mode "nearest-exact"
-        position = (i.astype(np.float32) + np.float32(0.5)) * (np.float32(n) / np.float32(m))
-    elif reference.nearest == "jax":
-        position = (i.astype(np.float32) + np.float32(0.5)) * np.float32(n) / np.float32(m)
-    else:
-        position = (2 * i + 1) * n // (2 * m)
-    return np.minimum(np.floor(position).astype(np.int64), n - 1)
+# -- buckets: the few sizes that programs are compiled for -----------------------------------------
 
 
-def _windows(
-    n: int, m: int, filter_: Filter, antialias: bool, dtype: type
-) -> tuple[np.ndarray, np.ndarray]:
-    """Start and normalised weights as Pillow's `precompute_coeffs` (and torch's copy of it) has
-    them, in `dtype`.
+def bucket(n: int) -> int:
+    """The smallest of 1, 2, 3, 4, 6, 8, 12, 16, 24, ... (2^k and 3 * 2^k) that is at least `n`.
+
+    At most a third of a bucket is padding.
     """
-    scale = dtype(n) / dtype(m)
-    stretch = max(scale, dtype(1)) if antialias else dtype(1)
-    support = dtype(filter_.support) * stretch
-    centre = scale * (np.arange(m).astype(dtype) + dtype(0.5))
-    low = np.maximum((centre - support + dtype(0.5)).astype(np.int64), 0)
-    high = np.minimum((centre + support + dtype(0.5)).astype(np.int64), n)
-    tap = np.arange(max(int((high - low).max()), 1))
-    inverse = dtype(1) / stretch
-    distance = ((tap + low[:, None]).astype(dtype) - centre[:, None] + dtype(0.5)) * inverse
-    weight = np.where(tap < (high - low)[:, None], filter_.kernel(distance), dtype(0))
-    total = np.zeros(m, dtype)
-    for k in tap:  # one by one, as C does: a pairwise sum differs in the last bit
-        total += weight[:, k]
-    return low, weight / np.where(total == 0, dtype(1), total)[:, None]
+    power = 1 << max(n - 1, 0).bit_length()
+    three_quarters = power // 4 * 3
+    return three_quarters if n <= three_quarters else power
 
 
-def _float64_weights(n: int, m: int, method: str, antialias: bool) -> tuple[np.ndarray, np.ndarray]:
-    return _windows(n, m, FILTERS[method], antialias, np.float64)
+def canvas(size: tuple[int, int], smallest: int = 64) -> tuple[int, int]:
+    """Height and width of the canvas for an image of `size`.
 
-
-def _exact_weights(n: int, m: int, method: str, antialias: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Ours: positions are integers, in units of `1 / (2 m)` of a pixel, so that no tie falls on the
-    wrong side.
+    The longer side is a bucket of at least `smallest`. The shorter side is as long, or a quarter, a
+    sixteenth, ... of it that still holds the image: photographs share square canvases, panoramas do
+    not waste memory.
     """
-    filter_ = FILTERS[method]
-    stretch = max(n, m) if antialias else m
-    centre, reach = (2 * np.arange(m) + 1) * n, int(2 * filter_.support) * stretch
-    low = np.maximum((centre - reach + m) // (2 * m), 0)
-    high = np.minimum((centre + reach + m) // (2 * m), n)
-    tap = np.arange(int((high - low).max()))
-    distance = ((2 * (tap + low[:, None]) + 1) * m - centre[:, None]) / (2 * stretch)
-    weight = np.where(tap < (high - low)[:, None], filter_.kernel(distance), 0)
-    return low, weight / weight.sum(1, keepdims=True)
+    long = bucket(max(*size, smallest))
+    height, width = (_quartered(long, n, smallest // 4) for n in size)
+    return height, width
 
 
-def _torchvision_weights(
-    n: int, m: int, method: str, antialias: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """torchvision's uint8 kernel: Pillow's weights with antialiasing, torch's interpolation in
-    float64 without.
+def _quartered(side: int, n: int, smallest: int) -> int:
+    while side % 4 == 0 and side // 4 >= max(n, smallest):
+        side //= 4
+    return side
+
+
+def widen(taps: Taps, capacity: int, outputs: int, count: int | None = None) -> Taps:
+    """The same table on a longer axis of `capacity` pixels, with a bucket of taps and `outputs`
+    rows.
+
+    The added taps weigh nothing; the added rows copy or weigh nothing.
     """
-    if antialias or method not in ("bilinear", "bicubic"):
-        return _float64_weights(n, m, method, antialias)
-    return _interpolation(n, m, method, np.float64)
-
-
-def _torch_weights(n: int, m: int, method: str, antialias: bool) -> tuple[np.ndarray, np.ndarray]:
-    """`torch.nn.functional.interpolate(align_corners=False)` on float32."""
-    if antialias or method not in ("bilinear", "bicubic"):
-        filter_ = Filter(torch_cubic, 2.0) if method == "bicubic" else FILTERS[method]
-        return _windows(n, m, filter_, antialias, np.float32)
-    return _interpolation(n, m, method, np.float32)
-
-
-def _interpolation(n: int, m: int, method: str, dtype: type) -> tuple[np.ndarray, np.ndarray]:
-    """torch without antialiasing: between the nearest 2 or 4 pixels, with a = -0.75, repeating the
-    edge.
-    """
-    centre = fused(dtype(n) / dtype(m), np.arange(m).astype(dtype) + dtype(0.5), -0.5)
-    if method == "bilinear":
-        centre = np.maximum(centre, dtype(0))
-    first = np.floor(centre).astype(np.int64)
-    part = (centre - first).astype(dtype)
-    if method == "bilinear":
-        return _repeat_edge(first, np.stack([1 - part, part], 1), n)
-    return _repeat_edge(
-        first - 1, torch_cubic(np.stack([part + 1, part, 1 - part, 2 - part], 1), -0.75), n
-    )
-
-
-def _repeat_edge(start: np.ndarray, weight: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Adds the weights of taps outside `[0, n)` to the pixel at the edge."""
-    taps = min(weight.shape[1], n)
-    inside = np.clip(start, 0, n - taps)
-    place = np.clip(start[:, None] + np.arange(weight.shape[1]), 0, n - 1) - inside[:, None]
-    moved = np.zeros((len(start), taps), weight.dtype)
-    np.add.at(moved, (np.arange(len(start))[:, None], place), weight)
-    return inside, moved
-
-
-def _jax_weights(n: int, m: int, method: str, antialias: bool) -> tuple[np.ndarray, np.ndarray]:
-    """`jax.image.resize`: `compute_weight_mat` of `jax._src.image.scale`, in float32.
-
-    As XLA compiles it, with the position in one fused multiply-add: a second rounding would break
-        ties another way.
-    """
-    one, filter_ = np.float32(1), FILTERS[method]
-    inverse = np.float32(1 / (m / n))
-    stretch = max(inverse, one) if antialias else one
-    sample = ((np.arange(m) + 0.5) * np.float64(inverse) - 0.5).astype(np.float32)
-    reach = filter_.support * float(stretch)
-    low = np.maximum(np.floor(sample - reach).astype(np.int64), 0)
-    high = np.minimum(np.ceil(sample + reach).astype(np.int64) + 1, n)
-    tap = np.arange(max(int((high - low).max()), 1))
-    distance = np.abs(sample[:, None] - (tap + low[:, None]).astype(np.float32)) / stretch
-    weight = np.where(tap < (high - low)[:, None], filter_.kernel(distance), np.float32(0))
-    total = weight.sum(1, keepdims=True)
-    weight = np.where(
-        np.abs(total) > 1000 * np.finfo(np.float32).eps,
-        weight / np.where(total != 0, total, one),
-        0,
-    )
-    visible = (sample >= -0.5) & (sample <= n - 0.5)
-    return low, np.where(visible[:, None], weight, 0)
-
-
-_WEIGHTS = {
-    "float64": _float64_weights,
-    "exact": _exact_weights,
-    "torchvision": _torchvision_weights,
-    "torch": _torch_weights,
-    "jax": _jax_weights,
-}
+    wanted = bucket(taps.weight.shape[1]) if count is None else count
+    start, weight = fit(taps.start, taps.weight, capacity, min(wanted, capacity))
+    extra = outputs - len(start)
+    return Taps(np.pad(start, (0, extra)), np.pad(weight, ((0, extra), (0, 0))), taps.shift)

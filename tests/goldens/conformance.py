@@ -5,7 +5,7 @@ golden files:
 
     python tests/goldens/conformance.py [CLASS...]
 
-It fails where anything is beyond the bar of the tests. With names of classes, it only prints their lines.
+It fails where anything is beyond the tolerance of the tests. With names of classes, it only prints their lines.
 """
 
 import functools
@@ -23,11 +23,12 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import numpy as np  # noqa: E402
 from goldens import store  # noqa: E402
-from goldens.conformance_families import EVERYTHING, GROUPS, IMAGES, cases_of, pairs_of  # noqa: E402
+from goldens.conformance_families import GROUPS, IMAGES, cases_of, pairs_of  # noqa: E402
+from helpers.huggingface.common import TOLERANCE  # noqa: E402
+from helpers.parity import EVERYTHING  # noqa: E402
 
 from jaxprep.formats.huggingface import classes  # noqa: E402
 
-BAR = 2e-6
 CASES = 9
 """Of each class and backend, about so many; all with `JAXPREP_ALL_GOLDENS=1`."""
 
@@ -69,7 +70,7 @@ class Line(NamedTuple):
         cases: how many calls were compared.
         found: of every result by its name, and the same with `exact=True`.
         loose: names of results and cases that are not equal with `exact=True`.
-        wrong: what is beyond the bar.
+        wrong: what is beyond the tolerance.
     """
 
     name: str
@@ -94,7 +95,7 @@ def compared(what: tuple[str, str, str]) -> Line:
                 found[exact][key] = found[exact].get(key, Measure()) + measure
                 if exact and measure.equal < measure.count:
                     loose.append((key, case))
-                if measure.largest > BAR:
+                if measure.largest > TOLERANCE:
                     wrong.append(f"{key} {measure} exact={exact}: {case}")
         except Exception as error:
             wrong.append(f"{type(error).__name__} {error}: {case}")

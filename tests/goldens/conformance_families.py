@@ -1,6 +1,6 @@
 """Every family of Hugging Face's image processors as `conformance` compares it: a call of ours, and what the original gave.
 
-The cases and the calls are those of the tests.
+The cases and the calls are those of the tests, in `tests/helpers/huggingface`.
 """
 
 import functools
@@ -11,17 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-import test_huggingface_detection as detection
-import test_huggingface_plain as plain
-import test_huggingface_segmentation as segmentation
-import test_huggingface_universal as universal
 from goldens import detection_cases, huggingface_cases, segmentation_cases, store, universal_cases
+from helpers.huggingface import detection, plain, segmentation, universal
+from helpers.huggingface.common import original, pictures
 
 from jaxprep import huggingface
 
 Pairs = Iterator[tuple[str, Any, Any]]
 """The name of a result, ours, and the original's: arrays of the same values, or texts."""
-EVERYTHING = plain.EVERYTHING
 IMAGES = "pixel_values"
 
 
@@ -72,9 +69,9 @@ class Plain:
     """Images alone."""
 
     cases = staticmethod(huggingface_cases.cases)
-    turns = staticmethod(plain.turns)
+    choose = staticmethod(plain.choose)
     recorded = staticmethod(sampled)
-    ours = staticmethod(plain.ours_of)
+    ours = staticmethod(plain.results)
 
     @staticmethod
     def golden(name: str) -> str:
@@ -82,7 +79,7 @@ class Plain:
 
     @staticmethod
     def theirs(case: dict) -> Mapping[str, Any]:
-        found = plain.original(case["class"])(**case["settings"])(plain.pictures(case))
+        found = original(case["class"])(**case["settings"])(pictures(case))
         return found if isinstance(found, Mapping) else {IMAGES: found}
 
 
@@ -90,7 +87,7 @@ class Detection:
     """Images with a `pixel_mask`, and annotations."""
 
     cases = staticmethod(detection_cases.cases)
-    turns = staticmethod(detection.turns)
+    choose = staticmethod(detection.choose)
 
     @staticmethod
     def golden(name: str) -> str:
@@ -99,8 +96,8 @@ class Detection:
     @staticmethod
     def called(processor: Any, case: dict) -> Mapping[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
-            kwargs = detection.given(case, pathlib.Path(folder))
-            return processor(detection.pictures(case), return_tensors="np", **kwargs)
+            kwargs = detection.keywords(case, pathlib.Path(folder))
+            return processor(pictures(case), return_tensors="np", **kwargs)
 
     @classmethod
     def ours(cls, case: dict, backend: str) -> Mapping[str, Any]:
@@ -108,11 +105,9 @@ class Detection:
 
     @classmethod
     def theirs(cls, case: dict) -> Mapping[str, Any]:
-        import transformers
-
         with pytest.MonkeyPatch.context() as patch:
-            detection.outlined(patch)
-            return cls.called(getattr(transformers, f"{case['class']}Pil")(**case["settings"]), case)
+            detection.replace_pycocotools(patch)
+            return cls.called(original(case["class"])(**case["settings"]), case)
 
     @staticmethod
     def recorded(goldens: store.Golden, case: dict, ours: Mapping[str, Any]) -> Pairs:
@@ -135,9 +130,9 @@ class Segmentation:
     """Images with maps, trimaps, depths, prompts, boxes and keypoints."""
 
     cases = staticmethod(segmentation_cases.cases)
-    turns = staticmethod(segmentation.turns)
+    choose = staticmethod(segmentation.choose)
     recorded = staticmethod(sampled)
-    ours = staticmethod(segmentation.ours_of)
+    ours = staticmethod(segmentation.results)
 
     @staticmethod
     def golden(name: str) -> str:
@@ -145,18 +140,16 @@ class Segmentation:
 
     @staticmethod
     def theirs(case: dict) -> Mapping[str, Any]:
-        import transformers
-
         images, beside = segmentation.arguments(case)
-        return getattr(transformers, f"{case['class']}Pil")(**case["settings"])(images, **beside)
+        return original(case["class"])(**case["settings"])(images, **beside)
 
 
 class Universal:
     """Images with maps that become masks and classes, and texts."""
 
     cases = staticmethod(universal_cases.cases)
-    turns = staticmethod(universal.turns)
-    ours = staticmethod(universal.ours_of)
+    choose = staticmethod(universal.choose)
+    ours = staticmethod(universal.results)
 
     @staticmethod
     def golden(name: str) -> str:
@@ -165,7 +158,7 @@ class Universal:
     @staticmethod
     def theirs(case: dict) -> Mapping[str, Any]:
         made = universal.original(case["class"])(**universal_cases.settings_of(case))
-        return made(universal.pictures(case), **universal_cases.arguments(case))
+        return made(pictures(case), **universal_cases.arguments(case))
 
     @staticmethod
     def recorded(goldens: store.Golden, case: dict, ours: Mapping[str, Any]) -> Pairs:
@@ -181,7 +174,7 @@ class Universal:
 
 def comparable(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Both results, as far as OneFormer's texts can be compared."""
-    pairs = {key: universal.told_by_theirs(ours[key], value, key) for key, value in theirs.items()}
+    pairs = {key: universal.comparable(ours[key], value, key) for key, value in theirs.items()}
     return {**ours, **{key: pair[0] for key, pair in pairs.items()}}, {key: pair[1] for key, pair in pairs.items()}
 
 
@@ -203,7 +196,7 @@ def cases_of(title: str, name: str, backend: str, count: int) -> list[dict]:
     group = GROUPS[title][0]
     cases = group.cases("pil") if backend == "pil" else _golden(group.golden(name)).cases
     mine = [case for case in cases if case.get("class") == name]
-    return group.turns(mine, name, -(-len(mine) // count))
+    return group.choose(mine, name, -(-len(mine) // count))
 
 
 def pairs_of(title: str, case: dict, backend: str) -> Iterator[tuple[bool, str, Any, Any]]:

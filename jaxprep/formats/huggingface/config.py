@@ -24,7 +24,7 @@ from jaxprep.formats.huggingface.settings import (
 )
 from jaxprep.formats.values import DataFormatName
 from jaxprep.pipeline import Pipeline
-from jaxprep.pipeline.plan import fixed_sizes
+from jaxprep.pipeline.lower import static_sizes
 from jaxprep.resample.references import ReferenceName
 from jaxprep.types import Size
 
@@ -98,7 +98,7 @@ class HuggingFace(Format):
 
     @property
     def image_size(self) -> Size | None:
-        return fixed_sizes(self.pipeline.segments)[-1]
+        return static_sizes(self.pipeline.segments)[-1]
 
     def with_image_size(self, size: Size | None) -> Self:
         """A copy whose results have another height and width: that of the crop, where there is

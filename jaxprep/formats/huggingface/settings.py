@@ -14,7 +14,7 @@ from jaxprep import codec
 from jaxprep.errors import ConfigError
 from jaxprep.formats.huggingface import classes
 from jaxprep.ops.resize import Method
-from jaxprep.ops.step import check_size
+from jaxprep.pipeline.step import check_size
 from jaxprep.resample.filters import canonical_method
 
 Backend = Literal["torchvision", "pil"]

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from jaxprep import ops
 from jaxprep.formats.huggingface.settings import Backend, Settings
-from jaxprep.ops.step import Step
+from jaxprep.pipeline.step import Step
 from jaxprep.resample.references import ReferenceName
 from jaxprep.types import Size
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxprep import codec, ops
 from jaxprep.formats.huggingface.families.build import Build, Builder
 from jaxprep.ops import sizes
-from jaxprep.ops.step import check_size
+from jaxprep.pipeline.step import check_size
 
 EXACT, SHORTEST, BOTH, INSIDE = (
     ("height", "width"),

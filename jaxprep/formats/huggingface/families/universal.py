@@ -10,7 +10,7 @@ from jaxprep.formats.huggingface.families.build import Build, Builder
 from jaxprep.formats.huggingface.settings import Settings
 from jaxprep.ops import sizes
 from jaxprep.ops.sizes import SizeRule
-from jaxprep.ops.step import check_size
+from jaxprep.pipeline.step import check_size
 from jaxprep.types import Size
 
 

@@ -1,0 +1,65 @@
+"""Results of images of different sizes: one value, which callers stack, pad or list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxprep.errors import InputError
+
+
+class Ragged(NamedTuple):
+    """The results of a call, in the order of its images.
+
+    Attributes:
+        results: one array with a leading batch axis if all are of one shape and dtype, otherwise a
+            list of arrays.
+    """
+
+    results: Any
+
+    @classmethod
+    def of(cls, results: Sequence[Any]) -> Ragged:
+        """The results one by one; stacked on the host if they are alike."""
+        kinds = {(np.shape(result), result.dtype) for result in results}
+        if len(kinds) > 1:
+            return cls(list(results))
+        return cls(np.stack([np.asarray(result) for result in results]))
+
+    @property
+    def is_stacked(self) -> bool:
+        """Whether the results are one array."""
+        return not isinstance(self.results, list)
+
+    def listed(self) -> list[Any]:
+        """The results one by one."""
+        return list(self.results)
+
+    def stacked_or_listed(self) -> jax.Array | list[jax.Array]:
+        """One `jax.Array` where the results are alike; otherwise a list of them."""
+        # `device_put`, not `asarray`: that compiles a program for every shape
+        return jax.device_put(self.results)
+
+    def stacked(self) -> jax.Array:
+        """One `jax.Array`.
+
+        Raises:
+            InputError: the results are not of one shape.
+        """
+        if not self.is_stacked:
+            shapes = sorted({np.shape(result) for result in self.results})
+            raise InputError(f"Expected results of one shape, got {shapes}.")
+        return jax.device_put(self.results)
+
+    def padded(self) -> Any:
+        """One array, each result in the corner of its largest size; the rest is 0."""
+        if self.is_stacked:
+            return self.results
+        shape = np.max([np.shape(result) for result in self.results], axis=0)
+        padded = np.zeros((len(self.results), *shape), np.result_type(*self.results))
+        for slot, result in zip(padded, self.results, strict=True):
+            slot[tuple(slice(n) for n in result.shape)] = result
+        return padded

@@ -1,0 +1,206 @@
+"""A pipeline on a batch inside a program: the image, and what follows its geometry."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxprep.errors import InputError
+from jaxprep.pipeline.eager import is_axis_aligned
+from jaxprep.pipeline.lower import Lowered
+from jaxprep.pipeline.plan import (
+    Bucket,
+    Plan,
+    Tables,
+    as_sizes,
+    plan_of,
+    position_matrix,
+    result_size,
+)
+from jaxprep.pipeline.program import (
+    Program,
+    constant_program,
+    draw_all,
+    drawn_matrix,
+    move_positions,
+    run_image,
+    run_images,
+    run_stages,
+)
+from jaxprep.types import Batch, Size, is_traced
+
+
+def run(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any, draws: Any) -> Batch:
+    """Runs a batch, or one image; see `Pipeline.__call__`."""
+    if plan is None and batch.size is not None:
+        return _run_known_sizes(lowered, batch, key, draws)
+    image = batch.image
+    if lowered.reads_channels_first:
+        image = jnp.moveaxis(image, -3, -1)
+    canvas: Size = image.shape[-3:-1]
+    constants = None
+    if plan is None:
+        stages, constants = constant_program(lowered.segments, canvas)
+    else:
+        stages = plan.stages
+    fills_canvas = plan is None or plan.fills_canvas
+    program = Program(stages, lowered.exact, lowered.layout, fills_canvas)
+    if draws is None and key is not None:
+        draws = _draws(lowered, stages, constants, plan, key, batch)
+
+    def run_one(engine: Any, image: Any, own: Any) -> jax.Array:
+        tables, size, draws = own
+        return run_stages(program, engine, image, constants or tables, size, draws)
+
+    own = (None, None, draws) if plan is None else (plan.tables, plan.size, draws)
+    masks = {name: batch.extras[name] for name in lowered.kinds if name in batch.extras}
+    if masks and plan is not None:
+        raise InputError(
+            "Expected no masks beside a plan: call the pipeline's `masks` with a plan of its own."
+        )
+    follow = functools.partial(_follow, lowered, stages, constants, canvas)
+    following = (batch.boxes, batch.keypoints, masks)
+    matrix = None if plan is None else plan.matrix
+    if image.ndim == 3:
+        image = run_image(run_one, image, own)
+        following = follow(*following, matrix, *own)
+    else:
+        mapped = jax.vmap(follow, axis_size=image.shape[0])
+        following = mapped(*following, matrix, *own)
+        arithmetics = {stage.arithmetic for stage in stages}
+        image = run_images(run_one, image, own, arithmetics, program.form)
+    boxes, keypoints, masks = following
+    size = None if plan is None else plan.size
+    extras = {**batch.extras, **masks}
+    return batch.replace(
+        image=image, boxes=boxes, keypoints=keypoints, size=size, extras=extras
+    )
+
+
+def _run_known_sizes(lowered: Lowered, batch: Batch, key: Any, draws: Any) -> Batch:
+    """A batch whose sizes are known although its pixels are traced: the plan is made here."""
+    if is_traced(batch.size):
+        raise InputError(
+            "Expected a plan, since the sizes of the images are traced: make it outside of jit "
+            "with `plan = pipeline.plan(sizes)`, and call `pipeline(batch, plan=plan)` inside."
+        )
+    shape = batch.image.shape
+    canvas = shape[-2:] if lowered.reads_channels_first else shape[-3:-1]
+    plan = plan_of(lowered, as_sizes(np.atleast_2d(np.asarray(batch.size))), canvas)
+    largest = int(plan.size[:, 0].max()), int(plan.size[:, 1].max())
+    if batch.image.ndim == 3:
+        plan = jax.tree.map(lambda leaf: leaf[0], plan)
+    done = run(lowered, batch, plan, key, draws)
+    if lowered.layout is not None and not lowered.layout.planar:
+        return done
+    return done.replace(image=cut(done.image, largest, lowered.writes_channels_first))
+
+
+def cut(images: Any, size: Size, channels_first: bool) -> Any:
+    """The top-left `size` of images, batched or not."""
+    height, width = size
+    if channels_first:
+        return images[..., :height, :width]
+    return images[..., :height, :width, :]
+
+
+def draw(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any) -> tuple[Any, ...]:
+    """What the random steps draw for a batch, or one image; see `Pipeline.draw`."""
+    if plan is not None:
+        return _draws(lowered, plan.stages, None, plan, key, batch)
+    shape = batch.image.shape
+    canvas = shape[-2:] if lowered.reads_channels_first else shape[-3:-1]
+    stages, constants = constant_program(lowered.segments, canvas)
+    return _draws(lowered, stages, constants, None, key, batch)
+
+
+def _draws(
+    lowered: Lowered,
+    stages: Bucket,
+    constants: tuple[Tables, ...] | None,
+    plan: Plan | None,
+    key: Any,
+    batch: Batch,
+) -> tuple[Any, ...]:
+    count = len(lowered.steps)
+
+    def draw_one(index: Any, tables: Any) -> tuple[Any, ...]:
+        own_key = jax.random.fold_in(key, index)
+        return draw_all(stages, constants or tables, own_key, count)
+
+    tables = None if plan is None else plan.tables
+    if batch.image.ndim == 3:
+        return draw_one(0 if batch.index is None else batch.index, tables)
+    index = batch.index
+    if index is None:
+        index = jnp.arange(batch.image.shape[0])
+    return jax.vmap(draw_one)(jnp.asarray(index), tables)
+
+
+def _follow(
+    lowered: Lowered,
+    stages: Bucket,
+    constants: tuple[Tables, ...] | None,
+    canvas: Size,
+    boxes: Any,
+    keypoints: Any,
+    masks: dict[str, Any],
+    matrix: Any,
+    tables: Any,
+    size: Any,
+    draws: Any,
+) -> tuple[Any, Any, dict[str, Any]]:
+    """Moves what goes with one image through the same geometry."""
+    if boxes is not None or keypoints is not None:
+        if size is None:
+            size = np.asarray(result_size(lowered.segments, canvas), np.int32)
+        if draws is not None:
+            matrix = drawn_matrix(stages, constants or tables, draws)
+        elif matrix is None:
+            matrix = np.float32(position_matrix(lowered.segments, canvas))
+        aligned = is_axis_aligned(lowered.segments)
+        boxes, keypoints = move_positions(boxes, keypoints, matrix, size, is_axis_aligned=aligned)
+    moved = {name: _move_mask(lowered, mask, draws) for name, mask in masks.items()}
+    return boxes, keypoints, moved
+
+
+def _move_mask(lowered: Lowered, mask: Any, draws: Any) -> Any:
+    """Runs one mask, `(h, w)` or `(h, w, c)`, through the steps for masks."""
+    own = None
+    if draws is not None:
+        own = tuple(draws[i] for i in lowered.mask_indices)
+    image = mask[..., None] if mask.ndim == 2 else mask
+    moved = run(lowered.mask, Batch(image=image), None, None, own).image
+    return moved[..., 0] if mask.ndim == 2 else moved
+
+
+def run_jitted(
+    lowered: Lowered, batch: Batch, plan: Plan | None, key: Any, draws: Any
+) -> Batch:
+    """The same, called eagerly: label, weight and what no step follows never enter the program."""
+    shape = batch.image.shape
+    canvas = shape[-2:] if lowered.reads_channels_first else shape[-3:-1]
+    if plan is None and batch.size is not None:
+        plan = plan_of(lowered, as_sizes(np.atleast_2d(np.asarray(batch.size))), canvas)
+        if batch.image.ndim == 3:
+            plan = jax.tree.map(lambda leaf: leaf[0], plan)
+    masks = {name: batch.extras[name] for name in lowered.kinds if name in batch.extras}
+    index = None if key is None else batch.index
+    entering = Batch(batch.image, None, None, index, None, batch.boxes, batch.keypoints, masks)
+    done = _run_jitted(lowered, entering, plan, key, draws)
+    return batch.replace(
+        image=done.image,
+        boxes=done.boxes,
+        keypoints=done.keypoints,
+        size=done.size,
+        extras={**batch.extras, **done.extras},
+    )
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _run_jitted(lowered: Lowered, batch: Batch, plan: Any, key: Any, draws: Any) -> Batch:
+    return run(lowered, batch, plan, key, draws)

@@ -1,0 +1,579 @@
+"""The engine for CPU: pixels stay in the cache of a core, and inner loops run along memory.
+
+What XLA:CPU needs, and what it costs without:
+
+* The two passes must not fuse: XLA recomputes the first pass for every tap of the second (2 to 4
+  times slower, 20 to 40 times for ragged batches). See `no_inline`.
+* The horizontal pass must not gather along a row: LLVM then builds each vector byte by byte (105
+  `vpinsrb` for 10 multiplications). A block of rows is transposed, summed along contiguous
+  columns, and transposed back.
+* A batch whose blocks outgrow the cache goes image by image (64 images of 512x512: 0.88 ms an image
+  at once, 0.55 in turn).
+
+Measured on one core of a Xeon with AVX-512; `benchmarks/` and `docs` have the tables.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.experimental.xla_metadata import set_xla_metadata
+
+from jaxprep.resample.engines.plain import (
+    Run,
+    constant_run,
+    copy_pixels,
+    in_either_order,
+    is_traced_order,
+)
+from jaxprep.resample.passes import (
+    Arithmetic,
+    Epilogue,
+    Form,
+    Passes,
+    Rows,
+    apply_taps,
+    keep_int16,
+    loop,
+    loop_over_blocks,
+    looped_taps,
+    one_half,
+    take,
+    to_uint8,
+    zeros_like_device,
+)
+from jaxprep.resample.tables import Taps
+
+CACHE_BYTES = 2**19
+"""The images of a batch that are computed at once transpose at most so many bytes together: there
+is room for them twice, and for what comes of them, in the cache of a core."""
+BLOCK_BYTES = 2**18
+"""An image transposes about so many bytes at a time: each call of a computation costs time."""
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["image", "index"],
+    meta_fields=["top", "left", "height", "width"],
+)
+@dataclass(frozen=True)
+class ImageView:
+    """A window of an image, or of one image of a stack, that has not been cut out yet.
+
+    Each block of rows is sliced where it is used: a window that is cut out beforehand is written to
+    memory once more.
+
+    Attributes:
+        image: `(h, w, c)`, or a stack of images `(b, h, w, c)`.
+        index: which image of the stack, an integer scalar that may be traced.
+        top, left, height, width: the window.
+    """
+
+    image: Any
+    index: Any
+    top: int
+    left: int
+    height: int
+    width: int
+
+    @classmethod
+    def of(cls, image: Any, index: Any = None) -> ImageView:
+        """A view of all of an image, or of image `index` of a stack."""
+        height, width = image.shape[-3:-1]
+        return cls(image, index, 0, 0, height, width)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.height, self.width, self.image.shape[-1]
+
+    @property
+    def dtype(self) -> Any:
+        return self.image.dtype
+
+    def window(self, axis: int, start: int, length: int) -> ImageView:
+        """The window of this view from `start` on, along an axis (0 rows, 1 columns)."""
+        if axis == 0:
+            return replace(self, top=self.top + start, height=length)
+        return replace(self, left=self.left + start, width=length)
+
+    def rows(self, start: Any, count: int) -> jax.Array:
+        """Rows `start` to `start + count`, `(count, width * c)`; `start` may be traced."""
+        offset = (self.top + start, self.left, 0)
+        size = (count, self.width, self.image.shape[-1])
+        if self.index is None:
+            return lax.dynamic_slice(self.image, offset, size).reshape(count, -1)
+        rows = lax.dynamic_slice(self.image, (self.index, *offset), (1, *size))
+        return rows[0].reshape(count, -1)
+
+    def pixels(self) -> jax.Array:
+        """The window as an array `(height, width, c)`."""
+        image = self.image
+        if self.index is not None:
+            image = lax.dynamic_index_in_dim(image, self.index, 0, keepdims=False)
+        if image.shape[:2] == (self.height, self.width):
+            return image
+        return image[self.top : self.top + self.height, self.left : self.left + self.width]
+
+
+@dataclass(frozen=True)
+class CpuEngine:
+    """Runs segments on CPU.
+
+    Attributes:
+        concurrent: how many images are computed at once and share the cache; None if not known.
+        is_single: there is no batch axis: only the image's own rows are computed, and `lax.cond` is
+            a branch. Under `vmap` it would compute both sides.
+        buffer: results of several images, into which the program's result is written; None makes a
+            new array.
+        index: which of them it is.
+    """
+
+    concurrent: int | None = None
+    is_single: bool = False
+    buffer: Any = None
+    index: Any = None
+
+    def pixels(self, image: jax.Array | ImageView) -> jax.Array:
+        """The array of an image."""
+        return image.pixels() if isinstance(image, ImageView) else image
+
+    def run_segment(
+        self, image: jax.Array | ImageView, passes: Passes, epilogue: Epilogue, is_last: bool
+    ) -> jax.Array:
+        """Computes both passes of one image and stores what the epilogue makes of them.
+
+        Args:
+            is_last: whether the result is the program's, which goes to `buffer`.
+        """
+        engine = self if is_last else replace(self, buffer=None)
+        if passes.arithmetic == "copy":
+            return engine.copy_segment(self.pixels(image), passes, epilogue)
+        if not is_traced_order(passes):
+            return engine.run_passes(image, passes, epilogue)
+        if not self.is_single:
+            alone = functools.partial(replace(self, buffer=None).run_passes, epilogue=PLAIN_STORE)
+            resized = in_either_order(self.pixels(image), passes, alone)
+            return engine.store(_as_pixels, resized, epilogue=epilogue)
+        branch = functools.partial(replace(self, buffer=None).run_passes, image, epilogue=epilogue)
+        result = lax.cond(
+            passes.vertical_first,
+            lambda: branch(passes._replace(vertical_first=True)),
+            lambda: branch(passes._replace(vertical_first=False)),
+        )
+        if engine.buffer is None:
+            return result
+        return engine.store_result(result, epilogue)
+
+    def copy_segment(self, image: jax.Array, passes: Passes, epilogue: Epilogue) -> jax.Array:
+        """A segment that only copies pixels: the crops that are known are slices."""
+        for axis, taps in ((0, passes.vertical), (1, passes.horizontal)):
+            start = None if taps is None else constant_run(taps)
+            if taps is not None and start is not None:
+                image = lax.slice_in_dim(image, start, start + len(taps.start), axis=axis)
+                left = "vertical" if axis == 0 else "horizontal"
+                passes = passes._replace(**{left: None})
+
+        def compute(image: jax.Array, vertical: Taps | None, horizontal: Taps | None) -> Rows:
+            moved = passes._replace(vertical=vertical, horizontal=horizontal)
+            return Rows.of(copy_pixels(image, moved), "pixels")
+
+        return self.store(compute, image, passes.vertical, passes.horizontal, epilogue=epilogue)
+
+    def run_passes(
+        self, image: jax.Array | ImageView, passes: Passes, epilogue: Epilogue
+    ) -> jax.Array:
+        """Both passes in an order that is known, each a computation of its own."""
+        view = image if isinstance(image, ImageView) else ImageView.of(image)
+        view, vertical = _trim(view, passes.vertical, 0)
+        view, horizontal = _trim(view, passes.horizontal, 1)
+        form: Form = "planes" if epilogue.planar else "pixels"
+        arithmetic = passes.arithmetic
+        height = passes.height if self.is_single and arithmetic == "integer" else None
+        if horizontal is None and vertical is None:
+            return self.store(_as_pixels, view.pixels(), epilogue=epilogue)
+        if horizontal is None:
+            rows = Rows.of(view.pixels(), "pixels")
+            return self.store(vertical_pass(arithmetic), rows, vertical, epilogue=epilogue)
+        if vertical is None:
+            rows = self.horizontal_pass(view, horizontal, arithmetic, form, height)
+            return self.store(_identity, rows, epilogue=epilogue)
+        if not passes.vertical_first:
+            rows = self.horizontal_pass(view, horizontal, arithmetic, form, height)
+            return self.store(vertical_pass(arithmetic), rows, vertical, epilogue=epilogue)
+        if arithmetic == "float" and vertical.weight.shape[0] >= lanes_of(np.dtype(np.float32)):
+            values = self.float_passes(view, vertical, horizontal, form)
+            rows = Rows(values, view.shape[2], form)
+            return self.store(_identity, rows, epilogue=epilogue)
+        rows = Rows.of(view.pixels(), "pixels")
+        rows = rows_no_inline(vertical_pass(arithmetic), rows, vertical)
+        between = ImageView.of(rows.image())
+        rows = self.horizontal_pass(between, horizontal, arithmetic, form, None)
+        return self.store(_identity, rows, epilogue=epilogue)
+
+    def store(self, compute: Callable[..., Rows], *args: Any, epilogue: Epilogue) -> jax.Array:
+        """Computes `compute(*args)` and its epilogue in one loop, which writes the result into a
+        new array or into `buffer`; then it returns the buffer."""
+        shape: tuple[int, ...] = ()
+
+        def body(buffer: Any, *args: Any) -> jax.Array:
+            nonlocal shape
+            result = epilogue.finish(compute(*args))
+            shape = result.shape
+            values = result.reshape(stored_shape(shape, epilogue.form))
+            if buffer is None:
+                return values
+            offset = (self.index, *[0] * values.ndim)
+            return lax.dynamic_update_slice(buffer, values[None], offset)
+
+        result = no_inline(body, self.buffer, *args)
+        return as_result(result, shape, epilogue.form) if self.buffer is None else result
+
+    def store_result(self, result: jax.Array, epilogue: Epilogue) -> jax.Array:
+        """Writes a finished result into `buffer`."""
+        values = result.reshape(stored_shape(result.shape, epilogue.form))
+        offset = (self.index, *[0] * values.ndim)
+        return lax.dynamic_update_slice(self.buffer, values[None], offset)
+
+    def horizontal_pass(
+        self, view: ImageView, taps: Taps, arithmetic: Arithmetic, form: Form, height: Any
+    ) -> Rows:
+        """The horizontal pass, as rows that are written to memory."""
+        if view.height < lanes_of(view.dtype):
+
+            def plain(image: jax.Array, taps: Taps) -> Rows:
+                return Rows.of(apply_taps(image, taps, 1, arithmetic), form)
+
+            return rows_no_inline(plain, view.pixels(), taps)
+        values = self.transposed_pass(view, taps, arithmetic, form, height)
+        return Rows(values, view.shape[2], form)
+
+    def transposed_pass(
+        self,
+        view: ImageView,
+        taps: Taps,
+        arithmetic: Arithmetic,
+        form: Form = "pixels",
+        height: Any = None,
+    ) -> jax.Array:
+        """The horizontal pass, a block of rows after the other, so that what is between the
+        transpositions stays in the cache.
+
+        Args:
+            view: of at least `lanes_of` rows; uint8 for integer arithmetic.
+            form: of the result.
+            height: how many rows to compute, at most those of the view; may be traced. None
+                computes all.
+
+        Returns:
+            rows `(height, m * c)`, uint8 or float32; zeros below the last block of `height`.
+        """
+        rows, _, channels = view.shape
+        lanes = lanes_of(view.dtype)
+        own_bytes = transposed_bytes(view.width, channels, view.dtype)
+        most = lanes
+        if self.concurrent is not None:
+            most = lanes * max(BLOCK_BYTES // (own_bytes * self.concurrent), 1)
+        blocks = max(-(-rows // most), 1 if rows % lanes == 0 else 2)
+        groups = min(-(-rows // (lanes * blocks)), rows // lanes)
+        block = groups * lanes
+        table = _taps_of_numbers(taps, channels, form)
+
+        def add_block(i: Any, done: jax.Array) -> jax.Array:
+            # the last block may repeat rows of the one before
+            start = jnp.minimum(i * block, rows - block)
+            lines = view.rows(start, block).reshape(groups, lanes, -1)
+            sums = _transpose_and_sum(lines, table, channels, arithmetic)
+            return no_inline(_write_rows, done, sums, start)
+
+        count = rows if height is None else height
+        dtype = jnp.uint8 if arithmetic == "integer" else jnp.float32
+        empty = zeros_like_device((rows, taps.weight.shape[0] * channels), dtype, view.image)
+        return loop((count + block - 1) // block, add_block, empty, view.image)
+
+    def float_passes(
+        self, view: ImageView, vertical: Taps, horizontal: Taps, form: Form
+    ) -> jax.Array:
+        """Both passes in float32, vertical first, a block of result rows after the other: rows
+        `(m, n * c)`.
+
+        What is between the passes is as wide as the source; computed block by block it stays in the
+        cache, and no page of it is new to the process.
+        """
+        m, n, channels = vertical.weight.shape[0], horizontal.weight.shape[0], view.shape[2]
+        floats = np.dtype(np.float32)
+        lanes = lanes_of(floats)
+        most = 1
+        if self.concurrent is not None:
+            own_bytes = transposed_bytes(view.width, channels, floats)
+            most = max(BLOCK_BYTES // (own_bytes * self.concurrent), 1)
+        block = lanes * min(most, m // lanes)
+        start, weight = jnp.asarray(vertical.start), jnp.asarray(vertical.weight)
+        table = _taps_of_numbers(horizontal, channels, form)
+        source = view.pixels().reshape(view.height, -1)
+
+        def down(source: jax.Array, taps: Taps) -> jax.Array:
+            return apply_taps(source, taps, 0, "float")
+
+        def add_block(i: Any, done: jax.Array) -> jax.Array:
+            # a last block that would exceed the result begins earlier: dynamic_slice clamps
+            starts = lax.dynamic_slice_in_dim(start, i * block, block, 0)
+            weights = lax.dynamic_slice_in_dim(weight, i * block, block, 0)
+            rows = no_inline(down, source, Taps(starts, weights, np.int32(0)))
+            lines = rows.reshape(-1, lanes, rows.shape[1])
+            sums = _transpose_and_sum(lines, table, channels, "float")
+            return no_inline(_write_rows, done, sums, i * block)
+
+        empty = zeros_like_device((m, n * channels), jnp.float32, view.image)
+        return loop(-(-m // block), add_block, empty, view.image)
+
+    # -- batches -----------------------------------------------------------------------------------
+
+    def map_images(
+        self,
+        run: Run,
+        images: jax.Array,
+        tables: Any,
+        arithmetics: set[Arithmetic],
+        form: Form | None,
+    ) -> jax.Array:
+        """Runs `run(engine, image, tables of the image)` on each image of a batch `(b, h, w, c)`.
+
+        A batch whose blocks outgrow the cache goes a few images at a time, and one with tables of
+        its own for each image goes image by image. The loop is not over the batch itself, but over
+        what each of `count` equal parts of it has, so that a sharded batch stays where it is.
+
+        Args:
+            tables: a pytree with a leading batch axis, or without leaves.
+            arithmetics: of all passes.
+            form: "pixels" where results are `(h, w, c)`, "planes" where they are `(c, h, w)`.
+        """
+        is_manual = jax.typeof(images).sharding.mesh.are_all_axes_manual
+        devices = 1 if is_manual else jax.device_count("cpu")
+        is_uniform = not jax.tree.leaves(tables)
+        count = _images_at_once(images, arithmetics, is_uniform, devices)
+        concurrent = max(count // devices, 1) if isinstance(count, int) else None
+        engine = CpuEngine(concurrent=concurrent)
+        if count == images.shape[0]:
+            return jax.vmap(lambda image, own: run(engine, ImageView.of(image), own))(
+                images, tables
+            )
+        return _loop_over_images(engine, run, images, tables, count, form)
+
+
+PLAIN_STORE = Epilogue(lambda rows: rows)
+"""Stores the image as it is."""
+
+
+def _identity(rows: Rows) -> Rows:
+    return rows
+
+
+def _as_pixels(image: jax.Array) -> Rows:
+    return Rows.of(image, "pixels")
+
+
+def vertical_pass(arithmetic: Arithmetic) -> Callable[[Rows, Taps], Rows]:
+    """The vertical pass over rows: contiguous already, so the plain form."""
+
+    def compute(rows: Rows, taps: Taps) -> Rows:
+        return rows.map(lambda values: apply_taps(values, taps, 0, arithmetic))
+
+    return compute
+
+
+def _trim(view: ImageView, taps: Taps | None, axis: int) -> tuple[ImageView, Taps | None]:
+    """Leaves out the rows or columns that no tap of a known table reads."""
+    if taps is None or not isinstance(taps.start, np.ndarray):
+        return view, taps
+    first = int(taps.start.min())
+    end = int(taps.start.max()) + taps.weight.shape[1]
+    return view.window(axis, first, end - first), taps._replace(start=taps.start - np.int32(first))
+
+
+# -- computations of their own ---------------------------------------------------------------------
+
+
+def no_inline(function: Callable[..., Any], *args: Any) -> Any:
+    """Calls `function` as an XLA computation that is not inlined, so that it does not fuse with what
+    precedes it.
+
+    `lax.optimization_barrier` does not prevent that; this does, also under `vmap`, `grad`, sharding
+    and export. What `function` itself calls is inlined as usual. For CPU only: XLA:GPU fuses nothing
+    inside such a computation.
+    """
+
+    def body(*args: Any) -> Any:
+        with set_xla_metadata(inlineable=None):
+            return function(*args)
+
+    with set_xla_metadata(inlineable="false"):
+        return jax.jit(body)(*args)
+
+
+def rows_no_inline(compute: Callable[..., Rows], *args: Any) -> Rows:
+    """The rows of `compute(*args)` in a computation of their own, with those of one image of a batch
+    next to each other.
+
+    XLA would lay gathered rows of a batch out row by row instead of image by image, and copy them
+    afterwards. A layout passes from a result to what it is made of, unless a reshape stands between.
+    """
+
+    def body(*args: Any) -> Rows:
+        rows = compute(*args)
+        return rows.map(lambda values: values.reshape(len(values), *_factors(values.shape[1])))
+
+    return no_inline(body, *args).map(lambda values: values.reshape(len(values), -1))
+
+
+def stored_shape(shape: tuple[int, ...], form: Form | None) -> tuple[int, ...]:
+    """A shape of as many numbers in the same order as a result of `shape`, whose order XLA keeps."""
+    if form == "planes":
+        channels, height, width = shape
+        return channels * height, width
+    if form == "pixels":
+        height, width, channels = shape
+        return height, *_factors(width * channels)
+    return shape
+
+
+def as_result(values: jax.Array, shape: tuple[int, ...], form: Form | None) -> jax.Array:
+    """Reshapes what has the `stored_shape` to the result's `shape`."""
+    if form == "pixels":
+        # by way of rows: on an explicit mesh a reshape merges axes or splits one, not both
+        values = values.reshape(shape[0], -1)
+    return values.reshape(shape)
+
+
+def _factors(n: int) -> tuple[int, int]:
+    divisor = next((p for p in (2, 3, 5, 7) if n % p == 0), 1)
+    return divisor, n // divisor
+
+
+# -- the horizontal pass ---------------------------------------------------------------------------
+
+
+def lanes_of(dtype: Any) -> int:
+    """How many rows are transposed together: as many as fill the vectors that transpose them."""
+    return 16 if dtype.itemsize == 1 else 8
+
+
+def transposed_bytes(width: int, channels: int, dtype: Any) -> int:
+    """How many bytes an image transposes at once, at least."""
+    return lanes_of(dtype) * width * channels * dtype.itemsize
+
+
+def _write_rows(done: jax.Array, lines: jax.Array, start: Any) -> jax.Array:
+    """Writes groups of lines `(g, l, n)` from row `start` on."""
+    return lax.dynamic_update_slice_in_dim(done, lines.reshape(-1, done.shape[1]), start, 0)
+
+
+def _transpose_and_sum(
+    lines: jax.Array, taps: Taps, channels: int, arithmetic: Arithmetic
+) -> jax.Array:
+    """The horizontal pass over groups of lines `(g, l, w * c)`, with a table of
+    `_taps_of_numbers`: `(g, l, m * c)`.
+
+    Both transpositions are copies of their own: XLA's copy transposes bytes with the processor's
+    instructions (11 to 22 GB/s), fused with what reads them it goes number by number.
+    """
+    columns = no_inline(lambda lines: lines.swapaxes(1, 2), lines)
+
+    def across(columns: jax.Array, taps: Taps) -> jax.Array:
+        sums = functools.partial(_column_sums, taps=taps, channels=channels, arithmetic=arithmetic)
+        return jax.vmap(sums)(columns).swapaxes(1, 2)
+
+    return no_inline(across, columns, taps)
+
+
+def _taps_of_numbers(taps: Taps, channels: int, form: Form) -> Taps:
+    """A table of pixels as one of the numbers of a row: `m * c` outputs, whose taps are `c` numbers
+    from each other."""
+    count = taps.weight.shape[1]
+    start = jnp.asarray(taps.start)[:, None] * channels + jnp.arange(channels, dtype=jnp.int32)
+    weight = jnp.broadcast_to(jnp.asarray(taps.weight)[:, None], (*start.shape, count))
+    if form == "planes":
+        start, weight = start.swapaxes(0, 1), weight.swapaxes(0, 1)
+    return Taps(start.reshape(-1), weight.reshape(-1, count), taps.shift)
+
+
+def _column_sums(
+    columns: jax.Array, taps: Taps, channels: int, arithmetic: Arithmetic
+) -> jax.Array:
+    """Sums columns `(w * c, l)` to `(m * c, l)`: `apply_taps` with taps `c` numbers apart."""
+    start, weight = taps.start, keep_int16(taps.weight)
+    (m, count), (n, lanes) = weight.shape, columns.shape
+    total: jax.Array = one_half(taps.shift) if arithmetic == "integer" else jnp.float32(0)
+
+    def add(k: Any, total: jax.Array) -> jax.Array:
+        column = take(columns, start + k * channels, 0).astype(total.dtype)
+        return column * lax.dynamic_index_in_dim(weight, k, 1).astype(total.dtype) + total
+
+    looped = looped_taps(count, arithmetic)
+    if looped:
+        zeros = zeros_like_device((m, lanes), total.dtype, columns)
+        total = loop_over_blocks(looped, add, total + zeros, columns)
+    for k in range(looped, count):
+        # shift the slice and keep the index: one address per window instead of one per tap
+        shifted = lax.slice_in_dim(columns, k * channels, n - (count - 1 - k) * channels)
+        column = take(shifted, start, 0).astype(total.dtype)
+        total = column * lax.slice_in_dim(weight, k, k + 1, axis=1).astype(total.dtype) + total
+    return to_uint8(total, taps.shift) if arithmetic == "integer" else total
+
+
+# -- batches ---------------------------------------------------------------------------------------
+
+
+def _images_at_once(
+    images: jax.Array, arithmetics: set[Arithmetic], is_uniform: bool, devices: int
+) -> int:
+    """How many images of a batch go at once: all if what they transpose fits the cache, else few, as
+    many on each device."""
+    count = images.shape[0]
+    if arithmetics == {"copy"} or not isinstance(count, int):  # symbolic, in an export
+        return count
+    divisors = [n for n in range(devices, count + 1, devices) if count % n == 0]
+    if not is_uniform:
+        return min(divisors, default=count)
+    dtype = np.dtype(np.float32) if "float" in arithmetics else images.dtype
+    own_bytes = transposed_bytes(images.shape[2], images.shape[3], dtype)
+    limit = CACHE_BYTES * devices
+    if count * own_bytes <= limit:
+        return count
+    fitting = [n for n in divisors if n * own_bytes <= limit]
+    return max(fitting, default=min(divisors, default=count))
+
+
+def _loop_over_images(
+    engine: CpuEngine, run: Run, images: jax.Array, tables: Any, count: int, form: Form | None
+) -> jax.Array:
+    """`count` images at a time, whose results one buffer takes."""
+    length = images.shape[0] // count
+
+    def one(stack: jax.Array, tables: Any, buffer: Any, i: Any) -> jax.Array:
+        own = jax.tree.map(lambda leaf: leaf[i], tables)
+        single = replace(engine, is_single=count == 1, buffer=buffer, index=i)
+        return run(single, ImageView.of(stack, i), own)
+
+    step = one
+    if count > 1:
+        images, tables = jax.tree.map(
+            lambda leaf: leaf.reshape(count, length, *leaf.shape[1:]), (images, tables)
+        )
+        step = jax.vmap(one, (0, 0, 0, None))
+    result = jax.eval_shape(step, images, tables, None, 0)
+    shape = result.shape if count == 1 else result.shape[1:]
+    make = functools.partial(
+        zeros_like_device, (length, *stored_shape(shape, form)), result.dtype
+    )
+    restore = jax.vmap(lambda values: as_result(values, shape, form))
+    if count > 1:
+        make, restore = jax.vmap(make), jax.vmap(restore)
+    done = loop(length, lambda i, done: step(images, tables, done, i), make(images), images)
+    return restore(done).reshape(-1, *shape)

@@ -1,0 +1,1 @@
+"""Functions that several tests share: images, references, compilation counts, a local hub."""

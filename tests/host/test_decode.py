@@ -1,0 +1,536 @@
+"""Decoding, rule by rule, on files that the tests write: some with Pillow, some byte by byte."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import simplejpeg
+from helpers.images import noise
+from PIL import Image
+
+from jaxprep.errors import DecodeError, InputError, JaxprepError
+from jaxprep.host import find_images, read_image, to_array
+from jaxprep.host.decode import FORMATS, MAX_PIXELS, decode
+
+
+def encoded(image: Image.Image | np.ndarray, kind: str = "PNG", **options: object) -> bytes:
+    file = io.BytesIO()
+    image = (
+        image if isinstance(image, Image.Image) else Image.fromarray(np.ascontiguousarray(image))
+    )
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(
+    samples: np.ndarray, colour_type: int, *, size: tuple[int, int] | None = None, more: bytes = b""
+) -> bytes:
+    """A PNG (ISO 15948) of uint8 or uint16 samples (h, w[, c]); `size` is what the header says
+    instead of the truth.
+    """
+    height, width = size or samples.shape[:2]
+    big_endian = samples.astype(samples.dtype.newbyteorder(">"))
+    header = struct.pack(
+        ">IIBBBBB", width, height, 8 * samples.dtype.itemsize, colour_type, 0, 0, 0
+    )
+    rows = zlib.compress(b"".join(b"\0" + row.tobytes() for row in big_endian))
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + more
+        + chunk(b"IDAT", rows)
+        + chunk(b"IEND", b"")
+    )
+
+
+def gray(values: np.ndarray) -> np.ndarray:
+    return np.repeat(values[:, :, None], 3, axis=2)
+
+
+# Orientation
+
+
+def stored(upright: np.ndarray, orientation: int) -> np.ndarray:
+    """What a camera stores. Exif 2.32, tag 0x0112, says where the stored row 0 and column 0 are in
+    the upright image: 1 top left, 2 top right, 3 bottom right, 4 bottom left, 5 left top, 6 right
+        top, 7 right bottom, 8 left bottom.
+    """
+    transposed = upright.transpose(
+        1, 0, 2
+    )  # rows of the stored image are columns of the upright one
+    return {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: transposed,
+        6: transposed[::-1],
+        7: transposed[::-1, ::-1],
+        8: transposed[:, ::-1],
+    }[orientation]
+
+
+def exif(orientation: object) -> Image.Exif:
+    block = Image.Exif()
+    block[0x0112] = orientation
+    return block
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("PNG", {}),
+        ("TIFF", {}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+        ("WEBP", {"lossless": True}),
+    ],
+)
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied_once(kind, options, orientation):
+    upright = noise(3, 5, 3)
+    file = encoded(stored(upright, orientation), kind, exif=exif(orientation), **options)
+    np.testing.assert_array_equal(read_image(file), upright)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_of_a_photograph_is_applied(photos, orientation):
+    upright = np.asarray(Image.open(photos / "chelsea.jpg"))
+    file = encoded(
+        stored(upright, orientation), "JPEG", quality=100, subsampling=0, exif=exif(orientation)
+    )
+    image = read_image(file)
+    assert image.shape == upright.shape
+    assert np.abs(image.astype(int) - upright).mean() < 1  # JPEG at its best quality
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 255])
+def test_an_orientation_that_means_nothing_is_upright(orientation):
+    image = noise(3, 5, 3)
+    np.testing.assert_array_equal(read_image(encoded(image, exif=exif(orientation))), image)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_a_damaged_exif_block_is_upright():
+    image = noise(3, 5, 3)
+    np.testing.assert_array_equal(
+        read_image(encoded(image, exif=b"Exif\0\0II*\0\xff\xff\xff\xff")), image
+    )
+
+
+def test_a_decoded_image_keeps_no_orientation_to_apply_again():
+    image = decode(encoded(noise(3, 5, 3), exif=exif(6)))
+    assert image.size == (3, 5)
+    assert image.getexif().get(0x0112, 1) == 1
+
+
+# Colour
+
+
+def test_rgb_is_returned_as_it_is_stored():
+    image = noise(4, 6, 3)
+    decoded = read_image(encoded(image))
+    np.testing.assert_array_equal(decoded, image)
+    assert (decoded.dtype, decoded.shape) == (np.uint8, (4, 6, 3))
+
+
+def test_an_icc_profile_is_not_applied():
+    image = noise(4, 6, 3)
+    np.testing.assert_array_equal(read_image(encoded(image, icc_profile=b"\0" * 128)), image)
+
+
+def test_ycbcr_photographs_are_what_pillow_makes_of_them(photos):
+    for path in photos.glob("*.jpg"):
+        np.testing.assert_array_equal(read_image(path), np.asarray(Image.open(path).convert("RGB")))
+
+
+@pytest.mark.parametrize(
+    ("ink", "colour"),
+    [
+        ((0, 0, 0, 0), (255, 255, 255)),
+        ((255, 0, 0, 0), (0, 255, 255)),
+        ((0, 255, 0, 0), (255, 0, 255)),
+        ((0, 0, 255, 0), (255, 255, 0)),
+        ((0, 0, 0, 255), (0, 0, 0)),
+        ((0, 0, 0, 100), (155, 155, 155)),
+    ],
+)
+def test_cmyk_ink_takes_away_light(ink, colour):
+    image = read_image(encoded(Image.new("CMYK", (16, 16), ink), "JPEG", quality=100))
+    assert np.abs(image.astype(int) - colour).max() <= 2  # JPEG's rounding
+
+
+def test_a_16_bit_colour_png_keeps_the_high_bytes():
+    samples = np.random.default_rng(0).integers(0, 2**16, (4, 6, 3), dtype=np.uint16)
+    np.testing.assert_array_equal(read_image(png(samples, 2)), samples >> 8)
+
+
+def test_a_palette_image_has_the_colours_of_its_palette():
+    image = Image.fromarray(np.array([[0, 1], [2, 1]], np.uint8), "P")
+    image.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90])
+    a, b, c = (10, 20, 30), (40, 50, 60), (70, 80, 90)
+    np.testing.assert_array_equal(read_image(encoded(image)), [[a, b], [c, b]])
+
+
+# Gray
+
+
+def test_gray_becomes_three_equal_channels():
+    values = noise(4, 6)
+    np.testing.assert_array_equal(read_image(encoded(values)), gray(values))
+
+
+def test_one_bit_becomes_black_and_white():
+    bits = np.array([[0, 1, 1], [1, 0, 1]], bool)
+    np.testing.assert_array_equal(
+        read_image(encoded(Image.fromarray(bits))), gray(bits * np.uint8(255))
+    )
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "PPM"])
+def test_16_bit_gray_keeps_the_high_byte(kind):
+    values = np.array([[0x0000, 0x00FF, 0x0100], [0x1234, 0x80FF, 0xFFFF]], np.uint16)
+    expected = gray(np.array([[0x00, 0x00, 0x01], [0x12, 0x80, 0xFF]], np.uint8))
+    np.testing.assert_array_equal(read_image(encoded(values, kind)), expected)
+
+
+def test_32_bit_gray_within_16_bits_keeps_the_high_byte():
+    values = np.array([[0, 0x1234, 0xFFFF]], np.int32)
+    np.testing.assert_array_equal(
+        read_image(encoded(values, "TIFF")), gray(np.array([[0, 0x12, 0xFF]], np.uint8))
+    )
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array([[0, 65536]], np.int32),
+        np.array([[-1, 5]], np.int32),
+        np.array([[0.5]], np.float32),
+    ],
+)
+def test_samples_without_an_agreed_range_are_refused(values):
+    with pytest.raises(
+        DecodeError, match=r"Expected samples of 8 or 16 bits, got .* - at <bytes>\."
+    ):
+        read_image(encoded(values, "TIFF"))
+    with pytest.raises(InputError, match="Expected samples of 8 or 16 bits"):
+        to_array(Image.fromarray(values))
+
+
+# Alpha
+
+
+def over_white(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    weight = alpha[..., None] / 255
+    return colour * weight + 255 * (1 - weight)
+
+
+def test_alpha_is_dropped_and_the_stored_colours_stay():
+    image = noise(8, 8, 4)
+    image[0, :, 3] = 0
+    np.testing.assert_array_equal(read_image(encoded(image)), image[..., :3])
+
+
+def test_alpha_white_lays_the_image_over_white():
+    image = noise(8, 8, 4)
+    image[0, :, 3], image[1, :, 3] = 0, 255
+    result = read_image(encoded(image), alpha="white")
+    np.testing.assert_allclose(
+        result, over_white(image[..., :3], image[..., 3]), atol=1
+    )  # to the nearest integer
+    np.testing.assert_array_equal(result[0], 255)
+    np.testing.assert_array_equal(result[1], image[1, :, :3])
+
+
+def test_gray_with_alpha_follows_the_rules_of_both():
+    image = noise(8, 8, 2)
+    file = png(image, 4)
+    np.testing.assert_array_equal(read_image(file), gray(image[..., 0]))
+    expected = over_white(gray(image[..., 0]), image[..., 1])
+    np.testing.assert_allclose(read_image(file, alpha="white"), expected, atol=1)
+
+
+def test_transparent_palette_entries_follow_the_rules_of_alpha():
+    image = Image.fromarray(np.array([[0, 1]], np.uint8), "P")
+    image.putpalette([10, 20, 30, 40, 50, 60])
+    file = encoded(image, transparency=0)
+    np.testing.assert_array_equal(read_image(file), [[(10, 20, 30), (40, 50, 60)]])
+    np.testing.assert_array_equal(
+        read_image(file, alpha="white"), [[(255, 255, 255), (40, 50, 60)]]
+    )
+
+
+def test_a_transparent_colour_follows_the_rules_of_alpha():
+    image = np.array([[(10, 20, 30), (40, 50, 60)]], np.uint8)
+    file = encoded(image, transparency=(40, 50, 60))
+    np.testing.assert_array_equal(read_image(file), image)
+    np.testing.assert_array_equal(
+        read_image(file, alpha="white"), [[(10, 20, 30), (255, 255, 255)]]
+    )
+
+
+def test_a_transparent_16_bit_gray_follows_the_rules_of_alpha():
+    values = np.array([[0x1234, 0x1235]], np.uint16)
+    file = png(values, 0, more=chunk(b"tRNS", struct.pack(">H", 0x1234)))
+    np.testing.assert_array_equal(read_image(file), gray(np.array([[0x12, 0x12]], np.uint8)))
+    np.testing.assert_array_equal(
+        read_image(file, alpha="white"), gray(np.array([[0xFF, 0x12]], np.uint8))
+    )
+
+
+def test_opaque_images_do_not_depend_on_alpha(photos):
+    path = photos / "coffee.jpg"
+    np.testing.assert_array_equal(read_image(path, alpha="white"), read_image(path))
+
+
+def test_another_alpha_is_refused():
+    with pytest.raises(JaxprepError, match="Expected 'drop' or 'white', got 'black' - at `alpha`"):
+        read_image(encoded(noise(2, 2, 3)), alpha="black")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV"]
+)
+def test_every_8_bit_mode_of_pillow_becomes_rgb(mode):
+    for alpha in ("drop", "white"):
+        array = to_array(Image.new(mode, (3, 2)), alpha=alpha)
+        assert (array.dtype, array.shape) == (np.uint8, (2, 3, 3))
+
+
+# Many frames
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "TIFF", "PNG"])
+def test_of_many_frames_the_first_counts(kind):
+    colours = [(200, 0, 0), (0, 200, 0), (0, 0, 200)]
+    first, *rest = (Image.new("RGB", (4, 3), colour) for colour in colours)
+    lossless = {"lossless": True} if kind == "WEBP" else {}
+    file = encoded(first, kind, save_all=True, append_images=rest, **lossless)
+    np.testing.assert_array_equal(read_image(file), np.full((3, 4, 3), colours[0], np.uint8))
+
+
+def test_of_a_multi_picture_file_the_first_counts(photos):
+    first, second = Image.open(photos / "coffee.jpg"), Image.open(photos / "rocket.jpg")
+    file = encoded(first, "MPO", save_all=True, append_images=[second])
+    assert read_image(file).shape == (400, 600, 3)
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF"])
+@pytest.mark.parametrize("part", [0.5, 0.9])
+def test_a_truncated_file_is_refused(kind, part, tmp_path):
+    whole = encoded(noise(64, 64, 3), kind)
+    path = tmp_path / "cut.img"
+    path.write_bytes(whole[: int(part * len(whole))])
+    with pytest.raises(DecodeError, match=r"- at '.*cut\.img'"):
+        read_image(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\0" * 100, b"GIF89a", b"<svg/>", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"not an image"],
+)
+def test_what_is_no_image_is_refused(content):
+    with pytest.raises(DecodeError, match="at <bytes>"):
+        read_image(content)
+
+
+def test_a_file_is_read_by_its_content_whatever_its_name(tmp_path):
+    image = noise(4, 6, 3)
+    path = tmp_path / "really_a_png.jpg"
+    path.write_bytes(encoded(image))
+    np.testing.assert_array_equal(read_image(path), image)
+
+
+def test_a_format_that_is_not_listed_is_refused():
+    with pytest.raises(DecodeError, match="got other or damaged data"):
+        read_image(encoded(noise(4, 4, 3), "PDF"))
+    with pytest.raises(DecodeError, match="got other or damaged data"):
+        read_image(encoded(noise(4, 4, 3), "ICO"))
+
+
+@pytest.mark.parametrize("size", [(2**14, 2**13 + 1), (50_000, 50_000), (2**31 - 1, 2**31 - 1)])
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_a_header_that_promises_too_much_is_refused_undecoded(size):
+    assert size[0] * size[1] > MAX_PIXELS
+    with pytest.raises(DecodeError, match="pixels"):
+        read_image(png(noise(1, 1, 3), 2, size=size))
+
+
+def test_max_pixels_is_what_the_caller_says():
+    file = encoded(noise(4, 6, 3))
+    assert read_image(file, max_pixels=24).shape == (4, 6, 3)
+    with pytest.raises(
+        DecodeError, match=r"at most 23 pixels \(`max_pixels`\), got 4 x 6 = 24 - at <bytes>"
+    ):
+        read_image(file, max_pixels=23)
+
+
+def test_a_file_that_does_not_exist_is_a_file_not_found_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"does not exist - at '.*absent\.png'") as caught:
+        read_image(tmp_path / "absent.png")
+    assert isinstance(caught.value, DecodeError)
+
+
+def test_a_folder_is_no_image(tmp_path):
+    with pytest.raises(DecodeError, match="got a folder"):
+        read_image(tmp_path)
+
+
+@pytest.mark.parametrize("source", [None, 3, np.zeros((2, 2, 3), np.uint8)])
+def test_what_is_no_source_is_refused(source):
+    with pytest.raises(InputError, match="Expected a path, bytes or a binary file"):
+        read_image(source)
+
+
+# Sources
+
+
+def test_every_kind_of_source_gives_the_same_image(tmp_path):
+    image = noise(4, 6, 3)
+    content = encoded(image)
+    path = tmp_path / "image.png"
+    path.write_bytes(content)
+    file = io.BytesIO(content)
+    file.seek(7)  # files are read from their start
+    for source in (path, str(path), content, bytearray(content), memoryview(content), file):
+        np.testing.assert_array_equal(read_image(source), image)
+    assert not file.closed
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"subsampling": 0},
+        {"subsampling": 1},
+        {"progressive": True},
+        {"quality": 30},
+        {"exif": exif(6)},
+        {"mode": "L"},
+        {"mode": "CMYK"},
+    ],
+)
+def test_simplejpeg_decodes_as_pillow_does(photos, options, monkeypatch):
+    options = dict(options)
+    photo = (
+        Image.open(photos / "chelsea.jpg").convert(options.pop("mode", "RGB")).resize((187, 131))
+    )
+    content = encoded(photo, "JPEG", **options)
+    found = read_image(content)
+    monkeypatch.setattr("jaxprep.host.decode._jpeg_decoder", lambda: None)
+    np.testing.assert_array_equal(found, read_image(content))
+
+
+def test_simplejpeg_takes_photographs(photos, monkeypatch):
+    taken: list[int] = []
+    original = simplejpeg.decode_jpeg
+    monkeypatch.setattr(
+        "jaxprep.host.decode._jpeg_decoder", lambda: lambda data: taken.append(1) or original(data)
+    )
+    read_image(photos / "chelsea.jpg")
+    assert taken
+
+
+def test_the_array_is_read_only():
+    with pytest.raises(ValueError, match="read-only"):
+        read_image(encoded(noise(4, 6, 3)))[0, 0, 0] = 1
+
+
+# Finding images
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in (
+        "b.png",
+        "a.JPG",
+        "notes.txt",
+        "c",
+        "sub/d.webp",
+        "sub/deep/e.tiff",
+        "other/f.gif",
+        "[x]/g.png",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def found(paths: object) -> list[str]:
+    return [path.as_posix() for path in find_images(paths)]  # type: ignore[arg-type]
+
+
+def test_a_folder_stands_for_all_images_below_it_in_order(tree):
+    images = ["[x]/g.png", "a.JPG", "b.png", "other/f.gif", "sub/d.webp", "sub/deep/e.tiff"]
+    assert found(".") == images
+    assert found(tree) == [(tree / image).as_posix() for image in images]
+
+
+def test_a_file_named_is_taken_whatever_its_suffix(tree):
+    assert found(["c", "notes.txt"]) == ["c", "notes.txt"]
+
+
+def test_a_pattern_stands_for_the_images_it_matches(tree):
+    assert found("*.png") == ["b.png"]
+    assert found("*") == [
+        "[x]/g.png",
+        "a.JPG",
+        "b.png",
+        "other/f.gif",
+        "sub/d.webp",
+        "sub/deep/e.tiff",
+    ]
+    assert found("sub/**/*.tiff") == ["sub/deep/e.tiff"]
+
+
+def test_a_path_that_exists_is_no_pattern(tree):
+    assert found("[x]") == ["[x]/g.png"]
+
+
+def test_the_order_given_is_kept_and_each_image_comes_once(tree):
+    assert found(["sub", "b.png", ".", "b.png"])[:3] == ["sub/d.webp", "sub/deep/e.tiff", "b.png"]
+    assert sorted(found(["sub", "b.png", "."])) == sorted(found("."))
+
+
+@pytest.mark.parametrize("paths", ["absent", "absent.png", ["b.png", "absent.png"]])
+def test_a_path_that_does_not_exist_is_refused(tree, paths):
+    with pytest.raises(InputError, match="absent"):
+        find_images(paths)
+
+
+@pytest.mark.parametrize("paths", ["*.bmp", "empty", []])
+def test_finding_nothing_is_an_error(tree, paths):
+    (tree / "empty").mkdir()
+    with pytest.raises(InputError, match="found none"):
+        find_images(paths)
+
+
+@pytest.mark.skipif(not hasattr(os, "symlink"), reason="needs symbolic links")
+def test_links_to_folders_are_not_followed(tree):
+    (tree / "sub" / "loop").symlink_to(tree, target_is_directory=True)
+    assert found("sub") == ["sub/d.webp", "sub/deep/e.tiff"]
+
+
+def test_the_suffixes_are_those_that_pillow_gives_to_the_formats():
+    Image.init()
+    by_pillow = {
+        suffix: {"MPO": "JPEG"}.get(kind, kind) for suffix, kind in Image.EXTENSION.items()
+    }
+    listed = {suffix: kind for kind, suffixes in FORMATS.items() for suffix in suffixes}
+    assert listed == {suffix: by_pillow.get(suffix) for suffix in listed}
+    left_out = {suffix for suffix, kind in by_pillow.items() if kind in FORMATS} - set(listed)
+    assert left_out <= {".pfm"}  # float samples

@@ -1,0 +1,53 @@
+"""Plain image processors: against Transformers' PIL backend live, and its torchvision backend by
+goldens.
+
+A difference of one in the 8-bit image is at least 1e-3 in the result, so agreement to 2e-6 says
+that it is exact too.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pytest
+from goldens import huggingface_cases, store
+from helpers.huggingface import plain
+from helpers.huggingface.common import assert_close, original, pictures
+from helpers.parity import EVERYTHING
+
+PIL_NAMES = [name for name, row in huggingface_cases.classes().items() if "pil" in row["backends"]]
+
+
+@pytest.mark.filterwarnings("ignore")  # of the originals, on unusual settings
+@pytest.mark.parametrize("name", PIL_NAMES)
+def test_every_setting_gives_what_the_pil_backend_gives(name: str) -> None:
+    cls = original(name)
+    for case in plain.choose(huggingface_cases.cases("pil", every=EVERYTHING), name, 10):
+        theirs = cls(**case["settings"])(pictures(case))
+        if name == "IdeficsImageProcessor":  # theirs returns the images without a name
+            theirs = {"pixel_values": theirs}
+        ours = plain.results(case, "pil")
+        assert sorted(ours) == sorted(theirs)
+        for key, values in ours.items():
+            assert len(values) == len(theirs[key])
+            for mine, other in zip(values, theirs[key], strict=True):
+                assert_close(mine, np.asarray(other), (case, key))
+
+
+@functools.cache
+def _goldens() -> store.Golden:
+    return store.Golden("huggingface")
+
+
+@pytest.mark.parametrize("name", list(huggingface_cases.classes()))
+def test_every_setting_gives_what_the_torchvision_backend_gives(name: str) -> None:
+    goldens = _goldens()
+    for case in plain.choose(goldens.cases, name, 20):
+        for key, values in plain.results(case, "torchvision").items():
+            records = [record for result, record in case.items() if result.startswith(f"{key}.")]
+            assert len(records) == len(values)
+            for mine, record in zip(values, records, strict=True):
+                array = store.channels_last(mine) if mine.ndim == 3 else mine
+                found, wanted = goldens.pair(record, array)
+                assert_close(found, wanted, (case["settings"], case["inputs"], key))

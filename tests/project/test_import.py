@@ -1,0 +1,63 @@
+"""`import jaxprep` is light: nothing heavy is loaded, and no backend is started, before something
+needs it.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = (
+    "orbax",
+    "huggingface_hub",
+    "PIL",
+    "grain",
+    "ray",
+    "kagglehub",
+    "simplejpeg",
+    "chex",
+    "transformers",
+    "torch",
+    "torchvision",
+    "tensorflow",
+    "keras",
+    "tqdm",
+)
+LIGHT = {
+    "the package": "import jaxprep",
+    "Batch": "import jaxprep; jaxprep.Batch(image=None)",
+    "a preset": "from jaxprep import ImageClassifierPreprocessor; "
+    "ImageClassifierPreprocessor.from_preset('timm/resnet50.a1_in1k').pipeline",
+    "every public name": "import jaxprep; [getattr(jaxprep, name) for name in jaxprep.__all__]",
+}
+
+
+def output(statements: str) -> str:
+    command = [sys.executable, "-W", "error", "-c", statements]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=120
+    ).stdout.strip()
+
+
+@pytest.mark.parametrize("statements", LIGHT.values(), ids=LIGHT.keys())
+def test_this_loads_no_heavy_package_and_starts_no_backend(statements):
+    check = (
+        f"; import sys; print([name for name in {HEAVY} if name in sys.modules])"
+        "; from jax._src import xla_bridge; print(xla_bridge.backends_are_initialized())"
+    )
+    assert output(statements + check).splitlines() == ["[]", "False"]
+
+
+def test_import_jaxprep_loads_no_module_of_it_that_needs_files():
+    """The layers come with the first name that is asked for."""
+    loaded = output(
+        "import jaxprep, sys; "
+        "print(sorted(name for name in sys.modules if name.startswith('jaxprep.')))"
+    )
+    assert (
+        "jaxprep.facade" not in loaded
+        and "jaxprep.presets" not in loaded
+        and "jaxprep.types" in loaded
+    )

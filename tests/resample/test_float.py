@@ -1,0 +1,238 @@
+"""The references that sum in floating point: against `jax.image.resize` and NumPy in float64, and
+their gradients.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers.definition import dense, in_float64
+from helpers.images import photograph
+from helpers.parity import map_concurrently
+
+from jaxprep import ops
+from jaxprep.errors import ConfigError, InputError
+from jaxprep.resample.filters import METHODS
+
+KERAS_METHODS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
+SIZES = (  # height and width of the image, height and width of the result
+    ((397, 451), (224, 224)),
+    ((97, 31), (150, 64)),
+    ((1, 57), (5, 13)),
+)
+TIES = ((174, 29), (80, 10)), ((8, 14), (161, 71))
+"""Sizes at which pixels lie exactly on the edge of a box; float64 positions would put some on the
+wrong side.
+"""
+
+
+# --- live jax.image.resize ------------------------------------------------------------------------
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2, 3))
+def jax_resize(image: jax.Array, size: tuple[int, int], method: str, antialias: bool) -> jax.Array:
+    """As Keras calls it: on a batch. One image alone is summed in another order."""
+    return jax.image.resize(image[None], (1, *size, image.shape[-1]), method, antialias=antialias)[
+        0
+    ]
+
+
+@functools.cache
+def beside_jax(
+    method: str, antialias: bool
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """For each size our float32, JAX's float32, our uint8, JAX's rounded to uint8."""
+
+    def row(sizes: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        size, out = sizes
+        image = photograph(*size)
+        resize = functools.partial(
+            ops.resize, size=out, method=method, antialias=antialias, reference="jax"
+        )
+        truth = np.asarray(jax_resize(image.astype(np.float32), out, method, antialias))
+        levels = np.clip(np.round(truth), 0, 255).astype(np.uint8)
+        return (
+            np.asarray(resize(image.astype(np.float32))),
+            truth,
+            np.asarray(resize(image)),
+            levels,
+        )
+
+    return map_concurrently(row, SIZES)
+
+
+@pytest.mark.parametrize("antialias", [True, False])
+@pytest.mark.parametrize("method", KERAS_METHODS)
+def test_floats_are_those_of_jax_image_resize_within_1e_4_of_255(method: str, antialias: bool):
+    # JAX sums all pixels as a matrix product, we only those under the filter
+    for result, truth, _, _ in beside_jax(method, antialias):
+        assert result.dtype == np.float32
+        np.testing.assert_allclose(
+            result, truth, rtol=0, atol=1e-4 * 255 if method != "nearest" else 0
+        )
+
+
+def test_integers_are_those_of_jax_image_resize_but_for_one_level_in_ten_thousand():
+    # where the float is within its error of a half
+    pairs = [
+        row[2:]
+        for method in KERAS_METHODS
+        for antialias in (True, False)
+        for row in beside_jax(method, antialias)
+    ]
+    difference = np.concatenate(
+        [np.abs(result.astype(int) - levels).ravel() for result, levels in pairs]
+    )
+    assert len(difference) > 10**6  # values
+    assert difference.max() <= 1
+    assert difference.mean() <= 1e-4
+
+
+# --- float64 --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("antialias", [True, False])
+@pytest.mark.parametrize("method", METHODS)
+def test_the_float_reference_is_the_definition_in_float64_within_1e_4_of_255(
+    method: str, antialias: bool
+):
+    # float32 rounds every weight, product and sum
+    for size, out in TIES:
+        image = photograph(*size).astype(np.float32)
+        result = ops.resize(image, out, method=method, antialias=antialias)
+        np.testing.assert_allclose(
+            result, in_float64(image, out, method, antialias), rtol=0, atol=1e-4 * 255
+        )
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "uint16", "int32", "bool"])
+def test_integers_are_rounded_half_to_even_and_saturated(dtype: str):
+    info = (0, 1) if dtype == "bool" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    image = np.random.default_rng(0).choice(np.array(info, dtype), (9, 13, 2))
+    result = np.asarray(ops.resize(image, (20, 30), method="bicubic"))
+    exact = np.clip(np.round(in_float64(image, (20, 30), "bicubic", True)), *info)
+    assert result.dtype == image.dtype
+    # float32 holds 24 bits; the range of int32 has 32
+    np.testing.assert_allclose(
+        result.astype(float), exact, rtol=0, atol=1 if info[1] < 2**24 else 2**12
+    )
+    floats = ops.resize(image, (20, 30), method="bicubic", rounded=False)
+    assert floats.dtype == np.float32
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_floating_point_images_come_back_as_float32(dtype: str):
+    image = jnp.asarray(photograph(9, 13), dtype)
+    result = ops.resize(image, (4, 5))
+    assert result.dtype == np.float32
+    np.testing.assert_array_equal(
+        result, ops.resize(np.asarray(image, np.float32), (4, 5))
+    )  # the casts are exact
+
+
+def test_nearest_keeps_the_dtype():
+    for dtype in ("uint8", "bool", "int32", "float16", "bfloat16"):
+        image = jnp.asarray(photograph(7, 9) > 99, dtype)
+        for reference in ("pillow", "torchvision", "torch", "jax", "float"):
+            assert ops.resize(image, (3, 5), method="nearest", reference=reference).dtype == dtype
+
+
+# --- gradients ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "size, out", [((23, 31), (9, 40)), ((150, 6), (1, 6))]
+)  # the second has more taps than unrolled
+@pytest.mark.parametrize("method", ["nearest", "bilinear", "bicubic", "lanczos3"])
+def test_the_gradient_of_float_is_the_transposed_matrix(
+    method: str, size: tuple[int, int], out: tuple[int, int]
+):
+    image, cotangent = (
+        np.random.default_rng(0).normal(size=(*size, 2)),
+        np.random.default_rng(1).normal(size=(*out, 2)),
+    )
+
+    def loss(image: jax.Array) -> jax.Array:
+        return (ops.resize(image, out, method=method) * cotangent.astype(np.float32)).sum()
+
+    gradient = jax.jit(jax.grad(loss))(image.astype(np.float32))
+    rows, columns = (dense(n, m, method, True) for n, m in zip(size, out))
+    expected = np.einsum("ah,bw,abc->hwc", rows, columns, cotangent)
+    np.testing.assert_allclose(
+        gradient, expected, rtol=0, atol=1e-5
+    )  # float32 sums of values of about 1
+
+
+@pytest.mark.parametrize("antialias", [True, False])
+@pytest.mark.parametrize("method", ["bilinear", "bicubic", "lanczos5"])
+def test_the_gradient_of_jax_is_that_of_jax_image_resize(method: str, antialias: bool):
+    image, cotangent = (
+        np.float32(photograph(23, 31)),
+        np.random.default_rng(1).normal(size=(9, 40, 3)).astype(np.float32),
+    )
+
+    def ours(image: jax.Array) -> jax.Array:
+        return (
+            ops.resize(image, (9, 40), method=method, antialias=antialias, reference="jax")
+            * cotangent
+        ).sum()
+
+    def theirs(image: jax.Array) -> jax.Array:
+        return (jax_resize(image, (9, 40), method, antialias) * cotangent).sum()
+
+    # float32 sums of values of about 1
+    np.testing.assert_allclose(
+        jax.jit(jax.grad(ours))(image), jax.jit(jax.grad(theirs))(image), rtol=0, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("antialias", [True, False])
+@pytest.mark.parametrize("reference", ["torch", "float", "jax"])
+def test_the_gradient_is_the_adjoint(reference: str, antialias: bool):
+    rng = np.random.default_rng(0)
+    image, cotangent = (
+        rng.normal(size=(23, 31, 2)).astype(np.float32),
+        rng.normal(size=(40, 9, 2)).astype(np.float32),
+    )
+    resize = functools.partial(
+        ops.resize, size=(40, 9), method="bicubic", antialias=antialias, reference=reference
+    )
+    result, back = jax.vjp(resize, image)
+    forward, backward = np.vdot(result, cotangent), np.vdot(image, back(cotangent)[0])
+    np.testing.assert_allclose(forward, backward, rtol=1e-4)  # <A x, y> = <x, A^T y>, in float32
+
+
+# --- refusals -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"method": "cubik"}, r"Expected one of .*'bicubic'.* got `'cubik'` - at `\$\.method`"),
+        ({"method": 6}, r"got `6` - at `\$\.method`"),
+        (
+            {"reference": "opencv"},
+            r"Expected one of .*'pillow'.* got `'opencv'` - at `\$\.reference`",
+        ),
+        (
+            {"size": (0, 3)},
+            r"Expected a height and width of at least 1, got `\(0, 3\)` - at `\$\.size`",
+        ),
+        ({"size": -1}, "at least 1"),
+        ({"size": 10**9}, r"Expected at most \d+ pixels"),
+        ({"size": (2**15, 2**14)}, r"Expected at most \d+ pixels"),
+        ({"size": "224"}, r"got `'224'` - at `\$\.size`"),
+        ({"size": (3, 4, 5)}, r"Expected a list of 2|at `\$\.size`"),
+    ],
+)
+def test_a_bad_argument_is_refused_with_what_was_expected_and_where(options: dict, message: str):
+    with pytest.raises(ConfigError, match=message):
+        ops.resize(np.zeros((4, 5, 3), np.uint8), **{"size": (2, 2), **options})
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (2, 4, 5, 3), (0, 5, 3), (4, 0, 3), (4, 5, 0)])
+def test_an_image_of_another_rank_or_without_pixels_is_refused(shape: tuple[int, ...]):
+    with pytest.raises(InputError, match="Expected"):
+        ops.resize(np.zeros(shape, np.uint8), (2, 2))

@@ -1,0 +1,123 @@
+"""Resizing as Pillow 12, torchvision and torch do it, compared with what they computed
+(tests/goldens).
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from goldens import inputs, keras_inputs
+from goldens.store import FOLDER, Golden, digest
+from helpers.parity import EVERYTHING, map_concurrently
+
+from jaxprep import ops
+
+UINT8_METHODS = ("bilinear", "bicubic", "lanczos3")
+TORCH = Golden("torch_float")
+FLOAT_CASES = [case for case in TORCH.cases if case["input"]["dtype"] == "float32"]
+INTEGER_CASES = [case for case in TORCH.cases if case["input"]["dtype"] != "float32"]
+
+
+def test_pillow_12_is_met_in_every_bit():
+    cases, _, versions = keras_inputs.load(FOLDER / "pillow12.npz")
+    assert versions["pillow"].startswith("12.") and len(cases) == 90
+    # 15 sizes by 6 methods; a third of them has every size and every method
+    cases = [case for i, case in enumerate(cases) if EVERYTHING or (i + i // 6) % 3 == 0]
+
+    def equal(case: dict) -> bool:
+        image = keras_inputs.build(case["input"])
+        assert keras_inputs.digest(image) == case["input_sha256"], "the JPEG decoder differs"
+        result = ops.resize(image, tuple(case["size"]), method=case["method"], reference="pillow12")
+        return keras_inputs.digest(np.asarray(result)) == case["sha256"]
+
+    assert unequal(equal, cases) == []
+
+
+@pytest.mark.parametrize("method", UINT8_METHODS)
+def test_the_uint8_kernel_of_torchvision_is_met_in_every_bit(method: str):
+    cases = [case for case in Golden("torchvision_resize").cases if case["method"] == method]
+    assert len(cases) == 45
+    cases = (
+        cases if EVERYTHING else cases[UINT8_METHODS.index(method) :: 3]
+    )  # every size by one of them
+    assert unequal(as_torchvision, cases) == []
+
+
+def test_without_antialiasing_the_uint8_kernel_of_torchvision_is_met_in_every_bit():
+    cases = [
+        case for case in INTEGER_CASES if (case["call"], case["input"]["dtype"]) == ("v2", "uint8")
+    ]
+    assert {case["antialias"] for case in cases} == {False} and len(cases) == 6
+    assert unequal(as_torchvision, cases) == []
+
+
+@pytest.mark.parametrize("antialias", [True, False])
+@pytest.mark.parametrize("method", ["bilinear", "bicubic"])
+def test_float_results_of_torch_are_met_within_2e_6(method: str, antialias: bool):
+    # torch sums in another order, and not always the same: a few units in the last place of float32
+    cases = [
+        case
+        for case in FLOAT_CASES
+        if (case["method"], case.get("antialias")) == (method, antialias)
+    ]
+    assert len(cases) == 13
+    for case in cases:
+        result, expected = TORCH.pair(case["result"], resized(case, "torch"))
+        np.testing.assert_array_less(
+            np.abs(result - expected), 2e-6 * np.maximum(1, np.abs(expected)), str(case)
+        )
+
+
+@pytest.mark.parametrize(
+    "method, reference", [("nearest", "torch"), ("nearest-exact", "torch_exact")]
+)
+def test_nearest_pixels_are_those_of_torch(method: str, reference: str):
+    cases = [case for case in FLOAT_CASES if case["method"] == method]
+    assert len(cases) == 7
+    for case in cases:
+        np.testing.assert_array_equal(
+            *TORCH.pair(case["result"], resized({**case, "method": "nearest"}, reference))
+        )
+
+
+def test_int16_and_uint8_through_float_are_a_level_from_torchvision_at_most_and_rarely():
+    # a sum that lands on a half in one order of summation does not in another
+    small = [
+        case for case in INTEGER_CASES if case["call"] == "v1" or case["input"]["dtype"] == "int16"
+    ]
+    assert share_of_a_level(small, lambda case: resized(case, "torch")) <= 2e-4
+
+
+def test_int32_of_a_hundred_thousand_are_a_level_from_torchvision_at_most():
+    # values up to 2e5 leave float32 six bits for the fraction: one value in a hundred is that close
+    # to a half
+    wide = [case for case in INTEGER_CASES if case["input"]["dtype"] == "int32"]
+    assert share_of_a_level(wide, lambda case: resized(case, "torch")) <= 0.005
+
+
+def as_torchvision(case: dict) -> bool:
+    return digest(resized(case, "torchvision")) == case["result"]["sha256"]
+
+
+def unequal(equal: Callable[[dict], bool], cases: list[dict]) -> list[dict]:
+    return [case for case, same in zip(cases, map_concurrently(equal, cases)) if not same]
+
+
+def share_of_a_level(cases: list[dict], resize: Callable[[dict], np.ndarray]) -> float:
+    """The share of values that differ by one, after checking that none differs by more."""
+    differences = []
+    for case in cases:
+        result, expected = TORCH.pair(case["result"], resize(case))
+        differences.append(np.abs(result.astype(np.int64) - expected.astype(np.int64)))
+    everything = np.concatenate(differences)
+    assert everything.max() <= 1
+    return float(everything.mean())
+
+
+def resized(case: dict, reference: str) -> np.ndarray:
+    antialias = case.get("antialias", True)
+    image = inputs.array(case["input"])
+    size = tuple(case["size"])
+    return np.asarray(
+        ops.resize(image, size, method=case["method"], antialias=antialias, reference=reference)
+    )

@@ -1,0 +1,176 @@
+"""Resizing as Pillow 13 does it, compared with Pillow itself: 0 different pixels, no tolerance."""
+
+import functools
+import itertools
+
+import jax
+import numpy as np
+import pytest
+from goldens import keras_inputs
+from PIL import Image
+
+from jaxprep import ops
+from jaxprep.errors import InputError
+from jaxprep.resample.tables import bucket, canvas
+from jaxprep.resample.references import REFERENCES, vertical_first
+from jaxprep.resample.tables import resize_taps
+
+METHODS = {
+    "nearest": Image.Resampling.NEAREST,
+    "box": Image.Resampling.BOX,
+    "bilinear": Image.Resampling.BILINEAR,
+    "hamming": Image.Resampling.HAMMING,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos3": Image.Resampling.LANCZOS,
+}
+LONGEST = 1500
+GROUPS, GROUP = 6, 16  # per method: so many compiled programs, so many sizes through each
+
+Sizes = tuple[int, int, int, int]  # height and width of the image, height and width of the result
+
+
+@functools.cache
+def large_photograph() -> np.ndarray:
+    """A photograph, mirrored at its lower right to be as large as the largest size."""
+    image = keras_inputs.photo("retina")
+    return np.pad(image, [(0, LONGEST - n) for n in image.shape[:2]] + [(0, 0)], mode="reflect")
+
+
+def photograph(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """A random window of the large photograph."""
+    top, left = (int(rng.integers(0, LONGEST - n + 1)) for n in (height, width))
+    return np.ascontiguousarray(large_photograph()[top : top + height, left : left + width])
+
+
+def pillow(image: np.ndarray, size: tuple[int, int], method: str) -> np.ndarray:
+    return np.asarray(Image.fromarray(image).resize((size[1], size[0]), METHODS[method]))
+
+
+def different(sizes: list[Sizes], method: str, resize=ops.resize) -> dict[Sizes, int]:
+    """The sizes for which `resize` differs from Pillow, with the number of different values."""
+    rng, found = np.random.default_rng(0), {}
+    for height, width, *size in sizes:
+        image = photograph(rng, height, width)
+        result = np.asarray(resize(image, tuple(size), method=method, reference="pillow"))
+        expected = pillow(image, tuple(size), method)
+        assert result.shape == expected.shape and result.dtype == expected.dtype
+        if not np.array_equal(result, expected):
+            found[height, width, *size] = int((result != expected).sum())
+    return found
+
+
+def program(sizes: Sizes, method: str) -> tuple:
+    """What the eager calls of a method that share a compiled program have in common."""
+    height, width, out_height, out_width = sizes
+    taps = (
+        resize_taps(n, m, method, True, "pillow").weight
+        for n, m in ((height, out_height), (width, out_width))
+    )
+    order = vertical_first(REFERENCES["pillow"], (height, width), (out_height, out_width))
+    return (
+        canvas((height, width)),
+        canvas((out_height, out_width)),
+        *(bucket(w.shape[1]) for w in taps),
+        order,
+    )
+
+
+@functools.cache
+def random_sizes(method: str) -> list[Sizes]:
+    """Log-uniform sizes up to `LONGEST`, each with others around it that share its program."""
+    rng, sizes = np.random.default_rng(list(METHODS).index(method)), []
+    for _ in range(GROUPS):
+        first = np.exp(rng.uniform(0, np.log(LONGEST), 4)).round()
+        around = np.clip(first * rng.uniform(0.75, 1.33, (400, 4)), 1, LONGEST).round()
+        candidates = dict.fromkeys(tuple(map(int, row)) for row in (first, *around))
+        same = program(next(iter(candidates)), method)
+        sizes += itertools.islice(
+            (row for row in candidates if program(row, method) == same), GROUP
+        )
+    return sizes
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_random_sizes_equal_pillow(method: str):
+    assert not different(random_sizes(method), method)
+
+
+def test_the_random_sizes_are_at_least_500_and_of_both_pass_orders():
+    sizes = [row for method in METHODS for row in random_sizes(method)]
+    assert len(sizes) >= 500
+    orders = [vertical_first(REFERENCES["pillow"], row[:2], row[2:]) for row in sizes]
+    assert 50 <= sum(orders) <= len(orders) - 50
+
+
+@pytest.mark.parametrize("method", ["nearest", "bilinear"])
+def test_the_smallest_and_largest_sizes_equal_pillow(method: str):
+    assert not different(list(itertools.product((1, LONGEST), repeat=4)), method)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_constant_tables_under_jit_equal_pillow(method: str):
+    jitted = jax.jit(ops.resize, static_argnums=1, static_argnames=("method", "reference"))
+    assert not different([(97, 61, 40, 53), (300, 451, 224, 224), (5, 7, 33, 21)], method, jitted)
+
+
+@pytest.mark.parametrize("method", ["box", "lanczos3"])
+@pytest.mark.parametrize("jit", [False, True])
+def test_more_taps_than_are_unrolled_equal_pillow(method: str, jit: bool):
+    resize = (
+        jax.jit(ops.resize, static_argnums=1, static_argnames=("method", "reference"))
+        if jit
+        else ops.resize
+    )
+    assert not different([(1500, 100, 3, 40), (70, 1500, 50, 3)], method, resize)
+
+
+@pytest.mark.parametrize("method", ["bilinear", "lanczos3"])
+def test_the_pass_order_turns_where_that_of_pillow_13_does(method: str):
+    # H - h = 2 (W - w) is still horizontal first, one row more is not
+    assert not different([(61, 41, 21, 21), (62, 41, 21, 21)], method)
+
+
+def test_pillow_12_and_13_differ_on_tall_images():
+    image = photograph(np.random.default_rng(0), 331, 97)
+    old, new = (
+        np.asarray(ops.resize(image, (24, 31), reference=name)) for name in ("pillow12", "pillow")
+    )
+    assert (old != new).any()
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_each_channel_is_resized_on_its_own(channels: int):
+    image = np.concatenate(
+        [photograph(np.random.default_rng(i), 90, 70) for i in range(2)], axis=-1
+    )[..., :channels]
+    result = np.asarray(ops.resize(image, (41, 53), method="bicubic", reference="pillow"))
+    for channel in range(channels):
+        expected = pillow(np.ascontiguousarray(image[..., channel]), (41, 53), "bicubic")
+        np.testing.assert_array_equal(result[..., channel], expected)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_aliases_and_pil_integers_name_the_same_method(method: str):
+    image = photograph(np.random.default_rng(1), 30, 40)
+    result = ops.resize(image, (17, 19), method=METHODS[method], reference="pillow")
+    np.testing.assert_array_equal(result, pillow(image, (17, 19), method))
+
+
+@pytest.mark.parametrize("reference", ["pillow", "pillow12", "torchvision"])
+@pytest.mark.parametrize("dtype", ["float32", "int32", "bool"])
+def test_a_reference_that_rounds_takes_uint8_only_and_names_the_others(reference: str, dtype: str):
+    image = np.zeros((4, 5, 3), dtype)
+    with pytest.raises(
+        InputError, match=r"Expected a uint8 image .* got .* reference='float', 'torch' or 'jax'"
+    ):
+        ops.resize(image, (2, 2), reference=reference)
+    with pytest.raises(InputError, match="Expected a uint8 image"):
+        jax.jit(lambda image: ops.resize(image, (2, 2), reference=reference))(image)
+
+
+def test_a_gradient_through_a_reference_that_rounds_is_refused():
+    def loss(image: jax.Array) -> jax.Array:
+        return ops.resize(image, (2, 2), reference="pillow").sum()
+
+    with pytest.raises(InputError, match="differentiable"):
+        jax.grad(loss)(np.zeros((4, 5, 3), np.float32))
