@@ -554,7 +554,8 @@ def omdet_detection(
         scores, labels, corners = scores[keep], labels[keep], corners[keep]
         kept = kept_boxes(corners, scores, nms_threshold, groups=labels)
         height, width = image_sizes[i]
-        clipped = np.clip(corners[kept], 0, np.float32([width, height, width, height]))
+        edges = np.asarray([width, height, width, height], np.float32)
+        clipped = np.clip(corners[kept], 0, edges)
         result = to_jax({"boxes": clipped, "scores": scores[kept], "labels": labels[kept]})
         result["text_labels"] = None
         if text_labels is not None:

@@ -215,14 +215,14 @@ def top_instance_segmentation(
 @jax.jit
 def _eomt_instances(
     classes: jax.Array,
-    masks: jax.Array,
+    logits: jax.Array,
     i: Any,
     to_network: ResizePlan,
     to_image: ResizePlan,
     least_score: Any,
 ) -> tuple[jax.Array, ...]:
     probabilities = jax.nn.softmax(take_image(classes, i), axis=-1)[:, :-1]
-    masks = resize(take_image(masks, i), to_network)
+    masks = resize(take_image(logits, i), to_network)
     canvas = canvas_size(masks, to_image)
     is_valid = valid_pixels(to_image, canvas)
 

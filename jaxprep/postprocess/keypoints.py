@@ -24,7 +24,7 @@ def to_pixels(points: Float[Array, "*n 2"], size: Float[Array, "*m 2"]) -> Int[j
     [10, 9]
     """
     width_height = size[..., ::-1]
-    return (points * width_height).astype(jnp.int32)
+    return jnp.multiply(points, width_height).astype(jnp.int32)
 
 
 @method("SuperPointImageProcessor", "post_process_keypoint_detection")

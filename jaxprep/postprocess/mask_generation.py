@@ -163,10 +163,10 @@ def mask_boxes(masks: Bool[Array, "n h w"]) -> Int[jax.Array, "n 4"]:
     >>> mask_boxes(jnp.zeros((1, 4, 4), bool).at[0, 1, 2:].set(True)).tolist()
     [[2, 1, 3, 1]]
     """
-    left, right = _first_and_last(masks.any(1))
-    top, bottom = _first_and_last(masks.any(2))
+    left, right = _first_and_last(jnp.any(masks, 1))
+    top, bottom = _first_and_last(jnp.any(masks, 2))
     corners = jnp.stack([left, top, right, bottom], -1).astype(jnp.int32)
-    return jnp.where(masks.any((1, 2))[:, None], corners, 0)
+    return jnp.where(jnp.any(masks, (1, 2))[:, None], corners, 0)
 
 
 def _first_and_last(taken: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -53,10 +53,10 @@ def fill_and_remove(
     [-1.0, -1.0, -1.0, -10.0]
     """
 
-    def is_in_hole(mask: jax.Array) -> jax.Array:
+    def is_in_hole(mask: Any) -> jax.Array:
         return small_regions(mask <= threshold, max_hole)
 
-    def is_in_sprinkle(mask: jax.Array) -> jax.Array:
+    def is_in_sprinkle(mask: Any) -> jax.Array:
         return small_regions(mask > threshold, max_sprinkle)
 
     filled = jnp.where(jax.vmap(is_in_hole)(masks), threshold + CLEANED_LOGIT, masks)
@@ -65,7 +65,7 @@ def fill_and_remove(
 
 def without_overlap(
     masks: Float[Array, "objects c h w"],
-) -> Float[Array, "objects c h w"]:
+) -> Float[jax.Array, "objects c h w"]:
     """Bounds the logits of all objects but the strongest of each pixel by -10.
 
     Reproduces `_apply_non_overlapping_constraints` of `models/sam2/image_processing_sam2.py`.
@@ -74,7 +74,7 @@ def without_overlap(
     [-10.0, 4.0]
     """
     if len(masks) == 1:
-        return masks
+        return jnp.asarray(masks)
     objects = jnp.arange(len(masks))[:, None, None, None]
     is_strongest = masks.argmax(0, keepdims=True) == objects
     return jnp.where(is_strongest, masks, jnp.minimum(masks, SUPPRESSED_LOGIT))
@@ -92,14 +92,14 @@ def _resize_masks(
 ) -> tuple[jax.Array, jax.Array]:
     """Logits on the canvas, and which of them are above the threshold."""
     objects, count, height, width = masks.shape
-    maps = masks.reshape(objects * count, height, width)
+    maps: Any = masks.reshape(objects * count, height, width)
     if clean:
         maps = fill_and_remove(maps, threshold, max_areas[0], max_areas[1])
     maps = resize(resize(maps, to_network), to_image)
-    masks = maps.reshape(objects, count, *maps.shape[1:])
+    logits = maps.reshape(objects, count, *maps.shape[1:])
     if exclusive:
-        masks = without_overlap(masks)
-    return masks, masks > threshold
+        logits = without_overlap(logits)
+    return logits, logits > threshold
 
 
 def _masks_of_image(

@@ -144,7 +144,7 @@ def crop_of(
 @method("Sapiens2ImageProcessor", "post_process_pose_estimation", settings=["size"])
 def pose_estimation(
     outputs: Any,
-    boxes: Sequence[Sequence[Sequence[float]]],
+    boxes: Sequence[Any],
     outputs_flipped: Any = None,
     kernel_size: int = 11,
     threshold: float | None = None,
@@ -158,7 +158,7 @@ def pose_estimation(
     Args:
         outputs: with `heatmaps` `(persons, keypoints, h, w)`, of the persons of all images in
             order.
-        boxes: per image the boxes (left, top, width, height) that preprocessing was given.
+        boxes: per image the boxes (left, top, width, height) that preprocessing was given, `(n, 4)`.
         outputs_flipped: those of the mirrored crops, mirrored back; heatmaps are averaged.
         kernel_size: odd, of the blur before the refinement.
         threshold: keypoints' scores are above it; None keeps all.
@@ -204,7 +204,7 @@ def pose_estimation(
     center, extent = crop_of(persons, network_size(size))
     center, extent = center[:, None], extent[:, None]
     # The first and the last pixel of a heatmap lie at the edges of the crop.
-    last_pixel = np.float32([heatmaps.shape[3] - 1, heatmaps.shape[2] - 1])
+    last_pixel = np.asarray([heatmaps.shape[3] - 1, heatmaps.shape[2] - 1], np.float32)
     in_image = positions / last_pixel * extent + center - np.float32(0.5) * extent
     positions = in_image * scale[:, None]
     bottom_right = persons[:, :2] + persons[:, 2:]

@@ -207,7 +207,7 @@ def scan_channels(
 
 
 def _horizontal_pass(
-    maps: jax.Array, resize_plan: ResizePlan, interpolation: Interpolation
+    maps: Array, resize_plan: ResizePlan, interpolation: Interpolation
 ) -> jax.Array:
     if resize_plan.horizontal is None:
         return jnp.asarray(maps)
@@ -219,9 +219,7 @@ def _horizontal_pass(
     return _one_pass(maps, as_columns, resize_plan.horizontal, interpolation, (c, h, -1))
 
 
-def _vertical_pass(
-    maps: jax.Array, resize_plan: ResizePlan, interpolation: Interpolation
-) -> jax.Array:
+def _vertical_pass(maps: Array, resize_plan: ResizePlan, interpolation: Interpolation) -> jax.Array:
     if resize_plan.vertical is None:
         return jnp.asarray(maps)
     shape = (len(maps), -1, maps.shape[2])
@@ -229,7 +227,7 @@ def _vertical_pass(
 
 
 def _one_pass(
-    maps: jax.Array,
+    maps: Array,
     arrange: Callable[[jax.Array], jax.Array],
     taps: Taps,
     interpolation: Interpolation,
@@ -263,7 +261,7 @@ def canvas_size(maps: Shaped[Array, "c h w"], resize_plan: ResizePlan) -> Size:
     >>> canvas_size(np.zeros((1, 12, 17)), plan((12, 17), (40, 31)))
     (64, 64)
     """
-    height, width = maps.shape[1:]
+    _, height, width = maps.shape
     if resize_plan.vertical is not None:
         height = len(resize_plan.vertical.start)
     if resize_plan.horizontal is not None:
@@ -277,9 +275,9 @@ def valid_pixels(resize_plan: ResizePlan, canvas: Size) -> Bool[jax.Array, "heig
     >>> int(valid_pixels(plan((2, 2), (3, 5)), (64, 64)).sum())
     15
     """
-    rows = lax.broadcasted_iota(jnp.int32, canvas, 0) < resize_plan.size[0]
-    columns = lax.broadcasted_iota(jnp.int32, canvas, 1) < resize_plan.size[1]
-    return rows & columns
+    row = lax.broadcasted_iota(jnp.int32, canvas, 0)
+    column = lax.broadcasted_iota(jnp.int32, canvas, 1)
+    return (row < resize_plan.size[0]) & (column < resize_plan.size[1])
 
 
 def crop_to_size(canvas: Shaped[Array, "*leading h w"], size: Any) -> np.ndarray:
@@ -295,8 +293,8 @@ def crop_to_size(canvas: Shaped[Array, "*leading h w"], size: Any) -> np.ndarray
 
 @functools.partial(jax.jit, static_argnames=("interpolation",))
 def _resize_one(
-    maps: jax.Array, i: Any, resize_plan: ResizePlan, interpolation: Interpolation
-) -> jax.Array:
+    maps: Array, i: Any, resize_plan: ResizePlan, interpolation: Interpolation
+) -> Array:
     return resize(take_image(maps, i), resize_plan, interpolation)
 
 
@@ -336,7 +334,7 @@ def resize_host_map(
     return resize_image(jnp.asarray(padded), 0, size, interpolation, window)
 
 
-def take_image(batch: Shaped[Array, b * shape], i: Any) -> Shaped[jax.Array, "*shape"]:
+def take_image(batch: Shaped[Array, "b ..."], i: Any) -> jax.Array:
     """Returns image `i` of a batch. The index may be traced: one program serves all images.
 
     >>> take_image(jnp.arange(6).reshape(3, 2), 1).tolist()

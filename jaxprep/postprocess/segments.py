@@ -127,7 +127,7 @@ def segment_ids(
     index = jnp.arange(len(labels))
     has_my_id = exists & fuse & (labels == labels[:, None])
     first = jnp.where(fuse & exists, has_my_id.argmax(-1), index)
-    is_first = exists & (first == index)
+    is_first = jnp.logical_and(exists, first == index)
     ids = jnp.cumsum(is_first)[first]
     return jnp.where(exists, ids, 0), is_first
 

@@ -113,7 +113,7 @@ def _queries(
 
 def _maps(
     scores: jax.Array, resize_plan: ResizePlan, interpolation: Interpolation, with_scores: bool
-) -> tuple[jax.Array, jax.Array | None]:
+) -> tuple[Array, Array | None]:
     """The map of classes on the canvas, and the scores there if they are wanted."""
     if not with_scores:
         return best_class(scores, resize_plan, interpolation), None
