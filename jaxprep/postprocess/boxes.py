@@ -27,6 +27,8 @@ def center_to_corners(boxes: Float[Array, "*n 4"]) -> Float[jax.Array, "*n 4"]:
     [3.0, 0.0, 5.0, 6.0]
     """
     center = boxes[..., :2]
+    # 0.5 times the side, not the side divided by 2 or subtracted from an edge: the rounding is
+    # torch's then.
     half = 0.5 * boxes[..., 2:]
     return jnp.concatenate([center - half, center + half], -1)
 
@@ -78,6 +80,7 @@ def overlap(first: Float[Array, "n 4"], second: Float[Array, "m 4"]) -> Float[ja
     first, second = first[:, None], second[None]
     top_left = jnp.maximum(first[..., :2], second[..., :2])
     bottom_right = jnp.minimum(first[..., 2:], second[..., 2:])
+    # Boxes that do not meet have a negative side: two of them would have a positive product.
     intersection = jnp.maximum(bottom_right - top_left, 0).prod(-1)
     return intersection / (area(first) + area(second) - intersection)
 
@@ -109,6 +112,7 @@ def suppress(
     >>> order[kept].tolist()
     [1, 2]
     """
+    # Padding goes to the end, where it suppresses nothing.
     order = jnp.argsort(jnp.where(valid, -scores, jnp.inf), stable=True)
     in_order = boxes[order]
     overlaps = overlap(in_order, in_order) > bound
@@ -149,6 +153,8 @@ def kept_boxes(
         return np.zeros(0, np.int32)
     if groups is None:
         groups = np.zeros(count, np.int32)
+    # The number of boxes above a threshold differs from image to image; without padding each
+    # number would compile a program.
     padding = (0, bucket(max(count, SMALLEST_COUNT)) - count)
     order, kept = _suppress(
         np.pad(np.asarray(boxes, np.float32), (padding, (0, 0))),

@@ -77,6 +77,7 @@ def image_classification(
         raise InputError(
             f"Expected logits (batch, classes), got shape {logits.shape} - at `outputs.logits`."
         )
+    # Fewer classes than asked for are no error: the default serves a model of two classes.
     count = logits.shape[1]
     if top_k is not None:
         count = min(top_k, count)

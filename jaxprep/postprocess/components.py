@@ -53,5 +53,6 @@ def small_regions(mask: Bool[Array, "h w"], max_area: Any) -> Bool[jax.Array, "h
     [[False, False, True], [False, False, False]]
     """
     numbers = regions(mask)
+    # One count for each number; the last is that of the pixels outside.
     sizes = jnp.zeros(mask.size + 1, jnp.int32).at[numbers.ravel()].add(1)
     return mask & (sizes[numbers] <= max_area)

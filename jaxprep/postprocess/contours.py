@@ -18,8 +18,8 @@ F = np.float32
 
 Point = tuple[Any, Any]
 
-# The neighbours (x, y) of a pixel, counterclockwise on the screen from the right one:
-# `chainCodeDeltas` in OpenCV.
+# The neighbours (x, y) of a pixel, counterclockwise on the screen from the right one: the chain
+# codes of Freeman, as OpenCV counts them.
 _NEIGHBOURS = ((1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1))
 
 # Marks of a pixel: on no border yet; on one; on one, with the background to its right. All that is

@@ -107,6 +107,7 @@ def depth_pro_estimation(
             half_view = np.float32(0.5) * np.deg2rad(view)
             focal_length = np.float32(0.5) * width / np.tan(half_view)
             scale = width / focal_length
+        # Transformers resizes and clips inverse depth, and inverts it last.
         resized = resize_image(inverse_depth, i, size, interpolation)[0]
         result = {
             "predicted_depth": 1 / np.clip(resized * scale, MIN_INVERSE, MAX_INVERSE),
@@ -166,6 +167,7 @@ def zoe_depth_estimation(
                 f"Expected shape {depth.shape}, got {mirrored.shape} - at `outputs_flipped`."
             )
         depth = _flip_average(depth, mirrored)
+    # The maps are those of the padded images: without the padding's size they cannot be cropped.
     remove = bool(do_pad) if do_remove_padding is None else do_remove_padding
     if remove and source_sizes is None:
         raise InputError(
@@ -179,6 +181,7 @@ def zoe_depth_estimation(
             resized = resize_image(maps, i, None, "bicubic")
         else:
             resized = _without_mirrored_edges(maps, i, sources[i], remove)
+        # A second resize, of a map of any size.
         if size is not None:
             resized = resize_host_map(resized, size, "bicubic")
         results.append({"predicted_depth": jnp.asarray(resized[0])})

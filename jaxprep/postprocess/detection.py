@@ -56,6 +56,7 @@ def softmax_candidates(
     >>> softmax_candidates(logits, boxes, jnp.ones((1, 4))).labels.tolist()
     [1]
     """
+    # The softmax is over all classes; only then is "no object" left out.
     probabilities = jax.nn.softmax(logits, axis=-1)[..., :-1]
     labels = probabilities.argmax(-1).astype(jnp.int32)
     return Candidates(probabilities.max(-1), labels, center_to_corners(boxes) * scale)
@@ -71,6 +72,7 @@ def sigmoid_candidates(
     [2]
     """
     labels = logits.argmax(-1).astype(jnp.int32)
+    # The sigmoid rises with the logit: the best logit's is the best score.
     scores = jax.nn.sigmoid(logits.max(-1))
     return Candidates(scores, labels, center_to_corners(boxes) * scale)
 
@@ -131,6 +133,7 @@ def select(candidates: Candidates, threshold: float) -> list[dict[str, jax.Array
     [4]
     """
     results = []
+    # On the host: a program's results have one shape, and these have any length.
     for scores, labels, boxes in zip(*to_numpy(candidates), strict=True):
         keep = scores > np.float32(threshold)
         result = {"scores": scores[keep], "labels": labels[keep], "boxes": boxes[keep]}
@@ -187,6 +190,7 @@ def top_detection(
     """
     logits, boxes, scale = _inputs(outputs, target_sizes)
     _, query_count, class_count = logits.shape
+    # A model with few queries and classes may have fewer pairs than are asked for.
     count = query_count if top_k is None else top_k
     return select(_top(logits, boxes, scale, min(count, query_count * class_count)), threshold)
 
@@ -345,6 +349,7 @@ def _image_guided(
     """Relative scores `(b, q)`, 0 for boxes that are dropped, and corners `(b, q, 4)`."""
 
     def of_one_image(scores: jax.Array, boxes: jax.Array) -> jax.Array:
+        # Transformers' loop sets the scores of suppressed boxes to 0, and skips those that are 0.
         order, kept_in_order = suppress(boxes, scores, scores > 0, max_overlap)
         kept = jnp.zeros_like(kept_in_order).at[order].set(kept_in_order)
         scores = jnp.where(kept, scores, 0)
@@ -390,6 +395,8 @@ def image_guided_detection(
     """
     logits, boxes = field(outputs, "logits"), field(outputs, "target_pred_boxes")
     scale = scales(sizes(target_sizes, len(logits)), len(logits), square)[:, None]
+    # Only a threshold below 1 suppresses in Transformers; an overlap above infinity does not occur,
+    # so that one program serves both.
     max_overlap = np.float32(nms_threshold if nms_threshold < 1 else np.inf)
     detections = _image_guided(logits, boxes, scale, max_overlap, np.float32(threshold))
     results = []
@@ -440,6 +447,7 @@ def sam3_detection(
     >>> sam3_detection(outputs, target_sizes=[(2, 3)])[0]["boxes"].tolist()
     [[0.0, 0.0, 3.0, 2.0]]
     """
+    # There is one class, the text of the prompt: `labels` would say nothing.
     results = []
     for scores, boxes in zip(*_sam3_detections(outputs, target_sizes), strict=True):
         keep = scores > np.float32(threshold)
@@ -482,6 +490,7 @@ def _sam3_masks(
 ) -> np.ndarray:
     if not len(rows):
         return np.zeros((0, *(size or masks.shape[-2:])), np.int32)
+    # Only the masks that are returned are resized: SAM 3 has 200 queries, and a few of them count.
     padded = np.pad(rows, (0, capacity(len(rows), masks.shape[1]) - len(rows)))
     probabilities = resize_image(_probabilities(masks, i, padded), 0, size, "bilinear")
     return (probabilities[: len(rows)] > np.float32(mask_threshold)).astype(np.int32)
@@ -549,11 +558,13 @@ def omdet_detection(
     candidates = _top(logits, boxes, scale, min(count, query_count * class_count))
     results = []
     for i, (scores, labels, corners) in enumerate(zip(*to_numpy(candidates), strict=True)):
-        # Images with fewer classes than others of the batch have padding for classes.
+        # Images with fewer classes than others of the batch have padding for classes: "Ensure we
+        # did not overflow to non existing classes" in `_post_process_boxes_for_image`.
         keep = (scores > np.float32(threshold)) & (labels < class_counts[i])
         scores, labels, corners = scores[keep], labels[keep], corners[keep]
         kept = kept_boxes(corners, scores, nms_threshold, groups=labels)
         height, width = image_sizes[i]
+        # Clipped after the suppression, which sees what lies outside too.
         edges = np.asarray([width, height, width, height], np.float32)
         clipped = np.clip(corners[kept], 0, edges)
         result = to_jax({"boxes": clipped, "scores": scores[kept], "labels": labels[kept]})
@@ -565,6 +576,7 @@ def omdet_detection(
 
 
 def _network_size(size: Any) -> Size:
+    # `_get_default_image_size` of processing_omdet_turbo.py.
     height = edge_of(size, "height") or edge_of(size, "shortest_edge")
     width = edge_of(size, "width") or edge_of(size, "longest_edge")
     if not height or not width:

@@ -30,6 +30,8 @@ def reading_ranks(order: Float[Array, "q q"]) -> Int[jax.Array, " q"]:
     >>> reading_ranks(jnp.float32([[0, -9], [0, 0]])).tolist()
     [1, 0]
     """
+    # `_get_order_seqs` reads the upper triangle only: j comes before i with the probability that i
+    # does not come before j.
     before = jax.nn.sigmoid(order)
     votes = jnp.triu(before, 1).sum(0) + jnp.tril(1 - before.T, -1).sum(0)
     ranks = jnp.arange(len(order), dtype=jnp.int32)
@@ -82,6 +84,7 @@ def layout_detection(
     results = []
     for scores, labels, corners, ranks in zip(*candidates, strict=True):
         keep = np.flatnonzero(scores >= np.float32(threshold))
+        # Several classes of one query have one rank: they stay in the order of their scores.
         keep = keep[np.argsort(ranks[keep], kind="stable")]
         result = {
             "scores": scores[keep],
@@ -147,6 +150,7 @@ def quad_layout_detection(
     candidates = to_numpy(_quads(logits, boxes, width_height))
     relative_orders = np.asarray(field(outputs, "relative_order_logits"))
     successor_orders = np.asarray(field(outputs, "successor_order_logits"))
+    # The graph is that of the boxes that are kept: a box below the threshold orders nothing.
     results = []
     for scores, labels, corners, queries, relative, successor in zip(
         *candidates, relative_orders, successor_orders, strict=True
@@ -202,6 +206,7 @@ def decode_order(
     np.fill_diagonal(before, 0)
     votes = before.sum(0)
     parts = [_sorted_part(part, kept, before) for part in _connected_parts(count, kept)]
+    # The part that fewest boxes come before is read first; of equal ones that of the first box.
     parts.sort(key=lambda part: float(votes[part].mean()))
     ranks = np.zeros(count, np.int32)
     ranks[np.concatenate(parts)] = np.arange(count)
@@ -264,7 +269,7 @@ def _sorted_part(nodes: list[int], edges: list[Edge], before: np.ndarray) -> lis
     def precedence(node: int) -> tuple[float, int]:
         # Of equal ones the smaller index: `max` takes the larger.
         votes = sum(before[node, other] for other in ready if other != node)
-        return votes, -node
+        return float(votes), -node
 
     order = []
     while ready:

@@ -61,6 +61,7 @@ def top_classes(
     >>> labels.tolist(), queries.tolist()
     ([0, 1], [1, 1])
     """
+    # A query may be several instances, of different classes.
     scores = jax.nn.softmax(classes, axis=-1)[:, :-1]
     best, index = lax.top_k(scores.reshape(-1), count)
     labels = scores.shape[1]
@@ -78,6 +79,7 @@ def mask_quality(masks: Float[Array, "q h w"]) -> Float[jax.Array, " q"]:
     """
     binary = (masks > 0).astype(jnp.float32)
     total = (jax.nn.sigmoid(masks) * binary).sum((1, 2))
+    # 1e-6 as in Transformers: an empty mask has the quality 0.
     return total / (binary.sum((1, 2)) + 1e-6)
 
 
@@ -129,6 +131,7 @@ def _top_instances(
     # and columns that these take.
     is_visible = (binary & rows[:, None] & columns).any((1, 2))
     ids = instance_ids(is_visible & (scores >= least_score))
+    # Transformers paints one instance after the other: the last, which has the largest id, is seen.
     segmentation = jnp.where(binary, ids[:, None, None], -1).max(0)
     return scores, labels, segmentation, ids, binary
 
@@ -204,6 +207,7 @@ def top_instance_segmentation(
         kept = np.flatnonzero(ids >= 0)
         infos = [segment_info(ids[j], labels[j], scores[j], was_fused=False) for j in kept]
         if return_binary_maps and len(kept):
+            # Resized by nearest neighbours on the host: only what is returned, at any size.
             maps = binary[kept][:, rows][..., columns]
             form = jnp.asarray(maps.astype(np.float32))
         else:
@@ -238,6 +242,7 @@ def _eomt_instances(
     scores = probabilities.max(-1) * (probability_sums / (areas + 1e-6))
     ids = instance_ids((areas > 0) & (scores >= least_score))
 
+    # In the order of the queries, as Transformers does: the last is seen.
     def paint(segmentation: jax.Array, q: Any, plane: jax.Array) -> jax.Array:
         return jnp.where((plane > 0) & (ids[q] >= 0), ids[q], segmentation)
 
@@ -334,6 +339,7 @@ def oneformer_instance_segmentation(
     things = []
     if metadata is not None:
         things = list(setting_of(metadata, "thing_ids") or [])
+    # ADE20K's instance task counts things only: labels are indices into `thing_ids` there.
     are_numbered_among_things = (
         "ade20k" in (class_info_file or "") and not is_demo and "instance" in task_type
     )
@@ -407,6 +413,7 @@ def _first_mask(
     none does.
     """
     planes = take_image(masks, i)[rows]
+    # Best first: a pixel that has an instance keeps it.
     nobody = len(rows)
 
     def step(first: jax.Array, q: Any, plane: jax.Array) -> jax.Array:
@@ -487,6 +494,7 @@ def rfdetr_instance_segmentation(
             none = np.full(len(padded_rows) - len(rows) + 1, -1)
             ids = np.append(np.cumsum(exists), none)
             form = _map_or_runs(ids[first], return_coco_annotation)
+        # A mask that better ones cover everywhere is no instance, and gets no number.
         numbers = np.cumsum(exists)
         infos = []
         for j in np.flatnonzero(exists):

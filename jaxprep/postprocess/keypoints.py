@@ -23,6 +23,7 @@ def to_pixels(points: Float[Array, "*n 2"], size: Float[Array, "*m 2"]) -> Int[j
     >>> to_pixels(jnp.float32([0.5, 0.99]), jnp.float32([10, 20])).tolist()
     [10, 9]
     """
+    # Truncated, not rounded: torch's `.to(torch.int32)`.
     width_height = size[..., ::-1]
     return jnp.multiply(points, width_height).astype(jnp.int32)
 
@@ -112,6 +113,7 @@ def keypoint_matching(
         # of the first; -1: none.
         partner = matches[i, 0][is_real[0]]
         score = scores[i, 0][is_real[0]]
+        # Scores above the threshold, and no index into the padding.
         keep = (score > np.float32(threshold)) & (partner > -1) & (partner < len(second))
         result = {
             "keypoints0": first[keep],
@@ -145,6 +147,7 @@ def dense_matching(
     points = _pair_points(outputs, target_sizes, len(matches))
     results = []
     for i in range(len(matches)):
+        # Both images list the pair: `all(0)` is over the two.
         keep = ((scores[i] > np.float32(threshold)) & (matches[i] > -1)).all(0)
         result = {
             "keypoints0": points[i, 0][keep],
@@ -157,6 +160,7 @@ def dense_matching(
 
 def _pair_points(outputs: Any, target_sizes: Any, count: int) -> np.ndarray:
     """The keypoints of pairs of images, `(b, 2, n, 2)`, in pixels."""
+    # A size for each of two images: no case for `results.sizes`.
     sizes = np.asarray(as_array(target_sizes), np.float32)
     if sizes.shape != (count, 2, 2):
         raise InputError(f"Expected shape {(count, 2, 2)}, got {sizes.shape} - at `target_sizes`.")

@@ -50,6 +50,7 @@ def crop_layers(size: Size, layers: int, overlap_ratio: float) -> list[list[int]
         overlap = int(overlap_ratio * min(size) * (2 / side))
         crop_height = math.ceil((overlap * (side - 1) + height) / side)
         crop_width = math.ceil((overlap * (side - 1) + width) / side)
+        # Column by column, as `product(crop_box_x0, crop_box_y0)` goes.
         for column, row in itertools.product(range(side), range(side)):
             left = (crop_width - overlap) * column
             top = (crop_height - overlap) * row
@@ -115,6 +116,7 @@ def generate_crop_boxes(
     del device
     pixels = channels_first(image)
     boxes = crop_layers(pixels.shape[1:], crop_n_layers, overlap_ratio)
+    # Transformers stacks the points of all crops too, and fails there.
     if crop_n_layers and int(points_per_crop / crop_n_points_downscale_factor) != points_per_crop:
         raise InputError(
             f"Expected 1 with layers of crops, got {crop_n_points_downscale_factor} - at "
@@ -136,6 +138,8 @@ def _points_in_network(grid: np.ndarray, size: tuple[int, ...], target_size: int
     """
     height, width = size
     scale = target_size / max(height, width)
+    # The network's input has whole sides: + 0.5 and truncation round them. A point is scaled by
+    # what that makes of its axis.
     ratios = [int(width * scale + 0.5) / width, int(height * scale + 0.5) / height]
     in_crop = grid * np.asarray([width, height], np.float32)
     return (in_crop * np.asarray(ratios, np.float32)).astype(np.float32)
@@ -171,6 +175,7 @@ def mask_boxes(masks: Bool[Array, "n h w"]) -> Int[jax.Array, "n 4"]:
 
 def _first_and_last(taken: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The first and the last index of each row `(n, length)` that is taken."""
+    # `argmax` of booleans is the first that is true.
     from_end = taken[:, ::-1].argmax(-1)
     return taken.argmax(-1), taken.shape[-1] - 1 - from_end
 
@@ -197,6 +202,7 @@ def _judge(
     binary = masks > threshold
     boxes = mask_boxes(binary)
     in_image = boxes + jnp.tile(crop[:2], 2)
+    # Edge by edge: the left one of the box with the left one of the crop.
     is_near_crop_edge = jnp.abs(in_image - crop) <= EDGE_DISTANCE
     is_near_image_edge = jnp.abs(in_image - image) <= EDGE_DISTANCE
     is_cut_off = (is_near_crop_edge & ~is_near_image_edge).any(-1)
@@ -258,6 +264,7 @@ def filter_masks(
     if stability_score_thresh > 0:
         keep &= stabilities > np.float32(stability_score_thresh)
     left, top, right, bottom = crop
+    # One buffer for all masks, each of which fills the same rectangle of it.
     in_image = np.zeros((height, width), bool)
     runs = []
     for mask in binary[keep]:

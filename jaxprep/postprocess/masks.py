@@ -73,6 +73,7 @@ def without_overlap(
     >>> without_overlap(jnp.float32([3, 4]).reshape(2, 1, 1, 1)).ravel().tolist()
     [-10.0, 4.0]
     """
+    # Nothing to exclude: the logits of a lone object are not bounded either.
     if len(masks) == 1:
         return jnp.asarray(masks)
     objects = jnp.arange(len(masks))[:, None, None, None]
@@ -93,6 +94,7 @@ def _resize_masks(
     """Logits on the canvas, and which of them are above the threshold."""
     objects, count, height, width = masks.shape
     maps: Any = masks.reshape(objects * count, height, width)
+    # At the size at which the masks come, as SAM 2 does it, before any resize.
     if clean:
         maps = fill_and_remove(maps, threshold, max_areas[0], max_areas[1])
     maps = resize(resize(maps, to_network), to_image)
@@ -108,7 +110,7 @@ def _masks_of_image(
     to_image: ResizePlan,
     threshold: float,
     binarize: bool,
-    max_areas: tuple[float, float] = (0, 0),
+    max_areas: tuple[float | int, float | int] = (0, 0),
     exclusive: bool = False,
 ) -> jax.Array:
     masks = as_array(masks)
@@ -116,6 +118,8 @@ def _masks_of_image(
         raise InputError(
             f"Expected masks (objects, masks, height, width), got shape {masks.shape} - at `masks`."
         )
+    # Areas are whole numbers of pixels. Where both are 0 the program does not look for regions,
+    # which is a loop over the masks until nothing changes.
     whole_areas = np.asarray(max_areas, np.int32)
     logits, binary = _resize_masks(
         masks,
@@ -167,6 +171,7 @@ def sam_masks(
         raise InputError(f"Expected `height` and `width`, got {pad_size!r} - at `pad_size`.")
     image_sizes = sizes(original_sizes, len(masks), "original_sizes") or []
     input_sizes = sizes(reshaped_input_sizes, len(masks), "reshaped_input_sizes") or []
+    # Image by image: each has its own size, and often its own number of objects.
     results = []
     for i, image_size in enumerate(image_sizes):
         to_network = exact_plan(np.shape(masks[i])[-2:], network)
@@ -183,8 +188,8 @@ def sam2_masks(
     original_sizes: Any,
     mask_threshold: float = 0.0,
     binarize: bool = True,
-    max_hole_area: float = 0.0,
-    max_sprinkle_area: float = 0.0,
+    max_hole_area: float | int = 0.0,
+    max_sprinkle_area: float | int = 0.0,
     apply_non_overlapping_constraints: bool = False,
     **_: Any,
 ) -> list[jax.Array]:

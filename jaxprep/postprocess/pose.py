@@ -32,6 +32,7 @@ def gaussian(kernel_size: int) -> Float[np.ndarray, " kernel_size"]:
     >>> gaussian(3).round(3).tolist()
     [0.23899999260902405, 0.5220000147819519, 0.23899999260902405]
     """
+    # OpenCV's rule for a sigma that is not given: `getGaussianKernel` in smooth.dispatch.cpp.
     sigma = np.float32(0.3 * ((kernel_size - 1) * 0.5 - 1) + 0.8)
     half = (kernel_size - 1) / 2
     position = np.linspace(-half, half, kernel_size, dtype=np.float32)
@@ -48,8 +49,10 @@ def blur(
     2.0
     """
     blurred = jnp.asarray(heatmap)
+    # A Gaussian is separable: one pass per axis.
     for axis in (0, 1):
         blurred = _blur_axis(blurred, weight, axis)
+    # `gaussian_blur_preserve_max` of Transformers.
     highest = blurred.max()
     ratio = heatmap.max() / jnp.where(highest > 0, highest, 1)
     return blurred * jnp.where(highest > 0, ratio, 1)
@@ -84,6 +87,7 @@ def peak(
     # Bounds of `post_dark_unbiased_data_processing`: they are those of Sapiens2's own code.
     logs = jnp.log(jnp.clip(blur(heatmap, weight), 1e-3, 50))
 
+    # Past the edge the logarithm goes on as it is there.
     def at(dy: int, dx: int) -> jax.Array:
         return logs[jnp.clip(y + dy, 0, height - 1), jnp.clip(x + dx, 0, width - 1)]
 
@@ -110,6 +114,7 @@ def _peaks(
     heatmaps: jax.Array, flipped: jax.Array | None, kernel_size: int
 ) -> tuple[jax.Array, jax.Array]:
     """Positions `(persons, keypoints, 2)` and scores `(persons, keypoints)`."""
+    # Averaged inside the program: no copy of the heatmaps for it.
     if flipped is not None:
         heatmaps = (heatmaps + flipped) / 2
     weight = gaussian(kernel_size)
@@ -134,6 +139,7 @@ def crop_of(
     """
     center = boxes[:, :2] + np.float32(0.5) * boxes[:, 2:]
     width, height = (boxes[:, 2:] * np.float32(PADDING)).T
+    # The shorter side grows until the shapes agree: the crop is stretched by one factor only.
     ratio = np.float32(size[1] / size[0])
     is_wide = width > height * ratio
     crop_width = np.where(is_wide, width, height * ratio)
@@ -158,7 +164,7 @@ def pose_estimation(
     Args:
         outputs: with `heatmaps` `(persons, keypoints, h, w)`, of the persons of all images in
             order.
-        boxes: per image the boxes (left, top, width, height) that preprocessing was given, `(n, 4)`.
+        boxes: per image the boxes `(n, 4)` (left, top, width, height) that preprocessing was given.
         outputs_flipped: those of the mirrored crops, mirrored back; heatmaps are averaged.
         kernel_size: odd, of the blur before the refinement.
         threshold: keypoints' scores are above it; None keeps all.
@@ -209,6 +215,7 @@ def pose_estimation(
     positions = in_image * scale[:, None]
     bottom_right = persons[:, :2] + persons[:, 2:]
     corners = np.concatenate([persons[:, :2], bottom_right], 1) * np.tile(scale, 2)
+    # The persons of all images are one batch of the model; here they go back to their images.
     results = []
     start = 0
     for of_image in boxes:

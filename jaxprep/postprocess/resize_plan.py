@@ -124,6 +124,7 @@ def _table(source: int, start: int, n: int, m: int, interpolation: Interpolation
     bucket.
     """
     taps = _taps(n, m, interpolation)
+    # A window is a shift of the first taps: nothing is cut out and copied.
     shifted = Taps(taps.start + np.int32(start), *taps[1:])
     return widen(shifted, source, bucket(max(m, SMALLEST_SIDE)))
 
@@ -131,6 +132,7 @@ def _table(source: int, start: int, n: int, m: int, interpolation: Interpolation
 def _taps(n: int, m: int, interpolation: Interpolation) -> Taps:
     if interpolation == "align_corners":
         return align_corners_taps(n, m)
+    # torchvision's `resize` of tensors antialiases by default, torch's `interpolate` does not.
     if interpolation == "antialias":
         return resize_taps(n, m, "bilinear", True, "torch")
     return resize_taps(n, m, interpolation, False, "torch")
@@ -199,6 +201,8 @@ def scan_channels(
     """
     rows = _horizontal_pass(maps, resize_plan, interpolation)
 
+    # The horizontal pass is for all maps at once, at their own height, which is small; the vertical
+    # one makes the large planes, one at a time.
     def visit(c: Any, state: Any) -> Any:
         plane = _vertical_pass(take_image(rows, c)[None], resize_plan, interpolation)[0]
         return step(state, c, plane)
@@ -310,6 +314,7 @@ def resize_image(
     >>> resize_image(np.zeros((1, 2, 4, 4), np.float32), 0, (3, 5), "bilinear").shape
     (2, 3, 5)
     """
+    # Nothing to resize, and no reason to compile anything.
     if size is None and window is None:
         return np.asarray(maps)[i]
     resize_plan = plan(maps.shape[-2:], size, interpolation, window)
@@ -328,6 +333,7 @@ def resize_host_map(
     channels, height, width = maps.shape
     if (height, width) == size:
         return maps
+    # Pixels outside of the window have no weight, whatever they are.
     padded = np.zeros((1, channels, bucket(height), bucket(width)), np.float32)
     padded[0, :, :height, :width] = maps
     window = Window(0, 0, height, width)

@@ -36,6 +36,7 @@ def optional_field(outputs: Any, *names: str) -> Any:
     >>> optional_field({"pred_masks": 3}, "masks_queries_logits", "pred_masks")
     3
     """
+    # A field that is None is one that the model did not compute.
     for name in names:
         value = setting_of(outputs, name)
         if value is not None:
@@ -77,6 +78,7 @@ def as_array(value: Any) -> jax.Array:
     >>> as_array(np.float64([1, 2])).dtype
     dtype('float32')
     """
+    # A JAX array stays on its device; all else is on the host.
     if not isinstance(value, jax.Array):
         value = np.asarray(value)
     if jnp.issubdtype(value.dtype, jnp.floating) and value.dtype != np.float32:
@@ -126,6 +128,7 @@ def sizes(target_sizes: Any, count: int, name: str = "target_sizes") -> list[Siz
         raise InputError(
             f"Expected one size for each of {count} images, got {len(target_sizes)} - at `{name}`."
         )
+    # A list of tensors is no array: each is converted by itself.
     rows = np.asarray([np.asarray(size) for size in target_sizes])
     if count and (rows.ndim != 2 or rows.shape[1] != 2 or not (rows >= 1).all()):
         raise InputError(
@@ -216,6 +219,7 @@ def next_float_above(bound: float) -> np.float32:
     >>> float(next_float_above(1.0))
     1.0000001192092896
     """
+    # Rounding may go either way: 0.8 becomes 0.800000012, which is above it already.
     nearest = np.float32(bound)
     if float(nearest) > bound:
         return nearest

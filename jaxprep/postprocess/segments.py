@@ -125,6 +125,7 @@ def segment_ids(
     [1, 2, 1]
     """
     index = jnp.arange(len(labels))
+    # Row by row, the segments with which this one shares its id; `argmax` is the first of them.
     has_my_id = exists & fuse & (labels == labels[:, None])
     first = jnp.where(fuse & exists, has_my_id.argmax(-1), index)
     is_first = jnp.logical_and(exists, first == index)
@@ -178,8 +179,11 @@ def assign_pixels(
         best, winner, is_confident, mask_area = state
         if rule.sigmoid == "after":
             plane = jax.nn.sigmoid(plane)
+        # The winner is the query with the highest probability times score, everywhere; whether its
+        # mask covers the pixel is asked afterwards.
         weighted = plane * scores[q]
         covered = (weighted if rule.weighted else plane) >= mask_threshold
+        # `>`: of equal ones the first wins, as in torch's argmax.
         wins = keep[q] & (weighted > best)
         covered_area = (covered & is_valid).sum(dtype=jnp.int32)
         return (
@@ -194,9 +198,12 @@ def assign_pixels(
     start = (jnp.full(canvas, -jnp.inf), nobody, nobody > 0, no_area)
     state = scan_channels(step, start, masks, resize_plan, rule.interpolation)
     _, winner, is_confident, mask_area = state
+    # The area that a query wins, and its share of the area that its mask covers: counts, exact in
+    # float32 up to 2**24 pixels.
     area = _areas(winner, is_valid, len(scores))
     share = area.astype(jnp.float32) / jnp.maximum(mask_area, 1).astype(jnp.float32)
     exists = keep & (area > 0) & (mask_area > 0) & (share >= least_share)
+    # `check_segment_validity` of EoMT asks for the share before it takes uncertain pixels away.
     if rule.confident:
         is_valid &= is_confident
         exists &= _areas(winner, is_valid, len(scores)) > 0
@@ -267,6 +274,7 @@ def find_segments(
     >>> find_segments(masks, 0, queries, (), as_is, as_is, 0.5, 0.8, DETR).segmentation.tolist()
     [[1, 1], [1, 1]]
     """
+    # Queries that are only padding are not kept, and win no pixel.
     count = len(queries.rows)
     padding = (0, capacity(count, masks.shape[1]) - count)
     is_fused = np.isin(queries.labels, list(fuse))
@@ -426,6 +434,7 @@ def detr_instance_segmentation(
     results = panoptic_segmentation(
         outputs, threshold, mask_threshold, overlap_mask_area_threshold, None, target_sizes
     )
+    # Runs of any number and length: on the host.
     if return_coco_annotation:
         for result in results:
             result["segmentation"] = segmentation_to_runs(result["segmentation"])
@@ -442,6 +451,7 @@ def eomt_plans(
     >>> [p.size.tolist() for p in eomt_plans(masks, {"shortest_edge": 8}, (10, 20))]
     [[8, 8], [10, 20]]
     """
+    # The image is in the top-left corner of the network's input, the padding right or below.
     to_network, network = network_plan(masks, eomt_size(size))
     height, width = size_in_network(image_size, size)
     window = Window(0, 0, min(height, network[0]), min(width, network[1]))
@@ -503,6 +513,7 @@ def eomt_panoptic_segmentation(
         for number, is_first, label, score in zip(
             segments.ids, segments.is_first, queries.labels, queries.scores, strict=True
         ):
+            # One entry for each id, where DETR has one for each query.
             if is_first:
                 infos.append(segment_info(number - 1, label, score))
         segmentation = jnp.asarray(segments.segmentation - 1)

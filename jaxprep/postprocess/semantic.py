@@ -75,6 +75,7 @@ def best_class(
         state: tuple[jax.Array, jax.Array], c: Any, plane: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
         best_score, best = state
+        # No stack of all classes: at the size of a photograph that would be gigabytes.
         wins = plane > best_score
         return jnp.where(wins, plane, best_score), jnp.where(wins, c, best)
 
@@ -115,6 +116,7 @@ def _maps(
     scores: jax.Array, resize_plan: ResizePlan, interpolation: Interpolation, with_scores: bool
 ) -> tuple[Array, Array | None]:
     """The map of classes on the canvas, and the scores there if they are wanted."""
+    # Scores cost the memory that the scan saves; they are computed where they are asked for.
     if not with_scores:
         return best_class(scores, resize_plan, interpolation), None
     resized = resize(scores, resize_plan, interpolation)
@@ -297,6 +299,7 @@ def eomt_semantic_segmentation(
     [[1, 1], [1, 1]]
     """
     network_size = windows.eomt_size(size)
+    # Set by the processor where its `do_split_image` cut images into windows.
     offsets = optional_field(outputs, "patch_offsets")
     if offsets is None or len(offsets) == 0:
         return query_semantic_segmentation(
@@ -349,6 +352,7 @@ def sam3_semantic_segmentation(
     probabilities = _sigmoid(field(outputs, "semantic_seg"))
     results = []
     for i, size in each_size(target_sizes, len(probabilities)):
+        # Probabilities are resized, not logits, as in Transformers.
         scores = resize_image(probabilities, i, size, "bilinear")
         segmentation = (scores[0] > np.float32(threshold)).astype(np.int32)
         maps = (segmentation, scores)
@@ -364,6 +368,7 @@ def palette(num_labels: int) -> Int[np.ndarray, "colors 3"]:
     >>> palette(2).tolist()
     [[0, 0, 0], [255, 255, 255], [255, 255, 127]]
     """
+    # The smallest grid with room for all labels.
     base = int(num_labels ** (1 / 3)) + 1
     margin = 256 // base
     colors = [(0, 0, 0)]
@@ -377,6 +382,7 @@ def palette(num_labels: int) -> Int[np.ndarray, "colors 3"]:
 @jax.jit
 def _painted(masks: jax.Array, mean: Any, std: Any) -> jax.Array:
     """The lower half, which is the prediction, as colours in [0, 255]."""
+    # The prompt's mask and the image's are one tall image to the model.
     prediction = masks[:, :, masks.shape[2] // 2 :]
     unnormalized = prediction * std[:, None, None] + mean[:, None, None]
     return jnp.clip(unnormalized * 255, 0, 255)
@@ -388,6 +394,7 @@ def _nearest_color(
 ) -> tuple[jax.Array, jax.Array]:
     image = resize(take_image(images, i), resize_plan, "nearest")
     distances = []
+    # Colour by colour: the difference to all at once would be many times the image.
     for color in colors:
         difference = image - color[:, None, None]
         distances.append(jnp.square(difference).sum(0))

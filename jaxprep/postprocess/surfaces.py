@@ -77,6 +77,8 @@ def padded_window(image: Size, network: Size) -> Window:
     >>> padded_window((10, 20), (16, 16))
     Window(top=4, left=0, height=8, width=16)
     """
+    # `_post_process_maps` computes it again from the sizes: sides are truncated, and of an odd
+    # padding the smaller half comes first.
     scale = min(network[0] / image[0], network[1] / image[1])
     height, width = int(image[0] * scale), int(image[1] * scale)
     top = max((network[0] - height) // 2, 0)
@@ -224,6 +226,7 @@ def image_matting(
     results = []
     for i, size in each_size(target_sizes, len(mattes)):
         matte = resize_image(mattes, i, size, "bilinear")
+        # Resizing does not leave [0, 1] but for rounding; what is not resized is not clipped.
         if size is not None:
             matte = np.clip(matte, 0, 1)
         foreground, alpha = matte[:3], matte[3:]
@@ -241,6 +244,7 @@ def _composite(
 ) -> UInt8[np.ndarray, "3 h w"]:
     if background.shape[1:] != foreground.shape[1:]:
         background = resize_host_map(background, foreground.shape[1:], "bilinear")
+    # The foreground is premultiplied: it has its share already.
     mixed = foreground + (np.float32(1) - alpha) * background
     return (np.clip(mixed, 0, 1) * UINT8_SCALE).astype(np.uint8)
 
@@ -263,6 +267,7 @@ def _channels_first(image: Any) -> Float[np.ndarray, "3 h w"]:
         raise InputError(
             f"Expected an image with 3 channels, got shape {pixels.shape} - at `backgrounds`."
         )
+    # Where the first and the last axis have length 3, channels come first.
     if pixels.shape[0] != 3:
         pixels = np.moveaxis(pixels, -1, 0)
     if np.issubdtype(pixels.dtype, np.integer):

@@ -72,12 +72,14 @@ def ocr_text_detection(
         boxes, scores = [], []
         for outline in contours.find_contours(probability > threshold)[:max_candidates]:
             box, shorter_side = _upright(outline)
+            # A line of pixels has a box without area, which cannot grow.
             if shorter_side < max(min_size, 1e-9):
                 continue
             score = _mean_probability(probability, box)
             if score < box_threshold:
                 continue
             box, shorter_side = _upright(_grown(box, unclip_ratio))
+            # The bound is larger after growing: as in `_boxes_from_bitmap`.
             if shorter_side >= min_size + 2:
                 boxes.append(_scaled(box, probability.shape, size, dtype))
                 scores.append(score)
@@ -95,6 +97,7 @@ def _upright(points: np.ndarray) -> tuple[Float[np.ndarray, "4 2"], float]:
     (`_get_mini_boxes`).
     """
     box = contours.min_area_rect(points)
+    # From left to right; then each pair from top to bottom.
     corners = sorted(contours.box_points(box), key=lambda corner: corner[0])
     top_left, bottom_left = corners[0], corners[1]
     if bottom_left[1] <= top_left[1]:
@@ -154,6 +157,7 @@ def _cross(a: Float[np.ndarray, "n 2"], b: Float[np.ndarray, "n 2"]) -> Float[np
 def _scaled(box: np.ndarray, shape: tuple[int, ...], size: Size, dtype: Any) -> list[list[int]]:
     """Corners in pixels of the image, rounded half to even, inside it."""
     height, width = size
+    # Python rounds half to even, like NumPy.
     scale_y = dtype(height) / dtype(shape[0])
     scale_x = dtype(width) / dtype(shape[1])
     corners = []

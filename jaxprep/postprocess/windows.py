@@ -104,6 +104,7 @@ def layouts(offsets: Any, target_sizes: Any, size: Any, window_size: Size) -> It
         # Counts and lengths are buckets, so that images of many shapes share a program.
         padding = bucket(len(rows)) - len(rows)
         height, width = size_in_network(image_size, size)
+        # A square image is split along its width: `>` as in `merge_image_patches`.
         vertical = image_size[0] > image_size[1]
         length = bucket(max(height, width, *window_size))
         canvas = (length, window_size[1]) if vertical else (window_size[0], length)
@@ -147,10 +148,12 @@ def mean_of_windows(
         window = window_of(jnp.maximum(row, 0)) * is_real
         ones = jnp.ones((1, *window.shape[1:])) * is_real
         corner = (0, start, 0) if vertical else (0, 0, start)
+        # Each window on an empty canvas, then added: an update in place would need a read first.
         sums += lax.dynamic_update_slice(jnp.zeros_like(sums), window, corner)
         counts += lax.dynamic_update_slice(jnp.zeros_like(counts), ones, corner)
         return (sums, counts), None
 
+    # A scan: the windows of an image may be many, and are in memory one at a time.
     (sums, counts), _ = lax.scan(add, (start_sums, start_counts), (rows, starts))
     return sums / jnp.maximum(counts, 1)
 
