@@ -60,8 +60,8 @@ def scales(
 def area(boxes: Shaped[Array, "*n 4"]) -> Shaped[Array, "*n"]:
     """Returns width times height of boxes given by their corners.
 
-    >>> area(np.float32([1, 1, 3, 4])).item()
-    6.0
+    >>> area(np.float32([[1, 1, 3, 4]])).tolist()
+    [6.0]
     """
     width = boxes[..., 2] - boxes[..., 0]
     height = boxes[..., 3] - boxes[..., 1]

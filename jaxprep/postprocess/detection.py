@@ -39,7 +39,11 @@ from jaxprep.types import Array, Size
 
 
 class Candidates(NamedTuple):
-    """Scores `(n,)`, labels `(n,)` and boxes `(n, 4)` of one image, or with a batch axis before."""
+    """Scores `(n,)`, labels `(n,)` and boxes `(n, 4)` of one image, or with a batch axis before.
+
+    >>> Candidates(np.ones(2), np.array([3, 4]), np.ones((2, 4))).labels.tolist()
+    [3, 4]
+    """
 
     scores: Any
     labels: Any

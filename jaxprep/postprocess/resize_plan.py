@@ -61,6 +61,9 @@ class ResizePlan(NamedTuple):
         vertical, horizontal: tables onto the canvas, whose sides are buckets; None leaves the axis
             as it is.
         size: `(2,)` int32, the height and width that are wanted.
+
+    >>> ResizePlan(None, None, np.int32([4, 6])).size.tolist()
+    [4, 6]
     """
 
     vertical: Taps | None
@@ -69,7 +72,11 @@ class ResizePlan(NamedTuple):
 
 
 class Window(NamedTuple):
-    """A rectangle of a map, in pixels."""
+    """A rectangle of a map, in pixels.
+
+    >>> Window(top=1, left=0, height=4, width=6).height
+    4
+    """
 
     top: int
     left: int

@@ -53,6 +53,9 @@ class PanopticRule(NamedTuple):
         confident: only pixels where the winner's probability reaches the mask threshold become its
             segment.
         interpolation: how masks are resized.
+
+    >>> PanopticRule(sigmoid="after").weighted
+    True
     """
 
     sigmoid: Literal["before", "after", "never"] = "before"
@@ -73,6 +76,9 @@ class Queries(NamedTuple):
         rows: their indices among all queries of the image, `(n,)`.
         scores: `(n,)` float32.
         labels: `(n,)` int32.
+
+    >>> Queries(np.array([7]), np.float32([0.9]), np.array([1])).rows.tolist()
+    [7]
     """
 
     rows: np.ndarray
@@ -87,6 +93,9 @@ class Segments(NamedTuple):
         segmentation: ids `(height, width)`, from 1 on; 0 for none.
         ids: the id of each query; 0 for none.
         is_first: whether a query is the first of its id.
+
+    >>> Segments(np.array([[0, 1]]), np.array([1]), np.array([True])).ids.tolist()
+    [1]
     """
 
     segmentation: np.ndarray

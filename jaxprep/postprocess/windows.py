@@ -70,6 +70,10 @@ class Layout(NamedTuple):
         canvas: height and width on which they are merged; the longer one is a bucket.
         window: the part of the canvas that is the image in the network.
         size: height and width of the image.
+
+    >>> rows, starts = np.array([0, 1]), np.array([0, 2])
+    >>> Layout(rows, starts, False, (4, 6), Window(0, 0, 4, 6), (4, 6)).canvas
+    (4, 6)
     """
 
     rows: np.ndarray
