@@ -16,7 +16,7 @@ import pytest
 from goldens import postprocess_cases as cases
 from goldens import store
 
-from jaxprep import postprocess
+from jaxprep import huggingface, postprocess
 from jaxprep.errors import InputError
 from jaxprep.postprocess import (
     boxes,
@@ -24,6 +24,7 @@ from jaxprep.postprocess import (
     depth,
     detection,
     instances,
+    registry,
     resize_plan,
     runs,
     segments,
@@ -79,6 +80,42 @@ def test_settings_fill_what_the_caller_leaves_out() -> None:
     given = method({"size": {"shortest_edge": 99}}, outputs, SIZES[0], size)
     for a, b in zip(ours, given, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.fixture
+def own_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test declares is forgotten after it."""
+    rows = {name: dict(row) for name, row in METHODS.items()}
+    monkeypatch.setattr(registry, "METHODS", rows)
+
+
+@pytest.mark.usefixtures("own_rows")
+def test_a_function_from_outside_is_a_method_of_the_classes_that_it_names() -> None:
+    @postprocess.method(("ToyImageProcessor", "DetrImageProcessor"), "post_process_x")
+    @postprocess.method("OtherImageProcessor", "post_process_x", settings=["a"], fixed={"b": 4})
+    def combine(outputs: int, a: int = 1, *, b: int = 2) -> tuple[int, int, int]:
+        return outputs, a, b
+
+    assert combine(0) == (0, 1, 2)
+    assert methods("ToyImageProcessor")["post_process_x"]({"a": 3}, 0) == (0, 1, 2)
+    assert methods("OtherImageProcessorFast")["post_process_x"]({"a": 3}, 0) == (0, 3, 4)
+    assert methods("OtherImageProcessor")["post_process_x"]({"a": 3}, 0, 5) == (0, 5, 4)
+    assert methods("OtherImageProcessor")["post_process_x"]({"a": None}, 0) == (0, 1, 4)
+    assert methods("DetrImageProcessor").keys() > {"post_process_x", postprocess.DETECTION}
+    assert huggingface.DetrImageProcessor().post_process_x(7) == (7, 1, 2)
+
+
+@pytest.mark.usefixtures("own_rows")
+def test_a_method_belongs_to_one_function() -> None:
+    with pytest.raises(InputError, match="softmax_detection"):
+        postprocess.method("DetrImageProcessor", postprocess.DETECTION)(print)
+    postprocess.method("DetrImageProcessor", postprocess.DETECTION)(postprocess.softmax_detection)
+
+
+@pytest.mark.usefixtures("own_rows")
+def test_a_method_of_every_class_is_one_of_classes_without_a_row() -> None:
+    postprocess.method(postprocess.EVERY_CLASS, "post_process_x")(print)
+    assert methods("UnknownProcessor")["post_process_x"].function is print
 
 
 SHARED_PROGRAMS = {
