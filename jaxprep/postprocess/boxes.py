@@ -34,7 +34,9 @@ def center_to_corners(boxes: Float[Array, "*n 4"]) -> Float[jax.Array, "*n 4"]:
 
 
 def scales(
-    sizes: Sequence[Size] | None, count: int, square: bool = False
+    sizes: Sequence[Size] | None,
+    count: int,
+    square: bool = False,
 ) -> Float[np.ndarray, "b 4"]:
     """Returns what relative corners are multiplied by to be pixels: (width, height, width, height)
     of each image.

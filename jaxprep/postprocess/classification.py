@@ -24,7 +24,9 @@ Activation = Literal["softmax", "sigmoid", "none"]
 
 @functools.partial(jax.jit, static_argnames=("count", "activation"))
 def best_classes(
-    logits: Float[Array, "b c"], count: int, activation: Activation
+    logits: Float[Array, "b c"],
+    count: int,
+    activation: Activation,
 ) -> tuple[Float[jax.Array, "b k"], Int[jax.Array, "b k"]]:
     """Returns scores and classes of the `count` largest logits of each row, largest first.
 

@@ -375,7 +375,9 @@ class _Edge(NamedTuple):
 
 
 def fill_polygon(
-    corners: Int[np.ndarray, "n 2"], height: int, width: int
+    corners: Int[np.ndarray, "n 2"],
+    height: int,
+    width: int,
 ) -> Bool[np.ndarray, "height width"]:
     """Returns the mask of a polygon with integer corners: its inside by even and odd, and its
     sides.
@@ -444,7 +446,9 @@ def _draw_line(mask: np.ndarray, start: tuple[int, int], end: tuple[int, int]) -
 
 
 def _clip_line(
-    shape: tuple[int, int], start: tuple[int, int], end: tuple[int, int]
+    shape: tuple[int, int],
+    start: tuple[int, int],
+    end: tuple[int, int],
 ) -> tuple[list[Any], bool]:
     """The part of a line in a mask, rounded towards its ends (Cohen and Sutherland, `clipLine` in
     drawing.cpp), and whether there is any.

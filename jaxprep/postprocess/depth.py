@@ -31,7 +31,10 @@ MIN_INVERSE, MAX_INVERSE = np.float32(1e-4), np.float32(1e4)
 @method("CHMv2ImageProcessor", DEPTH, fixed={"interpolation": "align_corners"})
 @method("Tipsv2DptImageProcessor", DEPTH, fixed={"interpolation": "bilinear"})
 def depth_estimation(
-    outputs: Any, target_sizes: Any = None, *, interpolation: Interpolation = "bicubic"
+    outputs: Any,
+    target_sizes: Any = None,
+    *,
+    interpolation: Interpolation = "bicubic",
 ) -> list[dict[str, jax.Array]]:
     """Returns the depth of DPT, Depth Anything, GLPN, CHMv2 and TIPSv2.
 
@@ -65,7 +68,10 @@ def _with_channel(depth: jax.Array) -> jax.Array:
 
 @method("DepthProImageProcessor", DEPTH, settings=["resample"])
 def depth_pro_estimation(
-    outputs: Any, target_sizes: Any = None, *, resample: Any = 2
+    outputs: Any,
+    target_sizes: Any = None,
+    *,
+    resample: Any = 2,
 ) -> list[dict[str, Any]]:
     """Returns the metric depth of Depth Pro, from its inverse depth and field of view.
 

@@ -51,7 +51,9 @@ class Candidates(NamedTuple):
 
 
 def softmax_candidates(
-    logits: Float[Array, "*b q c"], boxes: Float[Array, "*b q 4"], scale: Float[Array, "*b 1 4"]
+    logits: Float[Array, "*b q c"],
+    boxes: Float[Array, "*b q 4"],
+    scale: Float[Array, "*b 1 4"],
 ) -> Candidates:
     """Returns one candidate per query: its best class, of a softmax in which the last class is "no
     object".
@@ -67,7 +69,9 @@ def softmax_candidates(
 
 
 def sigmoid_candidates(
-    logits: Float[Array, "*b q c"], boxes: Float[Array, "*b q 4"], scale: Float[Array, "*b 1 4"]
+    logits: Float[Array, "*b q c"],
+    boxes: Float[Array, "*b q 4"],
+    scale: Float[Array, "*b 1 4"],
 ) -> Candidates:
     """Returns one candidate per query: its best class, each class being independent.
 
@@ -82,7 +86,10 @@ def sigmoid_candidates(
 
 
 def top_candidates(
-    logits: Float[Array, "q c"], boxes: Float[Array, "q 4"], scale: Float[Array, "1 4"], count: int
+    logits: Float[Array, "q c"],
+    boxes: Float[Array, "q 4"],
+    scale: Float[Array, "1 4"],
+    count: int,
 ) -> Candidates:
     """Returns the `count` best pairs of query and class, best first; of equal ones the first.
 
@@ -96,7 +103,8 @@ def top_candidates(
 
 
 def top_pairs(
-    logits: Float[Array, "q c"], count: int
+    logits: Float[Array, "q c"],
+    count: int,
 ) -> tuple[Float[jax.Array, " k"], Int[jax.Array, " k"], Int[jax.Array, " k"]]:
     """Returns score, class and query of the `count` largest logits.
 
@@ -121,7 +129,9 @@ def _top(logits: jax.Array, boxes: jax.Array, scale: jax.Array, count: int) -> C
 
 
 def _inputs(
-    outputs: Any, target_sizes: Any, square: bool = False
+    outputs: Any,
+    target_sizes: Any,
+    square: bool = False,
 ) -> tuple[jax.Array, jax.Array, np.ndarray]:
     """Logits, boxes, and what boxes are multiplied by, `(b, 1, 4)`."""
     logits, boxes = field(outputs, "logits"), field(outputs, "pred_boxes")
@@ -147,7 +157,9 @@ def select(candidates: Candidates, threshold: float) -> list[dict[str, jax.Array
 
 @method(("DetrImageProcessor", "YolosImageProcessor"), DETECTION)
 def softmax_detection(
-    outputs: Any, threshold: float = 0.5, target_sizes: Any = None
+    outputs: Any,
+    threshold: float = 0.5,
+    target_sizes: Any = None,
 ) -> list[dict[str, jax.Array]]:
     """Returns the detections of DETR and YOLOS: the best object class of each query.
 
@@ -177,7 +189,10 @@ def softmax_detection(
 
 @method("RfDetrImageProcessor", DETECTION)
 def top_detection(
-    outputs: Any, threshold: float = 0.5, target_sizes: Any = None, top_k: int | None = None
+    outputs: Any,
+    threshold: float = 0.5,
+    target_sizes: Any = None,
+    top_k: int | None = None,
 ) -> list[dict[str, jax.Array]]:
     """Returns the detections of RF-DETR: the `top_k` best pairs of query and class above the
     threshold.
@@ -201,7 +216,10 @@ def top_detection(
 
 @method(("ConditionalDetrImageProcessor", "DeformableDetrImageProcessor"), DETECTION)
 def top_100_detection(
-    outputs: Any, threshold: float = 0.5, target_sizes: Any = None, top_k: int = 100
+    outputs: Any,
+    threshold: float = 0.5,
+    target_sizes: Any = None,
+    top_k: int = 100,
 ) -> list[dict[str, jax.Array]]:
     """Returns the detections of Conditional and Deformable DETR: `top_detection` with another
     default.
@@ -215,7 +233,10 @@ def top_100_detection(
 
 @method("RTDetrImageProcessor", DETECTION)
 def focal_detection(
-    outputs: Any, threshold: float = 0.5, target_sizes: Any = None, use_focal_loss: bool = True
+    outputs: Any,
+    threshold: float = 0.5,
+    target_sizes: Any = None,
+    use_focal_loss: bool = True,
 ) -> list[dict[str, jax.Array]]:
     """Returns the detections of RT-DETR and DEIMv2: `top_detection`; or, for a model trained
     without focal loss, `softmax_detection`.
@@ -234,7 +255,11 @@ def focal_detection(
 @method(("GroundingDinoImageProcessor", "OwlViTImageProcessor"), DETECTION)
 @method("Owlv2ImageProcessor", DETECTION, fixed={"square": True})
 def open_vocabulary_detection(
-    outputs: Any, threshold: float = 0.1, target_sizes: Any = None, *, square: bool = False
+    outputs: Any,
+    threshold: float = 0.1,
+    target_sizes: Any = None,
+    *,
+    square: bool = False,
 ) -> list[dict[str, jax.Array]]:
     """Returns the detections of Grounding DINO, OWL-ViT and OWLv2: the best text query or token of
     each box.
@@ -348,7 +373,11 @@ def grounded_detection(
 
 @jax.jit
 def _image_guided(
-    logits: jax.Array, boxes: jax.Array, scale: jax.Array, max_overlap: Any, threshold: Any
+    logits: jax.Array,
+    boxes: jax.Array,
+    scale: jax.Array,
+    max_overlap: Any,
+    threshold: Any,
 ) -> tuple[jax.Array, jax.Array]:
     """Relative scores `(b, q)`, 0 for boxes that are dropped, and corners `(b, q, 4)`."""
 
@@ -412,7 +441,10 @@ def image_guided_detection(
 
 @jax.jit
 def _sam3(
-    logits: jax.Array, presence: jax.Array | None, boxes: jax.Array, scale: jax.Array
+    logits: jax.Array,
+    presence: jax.Array | None,
+    boxes: jax.Array,
+    scale: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
     scores = jax.nn.sigmoid(logits)
     if presence is not None:
@@ -432,7 +464,9 @@ def _sam3_detections(outputs: Any, target_sizes: Any) -> list[np.ndarray]:
 
 @method("Sam3ImageProcessor", DETECTION)
 def sam3_detection(
-    outputs: Any, threshold: float = 0.3, target_sizes: Any = None
+    outputs: Any,
+    threshold: float = 0.3,
+    target_sizes: Any = None,
 ) -> list[dict[str, jax.Array]]:
     """Returns the boxes of SAM 3, without labels.
 
@@ -461,7 +495,10 @@ def sam3_detection(
 
 @method("Sam3ImageProcessor", INSTANCE)
 def sam3_instance_segmentation(
-    outputs: Any, threshold: float = 0.3, mask_threshold: float = 0.5, target_sizes: Any = None
+    outputs: Any,
+    threshold: float = 0.3,
+    mask_threshold: float = 0.5,
+    target_sizes: Any = None,
 ) -> list[dict[str, jax.Array]]:
     """Returns `sam3_detection` with `masks`: int32 `(n, height, width)`, 1 where the resized
     probability is above `mask_threshold`.
@@ -490,7 +527,11 @@ def sam3_instance_segmentation(
 
 
 def _sam3_masks(
-    masks: jax.Array, i: int, rows: np.ndarray, size: Size | None, mask_threshold: float
+    masks: jax.Array,
+    i: int,
+    rows: np.ndarray,
+    size: Size | None,
+    mask_threshold: float,
 ) -> np.ndarray:
     if not len(rows):
         return np.zeros((0, *(size or masks.shape[-2:])), np.int32)

@@ -40,10 +40,16 @@ def reading_ranks(order: Float[Array, "q q"]) -> Int[jax.Array, " q"]:
 
 @jax.jit
 def _layout(
-    logits: jax.Array, boxes: jax.Array, order: jax.Array, scale: jax.Array
+    logits: jax.Array,
+    boxes: jax.Array,
+    order: jax.Array,
+    scale: jax.Array,
 ) -> tuple[jax.Array, ...]:
     def of_one_image(
-        logits: jax.Array, boxes: jax.Array, order: jax.Array, scale: jax.Array
+        logits: jax.Array,
+        boxes: jax.Array,
+        order: jax.Array,
+        scale: jax.Array,
     ) -> tuple[jax.Array, ...]:
         scores, labels, queries = top_pairs(logits, logits.shape[0])
         corners = center_to_corners(boxes) * scale
@@ -55,7 +61,9 @@ def _layout(
 # V3 gives `polygon_points` besides, which Transformers finds in the masks with OpenCV.
 @method(("PPDocLayoutV2ImageProcessor", "PPDocLayoutV3ImageProcessor"), DETECTION)
 def layout_detection(
-    outputs: Any, threshold: float = 0.5, target_sizes: Any = None
+    outputs: Any,
+    threshold: float = 0.5,
+    target_sizes: Any = None,
 ) -> list[dict[str, jax.Array]]:
     """Returns the layout of PP-DocLayoutV2, and of V3 without its `polygon_points`.
 
@@ -99,7 +107,9 @@ def layout_detection(
 @jax.jit
 def _quads(logits: jax.Array, boxes: jax.Array, scale: jax.Array) -> tuple[jax.Array, ...]:
     def of_one_image(
-        logits: jax.Array, boxes: jax.Array, scale: jax.Array
+        logits: jax.Array,
+        boxes: jax.Array,
+        scale: jax.Array,
     ) -> tuple[jax.Array, ...]:
         scores, labels, queries = top_pairs(logits, logits.shape[0])
         offsets = boxes[:, 2:].reshape(-1, 4, 2) - 0.5
@@ -111,7 +121,9 @@ def _quads(logits: jax.Array, boxes: jax.Array, scale: jax.Array) -> tuple[jax.A
 
 @method("PPDocLayoutV4ImageProcessor", DETECTION)
 def quad_layout_detection(
-    outputs: Any, threshold: float = 0.5, target_sizes: Any = None
+    outputs: Any,
+    threshold: float = 0.5,
+    target_sizes: Any = None,
 ) -> list[dict[str, jax.Array]]:
     """Returns the layout of PP-DocLayoutV4: quadrilaterals in reading order.
 
@@ -178,7 +190,8 @@ def _bounding_boxes(polygons: Float[np.ndarray, "n 4 2"]) -> Float[np.ndarray, "
 
 
 def decode_order(
-    relative: Float[np.ndarray, "n n"], successor: Float[np.ndarray, "n n"]
+    relative: Float[np.ndarray, "n n"],
+    successor: Float[np.ndarray, "n n"],
 ) -> Int[np.ndarray, " n"]:
     """Returns the rank of each box in the reading order; on the host, since it follows a graph.
 

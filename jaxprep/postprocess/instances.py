@@ -52,7 +52,8 @@ ONEFORMER = PanopticRule(sigmoid="never", interpolation="antialias")
 
 
 def top_classes(
-    classes: Float[Array, "q c"], count: int
+    classes: Float[Array, "q c"],
+    count: int,
 ) -> tuple[Float[jax.Array, " k"], Int[jax.Array, " k"], Int[jax.Array, " k"]]:
     """Returns score, class and query of the `count` best pairs of query and class, best first. The
     last class is "no object".
@@ -253,7 +254,10 @@ def _eomt_instances(
 
 @method("EomtImageProcessor", INSTANCE, settings=["size"])
 def eomt_instance_segmentation(
-    outputs: Any, target_sizes: Any, threshold: float = 0.8, size: Any = None
+    outputs: Any,
+    target_sizes: Any,
+    threshold: float = 0.8,
+    size: Any = None,
 ) -> list[dict[str, Any]]:
     """Returns instances of EoMT: one per query, ids from 0 on, -1 for none; of overlapping masks
     the last query's is seen.
@@ -407,7 +411,12 @@ def _top_sigmoid(logits: jax.Array, count: int) -> tuple[jax.Array, jax.Array, j
 
 @jax.jit
 def _first_mask(
-    masks: jax.Array, i: Any, rows: Any, keep: Any, resize_plan: ResizePlan, bound: Any
+    masks: jax.Array,
+    i: Any,
+    rows: Any,
+    keep: Any,
+    resize_plan: ResizePlan,
+    bound: Any,
 ) -> jax.Array:
     """The first of the masks `rows` that covers each pixel of the canvas; the number of rows where
     none does.
@@ -426,7 +435,11 @@ def _first_mask(
 
 @jax.jit
 def _binary_maps(
-    masks: jax.Array, i: Any, rows: Any, resize_plan: ResizePlan, bound: Any
+    masks: jax.Array,
+    i: Any,
+    rows: Any,
+    resize_plan: ResizePlan,
+    bound: Any,
 ) -> jax.Array:
     return resize(take_image(masks, i)[rows], resize_plan) > bound
 

@@ -73,7 +73,9 @@ def keypoint_detection(outputs: Any, target_sizes: Any) -> list[dict[str, jax.Ar
 
 @method(("LightGlueImageProcessor", "SuperGlueImageProcessor"), MATCHING)
 def keypoint_matching(
-    outputs: Any, target_sizes: Any, threshold: float = 0.0
+    outputs: Any,
+    target_sizes: Any,
+    threshold: float = 0.0,
 ) -> list[dict[str, jax.Array]]:
     """Returns the matches of SuperGlue and LightGlue.
 
@@ -126,7 +128,9 @@ def keypoint_matching(
 
 @method("EfficientLoFTRImageProcessor", MATCHING)
 def dense_matching(
-    outputs: Any, target_sizes: Any, threshold: float = 0.0
+    outputs: Any,
+    target_sizes: Any,
+    threshold: float = 0.0,
 ) -> list[dict[str, jax.Array]]:
     """Returns the matches of EfficientLoFTR, whose keypoints `(b, 2, n, 2)` come in pairs; a match
     holds if it does in both directions.

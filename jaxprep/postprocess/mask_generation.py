@@ -196,7 +196,11 @@ def stability(masks: Float[Array, "n h w"], threshold: Any, offset: Any) -> Floa
 
 @jax.jit
 def _judge(
-    masks: jax.Array, threshold: Any, offset: Any, crop: Any, image: Any
+    masks: jax.Array,
+    threshold: Any,
+    offset: Any,
+    crop: Any,
+    image: Any,
 ) -> tuple[jax.Array, ...]:
     """Binary masks, their boxes in the crop, their stability, whether the crop cuts them off."""
     binary = masks > threshold
@@ -276,7 +280,10 @@ def filter_masks(
 
 @method(SAM_CLASSES, "post_process_for_mask_generation")
 def unique_masks(
-    all_masks: Sequence[dict[str, Any]], all_scores: Any, all_boxes: Any, crops_nms_thresh: float
+    all_masks: Sequence[dict[str, Any]],
+    all_scores: Any,
+    all_boxes: Any,
+    crops_nms_thresh: float,
 ) -> tuple[list[jax.Array], jax.Array, list[dict[str, Any]], jax.Array]:
     """Returns the masks of all crops without duplicates: non-maximum suppression of their boxes.
 

@@ -35,7 +35,10 @@ SUPPRESSED_LOGIT = -10.0
 
 
 def fill_and_remove(
-    masks: Float[Array, "n h w"], threshold: Any, max_hole: Any, max_sprinkle: Any
+    masks: Float[Array, "n h w"],
+    threshold: Any,
+    max_hole: Any,
+    max_sprinkle: Any,
 ) -> Float[jax.Array, "n h w"]:
     """Fills the small holes of masks, then removes small sprinkles, as SAM 2 does with
     `max_hole_area` and `max_sprinkle_area`.

@@ -41,7 +41,8 @@ def gaussian(kernel_size: int) -> Float[np.ndarray, " kernel_size"]:
 
 
 def blur(
-    heatmap: Float[Array, "h w"], weight: Float[np.ndarray, " kernel_size"]
+    heatmap: Float[Array, "h w"],
+    weight: Float[np.ndarray, " kernel_size"],
 ) -> Float[jax.Array, "h w"]:
     """Blurs a heatmap, zeros being around it, and scales it so that its maximum stays.
 
@@ -70,7 +71,8 @@ def _blur_axis(heatmap: jax.Array, weight: np.ndarray, axis: int) -> jax.Array:
 
 
 def peak(
-    heatmap: Float[Array, "h w"], weight: Float[np.ndarray, " kernel_size"]
+    heatmap: Float[Array, "h w"],
+    weight: Float[np.ndarray, " kernel_size"],
 ) -> tuple[Float[jax.Array, 2], Float[jax.Array, ""]]:
     """Returns position (x, y) and height of the maximum of a heatmap; (-1, -1) if it is not above
     0.
@@ -111,7 +113,9 @@ def peak(
 
 @functools.partial(jax.jit, static_argnames=("kernel_size",))
 def _peaks(
-    heatmaps: jax.Array, flipped: jax.Array | None, kernel_size: int
+    heatmaps: jax.Array,
+    flipped: jax.Array | None,
+    kernel_size: int,
 ) -> tuple[jax.Array, jax.Array]:
     """Positions `(persons, keypoints, 2)` and scores `(persons, keypoints)`."""
     # Averaged inside the program: no copy of the heatmaps for it.
@@ -126,7 +130,8 @@ def _peaks(
 
 
 def crop_of(
-    boxes: Float[np.ndarray, "n 4"], size: Size
+    boxes: Float[np.ndarray, "n 4"],
+    size: Size,
 ) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, "n 2"]]:
     """Returns centre (x, y) and extent (width, height) of the crop around each box (left, top,
     width, height).
@@ -233,7 +238,10 @@ def _pad_persons(heatmaps: np.ndarray) -> np.ndarray:
 
 
 def _person(
-    positions: np.ndarray, scores: np.ndarray, corners: np.ndarray, threshold: float | None
+    positions: np.ndarray,
+    scores: np.ndarray,
+    corners: np.ndarray,
+    threshold: float | None,
 ) -> dict[str, jax.Array]:
     keep = np.ones(len(scores), bool)
     if threshold is not None:
@@ -248,7 +256,9 @@ def _person(
 
 
 def _image_scales(
-    boxes: Sequence[Any], source_sizes: Any, target_sizes: Any
+    boxes: Sequence[Any],
+    source_sizes: Any,
+    target_sizes: Any,
 ) -> Float[np.ndarray, "persons 2"]:
     """What each person's positions (x, y) are multiplied by."""
     counts = [len(of_image) for of_image in boxes]

@@ -114,7 +114,9 @@ def plan(
 
 
 def exact_plan(
-    source: tuple[int, ...], size: Size, interpolation: Interpolation = "bilinear"
+    source: tuple[int, ...],
+    size: Size,
+    interpolation: Interpolation = "bilinear",
 ) -> ResizePlan:
     """Plans a resize onto a canvas of just the wanted size: for sizes that a model fixes.
 
@@ -178,7 +180,9 @@ def nearest_indices(n: int, m: int) -> np.ndarray:
 
 
 def resize(
-    maps: Float[Array, "c h w"], resize_plan: ResizePlan, interpolation: Interpolation = "bilinear"
+    maps: Float[Array, "c h w"],
+    resize_plan: ResizePlan,
+    interpolation: Interpolation = "bilinear",
 ) -> Float[Array, "c height width"]:
     """Resizes maps onto the canvas of a plan, horizontally first, as torch does it.
 
@@ -218,7 +222,9 @@ def scan_channels(
 
 
 def _horizontal_pass(
-    maps: Array, resize_plan: ResizePlan, interpolation: Interpolation
+    maps: Array,
+    resize_plan: ResizePlan,
+    interpolation: Interpolation,
 ) -> jax.Array:
     if resize_plan.horizontal is None:
         return jnp.asarray(maps)
@@ -304,7 +310,10 @@ def crop_to_size(canvas: Shaped[Array, "*leading h w"], size: Any) -> np.ndarray
 
 @functools.partial(jax.jit, static_argnames=("interpolation",))
 def _resize_one(
-    maps: Array, i: Any, resize_plan: ResizePlan, interpolation: Interpolation
+    maps: Array,
+    i: Any,
+    resize_plan: ResizePlan,
+    interpolation: Interpolation,
 ) -> Array:
     return resize(take_image(maps, i), resize_plan, interpolation)
 
@@ -329,7 +338,9 @@ def resize_image(
 
 
 def resize_host_map(
-    maps: Float[np.ndarray, "c h w"], size: Size, interpolation: Interpolation
+    maps: Float[np.ndarray, "c h w"],
+    size: Size,
+    interpolation: Interpolation,
 ) -> Float[np.ndarray, "c height width"]:
     """Resizes maps whose own size changes from image to image: they are padded to a bucket first,
     so that these sizes share programs too.

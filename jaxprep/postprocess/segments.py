@@ -120,7 +120,9 @@ _query_scores = jax.jit(query_scores)
 
 
 def segment_ids(
-    exists: Bool[Array, " q"], labels: Int[Array, " q"], fuse: Bool[Array, " q"]
+    exists: Bool[Array, " q"],
+    labels: Int[Array, " q"],
+    fuse: Bool[Array, " q"],
 ) -> tuple[Int[jax.Array, " q"], Bool[jax.Array, " q"]]:
     """Numbers segments in order, from 1 on; returns their ids and whether each is the first of its
     id.
@@ -392,7 +394,10 @@ def _objects(scores: np.ndarray, labels: np.ndarray, no_object: int, threshold: 
 
 
 def segment_info(
-    number: Any, label: Any, score: Any, was_fused: bool | None = None
+    number: Any,
+    label: Any,
+    score: Any,
+    was_fused: bool | None = None,
 ) -> dict[str, Any]:
     """Describes one segment as Transformers does, its score rounded to 6 digits; a model without
     fused segments says nothing of them.
@@ -451,7 +456,9 @@ def detr_instance_segmentation(
 
 
 def eomt_plans(
-    masks: Float[Array, "b q h w"], size: Any, image_size: Size
+    masks: Float[Array, "b q h w"],
+    size: Any,
+    image_size: Size,
 ) -> tuple[ResizePlan, ResizePlan]:
     """Plans how EoMT's masks go to the network's size, and from there, without its padding, to the
     image's.

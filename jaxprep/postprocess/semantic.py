@@ -37,7 +37,9 @@ constant in `models/mask2former/image_processing_mask2former.py` of Transformers
 
 
 def class_scores(
-    classes: Float[Array, "q c"], masks: Float[Array, "q h w"], null: bool
+    classes: Float[Array, "q c"],
+    masks: Float[Array, "q h w"],
+    null: bool,
 ) -> Float[jax.Array, "labels h w"]:
     """Computes the class scores of one image from its queries: the sum over queries of class
     probability times mask probability.
@@ -72,7 +74,9 @@ def best_class(
     """
 
     def step(
-        state: tuple[jax.Array, jax.Array], c: Any, plane: jax.Array
+        state: tuple[jax.Array, jax.Array],
+        c: Any,
+        plane: jax.Array,
     ) -> tuple[jax.Array, jax.Array]:
         best_score, best = state
         # No stack of all classes: at the size of a photograph that would be gigabytes.
@@ -113,7 +117,10 @@ def _queries(
 
 
 def _maps(
-    scores: jax.Array, resize_plan: ResizePlan, interpolation: Interpolation, with_scores: bool
+    scores: jax.Array,
+    resize_plan: ResizePlan,
+    interpolation: Interpolation,
+    with_scores: bool,
 ) -> tuple[Array, Array | None]:
     """The map of classes on the canvas, and the scores there if they are wanted."""
     # Scores cost the memory that the scan saves; they are computed where they are asked for.
@@ -272,7 +279,10 @@ def _merged(
 
 @method("EomtImageProcessor", SEMANTIC, settings=["size"])
 def eomt_semantic_segmentation(
-    outputs: Any, target_sizes: Any, size: Any = None, return_segmentation_scores: bool = False
+    outputs: Any,
+    target_sizes: Any,
+    size: Any = None,
+    return_segmentation_scores: bool = False,
 ) -> list[Any]:
     """Returns class maps of EoMT: masks are resized to the network's size; the windows of a split
     image are averaged.
@@ -390,7 +400,10 @@ def _painted(masks: jax.Array, mean: Any, std: Any) -> jax.Array:
 
 @jax.jit
 def _nearest_color(
-    images: jax.Array, i: Any, resize_plan: ResizePlan, colors: jax.Array
+    images: jax.Array,
+    i: Any,
+    resize_plan: ResizePlan,
+    colors: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
     image = resize(take_image(images, i), resize_plan, "nearest")
     distances = []

@@ -33,7 +33,8 @@ UINT8_SCALE = np.float32(255 + 1.0 - 1e-3)
 
 @jax.jit
 def unit_vectors(
-    vectors: Float[jax.Array, "b 3 h w"], least_length: Any
+    vectors: Float[jax.Array, "b 3 h w"],
+    least_length: Any,
 ) -> Float[jax.Array, "b 3 h w"]:
     """Divides vectors by their lengths, or by `least_length` where they are shorter.
 
@@ -87,7 +88,11 @@ def padded_window(image: Size, network: Size) -> Window:
 
 
 def _without_padding(
-    maps: jax.Array, source_sizes: Any, target_sizes: Any, do_remove_padding: bool | None, size: Any
+    maps: jax.Array,
+    source_sizes: Any,
+    target_sizes: Any,
+    do_remove_padding: bool | None,
+    size: Any,
 ) -> list[jax.Array]:
     """The maps of each image without its padding, resized (`_post_process_maps` in
     models/sapiens2/image_processing_sapiens2.py).
@@ -197,7 +202,9 @@ def _concatenated(foregrounds: jax.Array, alphas: jax.Array) -> jax.Array:
 
 @method("Sapiens2ImageProcessor", "post_process_image_matting")
 def image_matting(
-    outputs: Any, target_sizes: Any = None, backgrounds: Any = None
+    outputs: Any,
+    target_sizes: Any = None,
+    backgrounds: Any = None,
 ) -> list[dict[str, jax.Array | None]]:
     """Returns the mattes of Sapiens2, and the foreground over a background.
 

@@ -42,7 +42,9 @@ def greedy(
     settings=["character_list"],
 )
 def text_recognition(
-    predictions: Any, *, character_list: Sequence[Any] = ()
+    predictions: Any,
+    *,
+    character_list: Sequence[Any] = (),
 ) -> list[dict[str, Any]]:
     """Reads the text of PP-OCR's recognition models.
 

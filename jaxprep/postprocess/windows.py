@@ -175,7 +175,10 @@ def _merged(logits: jax.Array, rows: Any, starts: Any, vertical: bool, canvas: S
 
 @method("EomtImageProcessor", "merge_image_patches", settings=["size"])
 def merge_image_patches(
-    segmentation_logits: Any, patch_offsets: Any, target_sizes: Any, size: Any
+    segmentation_logits: Any,
+    patch_offsets: Any,
+    target_sizes: Any,
+    size: Any,
 ) -> list[jax.Array]:
     """Merges the logits of windows to those of their images; overlaps are averaged.
 
