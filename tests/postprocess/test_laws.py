@@ -220,25 +220,29 @@ def test_a_batch_is_its_images_one_by_one() -> None:
 
 
 def test_pure_functions_run_under_jit_and_vmap() -> None:
-    way = resize_plan.plan((12, 17), (40, 31))
+    to_image = resize_plan.plan((12, 17), (40, 31))
     maps = QUERIES["masks_queries_logits"]
-    found = jax.jit(jax.vmap(semantic.best_class, (0, None)))(maps, way)
+    found = jax.jit(jax.vmap(semantic.best_class, (0, None)))(maps, to_image)
     expected = postprocess.dense_semantic_segmentation({"logits": maps}, [[40, 31]] * 2)
     np.testing.assert_array_equal(found[:, :40, :31], np.stack(expected))
 
 
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
-def test_programs_lower_for_accelerators(platform: str) -> None:
-    way = resize_plan.plan((12, 17), (40, 31))
+def test_programs_lower_for_accelerators_without_computations_that_are_not_inlined(
+    platform: str,
+) -> None:
+    to_image = resize_plan.plan((12, 17), (40, 31))
     maps, scores = QUERIES["masks_queries_logits"][0], np.ones(6, np.float32)
     flags, labels = np.ones(6, bool), np.arange(6)
-    settle = jax.jit(
-        lambda maps, way: segments.assign_pixels(
-            maps, scores, labels, flags, flags, way, 0.5, 0.8, segments.DETR
+    assign = jax.jit(
+        lambda maps, to_image: segments.assign_pixels(
+            maps, scores, labels, flags, flags, to_image, 0.5, 0.8, segments.DETR
         )
     )
-    for program in (jax.jit(semantic.best_class), settle, jax.jit(resize_plan.resize)):
-        jax.export.export(program, platforms=[platform])(maps, way)
+    for program in (jax.jit(semantic.best_class), assign, jax.jit(resize_plan.resize)):
+        exported = jax.export.export(program, platforms=[platform])(maps, to_image)
+        # XLA:GPU fuses nothing inside of such a computation.
+        assert "inlineable" not in exported.mlir_module()
 
 
 def segments_one_by_one(exists: np.ndarray, labels: np.ndarray, fuse: set[int]) -> list[int]:
