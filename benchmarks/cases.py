@@ -89,10 +89,12 @@ is compared with.
 
 CLIP = Case("clip-480x640-b16", ((480, 640),) * 16, 224, "bicubic", crop=True)
 
+RAGGED_CASE = Case("ragged-to-224-bilinear-b16", RAGGED, 224, "bilinear")
+
 BARS = (
     uniform(512, 512, 224, "bilinear", 16),
     CLIP,
-    Case("ragged-to-224-bilinear-b16", RAGGED, 224, "bilinear"),
+    RAGGED_CASE,
     uniform(*SAME_PIXELS, 224, "bilinear", 16),
     uniform(512, 512, 224, "bicubic", 16),
     uniform(512, 512, 224, "bilinear", 1),
@@ -134,7 +136,25 @@ def _grid() -> tuple[Case, ...]:
 GRID = tuple(case for case in _grid() if case not in BARS)
 """The wider survey: what `BARS` does not hold."""
 
-SETS = {"quick": BARS[:3], "bars": BARS, "grid": GRID, "all": BARS + GRID}
+EAGER = (
+    uniform(512, 512, 224, "bilinear", 1),
+    Case("clip-480x640-b1", ((480, 640),), 224, "bicubic", crop=True),
+    uniform(512, 512, 224, "bilinear", 16),
+    CLIP,
+)
+"""One photograph and 16, for the facade called eagerly beside `jax.jit` on the same array."""
+
+AVX2 = (*EAGER, uniform(512, 512, 224, "bicubic", 16), RAGGED_CASE)
+"""What the bar for a core with AVX2 names."""
+
+SETS = {
+    "quick": BARS[:3],
+    "bars": BARS,
+    "grid": GRID,
+    "all": BARS + GRID,
+    "eager": EAGER,
+    "avx2": AVX2,
+}
 
 
 def matching(name: str, pattern: str) -> list[Case]:

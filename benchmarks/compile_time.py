@@ -1,5 +1,5 @@
-"""Seconds to trace and to compile, by the number of taps K; nothing is run, so any size of image
-will do.
+"""Time tracing and compiling, by the number of taps K. Nothing is run, so that images may be of any
+size.
 
 Usage: `python benchmarks/compile_time.py [--reference pillow] [--largest 300] [--python
 jaxprep=PATH]`.
@@ -20,8 +20,9 @@ from processes import variables
 SUPPORT = {"bilinear": 1, "bicubic": 2, "lanczos": 3}
 TARGET = 224
 SWEEP = (
-    ("bilinear", 112), ("bilinear", 448), ("bilinear", 512), ("bicubic", 512), ("bilinear", 1080), ("bilinear", 1920),
-    ("bicubic", 1920), ("bilinear", 4000), ("lanczos", 2600), ("bicubic", 4000), ("lanczos", 4000), ("bicubic", 8000),
+    ("bilinear", 112), ("bilinear", 448), ("bilinear", 512), ("bicubic", 512),
+    ("bilinear", 1080), ("bilinear", 1920), ("bicubic", 1920), ("bilinear", 4000),
+    ("lanczos", 2600), ("bicubic", 4000), ("lanczos", 4000), ("bicubic", 8000),
     ("lanczos", 8000), ("lanczos", 11000),
 )  # fmt: skip
 """Methods and sides of the square source, from K = 3 to about 300."""
@@ -49,21 +50,23 @@ def main() -> None:
 def work(reference: str, largest: int) -> None:
     import jax
 
+    # the first compilation of a process loads the compiler
     jax.jit(lambda x: x + 1).lower(1.0).compile()
     print(f"{'K':>4}  {'source to ' + str(TARGET):24}{'constant tables':>22}{'traced tables':>22}")
     print(
-        f"{'':30}{'trace s':>11}{'compile s':>11}{'trace s':>11}{'compile s':>11}   (wanted: at most 2 in all)"
+        f"{'':30}{'trace s':>11}{'compile s':>11}{'trace s':>11}{'compile s':>11}"
+        "   (wanted: at most 2 in all)"
     )
     for method, side in SWEEP:
         if taps(method, side) <= largest:
-            found = [
+            times = [
                 seconds
                 for traced in (False, True)
                 for seconds in compiled(method, side, reference, traced)
             ]
             name = f"{side}x{side} {method}"
             print(
-                f"{taps(method, side):4}  {name:24}{''.join(f'{value:11.2f}' for value in found)}"
+                f"{taps(method, side):4}  {name:24}{''.join(f'{value:11.2f}' for value in times)}"
             )
             sys.stdout.flush()
 

@@ -1,5 +1,8 @@
-"""A virtual environment for each group of peers, made once and used again. Only the standard
+"""Make a virtual environment for each group of peers, once, and use it again. Only the standard
 library.
+
+Peers have environments of their own, since some of them exclude each other's versions of NumPy or
+JAX, and so that none is slowed down by what another one imports.
 """
 
 from __future__ import annotations
@@ -12,32 +15,41 @@ from pathlib import Path
 
 from processes import ROOT, variables
 
+# without it, pip takes torch's CUDA build and several GB of libraries with it; --retries 1 gives up
+# soon where that index cannot be reached
 CPU_TORCH = ("--extra-index-url", "https://download.pytorch.org/whl/cpu", "--retries", "1")
+JAX = "jax{}==0.10.2"
+"""The release whose compilers `compile_ahead.py` asks: its numbers compare within one release."""
 
 GROUPS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "jaxprep": (("--editable", f"{ROOT}[decode]", "pillow>=13"),),
+    "jaxprep": (("--editable", ".[decode]", "pillow>=13"),),
     "torch": (
         (*CPU_TORCH, "torch==2.13.0", "transformers>=5.20", "pillow>=13"),
-        (
-            "--no-deps",
-            "torchvision==0.28.0",
-            "timm",
-        ),  # PyPI's torchvision asks for the CUDA build of torch
+        # PyPI's torchvision asks for the CUDA build of torch
+        ("--no-deps", "torchvision==0.28.0", "timm"),
     ),
     "keras": (("keras-hub==0.32.0", "jax>=0.10", "pillow>=13"),),
     "opencv": (("opencv-python-headless", "pillow>=13"),),
+    "kornia": (("kornia-rs>=0.2", "numpy>=2.0", "pillow>=13"),),
+    "vips": (("pyvips[binary]", "numpy>=2.0", "pillow>=13"),),
     "dm_pix": (("dm-pix", "jax>=0.10", "pillow>=13"),),
     "plots": (("matplotlib",),),
+    "tpu": (("--editable", ".", JAX.format("[tpu]")),),
+    "cuda": (("--editable", ".", JAX.format("[cuda12]")),),
 }
-"""For each group, what one `pip install` after another is given."""
+"""For each group, what one `pip install` after another is given, from the root of the checkout."""
 
 IMPORTS = {
     "jaxprep": "jax, PIL",
     "torch": "torch, transformers",
     "keras": "keras_hub",
     "opencv": "cv2",
+    "kornia": "kornia_rs",
+    "vips": "pyvips",
     "dm_pix": "dm_pix",
     "plots": "matplotlib",
+    "tpu": "jax, libtpu",
+    "cuda": "jax, jax_plugins.xla_cuda12",
 }
 """What a given python must be able to import to serve a group."""
 
@@ -53,17 +65,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="GROUP=PATH",
-        help=f"an existing python for a group ({', '.join(GROUPS)}), in place of an environment of the suite's own",
+        help=f"an existing python for a group ({', '.join(GROUPS)}), in place of a new environment",
     )
 
 
 def pythons(args: argparse.Namespace, groups: set[str]) -> dict[str, str]:
-    """The python of each group that can be had; a line on stderr for each that cannot."""
+    """The python of each group; a line on stderr for each group that cannot be had.
+
+    Args:
+        args: with the options of `add_options`.
+        groups: keys of `GROUPS`.
+    """
     given = dict(item.split("=", 1) for item in args.python)
     if unknown := set(given) - set(GROUPS):
-        raise SystemExit(
-            f"Expected GROUP=PATH with one of {', '.join(GROUPS)}, got {', '.join(sorted(unknown))}."
-        )
+        known, got = ", ".join(GROUPS), ", ".join(sorted(unknown))
+        raise SystemExit(f"Expected GROUP=PATH with one of {known}, got {got}.")
     found: dict[str, str] = {}
     for group in sorted(groups):
         python = given.get(group) or _made(group, args.environments)
@@ -76,8 +92,8 @@ def pythons(args: argparse.Namespace, groups: set[str]) -> dict[str, str]:
 
 
 def _made(group: str, folder: Path) -> str | None:
-    """The python of the suite's own environment, made now unless it holds the same packages
-    already.
+    """The python of a group's environment, which is made now unless it holds the same packages
+    already; None where it cannot be made.
     """
     home, note = folder / group, folder / group / "installed.json"
     python, wanted = str(home / "bin" / "python"), json.dumps(GROUPS[group])
@@ -89,13 +105,12 @@ def _made(group: str, folder: Path) -> str | None:
         [python, "-m", "pip", "install", "--quiet", *packages] for packages in GROUPS[group]
     ]
     for command in commands:
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         if done.returncode:
-            print(
-                f"{group}: {(done.stderr.strip().splitlines() or ['pip failed'])[-1]}",
-                file=sys.stderr,
-            )
+            words = done.stderr.strip().splitlines() or ["pip failed"]
+            print(f"{group}: {words[-1]}", file=sys.stderr)
             return None
+    # last, so that an environment that was left half made is made again
     note.write_text(wanted)
     return python
 
@@ -107,4 +122,7 @@ def _why_not(python: str, group: str) -> str:
         done = subprocess.run(command, env=variables(1), capture_output=True, text=True)
     except OSError as error:
         return str(error)
-    return (done.stderr.strip().splitlines() or ["it failed"])[-1] if done.returncode else ""
+    if not done.returncode:
+        return ""
+    words = done.stderr.strip().splitlines() or ["it failed"]
+    return words[-1]

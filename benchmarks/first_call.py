@@ -1,5 +1,5 @@
-"""The first call in a new process: import, load a preset, compile, run; beside `import jax` and a
-trivial jit.
+"""Time the first call in a new process (import, load a preset, compile, run) and, to compare,
+`import jax` with a trivial jit.
 
 Usage: `python benchmarks/first_call.py [--preset resnet_50_imagenet] [--repeat 5] [--python
 jaxprep=PATH]`.
@@ -41,7 +41,8 @@ preprocessor(image).block_until_ready()
 t.append(time.perf_counter())
 preprocessor(image).block_until_ready()
 t.append(time.perf_counter())
-print(json.dumps(dict(zip(["import", "load", "call", "second call"], [b - a for a, b in zip(t, t[1:])]))))
+names = ["import", "load", "call", "second call"]
+print(json.dumps(dict(zip(names, [b - a for a, b in zip(t, t[1:])]))))
 """
 
 
@@ -78,7 +79,8 @@ def cached(folder: str) -> dict[str, str]:
 
 
 def run(python: str, code: str, args: argparse.Namespace, more: dict[str, str]) -> dict[str, float]:
-    """Seconds of the whole process, as `total`, and of its parts."""
+    """Runs code in a new process; returns the seconds of its parts, and of all of it as `total`."""
+    # in the code itself: JAX counts the cores when it is imported
     pinned = (
         f"import os\nos.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[:{args.cores}]))\n"
     )
@@ -89,6 +91,7 @@ def run(python: str, code: str, args: argparse.Namespace, more: dict[str, str]) 
     )
     if "error" in answer:
         raise SystemExit(answer["error"])
+    # the second call is there to be seen, and is no part of a start
     return {"total": time.perf_counter() - begin - answer.pop("second call", 0.0), **answer}
 
 
@@ -96,14 +99,13 @@ def report(
     name: str, trivial: tuple[dict[str, float], ...], ours: tuple[dict[str, float], ...]
 ) -> None:
     print(f"{name}: minimum and median of {len(ours)} new processes, in seconds")
-    for words, found in (
+    for words, runs in (
         ("import jax, trivial jit", trivial),
         ("jaxprep: import, load, first call", ours),
     ):
-        parts = (
-            f"{part} {min(one[part] for one in found):.2f}" for part in found[0] if part != "total"
-        )
-        totals = [one["total"] for one in found]
+        minima = {part: min(one[part] for one in runs) for part in runs[0]}
+        parts = (f"{part} {minimum:.2f}" for part, minimum in minima.items() if part != "total")
+        totals = [one["total"] for one in runs]
         print(
             f"  {words:36}{min(totals):6.2f}{statistics.median(totals):6.2f}   ({', '.join(parts)})"
         )

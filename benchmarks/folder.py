@@ -1,9 +1,9 @@
-"""`jaxprep run` on a folder of JPEGs beside decoding alone, with the same decoder and as many
-threads.
+"""Time `jaxprep run` on a folder of JPEGs and, to compare, decoding alone, with the same decoder
+and as many threads.
 
 The photographs of `examples/photos` are cut into JPEGs of 500 x 375. Each side is run on few and on
 many of them, and the throughput is that of the difference, so that imports and compilation cancel;
-the whole time is printed too. Then every stage is timed alone, to show where the time goes.
+the total time is printed too. Then every stage is timed alone, to show where the time goes.
 
 Usage: `python benchmarks/folder.py [--images 500] [--preset resnet_50_imagenet] [--cores 1,2]
 [--python jaxprep=PATH]`.
@@ -48,9 +48,8 @@ def main() -> None:
     python = environments.pythons(args, {"jaxprep"}).get("jaxprep")
     if python is None:
         raise SystemExit(1)
-    few = (
-        BATCH + args.images % BATCH
-    )  # so that both have batches of the same sizes, and compile the same programs
+    # so that both folders have batches of the same sizes, and compile the same programs
+    few = BATCH + args.images % BATCH
     with tempfile.TemporaryDirectory() as home:
         folders = {count: Path(home, str(count)) for count in (few, args.images)}
         for count, folder in folders.items():
@@ -63,17 +62,9 @@ def main() -> None:
 def work(
     python: str, what: str, args: argparse.Namespace, folder: Path, images: int, cores: int
 ) -> float:
-    """Runs this file as a worker on some cores, and gives the seconds of the whole process."""
-    options = [
-        "--worker",
-        what,
-        "--folder",
-        str(folder),
-        "--images",
-        str(images),
-        "--preset",
-        args.preset,
-    ]
+    """Runs this file as a worker on some cores; returns the seconds of the process."""
+    options = ["--worker", what, "--folder", str(folder)]
+    options += ["--images", str(images), "--preset", args.preset]
     return seconds([python, __file__, *options, "--cores", str(cores)], cores)
 
 
@@ -93,42 +84,40 @@ def compare(
     for n in range(args.repeat):
         for count, folder in folders.items():
             output = home / f"out-{cores}-{n}-{count}"
-            command = [
-                python,
-                "-m",
-                "jaxprep",
-                "run",
-                "--preset",
-                args.preset,
-                str(folder),
+            command = [python, "-m", "jaxprep", "run", "--preset", args.preset, str(folder)]
+            command += [
                 "--output",
                 str(output),
+                "--quiet",
+                "--batch-size",
+                str(BATCH),
+                "--workers",
+                str(cores),
             ]
-            command += ["--quiet", "--batch-size", str(BATCH), "--workers", str(cores)]
             times.setdefault(("jaxprep run", count), []).append(seconds(command, cores))
-            shutil.rmtree(
-                output
-            )  # so that the page cache takes its memory again: new pages are slow on virtual machines
+            # so that the page cache takes its memory again: new pages are slow on virtual machines
+            shutil.rmtree(output)
             alone = work(python, "decode", args, folder, count, cores)
             times.setdefault(("decoding alone", count), []).append(alone)
     print(f"\n{cores} core(s), {args.images} JPEGs of {WIDTH} x {HEIGHT}, {args.preset}")
     rates: dict[str, float] = {}
     for name in ("decoding alone", "jaxprep run"):
         few, many = (min(times[name, count]) for count in folders)
-        rates[name] = (max(folders) - min(folders)) / max(
-            many - few, 1e-3
-        )  # of a few images only noise is left
-        print(f"  {name:16}{rates[name]:8.0f} images/s, start-up apart; {many:.2f} s in all")
+        # with few images the difference may be noise alone, and even negative
+        difference = max(many - few, 1e-3)
+        rates[name] = (max(folders) - min(folders)) / difference
+        print(f"  {name:16}{rates[name]:8.0f} images/s without start-up; {many:.2f} s in all")
     print(f"  share: {rates['jaxprep run'] / rates['decoding alone']:.0%} (wanted: at least 90 %)")
     sys.stdout.flush()
 
 
 def make_photos(args: argparse.Namespace) -> None:
-    """So many JPEGs, each another window of a photograph."""
+    """Writes JPEGs, each another window of a photograph."""
     import numpy as np
     from PIL import Image
 
     photos = [Image.open(path).convert("RGB") for path in sorted(PHOTOS.glob("*.jpg"))]
+    # a smaller one would have to be enlarged
     photos = [photo for photo in photos if photo.width >= 400 and photo.height >= 300]
     random = np.random.default_rng(0)
     args.folder.mkdir(parents=True)
@@ -161,7 +150,7 @@ def decode_alone(args: argparse.Namespace) -> None:
 
 
 def stages(args: argparse.Namespace) -> None:
-    """Each stage on its own, warm, in milliseconds per image."""
+    """Times each stage alone, warm, in milliseconds per image."""
     import jax
     import numpy as np
 
@@ -173,6 +162,7 @@ def stages(args: argparse.Namespace) -> None:
     images = list(_decoded(args.folder, int(args.cores)))
     spent["decode"] = time.perf_counter() - begin
     groups = [images[i : i + BATCH] for i in range(0, len(images), BATCH)]
+    # the last batch may be smaller, and then has a program of its own
     for group in (groups[0], groups[-1]):
         jax.block_until_ready(preprocessor(group))
     begin = time.perf_counter()

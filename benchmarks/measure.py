@@ -1,4 +1,4 @@
-"""Timing a function of no arguments: warm runs, the first one, memory, page faults. Only the
+"""Time a function of no arguments: warm runs, the first one, memory, page faults. Only the
 standard library.
 """
 
@@ -34,8 +34,10 @@ def measure(call: Callable[[], Any], seconds: float, at_least: int) -> dict[str,
         seconds: `minimum`, `median`, `cpu` (of all threads, per call); `runs`; `faults` (page
             faults per call).
     """
+    # once more after the first call: what is made lazily then is made
     _timed(call)
     times: list[float] = []
+    # a collection in the middle of a call would count as the call's
     gc.collect()
     gc.disable()
     begin, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
@@ -71,15 +73,16 @@ def peak_of(call: Callable[[], Any]) -> int | None:
     What a runtime frees in the background gets a moment to be freed, and what JAX frees at a
     collection, a collection.
     """
+    # the first call compiles; what the second one allocates and keeps is not the third one's
     call()
     call()
     try:
         time.sleep(0.1)
         gc.collect()
         ctypes.CDLL(None).malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text(
-            "5"
-        )  # the high-water mark becomes what is resident now
+        # the high-water mark becomes what is resident now:
+        # https://www.kernel.org/doc/html/latest/filesystems/proc.html, `clear_refs`
+        Path("/proc/self/clear_refs").write_text("5")
         before = _status("VmRSS")
         call()
         return max(0, _status("VmHWM") - before)
@@ -88,7 +91,9 @@ def peak_of(call: Callable[[], Any]) -> int | None:
 
 
 def _status(name: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return {line.split(":")[0]: int(line.split()[1]) for line in lines if line.endswith("kB")}[
-        name
-    ] * 1024
+    """Bytes, of a line such as `VmRSS:   123456 kB` in /proc/self/status."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        label, _, value = line.partition(":")
+        if label == name:
+            return int(value.split()[0]) * 1024
+    raise KeyError(name)

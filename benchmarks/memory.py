@@ -1,5 +1,5 @@
-"""Peak memory of one warm call beyond input and output: per image, and in units of the image after
-the first pass.
+"""Measure the peak memory of one warm call beyond input and output: per image, and in units of the
+image after the first pass.
 
 Usage: `python benchmarks/memory.py [--set bars] [--only PATTERN] [--python jaxprep=PATH]`.
 """
@@ -38,6 +38,7 @@ def main() -> None:
 def _line(case: Case, form: str, peak: int | None) -> str:
     if peak is None:
         return f"{case.id:32}{form:24}  not measured: no /proc/self/clear_refs"
+    # the result is float32; the input is resident before the call, and is not in the peak
     output = case.batch * case.target**2 * 3 * 4
     beyond = max(0, peak - output)
     share = beyond / sum(intermediate(case, size) for size in case.sizes)

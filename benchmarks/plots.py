@@ -21,7 +21,9 @@ MAIN = tuple(case.id for case in BARS[:3])
 TITLES = {
     "512x512-to-224-bilinear-b16": "512 × 512 → 224 × 224, bilinear, batch 16",
     "clip-480x640-b16": "CLIP: 640 × 480 → shorter side 224, bicubic, centre crop, batch 16",
-    "ragged-to-224-bilinear-b16": "16 photographs between 300 × 225 and 640 × 480 → 224 × 224, bilinear",
+    "ragged-to-224-bilinear-b16": (
+        "16 photographs between 300 × 225 and 640 × 480 → 224 × 224, bilinear"
+    ),
 }
 NAMES = {
     "jaxprep": "jaxprep (exact to Pillow)",
@@ -33,6 +35,8 @@ NAMES = {
     "timm": "timm transform",
     "torchvision": "torchvision v2",
     "opencv": "OpenCV (not antialiased)",
+    "kornia-rs": "kornia-rs (bilinear not antialiased)",
+    "libvips": "libvips (not exact)",
     "jax-image": "jax.image.resize, jitted",
     "keras-hub": "KerasHub on JAX",
     "dm-pix": "dm_pix",
@@ -67,29 +71,32 @@ def draw(results: Path, cases: tuple[str, ...]) -> list[Path]:
     written = []
     for case in cases:
         for cores in sorted({run["cores"] for run in data["runs"] if run["what"] == "time"}):
-            found = bars_of(data["runs"], case, cores)
-            if len(found) > 1:
+            drawn_rows = bars_of(data["runs"], case, cores)
+            if len(drawn_rows) > 1:
                 path = results.with_name(
                     f"{results.stem}-{case}-{cores}-core{'s' if cores > 1 else ''}.svg"
                 )
-                _draw(found, TITLES.get(case, case), cores, data["machine"], path)
+                _draw(drawn_rows, TITLES.get(case, case), cores, data["machine"], path)
                 written.append(path)
     return written
 
 
-def _draw(found: list[Row], title: str, cores: int, machine: dict[str, Any], path: Path) -> None:
+def _draw(
+    drawn_rows: list[Row], title: str, cores: int, machine: dict[str, Any], path: Path
+) -> None:
     import matplotlib
 
     matplotlib.use("svg")
+    # text stays text, and ids do not depend on the time: a chart drawn again is the same file
     matplotlib.rcParams.update(
         {"svg.fonttype": "none", "svg.hashsalt": "jaxprep", "font.family": "sans-serif"}
     )
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(8, 1.0 + 0.32 * len(found)))
-    values = [row.minimum for row in found]
-    colours = [OURS if row.peer.startswith("jaxprep") else THEIRS for row in found]
-    drawn = axes.barh([NAMES[row.peer] for row in found], values, color=colours, height=0.68)
+    figure, axes = pyplot.subplots(figsize=(8, 1.0 + 0.32 * len(drawn_rows)))
+    values = [row.minimum for row in drawn_rows]
+    colours = [OURS if row.peer.startswith("jaxprep") else THEIRS for row in drawn_rows]
+    drawn = axes.barh([NAMES[row.peer] for row in drawn_rows], values, color=colours, height=0.68)
     axes.bar_label(drawn, [f"{value:.3g}" for value in values], padding=4, color=INK, fontsize=9)
     axes.set_xlim(0, max(values) * 1.1)
     axes.set_title(title, loc="left", color=INK, fontsize=11)
@@ -100,6 +107,7 @@ def _draw(found: list[Row], title: str, cores: int, machine: dict[str, Any], pat
     axes.tick_params(axis="y", length=0, colors=INK, labelsize=9)
     axes.tick_params(axis="x", colors=MUTED, labelsize=8)
     figure.tight_layout(rect=(0, 0.04, 1, 1))
+    # without a date, for the same reason
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)
 

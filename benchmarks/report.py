@@ -1,4 +1,4 @@
-"""What the processes measured, merged and printed as tables."""
+"""Merge what the processes measured, and print it as tables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from cases import Case
-from peers import BY_NAME, OURS
+from peers import BY_NAME, OURS, Peer
 
 Run = dict[str, Any]
 """What one process measured: `case`, `batch`, `peer`, `cores`, `what`, and `forms` or `error`."""
@@ -32,9 +32,10 @@ class Row(NamedTuple):
 
 
 HEADINGS = (
-    f"{'':48}{'ms per image':^18}{'CPU':>8}{'first':>9}{'peak':>8}{'faults':>8}{'times':>9}  levels that",
-    f"{'peer':26}{'form':22}{'minimum':>9}{'median':>9}{'ms':>8}{'call ms':>9}{'MB':>8}{'a call':>8}{'jaxprep':>9}"
-    "  are not Pillow's",
+    f"{'':48}{'ms per image':^18}{'CPU':>8}{'first':>9}{'peak':>8}{'faults':>8}{'times':>9}"
+    "  levels that",
+    f"{'peer':26}{'form':22}{'minimum':>9}{'median':>9}{'ms':>8}{'call ms':>9}{'MB':>8}"
+    f"{'a call':>8}{'jaxprep':>9}  are not Pillow's",
 )
 
 
@@ -42,50 +43,52 @@ def rows(runs: Iterable[Run], case: str, cores: int) -> list[Row]:
     """All forms of all peers, the fastest first."""
     mine = [run for run in runs if run["case"] == case and "forms" in run]
     timed: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    peaks: dict[tuple[str, str], int | None] = {}
     for run in mine:
-        if run["what"] == "time" and run["cores"] == cores:
-            for form, found in run["forms"].items():
-                timed.setdefault((run["peer"], form), []).append(found)
-    peaks = {
-        (run["peer"], form): found["peak_bytes"]
-        for run in mine
-        if run["what"] == "memory"
-        for form, found in run["forms"].items()
-    }
+        for form, measured in run["forms"].items():
+            key = run["peer"], form
+            if run["what"] == "memory":
+                peaks[key] = measured["peak_bytes"]
+            elif run["cores"] == cores:
+                timed.setdefault(key, []).append(measured)
     batch = mine[0]["batch"] if mine else 1
-    merged = [_merged(*key, found, batch, peaks.get(key)) for key, found in timed.items()]
+    merged = [_merged(*key, times, batch, peaks.get(key)) for key, times in timed.items()]
     return sorted(merged, key=lambda row: row.minimum)
 
 
-def _merged(peer: str, form: str, found: list[dict[str, Any]], batch: int, peak: int | None) -> Row:
-    minima = [one["minimum"] for one in found]
+def _merged(peer: str, form: str, times: list[dict[str, Any]], batch: int, peak: int | None) -> Row:
+    """One row of several processes: the smallest minimum, since noise only ever adds time, and the
+    median of medians.
+    """
+    minima = [one["minimum"] for one in times]
     per_image = 1000 / batch
     return Row(
         peer,
         form,
         min(minima) * per_image,
-        statistics.median(one["median"] for one in found) * per_image,
+        statistics.median(one["median"] for one in times) * per_image,
         max(minima) / min(minima),
-        statistics.median(one["cpu"] for one in found) * per_image,
-        min(one["first"] for one in found) * 1000,
-        statistics.median(one["faults"] for one in found),
+        statistics.median(one["cpu"] for one in times) * per_image,
+        min(one["first"] for one in times) * 1000,
+        statistics.median(one["faults"] for one in times),
         None if peak is None else peak / 1e6,
-        found[0].get("levels"),
-        _difference(found[0].get("differs_from_pillow")),
+        times[0].get("levels"),
+        _difference(times[0].get("differs_from_pillow")),
     )
 
 
-def _difference(found: dict[str, Any] | None) -> str:
-    if found is None:
+def _difference(difference: dict[str, Any] | None) -> str:
+    if difference is None:
         return ""
-    return "0" if not found["largest"] else f"{found['share']:.2%} by <= {found['largest']}"
+    if not difference["largest"]:
+        return "0"
+    return f"{difference['share']:.2%} by <= {difference['largest']}"
 
 
-def fastest(found: Iterable[Row], peer: str) -> Row | None:
+def fastest(measured: Iterable[Row], peer: str) -> Row | None:
     """A peer's fastest form."""
-    return min(
-        (row for row in found if row.peer == peer), key=lambda row: row.minimum, default=None
-    )
+    forms = [row for row in measured if row.peer == peer]
+    return min(forms, key=lambda row: row.minimum, default=None)
 
 
 def table(case: Case, runs: list[Run]) -> str:
@@ -94,8 +97,8 @@ def table(case: Case, runs: list[Run]) -> str:
     """
     lines = []
     for cores in sorted({run["cores"] for run in runs if run["case"] == case.id}):
-        found = rows(runs, case.id, cores)
-        ours, floor = fastest(found, "jaxprep"), fastest(found, "floor")
+        measured = rows(runs, case.id, cores)
+        ours, floor = fastest(measured, "jaxprep"), fastest(measured, "floor")
         note = (
             f", jaxprep at {ours.minimum / floor.minimum:.1f} times the floor"
             if ours and floor
@@ -103,14 +106,14 @@ def table(case: Case, runs: list[Run]) -> str:
         )
         lines.append(f"\n{case.id}, {cores} {'core' if cores == 1 else 'cores'}{note}")
         lines += HEADINGS
-        for row in found:
+        for row in measured:
             peak = "" if row.peak_mb is None else f"{row.peak_mb:.1f}"
             ratio = f"{row.minimum / ours.minimum:.2f}" if ours else ""
             lines.append(
                 f"{row.peer:26}{row.form:22}{row.minimum:9.3f}{row.median:9.3f}{row.cpu:8.3f}{row.first_ms:9.1f}"
                 f"{peak:>8}{row.faults:8.0f}{ratio:>9}  {row.differs}".rstrip()
             )
-        lines += _exactness(found)
+        lines += _exactness(measured)
     failed = [run for run in runs if run["case"] == case.id and "error" in run]
     lines += [
         f"{run['peer']} failed ({run['what']}, {run['cores']} cores): {run['error']}"
@@ -119,12 +122,12 @@ def table(case: Case, runs: list[Run]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _exactness(found: list[Row]) -> list[str]:
+def _exactness(measured: list[Row]) -> list[str]:
     """Whether each of ours that has another peer as its reference has that peer's levels."""
     lines = []
     for name in OURS:
         reference = BY_NAME[name].reference
-        ours, theirs = fastest(found, name), fastest(found, reference) if reference else None
+        ours, theirs = fastest(measured, name), fastest(measured, reference) if reference else None
         if ours and theirs:
             words = "has the levels of" if ours.levels == theirs.levels else "DIFFERS FROM"
             lines.append(f"{name} {words} {theirs.peer}")
@@ -139,14 +142,22 @@ def line(run: Run) -> str:
     if run["what"] == "memory":
         return name
     times = (
-        f"{form} {1000 * found['minimum'] / run['batch']:.3f}"
-        for form, found in run["forms"].items()
+        f"{form} {1000 * measured['minimum'] / run['batch']:.3f}"
+        for form, measured in run["forms"].items()
     )
     return f"{name}: {', '.join(times)} ms per image"
 
 
-def header(machine: dict[str, Any]) -> str:
+def notes(peers: Iterable[Peer]) -> str:
+    """What each peer does, and what it leaves out."""
+    lines = [f"{peer.name:26}{peer.note}" for peer in peers if peer.note]
+    return "\n".join(["", *lines, ""])
+
+
+def header(machine: dict[str, Any], isa: str = "native") -> str:
+    limit = "" if isa == "native" else f", kept to {isa.upper()}"
     return (
-        f"{machine['cpu']} ({', '.join(machine['flags'])}), {machine['cores']} cores, {machine['memory_gib']} GiB, "
-        f"{machine['kernel']}, jaxprep {machine['commit']}, load at the start {machine['load']:.1f}"
+        f"{machine['cpu']} ({', '.join(machine['flags'])}), {machine['cores']} cores, "
+        f"{machine['memory_gib']} GiB, {machine['kernel']}, jaxprep {machine['commit']}, "
+        f"load at the start {machine['load']:.1f}{limit}"
     )

@@ -16,7 +16,7 @@ import plots
 import report
 from cases import SETS, Case, matching
 from peers import BY_NAME, PEERS, Peer
-from processes import HERE, machine, run_worker
+from processes import HERE, ISAS, machine, run_worker
 
 QUICK = {"seconds": 0.2, "at_least": 3}
 FULL = {"seconds": 2.0, "at_least": 5}
@@ -38,14 +38,16 @@ def main() -> None:
             print(report.line(done), file=sys.stderr)
             runs.append(done)
         print(report.table(case, runs))
-    results = {"machine": about, "settings": {"set": args.set, **timing(args)}, "runs": runs}
-    summary = bars.table(runs)
+    settings = {"set": args.set, "isa": args.isa, **timing(args)}
+    results = {"machine": about, "settings": settings, "runs": runs}
+    summary = bars.table(runs, is_avx2(args.isa, about)) + report.notes(peers)
     print(summary)
     args.output.mkdir(parents=True, exist_ok=True)
     path = args.output / f"{args.name}.json"
     path.write_text(json.dumps(results, indent=1) + "\n")
     tables = "\n".join(report.table(case, runs) for case in cases)
-    path.with_suffix(".txt").write_text(f"{report.header(about)}\n{tables}\n{summary}")
+    first = report.header(about, args.isa)
+    path.with_suffix(".txt").write_text(f"{first}\n{tables}\n{summary}")
     drawn = plots.draw_with(pythons.get("plots"), path)
     print(
         "\n".join(f"wrote {p}" for p in (path, path.with_suffix(".txt"), *drawn)), file=sys.stderr
@@ -74,6 +76,11 @@ def parse() -> argparse.Namespace:
         "--cores", type=_cores, default=(1, 2), metavar="1,2", help="how many; default: 1,2"
     )
     parser.add_argument(
+        "--isa",
+        choices=ISAS,
+        help="the instructions that everybody may use; default: native, with --set avx2 avx2",
+    )
+    parser.add_argument(
         "--rounds", type=int, default=1, metavar="N", help="processes per measurement; default: 1"
     )
     parser.add_argument(
@@ -88,6 +95,7 @@ def parse() -> argparse.Namespace:
     environments.add_options(parser)
     args = parser.parse_args()
     args.set = args.set or ("quick" if args.quick else "bars")
+    args.isa = args.isa or ("avx2" if args.set == "avx2" else "native")
     is_part = bool(args.only) or len(args.peers) < len(PEERS)
     args.name = args.name or ("partial" if is_part else "quick" if args.quick else args.set)
     return args
@@ -106,6 +114,11 @@ def _cores(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(","))
 
 
+def is_avx2(isa: str, machine: dict[str, Any]) -> bool:
+    """Whether the processes were kept to AVX2, by `--isa` or by the CPU."""
+    return "avx2" in machine["flags"] and (isa == "avx2" or "avx512f" not in machine["flags"])
+
+
 def timing(args: argparse.Namespace) -> dict[str, Any]:
     """The part of a worker's request that says how long to measure."""
     return QUICK if args.quick else FULL
@@ -115,13 +128,16 @@ def measured(
     case: Case, peers: list[Peer], pythons: dict[str, str], args: argparse.Namespace
 ) -> Iterator[report.Run]:
     """Every process of one case, in an order in which peers, rounds and cores alternate."""
+    # rounds outside, cores inside: the processes of one measurement are spread over the run
     able = [peer for peer in peers if peer.takes(case)]
     todo = [(cores, dict(timing(args))) for _ in range(args.rounds) for cores in args.cores]
     if not args.no_memory:
         todo.append((max(args.cores), {}))
     for n, (cores, more) in enumerate(todo):
+        # what drifts in a machine (its clock, its temperature) then favours no peer; the same order
+        # in every run, so that two runs compare
         for peer in random.Random(n).sample(able, len(able)):
-            answer = run_worker(pythons[peer.environment], peer, case, cores, **more)
+            answer = run_worker(pythons[peer.environment], peer, case, cores, args.isa, **more)
             what = "time" if more else "memory"
             yield {
                 "case": case.id,

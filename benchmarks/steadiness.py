@@ -1,4 +1,7 @@
-"""From process to process: the slowest minimum beside the fastest, over many processes.
+"""Compare the minima of many processes: the slowest with the fastest.
+
+The minimum of one process does not show what differs from process to process, such as where in
+memory the arrays lie.
 
 Usage: `python benchmarks/steadiness.py [--processes 20] [--only PATTERN] [--cores 1,2] [--python
 jaxprep=PATH]`.
@@ -38,18 +41,18 @@ def main() -> None:
                 run_worker(python, peer, case, cores, **request) for _ in range(args.processes)
             ]
             errors = {answer["error"] for answer in answers if "error" in answer}
-            found = [
+            forms = [
                 answer["forms"][args.form]
                 for answer in answers
                 if args.form in answer.get("forms", {})
             ]
-            print("\n".join([*errors, _report(f"{case.id}, {cores} core(s)", found, case.batch)]))
+            print("\n".join([*errors, _report(f"{case.id}, {cores} core(s)", forms, case.batch)]))
 
 
-def _report(name: str, found: list[dict[str, float]], batch: int) -> str:
-    if not found:
+def _report(name: str, forms: list[dict[str, float]], batch: int) -> str:
+    if not forms:
         return f"{name}: nothing measured"
-    minima, cpu = (sorted(1000 / batch * one[key] for one in found) for key in ("minimum", "cpu"))
+    minima, cpu = (sorted(1000 / batch * one[key] for one in forms) for key in ("minimum", "cpu"))
     return (
         f"{name}: slowest / fastest minimum {minima[-1] / minima[0]:.2f} (wanted: at most 1.5)\n"
         f"  minima, ms per image: {' '.join(f'{value:.3f}' for value in minima)}\n"

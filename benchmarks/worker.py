@@ -17,8 +17,9 @@ import sys
 from typing import Any
 
 PACKAGES = (
-    "jax", "jaxlib", "jaxprep", "numpy", "pillow", "torch", "torchvision", "timm", "transformers", "keras", "keras-hub",
-    "opencv-python-headless", "dm-pix", "simplejpeg",
+    "jax", "jaxlib", "jaxprep", "numpy", "pillow", "torch", "torchvision", "timm", "transformers",
+    "keras", "keras-hub", "opencv-python-headless", "kornia-rs", "pyvips", "pyvips-binary",
+    "dm-pix", "simplejpeg",
 )  # fmt: skip
 
 
@@ -86,20 +87,20 @@ def check(case: Any, images: list[Any], peer: Any, result: Any) -> dict[str, Any
     from peers.normalise import affine_error, levels_of
 
     levels = levels_of(result)
-    found: dict[str, Any] = {
+    answer: dict[str, Any] = {
         "levels": hashlib.sha256(levels.tobytes()).hexdigest(),
         "shape": list(result.shape),
     }
-    found["affine_error"] = affine_error(result, levels)
+    answer["affine_error"] = affine_error(result, levels)
     try:
         from PIL import Image
 
         from peers.pillow import resize
     except ImportError:
-        return found
+        return answer
     expected = np.stack([resize(case, Image.fromarray(image)) for image in images])
     difference = np.abs(levels.astype(np.int16) - expected)
-    found["differs_from_pillow"] = {
+    answer["differs_from_pillow"] = {
         "share": float(np.mean(difference > 0)),
         "largest": int(difference.max()),
     }
@@ -108,20 +109,20 @@ def check(case: Any, images: list[Any], peer: Any, result: Any) -> dict[str, Any
             f"{np.count_nonzero(difference)} of {difference.size} levels are not Pillow's"
         )
     if peer.reference is not None:
-        assert found["affine_error"] <= 1e-6, (
-            f"the affine is off by {found['affine_error']:.2g} of max(1, |x|)"
+        assert answer["affine_error"] <= 1e-6, (
+            f"the affine is off by {answer['affine_error']:.2g} of max(1, |x|)"
         )
-    return found
+    return answer
 
 
 def versions() -> dict[str, str]:
-    found = {}
+    installed = {}
     for name in PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            installed[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return {"python": sys.version.split()[0], **found}
+    return {"python": sys.version.split()[0], **installed}
 
 
 def device() -> str:

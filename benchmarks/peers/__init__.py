@@ -1,9 +1,9 @@
-"""Who is measured: a peer is a row of this table, and a module beside it that does the work in the
-peer's own process.
+"""The libraries that are measured: a peer is a row of this table, and a module in this folder that
+does the work, in a process of that peer alone.
 
 A module has `prepare(case, images, cores, **options)`, which returns what is to be timed: for each
-*form* (a way in which users call the peer) a function without arguments that returns the finished
-result.
+*form* (how users call the peer) a function without arguments that returns the finished result. A
+new peer is a module, a row, and a group of packages in `environments.py`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Peer:
         ragged: whether it takes images of several sizes.
         reference: whose uint8 levels its result must equal: "pillow" is checked in its own process,
             "torchvision" against the peer `torchvision`; None where it is not exact.
-        note: what a reader should know of the comparison.
+        note: what it does, and what it leaves out; printed below the tables.
     """
 
     name: str
@@ -98,7 +98,24 @@ PEERS = (
         TENSOR_RESIZES,
         note="uint8 to uint8",
     ),
-    Peer("opencv", "opencv", "opencv", note="not antialiased, except INTER_AREA: another result"),
+    Peer(
+        "opencv",
+        "opencv",
+        "opencv",
+        note="no antialiasing, except INTER_AREA, which is a box filter whatever the method",
+    ),
+    Peer(
+        "kornia-rs",
+        "kornia",
+        "kornia",
+        note="bilinear without antialiasing; bicubic and lanczos with it, not exact to Pillow",
+    ),
+    Peer(
+        "libvips",
+        "vips",
+        "vips",
+        note="Pillow's filters with positions and weights rounded coarsely, not exact to Pillow",
+    ),
     Peer(
         "jax-image",
         "jaxprep",

@@ -1,5 +1,6 @@
-"""The floor: a program that reads every input byte and writes every output byte once, and does next
-to nothing else.
+"""The floor: read every input byte and write every output byte once, and do next to nothing else.
+
+No preprocessing can be faster, as long as input and output come from and go to memory.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ import numpy as np
 from cases import Case
 
 SLICES = 16
-"""Added up at a time: enough that the sums stay in the cache, few enough to compile at once."""
+"""So many pieces are added up at a time: few enough to compile at once, and enough that the running
+sum is read and written rarely.
+"""
 
 
 def prepare(case: Case, images: list[np.ndarray], cores: int) -> dict:
+    # ragged images count with their mean size
     every = np.concatenate([image.reshape(-1) for image in images])
-    flat = every[: len(every) // case.batch * case.batch].reshape(
-        case.batch, -1
-    )  # ragged images: the mean size
+    mean_size = len(every) // case.batch
+    flat = every[: case.batch * mean_size].reshape(case.batch, mean_size)
     values = case.target * case.target * 3
     shape = case.batch, case.target, case.target, 3
     on_device = jnp.asarray(flat)
@@ -37,13 +40,19 @@ def prepare(case: Case, images: list[np.ndarray], cores: int) -> dict:
 
 
 def read_and_write(image: jax.Array, values: int) -> jax.Array:
-    """float32 `(values,)`, each the sum of the bytes at its position in every piece of the
-    image.
+    """Sums the bytes at the same position in every piece of the image.
+
+    Args:
+        image: uint8, of one axis; it is cut into pieces of `values` bytes.
+
+    Returns:
+        float32 `(values,)`.
     """
     n = len(image)
     if n < values:
         return jnp.tile(image, -(-values // n))[:values].astype(jnp.float32)
     rounds = n // (values * SLICES)
+    # the last piece overlaps the one before it, so that all have one shape
     starts = [min(start, n - values) for start in range(rounds * SLICES * values, n, values)]
     rest = add([image[start : start + values] for start in starts])
 

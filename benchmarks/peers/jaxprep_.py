@@ -14,12 +14,17 @@ from jax.sharding import NamedSharding, PartitionSpec
 import jaxprep
 from cases import MEAN, STD, Case
 from jaxprep import ops
-from jaxprep.pipeline.run import ONE_THREAD
 
 METHODS = {"bilinear": "bilinear", "bicubic": "bicubic", "lanczos": "lanczos3"}
 JITTED = "jit"
 """The form whose first call is a compilation, and that steadiness and memory are measured with."""
+ONE_THREAD = {"xla_disable_hlo_passes": "cpu-parallel-task-assigner"}
+"""Compiler options that README advises for a device per core: XLA otherwise divides the program of
+each device over all cores once more.
+"""
 SHARDED = "jit, a device per core"
+EAGER = "facade, NumPy array"
+JITTED_FACADE = "jit(facade), NumPy"
 
 
 def pipeline_of(case: Case, reference: str) -> jaxprep.Pipeline:
@@ -37,7 +42,10 @@ def prepare(case: Case, images: list[np.ndarray], cores: int, reference: str) ->
     jax.config.update("jax_num_cpu_devices", cores)
     pipeline = pipeline_of(case, reference)
     facade = jaxprep.ImageConverter.from_config(pipeline)
-    forms = _ragged(pipeline, images) if case.is_ragged else _uniform(pipeline, np.stack(images))
+    if case.is_ragged:
+        forms = _ragged(pipeline, images)
+    else:
+        forms = {**_uniform(pipeline, np.stack(images)), **_same_array(facade, images)}
     if reference in ("pillow", "torchvision"):
         forms["facade, list of arrays"] = lambda: jax.block_until_ready(facade(images))
     return forms
@@ -70,6 +78,18 @@ def _uniform(pipeline: jaxprep.Pipeline, images: np.ndarray) -> dict:
         if sharded is None
         else {**forms, SHARDED: lambda: jax.block_until_ready(of_core(sharded))}
     )
+
+
+def _same_array(facade: Any, images: list[np.ndarray]) -> dict:
+    """The facade called eagerly, and under `jax.jit`, on one NumPy array: a photograph `(h, w, c)`
+    or a batch `(b, h, w, c)`.
+    """
+    array = images[0] if len(images) == 1 else np.stack(images)
+    program = jax.jit(facade)
+    return {
+        EAGER: lambda: jax.block_until_ready(facade(array)),
+        JITTED_FACADE: lambda: jax.block_until_ready(program(array)),
+    }
 
 
 def _ragged(pipeline: jaxprep.Pipeline, images: list[np.ndarray]) -> dict:

@@ -11,8 +11,9 @@ OFFSET = (-np.asarray(MEAN) / np.asarray(STD)).astype(np.float32)
 
 
 def normalise_into(out: np.ndarray, image: np.ndarray) -> None:
-    """uint8 `(h, w, 3)` to normalised float32, written where the result belongs: NumPy's fastest
-    way.
+    """Normalises a uint8 image `(h, w, 3)` into `out`, float32 of the same shape.
+
+    Two passes in place are the fastest that NumPy has: no temporary array is made.
     """
     np.multiply(image, SCALE, out=out, dtype=np.float32)
     out += OFFSET

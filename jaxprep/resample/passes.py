@@ -163,7 +163,7 @@ class Epilogue(NamedTuple):
 
     @property
     def form(self) -> Form | None:
-        """"pixels" where the result is `(h, w, c)`, "planes" where it is `(c, h, w)`."""
+        """ "pixels" where the result is `(h, w, c)`, "planes" where it is `(c, h, w)`."""
         if self.store is not None:
             return None
         return "planes" if self.planar else "pixels"
@@ -210,7 +210,9 @@ def apply_taps(image: jax.Array, taps: Taps, axis: int, arithmetic: Arithmetic) 
     for k in range(looped, count):  # unrolled: XLA fuses all of it into one loop over the outputs
         pixels = take(image, taps.start + k, axis).astype(total.dtype)
         weight_k = lax.slice_in_dim(weight, k, k + 1, axis=1).astype(total.dtype)
-        total = pixels * weight_k.reshape([-1 if i == axis else 1 for i in range(image.ndim)]) + total
+        total = (
+            pixels * weight_k.reshape([-1 if i == axis else 1 for i in range(image.ndim)]) + total
+        )
     return to_uint8(total, taps.shift) if arithmetic == "integer" else total
 
 

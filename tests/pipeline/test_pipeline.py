@@ -42,8 +42,7 @@ from jaxprep.ops import (
     Unpremultiply,
 )
 from jaxprep.pipeline.cores import core_count
-from jaxprep.pipeline.eager import run_each
-from jaxprep.pipeline.run import ONE_THREAD, run_batch, run_one
+from jaxprep.pipeline.program import ONE_THREAD, Program, run_batch, run_one
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 NORMALISED = (Rescale(arithmetic="division"), Normalize(MEAN, STD))
@@ -452,7 +451,7 @@ def test_results_of_different_sizes_lie_in_the_corner_of_zeros():
 def test_results_of_different_sizes_come_back_as_a_list():
     pipeline = Pipeline((Resize(longest_edge=40, reference="pillow"), *NORMALISED, ChannelsFirst()))
     images, _ = ragged(SIZES, (128, 128), 0)
-    for image, result in zip(images, run_each(pipeline, images, SIZES)):
+    for image, result in zip(images, pipeline.run_images(images, SIZES).listed()):
         np.testing.assert_array_equal(result, run(pipeline, image))
 
 
@@ -722,7 +721,7 @@ def test_JSON_can_say_every_step():
     names = {
         step
         for step in vars(ops).values()
-        if isinstance(step, type) and issubclass(step, Step) and step is not Step
+        if isinstance(step, type) and issubclass(step, Step) and dataclasses.is_dataclass(step)
     }
     said = {type(step): step for step in FULL.steps}
     for kind in names - {ChannelsFirst, ChannelsLast}:
@@ -918,29 +917,27 @@ def test_a_hundred_sizes_compile_a_handful_of_programs_which_the_buckets_predict
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="elsewhere images go together")
 def test_the_program_of_one_image_keeps_to_its_thread():
-    image = noise(1, 480, 640, 3)
-    plan = jax.tree.map(
-        lambda leaf: leaf[0], Pipeline((resize(224, "pillow"),)).plan([(480, 640)], (480, 640))
-    )
+    image = noise(480, 640, 3)
+    pipeline = Pipeline((resize(224, "pillow"),))
+    plan = jax.tree.map(lambda leaf: leaf[0], pipeline.plan([(480, 640)], (480, 640)))
+    arguments = Program(plan.stages), image, plan.tables, None
 
     def text(**options: Any) -> str:
-        program = jax.jit(run_one.__wrapped__, static_argnames=("exact", "to_first"), **options)
-        return program.lower(plan, image, exact=False, to_first=False).compile().as_text()
+        program = jax.jit(run_one.__wrapped__, static_argnames="program", **options)
+        return program.lower(*arguments).compile().as_text()
 
     divided = "outer_dimension_partitions"
     if core_count() > 1:
         assert divided in text()
     assert divided not in text(compiler_options=ONE_THREAD)
-    assert (
-        divided not in run_one.lower(plan, image, exact=False, to_first=False).compile().as_text()
-    )
+    assert divided not in run_one.lower(*arguments).compile().as_text()
 
 
 def test_threads_that_share_the_images_of_a_call_return_them_in_their_order():
     pipeline = Pipeline((Resize((30, 20), reference="pillow"),))
     sizes = [(130 + 7 * i % 190, 140 + 11 * i % 150) for i in range(40)]
     images = [noise(*size, 3, seed=i) for i, size in enumerate(sizes)]
-    for image, result in zip(images, run_each(pipeline, images, sizes), strict=True):
+    for image, result in zip(images, pipeline.run_images(images, sizes).listed(), strict=True):
         want = Image.fromarray(image).resize((20, 30), Image.Resampling.BILINEAR)
         np.testing.assert_array_equal(result, np.asarray(want))
 

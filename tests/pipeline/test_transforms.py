@@ -20,7 +20,8 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxprep import Batch, Pipeline
 from jaxprep.errors import InputError
 from jaxprep.ops import CenterCrop, ChannelsFirst, Flip, Normalize, Pad, Rescale, Resize
-from jaxprep.resample import forms, lines
+from jaxprep.resample import passes
+from jaxprep.resample.engines import cpu
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 STEPS = (
@@ -75,7 +76,7 @@ def call(pipeline: Pipeline) -> Any:
 
 def shrink_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     """Room for one image on each of the devices: of eight images, four go at once."""
-    monkeypatch.setattr(forms, "CACHE", forms.turned_bytes(64, 3, np.dtype(np.uint8)))
+    monkeypatch.setattr(cpu, "CACHE_BYTES", cpu.transposed_bytes(64, 3, np.dtype(np.uint8)))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -121,7 +122,7 @@ def test_shard_map_changes_no_bit_and_needs_no_collectives(case, fits, monkeypat
     pipeline, batch, plan = CASES[case]
     want = on_one_device(case)
     if not fits:
-        monkeypatch.setattr(forms, "CACHE", 1)
+        monkeypatch.setattr(cpu, "CACHE_BYTES", 1)
     mesh, spec = jax.make_mesh((DEVICES,), ("data",)), PartitionSpec("data")
     mapped = jax.jit(
         jax.shard_map(call(pipeline), mesh=mesh, in_specs=(spec, spec), out_specs=spec)
@@ -135,7 +136,7 @@ def test_shard_map_changes_no_bit_and_needs_no_collectives(case, fits, monkeypat
 def test_a_loop_over_many_taps_runs_on_every_mesh(reference, dtype):
     pipeline = Pipeline((Resize((2, 3), reference=reference),))
     image = noise(4, 170, 250, 3, dtype=dtype)
-    assert min(pipeline.bucket((170, 250))[0].counts) > forms.UNROLLED_TAPS
+    assert min(pipeline.bucket((170, 250))[0].counts) > passes.UNROLLED_TAPS
     want = jax.jit(pipeline)(Batch(image=image))
     spec = PartitionSpec("data")
     mesh = jax.make_mesh((DEVICES,), ("data",), axis_types=(AxisType.Explicit,))
@@ -286,14 +287,13 @@ def test_the_two_passes_do_not_fuse(dtype, monkeypatch):
     vertical, horizontal = 7, 6  # taps of 64 to 20 and to 22, of which the last is sliced
     assert sum(computations(dtype)) <= vertical + horizontal
     assert len(computations(dtype)) == 2 and max(computations(dtype)) <= vertical
-    for module in (lines, forms):
-        monkeypatch.setattr(module, "apart", lambda function, *args: function(*args))
+    monkeypatch.setattr(cpu, "no_inline", lambda function, *args: function(*args))
     assert (
         len(computations(dtype)) == 1 and max(computations(dtype)) > vertical
     )  # one pass recomputed in the other
 
 
-def test_rows_are_turned_by_copies_of_their_own():
+def test_rows_are_transposed_by_copies_of_their_own():
     """XLA makes a copy with the processor's transpositions; fused with what reads it, it goes
     number by number.
     """
@@ -302,5 +302,5 @@ def test_rows_are_turned_by_copies_of_their_own():
     compiled = jax.jit(lambda image: pipeline(Batch(image=image)).image).lower(image).compile()
     parts = re.split(r"\n(?=%|ENTRY)", compiled.as_text())
     alone = "".join(text for text in parts if not text.startswith("%fused"))
-    for turned in ("192,16", "16,66"):  # columns of 16 rows, and rows again
-        assert re.search(rf"= u8\[4,\d+,{turned}\]\S* copy\(", alone), turned
+    for transposed in ("192,16", "16,66"):  # columns of 16 rows, and rows again
+        assert re.search(rf"= u8\[4,\d+,{transposed}\]\S* copy\(", alone), transposed

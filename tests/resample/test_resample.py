@@ -11,9 +11,8 @@ from PIL import Image
 
 from jaxprep import ops
 from jaxprep.errors import InputError
-from jaxprep.resample.tables import bucket, canvas
-from jaxprep.resample.references import REFERENCES, vertical_first
-from jaxprep.resample.tables import resize_taps
+from jaxprep.resample.references import REFERENCES
+from jaxprep.resample.tables import bucket, canvas, resize_taps, vertical_first
 
 METHODS = {
     "nearest": Image.Resampling.NEAREST,

@@ -9,11 +9,29 @@ import numpy as np
 import pytest
 from helpers.definition import KERNELS, dense
 
-from jaxprep.resample.tables import bucket, canvas
 from jaxprep.resample.filters import FILTERS, METHODS, canonical_method
 from jaxprep.resample.references import REFERENCES
-from jaxprep.resample.tables import Taps, copy_taps, fit, resize_taps
-from jaxprep.resample.window import window_taps
+from jaxprep.resample.tables import (
+    HostAxis,
+    Resample,
+    Taps,
+    TracedAxis,
+    Window,
+    bucket,
+    canvas,
+    copy_taps,
+    fit,
+    resize_taps,
+)
+
+
+def window_taps(n: int, first: jax.Array, length: jax.Array, m: int, *how) -> Taps:
+    """The table of a window that is traced, resized to `m`."""
+    axis = TracedAxis(HostAxis(n).table(), n)
+    axis.apply(Window(first, length), 1)
+    axis.apply(Resample(m, *how, "float"), 2)
+    return axis.table().taps
+
 
 LENGTHS = (1, 2, 3, 4, 5, 7, 16, 29, 100, 333)
 

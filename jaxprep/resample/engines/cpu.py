@@ -569,9 +569,7 @@ def _loop_over_images(
         step = jax.vmap(one, (0, 0, 0, None))
     result = jax.eval_shape(step, images, tables, None, 0)
     shape = result.shape if count == 1 else result.shape[1:]
-    make = functools.partial(
-        zeros_like_device, (length, *stored_shape(shape, form)), result.dtype
-    )
+    make = functools.partial(zeros_like_device, (length, *stored_shape(shape, form)), result.dtype)
     restore = jax.vmap(lambda values: as_result(values, shape, form))
     if count > 1:
         make, restore = jax.vmap(make), jax.vmap(restore)

@@ -1,0 +1,197 @@
+"""The programs that `compile_ahead.py` compiles, as data; JAX and jaxprep are imported only where a
+program is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from cases import MEAN, STD
+
+TARGET = 224
+BATCH = 64
+POD_BATCH = 2048
+PILLOW_BILINEAR = "torchvision/ResNet50_Weights.IMAGENET1K_V2"
+PILLOW_BICUBIC = "timm/resnet50.a1_in1k"
+CLIP = "open_clip/ViT-B-32/openai"
+KERAS = "resnet_50_imagenet"
+
+Made = tuple[Callable[..., Any], tuple[Any, ...]]
+"""A function to jit, and its arguments: the image as a `ShapeDtypeStruct` first, then a plan."""
+
+
+@dataclass(frozen=True)
+class AheadCase:
+    """A batch of images to `(batch, 224, 224, 3)`, normalised.
+
+    Attributes:
+        name: unique.
+        make: the function and its arguments, for a case and a number of images.
+        preset: whose preprocessing it is.
+        overrides: fields of the preset's config that are changed.
+        size: height and width of the images, or of their canvas.
+        batch: how many images, where `--batch` does not decide.
+        dtype: of the pixels.
+        between_bytes: bytes of one value of the image between the two passes.
+        kind: "uniform" (all images have one size), "plan" (each has its own, passed in as a plan),
+            "peer" (`jax.image.resize`) or "pod" (sharded over 256 chips).
+        targets: the chips it is compiled for; all where empty.
+        has_bar: whether the project's bar for GPUs names it.
+    """
+
+    name: str
+    make: Callable[[AheadCase, int], Made]
+    preset: str = ""
+    overrides: dict[str, Any] = field(default_factory=dict)
+    size: tuple[int, int] = (512, 512)
+    batch: int | None = None
+    dtype: str = "uint8"
+    between_bytes: int = 1
+    kind: str = "uniform"
+    targets: tuple[str, ...] = ()
+    has_bar: bool = True
+
+
+def image_of(case: AheadCase, batch: int) -> Any:
+    """The shape and dtype of the input, `(batch, h, w, 3)`."""
+    import jax
+
+    return jax.ShapeDtypeStruct((batch, *case.size, 3), case.dtype)
+
+
+def jax_image(case: AheadCase, batch: int) -> Made:
+    """`jax.image.resize` and an affine, as people write it: float32, and no more said."""
+    import jax
+    import jax.numpy as jnp
+
+    mean, std = jnp.array(MEAN), jnp.array(STD)
+    method = case.overrides["method"]
+    shape = (batch, TARGET, TARGET, 3)
+
+    def run(images: Any) -> Any:
+        resized = jax.image.resize(images.astype(jnp.float32) / 255, shape, method)
+        return (resized - mean) / std
+
+    return run, (image_of(case, batch),)
+
+
+def from_preset(case: AheadCase, batch: int) -> Made:
+    """The facade of a preset, as in `jax.jit(pre)`."""
+    import jaxprep
+
+    preprocessor = jaxprep.ImageClassifierPreprocessor.from_preset(case.preset, **case.overrides)
+    return preprocessor, (image_of(case, batch),)
+
+
+def letterbox(case: AheadCase, batch: int) -> Made:
+    """The longer side becomes 224, and gray fills the rest of a square, as detectors have it."""
+    import jaxprep
+    from jaxprep import ops
+
+    steps = (
+        ops.Resize(longest_edge=TARGET, method="bilinear", reference="pillow"),
+        ops.PadTo(TARGET, fill=114.0),
+        ops.Rescale(),
+        ops.Normalize(MEAN, STD),
+    )
+    return jaxprep.ImageConverter.from_config(jaxprep.Pipeline(steps)), (image_of(case, batch),)
+
+
+def with_plan(case: AheadCase, batch: int, tall: bool = False) -> Made:
+    """Images of different sizes on one canvas, and the tables for them as an argument.
+
+    Args:
+        tall: every second image is more than twice as high as it is wide. Pillow 13 resizes those
+            vertically first, the others horizontally first.
+    """
+    import numpy as np
+
+    import jaxprep
+
+    pipeline = jaxprep.ImageClassifierPreprocessor.from_preset(case.preset).pipeline
+    random = np.random.default_rng(0)
+    heights, widths = random.integers(225, 480, batch), random.integers(300, 512, batch)
+    if tall:
+        heights[::2], widths[::2] = 512, 240
+    plan = pipeline.plan(np.stack([heights, widths], axis=1), canvas=case.size)
+
+    def run(images: Any, plan: Any) -> Any:
+        return pipeline(jaxprep.Batch(image=images), plan=plan).image
+
+    return run, (image_of(case, batch), plan)
+
+
+def with_plan_and_tall_images(case: AheadCase, batch: int) -> Made:
+    return with_plan(case, batch, tall=True)
+
+
+PLANNED = {"make": with_plan, "preset": PILLOW_BICUBIC, "kind": "plan"}
+TORCHVISION = {"reference": "torchvision"}
+CASES = (
+    AheadCase(
+        "jax.image bilinear",
+        jax_image,
+        overrides={"method": "bilinear"},
+        kind="peer",
+        has_bar=False,
+    ),
+    AheadCase(
+        "jax.image bicubic", jax_image, overrides={"method": "bicubic"}, kind="peer", has_bar=False
+    ),
+    AheadCase("pillow bilinear", from_preset, PILLOW_BILINEAR),
+    AheadCase("pillow bicubic", from_preset, PILLOW_BICUBIC),
+    AheadCase("torchvision bilinear", from_preset, PILLOW_BILINEAR, TORCHVISION),
+    AheadCase("torchvision bicubic", from_preset, PILLOW_BICUBIC, TORCHVISION),
+    AheadCase("keras bilinear", from_preset, KERAS, between_bytes=4),
+    AheadCase(
+        "keras bilinear, float32",
+        from_preset,
+        KERAS,
+        dtype="float32",
+        between_bytes=4,
+        has_bar=False,
+    ),
+    AheadCase("clip 480x640", from_preset, CLIP, size=(480, 640)),
+    AheadCase(
+        "clip, channels first",
+        from_preset,
+        CLIP,
+        {"data_format": "channels_first"},
+        size=(480, 640),
+        has_bar=False,
+    ),
+    AheadCase("letterbox 480x640", letterbox, size=(480, 640), has_bar=False),
+    AheadCase("plan, pillow bicubic", **PLANNED),
+    AheadCase("plan, both orders", **{**PLANNED, "make": with_plan_and_tall_images}),
+    AheadCase("pillow bilinear, batch 1", from_preset, PILLOW_BILINEAR, batch=1),
+    AheadCase("pillow bilinear, batch 256", from_preset, PILLOW_BILINEAR, batch=256),
+    AheadCase("plan, batch 1", **PLANNED, batch=1),
+    AheadCase("plan, batch 256", **PLANNED, batch=256),
+    AheadCase(
+        "pod, Auto mesh",
+        from_preset,
+        PILLOW_BILINEAR,
+        batch=POD_BATCH,
+        kind="pod",
+        targets=("v5e",),
+    ),
+    AheadCase(
+        "pod, Explicit mesh",
+        from_preset,
+        PILLOW_BILINEAR,
+        batch=POD_BATCH,
+        kind="pod",
+        targets=("v5e",),
+    ),
+)
+BY_NAME = {case.name: case for case in CASES}
+
+
+def cases_of(target: str, names: list[str]) -> list[AheadCase]:
+    """The cases for a chip; those whose name holds one of `names`, where any is given."""
+    able = [case for case in CASES if not case.targets or target in case.targets]
+    if not names:
+        return able
+    return [case for case in able if any(name in case.name for name in names)]
