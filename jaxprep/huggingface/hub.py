@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxprep import codec
+from jaxprep.atomic import write_files
 from jaxprep.errors import HubError, InputError, MissingPackageError, PresetNotFoundError
 from jaxprep.huggingface.web import fetch
 from jaxprep.presets import files
@@ -122,13 +122,8 @@ def find_file(repo: str, name: str) -> tuple[Any, str]:
 
 
 def write(text: str, file: Path) -> None:
-    """Writes a file as a whole or not at all."""
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=file.parent, prefix=".", delete=False
-    ) as beside:
-        beside.write(text)
-    os.chmod(beside.name, 0o644)
-    os.replace(beside.name, file)
+    """Write a text file; where that fails, it is as it was."""
+    write_files({file: text})
 
 
 def push(

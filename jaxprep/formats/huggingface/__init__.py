@@ -11,7 +11,7 @@ Classes are rows of `presets/huggingface.json` (`classes.ProcessorRow` says what
   `jaxprep.ops.sizes`.
 """
 
-from jaxprep.formats.huggingface.config import HuggingFace
-from jaxprep.formats.huggingface.read import from_huggingface_json, is_huggingface_json
+from jaxprep.formats.huggingface.config import HuggingFace, from_huggingface_json
+from jaxprep.formats.huggingface.read import is_huggingface_json
 
 __all__ = ["HuggingFace", "from_huggingface_json", "is_huggingface_json"]

@@ -7,15 +7,16 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from jaxprep import codec, ops
 from jaxprep.errors import ConfigError
-from jaxprep.formats.base import Format
+from jaxprep.formats.base import MODEL_FILE, Format
 from jaxprep.formats.huggingface import classes
 from jaxprep.formats.huggingface.builders import Build, Part, Source, add_steps, builders_of
 from jaxprep.formats.huggingface.builders.crop_and_pad import pads, pads_to_largest
 from jaxprep.formats.huggingface.classes import Backend, ProcessorRow
+from jaxprep.formats.huggingface.read import TIMM, find_config, is_huggingface_json
 from jaxprep.formats.huggingface.settings import (
     ANNOTATION_FORMATS,
     SHORTEST,
@@ -25,6 +26,7 @@ from jaxprep.formats.huggingface.settings import (
     merged,
     settings_of,
 )
+from jaxprep.formats.timm import from_timm_json
 from jaxprep.formats.values import DataFormatName
 from jaxprep.pipeline import Pipeline
 from jaxprep.pipeline.lower import static_sizes
@@ -58,6 +60,13 @@ class HuggingFace(Format):
     ((8, 6), ['Resize', 'Normalize'])
     """
 
+    library: ClassVar[str] = "Hugging Face (`image_processor_type`)"
+    files: ClassVar[tuple[str, ...]] = (
+        "processor_config.json",
+        "preprocessor_config.json",
+        MODEL_FILE,
+    )
+
     class_name: str
     settings: Any = None
     backend: Backend = "torchvision"
@@ -86,6 +95,14 @@ class HuggingFace(Format):
             self.effective.choice("format", ANNOTATION_FORMATS)
         # Builders check the settings that they read: a bad value fails here, not in the first call.
         _pipeline(self, Source(), None, "all")
+
+    @classmethod
+    def reads(cls, content: dict[str, Any]) -> bool:
+        return is_huggingface_json(content)
+
+    @classmethod
+    def read(cls, content: dict[str, Any], where: str = "$", model: Any = None) -> Format:
+        return from_huggingface_json(content, where, model)
 
     @property
     def row(self) -> ProcessorRow:
@@ -196,6 +213,23 @@ class HuggingFace(Format):
         changed = {key: to_json_value(v) for key, v in overrides.items() if key not in FIELDS}
         implied = keep_implied(self.class_name, self.settings, changed)
         return replace(self, **fields, settings=merged(self.settings, implied | changed))
+
+
+def from_huggingface_json(content: Any, where: str = "$", model: Any = None) -> Format:
+    """The config of an image processor, from the content of one of its files.
+
+    Arguments and errors are those of `jaxprep.formats.huggingface.read.find_config`.
+
+    >>> from_huggingface_json({"image_processor_type": "ViTImageProcessor"}).image_size
+    (224, 224)
+    """
+    document = find_config(content, where, model)
+    if document.class_name == TIMM:
+        return from_timm_json(document.content)
+    try:
+        return HuggingFace(document.class_name, document.content)
+    except ConfigError as error:
+        raise ConfigError(str(error).replace("`$", f"`{document.where}", 1)) from error
 
 
 def to_json_value(value: Any) -> Any:

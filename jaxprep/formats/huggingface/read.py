@@ -1,4 +1,6 @@
-"""Read the JSON files of a Hub repository as configs. No code of a repository is ever run."""
+"""Find the image processor in the JSON files of a Hub repository. No code of a repository is ever
+run.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +8,7 @@ from typing import Any, NamedTuple
 
 from jaxprep import codec
 from jaxprep.errors import ConfigError
-from jaxprep.formats.base import Format
 from jaxprep.formats.huggingface import classes
-from jaxprep.formats.huggingface.config import HuggingFace
-from jaxprep.formats.timm import from_timm_json
 
 MAX_KEYS = 1000
 TYPE_KEYS = ("image_processor_type", "feature_extractor_type")
@@ -75,23 +74,6 @@ def find_config(
     if len(content) > MAX_KEYS:
         raise codec.expected(f"at most {MAX_KEYS} keys", len(content), where)
     return Document(class_name or _class_of(content, where, model), content, where)
-
-
-def from_huggingface_json(content: Any, where: str = "$", model: Any = None) -> Format:
-    """The config of an image processor, from the content of one of its files.
-
-    Arguments and errors are those of `find_config`.
-
-    >>> from_huggingface_json({"image_processor_type": "ViTImageProcessor"}).image_size
-    (224, 224)
-    """
-    document = find_config(content, where, model)
-    if document.class_name == TIMM:
-        return from_timm_json(document.content)
-    try:
-        return HuggingFace(document.class_name, document.content)
-    except ConfigError as error:
-        raise ConfigError(str(error).replace("`$", f"`{document.where}", 1)) from error
 
 
 def _class_of(content: dict[str, Any], where: str, model: Any) -> str:
