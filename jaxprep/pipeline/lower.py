@@ -29,9 +29,9 @@ from jaxprep.resample.tables import (
 )
 from jaxprep.types import Size
 
-COPY_SHIFT = 8
+COPY_SHIFT = 9
 """Fractional bits of the weight 1 on an axis that only copies while the other is summed in
-integers."""
+integers; the engine for TPU needs at least 9."""
 
 
 class PaddingSlot(NamedTuple):
