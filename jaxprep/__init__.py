@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_WHERE = {
+# The module that defines each name. Only `jaxprep.types` is imported with the package.
+_MODULE_OF = {
     "AutoImageProcessor": "jaxprep.huggingface",
     "BatchFeature": "jaxprep.huggingface",
     "ImageClassifierPreprocessor": "jaxprep.facade",
@@ -25,7 +26,7 @@ _WHERE = {
     "Plan": "jaxprep.pipeline",
     "read_image": "jaxprep.host.decode",
 }
-_MODULES = ("errors", "formats", "huggingface", "ops", "postprocess", "presets")
+_SUBMODULES = ("errors", "formats", "huggingface", "ops", "postprocess", "presets")
 
 __all__ = [
     "AutoImageProcessor",
@@ -46,13 +47,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Imports what is asked for when it is asked for, so that `import jaxprep` stays light."""
-    if name in _MODULES:
+    """Import a public name when it is first used, so that `import jaxprep` is quick (PEP 562)."""
+    if name in _SUBMODULES:
         return importlib.import_module(f"jaxprep.{name}")
-    if name in _WHERE:
-        return getattr(importlib.import_module(_WHERE[name]), name)
+    if name in _MODULE_OF:
+        return getattr(importlib.import_module(_MODULE_OF[name]), name)
     raise AttributeError(f"module 'jaxprep' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted([*__all__, "__version__"])

@@ -1,7 +1,7 @@
-"""Frozen dataclasses to JSON and back, read off their fields.
+"""Convert frozen dataclasses to JSON and back, by their fields and annotations.
 
-Every field of a config is written, so nothing can be forgotten, and read under its annotation, so a
-wrong value is refused with the place where it stands: ``Expected `int`, got `'224'` - at
+Every field of a config is written, so that nothing can be forgotten, and read under its annotation,
+so that a wrong value is refused with its place: ``Expected `int`, got `'224'` - at
 `$.config.size` ``.
 """
 
@@ -19,10 +19,18 @@ from jaxprep.errors import ConfigError
 
 T = TypeVar("T")
 MAX_DEPTH = 32
+"""Of nested values, more than any config has. Without it a file could cause `RecursionError`."""
 
 
 def to_json(value: Any) -> Any:
-    """Plain JSON data of a config: dataclasses become objects, tuples become lists."""
+    """The JSON data of a config: dataclasses become objects, tuples become lists.
+
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Size:
+    ...     sides: tuple[int, int]
+    >>> to_json(Size((8, 6)))
+    {'sides': [8, 6]}
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {
             field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)
@@ -36,22 +44,51 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(cls: type[T], data: Any, where: str = "$") -> T:
-    """An instance of `cls` (a dataclass, or any annotation of one's fields) from JSON data.
+    """An instance of `cls` from JSON data.
+
+    Args:
+        cls: a dataclass, or any annotation that a field of one may have.
+        data: JSON data.
+        where: its place, for messages.
 
     Raises:
         ConfigError: a value of another type, an unknown field or a missing one; the message says
             where.
+
+    >>> from_json(tuple[int, int], [8, 6])
+    (8, 6)
+    >>> from_json(int, "8")
+    Traceback (most recent call last):
+    ...
+    jaxprep.errors.ConfigError: Expected `int`, got `'8'` - at `$`.
     """
-    return _read(cls, data, where, 0)
+    return _parse(cls, data, where, 0)
 
 
 def dumps(value: Any) -> str:
-    """Deterministic JSON text: two spaces, one trailing newline, no NaN."""
+    """JSON text with two spaces, a trailing newline and no NaN: equal data is equal text.
+
+    >>> print(dumps({"size": 8}), end="")
+    {
+      "size": 8
+    }
+    """
     return json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def loads(text: str | bytes, where: str) -> Any:
-    """JSON data of a text; `where` names the file in the error."""
+    """The JSON data of a text.
+
+    Args:
+        text: JSON.
+        where: the name of its file, for messages.
+
+    Raises:
+        ConfigError: it is not JSON, or nested too deeply to be read.
+
+    >>> loads('{"size": 8}', "a.json")
+    {'size': 8}
+    """
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -61,10 +98,21 @@ def loads(text: str | bytes, where: str) -> Any:
 
 
 def register(*bases: type) -> None:
-    """Makes the concrete subclasses of `bases` readable where a field is annotated with the base.
+    """Make the concrete subclasses of `bases` readable where a field is annotated with the base.
 
-    They are told apart by the name of the class, written as ``{"<key>": "<ClassName>", ...}`` with
+    The name of the class tells them apart: it is written as ``{"<key>": "<ClassName>", ...}``, with
     the key that the base states in `tag_key`.
+
+    >>> class Shape:
+    ...     tag_key = "shape"
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Circle(Shape):
+    ...     radius: int
+    >>> register(Shape)
+    >>> to_json(Circle(3))
+    {'shape': 'Circle', 'radius': 3}
+    >>> from_json(Shape, {"shape": "Circle", "radius": 3}).radius
+    3
     """
     _TAGGED.update(bases)
 
@@ -72,156 +120,201 @@ def register(*bases: type) -> None:
 _TAGGED: set[type] = set()
 
 
-def _base(cls: type) -> type | None:
+def _tagged_base(cls: type) -> type | None:
     return next((base for base in cls.__mro__ if base in _TAGGED), None)
 
 
 def _tag(cls: type) -> dict[str, str]:
-    base: Any = _base(cls)
+    base: Any = _tagged_base(cls)
     return {base.tag_key: cls.__name__} if base else {}
 
 
 def _subclasses(base: type) -> dict[str, type]:
-    found: dict[str, type] = {}
+    """The concrete dataclasses below a class, by name."""
+    classes: dict[str, type] = {}
     for cls in base.__subclasses__():
-        found |= _subclasses(cls)
+        classes |= _subclasses(cls)
         if dataclasses.is_dataclass(cls) and not getattr(cls, "__abstractmethods__", None):
-            found[cls.__name__] = cls
-    return found
+            classes[cls.__name__] = cls
+    return classes
 
 
 def shown(value: Any) -> str:
-    """A value as an error message quotes it: short, on one line."""
+    """A value as an error message quotes it: at most 80 characters on one line.
+
+    >>> shown("a" * 100)[-6:]
+    'aaa...'
+    """
     text = " ".join(repr(value).split())
     return text if len(text) <= 80 else text[:77] + "..."
 
 
 def expected(what: str, value: Any, where: str) -> ConfigError:
-    """The error every field check raises."""
+    """The error that a check of a field raises.
+
+    Args:
+        what: the field takes.
+        value: that came.
+        where: the place of the field.
+
+    >>> str(expected("a size", -1, "$.size"))
+    'Expected a size, got `-1` - at `$.size`.'
+    """
     return ConfigError(f"Expected {what}, got `{shown(value)}` - at `{where}`.")
 
 
-def _read(kind: Any, data: Any, where: str, depth: int) -> Any:
+def _parse(kind: Any, data: Any, where: str, depth: int) -> Any:
+    """A value of an annotation from JSON data, which is `depth` levels inside the whole."""
     if depth > MAX_DEPTH:
         raise ConfigError(f"Expected at most {MAX_DEPTH} nested levels - at `{where}`.")
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
-        return _read_union(args, data, where, depth)
+        return _parse_union(args, data, where, depth)
     if origin is typing.Literal:
-        if not any(data == arg and type(data) is type(arg) for arg in args):
-            raise expected("one of " + ", ".join(f"`{arg!r}`" for arg in args), data, where)
-        return data
+        return _parse_literal(args, data, where)
     if origin is tuple:
-        return _read_tuple(args, data, where, depth)
+        return _parse_tuple(args, data, where, depth)
     if origin is dict:
-        if not isinstance(data, dict):
-            raise expected("an object", data, where)
-        return {
-            key: _read(args[1], item, f"{where}.{key}", depth + 1) for key, item in data.items()
-        }
+        return _parse_dict(args[1], data, where, depth)
     if isinstance(kind, type) and (kind in _TAGGED or dataclasses.is_dataclass(kind)):
-        return _read_dataclass(kind, data, where, depth)
-    return _read_scalar(kind, data, where)
+        return _parse_dataclass(kind, data, where, depth)
+    return _parse_scalar(kind, data, where)
 
 
-def _read_scalar(kind: Any, data: Any, where: str) -> Any:
+def _parse_scalar(kind: Any, data: Any, where: str) -> Any:
+    # `type(data) is kind`, not `isinstance`: True is no number here.
     if kind is Any or type(data) is kind or (kind is type(None) and data is None):
         if isinstance(data, float) and not math.isfinite(data):
             raise expected("a finite number", data, where)
         return data
+    # JSON writes 1.0 as 1 too. An integer beyond float64 would raise `OverflowError`.
     if kind is float and type(data) is int and abs(data) < 2**1023:
         return float(data)
     raise expected(f"`{getattr(kind, '__name__', kind)}`", data, where)
 
 
-def _read_union(args: tuple[Any, ...], data: Any, where: str, depth: int) -> Any:
-    problems = []
+def _parse_literal(args: tuple[Any, ...], data: Any, where: str) -> Any:
+    # 1 == True in Python: the type must agree too.
+    if not any(data == arg and type(data) is type(arg) for arg in args):
+        choices = ", ".join(f"`{arg!r}`" for arg in args)
+        raise expected(f"one of {choices}", data, where)
+    return data
+
+
+def _parse_union(args: tuple[Any, ...], data: Any, where: str, depth: int) -> Any:
+    errors = []
+    # The data's own type first, so that an int of `float | int` stays an int.
     for arg in sorted(args, key=lambda arg: arg is not type(data)):
         try:
-            return _read(arg, data, where, depth + 1)
+            return _parse(arg, data, where, depth + 1)
         except ConfigError as error:
-            problems.append(error)
-    deeper = [error for error in problems if f"`{where}`" not in str(error)]
-    if deeper:
-        raise deeper[0]
-    names = " or ".join(f"`{_name(arg)}`" for arg in args)
+            errors.append(error)
+    # An error inside the value says more than that the value is none of the types.
+    inside = [error for error in errors if f"`{where}`" not in str(error)]
+    if inside:
+        raise inside[0]
+    names = " or ".join(f"`{_annotation_name(arg)}`" for arg in args)
     raise expected(names, data, where)
 
 
-def _name(kind: Any) -> str:
+def _annotation_name(kind: Any) -> str:
     if kind is type(None):
         return "null"
-    return (
-        getattr(kind, "__name__", str(kind))
-        if not typing.get_args(kind)
-        else str(kind).replace("typing.", "")
-    )
+    if typing.get_args(kind):
+        return str(kind).replace("typing.", "")
+    return getattr(kind, "__name__", str(kind))
 
 
-def _read_tuple(args: tuple[Any, ...], data: Any, where: str, depth: int) -> Any:
+def _parse_tuple(args: tuple[Any, ...], data: Any, where: str, depth: int) -> Any:
     if not isinstance(data, (list, tuple)):
         raise expected("a list", data, where)
     if len(args) == 2 and args[1] is Ellipsis:
         args = (args[0],) * len(data)
     if len(args) != len(data):
         raise expected(f"a list of {len(args)}", data, where)
-    return tuple(
-        _read(arg, item, f"{where}[{i}]", depth + 1)
-        for i, (arg, item) in enumerate(zip(args, data))
-    )
+    items = enumerate(zip(args, data, strict=True))
+    return tuple(_parse(arg, item, f"{where}[{i}]", depth + 1) for i, (arg, item) in items)
 
 
-def _read_dataclass(kind: Any, data: Any, where: str, depth: int) -> Any:
+def _parse_dict(kind: Any, data: Any, where: str, depth: int) -> dict[str, Any]:
+    if not isinstance(data, dict):
+        raise expected("an object", data, where)
+    return {key: _parse(kind, item, f"{where}.{key}", depth + 1) for key, item in data.items()}
+
+
+def _parse_dataclass(kind: Any, data: Any, where: str, depth: int) -> Any:
     if not isinstance(data, dict):
         raise expected(f"an object for `{kind.__name__}`", data, where)
-    data, cls, base = dict(data), kind, _base(kind)
+    base: Any = _tagged_base(kind)
+    cls = kind
     if base:
-        key: str = base.tag_key
-        if key not in data:
-            raise ConfigError(f"Missing field `{key}` - at `{where}`.")
-        known = _subclasses(base)
-        name = data.pop(key)
-        if not isinstance(name, str) or name not in known:
-            raise expected(f"one of {sorted(known)}", name, f"{where}.{key}")
-        cls = known[name]
+        cls = _tagged_class(base, data, where)
+        data = {key: item for key, item in data.items() if key != base.tag_key}
     hints = field_types(cls)
     for key in data:
         if key not in hints:
             raise ConfigError(f"Unknown field - at `{where}.{key}`. Known: {sorted(hints)}.")
     for field in dataclasses.fields(cls):
-        needed = (
-            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        )
-        if needed and field.name not in data:
+        defaults = (field.default, field.default_factory)
+        is_required = all(default is dataclasses.MISSING for default in defaults)
+        if is_required and field.name not in data:
             raise ConfigError(f"Missing field `{field.name}` - at `{where}`.")
     values = {
-        key: _read(hints[key], item, f"{where}.{key}", depth + 1) for key, item in data.items()
+        key: _parse(hints[key], item, f"{where}.{key}", depth + 1) for key, item in data.items()
     }
     try:
         return cls(**values)
-    except ConfigError as error:
+    except ConfigError as error:  # of `__post_init__`, which does not know its place
         raise ConfigError(str(error).replace("`$", f"`{where}", 1)) from error
+
+
+def _tagged_class(base: Any, data: dict[str, Any], where: str) -> type:
+    """The subclass of `base` that data names."""
+    if base.tag_key not in data:
+        raise ConfigError(f"Missing field `{base.tag_key}` - at `{where}`.")
+    classes = _subclasses(base)
+    name = data[base.tag_key]
+    if not isinstance(name, str) or name not in classes:
+        raise expected(f"one of {sorted(classes)}", name, f"{where}.{base.tag_key}")
+    return classes[name]
 
 
 @functools.cache
 def field_types(cls: Any) -> dict[str, Any]:
-    """The annotations of the fields of a dataclass, resolved."""
+    """The annotations of the fields of a dataclass, resolved.
+
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Size:
+    ...     height: "int"
+    >>> field_types(Size)
+    {'height': <class 'int'>}
+    """
     hints = typing.get_type_hints(cls)
     return {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.init}
 
 
 def check_fields(config: Any) -> None:
-    """Reads the fields of a freshly made config under their annotations, turning lists into tuples
-    on the way.
+    """Check the fields of a new config by their annotations, and turn lists into tuples.
 
-    Call it first in `__post_init__`: a config made in Python is held to the same rules as one read
-        from a file.
+    Call it first in `__post_init__`: a config made in Python is then held to the same rules as one
+    from a file.
+
+    Raises:
+        ConfigError: a value of another type.
+
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Size:
+    ...     sides: tuple[int, int]
+    ...     __post_init__ = check_fields
+    >>> Size([8, 6]).sides
+    (8, 6)
     """
     for name, kind in field_types(type(config)).items():
         value = getattr(config, name)
-        if dataclasses.is_dataclass(value) or _holds_configs(value):
-            continue
-        object.__setattr__(config, name, _read(kind, plain(value), f"$.{name}", 0))
+        # A config inside has been checked when it was made.
+        if not dataclasses.is_dataclass(value) and not _holds_configs(value):
+            # `object`'s method, since the dataclass is frozen
+            object.__setattr__(config, name, _parse(kind, plain(value), f"$.{name}", 0))
 
 
 def _holds_configs(value: Any) -> bool:
@@ -229,7 +322,12 @@ def _holds_configs(value: Any) -> bool:
 
 
 def plain(value: Any) -> Any:
-    """NumPy and JAX scalars and arrays as Python numbers and lists; anything else unchanged."""
+    """NumPy and JAX scalars and arrays as Python numbers and lists; anything else unchanged.
+
+    >>> import numpy as np
+    >>> plain((np.float32(0.5), np.arange(2)))
+    [0.5, [0, 1]]
+    """
     if hasattr(value, "tolist") and not isinstance(value, (bytes, str)):
         return value.tolist()
     if isinstance(value, (list, tuple)):

@@ -1,10 +1,17 @@
-"""The library's errors: catch `JaxprepError`; those that users already catch inherit twice."""
+"""The errors of the library. `JaxprepError` catches all of them.
+
+An error that callers may already catch by a class of Python's is of that class too.
+"""
 
 from __future__ import annotations
 
 
 class JaxprepError(ValueError):
-    """Base of every error that jaxprep raises on purpose."""
+    """The base class of every error that jaxprep raises on purpose.
+
+    >>> issubclass(PresetNotFoundError, FileNotFoundError)
+    True
+    """
 
 
 class InputError(JaxprepError):
@@ -16,7 +23,7 @@ class ConfigError(JaxprepError):
 
 
 class PresetNotFoundError(JaxprepError, FileNotFoundError):
-    """No preset, directory or file answers to the name given."""
+    """There is no preset, directory or file of the name given."""
 
 
 class DecodeError(JaxprepError):

@@ -1,5 +1,8 @@
-"""`ImageConverter` and `ImageClassifierPreprocessor`: KerasHub's contract, on the pipeline of any
-preset.
+"""`ImageConverter` and `ImageClassifierPreprocessor`: KerasHub's calls, on any preset's pipeline.
+
+The contract is that of KerasHub 0.32:
+https://github.com/keras-team/keras-hub/blob/master/keras_hub/src/layers/preprocessing/image_converter.py
+and `keras_hub/src/models/image_classifier_preprocessor.py`.
 """
 
 from __future__ import annotations
@@ -9,22 +12,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 
-from jaxprep import codec, inputs, presets
+from jaxprep import codec, inputs, labels, presets
 from jaxprep.errors import ConfigError, InputError
 from jaxprep.formats import Custom, Format, KerasHub
-from jaxprep.formats.keras_hub import modern
-from jaxprep.ops.boxes import from_corners, to_corners
-from jaxprep.pipeline import Pipeline
+from jaxprep.formats.keras_hub import PREPROCESSOR, upgrade_legacy
+from jaxprep.pipeline import Pipeline, Ragged
 from jaxprep.presets import files
 from jaxprep.types import Batch, Size, is_traced
 
 
 class _ClassProperty:
-    """A property of the class itself."""
+    """A property of the class itself, as KerasHub's `presets` is.
+
+    `classmethod` around `property` does this no more since Python 3.13.
+    """
 
     def __init__(self, function: Any):
         self.function = function
@@ -35,23 +38,28 @@ class _ClassProperty:
 
 
 def _presets() -> dict[str, dict[str, Any]]:
-    """Every built-in preset by name, with its `metadata`: description, parameter count,
-    collection.
-    """
+    """Every named preset, with its `metadata`: description, parameter count, collection."""
     return presets.metadata()
 
 
 @dataclass(frozen=True, init=False)
 class ImageConverter:
-    """Resize, rescale and offset images: `keras_hub.layers.ImageConverter`, as a frozen config that
-    is called.
+    """Resizes, rescales and offsets images, as `keras_hub.layers.ImageConverter` does.
 
-    The arguments, and their defaults, are KerasHub's; see `jaxprep.formats.KerasHub` for each. A
-    direct call gives what KerasHub's layer gives when called directly, rounding of integer images
-    after the resize included; `rounded=False` gives what its `fit` and `predict` paths compute.
+    The arguments and their defaults are KerasHub's; `jaxprep.formats.KerasHub` explains each. A
+    call gives what a direct call of KerasHub's layer gives, which rounds integer images after the
+    resize; with `rounded=False` it gives what KerasHub's `fit` and `predict` compute.
 
     Attributes:
-        config: all of it; a converter made by `from_preset` may hold the format of any collection.
+        config: the settings. A converter made by `from_preset` may hold those of any format.
+
+    Raises:
+        ConfigError: an unknown argument, or a value that it does not take.
+
+    >>> import numpy as np
+    >>> converter = ImageConverter(image_size=(4, 4), scale=1 / 255)
+    >>> converter(np.full((8, 6, 3), 255, np.uint8)).shape
+    (4, 4, 3)
     """
 
     config: Format
@@ -82,29 +90,41 @@ class ImageConverter:
             **kwargs,
         }
         plain = {name: codec.plain(value) for name, value in given.items()}
-        fields = codec.from_json(KerasHub, {"format": "KerasHub", **modern(plain, "$")})
-        object.__setattr__(self, "config", fields)
+        fields = upgrade_legacy(plain, "$")
+        config = codec.from_json(KerasHub, {"format": "KerasHub", **fields})
+        object.__setattr__(self, "config", config)
 
     @classmethod
     def from_config(cls, config: Format | Pipeline) -> Self:
-        """A converter for a config of any format, or for a pipeline of your own."""
+        """A converter for a config of any format, or for a pipeline of your own.
+
+        >>> import numpy as np
+        >>> ImageConverter.from_config(Pipeline())(np.zeros((8, 6, 3), np.uint8)).shape
+        (8, 6, 3)
+        """
         if isinstance(config, Pipeline):
             config = Custom(config)
         if not isinstance(config, Format):
             raise codec.expected("a config of `jaxprep.formats`, or a `Pipeline`", config, "config")
-        made = object.__new__(cls)
-        object.__setattr__(made, "config", config)
-        return made
+        converter = object.__new__(cls)
+        object.__setattr__(converter, "config", config)
+        return converter
 
     @classmethod
     def from_preset(cls, preset: str | os.PathLike[str], **overrides: Any) -> Self:
-        """The converter of a preset; arguments as in `jaxprep.presets.load`."""
+        """The converter of a preset; arguments and errors are those of `jaxprep.presets.load`.
+
+        >>> ImageConverter.from_preset("resnet_50_imagenet", image_size=(32, 32)).image_size
+        (32, 32)
+        """
         return cls.from_config(presets.load(preset, **overrides))
 
     presets = _ClassProperty(_presets)
 
     def save_to_preset(self, preset_dir: str | os.PathLike[str]) -> None:
-        """Writes the config to a directory, for us and, where it can say the same, for KerasHub."""
+        """Write the config to a directory: `jaxprep.json`, and KerasHub's own file where that can
+        say the same.
+        """
         presets.save(self.config, preset_dir)
 
     @property
@@ -118,10 +138,16 @@ class ImageConverter:
         return self.config.image_size
 
     def replace(self, **changes: Any) -> Self:
-        """A copy with other values in some fields of the config."""
+        """A copy with other values in some fields of the config.
+
+        >>> ImageConverter(image_size=(4, 4)).replace(antialias=True).antialias
+        True
+        """
         return self.from_config(self.config.overridden(changes))
 
     def __getattr__(self, name: str) -> Any:
+        # Fields of the config are attributes too. `copy` and `pickle` ask for names before there is
+        # a config.
         if name.startswith("_") or name == "config":
             raise AttributeError(name)
         if name in codec.field_types(type(self.config)):
@@ -144,180 +170,106 @@ class ImageConverter:
 
         Raises:
             InputError: rank, channels or type of an image are not what the config takes.
+
+        >>> import numpy as np
+        >>> converter = ImageConverter(image_size=(4, 4))
+        >>> converter([np.zeros((8, 6, 3), np.uint8), np.zeros((5, 9, 3), np.uint8)]).shape
+        (2, 4, 4, 3)
         """
         return convert(inputs, self.config)
 
 
 def convert(x: Any, config: Format) -> Any:
-    """See `ImageConverter.__call__`."""
+    """Convert images by a config; see `ImageConverter.__call__`.
+
+    >>> import numpy as np
+    >>> convert(np.zeros((8, 6, 3), np.uint8), KerasHub(image_size=(4, 4))).shape
+    (4, 4, 3)
+    """
     inputs.check_foreign(x)
     if isinstance(x, Batch):
         return config.pipeline(x)
-    if isinstance(x, Mapping):
-        return _convert_dictionary(x, config)
+    if not isinstance(x, Mapping):
+        return _convert_images(x, config)
+    if labels.IMAGES not in x:
+        keys = sorted(map(str, x))
+        raise InputError(f"Expected a dictionary with `images`, got the keys {keys}.")
+    if labels.has_labels(x):
+        return labels.convert_labelled(x, config)
+    return {**x, labels.IMAGES: _convert_images(x[labels.IMAGES], config)}
+
+
+def _convert_images(x: Any, config: Format) -> Any:
+    """Convert an image, a batch or a list of images."""
     if is_traced(x):
         return _convert_traced(x, config)
+    is_single = False
     if inputs.is_list_of_images(x):
-        return _convert_images(inputs.from_list(x, config))
-    if inputs.is_pil(x):
-        return _convert_images([inputs.from_pil(x, config)])[0]
-    array = inputs.from_array(x, config)
-    images = [
-        inputs.Image(image, config.pipeline)
-        for image in (array if array.ndim == 4 else array[None])
-    ]
-    converted = _convert_images(images)
-    return converted if array.ndim == 4 else converted[0]
+        images = inputs.from_list(x, config)
+    elif inputs.is_pil(x):
+        images, is_single = [inputs.from_pil(x, config)], True
+    else:
+        array = inputs.from_array(x, config)
+        is_single = array.ndim == 3
+        batch = array[None] if is_single else array
+        images = [inputs.Image(image, config.pipeline) for image in batch]
+    results = _run(images)
+    return results[0] if is_single else results
 
 
-def _convert_images(images: list[inputs.Image]) -> Any:
-    """One batch if all results are of one size; otherwise a list."""
+def _run(images: list[inputs.Image]) -> Any:
+    """Run each image through its pipeline: one batch if all results are of one size, else a list.
+
+    Images of one pipeline run together. There are several pipelines only where a format treats
+    PIL images of different modes differently.
+    """
     if not images:
         raise InputError("Expected at least one image, got a batch of none.")
-    results: list[Any] = [None] * len(images)
     groups: dict[Pipeline, list[int]] = {}
     for i, image in enumerate(images):
         image.pipeline.check_image(image.pixels.shape, image.pixels.dtype)
         groups.setdefault(image.pipeline, []).append(i)
+    results: list[Any] = [None] * len(images)
     for pipeline, members in groups.items():
         pixels = [images[i].pixels for i in members]
-        done = pipeline.run_images(
-            pixels, [(image.shape[0], image.shape[1]) for image in pixels]
-        ).stacked_or_listed()
-        if len(groups) == 1 and isinstance(done, jax.Array):
-            return done
-        for i, result in zip(members, done, strict=True):
-            results[i] = np.asarray(result)
-    if len({result.shape for result in results}) == 1:
-        return jnp.asarray(np.stack(results))
-    return [jnp.asarray(result) for result in results]
+        sizes = [(image.shape[0], image.shape[1]) for image in pixels]
+        group_results = pipeline.run_images(pixels, sizes)
+        if len(groups) == 1:
+            return group_results.stacked_or_listed()
+        for i, result in zip(members, group_results.listed(), strict=True):
+            results[i] = result
+    return Ragged.of(results).stacked_or_listed()
 
 
 def _convert_traced(x: Any, config: Format) -> Any:
-    """Images inside a caller's transformation, where their shapes are known."""
-    if isinstance(x, (list, tuple)):
-        results = [config.pipeline(Batch(image=jnp.asarray(image))).image for image in x]
-        return jnp.stack(results) if len({result.shape for result in results}) == 1 else results
-    return config.pipeline(Batch(image=x)).image
-
-
-MASKS, BOXES = "segmentation_masks", "bounding_boxes"
-SLIVER = 1e-3
-"""A box that is no wider or higher, in pixels, is what float32 leaves of one cropped away."""
-
-
-def _convert_dictionary(x: Mapping[str, Any], config: Format) -> dict[str, Any]:
-    if "images" not in x:
-        raise InputError(
-            f"Expected a dictionary with `images`, got the keys {sorted(map(str, x))}."
-        )
-    images = x["images"]
-    if not is_traced(images) and inputs.is_list_of_images(images):
-        return _convert_list_of_dictionaries(x, len(images), config)
-    result = dict(x)
-    if MASKS not in x and BOXES not in x:
-        result["images"] = convert(images, config)
-        return result
-    if not is_traced(images):
-        check = (
-            inputs.from_pil(images, config).pixels
-            if inputs.is_pil(images)
-            else inputs.from_array(images, config)
-        )
-        images = np.moveaxis(check, -1, -3) if config.pipeline.reads_channels_first else check
-    pipeline = config.pipeline.replace(kinds=((MASKS, "mask"),)) if MASKS in x else config.pipeline
-    batch = Batch(image=images, extras={MASKS: x[MASKS]} if MASKS in x else {})
-    shape = images.shape[-2:] if pipeline.reads_channels_first else images.shape[-3:-1]
-    if BOXES in x and config.image_size is not None:
-        batch = batch.replace(boxes=_corners(x[BOXES], shape, config))
-    done = pipeline(batch)
-    result["images"] = done.image
-    if MASKS in x:
-        result[MASKS] = done.extras[MASKS]
-    if done.boxes is not None:
-        result[BOXES] = _back(done.boxes, x[BOXES], config)
-    return result
-
-
-def _convert_list_of_dictionaries(
-    x: Mapping[str, Any], count: int, config: Format
-) -> dict[str, Any]:
-    """Images of a list one by one, each with its mask and its boxes, however many; stacked where
-    they can be.
-    """
-    singles = []
-    for i in range(count):
-        one = {key: x[key][i] for key in ("images", MASKS) if key in x}
-        if BOXES in x:
-            one[BOXES] = {key: value[i] for key, value in x[BOXES].items()}
-        singles.append(_convert_dictionary(one, config))
-    result = dict(x)
-    for key in singles[0]:
-        if key == BOXES:
-            result[key] = {
-                name: _stacked([one[key][name] for one in singles]) for name in singles[0][key]
-            }
-        else:
-            result[key] = _stacked([one[key] for one in singles])
-    return result
-
-
-def _stacked(values: list[Any]) -> Any:
-    same = len({np.shape(value) for value in values}) == 1
-    return jnp.asarray(np.stack([np.asarray(value) for value in values])) if same else values
-
-
-def _box_format(config: Format) -> str:
-    return getattr(config, "bounding_box_format", "xyxy")
-
-
-def _corners(boxes: Any, size: Any, config: Format) -> Any:
-    """The boxes of a dictionary as corners in pixels; those that are all 0 or all -1 are
-    padding.
-    """
-    if not isinstance(boxes, Mapping) or not {"boxes", "labels"} <= set(boxes):
-        raise InputError(
-            f"Expected a dictionary with `boxes` and `labels`, got {codec.shown(boxes)} - at `{BOXES}`."
-        )
-    given = jnp.asarray(boxes["boxes"], jnp.float32)
-    if given.ndim < 2 or given.shape[-1] != 4:
-        raise InputError(
-            f"Expected boxes (n, 4) or (batch, n, 4), got shape {given.shape} - at `{BOXES}.boxes`."
-        )
-    corners = to_corners(given, _box_format(config), size)
-    padding = jnp.all(given == -1, -1, keepdims=True) | jnp.all(given == 0, -1, keepdims=True)
-    return jnp.where(padding, -jnp.inf, corners)
-
-
-def _back(corners: Any, boxes: Mapping[str, Any], config: Format) -> dict[str, Any]:
-    """Corners in the results as boxes in the config's format; the labels of those without area
-    become -1.
-    """
-    has_area = jnp.all(corners[..., 2:] - corners[..., :2] > SLIVER, -1)
-    moved = from_corners(corners, _box_format(config), config.image_size)
-    labels = jnp.asarray(boxes["labels"])
-    return {
-        **boxes,
-        "boxes": moved,
-        "labels": jnp.where(has_area, labels, -jnp.ones((), labels.dtype)),
-    }
+    """Convert images inside a caller's transformation, where their shapes are known."""
+    if not isinstance(x, (list, tuple)):
+        return config.pipeline(Batch(image=x)).image
+    results = [config.pipeline(Batch(image=jnp.asarray(image))).image for image in x]
+    is_one_shape = len({result.shape for result in results}) == 1
+    return jnp.stack(results) if is_one_shape else results
 
 
 @dataclass(frozen=True, init=False)
 class ImageClassifierPreprocessor:
-    """Everything between raw images and an image classifier:
-    `keras_hub.models.ImageClassifierPreprocessor`.
+    """Makes raw images the input of a classifier: `keras_hub.models.ImageClassifierPreprocessor`.
 
     Attributes:
         image_converter: converts the images; None leaves them as they are.
         config_file: the file of a preset directory that holds the config.
+
+    >>> import numpy as np
+    >>> preprocessor = ImageClassifierPreprocessor.from_preset("timm/resnet50.a1_in1k")
+    >>> x, y = preprocessor(np.zeros((300, 400, 3), np.uint8), 1)
+    >>> x.shape, y
+    ((224, 224, 3), 1)
     """
 
     image_converter: ImageConverter | None
     config_file: str
 
     def __init__(
-        self, image_converter: ImageConverter | None = None, config_file: str = files.PREPROCESSOR
+        self, image_converter: ImageConverter | None = None, config_file: str = PREPROCESSOR
     ):
         if isinstance(image_converter, (Format, Pipeline)):
             image_converter = ImageConverter.from_config(image_converter)
@@ -332,7 +284,7 @@ class ImageClassifierPreprocessor:
 
     @classmethod
     def from_preset(
-        cls, preset: str | os.PathLike[str], config_file: str = files.PREPROCESSOR, **overrides: Any
+        cls, preset: str | os.PathLike[str], config_file: str = PREPROCESSOR, **overrides: Any
     ) -> Self:
         """The preprocessor of a preset.
 
@@ -344,33 +296,36 @@ class ImageClassifierPreprocessor:
             overrides: fields of the preset's config to change, such as `image_size`,
                 `interpolation` or `exact`; or `image_converter`, to replace all of it.
         """
-        if "image_converter" in overrides:
-            converter = overrides.pop("image_converter")
-            presets.load(preset, config_file=config_file, **overrides)
-            return cls(converter, config_file)
-        return cls(
-            ImageConverter.from_preset(preset, config_file=config_file, **overrides), config_file
-        )
+        replaces_converter = "image_converter" in overrides
+        converter = overrides.pop("image_converter", None)
+        # The preset is read in both cases, so that a wrong name or override is an error.
+        preset_converter = ImageConverter.from_preset(preset, config_file=config_file, **overrides)
+        return cls(converter if replaces_converter else preset_converter, config_file)
 
     presets = _ClassProperty(_presets)
 
     def save_to_preset(self, preset_dir: str | os.PathLike[str]) -> None:
-        """Writes `jaxprep.json` to a directory, and beside it the files of KerasHub 0.32 where they
-        can say the same.
+        """Write `jaxprep.json` to a directory, with the files of KerasHub 0.32 where they can say
+        the same.
 
-        The directory is made if needed; its other files stay as they are.
+        The directory is made if needed; its other files stay as they are. A write that fails
+        changes nothing.
         """
         presets.save(self._config(), preset_dir, self.config_file)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON data, to keep beside a checkpoint (orbax:
-        `JsonSave(preprocessor.to_json())`).
+        """The config as JSON data, to keep with a checkpoint: `orbax.checkpoint.args.JsonSave`
+        takes it.
+
+        >>> data = ImageClassifierPreprocessor(KerasHub(image_size=(4, 4))).to_json()
+        >>> ImageClassifierPreprocessor.from_json(data).image_size
+        (4, 4)
         """
         return files.to_json(self._config())
 
     @classmethod
     def from_json(cls, data: Any) -> Self:
-        """A preprocessor from JSON data, of `to_json` or of any format that is read from files."""
+        """The preprocessor of JSON data: that of `to_json`, or of any format's files."""
         return cls(ImageConverter.from_config(files.from_json(data)))
 
     def _config(self) -> Format:
@@ -387,24 +342,17 @@ class ImageClassifierPreprocessor:
         return self._config().image_size
 
     def replace(self, **changes: Any) -> Self:
-        """A changed copy: with another `image_converter` or `config_file`, or other fields of the
-        config.
-        """
-        own = {
-            name: changes.pop(name)
-            for name in ("image_converter", "config_file")
-            if name in changes
-        }
-        made = type(self)(
-            **{"image_converter": self.image_converter, "config_file": self.config_file, **own}
-        )
+        """A copy with another `image_converter` or `config_file`, or other fields of the config."""
+        converter = changes.pop("image_converter", self.image_converter)
+        changed = type(self)(converter, changes.pop("config_file", self.config_file))
         if not changes:
-            return made
-        if made.image_converter is None:
+            return changed
+        if changed.image_converter is None:
             raise ConfigError(
-                f"Expected an `image_converter`, which the preprocessor has not, to change {sorted(changes)}."
+                "Expected an `image_converter`, which the preprocessor has not, to change "
+                f"{sorted(changes)}."
             )
-        return type(self)(made.image_converter.replace(**changes), made.config_file)
+        return type(self)(changed.image_converter.replace(**changes), changed.config_file)
 
     def __call__(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Preprocess images; labels and weights pass through.
@@ -419,6 +367,10 @@ class ImageClassifierPreprocessor:
         Returns:
             `x`, `(x, y)` or `(x, y, sample_weight)`; for weights without labels `(x, None,
             sample_weight)`.
+
+        Raises:
+            InputError: rank, channels or type of an image are not what the config takes, or a tuple
+                of another length.
         """
         if isinstance(x, tuple) and y is None and sample_weight is None:
             if len(x) not in (1, 2, 3):

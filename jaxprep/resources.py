@@ -1,5 +1,7 @@
-"""The data files that come with the library: `presets/` in the repository, `jaxprep/_presets/` once
-installed.
+"""The data files that come with the library.
+
+They are in `presets/` of the repository, and in `jaxprep/_presets/` of an installed wheel
+(pyproject.toml, `force-include`).
 """
 
 from __future__ import annotations
@@ -9,11 +11,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-_HERE = Path(__file__).resolve().parent
+_PACKAGE = Path(__file__).resolve().parent
 
 
 @functools.cache
 def load_json(name: str) -> Any:
-    """The content of the JSON file `name`; do not change it."""
-    installed, repository = _HERE / "_presets" / name, _HERE.parent / "presets" / name
-    return json.loads((installed if installed.exists() else repository).read_text("utf-8"))
+    """The content of a JSON file that comes with the library; do not change it.
+
+    >>> load_json("keras_hub.json")["source"][:9]
+    'keras-hub'
+    """
+    installed = _PACKAGE / "_presets" / name
+    # An editable install has no `_presets`: it reads the repository.
+    file = installed if installed.exists() else _PACKAGE.parent / "presets" / name
+    return json.loads(file.read_text("utf-8"))

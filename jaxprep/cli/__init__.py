@@ -12,19 +12,22 @@ from jaxprep.cli.options import make_parser
 from jaxprep.errors import JaxprepError
 
 FAILED, INTERRUPTED, PIPE_CLOSED = 1, 130, 141
-"""Exit statuses beside those of the commands: a fatal error, and as shells count SIGINT and
-SIGPIPE.
-"""
+"""Exit statuses: a fatal error; and 128 + the signal, as shells report SIGINT (2), SIGPIPE (13)."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command, and return its exit status; errors of the user's are one line on stderr.
+    """Run a command, and return its exit status. Errors of `errors.py` are one line on stderr.
 
     Args:
         argv: the arguments after the name of the program; None takes those of the process.
 
     Raises:
         SystemExit: wrong usage (2), `--help` or `--version` (0), as `argparse` does it.
+
+    >>> main(["presets", "resnet_50_imagenet"])  # doctest: +ELLIPSIS
+    NAME ...
+    resnet_50_imagenet ...
+    0
     """
     args = make_parser().parse_args(argv)
     with warnings.catch_warnings():
@@ -35,9 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
             return status
         except BrokenPipeError:
-            os.dup2(
-                os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-            )  # what Python flushes on exit goes nowhere
+            # Python flushes stdout again when it exits, which must not fail once more:
+            # https://docs.python.org/3/library/signal.html#note-on-sigpipe
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return PIPE_CLOSED
         except KeyboardInterrupt:
             _say("interrupted")
@@ -48,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _warn(message: Warning | str, *_: object) -> None:
+    """Take the place of `warnings.showwarning`, which prints a line of source code too."""
     _say(f"warning: {message}")
 
 

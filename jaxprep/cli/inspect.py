@@ -19,6 +19,11 @@ from jaxprep.types import Size
 
 
 def execute(args: argparse.Namespace) -> int:
+    """Print what a preset does, or its JSON; return the exit status.
+
+    Raises:
+        JaxprepError: as `jaxprep.presets.load` does.
+    """
     config = load_config(args)
     if args.json:
         print(codec.dumps(to_json(config)), end="")
@@ -27,39 +32,51 @@ def execute(args: argparse.Namespace) -> int:
     for line in _origin(args.preset, config):
         print(f"  {line}")
     if args.override:
-        print(f"  with {', '.join(f'{name}={value}' for name, value in args.override)}")
+        overrides = [f"{name}={value}" for name, value in args.override]
+        print(f"  with {', '.join(overrides)}")
     print("Steps")
     for line in describe_steps(config.pipeline, args.size):
         print(f"  {line}")
-    print(f"Result  {_result(config)}")
-    print(f"Program {_program(config.pipeline)}")
+    print(f"Result  {_describe_result(config)}")
+    print(f"Program {_describe_program(config.pipeline)}")
     if args.size:
-        height, width = config.pipeline.bucket(args.size)[0].source
+        stages = config.pipeline.bucket(args.size)
         print(
-            f"Canvas  {height} x {width}, which images of {by(args.size)} share with others of about that size"
+            f"Canvas  {by(stages[0].source)}, which images of {by(args.size)} "
+            "share with others of about that size"
         )
     return 0
 
 
 def _origin(handle: str, config: Format) -> Iterator[str]:
-    """Where the numbers are from, as far as it is known."""
+    """Lines that say where the numbers are from, as far as it is known."""
     if os.path.exists(handle) or is_hub_handle(handle):
         yield f"a config of the format {type(config).__name__}"
         return
     known = presets.describe(handle)
-    yield from filter(None, [known.get("description")])
+    if known.get("description"):
+        yield known["description"]
     facts = [f"collection {known['collection']}"]
-    facts += [f"family {name}" for name in filter(None, [known.get("family")])]
-    facts += [f"{count:,} parameters" for count in filter(None, [known.get("params")])]
+    if known.get("family"):
+        facts.append(f"family {known['family']}")
+    if known.get("params"):
+        facts.append(f"{known['params']:,} parameters")
     yield ", ".join(facts)
-    yield from (
-        f"{name}: {known[name]}" for name in ("note", "source", "kaggle_handle") if known.get(name)
-    )
+    for name in ("note", "source", "kaggle_handle"):
+        if known.get(name):
+            yield f"{name}: {known[name]}"
 
 
 def describe_steps(pipeline: Pipeline, size: Size | None = None) -> list[str]:
-    """The steps numbered and in words; with the size of an image, its size after each step that may
-    change it.
+    """The steps, numbered, in words.
+
+    Args:
+        pipeline: whose steps.
+        size: height and width of an image, for its size after each step that may change it.
+
+    >>> from jaxprep import ops
+    >>> describe_steps(Pipeline((ops.CenterCrop(2),)), (4, 6))
+    [' 1. crop the middle 2 x 2, padding a smaller image with 0: 4 x 6 -> 2 x 2']
     """
     lines = []
     for number, step in enumerate(pipeline.steps, 1):
@@ -71,15 +88,20 @@ def describe_steps(pipeline: Pipeline, size: Size | None = None) -> list[str]:
     return lines or [" 0. nothing"]
 
 
-def _result(config: Format) -> str:
+def _describe_result(config: Format) -> str:
     size: Any = config.image_size
-    return "a size that depends on the image" if size is None else f"{by(size)} (height x width)"
+    if size is None:
+        return "a size that depends on the image"
+    return f"{by(size)} (height x width)"
 
 
-def _program(pipeline: Pipeline) -> str:
-    """How many times the pixels are gone through: once per axis where a segment moves them,
-    otherwise once.
-    """
-    moving = sum(bool(segment.moves) for segment in pipeline.segments)
-    segments, passes = len(pipeline.segments), 2 * moving + (len(pipeline.segments) - moving)
-    return f"{segments} segment{'s' * (segments > 1)}, {passes} pass{'es' * (passes > 1)} over the pixels"
+def _describe_program(pipeline: Pipeline) -> str:
+    """How often the pixels are read: once per axis where a segment moves them, otherwise once."""
+    segments = len(pipeline.segments)
+    moving = sum(bool(segment.moves_pixels) for segment in pipeline.segments)
+    passes = segments + moving
+    return f"{_count(segments, 'segment', 's')}, {_count(passes, 'pass', 'es')} over the pixels"
+
+
+def _count(number: int, noun: str, plural: str) -> str:
+    return f"{number} {noun}{plural if number > 1 else ''}"

@@ -1,4 +1,4 @@
-"""Ctrl-C at a good moment."""
+"""Take Ctrl-C at a moment when it does no harm."""
 
 from __future__ import annotations
 
@@ -9,29 +9,37 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def held_back() -> Iterator[Callable[[], None]]:
-    """Ctrl-C waits for the next call of what this gives, which raises `KeyboardInterrupt`; a second
-    one does not wait.
+def deferred_interrupt() -> Iterator[Callable[[], None]]:
+    """Defer Ctrl-C inside the block until the yielded function is called, which then raises.
 
-    An exception in the middle of a compilation can make XLA crash when the process ends.
+    A second Ctrl-C raises at once. Outside of the main thread, and where the program handles SIGINT
+    itself, nothing is deferred and the function does nothing.
+
+    Raises:
+        KeyboardInterrupt: by the yielded function, or at a second Ctrl-C.
+
+    >>> with deferred_interrupt() as stop_if_interrupted:
+    ...     stop_if_interrupted()
     """
-    is_ours = threading.current_thread() is threading.main_thread()
-    if not is_ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    # Python raises `KeyboardInterrupt` between any two bytecodes, also in the callbacks of a
+    # compilation; XLA, unwound there, can crash when the process ends.
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield lambda: None
         return
-    came: list[int] = []
+    received: list[int] = []
 
-    def take(number: int, _: object) -> None:
-        if came:
+    def receive(number: int, _: object) -> None:
+        if received:
             raise KeyboardInterrupt
-        came.append(number)
+        received.append(number)
 
-    def check() -> None:
-        if came:
+    def stop_if_interrupted() -> None:
+        if received:
             raise KeyboardInterrupt
 
-    signal.signal(signal.SIGINT, take)
+    signal.signal(signal.SIGINT, receive)
     try:
-        yield check
+        yield stop_if_interrupted
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)

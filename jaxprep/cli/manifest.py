@@ -1,5 +1,6 @@
-"""The manifest of an output folder: whose it is, and what became of every image, so that a run can
-go on.
+"""The manifest of an output folder: which run it belongs to, and what became of every image.
+
+With it a run can continue where another ended.
 """
 
 from __future__ import annotations
@@ -11,43 +12,56 @@ from pathlib import Path
 from typing import Any
 
 from jaxprep import __version__, codec
-from jaxprep.cli.files import remove_temporaries, replacing
+from jaxprep.atomic import remove_temporaries, replacing
 from jaxprep.errors import ConfigError, InputError
 
 SETTINGS, LINES = "manifest.json", "manifest.jsonl"
 DONE, SKIPPED = "done", "skipped"
 Record = dict[str, Any]
+"""A line of `manifest.jsonl`: `path`, `status`, and what is known of the image."""
 
 
 def fingerprint(path: Path) -> Record:
-    """What tells that a file has not changed: its size in bytes and when it was written; nothing if
-    it is not there.
+    """What changes when a file changes: its size in bytes, and when it was written.
+
+    Empty if there is no such file.
+
+    >>> fingerprint(Path("no such file"))
+    {}
     """
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except OSError:
         return {}
-    return {"bytes": found.st_size, "mtime_ns": found.st_mtime_ns}
+    return {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
 
 
 class Manifest:
-    """`manifest.json` (settings) and `manifest.jsonl` (a line for each image) of an output folder.
+    """The files `manifest.json` (settings) and `manifest.jsonl` (a line for each image).
 
-    While a run goes on, lines are only ever added, each when the result that it tells of is in its
-    place; so they hold whatever happens next. Lines that later ones replace are dropped at the end,
-    and when the folder is opened again, as is a last line that a crash cut short.
+    During a run lines are only appended, each after its result is in place, so that every line is
+    true whenever the process ends. Lines that later ones replace are dropped at the end and when
+    the folder is opened again, as is a last line that a crash cut off.
 
     Attributes:
         folder: the output folder.
         records: the last line of every path.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     manifest = Manifest(Path(folder), "resnet_50_imagenet", {"format": "npz"})
+    ...     manifest.add([{"path": "a.png", "status": "skipped"}])
+    ...     manifest.records["a.png"]["status"]
+    'skipped'
     """
 
     def __init__(self, folder: Path, preset: str, settings: dict[str, Any]):
-        """Opens a folder, made if needed.
+        """Open a folder, which is made if needed.
 
         Args:
-            preset: how the user called it.
-            settings: plain JSON data; all that decides what the results are.
+            folder: the output folder.
+            preset: the preset's name as the user wrote it.
+            settings: JSON data: all that decides what the results are.
 
         Raises:
             ConfigError: the folder holds results of other settings.
@@ -55,103 +69,114 @@ class Manifest:
         """
         self.folder = folder
         self._lock = threading.Lock()
-        self._head = {"jaxprep": __version__, "preset": preset, **settings}
+        self._header = {"jaxprep": __version__, "preset": preset, **settings}
         self._check_settings(settings)
         folder.mkdir(parents=True, exist_ok=True)
         remove_temporaries(folder)
         self._write_settings(None)
         self._lines = folder / LINES
-        found = self._lines.read_bytes().splitlines(keepends=True) if self._lines.exists() else []
-        self._count = len(found)
-        self.records = {
-            record["path"]: record for record in map(_record, found) if record is not None
-        }
-        self._drop_replaced()
+        lines = self._lines.read_bytes().splitlines(keepends=True) if self._lines.exists() else []
+        self._line_count = len(lines)
+        parsed = [_parse_line(line) for line in lines]
+        self.records = {record["path"]: record for record in parsed if record is not None}
+        self._drop_replaced_lines()
 
-    def is_done(self, path: Path, found: Record) -> bool:
-        """Whether the result of an input is there, made of the file as it is now."""
+    def is_done(self, path: Path, current: Record) -> bool:
+        """Whether the result of an image exists, and is that of the file as it is now.
+
+        Args:
+            path: of the image.
+            current: its `fingerprint`.
+        """
         record = self.records.get(str(path))
-        if record is None or record["status"] != DONE or not found:
+        if record is None or record["status"] != DONE or not current:
             return False
-        return found.items() <= record.items() and (self.folder / record["file"]).exists()
+        return current.items() <= record.items() and (self.folder / record["file"]).exists()
 
     def add(self, records: list[Record]) -> None:
-        """Adds lines; all of them or none. From any thread."""
+        """Append lines, all of them or none. Threads may call this at the same time."""
         with self._lock:
-            self._add(records)
+            self._append(records)
 
-    def _add(self, records: list[Record]) -> None:
+    def _append(self, records: list[Record]) -> None:
         new = [record for record in records if self.records.get(record["path"]) != record]
         if not new:
             return
+        # Not buffered: a line that does not fit on the disk fails here, and is cut off again.
         with open(self._lines, "ab", buffering=0) as file:
             end = file.seek(0, os.SEEK_END)
             try:
-                for line in map(_line, new):
-                    file.write(line)
+                for record in new:
+                    file.write(_to_line(record))
             except BaseException:
                 file.truncate(end)
                 raise
-        self._count += len(new)
+        self._line_count += len(new)
         self.records |= {record["path"]: record for record in new}
 
     def finish(self) -> None:
-        """Notes in the settings that the run came to its end, and how many images there are."""
-        self._drop_replaced()
-        status = [record["status"] for record in self.records.values()]
-        self._write_settings({"images": status.count(DONE), "skipped": status.count(SKIPPED)})
+        """Write into the settings that the run came to its end, and how many images there are."""
+        self._drop_replaced_lines()
+        statuses = [record["status"] for record in self.records.values()]
+        self._write_settings({"images": statuses.count(DONE), "skipped": statuses.count(SKIPPED)})
 
     def _check_settings(self, settings: dict[str, Any]) -> None:
         path = self.folder / SETTINGS
         if not path.exists():
-            if self.folder.is_dir() and any(
-                not file.name.startswith(".") for file in self.folder.iterdir()
-            ):
+            if self.folder.is_dir() and any(map(_is_visible, self.folder.iterdir())):
                 raise InputError(
-                    "Expected a new or empty folder, or one of an earlier run, got one with other files - at "
-                    f"'{self.folder}'."
+                    "Expected a new or empty folder, or one of an earlier run, got one with other "
+                    f"files - at '{self.folder}'."
                 )
             return
-        found = codec.loads(path.read_bytes(), str(path))
-        if not isinstance(found, dict) or "preset" not in found:
+        written = codec.loads(path.read_bytes(), str(path))
+        if not isinstance(written, dict) or "preset" not in written:
             raise ConfigError(
                 f"Expected the manifest of an earlier run, got another file - at '{path}'."
             )
         for name, value in settings.items():
-            if found.get(name) != value:
+            if written.get(name) != value:
+                difference = _difference(name, written.get(name), value)
                 raise ConfigError(
-                    f"Expected the settings of the run that this folder belongs to (preset `{found['preset']}`), got "
-                    f"another {_difference(name, found.get(name), value)}. Take another output folder, or remove this "
-                    f"one - at '{self.folder}'."
+                    "Expected the settings of the run that this folder belongs to (preset "
+                    f"`{written['preset']}`), got another {difference}. Take another output "
+                    f"folder, or remove this one - at '{self.folder}'."
                 )
 
     def _write_settings(self, finished: dict[str, int] | None) -> None:
         with replacing(self.folder / SETTINGS) as file:
-            file.write(codec.dumps({**self._head, "finished": finished}).encode())
+            file.write(codec.dumps({**self._header, "finished": finished}).encode())
 
-    def _drop_replaced(self) -> None:
-        """Rewrites the lines where there are others than the last one of each path."""
-        if self._count > len(self.records):
+    def _drop_replaced_lines(self) -> None:
+        """Rewrite the lines where there are others than the last one of each path."""
+        if self._line_count > len(self.records):
             with replacing(self._lines) as file:
-                file.writelines(map(_line, self.records.values()))
-            self._count = len(self.records)
+                file.writelines(map(_to_line, self.records.values()))
+            self._line_count = len(self.records)
 
 
-def _line(record: Record) -> bytes:
+def _is_visible(path: Path) -> bool:
+    return not path.name.startswith(".")
+
+
+def _to_line(record: Record) -> bytes:
     return json.dumps(record).encode() + b"\n"
 
 
-def _record(line: bytes) -> Record | None:
-    """The record of a line; None if the line is not whole."""
+def _parse_line(line: bytes) -> Record | None:
+    """The record of a line; None if the line was cut off or is another program's."""
+    if not line.endswith(b"\n"):
+        return None
     try:
-        found = json.loads(line) if line.endswith(b"\n") else None
+        record = json.loads(line)
     except ValueError:
         return None
-    return found if isinstance(found, dict) and {"path", "status"} <= found.keys() else None
+    is_record = isinstance(record, dict) and {"path", "status"} <= record.keys()
+    return record if is_record else None
 
 
 def _difference(name: str, old: Any, new: Any) -> str:
-    """Where two settings differ, in a few words."""
+    """Say where two settings differ first."""
     while isinstance(old, dict) and isinstance(new, dict):
         name = next(key for key in {**old, **new} if old.get(key) != new.get(key))
         old, new = old.get(name), new.get(name)

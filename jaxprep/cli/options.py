@@ -1,6 +1,4 @@
-"""What users may type: the options of every command. Nothing here loads JAX, so that `--help` is
-quick.
-"""
+"""The options of every command. Nothing here loads JAX, so that `--help` is quick."""
 
 from __future__ import annotations
 
@@ -12,23 +10,29 @@ from typing import Any
 from jaxprep import __version__
 
 EXIT_STATUS = """\
-exit status: 0 all is well; 1 a fatal error; 2 wrong usage; 3 finished, but some files were skipped; 130 interrupted."""
+exit status: 0 all is well; 1 a fatal error; 2 wrong usage; 3 finished, but some files were skipped;
+130 interrupted."""
 
 RUN = """\
 Decode images, preprocess them, and write the arrays.
 
-Files are decoded to upright 8-bit RGB by the rules of `jaxprep.read_image`. With --format npz, the folder gets
-`shard-00000.npz`, ... with the arrays `images` (n, height, width, channels) and `paths`; where the results have no
-common size, with `image_0`, `image_1`, ... instead of `images`. With --format npy it gets one array per image, under
-the path of the image. `manifest.json` holds the settings, `manifest.jsonl` a line for each image: its path, its size,
-the size, file and row of its result; or why it was skipped.
+Files are decoded to upright 8-bit RGB by the rules of `jaxprep.read_image`. With --format npz, the
+folder gets `shard-00000.npz`, ... with the arrays `images` (n, height, width, channels) and
+`paths`; where the results have no common size, with `image_0`, `image_1`, ... instead of `images`.
+With --format npy it gets one array per image, under the path of the image. `manifest.json` holds
+the settings, `manifest.jsonl` a line for each image: its path, its size, the size, file and row of
+its result; or why it was skipped.
 
-Run the same command again to go on where a run ended, however it ended. Images that are done are not decoded again;
-those that changed since are done anew, and their last result counts."""
+Run the same command again to go on where a run ended, however it ended. Images that are done are
+not decoded again; those that changed since are done anew, and their last result counts."""
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line; `args.command` names the module that executes it."""
+    """The parser of the command line; `args.command` names the module that executes it.
+
+    >>> make_parser().parse_args(["presets", "resnet*"]).pattern
+    'resnet*'
+    """
     parser = argparse.ArgumentParser(
         prog="jaxprep",
         description="Raw images to exactly what a pretrained vision model expects.",
@@ -37,10 +41,10 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"jaxprep {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, summary, add_options in (
-        ("run", "preprocess files and write arrays", _add_run),
-        ("show", "draw what a model will see of a photo", _add_show),
-        ("presets", "list the built-in presets", _add_presets),
-        ("inspect", "say in words what a preset does", _add_inspect),
+        ("run", "preprocess files and write arrays", _add_run_options),
+        ("show", "draw what a model will see of a photo", _add_show_options),
+        ("presets", "list the built-in presets", _add_presets_options),
+        ("inspect", "say in words what a preset does", _add_inspect_options),
     ):
         command = commands.add_parser(
             name,
@@ -52,7 +56,7 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_run(parser: argparse.ArgumentParser) -> None:
+def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.description, parser.epilog = RUN, EXIT_STATUS
     parser.add_argument(
         "paths",
@@ -60,7 +64,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="a file, a folder with all below it, or a glob pattern",
     )
-    _add_preset(parser)
+    _add_preset_option(parser)
     parser.add_argument(
         "--output", required=True, metavar="DIR", help="a new or empty folder, or an earlier run's"
     )
@@ -68,18 +72,19 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--format",
         choices=("npz", "npy"),
         default="npz",
-        help="shards, or one file per image (bfloat16, which neither has, becomes float32); default: %(default)s",
+        help="shards, or one file per image (bfloat16, which neither has, becomes float32); "
+        "default: %(default)s",
     )
     parser.add_argument(
         "--batch-size",
-        type=_positive,
+        type=_parse_count,
         default=16,
         metavar="N",
         help="images at a time; default: %(default)s",
     )
     parser.add_argument(
         "--shard-size",
-        type=_positive,
+        type=_parse_count,
         default=128,
         metavar="N",
         help="images per shard; default: %(default)s",
@@ -88,12 +93,13 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--on-error",
         choices=("fail", "skip"),
         default="fail",
-        help="what to do at a file that is no image: stop, or report it and go on; default: %(default)s",
+        help="what to do at a file that is no image: stop, or report it and go on; "
+        "default: %(default)s",
     )
-    _add_alpha(parser)
+    _add_alpha_option(parser)
     parser.add_argument(
         "--workers",
-        type=_positive,
+        type=_parse_count,
         default=None,
         metavar="N",
         help="threads that decode; default: one per CPU core",
@@ -101,18 +107,19 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
 
 
-def _add_show(parser: argparse.ArgumentParser) -> None:
+def _add_show_options(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Draw a picture: on the left the photo with the region that the model gets, and what is added around it as\n"
-        "padding; on the right what the model sees, with the normalisation undone."
+        "Draw a picture: on the left the photo with the region that the model gets, and what is\n"
+        "added around it as padding; on the right what the model sees, with the normalisation "
+        "undone."
     )
     parser.add_argument("photo", metavar="PHOTO", help="an image file")
-    _add_preset(parser)
+    _add_preset_option(parser)
     parser.add_argument("--output", required=True, metavar="FILE.png", help="the picture to write")
-    _add_alpha(parser)
+    _add_alpha_option(parser)
 
 
-def _add_presets(parser: argparse.ArgumentParser) -> None:
+def _add_presets_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "pattern",
         nargs="?",
@@ -123,39 +130,40 @@ def _add_presets(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
-def _add_inspect(parser: argparse.ArgumentParser) -> None:
+def _add_inspect_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "preset",
         metavar="PRESET-OR-PATH",
         help="a built-in name, a file or folder, hf://... or kaggle://...",
     )
-    _add_source(parser)
+    _add_handle_options(parser)
     parser.add_argument(
         "--json", action="store_true", help="print the config, as `to_json` gives it"
     )
     parser.add_argument(
-        "--size", type=_size, metavar="HxW", help="follow an image of this height and width"
+        "--size", type=_parse_size, metavar="HxW", help="follow an image of this height and width"
     )
 
 
-def _add_preset(parser: argparse.ArgumentParser) -> None:
+def _add_preset_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--preset",
         required=True,
         metavar="NAME-OR-PATH",
         help="a built-in name, a file or folder, hf://... or kaggle://...",
     )
-    _add_source(parser)
+    _add_handle_options(parser)
 
 
-def _add_source(parser: argparse.ArgumentParser) -> None:
+def _add_handle_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--override",
         action="append",
         default=[],
-        type=_override,
+        type=_parse_override,
         metavar="FIELD=VALUE",
-        help="another value for a field of the config, in JSON, else text: image_size=[384,384], interpolation=bicubic",
+        help="another value for a field of the config, in JSON, else text: "
+        "image_size=[384,384], interpolation=bicubic",
     )
     parser.add_argument(
         "--config-file", metavar="NAME", help="the file to read in a preset's folder"
@@ -170,20 +178,29 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_alpha(parser: argparse.ArgumentParser) -> None:
+def _add_alpha_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--alpha",
         choices=("drop", "white"),
         default="drop",
-        help="of images with transparency, keep the stored colours, or lay them over white; default: %(default)s",
+        help="of images with transparency, keep the stored colours, or lay them over white; "
+        "default: %(default)s",
     )
 
 
 def load_config(args: argparse.Namespace) -> Any:
-    """The config that the options of `_add_source` ask for."""
+    """The config that the options `PRESET`, `--override`, `--revision` and the like ask for.
+
+    Raises:
+        JaxprepError: as `jaxprep.presets.load` does.
+
+    >>> args = make_parser().parse_args(["inspect", "resnet_50_imagenet", "--override=exact=true"])
+    >>> load_config(args).exact
+    True
+    """
     from jaxprep import presets
 
-    found = presets.load(
+    config = presets.load(
         args.preset,
         config_file=args.config_file,
         revision=args.revision,
@@ -191,25 +208,25 @@ def load_config(args: argparse.Namespace) -> Any:
         cache_dir=args.cache_dir,
         local_files_only=args.offline,
     )
-    return found.overridden(dict(args.override))
+    return config.overridden(dict(args.override))
 
 
-def _positive(text: str) -> int:
+def _parse_count(text: str) -> int:
     if not re.fullmatch(r"0*[1-9]\d{0,8}", text):
         raise argparse.ArgumentTypeError(f"expected a number of at least 1, got {text!r}")
     return int(text)
 
 
-def _size(text: str) -> tuple[int, int]:
+def _parse_size(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d{1,9})[x×,](\d{1,9})", text)
-    if not match or "0" in (match[1].lstrip("0") or "0", match[2].lstrip("0") or "0"):
+    if not match or int(match[1]) == 0 or int(match[2]) == 0:
         raise argparse.ArgumentTypeError(
             f"expected a height and a width, as in 480x640, got {text!r}"
         )
     return int(match[1]), int(match[2])
 
 
-def _override(text: str) -> tuple[str, Any]:
+def _parse_override(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
         raise argparse.ArgumentTypeError(f"expected FIELD=VALUE, got {text!r}")

@@ -1,4 +1,4 @@
-"""`jaxprep presets`: a table of the built-in names."""
+"""`jaxprep presets`: a table of the named presets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import argparse
 from typing import Any
 
 from jaxprep import codec, presets
-from jaxprep.codec import shown
 from jaxprep.errors import ConfigError, PresetNotFoundError
 from jaxprep.ops.words import by
 from jaxprep.presets.library import nearest
@@ -15,12 +14,18 @@ UNKNOWN = "not known"
 
 
 def execute(args: argparse.Namespace) -> int:
+    """Print the table, or its rows as JSON; return the exit status.
+
+    Raises:
+        PresetNotFoundError: no name matches.
+    """
     names = presets.matching(args.pattern)
     if not names:
         near = nearest(args.pattern.strip("*?"))
         hint = f" Nearest: {', '.join(near)}." if near else ""
         raise PresetNotFoundError(
-            f"Expected part of a built-in name, or a pattern, got {shown(args.pattern)}.{hint}"
+            "Expected part of a built-in name, or a pattern, got "
+            f"{codec.shown(args.pattern)}.{hint}"
         )
     rows = list(map(describe, names))
     print(codec.dumps(rows) if args.json else table(rows), end="")
@@ -28,7 +33,11 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def describe(name: str) -> dict[str, Any]:
-    """What the table says of a name; `note` tells why the numbers of some are not known."""
+    """The row of a preset; `note` says why the numbers of some are not known.
+
+    >>> describe("timm/resnet50.a1_in1k")["image_size"]
+    [224, 224]
+    """
     row = {
         "name": name,
         "image_size": None,
@@ -39,35 +48,39 @@ def describe(name: str) -> dict[str, Any]:
         config: Any = presets.load(name)
     except ConfigError as error:
         return {**row, "known": False, "note": str(error)}
-    size, interpolation = config.image_size, getattr(config, "interpolation", None)
+    size = config.image_size
     return {
         **row,
         "image_size": None if size is None else list(size),
-        "interpolation": interpolation,
+        "interpolation": getattr(config, "interpolation", None),
         "known": True,
     }
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Columns of names, image sizes, interpolations and numbers of parameters."""
+    """The rows as text, in columns.
+
+    >>> print(table([describe("timm/resnet50.a1_in1k")]).splitlines()[1])
+    timm/resnet50.a1_in1k  224 x 224   bicubic
+    """
     cells = [("NAME", "IMAGE SIZE", "INTERPOLATION", "PARAMS"), *map(_cells, rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(3)]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0])).rstrip()
-        for row in cells
-    )
-    return "".join(f"{line}\n" for line in lines)
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = []
+    for row in cells:
+        padded = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        lines.append("  ".join(padded).rstrip() + "\n")
+    return "".join(lines)
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, str, str, str]:
-    params = "" if row["params"] is None else _short(row["params"])
+    params = "" if row["params"] is None else _abbreviated(row["params"])
     if not row["known"]:
         return row["name"], UNKNOWN, "", params
     return row["name"], by(row["image_size"]), row["interpolation"] or "", params
 
 
-def _short(count: int) -> str:
-    """1234567 as 1.2M."""
+def _abbreviated(count: int) -> str:
+    """A count in three or four characters: 1234567 becomes 1.2M."""
     for unit, letter in ((10**9, "B"), (10**6, "M"), (10**3, "K")):
         if count >= unit:
             return f"{count / unit:.1f}{letter}"

@@ -1,4 +1,4 @@
-"""`jaxprep run`: files in, arrays out."""
+"""`jaxprep run`: decode image files, preprocess them, write arrays."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Num, UInt8
 from tqdm import tqdm
 
-from jaxprep.cli.ahead import pooled, run_ahead
-from jaxprep.cli.interrupts import held_back
+from jaxprep.cli.interrupts import deferred_interrupt
 from jaxprep.cli.manifest import SKIPPED, Manifest, fingerprint
 from jaxprep.cli.options import load_config
+from jaxprep.cli.prefetch import grouped, run_ahead
 from jaxprep.cli.writers import Files, Shards, Source, Writer
 from jaxprep.errors import JaxprepError
 from jaxprep.facade import ImageClassifierPreprocessor
@@ -29,58 +30,74 @@ from jaxprep.pipeline.plan import Bucket
 from jaxprep.presets.files import to_json
 
 DONE_ALL, SOME_SKIPPED = 0, 3
+"""Exit statuses."""
 
 
 class Photo(NamedTuple):
-    """A decoded image, upright RGB `(h, w, 3)`, where it comes from, and what it shares a compiled
-    program with.
+    """A decoded image.
+
+    Attributes:
+        source: where it comes from.
+        image: upright RGB.
+        bucket: images of one bucket share a compiled program.
     """
 
     source: Source
-    image: np.ndarray
+    image: UInt8[np.ndarray, "h w 3"]
     bucket: Bucket
 
 
 def execute(args: argparse.Namespace) -> int:
+    """Preprocess files as the options say, and return the exit status.
+
+    Raises:
+        JaxprepError: a preset, a folder or (with `--on-error fail`) a file that cannot be used.
+        OSError: the results cannot be written. Those written before are kept.
+    """
     config = load_config(args)
     paths = find_images(args.paths)
     settings = {"preprocessor": to_json(config), "format": args.format, "alpha": args.alpha}
     manifest = Manifest(Path(args.output), args.preset, settings)
-    todo = [path for path in paths if not manifest.is_done(path, fingerprint(path))]
-    stacked = config.image_size is not None
-    writer = (
-        Shards(manifest, min(args.shard_size, len(todo)), stacked)
-        if args.format == "npz"
-        else Files(manifest)
-    )
-    with _progress(len(paths), len(paths) - len(todo), args.quiet) as bar:
-        _write_all(todo, config, writer, bar, args)
+    remaining = [path for path in paths if not manifest.is_done(path, fingerprint(path))]
+    done_before = len(paths) - len(remaining)
+    writer = _writer(manifest, config, len(remaining), args)
+    with _progress(len(paths), done_before, args.quiet) as bar:
+        _write_all(remaining, config, writer, bar, args)
     manifest.finish()
-    skipped = sum(manifest.records[str(path)]["status"] == SKIPPED for path in todo)
+    statuses = [manifest.records[str(path)]["status"] for path in remaining]
+    skipped = statuses.count(SKIPPED)
     if not args.quiet:
-        print(_summary(len(paths), len(paths) - len(todo), skipped, args.output), file=sys.stderr)
+        print(_summary(len(paths), done_before, skipped, args.output), file=sys.stderr)
     return SOME_SKIPPED if skipped else DONE_ALL
+
+
+def _writer(manifest: Manifest, config: Format, count: int, args: argparse.Namespace) -> Writer:
+    if args.format == "npy":
+        return Files(manifest)
+    return Shards(manifest, min(args.shard_size, count), stacked=config.image_size is not None)
 
 
 def _write_all(
     paths: Sequence[Path], config: Format, writer: Writer, bar: Any, args: argparse.Namespace
 ) -> None:
-    """Decode ahead, and preprocess images of a bucket together: batches of mixed sizes would
-    compile ever anew.
+    """Decode ahead in threads, preprocess in groups, write shard by shard.
+
+    A group holds images of one bucket: a batch of mixed sizes would be compiled for the largest of
+    them, and again for the next mixture.
     """
     convert = Converter(config)
     workers = args.workers or core_count()
     decode = functools.partial(decode_photo, config=config, alpha=args.alpha)
     ahead = run_ahead(decode, paths, workers=workers, ahead=args.batch_size + workers)
-    with closing(ahead) as decoded, held_back() as stop_if_interrupted:
+    with closing(ahead) as decoded, deferred_interrupt() as stop_if_interrupted:
         try:
             for _ in range(0, len(paths), args.shard_size):
-                photos = _good(
-                    islice(decoded, args.shard_size), writer.manifest, bar, args.on_error
+                shard = islice(decoded, args.shard_size)
+                photos = _decoded_photos(shard, writer.manifest, bar, args.on_error)
+                groups = grouped(
+                    photos, _bucket, size=args.batch_size, max_waiting=4 * args.batch_size
                 )
-                for group in pooled(
-                    photos, _bucket, size=args.batch_size, most=4 * args.batch_size
-                ):
+                for group in groups:
                     results = convert([photo for _, photo in group])
                     for (row, photo), result in zip(group, results, strict=True):
                         writer.add(row, photo.source, result)
@@ -91,11 +108,12 @@ def _write_all(
             writer.close()
 
 
-def _good(
+def _decoded_photos(
     decoded: Iterable[tuple[Path, Future[Photo]]], manifest: Manifest, bar: Any, on_error: str
 ) -> Iterator[tuple[int, Photo]]:
-    """The photos that could be decoded, with their numbers among all; the others are reported, or
-    end it.
+    """Yield the photos that could be decoded, with their positions among all.
+
+    The others are reported and written to the manifest, or raise.
     """
     for row, (path, future) in enumerate(decoded):
         try:
@@ -103,10 +121,10 @@ def _good(
         except JaxprepError as error:
             if on_error == "fail":
                 raise
-            bar.write(f"jaxprep: skipped: {' '.join(str(error).split())}", file=sys.stderr)
-            manifest.add(
-                [{"path": str(path), "status": SKIPPED, **fingerprint(path), "error": str(error)}]
-            )
+            message = " ".join(str(error).split())
+            bar.write(f"jaxprep: skipped: {message}", file=sys.stderr)
+            record = {"path": str(path), "status": SKIPPED, **fingerprint(path)}
+            manifest.add([{**record, "error": str(error)}])
             bar.update(1)
         else:
             yield row, photo
@@ -117,7 +135,7 @@ def _bucket(numbered: tuple[int, Photo]) -> Bucket:
 
 
 def _progress(total: int, done: int, quiet: bool) -> Any:
-    """The bar on stderr; in a file, where it cannot redraw itself, a line now and then."""
+    """A bar on stderr; in a file, where it cannot redraw itself, a line every ten seconds."""
     interval = 0.1 if sys.stderr.isatty() else 10.0
     return tqdm(
         total=total,
@@ -129,22 +147,32 @@ def _progress(total: int, done: int, quiet: bool) -> Any:
     )
 
 
-def _summary(total: int, before: int, skipped: int, output: str) -> str:
-    notes = [f"{before} done before"] * bool(before) + [f"{skipped} skipped"] * bool(skipped)
+def _summary(total: int, done_before: int, skipped: int, output: str) -> str:
+    notes = []
+    if done_before:
+        notes.append(f"{done_before} done before")
+    if skipped:
+        notes.append(f"{skipped} skipped")
     count = total - skipped
-    return f"jaxprep: {count} image{'s' * (count != 1)} in {output}" + (
-        f" ({', '.join(notes)})" if notes else ""
-    )
+    noun = "image" if count == 1 else "images"
+    parentheses = f" ({', '.join(notes)})" if notes else ""
+    return f"jaxprep: {count} {noun} in {output}{parentheses}"
 
 
 def decode_photo(path: Path, config: Format, alpha: Alpha = "drop") -> Photo:
-    """Decode a file, and make sure that the config takes it.
+    """Decode a file, and check that the config takes the image.
+
+    Args:
+        path: an image file.
+        config: what will be done to it.
+        alpha: as in `jaxprep.read_image`.
 
     Raises:
         JaxprepError: it is no image, or one that cannot be preprocessed; the message names the
             file.
     """
-    found = fingerprint(path)
+    # Before decoding: of a file that changes meanwhile the next run then sees that it changed.
+    current = fingerprint(path)
     image = read_image(path, alpha=alpha)
     height, width, _ = image.shape
     try:
@@ -152,13 +180,21 @@ def decode_photo(path: Path, config: Format, alpha: Alpha = "drop") -> Photo:
         bucket = config.pipeline.bucket((height, width))
     except JaxprepError as error:
         raise type(error)(f"{error} - at '{path}'.") from error
-    return Photo(Source(path, found, (height, width), output_size), image, bucket)
+    return Photo(Source(path, current, (height, width), output_size), image, bucket)
 
 
 class Converter:
-    """Preprocesses photos of one bucket, in types that a NumPy file can hold.
+    """Preprocesses photos of one bucket at a time, to types that a NumPy file can hold.
 
-    A group smaller than one that was seen is filled up to it: that program is compiled already.
+    A group that is smaller than the largest of its bucket so far is filled up to that, for which
+    there is a compiled program.
+
+    >>> from jaxprep.formats import KerasHub
+    >>> config = KerasHub(image_size=(4, 4), scale=1 / 255)
+    >>> source = Source(Path("a.png"), {}, (8, 6), (4, 4))
+    >>> photo = Photo(source, np.zeros((8, 6, 3), np.uint8), config.pipeline.bucket((8, 6)))
+    >>> [result.shape for result in Converter(config)([photo])]
+    [(4, 4, 3)]
     """
 
     def __init__(self, config: Format):
@@ -167,27 +203,35 @@ class Converter:
         self.largest: dict[Bucket, int] = {}
 
     def __call__(self, photos: Sequence[Photo]) -> list[np.ndarray]:
-        count = max(len(photos), self.largest.get(photos[0].bucket, 0))
-        self.largest[photos[0].bucket] = count
-        images = [laid_out(photo.image, self.config) for photo in photos]
-        results = self.preprocess(images + images[-1:] * (count - len(photos)))
-        arrays = (
-            list(np.asarray(results))
-            if hasattr(results, "shape")
-            else list(map(np.asarray, results))
-        )
-        is_known = arrays[0].dtype.kind in "fiub"  # bfloat16 is not
-        return (arrays if is_known else [array.astype(np.float32) for array in arrays])[
-            : len(photos)
-        ]
+        """The results, one array `(height, width, channels)` for each photo."""
+        bucket = photos[0].bucket
+        count = max(len(photos), self.largest.get(bucket, 0))
+        self.largest[bucket] = count
+        images = [in_layout(photo.image, self.config) for photo in photos]
+        images += images[-1:] * (count - len(photos))
+        results = self.preprocess(images)
+        # A batch comes to the host at once, not row by row.
+        results = np.asarray(results) if hasattr(results, "shape") else map(np.asarray, results)
+        results = list(results)[: len(photos)]
+        # NumPy's format has no bfloat16, which is of kind "V" to NumPy.
+        if results[0].dtype.kind in "fiub":
+            return results
+        return [result.astype(np.float32) for result in results]
 
 
-def laid_out(image: np.ndarray, config: Format) -> np.ndarray:
-    """An RGB image in the mode and the layout that the config takes."""
+def in_layout(image: UInt8[np.ndarray, "h w 3"], config: Format) -> Num[np.ndarray, ...]:
+    """An RGB image in the mode (RGB or gray) and the layout that the config takes.
+
+    >>> from jaxprep.formats import Timm
+    >>> config = Timm(input_size=(1, 4, 4), mean=(0.5,), std=(0.5,))
+    >>> in_layout(np.zeros((8, 6, 3), np.uint8), config).shape
+    (8, 6, 1)
+    """
     _, mode = config.pipeline_for("RGB")
+    pixels: np.ndarray = image
     if mode != "RGB":
         from PIL import Image
 
-        image = np.asarray(Image.fromarray(image).convert(mode))
-        image = image[..., None] if image.ndim == 2 else image
-    return np.moveaxis(image, -1, 0) if config.pipeline.reads_channels_first else image
+        pixels = np.asarray(Image.fromarray(image).convert(mode))
+        pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+    return np.moveaxis(pixels, -1, 0) if config.pipeline.reads_channels_first else pixels

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Num, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from jaxprep.cli.files import replacing
-from jaxprep.cli.interrupts import held_back
+from jaxprep.atomic import replacing
+from jaxprep.cli.interrupts import deferred_interrupt
 from jaxprep.cli.options import load_config
 from jaxprep.cli.run import Converter, decode_photo
 from jaxprep.errors import InputError
@@ -20,20 +21,22 @@ from jaxprep.pipeline import Pipeline
 from jaxprep.pipeline.plan import position_matrix
 from jaxprep.types import Size
 
-HEIGHT, TALLEST = 448, 1120
-"""The model's input is enlarged by a whole number to about the first, and reduced to the second if
-it is taller.
-"""
-WIDEST = 2.5
-"""The photo's panel is at most so many times as wide as it is tall."""
+HEIGHT, MAX_HEIGHT = 448, 1120
+"""The model's input is enlarged by an integer to about the first, and reduced to the second if it
+is taller."""
+MAX_ASPECT = 2.5
+"""A panel is at most so many times as wide as it is tall."""
 BORDER, FONT_SIZE = 16, 17
+HATCH = 12
+"""Pixels between the lines that mark where there is no photo."""
 PAPER, INK, MARGIN, FRAME = (255, 255, 255), (40, 40, 40), (214, 218, 224), (230, 30, 60)
+HATCHING = tuple(level - 22 for level in MARGIN)
 SHADE = 0.5
-"""How bright the part of the photo is that the model does not get."""
+"""The brightness of the part of the photo that the model does not get."""
 
 
 class Box(NamedTuple):
-    """A rectangle in pixels of the photo; it may reach beyond it."""
+    """A rectangle in pixels of an image; it may reach beyond the image."""
 
     left: float
     top: float
@@ -41,146 +44,194 @@ class Box(NamedTuple):
     bottom: float
 
     def scaled(self, factor: float, x: float = 0, y: float = 0) -> Box:
-        """Moved by `-x` and `-y`, and then scaled."""
+        """The box in an image whose pixels are `1 / factor` as large and begin at `(x, y)`.
+
+        >>> Box(10, 10, 20, 30).scaled(2, 5, 5)
+        Box(left=10, top=10, right=30, bottom=50)
+        """
         return Box(
-            *((value - origin) * factor for value, origin in zip(self, (x, y, x, y), strict=True))
+            left=(self.left - x) * factor,
+            top=(self.top - y) * factor,
+            right=(self.right - x) * factor,
+            bottom=(self.bottom - y) * factor,
         )
+
+    @property
+    def width(self) -> float:
+        return self.right - self.left
+
+    @property
+    def height(self) -> float:
+        return self.bottom - self.top
 
 
 def execute(args: argparse.Namespace) -> int:
+    """Draw the picture, and return the exit status.
+
+    Raises:
+        JaxprepError: a preset or a photo that cannot be used, or no PNG file.
+        OSError: the picture cannot be written.
+    """
     config = load_config(args)
     output, path = Path(args.output), Path(args.photo)
     if output.suffix.lower() != ".png":
         raise InputError(f"Expected the name of a PNG file, got '{output}' - at `--output`.")
     photo = decode_photo(path, config, args.alpha)
-    with held_back() as stop_if_interrupted:
+    with deferred_interrupt() as stop_if_interrupted:
         (result,) = Converter(config)([photo])
         stop_if_interrupted()
-    seen = undone(result, config.pipeline)
+    pixels = undone(result, config.pipeline)
     box = kept_box(config.pipeline, photo.source.size)
-    caption = (path.name, f"{by(photo.source.size)} -> {by(photo.source.output_size)}", args.preset)
+    sizes = f"{by(photo.source.size)} -> {by(photo.source.output_size)}"
+    page = picture(photo.image, box, pixels, (path.name, sizes, args.preset))
     with replacing(output) as file:
-        picture(photo.image, box, seen, caption).save(file, "PNG")
+        page.save(file, "PNG")
     return 0
 
 
 def kept_box(pipeline: Pipeline, size: Size) -> Box:
-    """Where the result of an image of `size` comes from: its corners, mapped back."""
+    """The region of an image of `size` that its result shows: the result's corners, mapped back.
+
+    >>> from jaxprep import ops
+    >>> kept_box(Pipeline((ops.CenterCrop(2),)), (4, 6)) == Box(left=2, top=1, right=4, bottom=3)
+    True
+    """
     height, width = pipeline.output_size(size)
     matrix = position_matrix(pipeline.segments, size)
+    # Crops, pads and resizes move each axis alone: (x, y) -> (x * scale_x + shift_x, ...).
     (scale_x, shift_x), (scale_y, shift_y) = matrix[0, [0, 2]], matrix[1, [1, 2]]
     top, bottom = sorted(((0 - shift_y) / scale_y, (height - shift_y) / scale_y))
     left, right = sorted(((0 - shift_x) / scale_x, (width - shift_x) / scale_x))
     return Box(left, top, right, bottom)
 
 
-def undone(result: np.ndarray, pipeline: Pipeline) -> np.ndarray:
-    """A result as RGB in [0, 255]: its values before they were scaled, and the order of its
-    channels before it changed.
+def undone(result: Num[np.ndarray, ...], pipeline: Pipeline) -> UInt8[np.ndarray, "height width 3"]:
+    """A result as RGB in [0, 255]: values before they were scaled, channels in their first order.
 
     What a step lost stays lost. Where a step cannot be undone at all, the range of the values is
     stretched to [0, 255].
+
+    Raises:
+        InputError: a result that has not 1 or 3 channels.
+
+    >>> from jaxprep import ops
+    >>> undone(np.ones((1, 1, 3), np.float32), Pipeline((ops.Rescale(1 / 255),))).tolist()
+    [[[255, 255, 255]]]
     """
     image = result.astype(np.float64)
     for step in reversed(pipeline.steps):
         before = step.undo(image)
         if before is None:
-            spread = image.max() - image.min()
-            image = (image - image.min()) * (255 / spread if spread else 0)
+            image = _stretched(image)
             break
         image = before
     if image.shape[-1] not in (1, 3):
         raise InputError(f"Expected a result of 1 or 3 channels to draw, got {image.shape[-1]}.")
-    return np.broadcast_to(np.clip(np.rint(image), 0, 255).astype(np.uint8), (*image.shape[:2], 3))
+    levels = np.clip(np.rint(image), 0, 255).astype(np.uint8)
+    return np.broadcast_to(levels, (*image.shape[:2], 3))
 
 
-def picture(photo: np.ndarray, box: Box, seen: np.ndarray, caption: Sequence[str]) -> Image.Image:
-    """The photo with its kept region, beside what the model sees, above a caption of a few
-    parts.
+def _stretched(image: np.ndarray) -> np.ndarray:
+    """An image whose smallest value became 0 and whose largest 255."""
+    lowest = image.min()
+    spread = image.max() - lowest
+    factor = 255 / spread if spread else 0
+    return (image - lowest) * factor
+
+
+def picture(
+    photo: UInt8[np.ndarray, "h w 3"],
+    box: Box,
+    pixels: UInt8[np.ndarray, "height width 3"],
+    caption: Sequence[str],
+) -> Image.Image:
+    """Draw the photo with its kept region on the left, and what the model sees on the right.
+
+    Args:
+        photo: the photo.
+        box: the kept region, in its pixels.
+        pixels: what the model sees.
+        caption: parts of the line below.
+
+    >>> black = np.zeros((8, 6, 3), np.uint8)
+    >>> picture(black, Box(0, 0, 6, 8), black, ["a.png"]).size
+    (720, 513)
     """
-    right = _enlarged(Image.fromarray(np.ascontiguousarray(seen)))
-    left = _marked(Image.fromarray(photo), box, right.height)
+    right = _enlarged(Image.fromarray(np.ascontiguousarray(pixels)))
+    left = _photo_panel(Image.fromarray(photo), box, right.height)
     height = max(left.height, right.height)
+    width = left.width + right.width + 3 * BORDER
     font = ImageFont.load_default(FONT_SIZE)
-    line = FONT_SIZE + BORDER
-    page = Image.new(
-        "RGB", (left.width + right.width + 3 * BORDER, height + line + 2 * BORDER), PAPER
-    )
+    line_height = FONT_SIZE + BORDER
+    page = Image.new("RGB", (width, height + line_height + 2 * BORDER), PAPER)
     page.paste(left, (BORDER, BORDER + (height - left.height) // 2))
     page.paste(right, (left.width + 2 * BORDER, BORDER + (height - right.height) // 2))
-    draw = ImageDraw.Draw(page)
-    text = _fitted(caption, page.width - 2 * BORDER, font)
-    draw.text((BORDER, height + 2 * BORDER), text, INK, font)
+    text = _shortened(caption, width - 2 * BORDER, font)
+    ImageDraw.Draw(page).text((BORDER, height + 2 * BORDER), text, INK, font)
     return page
 
 
 def _enlarged(image: Image.Image) -> Image.Image:
-    """Each pixel as a square of whole pixels, unless the image is large."""
+    """The image with each pixel as a square, so that its pixels can be seen, unless it is large."""
     factor = max(1, round(HEIGHT / image.height))
-    image = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
-    if image.height > TALLEST or image.width > WIDEST * TALLEST:
-        image.thumbnail((round(WIDEST * TALLEST), TALLEST), Image.Resampling.LANCZOS)
+    size = (image.width * factor, image.height * factor)
+    image = image.resize(size, Image.Resampling.NEAREST)
+    max_width = MAX_ASPECT * MAX_HEIGHT
+    if image.height > MAX_HEIGHT or image.width > max_width:
+        image.thumbnail((round(max_width), MAX_HEIGHT), Image.Resampling.LANCZOS)
     return image
 
 
-def _marked(photo: Image.Image, box: Box, height: int) -> Image.Image:
-    """The photo, with room for what the box has beyond it; what is outside of the box is darker,
-    the box framed.
+def _photo_panel(photo: Image.Image, box: Box, height: int) -> Image.Image:
+    """The photo and what the box has beyond it, hatched; darker outside the box, the box framed.
+
+    Args:
+        photo: the photo.
+        box: the kept region, in its pixels.
+        height: of the panel; less for a photo that is very wide.
     """
-    whole = Box(
-        min(box.left, 0),
-        min(box.top, 0),
-        max(box.right, photo.width),
-        max(box.bottom, photo.height),
+    shown = Box(
+        left=min(box.left, 0),
+        top=min(box.top, 0),
+        right=max(box.right, photo.width),
+        bottom=max(box.bottom, photo.height),
     )
-    factor = min(height / (whole.bottom - whole.top), WIDEST * height / (whole.right - whole.left))
-    panel_size = [
-        max(1, round(n * factor)) for n in (whole.right - whole.left, whole.bottom - whole.top)
-    ]
-    panel = Image.new("RGB", (panel_size[0], panel_size[1]), MARGIN)
+    factor = min(height / shown.height, MAX_ASPECT * height / shown.width)
+    panel_size = max(1, round(shown.width * factor)), max(1, round(shown.height * factor))
+    panel = Image.new("RGB", panel_size, MARGIN)
     draw = ImageDraw.Draw(panel)
-    for x in range(-panel.height, panel.width, 12):  # hatched where there is nothing
-        draw.line((x, panel.height, x + panel.height, 0), tuple(n - 22 for n in MARGIN), 1)
-    place = _rounded(
-        Box(0, 0, photo.width, photo.height).scaled(factor, whole.left, whole.top), panel
-    )
-    kept = _rounded(box.scaled(factor, whole.left, whole.top), panel)
-    small = photo.resize(
-        (place[2] - place[0], place[3] - place[1]), Image.Resampling.LANCZOS, reducing_gap=3.0
-    )
-    panel.paste(Image.eval(small, lambda value: round(value * SHADE)), place[:2])
-    inside = (
-        max(kept[0], place[0]),
-        max(kept[1], place[1]),
-        min(kept[2], place[2]),
-        min(kept[3], place[3]),
-    )
+    for x in range(-panel.height, panel.width, HATCH):
+        draw.line((x, panel.height, x + panel.height, 0), HATCHING, 1)
+
+    photo_box = Box(0, 0, photo.width, photo.height).scaled(factor, shown.left, shown.top)
+    left, top, right, bottom = _to_pixels(photo_box, panel)
+    kept = _to_pixels(box.scaled(factor, shown.left, shown.top), panel)
+    small = photo.resize((right - left, bottom - top), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    panel.paste(Image.eval(small, lambda level: round(level * SHADE)), (left, top))
+    inside = max(kept[0], left), max(kept[1], top), min(kept[2], right), min(kept[3], bottom)
     if inside[0] < inside[2] and inside[1] < inside[3]:
-        moved = (
-            inside[0] - place[0],
-            inside[1] - place[1],
-            inside[2] - place[0],
-            inside[3] - place[1],
-        )
-        panel.paste(small.crop(moved), inside[:2])
+        bright = (inside[0] - left, inside[1] - top, inside[2] - left, inside[3] - top)
+        panel.paste(small.crop(bright), inside[:2])
+    # Pillow draws the right and bottom edges of a rectangle on the pixels that are given.
     draw.rectangle((kept[0], kept[1], kept[2] - 1, kept[3] - 1), outline=FRAME, width=3)
     return panel
 
 
-def _rounded(box: Box, panel: Image.Image) -> tuple[int, int, int, int]:
-    """Whole pixels of the panel, at least one each way."""
+def _to_pixels(box: Box, panel: Image.Image) -> tuple[int, int, int, int]:
+    """The box in integers inside the panel, at least one pixel wide and high."""
     left, top = min(round(box.left), panel.width - 1), min(round(box.top), panel.height - 1)
     right, bottom = min(round(box.right), panel.width), min(round(box.bottom), panel.height)
     return left, top, max(right, left + 1), max(bottom, top + 1)
 
 
-def _fitted(parts: Sequence[str], width: int, font: Any) -> str:
+def _shortened(parts: Sequence[str], width: int, font: Any) -> str:
     """The parts on one line; the longest is shortened in its middle until they fit."""
     shown = list(parts)
     while font.getlength(text := "   ".join(shown)) > width:
-        i = max(range(len(shown)), key=lambda i: len(shown[i]))
-        if len(shown[i]) < 8:
+        lengths = list(map(len, shown))
+        longest = lengths.index(max(lengths))
+        if lengths[longest] < 8:
             break
-        middle = len(shown[i]) // 2
-        shown[i] = shown[i][: middle - 2] + "..." + shown[i][middle + 2 :]
+        middle = lengths[longest] // 2
+        shown[longest] = shown[longest][: middle - 2] + "..." + shown[longest][middle + 2 :]
     return text

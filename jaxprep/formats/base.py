@@ -1,4 +1,4 @@
-"""What a format is: a typed, frozen config that is read from foreign JSON and makes a pipeline."""
+"""`Format`: a typed, frozen config that is read from a library's JSON and makes a pipeline."""
 
 from __future__ import annotations
 
@@ -11,24 +11,35 @@ from jaxprep.errors import ConfigError
 from jaxprep.pipeline import Pipeline
 from jaxprep.types import Size
 
+MODEL_FILE = "config.json"
+"""The file that describes the model. Some libraries put the preprocessing into it."""
+
 
 class Format(ABC):
-    """Settings of one collection's preprocessing, under the names that collection uses; a frozen
-    dataclass.
+    """The preprocessing of one library, under the names that the library uses.
 
-    Every format has these fields of ours beside its own: `data_format` ("channels_last" or
-        "channels_first", of the
-    results), `reference` (whose resize is reproduced), and `exact` (see `Pipeline`).
+    A format is a frozen dataclass; `jaxprep.formats.register` makes its files readable. Beside the
+    library's settings it has three fields of jaxprep's: `data_format` ("channels_last" or
+    "channels_first", of the results), `reference` (whose resize is reproduced), and `exact` (see
+    `Pipeline`).
+
+    Attributes:
+        library: how messages name the library, with the key that tells its files.
+        files: names of the files that hold its config in a directory or a repository.
+        collection: its built-in presets are `presets/<collection>.json`; None: it has none.
     """
 
     tag_key: ClassVar[str] = "format"
+    library: ClassVar[str] = ""
+    files: ClassVar[tuple[str, ...]] = ()
+    collection: ClassVar[str | None] = None
 
     def __post_init__(self) -> None:
         codec.check_fields(self)
         self.check()
 
     def check(self) -> None:
-        """Raises `ConfigError` where fields contradict each other."""
+        """Raise `ConfigError` where fields contradict each other."""
 
     @property
     @abstractmethod
@@ -38,14 +49,14 @@ class Format(ABC):
     @property
     @abstractmethod
     def image_size(self) -> Size | None:
-        """Height and width of the results; None where it depends on the image."""
+        """Height and width of the results; None where they depend on the image."""
 
     @abstractmethod
     def with_image_size(self, size: Size | None) -> Self:
         """A copy whose results have another height and width."""
 
     def pipeline_for(self, mode: str, palette: Any = None) -> tuple[Pipeline, str]:
-        """The pipeline for a PIL image, and the PIL mode to convert it to first.
+        """The pipeline for a PIL image, and the PIL mode to convert the image to first.
 
         Args:
             mode: PIL's mode of the image.
@@ -63,13 +74,58 @@ class Format(ABC):
         known = codec.field_types(type(self))
         for name in overrides:
             if name != "image_size" and name not in known:
-                raise ConfigError(
-                    f"Unknown field - at `$.{name}`. Known: {sorted({*known, 'image_size'})}."
-                )
+                names = sorted({*known, "image_size"})
+                raise ConfigError(f"Unknown field - at `$.{name}`. Known: {names}.")
         changed = dict(overrides)
         if "image_size" not in known and "image_size" in changed:
             return self.with_image_size(changed.pop("image_size")).overridden(changed)
         return replace(self, **changed) if changed else self  # type: ignore[type-var]
+
+    # What the library's files mean. A format that is never read from files leaves these as they are.
+
+    @classmethod
+    def reads(cls, content: dict[str, Any]) -> bool:
+        """Whether a JSON object is one of the library's configs."""
+        del content
+        return False
+
+    @classmethod
+    def read(cls, content: dict[str, Any], where: str = "$", model: Any = None) -> Format:
+        """The config of a JSON object that `reads` accepts.
+
+        Args:
+            content: the object.
+            where: its place, for messages.
+            model: the content of the `config.json` beside it; None if there is none.
+
+        Raises:
+            ConfigError: a wrong value or an unknown field.
+        """
+        del model
+        raise codec.expected("a format that is read from files", cls.__name__, where)
+
+    @classmethod
+    def of_preset(cls, settings: dict[str, Any], name: str, details: dict[str, Any]) -> Self:
+        """The config of a preset of a collection.
+
+        Args:
+            settings: fields of the format.
+            name: of the preset, without its collection.
+            details: what else the collection says about it.
+        """
+        del name, details
+        return codec.from_json(cls, {cls.tag_key: cls.__name__, **settings})
+
+    def library_files(self, config_file: str) -> dict[str, Any]:
+        """The content, by file name, of files that make the library itself do the same.
+
+        Empty where the library has no such files, or where they cannot say all of the config.
+
+        Args:
+            config_file: the name that the caller wants for the main file.
+        """
+        del config_file
+        return {}
 
 
 codec.register(Format)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from jaxprep import codec, ops
 from jaxprep.errors import ConfigError
@@ -20,6 +20,9 @@ from jaxprep.resample.references import ReferenceName
 from jaxprep.resources import load_json
 from jaxprep.types import Size
 
+CONVERTER, PREPROCESSOR = "image_converter.json", "preprocessor.json"
+"""The files of a KerasHub preset; the second may hold the content of the first."""
+
 PerChannel = float | tuple[float, ...] | None
 DYNAMIC = ("gemma4", "qwen3_5", "qwen3_5_moe")
 """Families whose converter cuts images into patches; they are not an `ImageConverter` of these
@@ -27,8 +30,12 @@ fields.
 """
 
 
-def classes() -> dict[str, Any]:
-    """KerasHub's class names for each family."""
+def class_table() -> dict[str, Any]:
+    """KerasHub's class names for each model family.
+
+    >>> class_table()["resnet"]["converter"]["class_name"]
+    'ResNetImageConverter'
+    """
     return load_json("keras_hub_classes.json")
 
 
@@ -60,6 +67,10 @@ class KerasHub(Format):
         exact: see `Pipeline`.
     """
 
+    library: ClassVar[str] = "KerasHub (`class_name`)"
+    files: ClassVar[tuple[str, ...]] = (PREPROCESSOR, CONVERTER)
+    collection: ClassVar[str | None] = "keras_hub"
+
     image_size: Size | None = None  # type: ignore[assignment]
     scale: PerChannel = None
     offset: PerChannel = None
@@ -86,8 +97,8 @@ class KerasHub(Format):
                 "Only one of `crop_to_aspect_ratio` or `pad_to_aspect_ratio` can be True - at `$.pad_to_aspect_ratio`. "
                 "The first is True by default: pass `crop_to_aspect_ratio=False` to pad."
             )
-        if self.family not in classes():
-            raise codec.expected(f"one of {sorted(classes())}", self.family, "$.family")
+        if self.family not in class_table():
+            raise codec.expected(f"one of {sorted(class_table())}", self.family, "$.family")
 
     def with_image_size(self, size: Size | None) -> Self:
         return replace(self, image_size=size)
@@ -119,6 +130,33 @@ class KerasHub(Format):
             steps.append(ops.ChannelsFirst())
         return Pipeline(tuple(steps), exact=self.exact)
 
+    @classmethod
+    def reads(cls, content: dict[str, Any]) -> bool:
+        class_name = content.get("class_name")
+        if not isinstance(class_name, str):
+            return False
+        fields = content.get("config")
+        holds_converter = isinstance(fields, dict) and "image_converter" in fields
+        return holds_converter or class_name.endswith("ImageConverter")
+
+    @classmethod
+    def read(cls, content: dict[str, Any], where: str = "$", model: Any = None) -> Format:
+        del model
+        return from_keras_hub_json(content, where)
+
+    @classmethod
+    def of_preset(cls, settings: dict[str, Any], name: str, details: dict[str, Any]) -> Self:
+        return super().of_preset({"family": details["family"], **settings}, name, details)
+
+    def library_files(self, config_file: str = PREPROCESSOR) -> dict[str, Any]:
+        if not self.is_expressible:
+            return {}
+        contents = {CONVERTER: self.converter_json()}
+        preprocessor = self.preprocessor_json(config_file)
+        if preprocessor is not None:
+            contents[config_file] = preprocessor
+        return contents
+
     @property
     def is_expressible(self) -> bool:
         """Whether KerasHub's own files can say all of this, so that KerasHub computes the same."""
@@ -137,17 +175,17 @@ class KerasHub(Format):
             _listed({name: getattr(self, name) for name in _keys(self.family)}),
         )
 
-    def preprocessor_json(self, config_file: str = "preprocessor.json") -> dict[str, Any] | None:
+    def preprocessor_json(self, config_file: str = PREPROCESSOR) -> dict[str, Any] | None:
         """The content of KerasHub's `preprocessor.json`; None where the family has no
         classifier.
         """
-        if classes()[self.family]["preprocessor"] is None:
+        if class_table()[self.family]["preprocessor"] is None:
             return None
         rest = {"image_converter": self.converter_json(), "config_file": config_file}
         return self._object("preprocessor", self.preprocessor_name, rest)
 
     def _object(self, kind: str, name: str | None, rest: dict[str, Any]) -> dict[str, Any]:
-        entry = classes()[self.family][kind]
+        entry = class_table()[self.family][kind]
         policy = {
             "module": "keras",
             "class_name": "DTypePolicy",
@@ -217,7 +255,7 @@ def from_keras_hub_json(content: dict[str, Any], where: str = "$") -> KerasHub:
     family = _family(name, where)
     values = {
         **_CONSTANTS.get(family, {}),
-        **modern(dict(fields), f"{where}.config"),
+        **upgrade_legacy(dict(fields), f"{where}.config"),
         "family": family,
     }
     return codec.from_json(KerasHub, {"format": "KerasHub", **values}, f"{where}.config")
@@ -227,10 +265,11 @@ def _family(name: str, where: str) -> str:
     if name == "ResizingImageConverter":
         return "generic"
     family = next(
-        (key for key, entry in classes().items() if entry["converter"]["class_name"] == name), None
+        (key for key, entry in class_table().items() if entry["converter"]["class_name"] == name),
+        None,
     )
     if family is None:
-        known = sorted({entry["converter"]["class_name"] for entry in classes().values()})
+        known = sorted({entry["converter"]["class_name"] for entry in class_table().values()})
         raise codec.expected(f"one of {known}", name, f"{where}.class_name")
     if family in DYNAMIC:
         raise ConfigError(
@@ -239,7 +278,7 @@ def _family(name: str, where: str) -> str:
     return family
 
 
-def modern(fields: dict[str, Any], where: str) -> dict[str, Any]:
+def upgrade_legacy(fields: dict[str, Any], where: str) -> dict[str, Any]:
     """The fields of today's constructor, from those of any release."""
     policy = fields.pop("dtype", "float32")
     if isinstance(policy, dict):

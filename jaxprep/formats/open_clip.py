@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from jaxprep import codec, ops
 from jaxprep.formats.base import Format
@@ -41,6 +41,10 @@ class OpenClip(Format):
         exact: see `Pipeline`.
     """
 
+    library: ClassVar[str] = "OpenCLIP (`preprocess_cfg`)"
+    files: ClassVar[tuple[str, ...]] = ("open_clip_config.json",)
+    collection: ClassVar[str | None] = "open_clip"
+
     size: int | Size = 224
     mode: Literal["RGB"] = "RGB"
     mean: Triple = CLIP_MEAN
@@ -62,6 +66,15 @@ class OpenClip(Format):
     @property
     def image_size(self) -> Size:
         return (self.size, self.size) if isinstance(self.size, int) else self.size
+
+    @classmethod
+    def reads(cls, content: dict[str, Any]) -> bool:
+        return "preprocess_cfg" in content
+
+    @classmethod
+    def read(cls, content: dict[str, Any], where: str = "$", model: Any = None) -> Format:
+        del where, model
+        return from_open_clip_json(content)
 
     def with_image_size(self, size: Size | None) -> Self:
         if size is None:

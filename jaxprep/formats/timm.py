@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from jaxprep import codec, ops
 from jaxprep.errors import ConfigError
-from jaxprep.formats.base import Format
+from jaxprep.formats.base import MODEL_FILE, Format
 from jaxprep.formats.values import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -46,6 +46,10 @@ class Timm(Format):
         data_format: of the results; timm's own is channels first.
         exact: see `Pipeline`.
     """
+
+    library: ClassVar[str] = "timm (`architecture`)"
+    files: ClassVar[tuple[str, ...]] = (MODEL_FILE,)
+    collection: ClassVar[str | None] = "timm"
 
     input_size: ChannelsSize = (3, 224, 224)
     crop_pct: float = 0.875
@@ -87,6 +91,21 @@ class Timm(Format):
             self.test_input_size if self.use_test_size and self.test_input_size else self.input_size
         )
         return size[1], size[2]
+
+    @classmethod
+    def reads(cls, content: dict[str, Any]) -> bool:
+        return "pretrained_cfg" in content or {"architecture", "input_size"} <= content.keys()
+
+    @classmethod
+    def read(cls, content: dict[str, Any], where: str = "$", model: Any = None) -> Format:
+        del where, model
+        return from_timm_json(content)
+
+    @classmethod
+    def of_preset(cls, settings: dict[str, Any], name: str, details: dict[str, Any]) -> Self:
+        # timm names presets `architecture.tag`
+        fields = {**settings, "architecture": name.partition(".")[0]}
+        return super().of_preset(fields, name, details)
 
     def with_image_size(self, size: Size | None) -> Self:
         if size is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from jaxprep import codec, ops
 from jaxprep.formats.base import Format
@@ -40,6 +40,8 @@ class Torchvision(Format):
         data_format: of the results; torchvision's own is channels first.
         exact: see `Pipeline`.
     """
+
+    collection: ClassVar[str | None] = "torchvision"
 
     preset: Literal["ImageClassification", "SemanticSegmentation"] = "ImageClassification"
     crop_size: int | Size | None = 224

@@ -1,4 +1,4 @@
-"""Work on the host, before anything is traced: files to arrays (`decode`)."""
+"""Work on the host, before anything is traced: image files to arrays (`decode`)."""
 
 from jaxprep.host.decode import find_images, read_image, to_array
 

@@ -1,20 +1,20 @@
-"""Image files to arrays: one stated rule for every kind of file.
+"""Decode image files to arrays, by one stated rule for every kind of file.
 
-Pillow does the decoding, but for JPEGs, and is imported on first use. The rules, in the order in
-which they apply:
+Pillow decodes, except JPEGs where simplejpeg is installed, and is imported on first use. The rules,
+in the order in which they apply:
 
 * Only the formats of `FORMATS` are opened, by their content, whatever the file is called.
-* A header that promises more than `max_pixels` is refused before anything is decoded.
-* Of an animation, a multi-page or a multi-picture file, the first frame counts.
-* The EXIF orientation is applied; an EXIF block that cannot be read counts as upright.
+* A header with more than `max_pixels` is refused before anything is decoded.
+* Of an animation, a multi-page or a multi-picture file, the first frame is taken.
+* The EXIF orientation is applied; an EXIF block that cannot be read means upright.
 * Colour becomes 8-bit RGB by Pillow's own conversion, without colour management (no ICC profile is
 applied).
 * Gray, with 1, 8 or 16 bits, becomes three equal channels; of 16 bits the high byte is kept, `value
   >> 8`, as libpng does and as Pillow does for 16-bit colour.
-* JPEGs are decoded by simplejpeg where it is installed, in half the time: libjpeg-turbo, as in
-  Pillow, with its defaults, so that every bit is the same.
-* Alpha is dropped, the stored colours staying as they are, or with `alpha="white"` laid over white.
-* Float samples, and integers beyond 16 bits, have no agreed range: they are refused.
+* JPEGs are decoded by simplejpeg where it is installed, in half the time. It and Pillow call
+  libjpeg-turbo with the same settings (no fast DCT, no fast upsampling), so all bits are equal.
+* Alpha is dropped and the stored colours stay; `alpha="white"` lays the image over white.
+* Float samples, and integers beyond 16 bits, are refused: there is no convention for their range.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ Source = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]
 Alpha = Literal["drop", "white"]
 
 MAX_PIXELS = 2**27
+"""134 million; a decoded image of so many pixels takes 400 MB. Pillow warns above 89 million."""
 FORMATS: dict[str, tuple[str, ...]] = {
     "AVIF": (".avif", ".avifs"),
     "BMP": (".bmp",),
@@ -56,40 +57,49 @@ SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffi
 
 
 class ImageNotFoundError(DecodeError, FileNotFoundError):
-    """The file that should be decoded does not exist."""
+    """The file to decode does not exist."""
 
 
 def read_image(
     source: Source, *, alpha: Alpha = "drop", max_pixels: int = MAX_PIXELS
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Read an image file as an upright 8-bit RGB array, by the rules of this module.
+    """Read an image file as an upright 8-bit RGB array, by the rules of `jaxprep.host.decode`.
 
     Args:
         source: a path, the bytes of a file, or a binary file (read from its start; left open).
         alpha: "drop" keeps the stored colours, "white" lays the image over white.
-        max_pixels: more than this in the header is refused before decoding.
+        max_pixels: an image of more pixels is refused before decoding.
 
     Returns:
-        values in [0, 255], height before width; read-only, since the memory may be Pillow's.
+        values in [0, 255]. The array is read-only, since its memory may be Pillow's.
 
     Raises:
-        DecodeError: the source is no image, damaged, too large, or of a kind without a rule; a path
-            that does not exist raises it as a `FileNotFoundError` too.
+        DecodeError: the source is no image, damaged, too large, or of a kind without a rule. For a
+            path that does not exist the error is a `FileNotFoundError` too.
+        InputError: another `alpha`, or a source of another type.
+
+    >>> read_image(b"P6 2 1 255 " + bytes([255, 0, 0, 0, 0, 255])).tolist()
+    [[[255, 0, 0], [0, 0, 255]]]
     """
     _check_alpha(alpha)
-    name = _name(source)
+    name = _describe_source(source)
     with _errors_at(name), _opened(source) as file:
-        found = _read_jpeg(file, max_pixels)
-        return to_array(_decode(file, name, max_pixels), alpha=alpha) if found is None else found
+        jpeg = _read_jpeg(file, max_pixels)
+        if jpeg is not None:
+            return jpeg
+        return to_array(_decode(file, name, max_pixels), alpha=alpha)
 
 
 def decode(source: Source, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Decode the first frame of an image file and turn it upright.
+    """Decode the first frame of an image file, upright and in the mode that the file has.
 
-    The mode stays the file's own. Of the metadata only the transparency is kept, so that nothing is
-    applied twice. Arguments and errors are those of `read_image`.
+    Of the metadata only the transparency is kept, so that a caller cannot apply the orientation
+    again. Arguments and errors are those of `read_image`.
+
+    >>> decode(b"P5 2 1 255 " + bytes([0, 255])).mode
+    'L'
     """
-    name = _name(source)
+    name = _describe_source(source)
     with _errors_at(name), _opened(source) as file:
         return _decode(file, name, max_pixels)
 
@@ -105,7 +115,7 @@ def _decode(file: IO[bytes], name: str, max_pixels: int) -> Image.Image:
                 f"got {height} x {width} = {height * width} - at {name}."
             )
         image.load()
-        upright = _turned_upright(image)
+        upright = _upright(image)
     upright.info = {key: value for key, value in upright.info.items() if key == "transparency"}
     return upright
 
@@ -120,23 +130,23 @@ def _jpeg_decoder() -> Callable[[bytes], np.ndarray] | None:
 
 
 def _read_jpeg(file: IO[bytes], max_pixels: int) -> UInt8[np.ndarray, "h w 3"] | None:
-    """An upright JPEG of three channels or one; None where another rule applies, or where it is not
-    whole.
+    """Decode an upright JPEG of one or three channels with simplejpeg.
+
+    None for any other file, and for a damaged one: Pillow then decodes it, or says what is wrong.
     """
     from PIL import Image
 
     decoder = _jpeg_decoder()
     file.seek(0)
-    if decoder is None or file.read(2) != b"\xff\xd8":
+    if decoder is None or file.read(2) != b"\xff\xd8":  # SOI, the marker that begins a JPEG
         return None
     file.seek(0)
     data = file.read()
     with Image.open(io.BytesIO(data), formats=("JPEG",)) as header:
         width, height = header.size
-        known = (
-            header.format == "JPEG" and header.mode in ("RGB", "L") and width * height <= max_pixels
-        )
-        if not known or _orientation(header) != 1:
+        # MPO and CMYK are for Pillow's own rules.
+        is_plain = header.format == "JPEG" and header.mode in ("RGB", "L")
+        if not is_plain or width * height > max_pixels or _orientation(header) != 1:
             return None
     try:
         image = decoder(data)
@@ -147,26 +157,33 @@ def _read_jpeg(file: IO[bytes], max_pixels: int) -> UInt8[np.ndarray, "h w 3"] |
 
 
 def to_array(image: Image.Image, *, alpha: Alpha = "drop") -> UInt8[np.ndarray, "h w 3"]:
-    """Convert a Pillow image of any mode to 8-bit RGB, by the rules of this module for gray, colour
+    """Convert a Pillow image to 8-bit RGB, by the rules of `jaxprep.host.decode` for gray, colour
     and alpha.
 
-    The image is taken as it is: its EXIF orientation, if any, is not looked at.
+    The EXIF orientation is not applied.
 
     Args:
-        image: of any mode but 32-bit float, and 32-bit integer beyond 65535.
+        image: of any mode but F (32-bit float).
         alpha: "drop" keeps the stored colours, "white" lays the image over white.
+
+    Raises:
+        InputError: mode F, or integers outside of [0, 65535].
+
+    >>> from PIL import Image
+    >>> to_array(Image.new("LA", (1, 1), (7, 0)), alpha="white").tolist()
+    [[[255, 255, 255]]]
     """
     from PIL import Image
 
     _check_alpha(alpha)
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
         gray = _high_byte(image)
-        if (
-            alpha == "white" and "transparency" in image.info
-        ):  # the one 16-bit value that a PNG calls transparent
+        # A 16-bit gray PNG may name one value as transparent (PNG 1.2, chunk tRNS).
+        if alpha == "white" and "transparency" in image.info:
             gray[np.asarray(image) == image.info["transparency"]] = 255
         return np.repeat(gray[:, :, None], 3, axis=2)
-    if image.mode == "La":  # Pillow converts premultiplied gray to nothing else
+    # Pillow converts premultiplied gray to LA only: `conversions` in src/libImaging/Convert.c.
+    if image.mode == "La":
         image = image.convert("LA")
     if image.has_transparency_data:
         image = image.convert("RGBA")
@@ -176,26 +193,38 @@ def to_array(image: Image.Image, *, alpha: Alpha = "drop") -> UInt8[np.ndarray, 
 
 
 def find_images(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """List the images that files, folders and glob patterns stand for, each once, in the order
-    given.
+    """List the images of files, folders and glob patterns, each once, in the order given.
 
-    A file is taken whatever its name. A folder stands for all files below it with a suffix of
-    `FORMATS`, in any case, sorted by path; links to folders are not followed. A pattern (`*`, `?`,
-    `[...]`, `**`) stands for the sorted paths it matches, folders among them as above, files only
-    with such a suffix.
+    Args:
+        paths: a file is taken whatever its name. A folder stands for all files below it with a
+            suffix of `FORMATS`, in any case, sorted by path; links to folders are not followed. A
+            pattern (`*`, `?`, `[...]`, `**`) stands for the sorted paths that it matches: folders
+            as above, files only with such a suffix.
+
+    Raises:
+        InputError: a path that does not exist or cannot be read, or no image at all.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("b.PNG", "a.jpg", "notes.txt"):
+    ...         _ = Path(folder, name).write_bytes(b"")
+    ...     [path.name for path in find_images(folder)]
+    ['a.jpg', 'b.PNG']
     """
     if isinstance(paths, (str, os.PathLike)):
         paths = [paths]
     given = [os.fspath(path) for path in paths]
-    found = list(dict.fromkeys(image for path in given for image in _expand(path)))
-    if not found:
-        raise InputError(
-            f"Expected images ({', '.join(sorted(SUFFIXES))}), found none - at {given}."
-        )
-    return found
+    images: dict[Path, None] = {}  # a set that keeps its order
+    for path in given:
+        images.update(dict.fromkeys(_expand(path)))
+    if not images:
+        suffixes = ", ".join(sorted(SUFFIXES))
+        raise InputError(f"Expected images ({suffixes}), found none - at {given}.")
+    return list(images)
 
 
 def _expand(path: str) -> Iterator[Path]:
+    """The images that one path or pattern stands for."""
     if os.path.isdir(path):
         yield from sorted(_images_below(path))
     elif os.path.exists(path):
@@ -213,6 +242,7 @@ def _expand(path: str) -> Iterator[Path]:
 
 
 def _images_below(folder: str | Path) -> Iterator[Path]:
+    # Without this `os.walk` skips folders that it cannot read.
     def refuse(error: OSError) -> None:
         raise InputError(
             f"Expected a folder that can be read, got {error} - at {str(folder)!r}."
@@ -223,7 +253,7 @@ def _images_below(folder: str | Path) -> Iterator[Path]:
 
 
 def _high_byte(image: Image.Image) -> UInt8[np.ndarray, "h w"]:
-    """The high byte of 16-bit samples, stored in 16 or 32 bits."""
+    """The high byte of 16-bit samples, which Pillow holds in 16 or 32 bits (modes I;16, I)."""
     if image.mode == "F":
         raise InputError(
             "Expected samples of 8 or 16 bits, got 32-bit float (mode F), whose range is not known"
@@ -242,9 +272,10 @@ def _check_alpha(alpha: str) -> None:
         raise InputError(f"Expected 'drop' or 'white', got {alpha!r} - at `alpha`.")
 
 
-def _turned_upright(image: Image.Image) -> Image.Image:
-    """Undo the rotation and mirroring of the EXIF orientation (Exif 2.32, tag 0x0112), in a
-    copy.
+def _upright(image: Image.Image) -> Image.Image:
+    """A copy with the rotation and mirroring of the EXIF orientation undone.
+
+    Exif 2.32, tag 0x0112; `PIL.ImageOps.exif_transpose` has the same table.
     """
     from PIL.Image import Transpose
 
@@ -265,7 +296,7 @@ def _orientation(image: Image.Image) -> int:
 
     try:
         return image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # whatever a damaged EXIF block makes Pillow raise, the pixels are fine
+    except Exception:  # of any kind, by a damaged EXIF block; the pixels are fine
         return 1
 
 
@@ -277,8 +308,8 @@ def _opened(source: Source) -> AbstractContextManager[IO[bytes]]:
     return nullcontext(source)
 
 
-def _name(source: Source) -> str:
-    """What errors call the source."""
+def _describe_source(source: Source) -> str:
+    """How errors name a source."""
     if isinstance(source, (str, os.PathLike)):
         return repr(os.fspath(source))
     if isinstance(source, (bytes, bytearray, memoryview)) or hasattr(source, "read"):
@@ -288,9 +319,7 @@ def _name(source: Source) -> str:
 
 @contextmanager
 def _errors_at(name: str) -> Iterator[None]:
-    """Turn whatever opening and decoding raise into a `DecodeError` that names the source and the
-    cause.
-    """
+    """Raise what opening and decoding raise as a `DecodeError` that names source and cause."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -306,14 +335,16 @@ def _errors_at(name: str) -> Iterator[None]:
     except IsADirectoryError as error:
         raise DecodeError(f"Expected an image file, got a folder - at {name}.") from error
     except UnidentifiedImageError as error:
+        formats = ", ".join(FORMATS)
         raise DecodeError(
-            f"Expected an image ({', '.join(FORMATS)}), got other or damaged data - at {name}."
+            f"Expected an image ({formats}), got other or damaged data - at {name}."
         ) from error
     except Image.DecompressionBombError as error:
         raise DecodeError(
             f"Expected an image within `PIL.Image.MAX_IMAGE_PIXELS`, got: {error} - at {name}."
         ) from error
-    except Exception as error:  # Pillow's decoders raise almost anything on damaged data
+    # Pillow's decoders raise almost anything on damaged data: SyntaxError, struct.error, EOFError.
+    except Exception as error:
         raise DecodeError(
             f"Expected a whole image, got {type(error).__name__}: {error} - at {name}."
         ) from error

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxprep import codec
+from jaxprep.atomic import write_files
 from jaxprep.errors import HubError, InputError, MissingPackageError, PresetNotFoundError
 from jaxprep.huggingface.web import fetch
 from jaxprep.presets import files
@@ -61,6 +61,7 @@ def find(
         path = Path(text)
         return _read(path / subfolder if path.is_dir() else path, image_processor_filename)
     if text.startswith(("http://", "https://")):
+        # The page of a file on the hub, as one copies it from the browser.
         address = text.replace("/blob/", "/resolve/", 1)
         return _from_outside(
             Found(codec.loads(fetch(address, files.MAX_BYTES, proxies), text), None, text)
@@ -68,6 +69,7 @@ def find(
     wanted = (files.HUGGING_FACE[0], image_processor_filename or FILE, files.MODEL)
     folder = resolve(
         "/".join(filter(None, (f"hf://{text.removeprefix('hf://')}", subfolder))),
+        # "main" is what the hub takes where no revision is given.
         revision=None if revision == "main" else revision,
         token=token,
         cache_dir=cache_dir,
@@ -120,13 +122,8 @@ def find_file(repo: str, name: str) -> tuple[Any, str]:
 
 
 def write(text: str, file: Path) -> None:
-    """Writes a file as a whole or not at all."""
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=file.parent, prefix=".", delete=False
-    ) as beside:
-        beside.write(text)
-    os.chmod(beside.name, 0o644)
-    os.replace(beside.name, file)
+    """Write a text file; where that fails, it is as it was."""
+    write_files({file: text})
 
 
 def push(

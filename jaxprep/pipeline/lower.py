@@ -29,9 +29,9 @@ from jaxprep.resample.tables import (
 )
 from jaxprep.types import Size
 
-COPY_SHIFT = 8
+COPY_SHIFT = 9
 """Fractional bits of the weight 1 on an axis that only copies while the other is summed in
-integers."""
+integers; the engine for TPU needs at least 9."""
 
 
 class PaddingSlot(NamedTuple):
@@ -355,4 +355,3 @@ def in_arithmetic(table: AxisTable, segment: Segment, length: int) -> Taps:
     xp: Any = np if isinstance(weight, np.ndarray) else jnp
     ones = (weight * (1 << COPY_SHIFT)).astype(xp.dtype(integer))
     return Taps(start, ones, np.int32(COPY_SHIFT))
-

@@ -1,4 +1,4 @@
-"""Presets: finding, reading and writing configs."""
+"""Presets: configs found by a path, a hub's handle or a name; written to and read from files."""
 
 from __future__ import annotations
 
@@ -8,11 +8,19 @@ from typing import Any
 
 from jaxprep import codec
 from jaxprep.formats import Format
+from jaxprep.formats.keras_hub import PREPROCESSOR
 from jaxprep.presets import files
-from jaxprep.presets.library import built_in, describe, matching, metadata, names
+from jaxprep.presets.library import (
+    built_in,
+    describe,
+    matching,
+    metadata,
+    names,
+    register_collection,
+)
 from jaxprep.presets.sources import is_hub_handle, resolve
 
-__all__ = ["describe", "load", "matching", "metadata", "names", "save"]
+__all__ = ["describe", "load", "matching", "metadata", "names", "register_collection", "save"]
 
 
 def load(
@@ -25,29 +33,35 @@ def load(
     local_files_only: bool = False,
     **overrides: Any,
 ) -> Format:
-    """The config that a handle stands for.
+    """Load the config that a handle stands for.
 
     Args:
         handle: in this order: an existing path, of a JSON file or a directory;
-            `hf://user/repo[@revision][/folder]` or `kaggle://org/model/keras/variant[/version]`; a
-            built-in name.
+            `hf://user/repo[@revision][/folder]` or `kaggle://org/model/keras/variant[/version]`;
+            the name of a preset, built in or of `register_collection`.
         config_file: the file to read in a directory.
         revision, token, cache_dir, local_files_only: as in `huggingface_hub`.
         overrides: fields of the config to change.
 
     Raises:
-        PresetNotFoundError: nothing answers to the handle.
+        PresetNotFoundError: there is no such file, repository or name.
         HubError: the hub cannot be reached or refuses, and nothing is cached.
         MissingPackageError: the hub's package is not installed.
         ConfigError: the config cannot be read, or an override is no field of it.
+
+    >>> load("timm/resnet50.a1_in1k", crop_pct=1.0).crop_pct
+    1.0
     """
     if not isinstance(handle, (str, os.PathLike)) or not os.fspath(handle):
         raise codec.expected("a path, a handle or a built-in name", handle, "preset")
     name = os.fspath(handle)
+    # `os.path.exists` raises `ValueError` on a null character.
     if "\0" not in name and os.path.exists(name):
-        found = files.read(Path(name), config_file)
+        config = files.read(Path(name), config_file)
     elif is_hub_handle(name):
-        wanted = files.CANDIDATES if config_file is None else (*files.CANDIDATES, config_file)
+        wanted = files.preset_files()
+        if config_file is not None:
+            wanted = (*wanted, config_file)
         folder = resolve(
             name,
             revision=revision,
@@ -56,14 +70,30 @@ def load(
             local_files_only=local_files_only,
             files=tuple(dict.fromkeys(wanted)),
         )
-        found = files.read(folder, config_file)
+        config = files.read(folder, config_file)
     else:
-        found = built_in(name)
-    return found.overridden(overrides)
+        config = built_in(name)
+    return config.overridden(overrides)
 
 
 def save(
-    preprocessor: Format, directory: str | os.PathLike[str], config_file: str = files.PREPROCESSOR
+    preprocessor: Format, directory: str | os.PathLike[str], config_file: str = PREPROCESSOR
 ) -> None:
-    """Writes a config to a directory, which is made if needed; see `files.write`."""
+    """Write a config to a directory, which is made if needed.
+
+    Args:
+        preprocessor: the config.
+        directory: gets `jaxprep.json`, and the files of KerasHub where they can say the same.
+        config_file: the name of KerasHub's main file.
+
+    Raises:
+        ConfigError: files of KerasHub are there that say something else; nothing is written.
+        OSError: a file cannot be written; everything is as it was.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(load("resnet_50_imagenet"), folder)
+    ...     sorted(os.listdir(folder))
+    ['image_converter.json', 'jaxprep.json', 'preprocessor.json']
+    """
     files.write(preprocessor, Path(directory), config_file)

@@ -1,204 +1,222 @@
-"""Preset files: reading a config from a file or a directory of any known format, and writing
-one.
-"""
+"""Preset files: read a config from a file or directory of any registered format, and write one."""
 
 from __future__ import annotations
 
 import json
 import os
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from jaxprep import codec
+from jaxprep.atomic import write_files
 from jaxprep.errors import ConfigError, JaxprepError, PresetNotFoundError
-from jaxprep.formats import Format, KerasHub
-from jaxprep.formats.huggingface import from_huggingface_json, is_huggingface_json
-from jaxprep.formats.keras_hub import from_keras_hub_json
-from jaxprep.formats.open_clip import from_open_clip_json
-from jaxprep.formats.timm import from_timm_json
+from jaxprep.formats import Format, HuggingFace, KerasHub
+from jaxprep.formats.base import MODEL_FILE as MODEL
+from jaxprep.formats.keras_hub import PREPROCESSOR
+from jaxprep.formats.registry import file_names, format_of, registered
 
 OURS = "jaxprep.json"
 VERSION = 1
+"""Of `jaxprep.json`. A file of another version is refused."""
 MAX_BYTES = 10 * 2**20
-CONVERTER, PREPROCESSOR = "image_converter.json", "preprocessor.json"
-HUGGING_FACE = ("processor_config.json", "preprocessor_config.json")
-MODEL = "config.json"
-CANDIDATES = (OURS, PREPROCESSOR, CONVERTER, "open_clip_config.json", *HUGGING_FACE, MODEL)
-"""The files of a directory that may hold a config, the first that does is read."""
+"""The size of the largest file that is read; the largest that is published is below 1 MB."""
+HUGGING_FACE = HuggingFace.files[:2]
+"""`processor_config.json`, and `preprocessor_config.json`, which older releases write."""
+
+
+def preset_files() -> tuple[str, ...]:
+    """The files that may hold a config; of those in a directory the first that does is read.
+
+    >>> preset_files()[0], preset_files()[-1]
+    ('jaxprep.json', 'config.json')
+    """
+    return (OURS, *file_names())
 
 
 def to_json(preprocessor: Format) -> dict[str, Any]:
-    """The content of our own file, plain JSON data; keep it beside a checkpoint."""
+    """The content of `jaxprep.json`, JSON data that says all of a config.
+
+    >>> to_json(KerasHub(image_size=(4, 4)))["preprocessor"]["image_size"]
+    [4, 4]
+    """
     return {"jaxprep": VERSION, "preprocessor": codec.to_json(preprocessor)}
 
 
 def from_json(content: Any, where: str = "$", model: Any = None) -> Format:
-    """The config of JSON data of any known format.
+    """The config of JSON data, of `to_json` or of any registered format.
 
     Args:
+        content: the data.
+        where: its place, for messages.
         model: the content of the `config.json` beside it, for a Hugging Face config that does not
             name its class.
 
     Raises:
-        ConfigError: none of them; or one with a wrong value, an unknown field, or a version of ours
-            that is newer.
+        ConfigError: no format reads it; or it has a wrong value, an unknown field, or the version
+            of another jaxprep.
+
+    >>> from_json({"pretrained_cfg": {"input_size": [3, 32, 32]}}).image_size
+    (32, 32)
     """
     if not isinstance(content, dict):
         raise codec.expected("an object", content, where)
     if "jaxprep" in content:
-        if content["jaxprep"] != VERSION:
-            raise codec.expected(
-                f"version {VERSION}, which this jaxprep reads",
-                content["jaxprep"],
-                f"{where}.jaxprep",
-            )
-        unknown = sorted(set(content) - {"jaxprep", "preprocessor"})
-        if unknown:
-            raise ConfigError(
-                f"Unknown field - at `{where}.{unknown[0]}`. Known: ['jaxprep', 'preprocessor']."
-            )
-        return codec.from_json(Format, content.get("preprocessor"), f"{where}.preprocessor")  # type: ignore[type-abstract]
-    read = _reader(content)
-    if read is None:
+        return _from_our_json(content, where)
+    format = format_of(content)
+    if format is None:
+        libraries = ", ".join(known.library for known in registered() if known.library)
+        keys = codec.shown(sorted(map(str, content)))
         raise ConfigError(
-            "Expected a config of jaxprep, KerasHub (`class_name`), timm (`architecture`), OpenCLIP (`preprocess_cfg`) "
-            "or Hugging Face (`image_processor_type`), "
-            f"got an object with the keys {codec.shown(sorted(map(str, content)))} - at `{where}`."
+            f"Expected a config of jaxprep or one of {libraries}, got an object with the keys "
+            f"{keys} - at `{where}`."
         )
-    return read(content, model=model) if read is from_huggingface_json else read(content)
+    return format.read(content, where, model)
 
 
-def _reader(content: dict[str, Any]) -> Callable[..., Format] | None:
-    class_name = content.get("class_name")
-    if isinstance(class_name, str):
-        fields = content.get("config")
-        is_ours = class_name.endswith("ImageConverter") or (
-            isinstance(fields, dict) and "image_converter" in fields
-        )
-        return from_keras_hub_json if is_ours else None
-    if "preprocess_cfg" in content:
-        return from_open_clip_json
-    if "pretrained_cfg" in content or ("architecture" in content and "input_size" in content):
-        return from_timm_json
-    return from_huggingface_json if is_huggingface_json(content) else None
+def _from_our_json(content: dict[str, Any], where: str) -> Format:
+    version = content["jaxprep"]
+    if version != VERSION:
+        supported = f"version {VERSION}, which this jaxprep reads"
+        raise codec.expected(supported, version, f"{where}.jaxprep")
+    known = ["jaxprep", "preprocessor"]
+    unknown = sorted(content.keys() - set(known))
+    if unknown:
+        raise ConfigError(f"Unknown field - at `{where}.{unknown[0]}`. Known: {known}.")
+    kind: Any = Format  # abstract, which pyright refuses where a class is made
+    return codec.from_json(kind, content.get("preprocessor"), f"{where}.preprocessor")
 
 
 def read(path: Path, config_file: str | None = None) -> Format:
-    """The config of a JSON file, or of the first file of `CANDIDATES` that a directory has.
+    """Read the config of a JSON file or of a directory.
 
     Args:
-        config_file: the name of the file in the directory to read instead.
+        path: of a directory the first of `preset_files()` that holds a config is read.
+        config_file: the file of the directory to read instead.
 
     Raises:
         PresetNotFoundError: no such file, or none in the directory.
         ConfigError: a file that cannot be read as a config, or two files that contradict each
             other.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write(KerasHub(image_size=(4, 4)), Path(folder))
+    ...     read(Path(folder)).image_size
+    (4, 4)
     """
     if not path.is_dir():
-        return _parsed(path)
+        return _parse(path, load_json(path))
+    # The default of the facade, which is KerasHub's, asks for no file in particular.
     if config_file is not None and config_file != PREPROCESSOR:
-        return _parsed(_inside(path, config_file))
-    found = [path / name for name in CANDIDATES if (path / name).is_file()]
-    for file in found:
-        content = load_json(file)
-        if file.name != OURS and (not isinstance(content, dict) or _reader(content) is None):
+        file = _inside(path, config_file)
+        return _parse(file, load_json(file))
+    for name in preset_files():
+        file = path / name
+        if not file.is_file():
             continue
-        result = _parsed(file)
-        if file.name == OURS:
-            for name in (PREPROCESSOR, CONVERTER):
-                _check_agreement(result, file, path / name)
-        return result
+        content = load_json(file)
+        if name == OURS:
+            config = _parse(file, content)
+            for other in KerasHub.files:
+                _check_agreement(config, file, path / other)
+            return config
+        if format_of(content) is not None:
+            return _parse(file, content)
     raise PresetNotFoundError(
-        f"Expected one of {list(CANDIDATES)} that holds a config, found none - in `{path}`."
+        f"Expected one of {list(preset_files())} that holds a config, found none - in `{path}`."
     )
 
 
 def read_huggingface(path: Path, name: str | None = None) -> tuple[Any, Any, Path]:
-    """A Hugging Face config, the `config.json` beside it (None if there is none that can be read),
-    and its file.
-
-    In a directory, `processor_config.json` counts before `preprocessor_config.json` if it holds an
-    image processor; last comes the `config.json` of a timm model.
+    """Read the JSON data of a Hugging Face config.
 
     Args:
-        name: the file to read in a directory, instead of `preprocessor_config.json`.
+        path: a file or a directory. Of a directory `processor_config.json` is read if it holds an
+            image processor, else `preprocessor_config.json`, else the `config.json` of a timm
+            model.
+        name: the file of the directory to read instead of `preprocessor_config.json`.
+
+    Returns:
+        the data; that of the `config.json` in the same directory, None if none can be read; and the
+        file.
 
     Raises:
         PresetNotFoundError: no such file, or none in the directory.
         ConfigError: a file that is not JSON.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "preprocessor_config.json")
+    ...     _ = file.write_text('{"image_processor_type": "ViTImageProcessor"}')
+    ...     read_huggingface(Path(folder))[0]
+    {'image_processor_type': 'ViTImageProcessor'}
     """
     if not path.is_dir():
-        return load_json(path), _model_beside(path), path
+        return load_json(path), _model_of(path), path
     wanted = (HUGGING_FACE[0], name or HUGGING_FACE[1], MODEL)
-    for file in (_inside(path, each) for each in wanted):
+    for file in [_inside(path, name) for name in wanted]:
         if not file.is_file():
             continue
         content = load_json(file)
         keys = content if isinstance(content, dict) else {}
-        if (
-            isinstance(keys.get("image_processor"), dict)
-            or "pretrained_cfg" in keys
-            or file.name == wanted[1]
-        ):
-            return content, _model_beside(file), file
+        holds_processor = isinstance(keys.get("image_processor"), dict) or "pretrained_cfg" in keys
+        # The second file is an image processor's whatever it holds: that it is a wrong one is for
+        # its reader to say.
+        if holds_processor or file.name == wanted[1]:
+            return content, _model_of(file), file
     raise PresetNotFoundError(
         f"Expected one of {list(wanted)} with an image processor, found none - in `{path}`."
     )
 
 
-def _model_beside(file: Path) -> Any:
-    model = file.with_name(MODEL)
-    try:
-        return load_json(model) if model.is_file() else None
-    except ConfigError:
-        return None
-
-
 def write(preprocessor: Format, directory: Path, config_file: str = PREPROCESSOR) -> None:
-    """Writes our own file, and KerasHub's beside it where they can say the same; other files stay
-    as they are.
+    """Write a config to a directory, which is made if needed; its other files stay as they are.
+
+    Args:
+        preprocessor: the config.
+        directory: gets `jaxprep.json`, and the files of the format's own library where they can say
+            the same.
+        config_file: the name of the library's main file.
 
     Raises:
         ConfigError: KerasHub's files are there, say something else, and cannot say this; nothing is
             written.
+        OSError: a file cannot be written; all are as they were.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write(KerasHub(image_size=(4, 4), interpolation="box"), Path(folder))
+    ...     os.listdir(folder)  # KerasHub has no box filter
+    ['jaxprep.json']
     """
-    target = _inside(directory, config_file)
-    files: dict[Path, str] = {}
-    if isinstance(preprocessor, KerasHub) and preprocessor.is_expressible:
-        files[directory / CONVERTER] = json.dumps(preprocessor.converter_json(), indent=4)
-        content = preprocessor.preprocessor_json(config_file)
-        if content is not None:
-            files[target] = json.dumps(content, indent=4)
-    for name in {CONVERTER, PREPROCESSOR, config_file}:
-        if directory / name not in files:
-            _check_agreement(preprocessor, directory / OURS, directory / name)
-    files[directory / OURS] = codec.dumps(to_json(preprocessor))
+    _inside(directory, config_file)
+    contents = preprocessor.library_files(config_file)
+    # KerasHub would read its files and not ours: they must not say something else.
+    for name in {*KerasHub.files, config_file} - contents.keys():
+        _check_agreement(preprocessor, directory / OURS, directory / name)
+    texts = {directory / name: json.dumps(content, indent=4) for name, content in contents.items()}
+    texts[directory / OURS] = codec.dumps(to_json(preprocessor))
     directory.mkdir(parents=True, exist_ok=True)
-    _write_all(files)
-
-
-def _inside(directory: Path, name: str) -> Path:
-    """A file of a directory, given by its bare name."""
-    if (
-        not name
-        or name != os.path.basename(name)
-        or name in (".", "..")
-        or "\\" in name
-        or "\0" in name
-    ):
-        raise codec.expected("the name of a file, without a directory", name, "config_file")
-    return directory / name
+    write_files(texts)
 
 
 def load_json(file: Path) -> Any:
-    """JSON data of a file of bounded size."""
+    """The JSON data of a file of at most `MAX_BYTES`.
+
+    Raises:
+        PresetNotFoundError: no such file.
+        ConfigError: a file that is larger, cannot be read, or is not JSON.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "a.json").write_text('{"size": 4}')
+    ...     load_json(Path(folder, "a.json"))
+    {'size': 4}
+    """
     try:
-        if file.stat().st_size > MAX_BYTES:
-            raise ConfigError(
-                f"Expected at most {MAX_BYTES} bytes, got {file.stat().st_size} - in `{file}`."
-            )
+        size = file.stat().st_size
+        if size > MAX_BYTES:
+            raise ConfigError(f"Expected at most {MAX_BYTES} bytes, got {size} - in `{file}`.")
         return codec.loads(file.read_bytes(), str(file))
     except FileNotFoundError as error:
         raise PresetNotFoundError(
@@ -210,60 +228,54 @@ def load_json(file: Path) -> Any:
         ) from error
 
 
-def _parsed(file: Path) -> Format:
+def _inside(directory: Path, name: str) -> Path:
+    """A file of a directory, given by its bare name: a preset never reaches outside of it."""
+    is_bare = name == os.path.basename(name) and "\\" not in name and "\0" not in name
+    if not is_bare or name in ("", ".", ".."):
+        raise codec.expected("the name of a file, without a directory", name, "config_file")
+    return directory / name
+
+
+def _model_of(file: Path) -> Any:
+    """The content of the `config.json` in the directory of a file; None if none can be read."""
+    model = file.with_name(MODEL)
     try:
-        content = load_json(file)
-        return from_json(
-            content, model=_model_beside(file) if is_huggingface_json(content) else None
-        )
-    except PresetNotFoundError:
-        raise
+        return load_json(model) if model.is_file() else None
+    except ConfigError:
+        return None
+
+
+def _parse(file: Path, content: Any) -> Format:
+    """The config of a file's content; errors name the file."""
+    try:
+        return from_json(content, model=_model_of(file))
     except ConfigError as error:
         text = str(error)
         raise ConfigError(text if str(file) in text else f"{text} In `{file}`.") from error
 
 
-def _check_agreement(ours: Format, file: Path, other: Path) -> None:
-    """Raises `ConfigError` where a file of KerasHub's says something else than ours."""
+def _check_agreement(config: Format, file: Path, other: Path) -> None:
+    """Raise `ConfigError` where a file of KerasHub's says something else than the config of ours.
+
+    Args:
+        config: what our file says or will say.
+        file: our file.
+        other: a file that may be KerasHub's.
+    """
     if not other.is_file():
         return
     content = load_json(other)
-    if not isinstance(content, dict) or _reader(content) is not from_keras_hub_json:
+    if format_of(content) is not KerasHub:
         return
     try:
-        theirs = from_json(content)
+        others = from_json(content)
     except JaxprepError as error:
         raise ConfigError(
             f"Expected `{other}` to agree with `{file}`, got a file that cannot be read: {error}"
         ) from error
-    if theirs.pipeline.replace(exact=ours.pipeline.exact) != ours.pipeline:
+    # KerasHub has no word for `exact`.
+    if others.pipeline.replace(exact=config.pipeline.exact) != config.pipeline:
         raise ConfigError(
-            f"Expected `{other}` to agree with `{file}`, got another preprocessing: remove one of them."
+            f"Expected `{other}` to agree with `{file}`, got another preprocessing: remove one of "
+            "them."
         )
-
-
-def _write_all(files: dict[Path, str]) -> None:
-    """Writes every file beside its place first, then moves them all; where either fails, everything
-    is as it was.
-    """
-    waiting: dict[Path, Path] = {}
-    replaced: dict[Path, bytes | None] = {}
-    try:
-        for path, text in files.items():
-            with tempfile.NamedTemporaryFile(
-                "w", encoding="utf-8", dir=path.parent, prefix=".", delete=False
-            ) as file:
-                waiting[path] = Path(file.name)
-                file.write(text)
-            os.chmod(file.name, 0o644)
-        for path, beside in waiting.items():
-            old = path.read_bytes() if path.is_file() else None
-            os.replace(beside, path)
-            replaced[path] = old
-    except BaseException:
-        for path, old in replaced.items():
-            path.unlink() if old is None else path.write_bytes(old)
-        raise
-    finally:
-        for beside in waiting.values():
-            beside.unlink(missing_ok=True)

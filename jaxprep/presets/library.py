@@ -1,149 +1,169 @@
-"""The built-in presets: the settings that published models were trained and measured with, as
-data.
-"""
+"""The presets that have names: those of published models, and those that users register."""
 
 from __future__ import annotations
 
 import difflib
 import fnmatch
 import functools
+import os
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from jaxprep import codec
-from jaxprep.errors import ConfigError, PresetNotFoundError
-from jaxprep.formats import Format, KerasHub, OpenClip, Timm, Torchvision
-from jaxprep.resources import load_json
+from jaxprep.errors import PresetNotFoundError
+from jaxprep.formats import Format
+from jaxprep.formats.registry import registered
+from jaxprep.presets.collection import Collection, CollectionTable
+from jaxprep.presets.files import load_json
+from jaxprep.resources import load_json as load_resource
 
-COLLECTIONS = ("keras_hub", "timm", "torchvision", "open_clip")
+_REGISTERED: dict[str, Collection] = {}
+
+
+def register_collection(
+    name: str, table: Mapping[str, Any] | str | os.PathLike[str], format: type[Format]
+) -> None:
+    """Add presets of your own, which `load` and the command line then find as `name/preset`.
+
+    Registering a name again replaces what was registered under it.
+
+    Args:
+        name: letters, digits, `_`, `-` and `.`.
+        table: the data, or the path of a JSON file with it; `CollectionTable` says what it holds.
+        format: the class of the configs, of `jaxprep.formats` or your own.
+
+    Raises:
+        ConfigError: a name of a collection of jaxprep's, or a table with a wrong or unknown field.
+
+    >>> from jaxprep.formats import Timm
+    >>> table = {
+    ...     "source": "our training script",
+    ...     "settings": {"bicubic-32": {"input_size": [3, 32, 32], "crop_pct": 1.0}},
+    ...     "presets": {"tiny": "bicubic-32"},
+    ... }
+    >>> register_collection("ours", table, Timm)
+    >>> built_in("ours/tiny").image_size
+    (32, 32)
+    """
+    if not isinstance(name, str) or not name.replace("-", "_").replace(".", "_").isidentifier():
+        raise codec.expected("a word of letters, digits, `_`, `-` and `.`", name, "name")
+    if name in _built_in_collections():
+        raise codec.expected("a name that no collection of jaxprep has", name, "name")
+    if not (isinstance(format, type) and issubclass(format, Format)):
+        raise codec.expected("a subclass of `jaxprep.formats.Format`", format, "format")
+    if isinstance(table, (str, os.PathLike)):
+        table = load_json(Path(table))
+    content = dict(table) if isinstance(table, Mapping) else table
+    parsed = codec.from_json(CollectionTable, content, f"$.{name}")
+    _REGISTERED[name] = Collection(name, format, parsed)
 
 
 @functools.cache
-def names() -> tuple[str, ...]:
-    """Every built-in name, KerasHub's as they are, the others behind the name of their
-    collection.
+def _built_in_collection(name: str, format: type[Format]) -> Collection:
+    table = codec.from_json(CollectionTable, load_resource(f"{name}.json"), f"$.{name}")
+    return Collection(name, format, table)
+
+
+def _built_in_collections() -> dict[str, type[Format]]:
+    """The formats that have a collection, by its name."""
+    return {format.collection: format for format in registered() if format.collection is not None}
+
+
+def collections() -> tuple[Collection, ...]:
+    """All collections, those of jaxprep first.
+
+    >>> [collection.name for collection in collections()][:2]
+    ['keras_hub', 'timm']
     """
-    found = list(_keras_hub())
-    for collection in COLLECTIONS[1:]:
-        found += [f"{collection}/{name}" for name in load_json(f"{collection}.json")["presets"]]
-    return tuple(found)
+    built_in = (_built_in_collection(*item) for item in _built_in_collections().items())
+    return (*built_in, *_REGISTERED.values())
+
+
+def names() -> tuple[str, ...]:
+    """The names of all presets: KerasHub's as they are, others as `collection/preset`.
+
+    >>> "timm/resnet50.a1_in1k" in names()
+    True
+    """
+    return tuple(name for collection in collections() for name in collection.names())
 
 
 def matching(pattern: str = "*") -> list[str]:
-    """The names that contain `pattern`, or match it where it holds `*`, `?` or `[`."""
+    """The names that contain `pattern`, or match it where it holds `*`, `?` or `[`.
+
+    >>> matching("timm/resnet50d.*")[0]
+    'timm/resnet50d.a1_in1k'
+    """
     if any(mark in pattern for mark in "*?["):
         return [name for name in names() if fnmatch.fnmatchcase(name, pattern)]
     return [name for name in names() if pattern.lower() in name.lower()]
 
 
 def built_in(name: str) -> Format:
-    """The config of a built-in name.
+    """The config of a named preset.
 
-    Besides the names of `names()` these answer: `timm/<architecture>` for its default tag and
-    timm's deprecated names; `torchvision/<builder>` and `torchvision/<Weights>.DEFAULT`.
+    Besides the names of `names()` their aliases are found: `timm/<architecture>` is its default
+    tag, and timm's deprecated names, `torchvision/<builder>` and `torchvision/<Weights>.DEFAULT`
+    are those that the libraries say.
 
     Raises:
         PresetNotFoundError: no such name; the message has the nearest ones.
-        ConfigError: a name that is known, while its numbers are not, or are not of a kind that can
-            be read.
+        ConfigError: the name is known, but its numbers are not, or no format reads them.
+
+    >>> built_in("timm/resnet50").image_size
+    (224, 224)
     """
-    collection, _, rest = name.partition("/")
-    found = (
-        _BUILDERS[collection](rest) if collection in _BUILDERS and rest else _from_keras_hub(name)
+    for collection in collections():
+        if name.startswith(collection.prefix):
+            config = collection.config(name.removeprefix(collection.prefix))
+            if config is not None:
+                return config
+    hint = ", ".join(nearest(name))
+    raise PresetNotFoundError(
+        "Expected a path, an `hf://` or `kaggle://` handle, or a built-in preset, got "
+        f"{name[:1000]!r}." + (f" Nearest: {hint}." if hint else "")
     )
-    if found is None:
-        near = nearest(name)
-        raise PresetNotFoundError(
-            f"Expected a path, an `hf://` or `kaggle://` handle, or a built-in preset, got {name[:1000]!r}."
-            + (f" Nearest: {', '.join(near)}." if near else "")
-        )
-    return found
 
 
 def nearest(name: str) -> list[str]:
-    """Up to five built-in names that look like `name`."""
-    close = difflib.get_close_matches(name[:200], names(), n=5, cutoff=0.6)
-    return close or [known for known in names() if name and name.lower() in known.lower()][:5]
+    """Up to five names that look like `name`.
+
+    >>> nearest("resnet_50_imagenett")[0]
+    'resnet_50_imagenet'
+    """
+    known_names = names()
+    # Matching takes time in the square of the length; no name is longer than 200 characters.
+    similar = difflib.get_close_matches(name[:200], known_names, n=5, cutoff=0.6)
+    if similar or not name:
+        return similar
+    return [known for known in known_names if name.lower() in known.lower()][:5]
 
 
 def describe(name: str) -> dict[str, Any]:
-    """What is known about a built-in name: collection, family, parameter count, description, source
-    of the numbers.
+    """What is known about a named preset: its collection, the source of its numbers, and where the
+    collection says so its family, parameter count and description.
+
+    Raises:
+        PresetNotFoundError: no such name.
+
+    >>> describe("resnet_50_imagenet")["family"]
+    'resnet'
     """
-    if name in _keras_hub():
-        entry = {
-            key: value for key, value in _keras_hub()[name].items() if key not in ("config", "name")
-        }
-        return {"collection": "keras_hub", **entry}
-    collection = name.partition("/")[0]
-    return {"collection": collection, "source": load_json(f"{collection}.json")["source"]}
+    for collection in collections():
+        if not name.startswith(collection.prefix):
+            continue
+        preset = collection.resolve(name.removeprefix(collection.prefix))
+        if preset is not None:
+            facts = {"collection": collection.name, "source": collection.table.source}
+            return {**facts, **collection.details(preset)}
+    raise PresetNotFoundError(f"Expected the name of a built-in preset, got {name[:1000]!r}.")
 
 
 def metadata() -> dict[str, dict[str, Any]]:
-    """Every name with what is known about it, in the shape of KerasHub's `presets`."""
+    """What is known about every preset, in the form of `keras_hub.models.Backbone.presets`.
+
+    >>> metadata()["timm/resnet50.a1_in1k"]["metadata"]["collection"]
+    'timm'
+    """
     return {name: {"metadata": describe(name)} for name in names()}
-
-
-@functools.cache
-def _keras_hub() -> dict[str, dict[str, Any]]:
-    return {entry["name"]: entry for entry in load_json("keras_hub.json")["presets"]}
-
-
-def _from_keras_hub(name: str) -> KerasHub | None:
-    entry = _keras_hub().get(name)
-    if entry is None:
-        return None
-    if entry["config"] is None:
-        raise ConfigError(
-            f"The numbers of `{name}` are not known: {entry['note']} (source: {entry['source']})."
-        )
-    return codec.from_json(
-        KerasHub, {"format": "KerasHub", "family": entry["family"], **entry["config"]}, f"$.{name}"
-    )
-
-
-def _from_timm(name: str) -> Timm | None:
-    table = load_json("timm.json")
-    name = table["deprecated"].get(name, name)
-    if name in table["defaults"]:
-        name = f"{name}.{table['defaults'][name]}"
-    if name not in table["presets"]:
-        return None
-    values = dict(zip(table["fields"], table["settings"][table["presets"][name]], strict=True))
-    values["architecture"] = name.partition(".")[0]
-    return codec.from_json(Timm, {"format": "Timm", **values}, f"$.timm/{name}")
-
-
-def _from_torchvision(name: str) -> Torchvision | None:
-    table = load_json("torchvision.json")
-    weights, _, member = (
-        f"{table['builders'][name]}.DEFAULT".partition(".")
-        if name in table["builders"]
-        else name.partition(".")
-    )
-    if member == "DEFAULT":
-        member = table["defaults"].get(weights, member)
-    index = table["presets"].get(f"{weights}.{member}")
-    if index is None:
-        return None
-    values = table["settings"][index]
-    if values["preset"] not in ("ImageClassification", "SemanticSegmentation"):
-        raise ConfigError(
-            f"`torchvision/{name}` carries the transform `{values['preset']}`; `ImageClassification` and "
-            "`SemanticSegmentation` are read."
-        )
-    known = codec.field_types(Torchvision)
-    fields = {key: value for key, value in values.items() if key in known}
-    return codec.from_json(
-        Torchvision, {"format": "Torchvision", **fields}, f"$.torchvision/{name}"
-    )
-
-
-def _from_open_clip(name: str) -> OpenClip | None:
-    table = load_json("open_clip.json")
-    if name not in table["presets"]:
-        return None
-    values = dict(zip(table["fields"], table["settings"][table["presets"][name]], strict=True))
-    return codec.from_json(OpenClip, {"format": "OpenClip", **values}, f"$.open_clip/{name}")
-
-
-_BUILDERS = {"timm": _from_timm, "torchvision": _from_torchvision, "open_clip": _from_open_clip}

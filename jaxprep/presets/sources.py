@@ -1,9 +1,9 @@
 """Preset files from hubs: `hf://user/repo[@revision][/folder]`,
 `kaggle://org/model/keras/variant[/version]`.
 
-Only the small JSON files that are asked for by name are downloaded, into the cache of the hub's own
-package and nowhere else; what comes back is the folder in that cache. A hub that cannot be reached
-is no error while its files are cached.
+Only the JSON files that are asked for by name are downloaded, into the cache of the hub's own
+package (`huggingface_hub`, `kagglehub`) and nowhere else; the result is a folder of that cache. A
+hub that cannot be reached is no error while its files are cached.
 """
 
 from __future__ import annotations
@@ -27,26 +27,19 @@ from jaxprep.errors import (
     MissingPackageError,
     PresetNotFoundError,
 )
+from jaxprep.presets.files import MAX_BYTES, preset_files
 
-FILES = (
-    "preprocessor_config.json",  # Transformers
-    "processor_config.json",
-    "preprocessor.json",  # KerasHub
-    "image_converter.json",
-    "open_clip_config.json",
-    "config.json",  # timm, and the model type of the others
-)
-MAX_BYTES = 10 * 2**20  # the largest published preprocessor file is below 1 MB
-RETRY_WAITS = (
-    1.0,
-    3.0,
-)  # seconds before each further try of a hub that answers with a passing failure
-PASSING = (408, 429, 500, 502, 503, 504)
-TIMEOUT = 10.0  # seconds without a byte from the hub
+RETRY_WAITS = (1.0, 3.0)
+"""Seconds before each further try of a hub that answers with one of `TRANSIENT`."""
+TRANSIENT = (408, 429, 500, 502, 503, 504)
+"""The HTTP statuses of failures that pass: timeouts, too many requests, errors of the server."""
+TIMEOUT = 10.0
+"""Seconds without a byte from the hub."""
 FORMS = "`hf://user/repo[@revision][/folder]` or `kaggle://org/model/keras/variant[/version]`"
 
 RepoType = Literal["model", "dataset"]
 
+# A word of a handle becomes a part of a path in the cache and of an address: `.` and `..` are none.
 _WORD = r"(?!\.{1,2}(?:[/@]|$))[\w.+-]+"
 _HF = re.compile(
     rf"hf://(?P<repo>{_WORD}/{_WORD})(?:@(?P<revision>refs/(?:pr|convert)/{_WORD}|{_WORD}))?(?P<folder>(?:/{_WORD})*)/?",
@@ -58,8 +51,10 @@ _FILE = re.compile(_WORD, re.ASCII)
 
 
 def is_hub_handle(handle: str) -> bool:
-    """Whether a handle names a hub by its scheme; `resolve` says whether the rest of it is well
-    formed.
+    """Whether a handle begins with the scheme of a hub; `resolve` checks the rest of it.
+
+    >>> is_hub_handle("hf://google/vit-base-patch16-224"), is_hub_handle("resnet_50_imagenet")
+    (True, False)
     """
     return handle.startswith(("hf://", "kaggle://"))
 
@@ -72,10 +67,10 @@ def resolve(
     cache_dir: str | os.PathLike[str] | None = None,
     local_files_only: bool = False,
     force_download: bool = False,
-    files: tuple[str, ...] = FILES,
+    files: tuple[str, ...] | None = None,
     repo_type: RepoType = "model",
 ) -> Path:
-    """Bring the preset files of a hub's repository into the local cache.
+    """Download the preset files of a hub's repository into the local cache.
 
     Args:
         handle: `hf://user/repo[@revision][/folder]` or
@@ -85,15 +80,15 @@ def resolve(
         token: access token; None takes the one that `hf auth login` or `HF_TOKEN` left, False sends
             none.
         cache_dir: where to keep the files; None is the cache of `huggingface_hub`.
-        local_files_only: look into the cache and nowhere else, as with `HF_HUB_OFFLINE=1`. What an
-            earlier call cached then counts as all that there is.
+        local_files_only: read the cache only, as with `HF_HUB_OFFLINE=1`. Files that no earlier
+            call has cached then count as missing.
         force_download: download what is cached too. Hugging Face only.
         files: names of the files that are wanted; those that the repository does not have are left
-            out.
+            out. None: all that a config is read from.
         repo_type: of what the repository is, "model" or "dataset". Hugging Face only.
 
     Returns:
-        the folder that holds them, all of one commit. It may hold other files that other programs
+        the folder that holds them, all of one commit. It may hold more, which other programs
         downloaded.
 
     Raises:
@@ -102,7 +97,14 @@ def resolve(
         HubError: the hub refuses (a token is needed), fails, or cannot be reached while nothing is
             cached.
         ConfigError: a file is larger than any preset.
+        InputError: an argument that the hub of the handle does not have, or `files` with a folder.
+
+    >>> resolve("hf://no-slash")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    jaxprep.errors.PresetNotFoundError: Expected `hf://user/repo[@revision][/folder]` or ...
     """
+    files = preset_files() if files is None else files
     for name in files:
         if not _FILE.fullmatch(name):
             raise InputError(f"Expected the name of a file, got {name!r} - at `files`.")
@@ -111,28 +113,28 @@ def resolve(
             raise InputError(
                 f"Expected one branch, tag or commit, got {revision!r} - at `revision` of {handle}."
             )
-        version = revision or match["revision"]
         repo = _Repo(
-            handle,
-            match["repo"],
-            version,
-            match["folder"],
-            token,
-            cache_dir,
-            force_download,
-            repo_type,
+            handle=handle,
+            repo=match["repo"],
+            revision=revision or match["revision"],
+            folder=match["folder"],
+            token=token,
+            cache_dir=cache_dir,
+            force_download=force_download,
+            repo_type=repo_type,
         )
-        found = repo.files(files, local_files_only)
+        paths = repo.files(files, local_files_only)
     elif match := _KAGGLE.fullmatch(handle):
         if revision is not None or token is not None or cache_dir is not None or local_files_only:
             raise InputError(
-                "Expected no `revision`, `token`, `cache_dir` or `local_files_only` for Kaggle: end the handle with a "
-                f"version, and set `KAGGLE_API_TOKEN` and `KAGGLEHUB_CACHE` - at {handle}."
+                "Expected no `revision`, `token`, `cache_dir` or `local_files_only` for Kaggle: "
+                "end the handle with a version, and set `KAGGLE_API_TOKEN` and `KAGGLEHUB_CACHE` - "
+                f"at {handle}."
             )
-        found = _kaggle_files(handle, match["model"], files)
+        paths = _kaggle_files(handle, match["model"], files)
     else:
         raise PresetNotFoundError(f"Expected {FORMS}, got {handle!r}.")
-    return _common_folder(found, handle, files)
+    return _common_folder(paths, handle, files)
 
 
 @dataclass(frozen=True)
@@ -162,9 +164,11 @@ class _Repo:
         except JaxprepError:
             raise
         except (OSError, ValueError, hub.errors.HTTPError) as error:
-            known = isinstance(error, hub.errors.LocalEntryNotFoundError) and error.__cause__
-            failure = self.failure(hub, known or error)
-            cached = [] if _answered(known or error) else self.cached(hub, paths)
+            # `LocalEntryNotFoundError` hides why the hub could not be asked; its cause says it.
+            is_hidden = isinstance(error, hub.errors.LocalEntryNotFoundError)
+            cause = (error.__cause__ if is_hidden else None) or error
+            failure = self.failure(hub, cause)
+            cached = [] if _is_final(cause) else self.cached(hub, paths)
             if not cached:
                 raise failure from error
             warnings.warn(f"{failure} The files in the cache are used.", stacklevel=3)
@@ -172,50 +176,59 @@ class _Repo:
 
     def downloaded(self, hub: ModuleType, paths: Iterable[str]) -> list[Path]:
         api = hub.HfApi(token=self.token, library_name="jaxprep")
-        asked = {"revision": self.revision, "files_metadata": True, "timeout": TIMEOUT}
-        info = _patiently(api.repo_info, self.repo, repo_type=self.repo_type, **asked)
+        info = _with_retries(
+            api.repo_info,
+            self.repo,
+            repo_type=self.repo_type,
+            revision=self.revision,
+            files_metadata=True,
+            timeout=TIMEOUT,
+        )
         sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
         wanted = [path for path in paths if path in sizes]
         for path in wanted:
             _check_size(sizes[path], f"{path} of {self.handle}")
-        found, revision = (
-            [],
-            self.revision,
-        )  # the first by name, so that the cache learns what the name stands for,
+        files: list[Path] = []
+        # The first file is asked for by the revision's name, so that the cache learns what the name
+        # stands for; the others by the commit that it was of, so that all are of one commit.
+        revision = self.revision
         for path in wanted:
-            options = {"cache_dir": self.cache_dir, "force_download": self.force_download}
-            file = _patiently(
+            file = _with_retries(
                 api.hf_hub_download,
                 self.repo,
                 path,
                 repo_type=self.repo_type,
                 revision=revision,
-                **options,
+                cache_dir=self.cache_dir,
+                force_download=self.force_download,
             )
-            found.append(Path(file))
-            revision = found[0].parents[path.count("/")].name  # the others from the same commit
-        return found
+            files.append(Path(file))
+            revision = files[0].parents[path.count("/")].name
+        return files
 
     def cached(self, hub: ModuleType, paths: Iterable[str]) -> list[Path]:
-        looked_up = (
-            hub.try_to_load_from_cache(
+        files = []
+        for path in paths:
+            file = hub.try_to_load_from_cache(
                 self.repo,
                 path,
                 revision=self.revision,
                 cache_dir=self.cache_dir,
                 repo_type=self.repo_type,
             )
-            for path in paths
-        )
-        return [Path(file) for file in looked_up if isinstance(file, str)]
+            # Else None, or a mark that the repository is known not to have the file.
+            if isinstance(file, str):
+                files.append(Path(file))
+        return files
 
     def failure(self, hub: ModuleType, error: BaseException) -> JaxprepError:
-        """What the user should hear of an error of `huggingface_hub`."""
+        """The error of jaxprep's that says what an error of `huggingface_hub` means."""
         status = _status(error)
         if status in (401, 403):
             return HubError(
-                f"Expected a repository that can be read, got {status}: it is gated or private, or does not exist. Log "
-                f"in with `hf auth login`, or pass the `token` of an account that has access - at {self.handle}."
+                f"Expected a repository that can be read, got {status}: it is gated or private, or "
+                "does not exist. Log in with `hf auth login`, or pass the `token` of an account "
+                f"that has access - at {self.handle}."
             )
         if isinstance(error, hub.errors.RevisionNotFoundError):
             return PresetNotFoundError(
@@ -225,40 +238,41 @@ class _Repo:
             return PresetNotFoundError(
                 f"Expected a {self.repo_type} repository, got {self.repo!r} - at {self.handle}."
             )
-        return _no_files(hub.constants.ENDPOINT, error, self.handle)
+        return _unreachable(hub.constants.ENDPOINT, error, self.handle)
 
 
 def _kaggle_files(handle: str, model: str, names: Iterable[str]) -> list[Path]:
-    hub = _package("kagglehub", "jaxprep[kaggle]")
-    found = []
+    hub = _import_or_explain("kagglehub", "jaxprep[kaggle]")
+    files = []
     for name in names:
         try:
-            found.append(Path(_patiently(hub.model_download, model, path=name)))
-        except (
-            Exception
-        ) as error:  # kagglehub raises requests' errors, and plain exceptions of its own
+            files.append(Path(_with_retries(hub.model_download, model, path=name)))
+        except Exception as error:  # kagglehub raises those of `requests`, and plain `Exception`
             status = _status(error)
             if status in (401, 403):
                 raise HubError(
-                    f"Expected a model that can be read, got {status}: its terms are not accepted, it is private, or "
-                    f"does not exist. Log in with `kagglehub.login()` or set `KAGGLE_API_TOKEN` - at {handle}."
+                    f"Expected a model that can be read, got {status}: its terms are not accepted, "
+                    "it is private, or does not exist. Log in with `kagglehub.login()` or set "
+                    f"`KAGGLE_API_TOKEN` - at {handle}."
                 ) from error
             if status != 404:
-                raise _no_files("https://www.kaggle.com", error, handle) from error
-    return found
+                raise _unreachable("https://www.kaggle.com", error, handle) from error
+    return files
 
 
-def _common_folder(found: list[Path], handle: str, names: tuple[str, ...]) -> Path:
-    if not found:
+def _common_folder(files: list[Path], handle: str, names: tuple[str, ...]) -> Path:
+    """The folder that all files are in."""
+    if not files:
         raise PresetNotFoundError(
             f"Expected at least one of {', '.join(names)}, found none - at {handle}."
         )
-    for file in found:
+    for file in files:
         _check_size(file.stat().st_size, f"{file.name} of {handle}")
-    folders = {file.parent for file in found}
+    folders = {file.parent for file in files}
     if len(folders) > 1:
         raise HubError(
-            f"Expected files of one version, got {sorted(map(str, folders))}: try again - at {handle}."
+            f"Expected files of one version, got {sorted(map(str, folders))}: try again - at "
+            f"{handle}."
         )
     return folders.pop()
 
@@ -270,15 +284,13 @@ def _check_size(size: int, where: str) -> None:
         )
 
 
-def _patiently(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Call, and call again after each of `RETRY_WAITS` while the hub answers with a passing
-    failure.
-    """
+def _with_retries(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a function, and again after each of `RETRY_WAITS` while the hub's failure may pass."""
     for wait in RETRY_WAITS:
         try:
             return call(*args, **kwargs)
         except Exception as error:
-            if _status(error) not in PASSING:
+            if _status(error) not in TRANSIENT:
                 raise
         time.sleep(wait)
     return call(*args, **kwargs)
@@ -289,14 +301,13 @@ def _status(error: BaseException) -> int | None:
     return getattr(getattr(error, "response", None), "status_code", None)
 
 
-def _answered(error: BaseException) -> bool:
-    """Whether the hub gave an answer that it will give again, so that cached files must not hide
-    it.
-    """
-    return _status(error) not in (None, *PASSING)
+def _is_final(error: BaseException) -> bool:
+    """Whether the hub gave an answer that it will give again, and cached files must not hide."""
+    return _status(error) not in (None, *TRANSIENT)
 
 
-def _no_files(host: str, error: BaseException, handle: str) -> HubError:
+def _unreachable(host: str, error: BaseException, handle: str) -> HubError:
+    """The error that a hub cannot be reached, or fails."""
     first_line = next(iter(str(error).splitlines()), "")
     return HubError(
         f"Expected files from {host}, got {type(error).__name__}: {first_line} - at {handle}."
@@ -304,16 +315,13 @@ def _no_files(host: str, error: BaseException, handle: str) -> HubError:
 
 
 def _huggingface_hub() -> ModuleType:
-    for part in (
-        "constants",
-        "errors",
-        "utils",
-    ):  # they become attributes of the package only when imported
-        _package(f"huggingface_hub.{part}", "huggingface_hub")
-    return _package("huggingface_hub", "huggingface_hub")
+    # The package imports its modules lazily: they become attributes only when imported.
+    for module in ("constants", "errors", "utils"):
+        _import_or_explain(f"huggingface_hub.{module}", "huggingface_hub")
+    return _import_or_explain("huggingface_hub", "huggingface_hub")
 
 
-def _package(name: str, install: str) -> ModuleType:
+def _import_or_explain(name: str, install: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as error:

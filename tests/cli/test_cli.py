@@ -25,12 +25,11 @@ import jaxprep
 from jaxprep import ImageClassifierPreprocessor, Pipeline, ops, presets
 from jaxprep.cli import main, writers
 from jaxprep.cli import run as run_module
-from jaxprep.cli.ahead import pooled, run_ahead
 from jaxprep.cli.inspect import describe_steps
-from jaxprep.cli.interrupts import held_back
+from jaxprep.cli.interrupts import deferred_interrupt
 from jaxprep.cli.manifest import Manifest
+from jaxprep.cli.prefetch import grouped, run_ahead
 from jaxprep.cli.show import BORDER, FRAME, Box, kept_box, undone
-from jaxprep.cli.words import words
 from jaxprep.errors import JaxprepError
 from jaxprep.formats import Custom
 from jaxprep.host import read_image
@@ -479,7 +478,8 @@ def test_a_line_of_the_manifest_that_cannot_be_written_is_taken_back(tmp_path, m
     manifest = Manifest(tmp_path / "out", PRESET, {})
     manifest.add([{"path": "a", "status": "skipped"}])
     monkeypatch.setattr(
-        "jaxprep.cli.manifest._line", lambda record: [b"half a line", None][record["path"] == "c"]
+        "jaxprep.cli.manifest._to_line",
+        lambda record: [b"half a line", None][record["path"] == "c"],
     )
     with pytest.raises(TypeError):
         manifest.add([{"path": "b", "status": "skipped"}, {"path": "c", "status": "skipped"}])
@@ -522,7 +522,7 @@ def test_control_c_waits_for_the_group_at_work(folder, tmp_path, monkeypatch, de
 
 
 def test_a_second_control_c_does_not_wait():
-    with pytest.raises(KeyboardInterrupt), held_back():
+    with pytest.raises(KeyboardInterrupt), deferred_interrupt():
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(1)
@@ -588,16 +588,16 @@ def test_what_was_not_begun_is_dropped_when_the_work_ends_early():
 
 
 def test_what_shares_a_key_is_gathered_in_lists_of_the_size_asked_for():
-    assert list(pooled([1, 2, 3, 5, 4, 7, 9], lambda n: n % 2, size=3, most=9)) == [
+    assert list(grouped([1, 2, 3, 5, 4, 7, 9], lambda n: n % 2, size=3, max_waiting=9)) == [
         [1, 3, 5],
         [2, 4],
         [7, 9],
     ]
-    assert list(pooled([], id, size=3, most=9)) == []
+    assert list(grouped([], id, size=3, max_waiting=9)) == []
 
 
 def test_no_more_than_asked_for_waits_for_others_of_its_key():
-    assert list(pooled("abacd", str, size=9, most=4)) == [["a", "a"], ["b"], ["c"], ["d"]]
+    assert list(grouped("abacd", str, size=9, max_waiting=4)) == [["a", "a"], ["b"], ["c"], ["d"]]
 
 
 def test_what_came_before_an_error_is_still_given():
@@ -607,7 +607,7 @@ def test_what_came_before_an_error_is_still_given():
 
     found = []
     with pytest.raises(JaxprepError, match="bad"):
-        for group in pooled(items(), lambda n: n % 2, size=9, most=9):
+        for group in grouped(items(), lambda n: n % 2, size=9, max_waiting=9):
             found.append(group)
     assert found == [[1, 3], [2]]
 
@@ -1141,7 +1141,7 @@ IN_WORDS = [
     ("step", "expected"), IN_WORDS, ids=lambda value: value if isinstance(value, str) else ""
 )
 def test_each_step_is_told_in_words(step, expected):
-    assert words(step) == expected
+    assert step.describe() == expected
 
 
 def test_every_kind_of_step_has_words():
@@ -1151,11 +1151,12 @@ def test_every_kind_of_step_has_words():
         if isinstance(value, type) and issubclass(value, ops.Step)
     }
     kinds |= set(sizes.SizeRule.__subclasses__())
-    assert {type(step) for step, _ in IN_WORDS} == kinds - {ops.Step}
+    abstract = {ops.Step, ops.Geometry, ops.Pointwise, ops.Opaque, ops.Layout}
+    assert {type(step) for step, _ in IN_WORDS} == kinds - abstract
 
 
 def test_a_step_without_words_is_its_name_and_fields():
-    assert words.dispatch(object)(ops.Flip()) == "Flip: horizontal True, vertical False"
+    assert ops.Step.describe(ops.Flip()) == "Flip: horizontal True, vertical False"
 
 
 # errors of the program itself

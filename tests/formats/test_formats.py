@@ -15,7 +15,7 @@ from helpers.images import noise
 import jaxprep
 from jaxprep import Batch, ImageClassifierPreprocessor, ImageConverter, codec, ops, presets
 from jaxprep.errors import ConfigError
-from jaxprep.formats import Custom, Format, KerasHub, OpenClip, Timm, Torchvision
+from jaxprep.formats import Custom, Format, KerasHub, OpenClip, Timm, Torchvision, registry
 from jaxprep.formats.keras_hub import from_keras_hub_json
 from jaxprep.presets import files
 
@@ -104,9 +104,8 @@ def test_json_says_all_of_a_config(kind):
 
 
 def test_every_format_is_tested():
-    tested = {kind.__name__ for kind in CHANGED}
-    others = {"HuggingFace"}  # in tests of its own
-    assert {kind.__name__ for kind in Format.__subclasses__()} - others <= tested | {"_"}
+    others = {"HuggingFace", "Format", "register"}  # the first in tests of its own
+    assert set(jaxprep.formats.__all__) - others == {kind.__name__ for kind in CHANGED}
 
 
 @pytest.mark.parametrize("kind", CHANGED, ids=lambda kind: kind.__name__)
@@ -302,3 +301,77 @@ def test_torchvision_always_antialiases_pictures():
         Torchvision(antialias=False, reference="torch").pipeline
         != Torchvision(reference="torch").pipeline
     )
+
+
+# formats of users
+
+
+@dataclasses.dataclass(frozen=True)
+class Square(Format):
+    """A format as a user writes it: nothing else of jaxprep knows it."""
+
+    side: int = 224
+
+    library = "Square (`square`)"
+    files = ("square.json",)
+
+    @property
+    def pipeline(self):
+        return jaxprep.Pipeline((ops.Resize(self.image_size),))
+
+    @property
+    def image_size(self):
+        return self.side, self.side
+
+    def with_image_size(self, size):
+        return Square(size[0])
+
+    @classmethod
+    def reads(cls, content):
+        return "square" in content
+
+    @classmethod
+    def read(cls, content, where="$", model=None):
+        return codec.from_json(Square, {"format": "Square", "side": content["square"]}, where)
+
+
+@pytest.fixture
+def square(monkeypatch):
+    monkeypatch.setattr(registry, "_FORMATS", dict(registry._FORMATS))
+    return jaxprep.formats.register(Square)
+
+
+def test_a_format_of_a_user_is_read_from_its_files_called_and_saved(square, tmp_path):
+    (tmp_path / "square.json").write_text('{"square": 8}')
+    for handle in (tmp_path, tmp_path / "square.json"):
+        assert presets.load(handle) == Square(8)
+    preprocessor = ImageClassifierPreprocessor.from_preset(tmp_path, side=5)
+    assert preprocessor(np.zeros((20, 30, 3), np.uint8)).shape == (5, 5, 3)
+    preprocessor.save_to_preset(tmp_path / "saved")
+    assert presets.load(tmp_path / "saved") == Square(5)
+    assert presets.load(tmp_path, image_size=(9, 9)) == Square(9)
+
+
+def test_files_of_a_format_of_a_user_come_before_the_file_of_the_model(square, tmp_path):
+    (tmp_path / "config.json").write_text('{"architecture": "a", "pretrained_cfg": {}}')
+    assert isinstance(presets.load(tmp_path), Timm)
+    (tmp_path / "square.json").write_text('{"square": 8}')
+    assert presets.load(tmp_path) == Square(8)
+    assert files.preset_files()[-2:] == ("square.json", "config.json")
+
+
+def test_a_wrong_value_of_a_format_of_a_user_is_named_with_its_file(square, tmp_path):
+    (tmp_path / "square.json").write_text('{"square": "8"}')
+    with pytest.raises(ConfigError, match=r"`int`, got `'8'` - at `\$\.side`.*square\.json"):
+        presets.load(tmp_path)
+    with pytest.raises(ConfigError, match=r"Square \(`square`\)"):
+        files.from_json({"circle": 8})
+
+
+def test_a_format_is_registered_under_a_name_of_its_own(square):
+    assert jaxprep.formats.register(Square) is Square  # again, as a notebook's cell does
+    with pytest.raises(ConfigError, match=r"Expected a name that no other format has, got `Timm`"):
+        jaxprep.formats.register(type("Timm", (Square,), {"__module__": "elsewhere"}))
+    for other in (Timm(), int, "Timm"):
+        with pytest.raises(ConfigError, match="Expected a subclass"):
+            jaxprep.formats.register(other)

@@ -14,8 +14,11 @@ from goldens import keras_inputs
 
 import jaxprep
 from jaxprep import ImageClassifierPreprocessor, ImageConverter, presets
+from jaxprep.cli import main
 from jaxprep.errors import ConfigError, PresetNotFoundError
-from jaxprep.formats import Format, KerasHub, Timm
+from jaxprep.formats import Format, KerasHub, OpenClip, Timm
+from jaxprep.presets import library
+from jaxprep.resources import load_json
 
 RESNET = "resnet_50_imagenet"
 DIRECTORIES = Path(keras_inputs.__file__).parent / "keras_hub_dirs"
@@ -310,3 +313,102 @@ def test_a_config_of_every_preset_survives_its_file(tmp_path):
             )
             == config
         )
+
+
+# collections of users
+
+
+TABLE = {
+    "source": "our training script",
+    "settings": {"bicubic-32": {"input_size": [3, 32, 32], "crop_pct": 1.0}},
+    "presets": {
+        "tiny.v1": "bicubic-32",
+        "small.v1": {"settings": {"input_size": [3, 48, 48]}, "params": 1234567, "source": "mail"},
+        "lost": {"settings": None, "note": "the disk broke"},
+    },
+    "aliases": {"tiny": "tiny.v1", "old": "tiny"},
+}
+
+
+@pytest.fixture
+def unregistered(monkeypatch):
+    """No collection that a test registers outlives it."""
+    monkeypatch.setattr(library, "_REGISTERED", {})
+
+
+@pytest.mark.parametrize("form", ["dictionary", "string", "path"])
+def test_a_collection_of_a_user_is_found_by_its_names(form, unregistered, tmp_path):
+    file = write(tmp_path / "ours.json", TABLE)
+    table = {"dictionary": TABLE, "string": str(file), "path": file}[form]
+    presets.register_collection("ours", table, Timm)
+    tiny = Timm(input_size=(3, 32, 32), crop_pct=1.0, architecture="tiny")
+    for name in ("tiny.v1", "tiny", "old"):
+        assert presets.load(f"ours/{name}") == tiny
+    assert ImageClassifierPreprocessor.from_preset("ours/small.v1").image_size == (48, 48)
+    assert presets.matching("ours/*") == ["ours/tiny.v1", "ours/small.v1", "ours/lost"]
+    assert presets.describe("ours/tiny") == {"collection": "ours", "source": TABLE["source"]}
+    assert ImageConverter.presets["ours/small.v1"]["metadata"]["params"] == 1234567
+    with pytest.raises(ConfigError, match=r"numbers of `ours/lost` are not known: the disk broke"):
+        presets.load("ours/lost")
+    with pytest.raises(PresetNotFoundError, match=r"Nearest: .*ours/small\.v1"):
+        presets.load("ours/small.v2")
+
+
+def test_a_collection_of_a_user_is_listed_by_the_command_line(unregistered, capsys):
+    presets.register_collection("ours", TABLE, Timm)
+    assert main(["presets", "ours/"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert rows[0] == ["ours/tiny.v1", "32", "x", "32", "bicubic"]
+    assert rows[1][-1] == "1.2M" and "not known" in " ".join(rows[2])
+    assert main(["inspect", "ours/tiny"]) == 0
+    assert "source: our training script" in capsys.readouterr().out
+
+
+def test_a_collection_registered_again_is_the_new_one(unregistered):
+    presets.register_collection("ours", TABLE, Timm)
+    presets.register_collection("ours", {"presets": {"a": {"settings": {}}}}, OpenClip)
+    assert presets.matching("ours/") == ["ours/a"]
+    assert isinstance(presets.load("ours/a"), OpenClip)
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "said"),
+    [
+        ("timm", TABLE, r"no collection of jaxprep has, got `'timm'` - at `name`"),
+        ("a/b", TABLE, "Expected a word"),
+        (3, TABLE, "Expected a word"),
+        ("ours", 3, r"Expected an object.* at `\$\.ours`"),
+        ("ours", {}, r"Missing field `presets` - at `\$\.ours`"),
+        ("ours", TABLE | {"more": 1}, r"Unknown field - at `\$\.ours\.more`"),
+        ("ours", {"presets": {"a": "b"}}, r"`settings`, got `'b'` - at `\$\.ours\.presets\.a`"),
+        ("ours", {"presets": {"a": 3}}, r"got `3` - at `\$\.ours\.presets\.a`"),
+        ("ours", {"presets": {"a": {"settings": 3}}}, r"at `\$\.ours\.presets\.a\.settings`"),
+        ("ours", TABLE | {"aliases": {"a": "b"}}, r"got `'b'` - at `\$\.ours\.aliases\.a`"),
+        ("ours", TABLE | {"aliases": {"lost": "lost"}}, r"got `'lost'` - at `\$\.ours\.aliases`"),
+        ("ours", "no such file.json", "no such file"),
+    ],
+)
+def test_a_table_that_is_wrong_is_refused_with_its_place(name, table, said, unregistered):
+    with pytest.raises(jaxprep.errors.JaxprepError, match=said):
+        presets.register_collection(name, table, Timm)
+    assert not library._REGISTERED
+
+
+def test_wrong_settings_of_a_user_are_named_with_their_preset(unregistered):
+    presets.register_collection("ours", {"presets": {"a": {"settings": {"sise": 3}}}}, Timm)
+    with pytest.raises(ConfigError, match=r"Unknown field - at `\$\.ours/a\.sise`"):
+        presets.load("ours/a")
+
+
+def test_aliases_that_stand_for_each_other_are_no_preset(unregistered):
+    presets.register_collection("ours", TABLE | {"aliases": {"a": "b", "b": "a"}}, Timm)
+    with pytest.raises(PresetNotFoundError):
+        presets.load("ours/a")
+
+
+def test_settings_of_the_collections_have_names_that_say_what_they_are():
+    for name in ("timm", "torchvision", "open_clip"):
+        table = load_json(f"{name}.json")
+        assert set(table["settings"]) == set(table["presets"].values())
+        for setting, fields in table["settings"].items():
+            assert fields.get("interpolation", "") in setting

@@ -18,6 +18,7 @@ from jaxprep.errors import (
     PresetNotFoundError,
 )
 from jaxprep.presets import sources
+from jaxprep.presets.files import preset_files
 from jaxprep.presets.sources import is_hub_handle, resolve
 
 VIT = {"image_processor_type": "ViTImageProcessor", "size": {"height": 224, "width": 224}}
@@ -181,17 +182,17 @@ def test_a_changed_repository_is_downloaded_again(hub):
 def test_all_files_come_from_one_commit_while_the_repository_changes(hub, monkeypatch):
     repo = hub.add("user/repo", FILES)
     hub.add("user/repo", FILES, revision="old")
-    patiently = sources._patiently
+    with_retries = sources._with_retries
 
     def then_push(call, *args, **kwargs):
-        result = patiently(call, *args, **kwargs)
+        result = with_retries(call, *args, **kwargs)
         if "preprocessor_config.json" in args:
             hub.add(
                 "user/repo", {"preprocessor_config.json": {"new": 1}, "config.json": {"new": 1}}
             )
         return result
 
-    monkeypatch.setattr(sources, "_patiently", then_push)
+    monkeypatch.setattr(sources, "_with_retries", then_push)
     folder = resolve("hf://user/repo")
     assert folder.name == repo.commit("old")
     assert read(folder, "config.json") == CONFIG
@@ -412,7 +413,7 @@ def test_kaggle_gives_the_files_that_exist(kaggle, version):
     folder = resolve(f"kaggle://{MODEL}{version}")
     assert names(folder) == ["config.json", "preprocessor.json"]
     assert read(folder, "config.json") == {"b": 2}
-    assert kaggle.asked == [(MODEL + version, name) for name in sources.FILES]
+    assert kaggle.asked == [(MODEL + version, name) for name in preset_files()]
 
 
 def test_a_kaggle_model_without_presets_is_not_found(kaggle):

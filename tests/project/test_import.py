@@ -50,6 +50,11 @@ def test_this_loads_no_heavy_package_and_starts_no_backend(statements):
     assert output(statements + check).splitlines() == ["[]", "False"]
 
 
+def test_the_package_lists_its_public_names_and_no_others():
+    statements = "import jaxprep; print(dir(jaxprep) == sorted([*jaxprep.__all__, '__version__']))"
+    assert output(statements) == "True"
+
+
 def test_import_jaxprep_loads_no_module_of_it_that_needs_files():
     """The layers come with the first name that is asked for."""
     loaded = output(

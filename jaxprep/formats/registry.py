@@ -1,0 +1,97 @@
+"""The formats that configs are read from. All that jaxprep knows of a format its class states."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from jaxprep import codec
+from jaxprep.errors import ConfigError
+from jaxprep.formats.base import MODEL_FILE, Format
+
+Registered = TypeVar("Registered", bound=type[Format])
+
+_FORMATS: dict[str, type[Format]] = {}
+
+
+def register(format: Registered) -> Registered:
+    """Make the files of a format readable: a class decorator.
+
+    `jaxprep.presets.load` then finds them in directories and repositories, and so do the facade and
+    the command line. Formats are asked in the order in which they were registered. Registering a
+    class of the same module and name again replaces it, as rerunning a notebook's cell does.
+
+    Raises:
+        ConfigError: not a `Format`, or another one of this name is registered. The name is what
+            `jaxprep.json` calls the format.
+
+    >>> from dataclasses import dataclass
+    >>> from jaxprep import Pipeline, ops, presets
+    >>> @register
+    ... @dataclass(frozen=True)
+    ... class Square(Format):
+    ...     side: int = 224
+    ...     library = "Square (`square`)"
+    ...     files = ("square.json",)
+    ...     @property
+    ...     def pipeline(self):
+    ...         return Pipeline((ops.Resize(self.image_size),))
+    ...     @property
+    ...     def image_size(self):
+    ...         return self.side, self.side
+    ...     def with_image_size(self, size):
+    ...         return Square(size[0])
+    ...     @classmethod
+    ...     def reads(cls, content):
+    ...         return "square" in content
+    ...     @classmethod
+    ...     def read(cls, content, where="$", model=None):
+    ...         return cls(content["square"])
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = pathlib.Path(folder, "square.json").write_text('{"square": 32}')
+    ...     presets.load(folder)
+    Square(side=32)
+    """
+    if not (isinstance(format, type) and issubclass(format, Format)):
+        raise codec.expected("a subclass of `jaxprep.formats.Format`", format, "format")
+    known = _FORMATS.get(format.__name__)
+    if known is not None and known.__module__ != format.__module__:
+        raise ConfigError(
+            f"Expected a name that no other format has, got `{format.__name__}`, which is that of "
+            f"`{known.__module__}.{known.__qualname__}` - at `format`."
+        )
+    _FORMATS[format.__name__] = format
+    return format
+
+
+def registered() -> tuple[type[Format], ...]:
+    """All formats, in the order in which they are asked.
+
+    >>> [format.__name__ for format in registered()][:2]
+    ['KerasHub', 'Timm']
+    """
+    return tuple(_FORMATS.values())
+
+
+def format_of(content: Any) -> type[Format] | None:
+    """The first format that reads a JSON value; None if there is none.
+
+    >>> format_of({"pretrained_cfg": {"crop_pct": 0.9}}).__name__
+    'Timm'
+    """
+    if not isinstance(content, dict):
+        return None
+    return next((format for format in _FORMATS.values() if format.reads(content)), None)
+
+
+def file_names() -> tuple[str, ...]:
+    """The files that configs are read from, in the order in which those of a directory count.
+
+    `config.json` comes last: it describes the model, and has the preprocessing only where no file
+    of its own does.
+
+    >>> file_names()[-1]
+    'config.json'
+    """
+    names = dict.fromkeys(name for format in _FORMATS.values() for name in format.files)
+    return (*(name for name in names if name != MODEL_FILE), *names.keys() & {MODEL_FILE})

@@ -1,0 +1,158 @@
+"""Bounding boxes and segmentation masks in dictionaries of inputs, converted with their images.
+
+The keys, and what happens to a box that is cropped away, are those of Keras:
+https://github.com/keras-team/keras/blob/master/keras/src/layers/preprocessing/image_preprocessing/resizing.py
+and `bounding_boxes/converters.py` in the same folder. Boxes follow the pixels' own geometry here,
+which Keras computes by another formula; docs/differences.md has both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxprep import codec, inputs
+from jaxprep.errors import InputError
+from jaxprep.formats import Format
+from jaxprep.ops.boxes import from_corners, to_corners
+from jaxprep.pipeline import Ragged
+from jaxprep.types import Batch, Size, is_traced
+
+IMAGES, MASKS, BOXES = "images", "segmentation_masks", "bounding_boxes"
+
+MIN_SIDE = 1e-3
+"""Pixels. A box that was cropped away keeps a side up to this, by rounding in float32."""
+
+
+def has_labels(x: Mapping[str, Any]) -> bool:
+    """Whether a dictionary has boxes or masks.
+
+    >>> has_labels({"images": None, "labels": [1]})
+    False
+    """
+    return MASKS in x or BOXES in x
+
+
+def convert_labelled(x: Mapping[str, Any], config: Format) -> dict[str, Any]:
+    """Convert the images of a dictionary, and its boxes and masks with them.
+
+    Args:
+        x: "images" as in `ImageConverter.__call__`, with "bounding_boxes" (`{"boxes": (n, 4),
+            "labels": (n,)}` in the config's `bounding_box_format`) or "segmentation_masks"
+            `(h, w)` or `(h, w, 1)`, or both; for a batch or a list of images, as many of each.
+            Other entries pass through.
+        config: what to do to the images.
+
+    Returns:
+        the same keys. Masks are resized by nearest neighbour. Boxes are clipped to the result; one
+        of which nothing is left, and padding (all 0 or all -1), has the label -1. Entries of a list
+        are stacked where they have one shape.
+
+    Raises:
+        InputError: boxes of another shape, or a mask of another size than its image.
+
+    >>> from jaxprep.formats import KerasHub
+    >>> boxes = {"boxes": np.array([[0.0, 0.0, 4.0, 4.0]]), "labels": np.array([7])}
+    >>> inputs = {"images": np.zeros((8, 8, 3), np.uint8), "bounding_boxes": boxes}
+    >>> result = convert_labelled(inputs, KerasHub(image_size=(4, 4)))
+    >>> result["bounding_boxes"]["boxes"].tolist()
+    [[0.0, 0.0, 2.0, 2.0]]
+    """
+    images = x[IMAGES]
+    if not is_traced(images) and inputs.is_list_of_images(images):
+        return _convert_each(x, config)
+    image = _to_array(images, config)
+    pipeline = config.pipeline
+    batch = Batch(image=image)
+    if MASKS in x:
+        pipeline = pipeline.replace(kinds=((MASKS, "mask"),))
+        batch = batch.replace(extras={MASKS: x[MASKS]})
+    # Without a size of the results nothing is resized or cropped, and boxes stay as they are.
+    if BOXES in x and config.image_size is not None:
+        channels_first = pipeline.reads_channels_first
+        size = image.shape[-2:] if channels_first else image.shape[-3:-1]
+        batch = batch.replace(boxes=_corners(x[BOXES], size, config))
+    batch = pipeline(batch)
+    result = {**x, IMAGES: batch.image}
+    if MASKS in x:
+        result[MASKS] = batch.extras[MASKS]
+    if batch.boxes is not None:
+        result[BOXES] = _boxes_of_corners(batch.boxes, x[BOXES], config)
+    return result
+
+
+def _to_array(images: Any, config: Format) -> Any:
+    """An image or a batch in the layout that the pipeline reads."""
+    if is_traced(images):
+        return images
+    if inputs.is_pil(images):
+        array = inputs.from_pil(images, config).pixels
+    else:
+        array = inputs.from_array(images, config)
+    return np.moveaxis(array, -1, -3) if config.pipeline.reads_channels_first else array
+
+
+def _convert_each(x: Mapping[str, Any], config: Format) -> dict[str, Any]:
+    """Convert images of a list one by one, each with its mask and its boxes, however many."""
+    results = []
+    for i in range(len(x[IMAGES])):
+        single = {key: x[key][i] for key in (IMAGES, MASKS) if key in x}
+        if BOXES in x:
+            single[BOXES] = {key: value[i] for key, value in x[BOXES].items()}
+        results.append(convert_labelled(single, config))
+    combined = dict(x)
+    combined_boxes: dict[str, Any] = {}
+    for key in results[0]:
+        values = [result[key] for result in results]
+        if key == BOXES:
+            for name in values[0]:
+                entries = [np.asarray(boxes[name]) for boxes in values]
+                combined_boxes[name] = Ragged.of(entries).stacked_or_listed()
+            combined[key] = combined_boxes
+        else:
+            combined[key] = Ragged.of(values).stacked_or_listed()
+    return combined
+
+
+def _box_format(config: Format) -> str:
+    """The format of a config's boxes. Only KerasHub's has one; elsewhere they are corners."""
+    return getattr(config, "bounding_box_format", "xyxy")
+
+
+def _corners(boxes: Any, size: Size, config: Format) -> Float[Array, "*batch n 4"]:
+    """The boxes of a dictionary, for images of `size`, as corners in pixels."""
+    if not isinstance(boxes, Mapping) or not {"boxes", "labels"} <= set(boxes):
+        raise InputError(
+            f"Expected a dictionary with `boxes` and `labels`, got {codec.shown(boxes)} - at "
+            f"`{BOXES}`."
+        )
+    array = jnp.asarray(boxes["boxes"], jnp.float32)
+    if array.ndim < 2 or array.shape[-1] != 4:
+        raise InputError(
+            f"Expected boxes (n, 4) or (batch, n, 4), got shape {array.shape} - at `{BOXES}.boxes`."
+        )
+    corners = to_corners(array, _box_format(config), size)
+    all_zero = jnp.all(array == 0, -1, keepdims=True)
+    all_minus_one = jnp.all(array == -1, -1, keepdims=True)
+    # Padding must have no area in the results, wherever crops and pads move it.
+    return jnp.where(all_zero | all_minus_one, -jnp.inf, corners)
+
+
+def _boxes_of_corners(
+    corners: Float[Array, "*batch n 4"], boxes: Mapping[str, Any], config: Format
+) -> dict[str, Any]:
+    """Corners in the results as the boxes of a dictionary; without area they have the label -1."""
+    sides = corners[..., 2:] - corners[..., :2]
+    has_area = jnp.all(sides > MIN_SIDE, -1)
+    labels = jnp.asarray(boxes["labels"])
+    no_label = -jnp.ones((), labels.dtype)
+    assert config.image_size is not None  # boxes are converted only where the size is known
+    return {
+        **boxes,
+        "boxes": from_corners(corners, _box_format(config), config.image_size),
+        "labels": jnp.where(has_area, labels, no_label),
+    }

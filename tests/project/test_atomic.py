@@ -1,0 +1,143 @@
+"""Writing files: all or none, nothing left beside them, errors about the user's paths."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+import jaxprep
+from jaxprep import AutoImageProcessor, atomic
+from jaxprep.atomic import remove_temporaries, replacing, write_files
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def no_space(*_: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """Every temporary file but the first refuses what is written to it."""
+    make, opened = tempfile.NamedTemporaryFile, []
+
+    def opening(*args, **kwargs):
+        file = make(*args, **kwargs)
+        opened.append(file)
+        if len(opened) > 1:
+            file.write = no_space
+        return file
+
+    monkeypatch.setattr(tempfile, "NamedTemporaryFile", opening)
+    return opened
+
+
+def test_a_block_that_raises_leaves_the_file_as_it_was(tmp_path):
+    for old in (None, b"old"):
+        path = tmp_path / "a.bin"
+        if old is not None:
+            path.write_bytes(old)
+        with pytest.raises(ZeroDivisionError), replacing(path) as file:
+            file.write(b"half")
+            raise ZeroDivisionError
+        assert everything(tmp_path) == ({} if old is None else {"a.bin": old})
+
+
+def test_a_file_is_replaced_as_a_whole_and_readable_by_all(tmp_path):
+    (tmp_path / "a.bin").write_bytes(b"old")
+    with replacing(tmp_path / "a.bin") as file:
+        file.write(b"new")
+        file.flush()
+        assert (tmp_path / "a.bin").read_bytes() == b"old"
+    assert everything(tmp_path) == {"a.bin": b"new"}
+    assert (tmp_path / "a.bin").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("exist", [True, False])
+def test_several_files_are_written_all_or_none_on_a_full_disk(exist, tmp_path, full_disk):
+    paths = [tmp_path / name for name in ("a.json", "b.json", "c.json")]
+    for path in paths if exist else []:
+        path.write_text(f"old {path.name}")
+    before = everything(tmp_path)
+    with pytest.raises(OSError, match="No space") as caught:
+        write_files(dict.fromkeys(paths, "new"))
+    assert caught.value.filename == str(paths[1])
+    assert everything(tmp_path) == before
+    assert len(full_disk) == 3
+
+
+@pytest.mark.parametrize("fails_at", [0, 1, 2])
+def test_several_files_are_put_back_where_one_cannot_be_moved(fails_at, tmp_path, monkeypatch):
+    paths = [tmp_path / name for name in ("a.json", "b.json", "c.json")]
+    paths[0].write_text("old a")
+    paths[2].write_text("old c")
+    before = everything(tmp_path)
+    moved, replace = [], os.replace
+
+    def failing(source, target):
+        moved.append(target)
+        if len(moved) - 1 == fails_at:
+            raise PermissionError(13, "Permission denied", source, None, target)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", failing)
+    with pytest.raises(PermissionError) as caught:
+        write_files(dict.fromkeys(paths, "new"))
+    assert caught.value.filename == str(paths[fails_at])
+    assert atomic.TEMPORARY not in str(caught.value)
+    assert everything(tmp_path) == before
+
+
+def test_text_that_cannot_be_encoded_leaves_nothing(tmp_path):
+    with pytest.raises(UnicodeEncodeError):
+        write_files({tmp_path / "a.json": "good", tmp_path / "b.json": "\ud800"})
+    assert everything(tmp_path) == {}
+
+
+def test_an_error_of_the_system_names_the_path_of_the_user(tmp_path):
+    missing = tmp_path / "missing" / "a.json"
+    for write in (lambda: write_files({missing: ""}), lambda: replacing(missing).__enter__()):
+        with pytest.raises(FileNotFoundError) as caught:
+            write()
+        assert caught.value.filename == str(missing)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with pytest.raises(OSError, match="folder") as caught:
+        write_files({folder: "text"})
+    assert caught.value.filename == str(folder) and caught.value.filename2 is None
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_files_of_a_killed_process_are_removed_and_no_others(tmp_path):
+    (tmp_path / "below").mkdir()
+    for name in (".jaxprep-abc", "below/.jaxprep-def", "kept.json", "below/.hidden"):
+        (tmp_path / name).write_text("x")
+    remove_temporaries(tmp_path)
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
+    assert left == {"below", "kept.json", "below/.hidden"}
+
+
+def test_no_writer_of_the_library_leaves_anything_behind(tmp_path, monkeypatch):
+    """The writers of presets, of Hugging Face configs, and of the command line."""
+    (tmp_path / "processor").mkdir()
+    (tmp_path / "processor" / "preprocessor_config.json").write_text(
+        '{"image_processor_type": "ViTImageProcessor"}'
+    )
+    processor = AutoImageProcessor.from_pretrained(tmp_path / "processor")
+    config = jaxprep.presets.load("resnet_50_imagenet")
+    monkeypatch.setattr(os, "replace", no_space)
+    folders = [tmp_path / name for name in ("presets", "huggingface", "cli")]
+    for folder in folders:
+        folder.mkdir()
+    with pytest.raises(OSError, match="No space"):
+        jaxprep.presets.save(config, folders[0])
+    with pytest.raises(OSError, match="No space"):
+        processor.save_pretrained(folders[1])
+    with pytest.raises(OSError, match="No space"), replacing(folders[2] / "a.npy") as file:
+        file.write(b"1")
+    assert [list(folder.iterdir()) for folder in folders] == [[], [], []]
