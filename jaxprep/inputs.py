@@ -1,97 +1,87 @@
-"""What callers of the facade may pass as images, made into arrays."""
+"""The reader of what callers pass as images: arrays of any library, PIL images, and lists of them.
+
+What a caller accepts is a `Policy`. This module reads for KerasHub's contract (`from_array`,
+`from_pil`, `from_list`); `jaxprep.huggingface.images` reads for that of Transformers.
+"""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from jaxtyping import Num
 
 from jaxprep.errors import InputError
 from jaxprep.formats import Format
 from jaxprep.pipeline import Pipeline
 
-EXPECTED = "an image (a NumPy or JAX array, or a PIL image), a batch of them, a list of them, or a dictionary"
+Layout = Literal["channels_first", "channels_last"]
+CHANNEL_COUNTS = (1, 3, 4)
+"""Gray, RGB, RGBA: the lengths of an axis that may be the channels, as in
+`infer_channel_dimension_format` of `transformers/image_utils.py`.
+"""
 
 
-class Image(NamedTuple):
-    """One image `(h, w, c)` on the host, and the pipeline it goes through."""
+@dataclass(frozen=True)
+class Policy:
+    """What a caller accepts as an image.
 
-    pixels: np.ndarray
-    pipeline: Pipeline
+    Attributes:
+        expected: what errors say was expected.
+        hint: what errors add about other types.
+        narrows: booleans, and integers from 0 to 255 in nested lists, become uint8, which is what
+            an image of them would be.
+    """
+
+    expected: str
+    hint: str = ""
+    narrows: bool = False
+
+    def refused(self, value: Any, where: str, why: str = "") -> InputError:
+        """The error for a value of another type."""
+        got = f"`{type(value).__name__}`{why}"
+        hint = f" {self.hint}" if self.hint else ""
+        return InputError(f"Expected {self.expected}, got {got} - at `{where}`.{hint}")
+
+
+FACADE = Policy(
+    "an image (a NumPy or JAX array, or a PIL image), a batch of them, a list of them, or a "
+    "dictionary",
+    hint="Read files with `jaxprep.read_image`.",
+)
 
 
 def is_pil(value: Any) -> bool:
-    """Whether a value is a PIL image; PIL is not imported to find out."""
+    """Whether a value is a PIL image; PIL is not imported to find out.
+
+    >>> is_pil(np.zeros((2, 2, 3)))
+    False
+    """
     return any(
         cls.__module__ == "PIL.Image" and cls.__name__ == "Image" for cls in type(value).__mro__
     )
 
 
-def check_foreign(value: Any) -> None:
-    """Raises `InputError` for iterators, and for symbolic tensors (of a `tf.data` graph), which
-    hold no values.
+def is_numbers(value: Any) -> bool:
+    """Whether a list is the nested numbers of an image, as against a list of images.
+
+    >>> is_numbers([[[0, 1, 2]]]), is_numbers([np.zeros((2, 2, 3))])
+    (True, False)
     """
-    module = type(value).__module__
-    if module.startswith("tensorflow") and not hasattr(value, "numpy"):
-        raise InputError(
-            "Expected values, got a symbolic tensor: jaxprep does not run inside a `tf.data` graph. Call it on the "
-            "batches that `dataset.as_numpy_iterator()` gives, or use a Grain dataset with `.map(preprocessor)`."
-        )
-    if isinstance(value, Iterator):
-        raise InputError(
-            "Expected values, got an iterator: use `map(preprocessor, iterator)`, or make a list of it."
-        )
-    if module.startswith("keras"):
-        raise InputError(
-            f"Expected values, got the symbolic `{type(value).__name__}` of a Keras model."
-        )
-
-
-def from_array(value: Any, config: Format) -> np.ndarray:
-    """An array of one image or a batch, `(h, w, c)` or `(b, h, w, c)` whatever the layout of the
-    config.
-
-    Raises:
-        InputError: not an array of numbers, or of another rank.
-    """
-    check_foreign(value)
-    if value is None or isinstance(value, (str, bytes, dict, set)):
-        raise InputError(
-            f"Expected {EXPECTED}, got `{type(value).__name__}`. Read files with `jaxprep.read_image`."
-        )
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise InputError(
-            f"Expected {EXPECTED}, got nested sequences of different lengths."
-        ) from error
-    if array.dtype == object:
-        raise InputError(
-            f"Expected {EXPECTED}, got `{type(value).__name__}`, which is no array of numbers."
-        )
-    first = config.pipeline.reads_channels_first
-    if array.ndim not in (3, 4):
-        layout = "c, h, w" if first else "h, w, c"
-        raise InputError(
-            f"Expected an image ({layout}) or a batch (batch, {layout}), got shape {array.shape}."
-        )
-    return np.moveaxis(array, -3, -1) if first else array
-
-
-def from_pil(image: Any, config: Format) -> Image:
-    """A PIL image, converted to the mode that the config starts from."""
-    palette = None
-    if image.mode == "P":
-        colours = image.getpalette("RGB") or []
-        palette = [tuple(colours[i : i + 3]) for i in range(0, len(colours), 3)]
-    pipeline, mode = config.pipeline_for(image.mode, palette)
-    pixels = np.asarray(image if image.mode == mode else image.convert(mode))
-    return Image(pixels[..., None] if pixels.ndim == 2 else pixels, pipeline)
+    while isinstance(value, (list, tuple)) and value:
+        value = value[0]
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def is_list_of_images(value: Any) -> bool:
-    """Whether a list or tuple holds images, as against the nested numbers of one image or batch."""
+    """Whether a list or tuple holds images, as against the nested numbers of one image or batch.
+
+    >>> is_list_of_images([np.zeros((2, 2, 3))]), is_list_of_images([[[0, 1, 2]]])
+    (True, False)
+    """
     if not isinstance(value, (list, tuple)):
         return False
     if any(is_pil(item) or hasattr(item, "ndim") or hasattr(item, "shape") for item in value):
@@ -99,21 +89,195 @@ def is_list_of_images(value: Any) -> bool:
     return bool(value) and not isinstance(value[0], (list, tuple, int, float))
 
 
+def flatten(value: Any, where: str) -> Iterator[tuple[Any, str]]:
+    """Every image of nested lists in order, and its place in the call, for messages.
+
+    >>> [place for _, place in flatten(["a.png", ["b.png"]], "images")]
+    ['images[0]', 'images[1][0]']
+    """
+    if not isinstance(value, (list, tuple)) or is_numbers(value):
+        yield value, where
+        return
+    for i, item in enumerate(value):
+        yield from flatten(item, f"{where}[{i}]")
+
+
+def check_foreign(value: Any) -> None:
+    """Refuse what holds no values: iterators, and symbolic tensors of TensorFlow and Keras.
+
+    Raises:
+        InputError: `value` is one of them; the message says what to do instead.
+    """
+    module = type(value).__module__
+    if module.startswith("tensorflow") and not hasattr(value, "numpy"):
+        raise InputError(
+            "Expected values, got a symbolic tensor: jaxprep does not run inside a `tf.data` "
+            "graph. Call it on the batches that `dataset.as_numpy_iterator()` gives, or use a "
+            "Grain dataset with `.map(preprocessor)`."
+        )
+    if isinstance(value, Iterator):
+        raise InputError(
+            "Expected values, got an iterator: use `map(preprocessor, iterator)`, or make a list "
+            "of it."
+        )
+    if module.startswith("keras"):
+        raise InputError(
+            f"Expected values, got the symbolic `{type(value).__name__}` of a Keras model."
+        )
+
+
+def as_numpy(value: Any, where: str, policy: Policy) -> Num[np.ndarray, "*shape"]:
+    """The numbers of an array of any library; those of torch through DLPack.
+
+    Args:
+        value: an array, a number, or nested lists of numbers.
+        where: its place in the call, for messages.
+        policy: what the caller accepts.
+
+    Raises:
+        InputError: not an array of integers or floats.
+    """
+    check_foreign(value)
+    if value is None or isinstance(value, (str, bytes, dict, set)):
+        raise policy.refused(value, where)
+    try:
+        array = _from_torch(value) if _is_torch(value) else np.asarray(value)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise policy.refused(value, where, f": {error}") from error
+    if policy.narrows:
+        array = _narrowed(array, is_nested=isinstance(value, (list, tuple)))
+    # bfloat16 of `ml_dtypes` is of NumPy's kind "V", void.
+    if array.dtype.kind not in "buif" and str(array.dtype) != "bfloat16":
+        raise policy.refused(value, where, f" of {array.dtype}, which is no array of numbers")
+    return array
+
+
+def _is_torch(value: Any) -> bool:
+    return type(value).__module__.partition(".")[0] == "torch"
+
+
+def _from_torch(tensor: Any) -> np.ndarray:
+    # A gradient or a device would be refused by DLPack.
+    tensor = tensor.detach().cpu()
+    if str(tensor.dtype) == "torch.bfloat16":
+        tensor = tensor.float()  # DLPack has bfloat16, NumPy has not
+    return np.from_dlpack(tensor)
+
+
+def _narrowed(array: np.ndarray, is_nested: bool) -> np.ndarray:
+    # Masks are 0 and 1 so, as in PIL's mode 1.
+    if array.dtype == bool:
+        return array.astype(np.uint8)
+    # Nested lists become int64 in NumPy; of an image they are bytes.
+    is_bytes = is_nested and array.dtype.kind == "i" and array.size > 0
+    if is_bytes and array.min() >= 0 and array.max() <= 255:
+        return array.astype(np.uint8)
+    return array
+
+
+def layout_of(shape: tuple[int, ...], where: str = "images") -> Layout:
+    """Where the channels are, from their number: 1, 3 or 4. Where both ends may be the channels,
+    they are first, with a warning.
+
+    Raises:
+        InputError: neither end can be the channels.
+
+    >>> layout_of((3, 20, 30)), layout_of((20, 30, 3))
+    ('channels_first', 'channels_last')
+    """
+    may_be_first = shape[-3] in CHANNEL_COUNTS
+    may_be_last = shape[-1] in CHANNEL_COUNTS
+    if may_be_first and may_be_last:
+        warnings.warn(
+            f"An image of shape {shape} may have its channels first or last; first is assumed. "
+            "Say which with `input_data_format`.",
+            stacklevel=2,
+        )
+    if may_be_first:
+        return "channels_first"
+    if may_be_last:
+        return "channels_last"
+    raise InputError(
+        "Unable to infer channel dimension format: expected 1, 3 or 4 channels first or last, got "
+        f"shape {shape} - at `{where}`."
+    )
+
+
+def channels_last(array: Any, layout: Layout) -> Any:
+    """An image or a batch, NumPy or JAX, with its channels as the last axis.
+
+    >>> channels_last(np.zeros((3, 20, 30)), "channels_first").shape
+    (20, 30, 3)
+    """
+    if layout == "channels_last":
+        return array
+    return array.transpose(*range(array.ndim - 3), -2, -1, -3)
+
+
+# -- KerasHub's contract -------------------------------------------------------------------------
+
+
+class Image(NamedTuple):
+    """One image `(h, w, c)` on the host, and the pipeline that it goes through."""
+
+    pixels: Num[np.ndarray, "h w c"]
+    pipeline: Pipeline
+
+
+def from_array(value: Any, config: Format, where: str = "x") -> Num[np.ndarray, "... h w c"]:
+    """An array of one image or a batch with its channels last, whatever the layout of the config.
+
+    Args:
+        value: `(h, w, c)` or `(b, h, w, c)`, channels first where `config` reads them so.
+        config: of the caller.
+        where: the value's place in the call, for messages.
+
+    Raises:
+        InputError: not an array of numbers, or of another rank.
+    """
+    array = as_numpy(value, where, FACADE)
+    is_first = config.pipeline.reads_channels_first
+    if array.ndim not in (3, 4):
+        axes = "c, h, w" if is_first else "h, w, c"
+        raise InputError(
+            f"Expected an image ({axes}) or a batch (batch, {axes}), got shape {array.shape} - at "
+            f"`{where}`."
+        )
+    return channels_last(array, "channels_first" if is_first else "channels_last")
+
+
+def from_pil(image: Any, config: Format) -> Image:
+    """A PIL image, converted to the mode that the config starts from."""
+    palette = None
+    if image.mode == "P":
+        numbers = image.getpalette("RGB") or []
+        # Formats decide by the colours whether a palette is one of grays.
+        palette = [tuple(numbers[i : i + 3]) for i in range(0, len(numbers), 3)]
+    pipeline, mode = config.pipeline_for(image.mode, palette)
+    pixels = np.asarray(image if image.mode == mode else image.convert(mode))
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    return Image(pixels, pipeline)
+
+
 def from_list(values: Sequence[Any], config: Format) -> list[Image]:
-    """Images of a list; arrays of different types are promoted to one that holds them all."""
+    """The images of a list; arrays of different types are promoted to one that holds them all.
+
+    Raises:
+        InputError: an empty list, or something that is not one image.
+    """
     if not len(values):
-        raise InputError("Expected at least one image, got an empty list.")
-    found = []
-    for i, value in enumerate(values):
-        if is_pil(value):
-            found.append(from_pil(value, config))
-            continue
-        try:
-            pixels = from_array(value, config)
-            if pixels.ndim != 3:
-                raise InputError(f"Expected an image of rank 3, got shape {pixels.shape}.")
-        except InputError as error:
-            raise InputError(f"{error} - at `x[{i}]`.") from error
-        found.append(Image(pixels, config.pipeline))
-    dtype = np.result_type(*{image.pixels.dtype for image in found})
-    return [Image(image.pixels.astype(dtype, copy=False), image.pipeline) for image in found]
+        raise InputError("Expected at least one image, got an empty list - at `x`.")
+    images = [_from_item(value, config, f"x[{i}]") for i, value in enumerate(values)]
+    # One program for the list; uint8 beside float32 is computed as float32.
+    dtype = np.result_type(*{image.pixels.dtype for image in images})
+    return [Image(image.pixels.astype(dtype, copy=False), image.pipeline) for image in images]
+
+
+def _from_item(value: Any, config: Format, where: str) -> Image:
+    if is_pil(value):
+        return from_pil(value, config)
+    pixels = from_array(value, config, where)
+    if pixels.ndim != 3:
+        raise InputError(f"Expected an image of rank 3, got shape {pixels.shape} - at `{where}`.")
+    return Image(pixels, config.pipeline)

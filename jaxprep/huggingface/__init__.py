@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 from jaxprep.formats.huggingface import classes
-from jaxprep.huggingface.auto import AutoImageProcessor, processor_class
+from jaxprep.huggingface.auto import AutoImageProcessor
 from jaxprep.huggingface.features import BatchFeature
 from jaxprep.huggingface.mixin import ImageProcessingMixin
-from jaxprep.huggingface.processor import BaseImageProcessor
+from jaxprep.huggingface.processor import BaseImageProcessor, processor_class
 
 __all__ = ["AutoImageProcessor", "BaseImageProcessor", "BatchFeature", "ImageProcessingMixin"]
 
@@ -27,9 +27,6 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    twins = [
-        f"{name}Pil"
-        for name, row in classes.rows().items()
-        if row["backends"] == ["torchvision", "pil"]
-    ]
+    both = ("torchvision", "pil")
+    twins = [f"{name}Pil" for name, row in classes.rows().items() if row.backends == both]
     return sorted({*globals(), *classes.rows(), *twins})

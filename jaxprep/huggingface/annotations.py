@@ -1,5 +1,9 @@
 """COCO annotations as detection targets, and the targets through what is done to their images;
 NumPy, on the host.
+
+The functions are those of `transformers/models/detr/image_processing_detr.py`:
+`prepare_coco_detection_annotation`, `prepare_coco_panoptic_annotation`, `resize_annotation`,
+`normalize_annotation`, `_update_annotation_for_padded_image`.
 """
 
 from __future__ import annotations
@@ -31,22 +35,25 @@ def detection_target(annotation: Any, size: Size, wants_masks: bool, where: str)
     it are left out too.
 
     Args:
+        annotation: of one image.
         size: height and width of the image.
         wants_masks: draw what `segmentation` says of each object.
         where: the annotation's place in the call, for messages.
+
+    Raises:
+        InputError: the annotation is not of this form; the message says where.
+
+    >>> box = {"bbox": [1, 2, 3, 9], "category_id": 7, "area": 27, "iscrowd": 0}
+    >>> target = detection_target({"image_id": 1, "annotations": [box]}, (8, 8), False, "$")
+    >>> target["boxes"].tolist(), target["class_labels"].tolist()
+    ([[1.0, 2.0, 4.0, 8.0]], [7])
     """
-    objects = _objects(annotation, "annotations", ("image_id",), where)
-    places = [
-        f"{where}.annotations[{i}]" for i, item in enumerate(objects) if item.get("iscrowd", 0) == 0
-    ]
-    objects = [item for item in objects if item.get("iscrowd", 0) == 0]
-    height, width = size
-    boxes = np.asarray(
-        [_box(item, place) for item, place in zip(objects, places)], np.float32
-    ).reshape(-1, 4)
-    boxes[:, 2:] += boxes[:, :2]
-    boxes[:, 0::2] = boxes[:, 0::2].clip(min=0, max=width)
-    boxes[:, 1::2] = boxes[:, 1::2].clip(min=0, max=height)
+    objects, places = [], []
+    for i, item in enumerate(_objects(annotation, "annotations", ("image_id",), where)):
+        if item.get("iscrowd", 0) == 0:
+            objects.append(item)
+            places.append(f"{where}.annotations[{i}]")
+    boxes = _corner_boxes(objects, places, size)
     keep = (boxes[:, 3] > boxes[:, 1]) & (boxes[:, 2] > boxes[:, 0])
     classes, area = _integers(objects, "category_id", places), _areas(objects, places)
     target: Target = {
@@ -59,15 +66,35 @@ def detection_target(annotation: Any, size: Size, wants_masks: bool, where: str)
     }
     keypoints = _keypoints(objects, places, where)
     if keypoints is not None:
+        # Transformers reshapes to (-1, 3) only where an object is left.
         target["keypoints"] = keypoints[keep].reshape(-1, 3) if keep.any() else keypoints[keep]
     if wants_masks:
-        masks = [
-            coco.mask_of(_field(item, "segmentation", place), size, f"{place}.segmentation")
-            for item, place, is_kept in zip(objects, places, keep)
-            if is_kept
-        ]
-        target["masks"] = np.stack(masks) if masks else np.zeros((0, height, width), bool)
+        target["masks"] = _drawn_masks(objects, places, keep, size)
     return target
+
+
+def _corner_boxes(objects: list[Mapping[str, Any]], places: list[str], size: Size) -> np.ndarray:
+    """Corners `(n, 4)` float32, cut at the borders of the image."""
+    height, width = size
+    listed = [_box(item, place) for item, place in zip(objects, places, strict=True)]
+    boxes = np.asarray(listed, np.float32).reshape(-1, 4)
+    # Added in float32, as the original does: in float64 corners would differ in the last bit.
+    boxes[:, 2:] += boxes[:, :2]
+    boxes[:, 0::2] = boxes[:, 0::2].clip(min=0, max=width)
+    boxes[:, 1::2] = boxes[:, 1::2].clip(min=0, max=height)
+    return boxes
+
+
+def _drawn_masks(
+    objects: list[Mapping[str, Any]], places: list[str], keep: np.ndarray, size: Size
+) -> np.ndarray:
+    """`(n, h, w)` bool, of the objects that are kept."""
+    masks = []
+    for item, place, is_kept in zip(objects, places, keep, strict=True):
+        if is_kept:
+            outline = _field(item, "segmentation", place)
+            masks.append(coco.mask_of(outline, size, f"{place}.segmentation"))
+    return np.stack(masks) if masks else np.zeros((0, *size), bool)
 
 
 def panoptic_target(
@@ -78,24 +105,34 @@ def panoptic_target(
     Boxes are from the first to the last pixel of a segment; crowds stay.
 
     Args:
+        annotation: of one image.
+        size: height and width of the image.
+        wants_masks: return `masks`.
         masks_path: the directory of the PNG files whose colours are the ids of segments.
+        where: the annotation's place in the call, for messages.
+
+    Raises:
+        InputError: the annotation is not of this form, or the PNG file has another size.
     """
     segments = _objects(annotation, "segments_info", ("image_id", "file_name"), where)
     if not isinstance(masks_path, (str, os.PathLike)):
         raise wrong("the path of a directory", masks_path, "masks_path")
-    colours = read_image(
-        Path(masks_path) / _inside(annotation["file_name"], f"{where}.file_name")
-    ).astype(np.int64)
+    file = Path(masks_path) / _inside(annotation["file_name"], f"{where}.file_name")
+    colours = read_image(file).astype(np.int64)
     if colours.shape[:2] != size:
         raise wrong(f"segments of an image of {size}", colours.shape[:2], f"{where}.file_name")
     places = [f"{where}.segments_info[{i}]" for i in range(len(segments))]
     ids = _integers(segments, "id", places)
+    # An id is the colour as a number in base 256, red first: `rgb_to_id` of
+    # `transformers/image_transforms.py`.
     masks = colours @ np.asarray([1, 256, 256 * 256]) == ids[:, None, None]
+    left, right = _extent(masks.any(1))
+    top, bottom = _extent(masks.any(2))
     target: Target = {
         "image_id": np.asarray([_integer(annotation["image_id"], f"{where}.image_id")], np.int64),
         "size": np.asarray(size, np.int64),
         "orig_size": np.asarray(size, np.int64),
-        "boxes": np.stack([*_extent(masks.any(1)), *_extent(masks.any(2))], 1)[:, [0, 2, 1, 3]],
+        "boxes": np.stack([left, top, right, bottom], 1),
         "class_labels": _integers(segments, "category_id", places),
         "iscrowd": _integers(segments, "iscrowd", places),
         "area": _areas(segments, places),
@@ -106,46 +143,56 @@ def panoptic_target(
 
 
 def _inside(name: Any, where: str) -> str:
-    """The name of a file, held to the directory that it is looked for in."""
+    """The name of a file inside the directory that it is looked for in.
+
+    Annotations are data from anywhere: "../" would let them read other files.
+    """
     if not isinstance(name, str) or Path(name).is_absolute() or ".." in Path(name).parts:
         raise wrong("the path of a file inside `masks_path`", name, where)
     return name
 
 
 def _extent(used: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First and last used place of each row, float32; of an empty row 1e8 and 0."""
-    some, last = used.any(1), used.shape[1] - 1
-    first = np.where(some, used.argmax(1), 1e8)
-    return first.astype(np.float32), np.where(some, last - used[:, ::-1].argmax(1), 0).astype(
-        np.float32
-    )
+    """The first and the last used position of each row, float32; of an empty row 1e8 and 0, as in
+    `masks_to_boxes`.
+    """
+    is_used, last = used.any(1), used.shape[1] - 1
+    first = np.where(is_used, used.argmax(1), 1e8)
+    end = np.where(is_used, last - used[:, ::-1].argmax(1), 0)
+    return first.astype(np.float32), end.astype(np.float32)
 
 
-# -- through what is done to the image ---------------------------------------------------------------------------------
+# -- through what is done to the image -----------------------------------------------------------
 
 
 def resized(target: Target, size: Size, out: Size, reference: ReferenceName) -> Target:
     """The target of an image of `size` that was resized to `out`.
 
-    Masks are resized by nearest neighbour, and are bool from then on; keypoints stay as they are.
+    Masks are resized by nearest neighbour, and are bool from then on; keypoints stay as they are,
+    as in the original.
     """
     vertical, horizontal = (float(m) / float(n) for n, m in zip(size, out, strict=True))
-    found = {**target, "size": np.asarray(out, np.int64)}
-    found["boxes"] = target["boxes"] * np.asarray(
-        [horizontal, vertical, horizontal, vertical], np.float32
-    )
-    found["area"] = target["area"] * np.float32(vertical * horizontal)
+    ratios = np.asarray([horizontal, vertical, horizontal, vertical], np.float32)
+    changed = {
+        "size": np.asarray(out, np.int64),
+        "boxes": target["boxes"] * ratios,
+        "area": target["area"] * np.float32(vertical * horizontal),
+    }
     if "masks" in target:
-        rows, columns = (
-            resize_taps(n, m, "nearest", False, reference).start
-            for n, m in zip(size, out, strict=True)
-        )
-        found["masks"] = target["masks"][:, rows[:, None], columns].astype(bool)
-    return found
+        # Nearest takes one pixel for each, so rows and columns are the tables' first taps.
+        rows = resize_taps(size[0], out[0], "nearest", False, reference).start
+        columns = resize_taps(size[1], out[1], "nearest", False, reference).start
+        changed["masks"] = target["masks"][:, rows[:, None], columns].astype(bool)
+    return {**target, **changed}
 
 
 def relative(target: Target, size: Size) -> Target:
-    """Boxes as centre, width and height, in shares of an image of `size`."""
+    """Boxes as centre, width and height, in shares of an image of `size`.
+
+    >>> target = {"boxes": np.array([[1, 2, 3, 4]], np.float32)}
+    >>> relative(target, (8, 4))["boxes"].tolist()
+    [[0.5, 0.375, 0.5, 0.25]]
+    """
     x0, y0, x1, y1 = target["boxes"].T
     boxes = np.stack([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0], -1)
     height, width = size
@@ -156,24 +203,22 @@ def padded(target: Target, size: Size, out: Size, are_relative: bool, is_pil: bo
     """The target of an image of `size` that was padded to `out`, below and to the right.
 
     Args:
-        are_relative: whether boxes are shares of the image, which padding makes smaller.
-        is_pil: whether they are multiplied in float64, as on the PIL backend.
+        are_relative: boxes are shares of the image, which padding makes smaller.
+        is_pil: they are multiplied in float64, as NumPy does on the PIL backend.
     """
     vertical, horizontal = (n / m for n, m in zip(size, out, strict=True))
-    found = {**target, "size": np.asarray(out, np.int64)}
+    changed = {"size": np.asarray(out, np.int64)}
     if are_relative:
-        ratios = np.asarray(
-            [horizontal, vertical, horizontal, vertical], np.float64 if is_pil else np.float32
-        )
-        found["boxes"] = (target["boxes"] * ratios).astype(np.float32)
+        dtype = np.float64 if is_pil else np.float32
+        ratios = np.asarray([horizontal, vertical, horizontal, vertical], dtype)
+        changed["boxes"] = (target["boxes"] * ratios).astype(np.float32)
     if "masks" in target:
-        found["masks"] = np.pad(
-            target["masks"], ((0, 0), *((0, m - n) for n, m in zip(size, out, strict=True)))
-        )
-    return found
+        rows, columns = (m - n for n, m in zip(size, out, strict=True))
+        changed["masks"] = np.pad(target["masks"], ((0, 0), (0, rows), (0, columns)))
+    return {**target, **changed}
 
 
-# -- reading -----------------------------------------------------------------------------------------------------------
+# -- reading -------------------------------------------------------------------------------------
 
 
 def _objects(
@@ -214,31 +259,32 @@ def _integer(value: Any, where: str) -> int:
 
 
 def _integers(items: list[Mapping[str, Any]], name: str, places: list[str]) -> np.ndarray:
-    found = [
-        _integer(_field(item, name, place), f"{place}.{name}") for item, place in zip(items, places)
+    values = [
+        _integer(_field(item, name, place), f"{place}.{name}")
+        for item, place in zip(items, places, strict=True)
     ]
-    return np.asarray(found, np.int64)
+    return np.asarray(values, np.int64)
 
 
 def _areas(items: list[Mapping[str, Any]], places: list[str]) -> np.ndarray:
-    found = [
+    values = [
         numbers([_field(item, "area", place)], f"{place}.area")[0]
-        for item, place in zip(items, places)
+        for item, place in zip(items, places, strict=True)
     ]
-    return np.asarray(found, np.float32)
+    return np.asarray(values, np.float32)
 
 
 def _keypoints(items: list[Mapping[str, Any]], places: list[str], where: str) -> np.ndarray | None:
     """`(objects, 3 * points)` float32; None where no object has any."""
     if not any("keypoints" in item for item in items):
         return None
-    found = [
+    values = [
         numbers(_field(item, "keypoints", place), f"{place}.keypoints")
-        for item, place in zip(items, places)
+        for item, place in zip(items, places, strict=True)
     ]
-    lengths = sorted({len(points) for points in found})
+    lengths = sorted({len(points) for points in values})
     if len(lengths) > 1 or lengths[0] % 3:
         raise wrong(
             "as many keypoints `x, y, visibility` for every object", lengths, f"{where}.annotations"
         )
-    return np.asarray(found, np.float32)
+    return np.asarray(values, np.float32)

@@ -1,4 +1,6 @@
-"""COCO's outlines as masks: polygons and run lengths, pixel for pixel as pycocotools draws them."""
+"""COCO's outlines as masks: polygons and run lengths, pixel for pixel as pycocotools draws them
+(https://github.com/cocodataset/cocoapi/blob/master/common/maskApi.c).
+"""
 
 from __future__ import annotations
 
@@ -6,25 +8,32 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Float64
 
 from jaxprep import codec
 from jaxprep.errors import InputError
 from jaxprep.types import Size
 
 SCALE = 5
-"""Points of an outline per pixel."""
+"""Points of an outline per pixel: `scale` of `rleFrPoly`."""
 MAX_COORDINATE = 1e5
+"""Outlines further out would take too much memory: there is a point for each fifth of a pixel."""
 
 
-def mask_of(segmentation: Any, size: Size, where: str) -> np.ndarray:
-    """`(height, width)` bool: what lies inside any polygon, or any of the uncompressed run lengths.
+def mask_of(segmentation: Any, size: Size, where: str) -> Bool[np.ndarray, "h w"]:
+    """Draw what lies inside any polygon, or any of the uncompressed run lengths.
 
     Args:
         segmentation: a list of polygons `[x0, y0, x1, y1, ...]`, an object `{"size", "counts"}`, or
             a list of them.
+        size: height and width of the image.
+        where: its place in the call, for messages.
 
     Raises:
         InputError: it is none of these, or of an image of another size.
+
+    >>> mask_of([[0, 0, 2, 0, 2, 2, 0, 2]], (3, 3), "$").astype(int).tolist()
+    [[1, 1, 0], [1, 1, 0], [0, 0, 0]]
     """
     parts = [segmentation] if isinstance(segmentation, Mapping) else segmentation
     if not isinstance(parts, (list, tuple)) or not len(parts):
@@ -33,17 +42,20 @@ def mask_of(segmentation: Any, size: Size, where: str) -> np.ndarray:
     are_runs = isinstance(parts[0], Mapping)
     for i, part in enumerate(parts):
         place = where if part is segmentation else f"{where}[{i}]"
-        mask |= (
-            of_runs(part, size, place)
-            if are_runs
-            else of_polygon(part, size, place, least=2 if i else 6)
-        )
+        if are_runs:
+            mask |= of_runs(part, size, place)
+        else:
+            # pycocotools takes a list whose first polygon has 3 corners; the others may have fewer.
+            mask |= of_polygon(part, size, place, least=2 if i else 6)
     return mask
 
 
-def of_runs(runs: Any, size: Size, where: str) -> np.ndarray:
+def of_runs(runs: Any, size: Size, where: str) -> Bool[np.ndarray, "h w"]:
     """The mask of `{"size": [h, w], "counts": [...]}`: lengths of 0 and of 1 in turn, column by
     column.
+
+    >>> of_runs({"size": [2, 2], "counts": [1, 2, 1]}, (2, 2), "$").astype(int).tolist()
+    [[0, 1], [1, 0]]
     """
     counts = runs.get("counts") if isinstance(runs, Mapping) else None
     if not isinstance(counts, (list, tuple, np.ndarray)):
@@ -52,18 +64,22 @@ def of_runs(runs: Any, size: Size, where: str) -> np.ndarray:
     written = runs.get("size")
     if not isinstance(written, (list, tuple, np.ndarray)) or tuple(written) != size:
         raise wrong(f"run lengths of an image of {list(size)}", written, f"{where}.size")
-    if lengths.min(initial=0) < 0 or lengths.sum() != size[0] * size[1] or np.any(lengths % 1):
-        raise wrong(f"lengths that add up to {size[0] * size[1]}", counts, f"{where}.counts")
+    total = size[0] * size[1]
+    if lengths.min(initial=0) < 0 or lengths.sum() != total or np.any(lengths % 1):
+        raise wrong(f"lengths that add up to {total}", counts, f"{where}.counts")
     values = np.arange(len(lengths)) % 2 == 1
     return np.repeat(values, lengths.astype(np.int64)).reshape(size[1], size[0]).T
 
 
-def of_polygon(polygon: Any, size: Size, where: str, least: int = 6) -> np.ndarray:
+def of_polygon(polygon: Any, size: Size, where: str, least: int = 6) -> Bool[np.ndarray, "h w"]:
     """The mask of one polygon: COCO's `rleFrPoly`.
 
     The outline is drawn on a grid of `SCALE` points a pixel; where it crosses the centre of a
     column of pixels, that column changes between outside and inside, from the crossing on
     downwards.
+
+    Args:
+        least: how many numbers it must have.
     """
     corners = numbers(polygon, where)
     if len(corners) < least or len(corners) % 2:
@@ -72,14 +88,17 @@ def of_polygon(polygon: Any, size: Size, where: str, least: int = 6) -> np.ndarr
         raise wrong(f"coordinates of at most {MAX_COORDINATE:g}", polygon, where)
     height, width = size
     u, v = _outline(corners)
+    # Between two points that differ in x, the outline crosses a column of the fine grid ...
     crosses = u[1:] != u[:-1]
     left = np.where(u[1:] < u[:-1], u[1:], u[1:] - 1)
     x = (left[crosses] + 0.5) / SCALE - 0.5
     y = (np.minimum(v[1:], v[:-1])[crosses] + 0.5) / SCALE - 0.5
-    inside = (np.floor(x) == x) & (x >= 0) & (x <= width - 1)
-    changes = x[inside].astype(np.int64) * height + np.ceil(np.clip(y[inside], 0, height)).astype(
-        np.int64
-    )
+    # ... which counts where that column is the centre of a column of pixels.
+    is_centre = (np.floor(x) == x) & (x >= 0) & (x <= width - 1)
+    rows = np.ceil(np.clip(y[is_centre], 0, height)).astype(np.int64)
+    # The image is numbered column by column, so a change at the bottom, `height`, starts the next
+    # column, as in the original.
+    changes = x[is_centre].astype(np.int64) * height + rows
     counts = np.bincount(changes, minlength=height * width + 1)[: height * width]
     return (np.cumsum(counts) % 2 == 1).reshape(width, height).T
 
@@ -92,23 +111,30 @@ def _outline(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     x0, x1, y0, y1 = x, np.roll(x, -1), y, np.roll(y, -1)
     dx, dy = np.abs(x1 - x0), np.abs(y1 - y0)
     is_flat = dx >= dy
-    is_flipped = np.where(is_flat, x0 > x1, y0 > y1)
-    x0, x1 = np.where(is_flipped, x1, x0), np.where(is_flipped, x0, x1)
-    y0, y1 = np.where(is_flipped, y1, y0), np.where(is_flipped, y0, y1)
+    # An edge is walked towards larger x (flat) or larger y (steep), so that rounding does not
+    # depend on its direction; the points come back in the direction of the polygon.
+    is_reversed = np.where(is_flat, x0 > x1, y0 > y1)
+    x0, x1 = np.where(is_reversed, x1, x0), np.where(is_reversed, x0, x1)
+    y0, y1 = np.where(is_reversed, y1, y0), np.where(is_reversed, y0, y1)
     length = np.maximum(dx, dy)
     slope = np.where(is_flat, y1 - y0, x1 - x0) / np.maximum(length, 1)
     counts = length.astype(np.int64) + 1
     edge = np.repeat(np.arange(len(counts)), counts)
     step = np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts)
-    t = np.where(is_flipped[edge], length[edge] - step, step)
+    t = np.where(is_reversed[edge], length[edge] - step, step)
     along, across = np.where(is_flat, x0, y0)[edge], np.where(is_flat, y0, x0)[edge]
+    # C's cast to int truncates towards zero, negative coordinates too.
     major, minor = along + t, np.trunc(across + slope[edge] * t + 0.5)
     flat = is_flat[edge]
     return np.where(flat, major, minor), np.where(flat, minor, major)
 
 
-def numbers(values: Any, where: str) -> np.ndarray:
-    """A flat list of finite numbers as float64."""
+def numbers(values: Any, where: str) -> Float64[np.ndarray, " n"]:
+    """A flat list of finite numbers.
+
+    Raises:
+        InputError: something else.
+    """
     try:
         array = np.asarray(values, np.float64)
     except (TypeError, ValueError):

@@ -11,7 +11,6 @@ import numpy as np
 
 from jaxprep.errors import ConfigError, InputError
 from jaxprep.formats import HuggingFace
-from jaxprep.formats.huggingface.families.detection import annotation_format
 from jaxprep.huggingface.annotations import (
     Target,
     detection_target,
@@ -20,13 +19,16 @@ from jaxprep.huggingface.annotations import (
     relative,
     resized,
 )
+from jaxprep.huggingface.call import Call, Family, Results, image_results, read, sizes_of
 from jaxprep.huggingface.coco import wrong
-from jaxprep.huggingface.families import Call, Results, read, run, traced
-from jaxprep.huggingface.features import Each
-from jaxprep.huggingface.inputs import Image
-from jaxprep.huggingface.padding import Padding, padded_traced, padding_of
+from jaxprep.huggingface.features import PerImage
+from jaxprep.huggingface.images import Image
+from jaxprep.huggingface.padding import Padding, padding_of
 
-INPUTS = ("annotations", "return_segmentation_masks", "masks_path")
+
+def with_pixel_mask(call: Call) -> Results:
+    """Images, and their `pixel_mask` where they are padded."""
+    return _with_pixel_mask(call, read(call))
 
 
 def detection(call: Call) -> Results:
@@ -34,48 +36,36 @@ def detection(call: Call) -> Results:
 
     Integers are int64; in JAX, where 64 bits are off by default, that is int32.
     """
-    images = read(call)
-    if call.inputs.get("annotations") is None:
-        return _masked(call, images)
-    labels = _labels(call, images)
-    return {**_masked(call, images), "labels": labels}
-
-
-def with_pixel_mask(call: Call) -> Results:
-    """Images, and their `pixel_mask`."""
-    return _masked(call, read(call))
-
-
-def _masked(call: Call, images: Sequence[Image]) -> Results:
-    config = call.config
-    assert isinstance(config, HuggingFace)
-    sizes = [image.size for image in images]
-    masks = (
-        {"pixel_mask": padding_of(config, sizes).masks()} if config.effective.flag("do_pad") else {}
-    )
-    return {**masks, "pixel_values": run(config, images)}
-
-
-def with_pixel_mask_traced(call: Call) -> Results:
-    """The same inside a caller's transformation, where annotations cannot be read."""
-    config = call.config
-    assert isinstance(config, HuggingFace)
-    if any(value is not None for value in call.inputs.values()):
+    given = {name for name, value in call.inputs.items() if value is not None}
+    if call.is_traced and given:
         raise InputError(
-            f"Expected images alone inside `jit`, got {sorted(call.inputs)}: annotations are host data."
+            f"Expected images alone inside `jit`, got {sorted(call.inputs)}: annotations are host "
+            "data."
         )
-    if config.effective.flag("do_pad"):
-        return padded_traced(config, call.images, call.layout)
-    return {"pixel_values": traced(config, call.images, call.layout)}
+    images = read(call)
+    if "annotations" not in given:
+        return _with_pixel_mask(call, images)
+    # Annotations come first: a wrong one is refused before any pixel is computed.
+    labels = _labels(call, images)
+    return _with_pixel_mask(call, images) | {"labels": labels}
 
 
-# -- annotations -------------------------------------------------------------------------------------------------------
+PIXEL_MASK = Family(with_pixel_mask)
+DETECTION = Family(detection, ("annotations", "return_segmentation_masks", "masks_path"))
 
 
-def _labels(call: Call, images: Sequence[Image]) -> Each:
-    """What becomes of the annotation of each image."""
-    config = call.config
-    assert isinstance(config, HuggingFace)
+def _with_pixel_mask(call: Call, images: Sequence[Image]) -> Results:
+    results: Results = {}
+    if call.config.pads:
+        results["pixel_mask"] = padding_of(call.config, sizes_of(images)).pixel_masks()
+    return results | image_results(call, images)
+
+
+# -- annotations ---------------------------------------------------------------------------------
+
+
+def _labels(call: Call, images: Sequence[Image]) -> PerImage:
+    """The target of each image, in the coordinates of its result."""
     given = call.inputs["annotations"]
     annotations = [given] if isinstance(given, Mapping) else given
     if not isinstance(annotations, (list, tuple)):
@@ -84,46 +74,55 @@ def _labels(call: Call, images: Sequence[Image]) -> Each:
         raise InputError(
             f"Expected an annotation for each of {len(images)} images, got {len(annotations)}."
         )
-    padding = padding_of(config, [image.size for image in images])
-    found = [
+    targets = [
         _target(call, annotation, image, i)
-        for i, (annotation, image) in enumerate(zip(annotations, images))
+        for i, (annotation, image) in enumerate(zip(annotations, images, strict=True))
     ]
-    return Each(_moved(config, target, images[i], padding, i) for i, target in enumerate(found))
+    padding = padding_of(call.config, [image.size for image in images])
+    return PerImage(
+        _follow_image(call.config, target, images[i].size, padding, i)
+        for i, target in enumerate(targets)
+    )
 
 
 def _target(call: Call, annotation: Any, image: Image, i: int) -> Target:
-    """The target of one image as it came."""
-    config = call.config
-    assert isinstance(config, HuggingFace)
-    row, where = config.effective.row["annotations"], f"annotations[{i}]"
-    wants = call.inputs.get("return_segmentation_masks")
-    if wants is not None and not isinstance(wants, bool):
-        raise wrong("true, false or None", wants, "return_segmentation_masks")
-    is_detection = annotation_format(config.effective) == "coco_detection"
+    """The target of one image, in the coordinates of the image as it came."""
+    config, where = call.config, f"annotations[{i}]"
+    takes = config.row.annotations
+    assert takes is not None
+    wants_masks = call.inputs.get("return_segmentation_masks")
+    if wants_masks is not None and not isinstance(wants_masks, bool):
+        raise wrong("true, false or None", wants_masks, "return_segmentation_masks")
+    is_detection = config.effective.get("format") == "coco_detection"
     if is_detection:
-        target = detection_target(annotation, image.size, bool(wants) and row["masks"], where)
-    elif row["panoptic"]:
+        target = detection_target(annotation, image.size, bool(wants_masks) and takes.masks, where)
+    elif takes.panoptic:
         path = call.inputs.get("masks_path")
-        target = panoptic_target(annotation, image.size, wants is not False, path, where)
+        target = panoptic_target(annotation, image.size, wants_masks is not False, path, where)
     else:
         raise ConfigError(
-            f"`{config.class_name}` takes annotations of the format 'coco_detection' only - at `$.format`."
+            f"`{config.class_name}` takes annotations of the format 'coco_detection' only - at "
+            "`$.format`."
         )
     if "masks" in target and is_detection == (config.backend == "torchvision"):
-        target["masks"] = target["masks"].astype(np.uint8)  # until they are resized
+        # Where nothing is resized, the type in which each backend draws masks is what is returned.
+        target["masks"] = target["masks"].astype(np.uint8)
     return target
 
 
-def _moved(config: HuggingFace, target: Target, image: Image, padding: Padding, i: int) -> Target:
-    """A target through what is done to its image."""
+def _follow_image(
+    config: HuggingFace, target: Target, size: tuple[int, int], padding: Padding, i: int
+) -> Target:
+    """A target through the resize and padding of its image."""
     settings, is_pil = config.effective, config.backend == "pil"
-    inner, is_relative = padding.inner[i], settings.flag("do_convert_annotations")
+    unpadded, is_relative = padding.sizes[i], settings.flag("do_convert_annotations")
     if settings.flag("do_resize"):
+        # Masks are resized by nearest neighbour of the backend, whose positions differ.
         nearest = (config.reference or "pillow") if is_pil else "torch_exact"
-        target = resized(target, image.size, inner, nearest)
+        target = resized(target, size, unpadded, nearest)
     if is_relative:
-        target = relative(target, inner)
-    if settings.flag("do_pad") and inner != padding.whole:
-        target = padded(target, inner, padding.whole, is_relative, is_pil)
+        target = relative(target, unpadded)
+    # An image of the padded size is not touched: its `size` stays as the resize left it.
+    if config.pads and unpadded != padding.padded_size:
+        target = padded(target, unpadded, padding.padded_size, is_relative, is_pil)
     return target

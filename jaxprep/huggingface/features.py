@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import enum
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -11,19 +12,32 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxprep.errors import InputError, MissingPackageError
+from jaxprep.pipeline import Ragged
 from jaxprep.types import is_traced
 
 TENSOR_TYPES = ("jax", "np", "pt", "tf")
 
 
-class Each(list[Any]):
+class ReturnTensors(enum.Enum):
+    """What a call returns where its caller does not say."""
+
+    AUTO = "one array if all results are of one size, otherwise a list"
+
+
+AUTO = ReturnTensors.AUTO
+"""The default of `return_tensors`."""
+
+
+class PerImage(list[Any]):
     """A result that is never stacked: an array, or a dictionary of arrays, for each image."""
 
     def converted(self, kind: str, name: str) -> list[Any]:
         """The same with arrays of `kind`, one of `TENSOR_TYPES`."""
         return [
-            BatchFeature(v, kind) if isinstance(v, Mapping) else _as_tensor(v, kind, name)
-            for v in self
+            BatchFeature(value, kind)
+            if isinstance(value, Mapping)
+            else to_tensor(value, kind, name)
+            for value in self
         ]
 
 
@@ -31,13 +45,18 @@ class BatchFeature(dict[str, Any]):
     """A dictionary whose entries are attributes too: `feature["pixel_values"]` is
     `feature.pixel_values`.
 
-    It is a registered pytree, so it goes into `jax.jit` and comes out of it as one.
+    It is a registered pytree, so it goes into `jax.jit` and comes out of it as one. The contract is
+    that of `BatchFeature` in `transformers/feature_extraction_utils.py`.
 
     Args:
         data: the entries.
         tensor_type: what lists of arrays are made: "jax", "np", "pt" or "tf"; None leaves them as
             they are.
         skip_tensor_conversion: entries to leave as they are.
+
+    >>> images = [np.zeros((3, 2, 2)), np.ones((3, 2, 2))]
+    >>> BatchFeature({"pixel_values": images}, tensor_type="jax").pixel_values.shape
+    (2, 3, 2, 2)
     """
 
     def __init__(
@@ -71,8 +90,8 @@ class BatchFeature(dict[str, Any]):
     def convert_to_tensors(
         self, tensor_type: Any = None, skip_tensor_conversion: Iterable[str] | None = None
     ) -> Any:
-        """Makes every entry that holds arrays or numbers one array of `tensor_type`; the others
-        stay as they are.
+        """Make every entry that holds arrays or numbers one array of `tensor_type`; the others stay
+        as they are.
 
         Raises:
             InputError: the arrays of an entry are of different sizes.
@@ -89,42 +108,99 @@ class BatchFeature(dict[str, Any]):
         for name, value in self.items():
             if name in skip:
                 continue
-            if isinstance(value, Each):
+            if isinstance(value, PerImage):
                 self[name] = value.converted(kind, name)
             elif _is_convertible(value):
-                self[name] = _as_tensor(value, kind, name)
+                self[name] = to_tensor(value, kind, name)
         return self
 
     def to(self, *args: Any, **kwargs: Any) -> BatchFeature:
-        """Moves the arrays, in place, and casts those of floats.
+        """Move the arrays, in place, and cast those of floats.
 
         Args:
             args: a device (a `jax.Device`, or "cpu", "gpu", "tpu:0"), a sharding, a dtype, or
                 several of them; also by name: `device`, `dtype`.
+
+        >>> feature = BatchFeature({"pixel_values": np.zeros((1, 2))}).to("cpu", "bfloat16")
+        >>> feature.pixel_values.dtype
+        dtype(bfloat16)
         """
-        target, dtype = None, None
+        device, dtype = None, None
         for arg in (*args, kwargs.get("device"), kwargs.get("dtype")):
             if arg is None:
                 continue
-            place = _place(arg)
-            target, dtype = (place, dtype) if place is not None else (target, _dtype(arg))
+            as_device = _as_device(arg)
+            if as_device is not None:
+                device = as_device
+            else:
+                dtype = _as_dtype(arg)
 
-        def moved(leaf: Any) -> Any:
+        def move(leaf: Any) -> Any:
             if not isinstance(leaf, (jax.Array, np.ndarray)):
                 return leaf
             if dtype is not None and jnp.issubdtype(leaf.dtype, jnp.floating):
                 leaf = leaf.astype(dtype)
-            return leaf if target is None else jax.device_put(leaf, target)
+            return leaf if device is None else jax.device_put(leaf, device)
 
         for name, value in self.items():
-            self[name] = jax.tree.map(moved, value)
+            self[name] = jax.tree.map(move, value)
         return self
 
 
-def _place(value: Any) -> Any:
+def finish(results: Mapping[str, Any], return_tensors: Any) -> BatchFeature:
+    """The results of a call as the caller wants them.
+
+    Args:
+        results: by name, an array of the whole batch, or a list with one entry per image.
+        return_tensors: one of `TENSOR_TYPES`; None for a list with one array per image; `AUTO`.
+
+    Raises:
+        InputError: one array is asked for, and results differ in size.
+    """
+    if return_tensors is not None and return_tensors is not AUTO:
+        return BatchFeature(results, return_tensors)
+    feature = BatchFeature()
+    for name, value in results.items():
+        feature[name] = _finish_entry(name, value, stacks=return_tensors is AUTO)
+    return feature
+
+
+def _finish_entry(name: str, value: Any, stacks: bool) -> Any:
+    if isinstance(value, PerImage):
+        return value.converted("jax", name)
+    # `return_tensors=None` gives one array per image, as in Transformers.
+    if not stacks and hasattr(value, "ndim"):
+        value = list(np.asarray(value))
+    if isinstance(value, np.ndarray):
+        # No copy on CPU where the array is aligned: nobody else holds it, so it never changes.
+        return jax.device_put(value)
+    if not isinstance(value, list):
+        return value
+    if stacks and value and all(isinstance(item, (np.ndarray, jax.Array)) for item in value):
+        return _join_arrays(value)
+    return [jnp.asarray(item) if isinstance(item, np.ndarray) else item for item in value]
+
+
+def _join_arrays(arrays: list[Any]) -> Any:
+    """One array if all are alike, otherwise a list."""
+    if not is_traced(arrays):
+        return Ragged.of(arrays).stacked_or_listed()
+    stacked = stack_traced(arrays)
+    return arrays if stacked is None else stacked
+
+
+def stack_traced(arrays: Sequence[Any]) -> Any:
+    """Traced arrays of one shape and type as one array; None if they differ."""
+    if len({(array.shape, array.dtype) for array in arrays}) != 1:
+        return None
+    return jnp.stack(arrays)
+
+
+def _as_device(value: Any) -> Any:
     """A device or a sharding; None if the value is neither."""
     if isinstance(value, (jax.Device, jax.sharding.Sharding)):
         return value
+    # Names as torch has them, so that code written for it runs.
     if not isinstance(value, str):
         return None
     platform, _, number = value.partition(":")
@@ -138,7 +214,7 @@ def _place(value: Any) -> Any:
     return devices[int(number or 0)]
 
 
-def _dtype(value: Any) -> Any:
+def _as_dtype(value: Any) -> Any:
     name = (
         str(value).removeprefix("torch.") if type(value).__module__.startswith("torch") else value
     )
@@ -160,36 +236,48 @@ def _is_convertible(value: Any) -> bool:
     )
 
 
-def _as_tensor(value: Any, kind: str, name: str) -> Any:
+def to_tensor(value: Any, kind: str, name: str) -> Any:
+    """An array, a number or a list of arrays as one array of `kind`, one of `TENSOR_TYPES`.
+
+    Raises:
+        InputError: the arrays of a list are of different sizes, or JAX would lose bits.
+        MissingPackageError: PyTorch or TensorFlow is asked for and not installed.
+    """
     if kind == "jax" and isinstance(value, jax.Array):
         return value
+    # NumPy cannot hold tracers.
     if kind == "jax" and is_traced(value):
         return jnp.stack(value)
+    items = value
+    if isinstance(value, (list, tuple)):
+        # Of any library: JAX, torch, TensorFlow.
+        items = [np.asarray(item) for item in value]
     try:
-        array = np.asarray(
-            [np.asarray(item) for item in value] if isinstance(value, (list, tuple)) else value
-        )
+        array = np.asarray(items)
     except ValueError as error:
         raise InputError(
-            f"Unable to create tensor: expected results of one size, got {_sizes(value)} - at `{name}`. Pad them, or "
-            "pass `return_tensors=None` for a list."
+            f"Unable to create tensor: expected results of one size, got {_sizes(value)} - at "
+            f"`{name}`. Pad them, or pass `return_tensors=None` for a list."
         ) from error
     if kind == "np":
         return array
     if kind == "jax":
-        return jnp.asarray(_fitting(array, name))
+        return jnp.asarray(_check_bits(array, name))
     if kind == "pt":
+        # A copy: torch warns of arrays that may not be written to, as JAX's are.
         return _package("torch").from_numpy(np.array(array))
     return _package("tensorflow").convert_to_tensor(np.array(array))
 
 
-def _fitting(array: np.ndarray, name: str) -> np.ndarray:
-    """Integers, of which JAX would silently keep 32 bits where 64 are off, if they fit in those."""
+def _check_bits(array: np.ndarray, name: str) -> np.ndarray:
+    """Integers that fit into the 32 bits that JAX keeps of 64 by default, without a word."""
     narrow = jax.dtypes.canonicalize_dtype(array.dtype)
-    if array.dtype.kind in "ui" and narrow != array.dtype and np.any(array != array.astype(narrow)):
+    if array.dtype.kind not in "ui" or narrow == array.dtype:
+        return array
+    if np.any(array != array.astype(narrow)):
         raise InputError(
-            f"Expected integers of at most {narrow.itemsize * 8} bits, got {array.max()} - at `{name}`. Enable 64 bits "
-            "in JAX, or pass `return_tensors='np'`."
+            f"Expected integers of at most {narrow.itemsize * 8} bits, got {array.max()} - at "
+            f"`{name}`. Enable 64 bits in JAX, or pass `return_tensors='np'`."
         )
     return array
 
@@ -210,6 +298,7 @@ def _package(name: str) -> Any:
 
 
 def _flatten(feature: BatchFeature) -> tuple[tuple[Any, ...], tuple[str, ...]]:
+    # Sorted, so that two features with the same entries have one structure.
     names = tuple(sorted(feature))
     return tuple(feature[name] for name in names), names
 
@@ -222,9 +311,10 @@ def _flatten_with_keys(
 
 
 def _unflatten(names: tuple[str, ...], leaves: Iterable[Any]) -> BatchFeature:
-    made = BatchFeature()
-    dict.update(made, zip(names, leaves, strict=True))
-    return made
+    # `dict.update`, not the constructor: leaves may be anything here, also no arrays.
+    feature = BatchFeature()
+    dict.update(feature, zip(names, leaves, strict=True))
+    return feature
 
 
 jax.tree_util.register_pytree_with_keys(BatchFeature, _flatten_with_keys, _unflatten, _flatten)

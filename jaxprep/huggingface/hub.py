@@ -61,6 +61,7 @@ def find(
         path = Path(text)
         return _read(path / subfolder if path.is_dir() else path, image_processor_filename)
     if text.startswith(("http://", "https://")):
+        # The page of a file on the hub, as one copies it from the browser.
         address = text.replace("/blob/", "/resolve/", 1)
         return _from_outside(
             Found(codec.loads(fetch(address, files.MAX_BYTES, proxies), text), None, text)
@@ -68,6 +69,7 @@ def find(
     wanted = (files.HUGGING_FACE[0], image_processor_filename or FILE, files.MODEL)
     folder = resolve(
         "/".join(filter(None, (f"hf://{text.removeprefix('hf://')}", subfolder))),
+        # "main" is what the hub takes where no revision is given.
         revision=None if revision == "main" else revision,
         token=token,
         cache_dir=cache_dir,

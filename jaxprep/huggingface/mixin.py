@@ -1,5 +1,6 @@
-"""`ImageProcessingMixin`: the config of an image processor in a file, in a directory, on the
-hub.
+"""`ImageProcessingMixin`: the config of an image processor in a file, in a directory, on the hub.
+
+The methods are those of `ImageProcessingMixin` in `transformers/image_processing_base.py`.
 """
 
 from __future__ import annotations
@@ -7,33 +8,50 @@ from __future__ import annotations
 import copy
 import json
 import os
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Self, get_args
+from typing import Any, ClassVar, Self
 
 from jaxprep import codec
-from jaxprep.errors import ConfigError, InputError
+from jaxprep.errors import ConfigError
 from jaxprep.formats import Format, HuggingFace
-from jaxprep.formats.huggingface import classes
-from jaxprep.formats.huggingface.config import listed
+from jaxprep.formats.huggingface.classes import Backend
 from jaxprep.formats.huggingface.read import TYPE_KEYS
-from jaxprep.formats.huggingface.settings import Backend, Edges, Frozen
-from jaxprep.formats.values import DataFormatName
+from jaxprep.formats.huggingface.settings import Frozen
 from jaxprep.huggingface import hub
+from jaxprep.huggingface.configs import (
+    JAXPREP_KEYS,
+    ArgumentError,
+    config_of,
+    json_settings,
+    parse,
+)
 
-OWN_KEYS = ("exact", "reference")
-"""Settings of ours, which are not written to files."""
-SOURCE_KEYS = ("cache_dir", "force_download", "local_files_only", "token", "revision", "subfolder", "proxies",
-               "image_processor_filename")  # fmt: skip
-IGNORED_KEYS = ("resume_download", "trust_remote_code", "code_revision", "user_agent", "_from_auto", "_from_pipeline",
-                "_commit_hash", "config", "use_fast")  # fmt: skip
+SOURCE_KEYS = (
+    "cache_dir",
+    "force_download",
+    "image_processor_filename",
+    "local_files_only",
+    "proxies",
+    "revision",
+    "subfolder",
+    "token",
+)
+"""Keywords that say where a config is."""
+IGNORED_KEYS = (
+    "_commit_hash",
+    "_from_auto",
+    "_from_pipeline",
+    "code_revision",
+    "config",
+    "resume_download",
+    "trust_remote_code",
+    "use_fast",
+    "user_agent",
+)
+"""Keywords that Transformers takes and that change nothing here."""
 PUSH_KEYS = ("commit_message", "commit_description", "private", "revision", "create_pr")
-
-
-class ArgumentError(InputError, TypeError):
-    """A keyword that a processor does not take."""
 
 
 class ImageProcessingMixin:
@@ -57,40 +75,42 @@ class ImageProcessingMixin:
         name = self.class_name
         if name is None:
             raise ConfigError(
-                f"Expected a class of its own, got `{type(self).__name__}`, which has no settings: use "
-                "`from_pretrained` or `from_dict`, or one such as `CLIPImageProcessor`."
+                f"Expected a class of its own, got `{type(self).__name__}`, which has no settings: "
+                "use `from_pretrained` or `from_dict`, or one such as `CLIPImageProcessor`."
             )
-        given = {
-            key: value
-            for key, value in kwargs.items()
-            if key not in TYPE_KEYS and key != "processor_class"
+        # A config's content may be passed as keywords: `cls(**content)`.
+        ignored = (*TYPE_KEYS, "processor_class")
+        given = {key: value for key, value in kwargs.items() if key not in ignored}
+        fields = {key: given.pop(key) for key in JAXPREP_KEYS if key in given}
+        config = config_of(name, json_settings(given), backend or self.backend_name, **fields)
+        # Transformers writes out every setting of the class, and sizes in full.
+        defaults = {key: config.effective.get(key) for key in config.row.defaults}
+        settings = {key: value for key, value in config.settings.items() if value is not None}
+        sizes = {
+            key: size_of(config, key) for key in ("size", "crop_size", "pad_size") if key in given
         }
-        own = {key: given.pop(key) for key in OWN_KEYS if key in given}
-        config = config_of(name, plain_settings(given), backend or self.backend_name, **own)
-        effective = {key: config.effective.get(key) for key in config.effective.row["defaults"]}
-        spelled = {
-            key: _spelled(config, key) for key in ("size", "crop_size", "pad_size") if key in given
-        }
-        full = {
-            **effective,
-            **{key: value for key, value in config.settings.items() if value is not None},
-            **spelled,
-        }
-        content = Frozen({**full, TYPE_KEYS[0]: name})
-        self._set(replace(config, settings=Frozen(full)), content)
+        full = {**defaults, **settings, **sizes}
+        self._set(replace(config, settings=Frozen(full)), {**full, TYPE_KEYS[0]: name})
 
     def _set(self, config: Format, content: Mapping[str, Any]) -> None:
+        # Past `__setattr__`, which is for settings.
         object.__setattr__(self, "_config", config)
         object.__setattr__(self, "_content", Frozen(content))
 
     @classmethod
     def _of(cls, config: Format, content: Mapping[str, Any]) -> Self:
         """A processor of a config, of this class or, on a base class, of the config's own."""
-        made = object.__new__(cls)
-        made._set(config, content)
-        return made
+        processor = object.__new__(cls._type_of(config))
+        processor._set(config, content)
+        return processor
 
-    # -- reading -------------------------------------------------------------------------------------------------------
+    @classmethod
+    def _type_of(cls, config: Format) -> type[Self]:
+        """The type of the processor of a config."""
+        del config
+        return cls
+
+    # -- reading ------------------------------------------------------------------------------
 
     @classmethod
     def from_pretrained(
@@ -120,33 +140,35 @@ class ImageProcessingMixin:
             HubError: the hub refuses or cannot be reached, and nothing is cached.
             ConfigError: an image processor that is not read, or a wrong value.
         """
+        # The former name of `token`.
+        old_token = kwargs.pop("use_auth_token", None)
         kwargs |= {
             "cache_dir": cache_dir,
             "force_download": force_download,
             "local_files_only": local_files_only,
-        }
-        kwargs |= {
             "revision": revision,
-            "token": kwargs.pop("use_auth_token", None) if token is None else token,
+            "token": old_token if token is None else token,
         }
-        found = hub.find(
-            pretrained_model_name_or_path,
-            **{key: kwargs.pop(key) for key in SOURCE_KEYS if key in kwargs},
-        )
+        source = {key: kwargs.pop(key) for key in SOURCE_KEYS if key in kwargs}
+        file = hub.find(pretrained_model_name_or_path, **source)
         try:
-            return cls._read(found.content, found.model, kwargs)
+            return cls._read(file.content, file.model, kwargs)
         except ConfigError as error:
-            raise ConfigError(f"{error} In `{found.where}`.") from error
+            raise ConfigError(f"{error} In `{file.where}`.") from error
 
     @classmethod
-    def _read(cls, content: Any, model: Any, kwargs: dict[str, Any]) -> Any:
-        from jaxprep.huggingface.auto import read
-
-        for key in IGNORED_KEYS:
-            kwargs.pop(key, None)
-        wants_unused = kwargs.pop("return_unused_kwargs", False)
-        made, unused = read(cls, content, model, kwargs)
-        return (made, unused) if wants_unused else made
+    def _read(cls, content: Any, model: Any, kwargs: Mapping[str, Any]) -> Any:
+        wants_unused = kwargs.get("return_unused_kwargs", False)
+        ignored = (*IGNORED_KEYS, "return_unused_kwargs")
+        parsed = parse(
+            content,
+            {key: value for key, value in kwargs.items() if key not in ignored},
+            model=model,
+            class_name=cls.class_name,
+            backend=cls.backend_name,
+        )
+        processor = cls._of(parsed.config, parsed.content)
+        return (processor, parsed.unused) if wants_unused else processor
 
     @classmethod
     def get_image_processor_dict(
@@ -155,12 +177,11 @@ class ImageProcessingMixin:
         """The content of the config as it stands there, and the keywords that say nothing about
         where it is.
         """
-        found = hub.find(
-            pretrained_model_name_or_path,
-            **{key: kwargs.pop(key) for key in SOURCE_KEYS if key in kwargs},
-        )
-        nested = isinstance(found.content, dict) and found.content.get("image_processor")
-        content = nested if isinstance(nested, dict) else found.content
+        source = {key: kwargs.pop(key) for key in SOURCE_KEYS if key in kwargs}
+        content = hub.find(pretrained_model_name_or_path, **source).content
+        nested = isinstance(content, dict) and content.get("image_processor")
+        if isinstance(nested, dict):
+            content = nested
         if not isinstance(content, dict):
             raise codec.expected("an object", content, "$")
         return copy.deepcopy(content), {
@@ -177,7 +198,7 @@ class ImageProcessingMixin:
         """The processor of a JSON file."""
         return cls.from_pretrained(Path(json_file))
 
-    # -- writing -------------------------------------------------------------------------------------------------------
+    # -- writing ------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
         """What was read, unchanged, with what was replaced since; all settings, if it was not read
@@ -209,6 +230,7 @@ class ImageProcessingMixin:
         """
         directory = Path(save_directory)
         if directory.is_file():
+            # `save_pretrained` of transformers/image_processing_base.py raises this type.
             raise AssertionError(
                 f"Provided path ({save_directory}) should be a directory, not a file"
             )
@@ -242,30 +264,7 @@ class ImageProcessingMixin:
         return f"{type(self).__name__} {self.to_json_string()}"
 
 
-def config_of(name: str, settings: Mapping[str, Any], backend: Any, **own: Any) -> HuggingFace:
-    """The config of a class, channels first unless the settings say otherwise."""
-    if backend not in (None, *get_args(Backend)):
-        raise codec.expected(f"one of {list(get_args(Backend))}", backend, "backend")
-    available = classes.rows()[name]["backends"]
-    if backend is not None and backend not in available:
-        warnings.warn(
-            f"`{name}` has no backend {backend!r}; {available[0]!r} is used.", stacklevel=4
-        )
-    layout = layout_named(settings.get("data_format"), "$.data_format") or "channels_first"
-    return HuggingFace(name, settings, backend or available[0], layout, **own)
-
-
-def plain_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: listed(getattr(value, "value", value)) for key, value in settings.items()}
-
-
-def _spelled(config: HuggingFace, key: str) -> Any:
-    edges: Edges | None = config.effective.edges(key)
+def size_of(config: HuggingFace, key: str) -> dict[str, int] | None:
+    """A size setting as an object with one of Transformers' sets of keys."""
+    edges = config.effective.edges(key)
     return None if edges is None else edges.to_dict()
-
-
-def layout_named(value: Any, where: str) -> DataFormatName | None:
-    name = getattr(value, "value", value)
-    if name is not None and name not in get_args(DataFormatName):
-        raise codec.expected(f"one of {list(get_args(DataFormatName))} or None", value, where)
-    return name

@@ -14,18 +14,18 @@ from jaxprep import codec
 from jaxprep.errors import InputError
 from jaxprep.formats import HuggingFace
 from jaxprep.huggingface import hub
-from jaxprep.huggingface.families import Call, Results
-from jaxprep.huggingface.features import Each
-from jaxprep.huggingface.labels import Labels, padded
-from jaxprep.huggingface.padding import Padding
+from jaxprep.huggingface.call import Call, Results
+from jaxprep.huggingface.features import PerImage
+from jaxprep.huggingface.instance_masks import InstanceMasks
+from jaxprep.huggingface.padding import Padding, pad_masks
 from jaxprep.huggingface.universal import INPUTS as UNIVERSAL_INPUTS
-from jaxprep.huggingface.universal import ignored, labels_of, padded_images
+from jaxprep.huggingface.universal import ignore_index_of, instance_masks_of, padded_images
 from jaxprep.types import Size
 
 INPUTS = ("task_inputs", *UNIVERSAL_INPUTS)
 Metadata = Mapping[str, Any]
 """The name of each class by its number, as text; `class_names`, all of them; `thing_ids`, the
-numbers of things.
+numbers of the classes that are things.
 """
 MAX_CLASSES = 100_000
 MAX_TEXTS = 2**16
@@ -35,34 +35,44 @@ def oneformer(call: Call) -> Results:
     """Padded images with their `pixel_mask`, and `task_inputs`, one text per image.
 
     With `segmentation_maps`, `mask_labels`, `class_labels` and `text_inputs` too, as the task of
-    each image wants them.
+    each image wants them. Inside a caller's transformation, where texts are no values, images
+    alone.
     """
     results, padding = padded_images(call)
-    return results | beside(call, padding)
+    if call.is_traced:
+        return results
+    return results | texts_and_labels(call, padding)
 
 
-def beside(call: Call, padding: Padding) -> Results:
-    """All but the images."""
-    assert isinstance(call.config, HuggingFace)
-    tasks = tasks_of(call.inputs.get("task_inputs"), len(padding.inner))
-    found = labels_of(call, padding.inner)
-    results = {} if found is None else annotated(call.config, found, tasks, padding.whole)
+def texts_and_labels(call: Call, padding: Padding) -> Results:
+    """All results but the images."""
+    tasks = tasks_of(call.inputs.get("task_inputs"), len(padding.sizes))
+    found = instance_masks_of(call, padding.sizes)
+    results: Results = {}
+    if found is not None:
+        results = annotated(call.config, found, tasks, padding.padded_size)
     return results | {"task_inputs": [f"the task is {task}" for task in tasks]}
 
 
 def tasks_of(given: Any, count: int) -> list[str]:
-    """The task of each image: "panoptic" unless said; one for all, or one for each."""
-    found = [given or "panoptic"] if given is None or isinstance(given, str) else list(given)
-    found = found * count if len(found) == 1 else found
-    if len(found) != count or not all(isinstance(task, str) for task in found):
+    """The task of each image: "panoptic" unless given; one for all, or one for each.
+
+    >>> tasks_of("semantic", 2)
+    ['semantic', 'semantic']
+    """
+    tasks = [given or "panoptic"] if given is None or isinstance(given, str) else list(given)
+    # One task serves all images.
+    if len(tasks) == 1:
+        tasks = tasks * count
+    if len(tasks) != count or not all(isinstance(task, str) for task in tasks):
         raise InputError(
             f"Expected a task for each of {count} images, got {given!r} - at `task_inputs`."
         )
-    return found
+    return tasks
 
 
 def annotated(
-    config: HuggingFace, found: Sequence[Labels], tasks: Sequence[str], whole: Size
+    config: HuggingFace, found: Sequence[InstanceMasks], tasks: Sequence[str], padded_size: Size
 ) -> Results:
     """`mask_labels`, padded with `ignore_index` as the original does, `class_labels` and
     `text_inputs`.
@@ -70,21 +80,23 @@ def annotated(
     metadata = metadata_of(config)
     if metadata is None:
         raise InputError(
-            "Expected `class_info_file`, or `metadata`, which names the classes of `segmentation_maps`."
+            "Expected `class_info_file`, or `metadata`, which names the classes of "
+            "`segmentation_maps`."
         )
     count = config.effective.integer("num_text", highest=MAX_TEXTS)
-    done = []
-    for i, (labels, task) in enumerate(zip(found, tasks, strict=True)):
+    annotations = []
+    for i, (masks, task) in enumerate(zip(found, tasks, strict=True)):
         if task not in TASKS:
             raise InputError(
                 f"Expected one of {sorted(TASKS)}, got {task!r} - at `task_inputs[{i}]`."
             )
-        done.append(TASKS[task](labels, metadata, count, dict.fromkeys(metadata["class_names"], 0)))
-    fill = ignored(config)
+        seen = dict.fromkeys(metadata["class_names"], 0)
+        annotations.append(TASKS[task](masks, metadata, count, seen))
+    fill = ignore_index_of(config)
     return {
-        "mask_labels": Each(padded(one.masks, whole, fill) for one in done),
-        "class_labels": Each(one.classes for one in done),
-        "text_inputs": [one.texts for one in done],
+        "mask_labels": PerImage(pad_masks(one.masks, padded_size, fill) for one in annotations),
+        "class_labels": PerImage(one.classes for one in annotations),
+        "text_inputs": [one.texts for one in annotations],
     }
 
 
@@ -97,39 +109,31 @@ class Annotation(NamedTuple):
 
 
 def semantic(
-    labels: Labels, metadata: Metadata, count: int, seen: MutableMapping[str, int]
+    found: InstanceMasks, metadata: Metadata, count: int, seen: MutableMapping[str, int]
 ) -> Annotation:
     """One mask for each class: those of its instances together."""
-    classes = list(dict.fromkeys(labels.classes.tolist()))
-    masks = [labels.masks[labels.classes == number].max(0) for number in classes]
-    return _told(
-        Labels(_stacked(masks, labels), np.asarray(classes, np.int64)),
-        "a semantic photo",
-        metadata,
-        count,
-        seen,
-    )
+    classes = list(dict.fromkeys(found.classes.tolist()))
+    masks = [found.masks[found.classes == number].max(0) for number in classes]
+    stacked = np.stack(masks) if masks else found.masks[:0]
+    merged = InstanceMasks(stacked, np.asarray(classes, np.int64))
+    return _with_texts(merged, "a semantic photo", metadata, count, seen)
 
 
 def instance(
-    labels: Labels, metadata: Metadata, count: int, seen: MutableMapping[str, int]
+    found: InstanceMasks, metadata: Metadata, count: int, seen: MutableMapping[str, int]
 ) -> Annotation:
     """The instances of things."""
-    things = np.isin(labels.classes, metadata["thing_ids"])
-    return _told(
-        Labels(labels.masks[things], labels.classes[things]),
-        "an instance photo",
-        metadata,
-        count,
-        seen,
-    )
+    is_thing = np.isin(found.classes, metadata["thing_ids"])
+    things = InstanceMasks(found.masks[is_thing], found.classes[is_thing])
+    return _with_texts(things, "an instance photo", metadata, count, seen)
 
 
 def panoptic(
-    labels: Labels, metadata: Metadata, count: int, seen: MutableMapping[str, int]
+    found: InstanceMasks, metadata: Metadata, count: int, seen: MutableMapping[str, int]
 ) -> Annotation:
     """Everything."""
-    return _told(labels, "an panoptic photo", metadata, count, seen)
+    # "an panoptic": the original's words, which the text encoder was trained with.
+    return _with_texts(found, "an panoptic photo", metadata, count, seen)
 
 
 TASKS: dict[str, Callable[..., Annotation]] = {
@@ -137,49 +141,51 @@ TASKS: dict[str, Callable[..., Annotation]] = {
     "instance": instance,
     "panoptic": panoptic,
 }
+"""`get_semantic_annotations` and its siblings in `transformers/models/oneformer/
+image_processing_oneformer.py`.
+"""
 
 
-def _stacked(masks: list[np.ndarray], like: Labels) -> np.ndarray:
-    return np.stack(masks) if masks else like.masks[:0]
-
-
-def _told(
-    labels: Labels, blank: str, metadata: Metadata, count: int, seen: MutableMapping[str, int]
+def _with_texts(
+    found: InstanceMasks, blank: str, metadata: Metadata, count: int, seen: MutableMapping[str, int]
 ) -> Annotation:
-    """With a text for each mask, in the order of all classes, filled up with `blank` to `count`.
+    """Masks with a text for each, in the order of all classes, filled up with `blank` to `count`.
 
     Args:
         seen: how many masks each class has had; counted up.
     """
-    for number in labels.classes.tolist():
+    for number in found.classes.tolist():
         name = metadata.get(str(number))
         if name is None:
             raise InputError(
                 f"Expected labels that `metadata` names, got {number} - at `segmentation_maps`."
             )
         seen[name] += 1
-    texts = [
-        f"a photo with a {name}" for name in metadata["class_names"] for _ in range(seen[name])
-    ][:count]
-    return Annotation(labels.masks, labels.classes, texts + [blank] * (count - len(texts)))
+    texts: list[str] = []
+    for name in metadata["class_names"]:
+        texts += [f"a photo with a {name}"] * seen[name]
+    # The model has `num_text` slots; further texts are dropped.
+    texts = texts[:count]
+    return Annotation(found.masks, found.classes, texts + [blank] * (count - len(texts)))
 
 
-# -- the names of classes ----------------------------------------------------------------------------------------------
+# -- the names of classes ------------------------------------------------------------------------
 
 
 def metadata_of(config: HuggingFace) -> Metadata | None:
     """The `metadata` of the settings; if there is none, that of `class_info_file`, which is read on
     first use.
     """
-    found = config.effective.get("metadata")
-    if found:
-        return checked(found, "$.metadata")
+    metadata = config.effective.get("metadata")
+    if metadata:
+        return checked(metadata, "$.metadata")
     folder, name = (config.effective.get(key) for key in ("repo_path", "class_info_file"))
     if not name:
         return None
     for value, key in ((folder, "repo_path"), (name, "class_info_file")):
         if not isinstance(value, str) or not value or "\0" in value:
             raise codec.expected("a text", value, f"$.{key}")
+    # Read when it is needed first: a processor that gets no maps needs no file.
     return _from_file(folder, name)
 
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 
 from jaxprep.errors import InputError
 from jaxprep.formats import HuggingFace
-from jaxprep.formats.huggingface.families.universal import window
-from jaxprep.huggingface.families import Call, Results, read, run, traced
-from jaxprep.huggingface.features import Each
-from jaxprep.huggingface.inputs import kinded
-from jaxprep.huggingface.labels import Labels, binary_masks, ids_of_images, padded, resized_maps
-from jaxprep.huggingface.padding import Padding, padded_traced, padding_of
+from jaxprep.formats.huggingface.builders.crop_and_pad import window
+from jaxprep.huggingface.call import Call, Family, Results, image_results, read, run, sizes_of
+from jaxprep.huggingface.features import PerImage
+from jaxprep.huggingface.images import traced_image, with_value_range
+from jaxprep.huggingface.instance_masks import (
+    InstanceMasks,
+    binary_masks,
+    ids_of_images,
+    resized_maps,
+)
+from jaxprep.huggingface.padding import Padding, pad_masks, padding_of
 from jaxprep.huggingface.segmentation import paired_maps
 from jaxprep.types import Size
 
@@ -31,181 +36,186 @@ def maskformer(call: Call) -> Results:
     Labels are int64; in JAX, where 64 bits are off by default, that is int32.
     """
     results, padding = padded_images(call)
-    return results | beside(call, padding)
-
-
-def beside(call: Call, padding: Padding) -> Results:
-    """All but the images."""
-    found = labels_of(call, padding.inner)
-    if found is None:
-        return {}
-    fill = ignored(_config(call))
-    return label_results(
-        [one._replace(masks=padded(one.masks, padding.whole, fill)) for one in found]
-    )
+    return results | padded_labels(call, padding)
 
 
 def padded_images(call: Call) -> tuple[Results, Padding]:
     """`pixel_values` and `pixel_mask`, and how the images are padded."""
-    config = _config(call)
+    refuse_traced_maps(call)
     images = read(call)
-    padding = padding_of(config, [image.size for image in images])
-    return {"pixel_values": run(config, images), "pixel_mask": padding.masks()}, padding
+    padding = padding_of(call.config, sizes_of(images))
+    return image_results(call, images) | {"pixel_mask": padding.pixel_masks()}, padding
 
 
-def labels_of(call: Call, sizes: list[Size]) -> list[Labels] | None:
-    """What is on the maps of a call, at the sizes of the images before padding; None if there are
-    none.
-    """
-    config = _config(call)
-    maps = maps_of(call, len(sizes))
-    if maps is None:
-        return None
-    ids = ids_of_images(call.inputs.get("instance_id_to_semantic_id"), len(maps))
-    reduces = config.effective.flag("do_reduce_labels")
-    maps = resized_maps(config, maps, sizes)
-    return [
-        binary_masks(one, own, ignored(config), reduces) for one, own in zip(maps, ids, strict=True)
-    ]
-
-
-def maps_of(call: Call, count: int) -> list[np.ndarray] | None:
-    """The maps of a call, `(h, w)` int32, as many as images."""
-    given = call.inputs.get("segmentation_maps")
-    if given is None:
-        return None
-    maps = [image.pixels[..., 0] for image in paired_maps(given, count, "segmentation_maps")]
-    for i, one in enumerate(maps):
-        if one.dtype.kind == "f" and (one != np.trunc(one)).any():
-            raise InputError(
-                f"Expected whole numbers, the labels of a map, got others - at `segmentation_maps[{i}]`."
-            )
-    return [one.astype(np.int32) for one in maps]
-
-
-def label_results(found: list[Labels]) -> Results:
-    """`mask_labels` and `class_labels`."""
-    return {
-        "mask_labels": Each(labels.masks for labels in found),
-        "class_labels": Each(labels.classes for labels in found),
-    }
-
-
-def ignored(config: HuggingFace) -> int | None:
-    """The label that stands for nothing."""
-    settings = config.effective
-    return (
-        None
-        if settings.get("ignore_index") is None
-        else settings.integer("ignore_index", -(2**31), 2**31 - 1)
+def padded_labels(call: Call, padding: Padding) -> Results:
+    """`mask_labels` and `class_labels`, if there are maps."""
+    found = instance_masks_of(call, padding.sizes)
+    if found is None:
+        return {}
+    fill = ignore_index_of(call.config)
+    return label_results(
+        [one._replace(masks=pad_masks(one.masks, padding.padded_size, fill)) for one in found]
     )
 
 
-def _config(call: Call) -> HuggingFace:
-    assert isinstance(call.config, HuggingFace)
-    return call.config
+def instance_masks_of(call: Call, sizes: Sequence[Size]) -> list[InstanceMasks] | None:
+    """What is on the maps of a call; None if there are none.
 
-
-def maskformer_traced(call: Call) -> Results:
-    """`pixel_values` and `pixel_mask` inside a caller's transformation, where shapes are known, and
-    labels are not.
+    Args:
+        sizes: of the images before padding.
     """
-    refuse_maps(call)
-    return padded_traced(_config(call), call.images, call.layout)
+    maps = label_maps(call, len(sizes))
+    if maps is None:
+        return None
+    ids = ids_of_images(call.inputs.get("instance_id_to_semantic_id"), len(maps))
+    reduces = call.config.effective.flag("do_reduce_labels")
+    ignore_index = ignore_index_of(call.config)
+    maps = resized_maps(call.config, maps, sizes)
+    return [
+        binary_masks(labels, ids_of_map, ignore_index, reduces)
+        for labels, ids_of_map in zip(maps, ids, strict=True)
+    ]
 
 
-def refuse_maps(call: Call) -> None:
-    """Raises `InputError` for maps inside a caller's transformation."""
-    if call.inputs.get("segmentation_maps") is not None:
+def label_maps(call: Call, count: int) -> list[np.ndarray] | None:
+    """The maps of a call, `(h, w)` int32, as many as images; None if there are none.
+
+    Raises:
+        InputError: another number of maps, or values that are no labels.
+    """
+    given = call.inputs.get("segmentation_maps")
+    if given is None:
+        return None
+    images = paired_maps(call, given, count, "segmentation_maps")
+    maps = [image.pixels[..., 0] for image in images]
+    for i, labels in enumerate(maps):
+        if labels.dtype.kind == "f" and (labels != np.trunc(labels)).any():
+            raise InputError(
+                "Expected whole numbers, the labels of a map, got others - at "
+                f"`segmentation_maps[{i}]`."
+            )
+    return [labels.astype(np.int32) for labels in maps]
+
+
+def label_results(found: Sequence[InstanceMasks]) -> Results:
+    """`mask_labels` and `class_labels`."""
+    return {
+        "mask_labels": PerImage(one.masks for one in found),
+        "class_labels": PerImage(one.classes for one in found),
+    }
+
+
+def ignore_index_of(config: HuggingFace) -> int | None:
+    """The label of pixels that belong to no class."""
+    if config.effective.get("ignore_index") is None:
+        return None
+    return config.effective.integer("ignore_index", -(2**31), 2**31 - 1)
+
+
+def refuse_traced_maps(call: Call) -> None:
+    """Refuse maps inside a caller's transformation, where the shape of the results would depend on
+    their values.
+    """
+    if call.is_traced and call.inputs.get("segmentation_maps") is not None:
         raise InputError(
-            "Expected no maps inside `jax.jit`, since there are as many masks as labels on them - at "
-            "`segmentation_maps`. Call the processor outside."
+            "Expected no maps inside `jax.jit`, since there are as many masks as labels on them - "
+            "at `segmentation_maps`. Call the processor outside."
         )
 
 
-# -- EoMT --------------------------------------------------------------------------------------------------------------
+# -- EoMT ----------------------------------------------------------------------------------------
+
+
+class Window(NamedTuple):
+    """Where a window lies: the index of its image, and its first row or column and the one after
+    its last, along the longer side.
+    """
+
+    image: int
+    start: int
+    end: int
 
 
 def eomt(call: Call) -> Results:
-    """Images or, with `do_split_image`, the windows of all of them in order: `patch_offsets` has
-    (image, start, end).
+    """Images or, with `do_split_image`, the windows of all of them in order, which `patch_offsets`
+    tells as (image, start, end).
 
     With `segmentation_maps`, `mask_labels` and `class_labels` of each image or window; with
     `ignore_index`, labels are one less.
     """
-    config = _config(call)
+    refuse_traced_maps(call)
     images = read(call)
-    before, after = _halves(config)
-    sizes = [before.pipeline.output_size(image.size) for image in images]
-    if config.effective.flag("do_split_image"):
-        offsets, parts = _windows(config, run(before, images))
-        results: Results = {"pixel_values": run(after, [kinded(part) for part in parts])}
+    uncut = _uncut(call)
+    if call.config.effective.flag("do_split_image"):
+        resized = run(uncut, images)
+        if not call.is_traced:
+            resized = [np.asarray(image) for image in resized]  # sliced below, without a program
+        windows, parts = split(call.config, resized)
+        cut = call.with_settings(do_resize=False, do_convert_rgb=False)
+        read_part = traced_image if call.is_traced else with_value_range
+        results = {"pixel_values": run(cut, [read_part(part) for part in parts])}
     else:
-        offsets, results = [], {"pixel_values": run(config, images)}
-    results["patch_offsets"] = Each(np.asarray(offset, np.int64) for offset in offsets)
-    found = _eomt_labels(call, sizes)
+        windows, results = [], image_results(call, images)
+    results["patch_offsets"] = PerImage(np.asarray(one, np.int64) for one in windows)
+    sizes = [uncut.config.pipeline.output_size(size) for size in sizes_of(images)]
+    found = _eomt_masks(call, sizes)
     return results if found is None else results | label_results(found)
 
 
-def eomt_traced(call: Call) -> Results:
-    """The same images or windows inside a caller's transformation, where shapes are known."""
-    config = _config(call)
-    refuse_maps(call)
-    if not config.effective.flag("do_split_image"):
-        return {"pixel_values": traced(config, call.images, call.layout)}
-    before, after = _halves(config)
-    offsets, parts = _windows(config, traced(before, call.images, call.layout))
-    results = {"pixel_values": traced(after, parts, "channels_last")}
-    return results | {"patch_offsets": [jnp.asarray(offset) for offset in offsets]}
+EOMT = Family(eomt, INPUTS)
 
 
-def _halves(config: HuggingFace) -> tuple[HuggingFace, HuggingFace]:
-    """What is done to a whole image, and what then to each of its windows."""
-    shape = {"do_rescale": False, "do_normalize": False, "do_pad": False}
-    before = replace(config, data_format="channels_last").overridden(shape)
-    return before, config.overridden({"do_resize": False, "do_convert_rgb": False})
+def _uncut(call: Call) -> Call:
+    """The call for what is done to an image before it is split."""
+    config = replace(call.config, data_format="channels_last")
+    call = call._replace(config=config)
+    return call.with_settings(do_rescale=False, do_normalize=False, do_pad=False)
 
 
-def _windows(config: HuggingFace, images: Any) -> tuple[list[tuple[int, int, int]], list[Any]]:
-    """Windows along the longer side of images `(h, w, c)` or maps `(h, w)`, overlapping as evenly
-    as pixels allow.
-
-    Returns:
-        (image, start, end) of each window, and the windows.
+def split(config: HuggingFace, images: Any) -> tuple[list[Window], list[Any]]:
+    """Windows along the longer side of images `(h, w, c)` or maps `(h, w)`, which overlap as evenly
+    as pixels allow: `_split_image` of `transformers/models/eomt/image_processing_eomt.py`.
     """
     length = window(config.effective)[0]
-    offsets, parts = [], []
+    windows, parts = [], []
     for i, image in enumerate(images):
         height, width = image.shape[:2]
-        count = math.ceil(max(height, width) / length)
-        overlap = (count * length - max(height, width)) / (count - 1) if count > 1 else 0
-        for start in (int(j * (length - overlap)) for j in range(count)):
-            offsets.append((i, start, start + length))
-            parts.append(
-                image[start : start + length]
-                if height > width
-                else image[:, start : start + length]
-            )
-    return offsets, parts
+        longest = max(height, width)
+        # Along the shorter side an image has the length of a window after its resize.
+        count = math.ceil(longest / length)
+        overlap = (count * length - longest) / (count - 1) if count > 1 else 0
+        for j in range(count):
+            start = int(j * (length - overlap))
+            rows = slice(start, start + length)
+            windows.append(Window(i, start, start + length))
+            parts.append(image[rows] if height > width else image[:, rows])
+    return windows, parts
 
 
-def _eomt_labels(call: Call, sizes: list[Size]) -> list[Labels] | None:
-    config = _config(call)
-    maps = maps_of(call, len(sizes))
+def _eomt_masks(call: Call, sizes: Sequence[Size]) -> list[InstanceMasks] | None:
+    config = call.config
+    maps = label_maps(call, len(sizes))
     if maps is None:
         return None
     ids = ids_of_images(call.inputs.get("instance_id_to_semantic_id"), len(maps))
     maps = resized_maps(config, maps, sizes)
+    # Windows of one image share its instances.
     if config.effective.flag("do_split_image"):
-        offsets, maps = _windows(config, maps)
-        ids = [ids[image] for image, _, _ in offsets]
+        windows, maps = split(config, maps)
+        ids = [ids[one.image] for one in windows]
     if config.effective.flag("do_pad"):
-        least = window(config.effective)
-        maps = [
-            padded(one[None], (max(n, m) for n, m in zip(one.shape, least)), 0)[0] for one in maps
-        ]
-    nothing = ignored(config)
+        maps = [_pad_to_window(labels, window(config.effective)) for labels in maps]
+    # EoMT reduces labels wherever `ignore_index` is given; MaskFormer asks `do_reduce_labels`.
+    ignore_index = ignore_index_of(config)
+    reduces = ignore_index is not None
     return [
-        binary_masks(one, own, nothing, nothing is not None)
-        for one, own in zip(maps, ids, strict=True)
+        binary_masks(labels, ids_of_map, ignore_index, reduces)
+        for labels, ids_of_map in zip(maps, ids, strict=True)
     ]
+
+
+def _pad_to_window(labels: np.ndarray, least: Size) -> np.ndarray:
+    """A map with 0 below and to the right, at least as large as a window."""
+    height, width = labels.shape
+    size = max(height, least[0]), max(width, least[1])
+    return pad_masks(labels[None], size, 0)[0]

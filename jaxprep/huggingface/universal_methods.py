@@ -9,12 +9,13 @@ import numpy as np
 
 from jaxprep.errors import InputError
 from jaxprep.huggingface import oneformer
-from jaxprep.huggingface.families import Call, Results
-from jaxprep.huggingface.features import BatchFeature, Each
-from jaxprep.huggingface.inputs import as_numpy
-from jaxprep.huggingface.labels import Ids, Labels, binary_masks, padded
-from jaxprep.huggingface.padding import Padding
-from jaxprep.huggingface.universal import beside
+from jaxprep.huggingface.call import Call, Family, Results
+from jaxprep.huggingface.features import BatchFeature, PerImage
+from jaxprep.huggingface.images import IMAGES
+from jaxprep.huggingface.instance_masks import Ids, InstanceMasks, binary_masks
+from jaxprep.huggingface.padding import Padding, largest_of, pad_masks
+from jaxprep.huggingface.universal import INPUTS, maskformer, padded_labels
+from jaxprep.inputs import as_numpy
 from jaxprep.types import Size
 
 
@@ -40,12 +41,14 @@ def pad(
     arrays, padding = _sized(images, padded_size)
     maps = None
     if segmentation_maps is not None:
-        maps = [as_numpy(one, "segmentation_maps") for one in segmentation_maps]
-        maps = Each(padded(one, padding.whole, ignore_index) for one in maps).converted(
-            "jax", "segmentation_maps"
-        )
-    done = Each(padded(one, padding.whole, fill) for one in arrays).converted("jax", "images")
-    return done, Each(padding.masks()).converted("jax", "pixel_mask"), maps
+        maps = [as_numpy(one, "segmentation_maps", IMAGES) for one in segmentation_maps]
+        maps = PerImage(
+            pad_masks(one, padding.padded_size, ignore_index) for one in maps
+        ).converted("jax", "segmentation_maps")
+    done = PerImage(pad_masks(one, padding.padded_size, fill) for one in arrays).converted(
+        "jax", "images"
+    )
+    return done, PerImage(padding.pixel_masks()).converted("jax", "pixel_mask"), maps
 
 
 def pad_oneformer(
@@ -74,7 +77,7 @@ def encode_inputs(
     call = _call(
         self, segmentation_maps, instance_id_to_semantic_id, ignore_index, do_reduce_labels
     )
-    results |= beside(call, padding)
+    results |= padded_labels(call, padding)
     return _features(results, return_tensors)
 
 
@@ -94,7 +97,7 @@ def encode_inputs_oneformer(
         self, segmentation_maps, instance_id_to_semantic_id, ignore_index, do_reduce_labels
     )
     call.inputs["task_inputs"] = task_inputs
-    return _features(results | oneformer.beside(call, padding), return_tensors)
+    return _features(results | oneformer.texts_and_labels(call, padding), return_tensors)
 
 
 def convert_segmentation_map_to_binary_masks(
@@ -105,7 +108,7 @@ def convert_segmentation_map_to_binary_masks(
     do_reduce_labels: bool = False,
 ) -> tuple[Any, Any]:
     """A mask for each label of one map `(h, w)`, float32 `(n, h, w)`, and the class of each."""
-    labels = as_numpy(segmentation_map, "segmentation_map")
+    labels = as_numpy(segmentation_map, "segmentation_map", IMAGES)
     if labels.ndim != 2:
         raise InputError(
             f"Expected a map (h, w), got shape {labels.shape} - at `segmentation_map`."
@@ -113,7 +116,7 @@ def convert_segmentation_map_to_binary_masks(
     found = binary_masks(
         labels.astype(np.int64), instance_id_to_semantic_id, ignore_index, do_reduce_labels
     )
-    masks, classes = Each(found).converted("jax", "segmentation_map")
+    masks, classes = PerImage(found).converted("jax", "segmentation_map")
     return masks, classes
 
 
@@ -161,13 +164,15 @@ def _annotations(
         raise InputError(
             "Expected `class_info_file` or `metadata`, which name the classes, got neither."
         )
-    masks, classes = (as_numpy(label[key], f"label[{key!r}]") for key in ("masks", "classes"))
+    masks, classes = (
+        as_numpy(label[key], f"label[{key!r}]", IMAGES) for key in ("masks", "classes")
+    )
     full = masks.any((1, 2))
     count = self.config.effective.integer("num_text", highest=oneformer.MAX_TEXTS)
     found = oneformer.TASKS[task](
-        Labels(masks[full], classes[full].astype(np.int64)), known, count, seen
+        InstanceMasks(masks[full], classes[full].astype(np.int64)), known, count, seen
     )
-    done = Each((found.classes, found.masks)).converted("jax", "label")
+    done = PerImage((found.classes, found.masks)).converted("jax", "label")
     return *done, found.texts
 
 
@@ -180,25 +185,29 @@ def _call(self: Any, maps: Any, ids: Any, ignore_index: int | None, reduces: boo
     return Call(None, {"segmentation_maps": maps, "instance_id_to_semantic_id": ids}, config, None)
 
 
-def _sized(images: Sequence[Any], whole: Size | None = None) -> tuple[list[np.ndarray], Padding]:
-    arrays = [as_numpy(image, "images") for image in images]
+def _sized(
+    images: Sequence[Any], padded_size: Size | None = None
+) -> tuple[list[np.ndarray], Padding]:
+    arrays = [as_numpy(image, "images", IMAGES) for image in images]
     if not arrays or any(array.ndim != 3 for array in arrays):
+        shapes = [array.shape for array in arrays]
+        raise InputError(f"Expected images (c, h, w), got shapes {shapes} - at `images`.")
+    sizes: list[Size] = [(array.shape[1], array.shape[2]) for array in arrays]
+    largest = largest_of(sizes)
+    if padded_size is None:
+        return arrays, Padding(sizes, largest)
+    if largest[0] > padded_size[0] or largest[1] > padded_size[1]:
         raise InputError(
-            f"Expected images (c, h, w), got shapes {[array.shape for array in arrays]} - at `images`."
+            f"Expected images of at most {tuple(padded_size)}, to be padded to that, got one of "
+            f"{largest}."
         )
-    inner = [(array.shape[1], array.shape[2]) for array in arrays]
-    largest = max(height for height, _ in inner), max(width for _, width in inner)
-    if whole is not None and (largest[0] > whole[0] or largest[1] > whole[1]):
-        raise InputError(
-            f"Expected images of at most {tuple(whole)}, to be padded to that, got one of {largest}."
-        )
-    return arrays, Padding(inner, largest if whole is None else (whole[0], whole[1]))
+    return arrays, Padding(sizes, (padded_size[0], padded_size[1]))
 
 
 def _padded(images: Sequence[Any]) -> tuple[Results, Padding]:
     arrays, padding = _sized(images)
-    values = np.stack([padded(array, padding.whole, 0) for array in arrays])
-    return {"pixel_values": values, "pixel_mask": padding.masks()}, padding
+    values = np.stack([pad_masks(array, padding.padded_size, 0) for array in arrays])
+    return {"pixel_values": values, "pixel_mask": padding.pixel_masks()}, padding
 
 
 def _features(results: Results, return_tensors: Any) -> BatchFeature:
@@ -206,24 +215,34 @@ def _features(results: Results, return_tensors: Any) -> BatchFeature:
     if return_tensors is not None:
         return BatchFeature(results, return_tensors)
     arrays = {
-        key: Each(value) for key, value in results.items() if isinstance(value, (np.ndarray, Each))
+        key: PerImage(value)
+        for key, value in results.items()
+        if isinstance(value, (np.ndarray, PerImage))
     }
     return BatchFeature(
         results | {key: value.converted("jax", key) for key, value in arrays.items()}
     )
 
 
-MASKFORMER: dict[str, Any] = {
-    "pad": pad,
-    "encode_inputs": encode_inputs,
-    "convert_segmentation_map_to_binary_masks": convert_segmentation_map_to_binary_masks,
-}
-ONEFORMER: dict[str, Any] = {
-    "pad": pad_oneformer,
-    "encode_inputs": encode_inputs_oneformer,
-    "convert_segmentation_map_to_binary_masks": convert_segmentation_map_to_binary_masks,
-    "get_semantic_annotations": get_semantic_annotations,
-    "get_instance_annotations": get_instance_annotations,
-    "get_panoptic_annotations": get_panoptic_annotations,
-    "metadata": property(metadata),
-}
+MASKFORMER = Family(
+    maskformer,
+    INPUTS,
+    methods={
+        "pad": pad,
+        "encode_inputs": encode_inputs,
+        "convert_segmentation_map_to_binary_masks": convert_segmentation_map_to_binary_masks,
+    },
+)
+ONEFORMER = Family(
+    oneformer.oneformer,
+    oneformer.INPUTS,
+    methods={
+        "pad": pad_oneformer,
+        "encode_inputs": encode_inputs_oneformer,
+        "convert_segmentation_map_to_binary_masks": convert_segmentation_map_to_binary_masks,
+        "get_semantic_annotations": get_semantic_annotations,
+        "get_instance_annotations": get_instance_annotations,
+        "get_panoptic_annotations": get_panoptic_annotations,
+        "metadata": property(metadata),
+    },
+)

@@ -1,4 +1,4 @@
-"""Generated images back to 8 bits: Janus' `postprocess`."""
+"""Generated images back to 8 bits: `postprocess` of Janus."""
 
 from __future__ import annotations
 
@@ -9,7 +9,44 @@ import numpy as np
 
 from jaxprep.errors import InputError
 from jaxprep.huggingface.features import BatchFeature
-from jaxprep.huggingface.inputs import as_numpy, layout_of
+from jaxprep.huggingface.images import IMAGES
+from jaxprep.inputs import Layout, as_numpy, channels_last, layout_of
+
+
+class Inverse:
+    """The inverse of a processor's normalise and rescale, in the order of its backend.
+
+    It is computed on the host, operation by operation: truncation to uint8 shows the last bit. The
+    source is `JanusImageProcessor.postprocess` of `transformers/models/janus/
+    image_processing_janus.py`.
+    """
+
+    def __init__(self, rescales: bool, normalizes: bool, factor: float, mean: Any, std: Any):
+        self.rescales, self.normalizes, self.factor = rescales, normalizes, factor
+        self.mean, self.std = np.asarray(mean, np.float64), np.asarray(std, np.float64)
+
+    def __call__(self, image: np.ndarray, on_torch: bool) -> np.ndarray:
+        """One image `(h, w, c)`: uint8 where it is rescaled, else float32."""
+        image = image.astype(np.float32)
+        if on_torch and self.rescales and self.normalizes:
+            image = self._fused(image)
+        else:
+            image = self._in_turn(image)
+        return np.clip(image, 0, 255).astype(np.uint8) if self.rescales else image
+
+    def _fused(self, image: np.ndarray) -> np.ndarray:
+        """One step, as the torchvision backend normalises; see `builders.values`."""
+        inverse = np.float32(1.0 / self.factor)
+        shift = np.float32(-self.factor * self.mean / self.std) * inverse
+        scale = np.float32(1 / self.std) * inverse
+        return (image - shift) / scale
+
+    def _in_turn(self, image: np.ndarray) -> np.ndarray:
+        if self.normalizes:
+            image = (image - np.float32(-self.mean / self.std)) / np.float32(1 / self.std)
+        if self.rescales:
+            image = (image.astype(np.float64) * self.factor).astype(np.float32)
+        return image
 
 
 def postprocess(
@@ -20,63 +57,50 @@ def postprocess(
     do_normalize: bool | None = None,
     image_mean: Any = None,
     image_std: Any = None,
-    input_data_format: str | None = None,
+    input_data_format: Layout | None = None,
     return_tensors: Any = "jax",
 ) -> BatchFeature:
-    """The inverse of normalising and rescaling, clipped to [0, 255] and truncated to uint8.
-
-    Computed on the host, operation by operation as the backend does it: truncation shows the last
-        bit.
+    """Undo normalising and rescaling: clip to [0, 255] and truncate to uint8.
 
     Args:
         images: float images, one or many, channels first or last; so are the results.
         do_rescale, do_normalize, image_mean, image_std: by default the processor's.
         rescale_factor: by default the inverse of the processor's.
+        input_data_format: of the images, by default told by their channels.
         return_tensors: as in a call; "PIL.Image.Image" gives PIL images.
+
+    Raises:
+        InputError: PIL images are asked for of what is not rescaled and normalised.
     """
     settings = processor.config.effective
-    do_rescale = settings.flag("do_rescale") if do_rescale is None else do_rescale
-    do_normalize = settings.flag("do_normalize") if do_normalize is None else do_normalize
+    rescales = settings.flag("do_rescale") if do_rescale is None else do_rescale
+    normalizes = settings.flag("do_normalize") if do_normalize is None else do_normalize
     factor = 1.0 / settings.number("rescale_factor") if rescale_factor is None else rescale_factor
-    mean = np.asarray(
-        settings.per_channel("image_mean") if image_mean is None else image_mean, np.float64
-    )
-    std = np.asarray(
-        settings.per_channel("image_std") if image_std is None else image_std, np.float64
-    )
-    arrays = [as_numpy(image, "images") for image in _each(images)]
-    results = []
-    for array in arrays:
-        kind = input_data_format or layout_of(array.shape)
-        image = np.moveaxis(array, 0, -1) if kind == "channels_first" else array
-        image = image.astype(np.float32)
-        if (
-            processor.backend == "torchvision" and do_rescale and do_normalize
-        ):  # one step, as forwards
-            inverse = np.float32(1.0 / factor)
-            shift, scale = np.float32(-factor * mean / std) * inverse, np.float32(1 / std) * inverse
-            image = (image - shift) / scale
-        elif do_normalize:
-            image = (image - np.float32(-mean / std)) / np.float32(1 / std)
-            image = (image.astype(np.float64) * factor).astype(np.float32) if do_rescale else image
-        elif do_rescale:
-            image = (image.astype(np.float64) * factor).astype(np.float32)
-        image = np.clip(image, 0, 255).astype(np.uint8) if do_rescale else image
-        results.append((image, kind))
+    mean = settings.per_channel("image_mean") if image_mean is None else image_mean
+    std = settings.per_channel("image_std") if image_std is None else image_std
+    inverse = Inverse(rescales, normalizes, factor, mean, std)
+    arrays = [as_numpy(image, "images", IMAGES) for image in _each(images)]
+    layouts: list[Layout] = [input_data_format or layout_of(array.shape) for array in arrays]
+    results = [
+        inverse(channels_last(array, layout), processor.backend == "torchvision")
+        for array, layout in zip(arrays, layouts, strict=True)
+    ]
+    # `JanusImageProcessor.postprocess` takes this name beside the tensor types.
     if return_tensors == "PIL.Image.Image":
-        if not (do_rescale and do_normalize):
+        if not (rescales and normalizes):
             raise InputError(
                 "Expected images that are rescaled and normalised, to make PIL images of them."
             )
         from PIL import Image
 
-        return BatchFeature({"pixel_values": [Image.fromarray(image) for image, _ in results]})
-    laid = [
-        np.moveaxis(image, -1, 0) if kind == "channels_first" else image for image, kind in results
+        return BatchFeature({"pixel_values": [Image.fromarray(image) for image in results]})
+    results = [
+        image.transpose(2, 0, 1) if layout == "channels_first" else image
+        for image, layout in zip(results, layouts, strict=True)
     ]
     if return_tensors is None:
-        return BatchFeature({"pixel_values": [jnp.asarray(image) for image in laid]})
-    return BatchFeature({"pixel_values": laid}, return_tensors)
+        return BatchFeature({"pixel_values": [jnp.asarray(image) for image in results]})
+    return BatchFeature({"pixel_values": results}, return_tensors)
 
 
 def _each(images: Any) -> list[Any]:

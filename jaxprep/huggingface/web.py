@@ -21,6 +21,7 @@ def fetch(url: str, max_bytes: int, proxies: Mapping[str, str] | None = None) ->
     handlers = [] if proxies is None else [urllib.request.ProxyHandler(dict(proxies))]
     try:
         with urllib.request.build_opener(*handlers).open(url, timeout=TIMEOUT) as answer:
+            # One byte more than allowed tells a file that is too large, without reading all of it.
             content = answer.read(max_bytes + 1)
     except urllib.error.HTTPError as error:
         kind = PresetNotFoundError if error.code in (404, 410) else HubError

@@ -270,9 +270,7 @@ def run(lowered: Lowered, batch: Batch) -> Batch:
         size = _first(np.asarray(results, np.int32), is_single)
     # `device_put`, not `asarray`, which compiles a program for every shape
     boxes, keypoints = jax.device_put((boxes, keypoints))
-    return batch.replace(
-        image=image, boxes=boxes, keypoints=keypoints, size=size, extras=extras
-    )
+    return batch.replace(image=image, boxes=boxes, keypoints=keypoints, size=size, extras=extras)
 
 
 def _run_batch_images(

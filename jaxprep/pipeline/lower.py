@@ -355,4 +355,3 @@ def in_arithmetic(table: AxisTable, segment: Segment, length: int) -> Taps:
     xp: Any = np if isinstance(weight, np.ndarray) else jnp
     ones = (weight * (1 << COPY_SHIFT)).astype(xp.dtype(integer))
     return Taps(start, ones, np.int32(COPY_SHIFT))
-

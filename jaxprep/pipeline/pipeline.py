@@ -132,9 +132,7 @@ class Pipeline:
             return eager.run(self.lowered, batch)
         return traced.run_jitted(self.lowered, batch, plan, key, draws)
 
-    def draw(
-        self, key: Any, batch: Batch, *, plan: Plan | None = None
-    ) -> tuple[Any, ...]:
+    def draw(self, key: Any, batch: Batch, *, plan: Plan | None = None) -> tuple[Any, ...]:
         """What the random steps draw for the images of a batch: for each step (layouts not counted)
         a pytree with a leading batch axis, or None.
 

@@ -241,9 +241,7 @@ def _sharded_over(images: jax.Array, own: Any) -> Any:
     if not so."""
     shardings = [jax.typeof(leaf).sharding for leaf in jax.tree.leaves((images, own))]
     axis = shardings[0].spec[0]
-    alike = all(
-        sharding.spec[0] == axis and not any(sharding.spec[1:]) for sharding in shardings
-    )
+    alike = all(sharding.spec[0] == axis and not any(sharding.spec[1:]) for sharding in shardings)
     return axis if alike and shardings[0].mesh.are_all_axes_explicit else None
 
 
@@ -335,9 +333,7 @@ def move_boxes(boxes: Any, matrix: jax.Array, limit: Any, is_axis_aligned: bool)
     return jnp.concatenate([corners.min(1), corners.max(1)], axis=1)
 
 
-def constant_program(
-    parts: Sequence[Segment], size: Size
-) -> tuple[Bucket, tuple[Tables, ...]]:
+def constant_program(parts: Sequence[Segment], size: Size) -> tuple[Bucket, tuple[Tables, ...]]:
     """The stages and tables of images of `size` that fill their array, for a program of that
     size."""
     stages = []
@@ -348,4 +344,3 @@ def constant_program(
         tables.append(own)
         size = stage.out
     return tuple(stages), tuple(tables)
-

@@ -224,6 +224,7 @@ class Layout(Step):
     def shape(self, size: Size, channels: int) -> tuple[int, ...]:
         """The shape of that array."""
 
+
 KINDS = (Geometry, Pointwise, Opaque, Layout)
 
 

@@ -76,9 +76,7 @@ def run(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any, draws: Any)
     boxes, keypoints, masks = following
     size = None if plan is None else plan.size
     extras = {**batch.extras, **masks}
-    return batch.replace(
-        image=image, boxes=boxes, keypoints=keypoints, size=size, extras=extras
-    )
+    return batch.replace(image=image, boxes=boxes, keypoints=keypoints, size=size, extras=extras)
 
 
 def _run_known_sizes(lowered: Lowered, batch: Batch, key: Any, draws: Any) -> Batch:
@@ -178,9 +176,7 @@ def _move_mask(lowered: Lowered, mask: Any, draws: Any) -> Any:
     return moved[..., 0] if mask.ndim == 2 else moved
 
 
-def run_jitted(
-    lowered: Lowered, batch: Batch, plan: Plan | None, key: Any, draws: Any
-) -> Batch:
+def run_jitted(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any, draws: Any) -> Batch:
     """The same, called eagerly: label, weight and what no step follows never enter the program."""
     shape = batch.image.shape
     canvas = shape[-2:] if lowered.reads_channels_first else shape[-3:-1]

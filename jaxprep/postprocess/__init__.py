@@ -1,12 +1,28 @@
-"""Model outputs to masks, boxes, labels and maps: what Transformers calls `post_process_…`, without
-PyTorch.
+"""Converts model outputs to masks, boxes, labels and maps: what Transformers calls
+`post_process_…`, without PyTorch.
 
-Functions take a model's outputs (any object or dict with the same fields, JAX or NumPy arrays) and
-return lists of dicts with the keys that Transformers returns, one per image. What is computed per
-pixel or per query is a jitted program of fixed shape, shared by all target sizes of a bucket;
-filtering by a threshold, whose result has any length, happens on the host.
-`methods("DetrImageProcessor")` gives them by their names there.
+Functions take a model's outputs (any object or mapping with the same fields, whose values are JAX
+or NumPy arrays or torch tensors on the CPU) and return lists of dicts with the keys that
+Transformers returns, one per image. What is computed per pixel or per query is a jitted program of
+fixed shape, shared by all target sizes of a bucket; filtering by a threshold, whose result has any
+length, happens on the host. `methods("DetrImageProcessor")` returns the functions by the names of
+the methods there; `method` declares a function to be one, in this package or in yours:
+
+>>> import numpy as np
+>>> from jaxprep import postprocess
+>>> @postprocess.method("TallyImageProcessor", "post_process_tally", settings=["threshold"])
+... def tally(outputs, threshold=0.5):
+...     scores = postprocess.results.field(outputs, "scores")
+...     return [int((row > threshold).sum()) for row in scores]
+>>> outputs = {"scores": np.float32([[0.4, 0.6, 0.9]])}
+>>> tally(outputs)
+[2]
+>>> postprocess.methods("TallyImageProcessor")["post_process_tally"]({"threshold": 0.8}, outputs)
+[1]
 """
+
+import importlib
+import pkgutil
 
 from jaxprep.postprocess.classification import image_classification
 from jaxprep.postprocess.depth import depth_estimation, depth_pro_estimation, zoe_depth_estimation
@@ -16,10 +32,10 @@ from jaxprep.postprocess.detection import (
     image_guided_detection,
     labelled_detection,
     omdet_detection,
+    open_vocabulary_detection,
     sam3_detection,
     sam3_instance_segmentation,
     softmax_detection,
-    text_detection,
     top_detection,
 )
 from jaxprep.postprocess.documents import layout_detection, quad_layout_detection
@@ -34,7 +50,22 @@ from jaxprep.postprocess.keypoints import dense_matching, keypoint_detection, ke
 from jaxprep.postprocess.mask_generation import filter_masks, generate_crop_boxes, unique_masks
 from jaxprep.postprocess.masks import sam2_masks, sam_masks
 from jaxprep.postprocess.pose import pose_estimation
-from jaxprep.postprocess.registry import METHODS, Method, methods
+from jaxprep.postprocess.registry import (
+    DEPTH,
+    DETECTION,
+    EVERY_CLASS,
+    GROUNDED,
+    GUIDED,
+    INSTANCE,
+    MATCHING,
+    METHODS,
+    NORMALS,
+    PANOPTIC,
+    SEMANTIC,
+    Method,
+    method,
+    methods,
+)
 from jaxprep.postprocess.segments import (
     detr_instance_segmentation,
     eomt_panoptic_segmentation,
@@ -54,10 +85,26 @@ from jaxprep.postprocess.surfaces import (
     sapiens_normal_estimation,
 )
 from jaxprep.postprocess.text import text_recognition
+from jaxprep.postprocess.text_boxes import ocr_text_detection
 from jaxprep.postprocess.windows import merge_image_patches, unpad_image
 
+# Functions declare their methods when their module is imported. A new module needs no line above
+# for that: those are for users who call functions by their names.
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
+
 __all__ = [
+    "DEPTH",
+    "DETECTION",
+    "EVERY_CLASS",
+    "GROUNDED",
+    "GUIDED",
+    "INSTANCE",
+    "MATCHING",
     "METHODS",
+    "NORMALS",
+    "PANOPTIC",
+    "SEMANTIC",
     "Method",
     "dense_matching",
     "dense_semantic_segmentation",
@@ -79,10 +126,13 @@ __all__ = [
     "labelled_detection",
     "layout_detection",
     "merge_image_patches",
+    "method",
     "methods",
     "normal_estimation",
+    "ocr_text_detection",
     "omdet_detection",
     "oneformer_instance_segmentation",
+    "open_vocabulary_detection",
     "panoptic_segmentation",
     "pointmap_estimation",
     "pose_estimation",
@@ -98,7 +148,6 @@ __all__ = [
     "seggpt_semantic_segmentation",
     "softmax_detection",
     "super_resolution",
-    "text_detection",
     "text_recognition",
     "top_detection",
     "top_instance_segmentation",

@@ -9,95 +9,160 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Bool, Float, Int, Shaped
 
-from jaxprep.resample.tables import bucket
-from jaxprep.types import Size
+from jaxprep.postprocess.resize_plan import bucket
+from jaxprep.types import Array, Size
 
-
-def center_to_corners(boxes: jax.Array) -> jax.Array:
-    """Boxes `(..., 4)` from (centre x, centre y, width, height) to (left, top, right, bottom)."""
-    centre, half = boxes[..., :2], 0.5 * boxes[..., 2:]
-    return jnp.concatenate([centre - half, centre + half], -1)
+SMALLEST_COUNT = 8
+"""Boxes on the host are padded to at least so many, so that small counts share one program."""
 
 
-def scales(sizes: Sequence[Size] | None, count: int, square: bool = False) -> np.ndarray:
-    """What relative corners are multiplied by, `(count, 4)` float32; ones if there are no sizes.
+def center_to_corners(boxes: Float[Array, "*n 4"]) -> Float[jax.Array, "*n 4"]:
+    """Converts boxes from (centre x, centre y, width, height) to (left, top, right, bottom).
+
+    Reproduces `center_to_corners_format` of `src/transformers/image_transforms.py`.
+
+    >>> center_to_corners(np.float32([4, 3, 2, 6])).tolist()
+    [3.0, 0.0, 5.0, 6.0]
+    """
+    center = boxes[..., :2]
+    # 0.5 times the side, not the side divided by 2 or subtracted from an edge: the rounding is
+    # torch's then.
+    half = 0.5 * boxes[..., 2:]
+    return jnp.concatenate([center - half, center + half], -1)
+
+
+def scales(
+    sizes: Sequence[Size] | None,
+    count: int,
+    square: bool = False,
+) -> Float[np.ndarray, "b 4"]:
+    """Returns what relative corners are multiplied by to be pixels: (width, height, width, height)
+    of each image.
 
     Args:
-        square: images were padded to squares, so that both axes are relative to the longer side.
+        sizes: (height, width) of each image; None leaves boxes relative: all ones.
+        count: the number of images.
+        square: images were padded to squares, so that both axes are relative to the longer side
+            (`_scale_boxes` in `models/owlv2/image_processing_owlv2.py` of Transformers).
+
+    >>> scales([(4, 6)], 1).tolist(), scales([(4, 6)], 1, square=True).tolist()
+    ([[6.0, 4.0, 6.0, 4.0]], [[6.0, 6.0, 6.0, 6.0]])
     """
     if sizes is None:
         return np.ones((count, 4), np.float32)
-    rows = [(max(size),) * 4 if square else (size[1], size[0]) * 2 for size in sizes]
+    rows = []
+    for height, width in sizes:
+        longer = max(height, width)
+        rows.append((longer,) * 4 if square else (width, height, width, height))
     return np.asarray(rows, np.float32).reshape(count, 4)
 
 
-def area(boxes: jax.Array) -> jax.Array:
-    """Width times height of corners `(..., 4)`."""
-    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+def area(boxes: Shaped[Array, "*n 4"]) -> Shaped[Array, "*n"]:
+    """Returns width times height of boxes given by their corners.
+
+    >>> area(np.float32([[1, 1, 3, 4]])).tolist()
+    [6.0]
+    """
+    width = boxes[..., 2] - boxes[..., 0]
+    height = boxes[..., 3] - boxes[..., 1]
+    return width * height
 
 
-def overlap(first: jax.Array, second: jax.Array) -> jax.Array:
-    """Intersection over union of all pairs, `(n, m)`; not a number for two empty boxes in one
+def overlap(first: Float[Array, "n 4"], second: Float[Array, "m 4"]) -> Float[jax.Array, "n m"]:
+    """Returns the intersection over union of all pairs of boxes; NaN for two empty boxes in one
     place.
+
+    Reproduces `torchvision.ops.box_iou`.
+
+    >>> overlap(np.float32([[0, 0, 2, 2]]), np.float32([[1, 0, 3, 2]])).round(3).tolist()
+    [[0.3330000042915344]]
     """
     first, second = first[:, None], second[None]
-    corner = jnp.minimum(first[..., 2:], second[..., 2:]) - jnp.maximum(
-        first[..., :2], second[..., :2]
-    )
-    shared = jnp.maximum(corner, 0).prod(-1)
-    return shared / (area(first) + area(second) - shared)
+    top_left = jnp.maximum(first[..., :2], second[..., :2])
+    bottom_right = jnp.minimum(first[..., 2:], second[..., 2:])
+    # Boxes that do not meet have a negative side: two of them would have a positive product.
+    intersection = jnp.maximum(bottom_right - top_left, 0).prod(-1)
+    return intersection / (area(first) + area(second) - intersection)
 
 
 def suppress(
-    boxes: jax.Array,
-    scores: jax.Array,
-    valid: jax.Array,
+    boxes: Float[Array, "n 4"],
+    scores: Float[Array, " n"],
+    valid: Bool[Array, " n"],
     bound: Any,
-    groups: jax.Array | None = None,
-) -> tuple[jax.Array, jax.Array]:
-    """Greedy non-maximum suppression.
+    groups: Int[Array, " n"] | None = None,
+) -> tuple[Int[jax.Array, " n"], Bool[jax.Array, " n"]]:
+    """Suppresses boxes that overlap a box with a higher score: greedy non-maximum suppression.
+
+    Keeps what `torchvision.ops.nms` keeps, and with `groups` what `batched_nms` does.
 
     Args:
-        boxes: corners `(n, 4)`.
-        scores: `(n,)`; equal ones are taken in their order.
-        valid: `(n,)`, the boxes that take part.
-        bound: a box goes if it overlaps one that stays, of a higher score, by more than this.
-        groups: `(n,)`; boxes of different groups do not touch each other.
+        boxes: corners.
+        scores: of equal ones the first comes first.
+        valid: the boxes that take part.
+        bound: the overlap above which the weaker of two boxes goes.
+        groups: boxes of different groups do not suppress each other; None: all are of one.
 
     Returns:
-        the boxes by falling score, those that take part first, `(n,)` int32; and whether each of
-        these stays.
+        the indices of the boxes by falling score, those that take part first; and whether each of
+        these is kept.
+
+    >>> boxes = np.float32([[0, 0, 2, 2], [0, 0, 2, 2], [5, 5, 6, 6]])
+    >>> order, kept = suppress(boxes, np.float32([0.5, 0.9, 0.1]), np.ones(3, bool), 0.5)
+    >>> order[kept].tolist()
+    [1, 2]
     """
+    # Padding goes to the end, where it suppresses nothing.
     order = jnp.argsort(jnp.where(valid, -scores, jnp.inf), stable=True)
-    clashes = overlap(boxes[order], boxes[order]) > bound
+    in_order = boxes[order]
+    overlaps = overlap(in_order, in_order) > bound
     if groups is not None:
-        clashes &= groups[order] == groups[order][:, None]
-    place = jnp.arange(len(order))
+        same_group = groups[order] == groups[order][:, None]
+        overlaps &= same_group
+    rank = jnp.arange(len(order))
 
-    def settle(i: Any, stays: jax.Array) -> jax.Array:
-        beaten = (stays & clashes[i] & (place < i)).any()
-        return stays.at[i].set(stays[i] & ~beaten)
+    def keep(i: Any, kept: jax.Array) -> jax.Array:
+        stronger = kept & (rank < i)
+        is_suppressed = (stronger & overlaps[i]).any()
+        return kept.at[i].set(kept[i] & ~is_suppressed)
 
-    return order, lax.fori_loop(0, len(order), settle, valid[order])
+    # One box after the other: whether a box is kept depends on all that are stronger.
+    return order, lax.fori_loop(0, len(order), keep, valid[order])
 
 
 _suppress = jax.jit(suppress)
 
 
 def kept_boxes(
-    boxes: np.ndarray, scores: np.ndarray, bound: float, groups: np.ndarray | None = None
-) -> np.ndarray:
-    """The boxes that non-maximum suppression keeps, by falling score; one program for many
+    boxes: Shaped[np.ndarray, "n 4"],
+    scores: Float[np.ndarray, " n"],
+    bound: float,
+    groups: Int[np.ndarray, " n"] | None = None,
+) -> Int[np.ndarray, " kept"]:
+    """Returns the indices of the boxes that non-maximum suppression keeps, by falling score.
+
+    Arguments as in `suppress`, on the host; boxes are padded, so that one program serves many
     counts.
+
+    >>> boxes = np.float32([[0, 0, 2, 2], [0, 0, 2, 2], [5, 5, 6, 6]])
+    >>> kept_boxes(boxes, np.float32([0.5, 0.9, 0.1]), 0.5).tolist()
+    [1, 2]
     """
     count = len(boxes)
-    groups = np.zeros(count, np.int32) if groups is None else groups
     if not count:
         return np.zeros(0, np.int32)
-    extra = (0, bucket(max(count, 8)) - count)
-    valid = np.pad(np.ones(count, bool), extra)
-    padded = np.pad(np.asarray(boxes, np.float32), (extra, (0, 0)))
-    scores = np.pad(np.asarray(scores, np.float32), extra)
-    order, stays = _suppress(padded, scores, valid, np.float32(bound), np.pad(groups, extra))
-    return np.asarray(order)[np.asarray(stays)]
+    if groups is None:
+        groups = np.zeros(count, np.int32)
+    # The number of boxes above a threshold differs from image to image; without padding each
+    # number would compile a program.
+    padding = (0, bucket(max(count, SMALLEST_COUNT)) - count)
+    order, kept = _suppress(
+        np.pad(np.asarray(boxes, np.float32), (padding, (0, 0))),
+        np.pad(np.asarray(scores, np.float32), padding),
+        np.pad(np.ones(count, bool), padding),
+        np.float32(bound),
+        np.pad(groups, padding),
+    )
+    return np.asarray(order)[np.asarray(kept)]

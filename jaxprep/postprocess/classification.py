@@ -12,26 +12,40 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Float, Int
 
 from jaxprep.errors import InputError
-from jaxprep.postprocess.results import field
+from jaxprep.postprocess.registry import EVERY_CLASS, method
+from jaxprep.postprocess.results import field, to_jax, to_numpy
+from jaxprep.types import Array
 
 Activation = Literal["softmax", "sigmoid", "none"]
 
 
 @functools.partial(jax.jit, static_argnames=("count", "activation"))
 def best_classes(
-    logits: jax.Array, count: int, activation: Activation
-) -> tuple[jax.Array, jax.Array]:
-    """Scores and classes of the `count` largest logits of each row `(b, c)`, largest first."""
+    logits: Float[Array, "b c"],
+    count: int,
+    activation: Activation,
+) -> tuple[Float[jax.Array, "b k"], Int[jax.Array, "b k"]]:
+    """Returns scores and classes of the `count` largest logits of each row, largest first.
+
+    >>> scores, classes = best_classes(jnp.float32([[0, 3, 1]]), 2, "none")
+    >>> scores.tolist(), classes.tolist()
+    ([[3.0, 1.0]], [[1, 2]])
+    """
+    scores = logits
     if activation == "softmax":
         scores = jax.nn.softmax(logits, axis=-1)
-    else:
-        scores = jax.nn.sigmoid(logits) if activation == "sigmoid" else logits
+    if activation == "sigmoid":
+        scores = jax.nn.sigmoid(logits)
+    # Ordered by logits, which differ where float32 probabilities are equal.
     _, classes = lax.top_k(logits, count)
     return jnp.take_along_axis(scores, classes, 1), classes
 
 
+# Not a method of Transformers: `src/transformers/pipelines/image_classification.py` does this.
+@method(EVERY_CLASS, "post_process_image_classification")
 def image_classification(
     outputs: Any,
     top_k: int | None = 5,
@@ -39,7 +53,7 @@ def image_classification(
     activation: Activation = "softmax",
     threshold: float | None = None,
 ) -> list[dict[str, Any]]:
-    """The best classes of each image.
+    """Returns the best classes of each image, best first.
 
     Args:
         outputs: with `logits` `(b, c)`.
@@ -47,32 +61,47 @@ def image_classification(
         id2label: the model config's, with numbers or their strings as keys, or a list of names.
         activation: `softmax` where one class is right, `sigmoid` where several may be, `none` for
             scores as they are.
-        threshold: what a score must exceed; None: no matter.
+        threshold: scores above it are returned; None: all.
 
     Returns:
         per image `scores` and `labels`, and `text_labels`, their names or None.
+
+    Raises:
+        InputError: logits of another shape, or a class without a name.
+
+    >>> outputs = {"logits": np.float32([[0, 3, 1]])}
+    >>> (result,) = image_classification(outputs, 2, ["ant", "bee", "cat"])
+    >>> result["labels"].tolist(), result["text_labels"]
+    ([1, 2], ['bee', 'cat'])
     """
     logits = field(outputs, "logits")
     if logits.ndim != 2:
         raise InputError(
             f"Expected logits (batch, classes), got shape {logits.shape} - at `outputs.logits`."
         )
-    count = logits.shape[1] if top_k is None else min(top_k, logits.shape[1])
+    # Fewer classes than asked for are no error: the default serves a model of two classes.
+    count = logits.shape[1]
+    if top_k is not None:
+        count = min(top_k, count)
+    all_scores, all_classes = to_numpy(best_classes(logits, count, activation))
     results = []
-    for scores, classes in zip(
-        *(np.asarray(part) for part in best_classes(logits, count, activation)), strict=True
-    ):
-        keep = slice(None) if threshold is None else scores > np.float32(threshold)
-        names = None if id2label is None else [_name(id2label, int(n)) for n in classes[keep]]
-        parts = {"scores": jnp.asarray(scores[keep]), "labels": jnp.asarray(classes[keep])}
-        results.append({**parts, "text_labels": names})
+    for scores, classes in zip(all_scores, all_classes, strict=True):
+        if threshold is not None:
+            is_above = scores > np.float32(threshold)
+            scores, classes = scores[is_above], classes[is_above]
+        result = to_jax({"scores": scores, "labels": classes})
+        result["text_labels"] = None
+        if id2label is not None:
+            result["text_labels"] = [_name(id2label, int(number)) for number in classes]
+        results.append(result)
     return results
 
 
 def _name(id2label: Mapping[Any, str] | Sequence[str], number: int) -> str:
     try:
-        if isinstance(id2label, Mapping):
-            return id2label[number] if number in id2label else id2label[str(number)]
+        # JSON has no numbers as keys: a config that was read from a file has strings.
+        if isinstance(id2label, Mapping) and number not in id2label:
+            return id2label[str(number)]
         return id2label[number]
     except (KeyError, IndexError):
         raise InputError(f"Expected a name for class {number}, got none - at `id2label`.") from None

@@ -1,8 +1,9 @@
 """Outlines of masks as polygons, and polygons as masks: the numbers of OpenCV 4.14 and 5.0, in
 NumPy on the host.
 
-Points are (x, y). Where OpenCV computes in float32, so do we, in the same order: a rounding decides
-which of two corners comes first.
+Points are (x, y), y pointing down. Where OpenCV computes in float32, so do we, in the same order: a
+rounding decides which of two corners comes first. The sources are those of
+https://github.com/opencv/opencv/tree/4.x/modules/imgproc/src; each function names its file.
 """
 
 from __future__ import annotations
@@ -11,33 +12,46 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float, Int, Num
 
 F = np.float32
-_STEPS = ((1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1))
-"""The neighbours (x, y) of a pixel, counterclockwise on the screen from the right one."""
-_FRESH, _SEEN, _RIGHT = 1, 2, -1
-"""Marks of a pixel: on no border yet; on one; on one, with the background to its right."""
+
+Point = tuple[Any, Any]
+
+# The neighbours (x, y) of a pixel, counterclockwise on the screen from the right one: the chain
+# codes of Freeman, as OpenCV counts them.
+_NEIGHBOURS = ((1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1))
+
+# Marks of a pixel: on no border yet; on one; on one, with the background to its right. All that is
+# needed of the border numbers of Suzuki and Abe where the hierarchy is not wanted.
+_UNSEEN, _SEEN, _RIGHT_EDGE = 1, 2, -1
 
 
-def find_contours(mask: np.ndarray) -> list[np.ndarray]:
-    """The borders of the 8-connected parts of a mask `(h, w)` and of their holes: Suzuki and Abe
-    (1985).
+def find_contours(mask: Num[np.ndarray, "h w"] | Bool[np.ndarray, "h w"]) -> list[np.ndarray]:
+    """Finds the borders of the 8-connected parts of a mask and of their holes.
+
+    Reproduces `cv2.findContours` with `RETR_LIST` and `CHAIN_APPROX_SIMPLE` (contours.cpp), which
+    follows Suzuki and Abe (1985, https://doi.org/10.1016/0734-189X(85)90016-7).
 
     Returns:
         per border its corners, int32 `(n, 2)`; a part counterclockwise on the screen, a hole
-        clockwise. The last that a raster scan meets comes first (`cv2.findContours` with
-        `RETR_LIST` and `CHAIN_APPROX_SIMPLE`).
+        clockwise. The last that a raster scan meets comes first.
+
+    >>> [border.tolist() for border in find_contours(np.eye(2))]
+    [[[0, 0], [1, 1]]]
     """
     padded = np.pad(mask != 0, 1).astype(np.int8)
     stride = padded.shape[1]
+    # A list: single elements of a NumPy array are slow to read and write.
     marks = padded.ravel().tolist()
+    # Borders start where the mask changes along a row.
     changes = np.flatnonzero(np.diff(padded.ravel(), prepend=np.int8(0))).tolist()
     contours = []
-    for place in changes:
-        if marks[place] == _FRESH:
-            border = _follow(marks, stride, place, hole=False)
-        elif marks[place] == 0 and marks[place - 1] > 0:
-            border = _follow(marks, stride, place - 1, hole=True)
+    for index in changes:
+        if marks[index] == _UNSEEN:
+            border = _follow(marks, stride, index, hole=False)
+        elif marks[index] == 0 and marks[index - 1] > 0:
+            border = _follow(marks, stride, index - 1, hole=True)
         else:
             continue
         rows, columns = np.divmod(np.asarray(border, np.int32), np.int32(stride))
@@ -46,80 +60,112 @@ def find_contours(mask: np.ndarray) -> list[np.ndarray]:
 
 
 def _follow(marks: list[int], stride: int, start: int, hole: bool) -> list[int]:
-    """Walks along one border and marks it; the places where it turns."""
-    steps = [x + y * stride for x, y in _STEPS]
+    """Follows one border and marks it; returns the indices where its direction changes."""
+    steps = [x + y * stride for x, y in _NEIGHBOURS]
+    # The background is to the right of a hole's first pixel, and to the left of a part's.
     outside = 0 if hole else 4
     for turn in range(1, 8):
-        came = (outside - turn) % 8
-        if marks[start + steps[came]]:
+        back = (outside - turn) % 8
+        if marks[start + steps[back]]:
             break
     else:
-        marks[start] = _RIGHT
+        marks[start] = _RIGHT_EDGE  # a single pixel
         return [start]
-    before_start = start + steps[came]
-    corners, here, heading = [], start, came ^ 4
+    last_pixel = start + steps[back]
+    corners: list[int] = []
+    pixel, heading = start, back ^ 4
     while True:
-        to = came + 1
-        while not marks[here + steps[to % 8]]:
-            to += 1
-        to %= 8
-        if (to - 1) % 2**32 < came:
-            marks[here] = _RIGHT
-        elif marks[here] == _FRESH:
-            marks[here] = _SEEN
-        if to != heading:
-            corners.append(here)
-        heading, there = to, here + steps[to]
-        if there == start and here == before_start:
+        # The next pixel of the border: counterclockwise, from the one that we came from.
+        direction = back + 1
+        while not marks[pixel + steps[direction % 8]]:
+            direction += 1
+        direction %= 8
+        # The search passed the right neighbour, so that this is background. OpenCV compares
+        # unsigned: for direction 0 the left side wraps to the largest number.
+        if (direction - 1) % 2**32 < back:
+            marks[pixel] = _RIGHT_EDGE
+        elif marks[pixel] == _UNSEEN:
+            marks[pixel] = _SEEN
+        if direction != heading:
+            corners.append(pixel)
+        heading = direction
+        following = pixel + steps[direction]
+        if following == start and pixel == last_pixel:
             return corners
-        here, came = there, (to + 4) % 8
+        pixel, back = following, (direction + 4) % 8
 
 
-def convex_hull(points: np.ndarray, clockwise: bool = False) -> np.ndarray:
-    """The corners of the convex hull of int32 or float32 points `(n, 2)`: Sklansky (1982), chain by
-    chain.
+def convex_hull(points: Num[np.ndarray, "n 2"], clockwise: bool = False) -> Num[np.ndarray, "m 2"]:
+    """Returns the corners of the convex hull of int32 or float32 points.
 
-    It goes round from the rightmost point (leftmost if `clockwise`) over the largest y, unless the
-    corners are in the order of the points or against it once they begin elsewhere: then they do.
+    Reproduces `cv2.convexHull` (convhull.cpp): Sklansky (1982), chain by chain. The hull goes round
+    from the rightmost point (leftmost if `clockwise`) over the largest y, unless the corners are in
+    the order of the points or against it once they begin elsewhere: then they do.
+
+    >>> convex_hull(np.array([[0, 0], [2, 0], [1, 1], [2, 2], [0, 2]], np.int32)).tolist()
+    [[0, 0], [2, 0], [2, 2], [0, 2]]
     """
     order = np.lexsort((points[:, 1], points[:, 0]))
     ends = points[order]
     if (ends[0] == ends[-1]).all():
         return points[order[:1]]
+    # OpenCV has the differences of points in their own type.
     number = F if points.dtype == np.float32 else int
     known = [(number(x), number(y)) for x, y in ends]
-    low, high, last = int(ends[:, 1].argmin()), int(ends[:, 1].argmax()), len(ends) - 1
-    upper = [_chain(known, 0, high, -1, 1), _chain(known, last, high, -1, -1)]
-    lower = [_chain(known, 0, low, 1, -1), _chain(known, last, low, 1, 1)]
-    (lower if clockwise else upper).reverse()
-    there, back = upper
-    hull = there[:-1] + back[:0:-1]
-    above = back[1] if len(back) > 2 else there[-2] if len(there) > 2 else None
-    there, back = lower
-    below = (
-        there[1] if len(there) > 2 else back[2 - len(there)] if len(there) + len(back) > 2 else None
-    )
-    if above is not None and below is not None and known[above] == known[below]:  # all on one line
-        there, back = there[:2], back[:2]
-    hull += there[:-1] + back[:0:-1]
+    lowest, highest = int(ends[:, 1].argmin()), int(ends[:, 1].argmax())
+    last = len(ends) - 1
+    upper = [_chain(known, 0, highest, -1, 1), _chain(known, last, highest, -1, -1)]
+    lower = [_chain(known, 0, lowest, 1, -1), _chain(known, last, lowest, 1, 1)]
+    if clockwise:
+        lower.reverse()
+    else:
+        upper.reverse()
+    first, second = upper
+    hull = first[:-1] + second[:0:-1]
+    above = _middle_of_upper(first, second)
+    first, second = lower
+    below = _middle_of_lower(first, second)
+    if above is not None and below is not None and known[above] == known[below]:
+        # All points lie on one line: both chains have the same corner, which may be there once.
+        first, second = first[:2], second[:2]
+    hull += first[:-1] + second[:0:-1]
     return points[_rotated(order[hull].tolist())]
 
 
-def _chain(points: list[Any], start: int, end: int, rise: int, turn: int) -> list[int]:
+def _middle_of_upper(first: list[int], second: list[int]) -> int | None:
+    """The last corner of the upper chains before their end (`stop_idx` in convhull.cpp)."""
+    if len(second) > 2:
+        return second[1]
+    if len(first) > 2:
+        return first[-2]
+    return None
+
+
+def _middle_of_lower(first: list[int], second: list[int]) -> int | None:
+    """The corner of the lower chains to compare it with (`check_idx` in convhull.cpp)."""
+    if len(first) > 2:
+        return first[1]
+    if len(first) + len(second) > 2:
+        return second[2 - len(first)]
+    return None
+
+
+def _chain(points: list[Point], start: int, end: int, rise: int, turn: int) -> list[int]:
     """The corners from one end of sorted points to the highest or lowest one: `turn` is the side
-    they turn to.
+    to which they turn (`Sklansky_` in convhull.cpp).
     """
     if points[start] == points[end]:
         return [start]
     step = 1 if end > start else -1
-    kept, following = [start, start + step], start + 2 * step
+    kept = [start, start + step]
+    following = start + 2 * step
     while following != end + step:
-        here, there = points[kept[-1]], points[following]
-        along = _minus(there, here)
+        corner, point = points[kept[-1]], points[following]
+        along = _minus(point, corner)
         if _sign(along[1]) == rise:
             following += step
             continue
-        before = _minus(here, points[kept[-2]])
+        before = _minus(corner, points[kept[-2]])
         if _sign(_cross(along, before)) == turn and any(before):
             kept.append(following)
             following += step
@@ -131,11 +177,11 @@ def _chain(points: list[Any], start: int, end: int, rise: int, turn: int) -> lis
     return kept
 
 
-def _minus(a: Any, b: Any) -> tuple[Any, Any]:
+def _minus(a: Point, b: Point) -> Point:
     return a[0] - b[0], a[1] - b[1]
 
 
-def _cross(a: Any, b: Any) -> float:
+def _cross(a: Point, b: Point) -> float:
     """Positive where b lies to the left of a; exact for integers and nearly so for float32."""
     return float(a[0]) * float(b[1]) - float(a[1]) * float(b[0])
 
@@ -145,44 +191,58 @@ def _sign(value: Any) -> int:
 
 
 def _rotated(hull: list[int]) -> list[int]:
-    """The same ring of indices from its smallest (or largest) on, where it then rises (or falls)
-    all the way.
+    """The same ring of indices from its smallest (or largest) on, if it then rises (or falls) all
+    the way: what convhull.cpp does at its end, "try to make the convex hull indices form an
+    ascending or descending sequence".
     """
     count = len(hull)
     if count < 3:
         return hull
-    first, final = hull.index(min(hull)), hull.index(max(hull))
-    rises = (final + 1) % count == first
-    begin = first if rises else final
+    smallest, largest = hull.index(min(hull)), hull.index(max(hull))
+    rises = (largest + 1) % count == smallest
+    begin = smallest if rises else largest
     ring = hull[begin:] + hull[:begin]
-    return ring if ring == sorted(ring, reverse=not rises) else hull
+    is_sorted = ring == sorted(ring, reverse=not rises)
+    return ring if is_sorted else hull
 
 
 class RotatedBox(NamedTuple):
-    """A rectangle about its centre; the angle turns it clockwise on the screen, in degrees."""
+    """A rectangle about its centre; the angle turns it clockwise on the screen, in degrees.
 
-    center: tuple[Any, Any]
-    size: tuple[Any, Any]
+    >>> RotatedBox((0, 0), (2, 1), np.float32(-90)).size
+    (2, 1)
+    """
+
+    center: Point
+    size: Point
     angle: np.float32
 
 
-def min_area_rect(points: np.ndarray, clockwise: bool = False) -> RotatedBox:
-    """The rectangle of least area round int32 or float32 points `(n, 2)`, its angle in [-90, 0)."""
+def min_area_rect(points: Num[np.ndarray, "n 2"], clockwise: bool = False) -> RotatedBox:
+    """Returns the rectangle of least area around int32 or float32 points, its angle in [-90, 0).
+
+    Reproduces `cv2.minAreaRect` (rotcalipers.cpp).
+
+    >>> box = min_area_rect(np.array([[0, 0], [4, 0], [4, 2], [0, 2]], np.int32))
+    >>> sorted(float(side) for side in box.size), float(box.angle)
+    ([2.0, 4.0], -90.0)
+    """
     corners = convex_hull(points, clockwise).astype(F)
     half = F(0.5)
     if len(corners) > 2:
         (x, y), (ax, ay), (bx, by) = _calipers(corners)
-        center = x + (ax + bx) * half, y + (ay + by) * half
-        size = _length(ax, ay), _length(bx, by)
+        center = (x + (ax + bx) * half, y + (ay + by) * half)
+        size = (_length(ax, ay), _length(bx, by))
         angle = math.atan2(ay, ax)
     elif len(corners) == 2:
         (x, y), (u, v) = corners
-        center = (x + u) * half, (y + v) * half
-        size = _length(u - x, v - y), F(0)
+        center = ((x + u) * half, (y + v) * half)
+        size = (_length(u - x, v - y), F(0))
         angle = math.atan2(v - y, u - x)
     else:
         center, size, angle = (corners[0, 0], corners[0, 1]), (F(0), F(0)), 0.0
     degrees = angle * 180 / math.pi
+    # A quarter turn of a rectangle exchanges its sides.
     while degrees >= 0:
         degrees, size = degrees - 90, (size[1], size[0])
     while degrees < -90:
@@ -191,158 +251,228 @@ def min_area_rect(points: np.ndarray, clockwise: bool = False) -> RotatedBox:
 
 
 def _length(x: np.float32, y: np.float32) -> np.float32:
+    # In float64, and rounded once.
     return F(math.sqrt(float(x) * float(x) + float(y) * float(y)))
 
 
-def _calipers(corners: np.ndarray) -> tuple[Any, Any, Any]:
-    """A corner of the smallest rectangle and its two sides, by turning four calipers round:
-    Toussaint (1983).
+def _calipers(corners: Float[np.ndarray, "n 2"]) -> tuple[Point, Point, Point]:
+    """A corner of the smallest rectangle and its two sides, by turning four calipers around the
+    hull (Toussaint, 1983): `rotatingCalipers` in rotcalipers.cpp.
     """
     edges = np.roll(corners, -1, 0) - corners
     wide = edges.astype(np.float64)
-    inverse = (1 / np.sqrt(wide[:, 0] * wide[:, 0] + wide[:, 1] * wide[:, 1])).astype(F)
+    squares = wide[:, 0] * wide[:, 0] + wide[:, 1] * wide[:, 1]
+    inverse_lengths = (1 / np.sqrt(squares)).astype(F)
     x, y = corners[:, 0], corners[:, 1]
-    at = [int(y.argmin()), int(x.argmax()), int(y.argmax()), int(x.argmin())]
+    # The corners that the calipers touch: at the bottom, right, top and left.
+    touched = [int(y.argmin()), int(x.argmax()), int(y.argmax()), int(x.argmin())]
     best: Any = None
-    least = F(np.finfo(F).max)
+    least_area = F(np.finfo(F).max)
     for _ in corners:
-        turned = [_turned(edges[place], quarter) for quarter, place in enumerate(at)]
-        main = 0
-        for side in range(1, 4):
-            if turned[side][1] * turned[main][0] - turned[side][0] * turned[main][1] < 0:
-                main = side
-        a, b = _turned(edges[at[main]] * inverse[at[main]], main)
-        at[main] = (at[main] + 1) % len(corners)
-        across, up = corners[at[1]] - corners[at[3]], corners[at[2]] - corners[at[0]]
+        side = _next_side([edges[corner] for corner in touched])
+        first = touched[side]
+        a, b = _turn_back(edges[first] * inverse_lengths[first], side)
+        touched[side] = (first + 1) % len(corners)
+        across = corners[touched[1]] - corners[touched[3]]
+        up = corners[touched[2]] - corners[touched[0]]
         width = across[0] * a + across[1] * b
         height = -up[0] * b + up[1] * a
-        if width * height <= least:
-            least, best = width * height, (a, b, width, height, at[3], at[0])
+        # `<=`: of equal areas the last is taken.
+        if width * height <= least_area:
+            least_area = width * height
+            best = (a, b, width, height, touched[3], touched[0])
     a, b, width, height, left, bottom = best
+    # The corner is where the line through `left` meets the one through `bottom`. `-b * b` and its
+    # sign are written as OpenCV has them: float32 would round otherwise.
     c = a * x[left] + y[left] * b
     d = -b * x[bottom] + y[bottom] * a
     scale = F(1) / (a * a - -b * b)
-    return (
-        ((c * a - d * b) * scale, (a * d - -b * c) * scale),
-        (a * width, b * width),
-        (-b * height, a * height),
-    )
+    corner = ((c * a - d * b) * scale, (a * d - -b * c) * scale)
+    return corner, (a * width, b * width), (-b * height, a * height)
 
 
-def _turned(vector: Any, quarters: int) -> tuple[Any, Any]:
+def _next_side(edges: list[np.ndarray]) -> int:
+    """Which of the calipers lies on its edge first when all turn."""
+    turned = [_turn_back(edge, side) for side, edge in enumerate(edges)]
+    first = 0
+    for side in range(1, 4):
+        if turned[side][1] * turned[first][0] - turned[side][0] * turned[first][1] < 0:
+            first = side
+    return first
+
+
+def _turn_back(vector: Any, quarters: int) -> Point:
     """A vector (x, y) turned back by quarters of a circle."""
     x, y = vector
     return ((x, y), (y, -x), (-x, -y), (-y, x))[quarters]
 
 
-def box_points(box: RotatedBox) -> np.ndarray:
-    """The four corners of a rectangle, float32 `(4, 2)`, clockwise on the screen from the lowest
-    one.
+def box_points(box: RotatedBox) -> Float[np.ndarray, "4 2"]:
+    """Returns the four corners of a rectangle, clockwise on the screen from the lowest one.
+
+    Reproduces `cv2.boxPoints` (`RotatedRect::points` in modules/core/src/types.cpp).
+
+    >>> box_points(RotatedBox((F(2), F(1)), (F(4), F(2)), F(0))).tolist()
+    [[0.0, 2.0], [0.0, 0.0], [4.0, 0.0], [4.0, 2.0]]
     """
-    (x, y), (width, height) = box.center, box.size
+    x, y = box.center
+    width, height = box.size
     radians = float(box.angle) * math.pi / 180
-    cos, sin = F(math.cos(radians)) * F(0.5), F(math.sin(radians)) * F(0.5)
-    along, across = (cos * width, sin * width), (sin * height, cos * height)
+    half_cos, half_sin = F(math.cos(radians)) * F(0.5), F(math.sin(radians)) * F(0.5)
+    along_x, along_y = half_cos * width, half_sin * width
+    across_x, across_y = half_sin * height, half_cos * height
     corners = [
-        (x - across[0] - along[0], y + across[1] - along[1]),
-        (x + across[0] - along[0], y - across[1] - along[1]),
-        (x + across[0] + along[0], y - across[1] + along[1]),
-        (x - across[0] + along[0], y + across[1] + along[1]),
+        (x - across_x - along_x, y + across_y - along_y),
+        (x + across_x - along_x, y - across_y - along_y),
+        (x + across_x + along_x, y - across_y + along_y),
+        (x - across_x + along_x, y + across_y + along_y),
     ]
     return np.array(corners, F)
 
 
-def contour_area(points: np.ndarray) -> float:
-    """The area inside a polygon of points `(n, 2)`, by the shoelace formula."""
+def contour_area(points: Num[np.ndarray, "n 2"]) -> float:
+    """Returns the area inside a polygon, by the shoelace formula.
+
+    Reproduces `cv2.contourArea` (shapedescr.cpp).
+
+    >>> contour_area(np.array([[0, 0], [4, 0], [4, 2], [0, 2]]))
+    8.0
+    """
     wide = points.astype(F).astype(np.float64)
     before = np.roll(wide, 1, 0)
     terms = before[:, 0] * wide[:, 1] - before[:, 1] * wide[:, 0]
     return abs(math.fsum(terms) * 0.5)
 
 
-def arc_length(points: np.ndarray) -> float:
-    """How long the way round a polygon of points `(n, 2)` is: sides in float32, their sum in
-    float64.
+def arc_length(points: Num[np.ndarray, "n 2"]) -> float:
+    """Returns the circumference of a polygon: sides in float32, their sum in float64.
+
+    Reproduces `cv2.arcLength(points, True)` (shapedescr.cpp).
+
+    >>> arc_length(np.array([[0, 0], [4, 0], [4, 3]]))
+    12.0
     """
-    sides = points.astype(F) - np.roll(points.astype(F), 1, 0)
-    return float(
-        np.sqrt(sides[:, 0] * sides[:, 0] + sides[:, 1] * sides[:, 1]).sum(dtype=np.float64)
-    )
+    corners = points.astype(F)
+    sides = corners - np.roll(corners, 1, 0)
+    lengths = np.sqrt(sides[:, 0] * sides[:, 0] + sides[:, 1] * sides[:, 1])
+    return float(lengths.sum(dtype=np.float64))
 
 
+# Edges are followed down the rows in integers with so many bits of fraction: `XY_SHIFT` in
+# drawing.cpp.
 _BITS = 16
-"""Of the fraction in which edges are followed down the rows."""
 
 
-def fill_polygon(corners: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The mask `(height, width)` of a polygon with integer corners `(n, 2)`: its inside by even and
-    odd, and its sides.
+class _Edge(NamedTuple):
+    """A side of a polygon that is not level: rows from `top` to before `bottom`, its x at `top`
+    and how much it changes in a row, both with a fraction of 16 bits.
+    """
 
-    Corners may lie outside of the mask (`cv2.fillPoly`).
+    top: int
+    bottom: int
+    x: int
+    slope: int
+
+
+def fill_polygon(
+    corners: Int[np.ndarray, "n 2"],
+    height: int,
+    width: int,
+) -> Bool[np.ndarray, "height width"]:
+    """Returns the mask of a polygon with integer corners: its inside by even and odd, and its
+    sides.
+
+    Reproduces `cv2.fillPoly` (`CollectPolyEdges` and `FillEdgeCollection` in drawing.cpp). Corners
+    may lie outside of the mask.
+
+    >>> fill_polygon(np.array([[0, 0], [2, 0], [2, 2], [0, 2]]), 3, 4).astype(int).tolist()
+    [[1, 1, 1, 0], [1, 1, 1, 0], [1, 1, 1, 0]]
     """
     mask = np.zeros((height, width), bool)
-    ends = [(int(x), int(y)) for x, y in corners]
+    points = [(int(x), int(y)) for x, y in corners]
     edges = []
-    for start, end in zip([ends[-1], *ends[:-1]], ends, strict=True):
+    for start, end in zip([points[-1], *points[:-1]], points, strict=True):
         _draw_line(mask, start, end)
         if start[1] != end[1]:
-            clipped, _ = _clip_line(mask.shape, start, end)
-            (x, y), (u, v) = clipped
-            if y == v:
-                y, v = start[1], end[1]
-            slope = _divide((u - x) << _BITS, v - y)
-            top, bottom = sorted((start[1], end[1]))
-            edges.append((top, bottom, (x << _BITS) + (top - y) * slope, slope))
+            edges.append(_edge(mask.shape, start, end))
     for row in range(height):
-        crossings = sorted(
-            x + (row - top) * slope for top, bottom, x, slope in edges if top <= row < bottom
-        )
+        crossings = []
+        for edge in edges:
+            if edge.top <= row < edge.bottom:
+                crossings.append(edge.x + (row - edge.top) * edge.slope)
+        crossings.sort()
         for left, right in zip(crossings[::2], crossings[1::2], strict=True):
-            mask[row, max(-(-left >> _BITS), 0) : max((right >> _BITS) + 1, 0)] = True
+            # Rounded inwards: the pixels of the sides are drawn already.
+            first = max(-(-left >> _BITS), 0)
+            end = max((right >> _BITS) + 1, 0)
+            mask[row, first:end] = True
     return mask
 
 
+def _edge(shape: tuple[int, int], start: tuple[int, int], end: tuple[int, int]) -> _Edge:
+    # OpenCV takes the slope from the clipped line, and the rows from the line as it is.
+    clipped, _ = _clip_line(shape, start, end)
+    (x, y), (u, v) = clipped
+    if y == v:
+        y, v = start[1], end[1]
+    slope = _divide((u - x) << _BITS, v - y)
+    top, bottom = sorted((start[1], end[1]))
+    return _Edge(top, bottom, (x << _BITS) + (top - y) * slope, slope)
+
+
 def _divide(a: int, b: int) -> int:
-    """Towards zero, as C does."""
-    return abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)
+    """Divides towards zero, as C does."""
+    quotient = abs(a) // abs(b)
+    return quotient if (a < 0) == (b < 0) else -quotient
 
 
 def _draw_line(mask: np.ndarray, start: tuple[int, int], end: tuple[int, int]) -> None:
-    """Sets the pixels of a straight line: Bresenham (1965), from left to right."""
-    clipped, visible = _clip_line(mask.shape, start, end)
-    if not visible:
+    """Sets the pixels of a straight line: Bresenham (1965), from left to right (`LineIterator` in
+    drawing.cpp).
+    """
+    clipped, is_visible = _clip_line(mask.shape, start, end)
+    if not is_visible:
         return
     (x, y), (u, v) = sorted(clipped, key=lambda point: point[0])
     wide, high = u - x, abs(v - y)
-    along = np.arange(max(wide, high) + 1)
-    far, near = max(wide, high, 1), min(wide, high)
-    aside = (2 * near * along + far - 1) // (2 * far)
+    longer, shorter = max(wide, high), min(wide, high)
+    along = np.arange(longer + 1)
+    # The integers that Bresenham's error term leads to, all at once.
+    longer = max(longer, 1)
+    aside = (2 * shorter * along + longer - 1) // (2 * longer)
     columns, rows = (along, aside) if wide >= high else (aside, along)
-    mask[y + rows * (1 if v >= y else -1), x + columns] = True
+    downwards = 1 if v >= y else -1
+    mask[y + rows * downwards, x + columns] = True
 
 
 def _clip_line(
-    shape: tuple[int, int], start: tuple[int, int], end: tuple[int, int]
+    shape: tuple[int, int],
+    start: tuple[int, int],
+    end: tuple[int, int],
 ) -> tuple[list[Any], bool]:
-    """The part of a line in a mask, rounded towards its ends (Cohen and Sutherland), and whether
-    there is any.
+    """The part of a line in a mask, rounded towards its ends (Cohen and Sutherland, `clipLine` in
+    drawing.cpp), and whether there is any.
 
-    Of a line that passes by, the ends stay where the search stopped.
+    Of a line that does not meet the mask, the ends stay where the search stopped.
     """
     points = [list(start), list(end)]
-    limits = shape[1] - 1, shape[0] - 1
-
-    def apart() -> bool:
-        return any(
-            all(p[k] < 0 for p in points) or all(p[k] > limits[k] for p in points) for k in (0, 1)
-        )
-
+    limits = (shape[1] - 1, shape[0] - 1)
     for axis in (1, 0):
-        if apart():
+        if _are_outside(points, limits):
             return points, False
         for point, other in (points, points[::-1]):
             edge = min(max(point[axis], 0), limits[axis])
             if edge != point[axis]:
                 (x, y), (u, v) = (point[1 - axis], point[axis]), (other[1 - axis], other[axis])
-                point[1 - axis], point[axis] = x + int((edge - y) * (u - x) / (v - y)), edge
-    return points, not apart()
+                point[1 - axis] = x + int((edge - y) * (u - x) / (v - y))
+                point[axis] = edge
+    return points, not _are_outside(points, limits)
+
+
+def _are_outside(points: list[list[int]], limits: tuple[int, int]) -> bool:
+    """Whether both points lie on the outer side of one edge of the mask."""
+    for axis, limit in enumerate(limits):
+        positions = [point[axis] for point in points]
+        if max(positions) < 0 or min(positions) > limit:
+            return True
+    return False

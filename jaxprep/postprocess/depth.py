@@ -1,4 +1,4 @@
-"""Depth maps at the size of their images."""
+"""Depth maps at the sizes of their images."""
 
 from __future__ import annotations
 
@@ -10,30 +10,55 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxprep.errors import InputError
-from jaxprep.postprocess.results import each, field, optional_field, sizes
-from jaxprep.postprocess.targets import Rule, Window, resize_one
-from jaxprep.resample.filters import canonical_method
-from jaxprep.resample.tables import bucket
+from jaxprep.postprocess.registry import DEPTH, method
+from jaxprep.postprocess.resize_plan import (
+    Interpolation,
+    canonical_method,
+    resize_host_map,
+    resize_image,
+)
+from jaxprep.postprocess.results import each_size, field, optional_field, sizes, to_jax
+from jaxprep.types import Size
+
+MIN_INVERSE, MAX_INVERSE = np.float32(1e-4), np.float32(1e4)
+"""Depth Pro clips inverse depth to these."""
 
 
+@method(
+    ("DPTImageProcessor", "GLPNImageProcessor", "PromptDepthAnythingImageProcessor"),
+    DEPTH,
+)
+@method("CHMv2ImageProcessor", DEPTH, fixed={"interpolation": "align_corners"})
+@method("Tipsv2DptImageProcessor", DEPTH, fixed={"interpolation": "bilinear"})
 def depth_estimation(
-    outputs: Any, target_sizes: Any = None, *, rule: Rule = "bicubic"
+    outputs: Any,
+    target_sizes: Any = None,
+    *,
+    interpolation: Interpolation = "bicubic",
 ) -> list[dict[str, jax.Array]]:
-    """Depth of DPT, Depth Anything, GLPN, CHMv2 and TIPSv2.
+    """Returns the depth of DPT, Depth Anything, GLPN, CHMv2 and TIPSv2.
+
+    Reproduces `models/dpt/image_processing_dpt.py` of Transformers and its relatives, which differ
+    in the interpolation.
 
     Args:
-        outputs: with `predicted_depth` `(b, h, w)`.
+        outputs: with `predicted_depth` `(b, h, w)`, in units of the model.
         target_sizes: (height, width) per image; None leaves the maps as they are.
-        rule: how maps are resized.
+        interpolation: how maps are resized.
 
     Returns:
         per image `predicted_depth`, float32 `(height, width)`.
+
+    >>> (result,) = depth_estimation({"predicted_depth": np.ones((1, 4, 4))}, [(6, 5)])
+    >>> result["predicted_depth"].shape
+    (6, 5)
     """
     depth = _with_channel(field(outputs, "predicted_depth"))
-    goals = each(sizes(target_sizes, len(depth)), len(depth))
-    return [
-        {"predicted_depth": jnp.asarray(resize_one(depth, i, size, rule)[0])} for i, size in goals
-    ]
+    results = []
+    for i, size in each_size(target_sizes, len(depth)):
+        resized = resize_image(depth, i, size, interpolation)
+        results.append({"predicted_depth": jnp.asarray(resized[0])})
+    return results
 
 
 @jax.jit
@@ -41,13 +66,17 @@ def _with_channel(depth: jax.Array) -> jax.Array:
     return depth[:, None]
 
 
-_RULES: dict[Any, Rule] = {"bilinear": "bilinear", "bicubic": "bicubic"}
-
-
+@method("DepthProImageProcessor", DEPTH, settings=["resample"])
 def depth_pro_estimation(
-    outputs: Any, target_sizes: Any = None, *, resample: Any = 2
+    outputs: Any,
+    target_sizes: Any = None,
+    *,
+    resample: Any = 2,
 ) -> list[dict[str, Any]]:
-    """Metric depth of Depth Pro, from its inverse depth and field of view.
+    """Returns the metric depth of Depth Pro, from its inverse depth and field of view.
+
+    Reproduces `models/depth_pro/image_processing_depth_pro.py` of Transformers; the paper is
+    https://arxiv.org/abs/2410.02073.
 
     Args:
         outputs: with `predicted_depth` `(b, h, w)` and perhaps `field_of_view` `(b,)`, degrees.
@@ -57,29 +86,42 @@ def depth_pro_estimation(
     Returns:
         per image `predicted_depth`, in [1e-4, 1e4]; `field_of_view`; `focal_length` in pixels. The
         last two are None where they are not known.
+
+    Raises:
+        InputError: another `resample`.
+
+    >>> outputs = {"predicted_depth": np.full((1, 4, 4), 2.0), "field_of_view": [90.0]}
+    >>> (result,) = depth_pro_estimation(outputs, [(8, 6)])
+    >>> result["predicted_depth"].shape, round(float(result["focal_length"]), 3)
+    ((8, 6), 3.0)
     """
-    inverse = _with_channel(field(outputs, "predicted_depth"))
-    rule = _RULES.get(canonical_method(resample))
-    if rule is None:
+    inverse_depth = _with_channel(field(outputs, "predicted_depth"))
+    interpolation = canonical_method(resample)
+    if interpolation not in ("bilinear", "bicubic"):
         raise InputError(f"Expected `bilinear` or `bicubic`, got {resample!r} - at `resample`.")
     views = optional_field(outputs, "field_of_view")
-    views = [None] * len(inverse) if views is None else np.asarray(views, np.float32)
+    if views is None:
+        views = [None] * len(inverse_depth)
+    else:
+        views = np.asarray(views, np.float32)
     results = []
-    for i, size in each(sizes(target_sizes, len(inverse)), len(inverse)):
-        view, focal, scale = views[i], None, np.float32(1)
+    for i, size in each_size(target_sizes, len(inverse_depth)):
+        view, focal_length, scale = views[i], None, np.float32(1)
+        # Without a size Transformers does not scale either.
         if size is not None and view is not None:
-            half = np.float32(0.5) * np.deg2rad(view)
-            focal = np.float32(0.5 * size[1]) / np.tan(half)
-            scale = np.float32(size[1]) / focal
-        depth = _inverted(resize_one(inverse, i, size, rule)[0], scale)
-        parts = {"field_of_view": view, "focal_length": focal}
-        known = {name: None if part is None else jnp.asarray(part) for name, part in parts.items()}
-        results.append({"predicted_depth": jnp.asarray(depth), **known})
+            width = np.float32(size[1])
+            half_view = np.float32(0.5) * np.deg2rad(view)
+            focal_length = np.float32(0.5) * width / np.tan(half_view)
+            scale = width / focal_length
+        # Transformers resizes and clips inverse depth, and inverts it last.
+        resized = resize_image(inverse_depth, i, size, interpolation)[0]
+        result = {
+            "predicted_depth": 1 / np.clip(resized * scale, MIN_INVERSE, MAX_INVERSE),
+            "field_of_view": view,
+            "focal_length": focal_length,
+        }
+        results.append(to_jax(result))
     return results
-
-
-def _inverted(inverse: np.ndarray, scale: np.float32) -> np.ndarray:
-    return np.float32(1) / np.clip(inverse * scale, np.float32(1e-4), np.float32(1e4))
 
 
 @jax.jit
@@ -87,6 +129,7 @@ def _flip_average(depth: jax.Array, flipped: jax.Array) -> jax.Array:
     return (depth + flipped[..., ::-1]) / 2
 
 
+@method("ZoeDepthImageProcessor", DEPTH, settings=["do_pad"])
 def zoe_depth_estimation(
     outputs: Any,
     source_sizes: Any = None,
@@ -96,16 +139,31 @@ def zoe_depth_estimation(
     *,
     do_pad: bool | None = True,
 ) -> list[dict[str, jax.Array]]:
-    """Depth of ZoeDepth: averaged with that of the mirrored image, brought to the padded image,
-    cropped, resized.
+    """Returns the depth of ZoeDepth: averaged with that of the mirrored image, resized to the
+    padded image, cropped, resized.
+
+    Reproduces `models/zoedepth/image_processing_zoedepth.py` of Transformers.
 
     Args:
         outputs: with `predicted_depth` `(b, h, w)`.
         source_sizes: (height, width) of each image before preprocessing.
         target_sizes: (height, width) wanted for each.
         outputs_flipped: those of the mirrored images.
-        do_remove_padding: take away the `int(3 sqrt(side / 2))` pixels that preprocessing mirrored
+        do_remove_padding: remove the `int(3 sqrt(side / 2))` pixels that preprocessing mirrored
             around the image; None: if the processor's `do_pad` says that it did.
+        do_pad: the processor's.
+
+    Returns:
+        per image `predicted_depth`, float32 `(height, width)`.
+
+    Raises:
+        InputError: padding is to be removed without `source_sizes`, or the shapes of both outputs
+            differ.
+
+    >>> outputs = {"predicted_depth": np.ones((1, 8, 8))}
+    >>> (result,) = zoe_depth_estimation(outputs, source_sizes=[(10, 12)])
+    >>> result["predicted_depth"].shape
+    (10, 12)
     """
     depth = field(outputs, "predicted_depth")
     if outputs_flipped is not None:
@@ -115,36 +173,34 @@ def zoe_depth_estimation(
                 f"Expected shape {depth.shape}, got {mirrored.shape} - at `outputs_flipped`."
             )
         depth = _flip_average(depth, mirrored)
+    # The maps are those of the padded images: without the padding's size they cannot be cropped.
     remove = bool(do_pad) if do_remove_padding is None else do_remove_padding
     if remove and source_sizes is None:
         raise InputError(
             "Expected the sizes of the images, or `do_remove_padding=False` - at `source_sizes`."
         )
-    sources, goals = (
-        sizes(source_sizes, len(depth), "source_sizes"),
-        sizes(target_sizes, len(depth)),
-    )
+    sources = sizes(source_sizes, len(depth), "source_sizes")
+    maps = _with_channel(depth)
     results = []
-    for i in range(len(depth)):
-        maps = _with_channel(depth)
-        if sources is not None:
-            pads = [int(math.sqrt(n / 2) * 3) if remove else 0 for n in sources[i]]
-            (height, width), (top, left) = sources[i], pads
-            padded = resize_one(maps, i, (height + 2 * top, width + 2 * left), "bicubic")
-            found = padded[:, top : top + height, left : left + width]
+    for i, size in each_size(target_sizes, len(depth)):
+        if sources is None:
+            resized = resize_image(maps, i, None, "bicubic")
         else:
-            found = resize_one(maps, i, None, "bicubic")
-        if goals is not None:
-            found = _again(found, goals[i])
-        results.append({"predicted_depth": jnp.asarray(found[0])})
+            resized = _without_mirrored_edges(maps, i, sources[i], remove)
+        # A second resize, of a map of any size.
+        if size is not None:
+            resized = resize_host_map(resized, size, "bicubic")
+        results.append({"predicted_depth": jnp.asarray(resized[0])})
     return results
 
 
-def _again(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A second resize, of a map whose size changes from image to image: on a canvas of its own."""
-    height, width = maps.shape[1:]
-    if (height, width) == size:
-        return maps
-    room = np.zeros((1, *maps.shape[:1], bucket(height), bucket(width)), np.float32)
-    room[0, :, :height, :width] = maps
-    return resize_one(jnp.asarray(room), 0, size, "bicubic", Window(0, 0, height, width))
+def _without_mirrored_edges(maps: jax.Array, i: int, size: Size, remove: bool) -> np.ndarray:
+    """The depth of image `i`, of `size` before preprocessing."""
+    height, width = size
+    top = left = 0
+    if remove:
+        # https://github.com/isl-org/ZoeDepth/blob/edb6daf45458569e24f50250ef1ed08c015f17a7/zoedepth/models/depth_model.py#L57
+        top = int(math.sqrt(height / 2) * 3)
+        left = int(math.sqrt(width / 2) * 3)
+    padded = resize_image(maps, i, (height + 2 * top, width + 2 * left), "bicubic")
+    return padded[:, top : top + height, left : left + width]

@@ -7,85 +7,127 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, Int
 
 from jaxprep.errors import InputError
 from jaxprep.postprocess.boxes import center_to_corners, scales
 from jaxprep.postprocess.detection import top_pairs
-from jaxprep.postprocess.results import field, sizes
+from jaxprep.postprocess.registry import DETECTION, method
+from jaxprep.postprocess.results import field, required_sizes, sizes, to_jax, to_numpy
+from jaxprep.types import Array
+
+Edge = tuple[int, int]
+"""Two boxes, of which the second follows the first."""
 
 
-def reading_ranks(order: jax.Array) -> jax.Array:
-    """The place of each query in the reading order, from logits `(q, q)`: entry i, j with i < j
-    says "i before j".
+def reading_ranks(order: Float[Array, "q q"]) -> Int[jax.Array, " q"]:
+    """Returns the rank of each query in the reading order.
 
-    Every query counts the votes for those before it.
+    Args:
+        order: logits; entry i, j with i < j says "i before j". Every query counts the votes for
+            those before it.
+
+    >>> reading_ranks(jnp.float32([[0, -9], [0, 0]])).tolist()
+    [1, 0]
     """
+    # `_get_order_seqs` reads the upper triangle only: j comes before i with the probability that i
+    # does not come before j.
     before = jax.nn.sigmoid(order)
     votes = jnp.triu(before, 1).sum(0) + jnp.tril(1 - before.T, -1).sum(0)
-    return (
-        jnp.zeros(len(order), jnp.int32)
-        .at[jnp.argsort(votes)]
-        .set(jnp.arange(len(order), dtype=jnp.int32))
-    )
+    ranks = jnp.arange(len(order), dtype=jnp.int32)
+    return jnp.zeros(len(order), jnp.int32).at[jnp.argsort(votes)].set(ranks)
 
 
 @jax.jit
 def _layout(
-    logits: jax.Array, boxes: jax.Array, order: jax.Array, scale: jax.Array
+    logits: jax.Array,
+    boxes: jax.Array,
+    order: jax.Array,
+    scale: jax.Array,
 ) -> tuple[jax.Array, ...]:
-    def one_image(
-        logits: jax.Array, boxes: jax.Array, order: jax.Array, scale: jax.Array
+    def of_one_image(
+        logits: jax.Array,
+        boxes: jax.Array,
+        order: jax.Array,
+        scale: jax.Array,
     ) -> tuple[jax.Array, ...]:
         scores, labels, queries = top_pairs(logits, logits.shape[0])
-        return (
-            scores,
-            labels,
-            (center_to_corners(boxes) * scale)[queries],
-            reading_ranks(order)[queries],
-        )
+        corners = center_to_corners(boxes) * scale
+        return scores, labels, corners[queries], reading_ranks(order)[queries]
 
-    return jax.vmap(one_image)(logits, boxes, order, scale)
+    return jax.vmap(of_one_image)(logits, boxes, order, scale)
 
 
+# V3 gives `polygon_points` besides, which Transformers finds in the masks with OpenCV.
+@method(("PPDocLayoutV2ImageProcessor", "PPDocLayoutV3ImageProcessor"), DETECTION)
 def layout_detection(
-    outputs: Any, threshold: float = 0.5, target_sizes: Any = None
+    outputs: Any,
+    threshold: float = 0.5,
+    target_sizes: Any = None,
 ) -> list[dict[str, jax.Array]]:
-    """Layout of PP-DocLayoutV2, and of V3 without its `polygon_points`.
+    """Returns the layout of PP-DocLayoutV2, and of V3 without its `polygon_points`.
+
+    Reproduces `models/pp_doclayout_v2/image_processing_pp_doclayout_v2.py` of Transformers.
 
     Args:
-        outputs: with `logits` `(b, q, c)`, `pred_boxes` and `order_logits` `(b, q, q)`.
+        outputs: with `logits` `(b, q, c)`, `pred_boxes` `(b, q, 4)`, relative (centre x, centre y,
+            width, height), and `order_logits` `(b, q, q)`.
         threshold: the least score.
         target_sizes: (height, width) per image; None leaves boxes relative.
 
     Returns:
         per image, in reading order, `scores`, `labels`, `boxes` and `order_seq`.
+
+    >>> outputs = {
+    ...     "logits": np.float32([[[9], [8]]]),
+    ...     "pred_boxes": np.full((1, 2, 4), 0.5),
+    ...     "order_logits": np.float32([[[0, -9], [0, 0]]]),
+    ... }
+    >>> layout_detection(outputs)[0]["order_seq"].tolist()
+    [0, 1]
     """
-    logits = field(outputs, "logits")
+    logits, boxes = field(outputs, "logits"), field(outputs, "pred_boxes")
     scale = scales(sizes(target_sizes, len(logits)), len(logits))[:, None]
-    found = _layout(logits, field(outputs, "pred_boxes"), field(outputs, "order_logits"), scale)
+    candidates = to_numpy(_layout(logits, boxes, field(outputs, "order_logits"), scale))
     results = []
-    for scores, *parts in zip(*(np.asarray(part) for part in found), strict=True):
+    for scores, labels, corners, ranks in zip(*candidates, strict=True):
         keep = np.flatnonzero(scores >= np.float32(threshold))
-        keep = keep[np.argsort(parts[-1][keep], kind="stable")]
-        named = zip(("scores", "labels", "boxes", "order_seq"), (scores, *parts), strict=True)
-        results.append({name: jnp.asarray(part[keep]) for name, part in named})
+        # Several classes of one query have one rank: they stay in the order of their scores.
+        keep = keep[np.argsort(ranks[keep], kind="stable")]
+        result = {
+            "scores": scores[keep],
+            "labels": labels[keep],
+            "boxes": corners[keep],
+            "order_seq": ranks[keep],
+        }
+        results.append(to_jax(result))
     return results
 
 
 @jax.jit
 def _quads(logits: jax.Array, boxes: jax.Array, scale: jax.Array) -> tuple[jax.Array, ...]:
-    def one_image(logits: jax.Array, boxes: jax.Array, scale: jax.Array) -> tuple[jax.Array, ...]:
+    def of_one_image(
+        logits: jax.Array,
+        boxes: jax.Array,
+        scale: jax.Array,
+    ) -> tuple[jax.Array, ...]:
         scores, labels, queries = top_pairs(logits, logits.shape[0])
-        corners = boxes[:, None, :2] + (boxes[:, 2:].reshape(-1, 4, 2) - 0.5)
-        return scores, labels, (corners * scale)[queries], queries
+        offsets = boxes[:, 2:].reshape(-1, 4, 2) - 0.5
+        corners = (boxes[:, None, :2] + offsets) * scale
+        return scores, labels, corners[queries], queries
 
-    return jax.vmap(one_image)(logits, boxes, scale)
+    return jax.vmap(of_one_image)(logits, boxes, scale)
 
 
+@method("PPDocLayoutV4ImageProcessor", DETECTION)
 def quad_layout_detection(
-    outputs: Any, threshold: float = 0.5, target_sizes: Any = None
+    outputs: Any,
+    threshold: float = 0.5,
+    target_sizes: Any = None,
 ) -> list[dict[str, jax.Array]]:
-    """Layout of PP-DocLayoutV4: quadrilaterals in reading order.
+    """Returns the layout of PP-DocLayoutV4: quadrilaterals in reading order.
+
+    Reproduces `models/pp_doclayout_v4/image_processing_pp_doclayout_v4.py` of Transformers.
 
     Args:
         outputs: with `logits` `(b, q, c)`; `pred_boxes` `(b, q, 10)`, the centre and the offsets of
@@ -97,122 +139,159 @@ def quad_layout_detection(
     Returns:
         per image, in reading order, `scores`, `labels`, `boxes`, `polygon_points` `(n, 4, 2)` and
         `order_seq`.
+
+    Raises:
+        InputError: no target sizes, or boxes of another length.
+
+    >>> outputs = {
+    ...     "logits": np.float32([[[9]]]),
+    ...     "pred_boxes": np.float32([[[0.5, 0.5, 0, 0, 1, 0, 1, 1, 0, 1]]]),
+    ...     "relative_order_logits": np.zeros((1, 1, 1)),
+    ...     "successor_order_logits": np.zeros((1, 1, 1)),
+    ... }
+    >>> quad_layout_detection(outputs, 0.5, [(4, 6)])[0]["boxes"].tolist()
+    [[0.0, 0.0, 6.0, 4.0]]
     """
     logits, boxes = field(outputs, "logits"), field(outputs, "pred_boxes")
-    goals = sizes(target_sizes, len(logits))
-    if goals is None:
-        raise InputError("Expected the sizes of the images, got None - at `target_sizes`.")
+    image_sizes = required_sizes(target_sizes, len(logits))
     if boxes.shape[-1] != 10:
         raise InputError(
             f"Expected boxes of 10 numbers, got {boxes.shape[-1]} - at `outputs.pred_boxes`."
         )
-    scale = scales(goals, len(logits))[:, None, None, :2]
-    found = [np.asarray(part) for part in _quads(logits, boxes, scale)]
-    orders = (
-        np.asarray(field(outputs, f"{name}_order_logits")) for name in ("relative", "successor")
-    )
+    width_height = scales(image_sizes, len(logits))[:, None, None, :2]
+    candidates = to_numpy(_quads(logits, boxes, width_height))
+    relative_orders = np.asarray(field(outputs, "relative_order_logits"))
+    successor_orders = np.asarray(field(outputs, "successor_order_logits"))
+    # The graph is that of the boxes that are kept: a box below the threshold orders nothing.
     results = []
-    for scores, labels, corners, queries, relative, successor in zip(*found, *orders, strict=True):
+    for scores, labels, corners, queries, relative, successor in zip(
+        *candidates, relative_orders, successor_orders, strict=True
+    ):
         keep = scores >= np.float32(threshold)
-        mine, inverse = np.unique(queries[keep], return_inverse=True)
-        ranks = decode_order(relative[np.ix_(mine, mine)], successor[np.ix_(mine, mine)])[inverse]
+        # A query with several classes is one node of the graph.
+        nodes, node_of = np.unique(queries[keep], return_inverse=True)
+        pairs = np.ix_(nodes, nodes)
+        ranks = decode_order(relative[pairs], successor[pairs])[node_of]
         order = np.argsort(ranks, kind="stable")
-        scores, labels, corners = (part[keep][order] for part in (scores, labels, corners))
-        edges = (
-            np.concatenate([corners.min(-2), corners.max(-2)], -1)
-            if len(corners)
-            else np.zeros((0, 4), np.float32)
-        )
-        parts = {
-            "scores": scores,
-            "labels": labels,
-            "boxes": edges,
-            "polygon_points": corners,
+        polygons = corners[keep][order]
+        result = {
+            "scores": scores[keep][order],
+            "labels": labels[keep][order],
+            "boxes": _bounding_boxes(polygons),
+            "polygon_points": polygons,
             "order_seq": ranks[order],
         }
-        results.append({name: jnp.asarray(part) for name, part in parts.items()})
+        results.append(to_jax(result))
     return results
 
 
-def decode_order(relative: np.ndarray, successor: np.ndarray) -> np.ndarray:
-    """The place of each of n boxes in the reading order, int32, from logits `(n, n)`. Host work: it
-    follows a graph.
+def _bounding_boxes(polygons: Float[np.ndarray, "n 4 2"]) -> Float[np.ndarray, "n 4"]:
+    return np.concatenate([polygons.min(-2), polygons.max(-2)], -1)
 
-    `successor[i, j] > 0` says that j follows i at once: without cycles, a partial order, whose
-    connected parts are sorted on their own. `relative[i, j]` says how likely i comes before j,
-    which decides the rest.
+
+def decode_order(
+    relative: Float[np.ndarray, "n n"],
+    successor: Float[np.ndarray, "n n"],
+) -> Int[np.ndarray, " n"]:
+    """Returns the rank of each box in the reading order; on the host, since it follows a graph.
+
+    Reproduces `_decode_reading_order` of
+    `models/pp_doclayout_v4/image_processing_pp_doclayout_v4.py`.
+
+    Args:
+        relative: logits that say how likely i comes before j. They decide what `successor` leaves
+            open.
+        successor: above 0 says that j follows i at once: without cycles, a partial order, whose
+            connected parts are sorted on their own.
+
+    >>> decode_order(np.zeros((2, 2)), np.float32([[0, -1], [1, 0]])).tolist()
+    [1, 0]
     """
     count = len(successor)
     if not count:
         return np.zeros(0, np.int32)
-    edges = {
-        (int(i), int(j)): float(successor[i, j]) for i, j in np.argwhere(successor > 0) if i != j
-    }
+    edges: dict[Edge, float] = {}
+    for i, j in np.argwhere(successor > 0).tolist():
+        if i != j:
+            edges[i, j] = float(successor[i, j])
     kept = _without_cycles(count, edges)
     before = 1 / (1 + np.exp(-relative.astype(np.float32)))
     np.fill_diagonal(before, 0)
     votes = before.sum(0)
-    parts = [_sorted_part(part, kept, before) for part in _parts(count, kept)]
+    parts = [_sorted_part(part, kept, before) for part in _connected_parts(count, kept)]
+    # The part that fewest boxes come before is read first; of equal ones that of the first box.
     parts.sort(key=lambda part: float(votes[part].mean()))
     ranks = np.zeros(count, np.int32)
-    for rank, node in enumerate(node for part in parts for node in part):
-        ranks[node] = rank
+    ranks[np.concatenate(parts)] = np.arange(count)
     return ranks
 
 
 def _reachable(count: int, edges: Any) -> np.ndarray:
-    """Which node can be reached from which, itself included: the closure by squaring."""
+    """Which node can be reached from which, itself included, `(count, count)`."""
     reach = np.eye(count, dtype=bool)
     for i, j in edges:
         reach[i, j] = True
+    # Squaring doubles the length of the paths; a float32 product is BLAS's, one of bools is not.
     while True:
-        further = (reach.astype(np.float32) @ reach.astype(np.float32)) > 0
+        numbers = reach.astype(np.float32)
+        further = (numbers @ numbers) > 0
         if (further == reach).all():
             return reach
         reach = further
 
 
-def _without_cycles(count: int, edges: dict[tuple[int, int], float]) -> list[tuple[int, int]]:
-    """The edges that stay when the weakest of each knot of cycles goes, again and again; of equals
-    the first goes.
+def _without_cycles(count: int, edges: dict[Edge, float]) -> list[Edge]:
+    """The edges that are left when the weakest edge of each strongly connected part is removed,
+    again and again; of equal ones the first.
     """
     edges = dict(edges)
     while True:
         reach = _reachable(count, edges)
-        knot = (reach & reach.T).argmax(1)
-        weakest: dict[int, tuple[int, int]] = {}
+        # A strongly connected part is named by its first node.
+        part_of = (reach & reach.T).argmax(1)
+        weakest: dict[int, Edge] = {}
         for (i, j), weight in edges.items():
-            if knot[i] == knot[j] and (knot[i] not in weakest or weight < edges[weakest[knot[i]]]):
-                weakest[knot[i]] = (i, j)
+            part = part_of[i]
+            if part != part_of[j]:
+                continue
+            if part not in weakest or weight < edges[weakest[part]]:
+                weakest[part] = (i, j)
         if not weakest:
             return list(edges)
         for edge in weakest.values():
             del edges[edge]
 
 
-def _parts(count: int, edges: list[tuple[int, int]]) -> list[list[int]]:
+def _connected_parts(count: int, edges: list[Edge]) -> list[list[int]]:
     """The connected parts of the graph, each in ascending order."""
-    first = _reachable(count, [*edges, *((j, i) for i, j in edges)]).argmax(1)
-    return [np.flatnonzero(first == node).tolist() for node in np.unique(first)]
+    reversed_edges = [(j, i) for i, j in edges]
+    first_node = _reachable(count, edges + reversed_edges).argmax(1)
+    return [np.flatnonzero(first_node == node).tolist() for node in np.unique(first_node)]
 
 
-def _sorted_part(nodes: list[int], edges: list[tuple[int, int]], before: np.ndarray) -> list[int]:
+def _sorted_part(nodes: list[int], edges: list[Edge], before: np.ndarray) -> list[int]:
     """Nodes in topological order; of several that could come next, the one that is most before the
     others.
     """
-    waits = {node: sum(j == node for _, j in edges) for node in nodes}
-    ready = [node for node in nodes if not waits[node]]
+    predecessors = dict.fromkeys(nodes, 0)
+    for _, j in edges:
+        if j in predecessors:
+            predecessors[j] += 1
+    ready = [node for node in nodes if not predecessors[node]]
+
+    def precedence(node: int) -> tuple[float, int]:
+        # Of equal ones the smaller index: `max` takes the larger.
+        votes = sum(before[node, other] for other in ready if other != node)
+        return float(votes), -node
+
     order = []
     while ready:
-        best = max(
-            ready,
-            key=lambda node: (sum(before[node, other] for other in ready if other != node), -node),
-        )
+        best = max(ready, key=precedence)
         ready.remove(best)
         order.append(best)
         for i, j in edges:
             if i == best:
-                waits[j] -= 1
-                if not waits[j]:
+                predecessors[j] -= 1
+                if not predecessors[j]:
                     ready.append(j)
     return order

@@ -1,5 +1,5 @@
-"""Instance segmentation: one mask per query, class and score; how overlaps are settled is the
-model's.
+"""Instance segmentation: one mask per query, class and score; each model has its own rule for
+pixels of several masks.
 """
 
 from __future__ import annotations
@@ -11,60 +11,134 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Bool, Float, Int
 
 from jaxprep.errors import InputError
-from jaxprep.postprocess.results import each, field, sizes, value_of
-from jaxprep.postprocess.runs import segmentation_to_runs
-from jaxprep.postprocess.segments import Variant, eomt_ways, find_segments, nothing, room
-from jaxprep.postprocess.semantic import first_target
-from jaxprep.postprocess.targets import (
-    Target,
-    at_least,
-    canvas_of,
-    cut,
-    inside,
-    one,
-    over_planes,
-    resized,
-    target,
+from jaxprep.postprocess.registry import INSTANCE, method
+from jaxprep.postprocess.resize_plan import (
+    ResizePlan,
+    canvas_size,
+    crop_to_size,
+    nearest_indices,
+    plan,
+    resize,
+    scan_channels,
+    take_image,
+    valid_pixels,
 )
-from jaxprep.resample.tables import resize_taps
-from jaxprep.types import Size
+from jaxprep.postprocess.results import (
+    each_size,
+    field,
+    float_at_least,
+    setting_of,
+    sizes,
+    to_numpy,
+)
+from jaxprep.postprocess.runs import segmentation_to_runs
+from jaxprep.postprocess.segments import (
+    PanopticRule,
+    Queries,
+    capacity,
+    eomt_plans,
+    find_segments,
+    no_segments,
+    segment_info,
+)
+from jaxprep.postprocess.semantic import MASK2FORMER_SIZE, network_plan
+from jaxprep.types import Array, Size
+
+ONEFORMER = PanopticRule(sigmoid="never", interpolation="antialias")
+"""OneFormer's instances share out the pixels by logits times scores."""
 
 
-def top_classes(classes: jax.Array, count: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The `count` best pairs of query and class, best first: score, class, query. The last class is
-    "no object".
+def top_classes(
+    classes: Float[Array, "q c"],
+    count: int,
+) -> tuple[Float[jax.Array, " k"], Int[jax.Array, " k"], Int[jax.Array, " k"]]:
+    """Returns score, class and query of the `count` best pairs of query and class, best first. The
+    last class is "no object".
+
+    >>> _, labels, queries = top_classes(jnp.float32([[0, 3, 9], [2, 0, 0]]), 2)
+    >>> labels.tolist(), queries.tolist()
+    ([0, 1], [1, 1])
     """
+    # A query may be several instances, of different classes.
     scores = jax.nn.softmax(classes, axis=-1)[:, :-1]
-    best, flat = lax.top_k(scores.reshape(-1), count)
-    return best, flat % scores.shape[1], flat // scores.shape[1]
+    best, index = lax.top_k(scores.reshape(-1), count)
+    labels = scores.shape[1]
+    return best, index % labels, index // labels
 
 
-def mask_quality(masks: jax.Array) -> jax.Array:
-    """The mean probability of the pixels of each mask `(q, h, w)` (logits above 0)."""
-    ones = (masks > 0).astype(jnp.float32)
-    return (jax.nn.sigmoid(masks) * ones).sum((1, 2)) / (ones.sum((1, 2)) + 1e-6)
+_top_classes = jax.jit(jax.vmap(top_classes, (0, None)), static_argnums=1)
 
 
-def instance_ids(exists: jax.Array) -> jax.Array:
-    """Ids in order, from 0 on; -1 for none."""
+def mask_quality(masks: Float[Array, "q h w"]) -> Float[jax.Array, " q"]:
+    """Returns the mean probability of the pixels of each mask (logits above 0).
+
+    >>> mask_quality(jnp.float32([[[0, -5]]])).tolist()
+    [0.0]
+    """
+    binary = (masks > 0).astype(jnp.float32)
+    total = (jax.nn.sigmoid(masks) * binary).sum((1, 2))
+    # 1e-6 as in Transformers: an empty mask has the quality 0.
+    return total / (binary.sum((1, 2)) + 1e-6)
+
+
+def instance_ids(exists: Bool[Array, " q"]) -> Int[jax.Array, " q"]:
+    """Numbers the instances that exist in order, from 0 on; -1 for the others.
+
+    >>> instance_ids(jnp.array([True, False, True])).tolist()
+    [0, -1, 1]
+    """
     return jnp.where(exists, jnp.cumsum(exists) - 1, -1)
+
+
+def require_one_form(coco: bool, binary: bool) -> None:
+    """Refuses two forms of the result at once.
+
+    Raises:
+        InputError: both are wanted.
+
+    >>> require_one_form(coco=True, binary=False)
+    """
+    if coco and binary:
+        raise InputError(
+            "Expected at most one of `return_coco_annotation` and `return_binary_maps`, got both."
+        )
+
+
+def _map_or_runs(segmentation: Any, coco: bool) -> Any:
+    """A map of ids as the caller wants it."""
+    if coco:
+        return segmentation_to_runs(segmentation)
+    return jnp.asarray(np.asarray(segmentation).astype(np.int32))
 
 
 @jax.jit
 def _top_instances(
-    classes: jax.Array, masks: jax.Array, i: Any, first: Target, rows: Any, columns: Any, bound: Any
-):
-    scores, labels, queries = top_classes(one(classes, i), classes.shape[1])
-    masks = resized(one(masks, i), first)[queries]
+    classes: jax.Array,
+    masks: jax.Array,
+    i: Any,
+    to_network: ResizePlan,
+    rows: Any,
+    columns: Any,
+    least_score: Any,
+) -> tuple[jax.Array, ...]:
+    scores, labels, queries = top_classes(take_image(classes, i), classes.shape[1])
+    masks = resize(take_image(masks, i), to_network)[queries]
     scores = scores * mask_quality(masks)
     binary = masks > 0
-    seen = (binary & rows[:, None] & columns).any((1, 2))
-    ids = instance_ids(seen & (scores >= bound))
-    return scores, labels, jnp.where(binary, ids[:, None, None], -1).max(0), ids, binary
+    # Transformers looks for pixels of a mask after it is resized by nearest neighbours: in the rows
+    # and columns that these take.
+    is_visible = (binary & rows[:, None] & columns).any((1, 2))
+    ids = instance_ids(is_visible & (scores >= least_score))
+    # Transformers paints one instance after the other: the last, which has the largest id, is seen.
+    segmentation = jnp.where(binary, ids[:, None, None], -1).max(0)
+    return scores, labels, segmentation, ids, binary
 
 
+@method("MaskFormerImageProcessor", INSTANCE)
+@method("Mask2FormerImageProcessor", INSTANCE, fixed={"first_size": MASK2FORMER_SIZE})
 def top_instance_segmentation(
     outputs: Any,
     threshold: float = 0.5,
@@ -76,128 +150,151 @@ def top_instance_segmentation(
     *,
     first_size: Size | None = None,
 ) -> list[dict[str, Any]]:
-    """Instances of MaskFormer and Mask2Former: as many pairs of query and class as there are
-    queries, best first.
+    """Returns instances of MaskFormer and Mask2Former: as many pairs of query and class as there
+    are queries, best first.
 
-    Masks may overlap: a map of ids gives such a pixel to the instance with the lower score; ask for
-        binary maps.
+    Reproduces `models/mask2former/image_processing_mask2former.py` of Transformers. Masks may
+    overlap: a map of ids gives such a pixel to the instance with the lower score; ask for binary
+    maps to get all.
 
     Args:
-        outputs: with `class_queries_logits` and `masks_queries_logits`.
+        outputs: with `class_queries_logits` `(b, q, c + 1)` and `masks_queries_logits` `(b, q, h,
+            w)`.
         threshold: the least score (class probability times mean mask probability) of an instance.
         mask_threshold, overlap_mask_area_threshold: taken, and not used, as in Transformers: masks
             are logits above 0.
-        target_sizes: (height, width) per image, reached by nearest neighbours; None leaves the maps
-            as they are.
-        return_coco_annotation: give the runs of each id instead of a map.
-        return_binary_maps: give float32 maps `(n, height, width)` instead; a map of -1 if there are
-            none.
-        first_size: the size to which masks are brought first.
+        target_sizes: (height, width) per image, to which maps are resized by nearest neighbours;
+            None leaves them as they are.
+        return_coco_annotation: return the runs of each id instead of a map.
+        return_binary_maps: return float32 maps `(n, height, width)` instead; a map of -1 if there
+            are none.
+        first_size: the size to which masks are resized first.
 
     Returns:
         per image `segmentation`, int32 ids from 0 on, -1 for none; and `segments_info`: `id`,
         `label_id`, `was_fused`, `score`.
+
+    Raises:
+        InputError: two forms of the result are wanted.
+
+    >>> outputs = {
+    ...     "class_queries_logits": np.float32([[[0, 99, 0]]]),
+    ...     "masks_queries_logits": np.float32([[[[9, -9]]]]),
+    ... }
+    >>> (result,) = top_instance_segmentation(outputs)
+    >>> result["segmentation"].tolist(), result["segments_info"][0]["label_id"]
+    ([[0, -1]], 1)
     """
     del mask_threshold, overlap_mask_area_threshold
-    one_form(return_coco_annotation, return_binary_maps)
-    classes, masks = field(outputs, "class_queries_logits"), field(outputs, "masks_queries_logits")
-    first, native = first_target(masks, first_size)
+    require_one_form(return_coco_annotation, return_binary_maps)
+    classes = field(outputs, "class_queries_logits")
+    masks = field(outputs, "masks_queries_logits")
+    to_network, (height, width) = network_plan(masks, first_size)
     results = []
-    for i, size in each(sizes(target_sizes, len(classes)), len(classes)):
-        goal = native if size is None else size
-        rows, columns = (
-            resize_taps(n, m, "nearest", False, "torch").start
-            for n, m in zip(native, goal, strict=True)
+    for i, size in each_size(target_sizes, len(classes)):
+        goal = (height, width) if size is None else size
+        rows = nearest_indices(height, goal[0])
+        columns = nearest_indices(width, goal[1])
+        instances = _top_instances(
+            classes,
+            masks,
+            i,
+            to_network,
+            np.isin(np.arange(height), rows),
+            np.isin(np.arange(width), columns),
+            float_at_least(threshold),
         )
-        seen = [
-            np.isin(np.arange(n), taken) for n, taken in zip(native, (rows, columns), strict=True)
-        ]
-        found = _top_instances(classes, masks, i, first, *seen, at_least(threshold))
-        scores, labels, segmentation, ids, binary = (np.asarray(part) for part in found)
+        scores, labels, segmentation, ids, binary = to_numpy(instances)
         kept = np.flatnonzero(ids >= 0)
-        info = [{**_info(ids[j], labels[j], scores[j]), "was_fused": False} for j in kept]
+        infos = [segment_info(ids[j], labels[j], scores[j], was_fused=False) for j in kept]
         if return_binary_maps and len(kept):
-            maps = binary[kept][:, rows][..., columns].astype(np.float32)
-            results.append({"segmentation": jnp.asarray(maps), "segments_info": info})
-            continue
-        segmentation = segmentation[rows][:, columns]
-        results.append(
-            {"segmentation": _form(segmentation, return_coco_annotation), "segments_info": info}
-        )
+            # Resized by nearest neighbours on the host: only what is returned, at any size.
+            maps = binary[kept][:, rows][..., columns]
+            form = jnp.asarray(maps.astype(np.float32))
+        else:
+            form = _map_or_runs(segmentation[rows][:, columns], return_coco_annotation)
+        results.append({"segmentation": form, "segments_info": infos})
     return results
-
-
-def one_form(coco: bool, binary: bool) -> None:
-    """Refuses two forms of the result at once."""
-    if coco and binary:
-        raise InputError(
-            "Expected at most one of `return_coco_annotation` and `return_binary_maps`, got both."
-        )
-
-
-def _form(segmentation: np.ndarray, coco: bool) -> Any:
-    return (
-        segmentation_to_runs(segmentation) if coco else jnp.asarray(segmentation.astype(np.int32))
-    )
-
-
-def _info(number: Any, label: Any, score: Any) -> dict[str, Any]:
-    return {"id": int(number), "label_id": int(label), "score": round(float(score), 6)}
 
 
 @jax.jit
 def _eomt_instances(
-    classes: jax.Array, masks: jax.Array, i: Any, first: Target, way: Target, bound: Any
-):
-    probabilities = jax.nn.softmax(one(classes, i), axis=-1)[:, :-1]
-    masks = resized(one(masks, i), first)
-    canvas = canvas_of(masks, way)
-    real = inside(way, canvas)
+    classes: jax.Array,
+    logits: jax.Array,
+    i: Any,
+    to_network: ResizePlan,
+    to_image: ResizePlan,
+    least_score: Any,
+) -> tuple[jax.Array, ...]:
+    probabilities = jax.nn.softmax(take_image(classes, i), axis=-1)[:, :-1]
+    masks = resize(take_image(logits, i), to_network)
+    canvas = canvas_size(masks, to_image)
+    is_valid = valid_pixels(to_image, canvas)
 
     def measure(sums: jax.Array, q: Any, plane: jax.Array) -> jax.Array:
-        ones = ((plane > 0) & real).astype(jnp.float32)
-        return sums.at[q].set(jnp.stack([ones.sum(), (jax.nn.sigmoid(plane) * ones).sum()]))
+        binary = ((plane > 0) & is_valid).astype(jnp.float32)
+        probability = (jax.nn.sigmoid(plane) * binary).sum()
+        return sums.at[q].set(jnp.stack([binary.sum(), probability]))
 
-    areas, sums = over_planes(measure, jnp.zeros((len(masks), 2)), masks, way).T
-    scores = probabilities.max(-1) * (sums / (areas + 1e-6))
-    ids = instance_ids((areas > 0) & (scores >= bound))
+    # The masks are resized twice, for their scores and for the map: to keep them would take as
+    # much memory as all queries at the size of the image.
+    sums = scan_channels(measure, jnp.zeros((len(masks), 2)), masks, to_image)
+    areas, probability_sums = sums.T
+    scores = probabilities.max(-1) * (probability_sums / (areas + 1e-6))
+    ids = instance_ids((areas > 0) & (scores >= least_score))
 
+    # In the order of the queries, as Transformers does: the last is seen.
     def paint(segmentation: jax.Array, q: Any, plane: jax.Array) -> jax.Array:
         return jnp.where((plane > 0) & (ids[q] >= 0), ids[q], segmentation)
 
-    segmentation = over_planes(paint, jnp.full(canvas, -1, jnp.int32), masks, way)
+    nothing = jnp.full(canvas, -1, jnp.int32)
+    segmentation = scan_channels(paint, nothing, masks, to_image)
     return scores, probabilities.argmax(-1), segmentation, ids
 
 
+@method("EomtImageProcessor", INSTANCE, settings=["size"])
 def eomt_instance_segmentation(
-    outputs: Any, target_sizes: Any, threshold: float = 0.8, size: Any = None
+    outputs: Any,
+    target_sizes: Any,
+    threshold: float = 0.8,
+    size: Any = None,
 ) -> list[dict[str, Any]]:
-    """Instances of Eomt: one per query, ids from 0 on, -1 for none; of overlapping masks the last
-    query's is seen.
+    """Returns instances of EoMT: one per query, ids from 0 on, -1 for none; of overlapping masks
+    the last query's is seen.
+
+    Reproduces `models/eomt/image_processing_eomt.py` of Transformers.
 
     Args:
         outputs: with `class_queries_logits` and `masks_queries_logits`.
         target_sizes: (height, width) per image; required.
         threshold: the least score (class probability times mean mask probability) of an instance.
         size: the processor's `size`.
+
+    >>> outputs = {
+    ...     "class_queries_logits": np.float32([[[0, 99, 0]]]),
+    ...     "masks_queries_logits": np.full((1, 1, 2, 2), 9, np.float32),
+    ... }
+    >>> (result,) = eomt_instance_segmentation(outputs, [(2, 2)], size={"shortest_edge": 4})
+    >>> result["segmentation"].tolist()
+    [[0, 0], [0, 0]]
     """
-    classes, masks = field(outputs, "class_queries_logits"), field(outputs, "masks_queries_logits")
+    classes = field(outputs, "class_queries_logits")
+    masks = field(outputs, "masks_queries_logits")
     results = []
-    for i, goal in enumerate(sizes(target_sizes, len(classes)) or []):
-        first, way = eomt_ways(masks, size, goal)
-        found = _eomt_instances(classes, masks, i, first, way, at_least(threshold))
-        scores, labels, segmentation, ids = (np.asarray(part) for part in found)
-        info = [_info(ids[j], labels[j], scores[j]) for j in np.flatnonzero(ids >= 0)]
-        results.append(
-            {"segmentation": jnp.asarray(cut(segmentation, way.size)), "segments_info": info}
+    for i, image_size in enumerate(sizes(target_sizes, len(classes)) or []):
+        to_network, to_image = eomt_plans(masks, size, image_size)
+        instances = _eomt_instances(
+            classes, masks, i, to_network, to_image, float_at_least(threshold)
         )
+        scores, labels, segmentation, ids = to_numpy(instances)
+        kept = np.flatnonzero(ids >= 0)
+        infos = [segment_info(ids[j], labels[j], scores[j]) for j in kept]
+        cropped = jnp.asarray(crop_to_size(segmentation, to_image.size))
+        results.append({"segmentation": cropped, "segments_info": infos})
     return results
 
 
-_top_classes = jax.jit(jax.vmap(top_classes, (0, None)), static_argnums=1)
-ONEFORMER = Variant(sigmoid="never", rule="antialias")
-
-
+@method("OneFormerImageProcessor", INSTANCE, settings=["metadata", "class_info_file"])
 def oneformer_instance_segmentation(
     outputs: Any,
     task_type: str = "instance",
@@ -211,95 +308,143 @@ def oneformer_instance_segmentation(
     metadata: Any = None,
     class_info_file: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Instances of OneFormer: the best pairs of query and class, whose mask logits times scores
-    share out the pixels.
+    """Returns instances of OneFormer: the best pairs of query and class, whose mask logits times
+    scores share out the pixels.
+
+    Reproduces `models/oneformer/image_processing_oneformer.py` of Transformers.
 
     Args:
         outputs: with `class_queries_logits` and `masks_queries_logits`.
         task_type: "panoptic" keeps things only.
         is_demo: only pairs with a score above `threshold` take part.
-        mask_threshold: the logit times score from which on a pixel is of a mask.
+        threshold: of the class probability.
+        mask_threshold: the least logit times score of a pixel of a mask.
+        overlap_mask_area_threshold, target_sizes: as in `segments.panoptic_segmentation`.
+        return_coco_annotation: return the runs of each id instead of a map.
         metadata: the processor's; its `thing_ids` are the labels of things.
         class_info_file: the processor's; with "ade20k" in it, and not `is_demo`, labels are
             numbered among the things.
 
     Returns:
         as `segments.panoptic_segmentation`, nothing being fused.
+
+    Raises:
+        InputError: labels are to be numbered among the things, and one is no thing.
+
+    >>> outputs = {
+    ...     "class_queries_logits": np.float32([[[0, 99, 0]]]),
+    ...     "masks_queries_logits": np.full((1, 1, 2, 2), 9, np.float32),
+    ... }
+    >>> oneformer_instance_segmentation(outputs)[0]["segmentation"].tolist()
+    [[1, 1], [1, 1]]
     """
-    classes, masks = field(outputs, "class_queries_logits"), field(outputs, "masks_queries_logits")
-    things = list(value_of(metadata, "thing_ids") or []) if metadata is not None else []
-    scores, labels, queries = (np.asarray(part) for part in _top_classes(classes, classes.shape[1]))
+    classes = field(outputs, "class_queries_logits")
+    masks = field(outputs, "masks_queries_logits")
+    things = []
+    if metadata is not None:
+        things = list(setting_of(metadata, "thing_ids") or [])
+    # ADE20K's instance task counts things only: labels are indices into `thing_ids` there.
+    are_numbered_among_things = (
+        "ade20k" in (class_info_file or "") and not is_demo and "instance" in task_type
+    )
+    all_scores, all_labels, all_queries = to_numpy(_top_classes(classes, classes.shape[1]))
     native = (masks.shape[-2], masks.shape[-1])
     results = []
-    for i, size in each(sizes(target_sizes, len(classes)), len(classes)):
-        keep = scores[i] > np.float32(threshold) if is_demo else np.ones(len(scores[i]), bool)
+    for i, size in each_size(target_sizes, len(classes)):
+        keep = np.ones(len(all_scores[i]), bool)
+        if is_demo:
+            keep &= all_scores[i] > np.float32(threshold)
         if task_type == "panoptic":
-            keep &= np.isin(labels[i], things)
-        if not keep.any():
-            results.append(_with_form(nothing(size or native), return_coco_annotation))
-            continue
-        kept = scores[i][keep], labels[i][keep]
-        if "ade20k" in (class_info_file or "") and not is_demo and "instance" in task_type:
-            kept = kept[0], np.asarray([_thing(things, int(label)) for label in kept[1]], np.int32)
-        first, way = target(native, None), target(native, size, ONEFORMER.rule)
-        found = find_segments(
-            masks,
-            i,
-            queries[i][keep],
-            *kept,
-            (),
-            first,
-            way,
-            mask_threshold,
-            overlap_mask_area_threshold,
-            ONEFORMER,
-        )
-        rows = zip(found.ids, kept[1], kept[0], strict=True)
-        info = [{**_info(n, label, score), "was_fused": False} for n, label, score in rows if n]
-        result = {"segmentation": jnp.asarray(found.segmentation), "segments_info": info}
-        results.append(_with_form(result, return_coco_annotation))
+            keep &= np.isin(all_labels[i], things)
+        if keep.any():
+            labels = all_labels[i][keep]
+            if are_numbered_among_things:
+                labels = _numbers_of_things(labels, things)
+            queries = Queries(all_queries[i][keep], all_scores[i][keep], labels)
+            result = _oneformer_segments(
+                masks, i, queries, size, mask_threshold, overlap_mask_area_threshold
+            )
+        else:
+            result = no_segments(size or native)
+        result["segmentation"] = _map_or_runs(result["segmentation"], return_coco_annotation)
+        results.append(result)
     return results
 
 
-def _thing(things: list[int], label: int) -> int:
-    if label not in things:
-        raise InputError(
-            f"Expected labels of things ({things}), got {label} - at `outputs.class_queries_logits`."
-        )
-    return things.index(label)
+def _oneformer_segments(
+    masks: jax.Array,
+    i: int,
+    queries: Queries,
+    size: Size | None,
+    mask_threshold: float,
+    overlap: float,
+) -> dict[str, Any]:
+    native = (masks.shape[-2], masks.shape[-1])
+    as_is = plan(native, None)
+    to_image = plan(native, size, ONEFORMER.interpolation)
+    segments = find_segments(
+        masks, i, queries, (), as_is, to_image, mask_threshold, overlap, ONEFORMER
+    )
+    infos = []
+    for number, label, score in zip(segments.ids, queries.labels, queries.scores, strict=True):
+        if number:
+            infos.append(segment_info(number, label, score, was_fused=False))
+    return {"segmentation": segments.segmentation, "segments_info": infos}
 
 
-def _with_form(result: dict[str, Any], coco: bool) -> dict[str, Any]:
-    return {**result, "segmentation": _form(np.asarray(result["segmentation"]), coco)}
+def _numbers_of_things(labels: np.ndarray, things: list[int]) -> np.ndarray:
+    for label in labels.tolist():
+        if label not in things:
+            raise InputError(
+                f"Expected labels of things ({things}), got {label} - at "
+                "`outputs.class_queries_logits`."
+            )
+    return np.asarray([things.index(label) for label in labels.tolist()], np.int32)
 
 
 @functools.partial(jax.jit, static_argnames=("count",))
 def _top_sigmoid(logits: jax.Array, count: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-    best, flat = lax.top_k(logits.reshape(len(logits), -1), count)
-    return jax.nn.sigmoid(best), flat % logits.shape[-1], flat // logits.shape[-1]
+    best, index = lax.top_k(logits.reshape(len(logits), -1), count)
+    labels = logits.shape[-1]
+    return jax.nn.sigmoid(best), index % labels, index // labels
 
 
 @jax.jit
-def _first_come(
-    masks: jax.Array, i: Any, rows: Any, keep: Any, way: Target, bound: Any
+def _first_mask(
+    masks: jax.Array,
+    i: Any,
+    rows: Any,
+    keep: Any,
+    resize_plan: ResizePlan,
+    bound: Any,
 ) -> jax.Array:
-    """The first of the masks `rows` that covers each pixel of the canvas; their number where none
-    does.
+    """The first of the masks `rows` that covers each pixel of the canvas; the number of rows where
+    none does.
     """
-    maps = one(masks, i)[rows]
-    canvas = canvas_of(maps, way)
+    planes = take_image(masks, i)[rows]
+    # Best first: a pixel that has an instance keeps it.
+    nobody = len(rows)
 
-    def step(place: jax.Array, q: Any, plane: jax.Array) -> jax.Array:
-        return jnp.where((plane > bound) & keep[q] & (place == len(rows)), q, place)
+    def step(first: jax.Array, q: Any, plane: jax.Array) -> jax.Array:
+        is_covered = (plane > bound) & keep[q]
+        return jnp.where(is_covered & (first == nobody), q, first)
 
-    return over_planes(step, jnp.full(canvas, len(rows), jnp.int32), maps, way)
+    start = jnp.full(canvas_size(planes, resize_plan), nobody, jnp.int32)
+    return scan_channels(step, start, planes, resize_plan)
 
 
 @jax.jit
-def _binary_maps(masks: jax.Array, i: Any, rows: Any, way: Target, bound: Any) -> jax.Array:
-    return resized(one(masks, i)[rows], way) > bound
+def _binary_maps(
+    masks: jax.Array,
+    i: Any,
+    rows: Any,
+    resize_plan: ResizePlan,
+    bound: Any,
+) -> jax.Array:
+    return resize(take_image(masks, i)[rows], resize_plan) > bound
 
 
+@method("RfDetrImageProcessor", INSTANCE)
 def rfdetr_instance_segmentation(
     outputs: Any,
     threshold: float = 0.5,
@@ -309,45 +454,63 @@ def rfdetr_instance_segmentation(
     return_binary_maps: bool = False,
     top_k: int | None = None,
 ) -> list[dict[str, Any]]:
-    """Instances of RF-DETR: the best pairs of query and class; a pixel is the first, that is the
-    best, mask's.
+    """Returns instances of RF-DETR: the best pairs of query and class; a pixel is that of the
+    first, the best, mask.
+
+    Reproduces `models/rf_detr/image_processing_rf_detr.py` of Transformers.
 
     Args:
-        outputs: with `logits` and `pred_masks`.
+        outputs: with `logits` `(b, q, c)` and `pred_masks` `(b, q, h, w)`.
         threshold: an instance's score is above this.
         mask_threshold: a mask's logits are above this.
         target_sizes: (height, width) per image; None leaves the maps at the size of the masks.
-        return_coco_annotation: give the runs of each id instead of a map.
-        return_binary_maps: give all masks whole, bool `(n, height, width)`.
+        return_coco_annotation: return the runs of each id instead of a map.
+        return_binary_maps: return the masks, bool `(n, height, width)`, which may overlap.
         top_k: pairs considered; None: as many as queries.
 
     Returns:
         per image `segmentation`, int32 ids from 1 on, -1 for none; and `segments_info`: `id`,
         `label_id`, `score`.
+
+    Raises:
+        InputError: two forms of the result are wanted.
+
+    >>> outputs = {"logits": np.float32([[[-9, 9]]]), "pred_masks": np.float32([[[[9, -9]]]])}
+    >>> rfdetr_instance_segmentation(outputs)[0]["segmentation"].tolist()
+    [[1, -1]]
     """
-    one_form(return_coco_annotation, return_binary_maps)
+    require_one_form(return_coco_annotation, return_binary_maps)
     logits, masks = field(outputs, "logits"), field(outputs, "pred_masks")
-    count = min(logits.shape[1] if top_k is None else top_k, logits.shape[1] * logits.shape[2])
-    scores, labels, queries = (np.asarray(part) for part in _top_sigmoid(logits, count))
+    _, query_count, class_count = logits.shape
+    count = query_count if top_k is None else top_k
+    pairs = _top_sigmoid(logits, min(count, query_count * class_count))
+    all_scores, all_labels, all_queries = to_numpy(pairs)
+    bound = np.float32(mask_threshold)
     results = []
-    for i, size in each(sizes(target_sizes, len(logits)), len(logits)):
-        keep = scores[i] > np.float32(threshold)
-        rows = queries[i][keep]
-        way = target(masks.shape[-2:], size)
-        extra = (0, room(len(rows), masks.shape[1]) - len(rows))
-        padded, taking = np.pad(rows, extra), np.pad(np.ones(len(rows), bool), extra)
-        bound = np.float32(mask_threshold)
+    for i, size in each_size(target_sizes, len(logits)):
+        keep = all_scores[i] > np.float32(threshold)
+        scores, labels, rows = all_scores[i][keep], all_labels[i][keep], all_queries[i][keep]
+        resize_plan = plan(masks.shape[-2:], size)
+        padding = (0, capacity(len(rows), masks.shape[1]) - len(rows))
+        padded_rows = np.pad(rows, padding)
         if return_binary_maps:
-            maps = cut(_binary_maps(masks, i, padded, way, bound), way.size)[: len(rows)]
+            maps = _binary_maps(masks, i, padded_rows, resize_plan, bound)
+            maps = crop_to_size(maps, resize_plan.size)[: len(rows)]
             exists = maps.any((1, 2))
-            segmentation: Any = jnp.asarray(maps[exists])
+            form: Any = jnp.asarray(maps[exists])
         else:
-            place = cut(_first_come(masks, i, padded, taking, way, bound), way.size)
-            exists = np.isin(np.arange(len(rows)), place)
-            ids = np.append(np.cumsum(exists), np.full(len(padded) - len(rows) + 1, -1))
-            segmentation = _form(ids[place], return_coco_annotation)
+            is_real = np.pad(np.ones(len(rows), bool), padding)
+            first = _first_mask(masks, i, padded_rows, is_real, resize_plan, bound)
+            first = crop_to_size(first, resize_plan.size)
+            exists = np.isin(np.arange(len(rows)), first)
+            # Ids by row; pixels without a mask have the number after the last row.
+            none = np.full(len(padded_rows) - len(rows) + 1, -1)
+            ids = np.append(np.cumsum(exists), none)
+            form = _map_or_runs(ids[first], return_coco_annotation)
+        # A mask that better ones cover everywhere is no instance, and gets no number.
         numbers = np.cumsum(exists)
-        kept = labels[i][keep], scores[i][keep]
-        info = [_info(numbers[j], kept[0][j], kept[1][j]) for j in np.flatnonzero(exists)]
-        results.append({"segmentation": segmentation, "segments_info": info})
+        infos = []
+        for j in np.flatnonzero(exists):
+            infos.append(segment_info(numbers[j], labels[j], scores[j]))
+        results.append({"segmentation": form, "segments_info": infos})
     return results

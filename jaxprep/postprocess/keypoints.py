@@ -1,4 +1,4 @@
-"""Keypoints: positions in pixels of the image, of those that the model found."""
+"""Keypoints and their matches: positions in pixels of the image, of those that the model found."""
 
 from __future__ import annotations
 
@@ -7,21 +7,32 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, Int
 
 from jaxprep.errors import InputError
-from jaxprep.postprocess.results import array, field, sizes
+from jaxprep.postprocess.registry import MATCHING, method
+from jaxprep.postprocess.results import as_array, field, required_sizes, to_jax, to_numpy
+from jaxprep.types import Array
 
 
 @jax.jit
-def absolute(points: jax.Array, size: jax.Array) -> jax.Array:
-    """Relative positions `(..., 2)` (x, y) in pixels of images of `size` (height, width), truncated
+def to_pixels(points: Float[Array, "*n 2"], size: Float[Array, "*m 2"]) -> Int[jax.Array, "*n 2"]:
+    """Converts relative positions (x, y) to pixels of images of `size` (height, width), truncated
     to int32.
+
+    >>> to_pixels(jnp.float32([0.5, 0.99]), jnp.float32([10, 20])).tolist()
+    [10, 9]
     """
-    return (points * size[..., ::-1]).astype(jnp.int32)
+    # Truncated, not rounded: torch's `.to(torch.int32)`.
+    width_height = size[..., ::-1]
+    return jnp.multiply(points, width_height).astype(jnp.int32)
 
 
+@method("SuperPointImageProcessor", "post_process_keypoint_detection")
 def keypoint_detection(outputs: Any, target_sizes: Any) -> list[dict[str, jax.Array]]:
-    """Keypoints of SuperPoint.
+    """Returns the keypoints of SuperPoint.
+
+    Reproduces `models/superpoint/image_processing_superpoint.py` of Transformers.
 
     Args:
         outputs: with `mask` `(b, n)`, `keypoints` `(b, n, 2)`, relative (x, y), `scores` and
@@ -30,79 +41,131 @@ def keypoint_detection(outputs: Any, target_sizes: Any) -> list[dict[str, jax.Ar
 
     Returns:
         per image `keypoints` int32 `(k, 2)`, `scores` `(k,)`, `descriptors` `(k, d)`.
+
+    Raises:
+        InputError: no target sizes, or not one for each image.
+
+    >>> outputs = {
+    ...     "mask": np.array([[1, 0]]),
+    ...     "keypoints": np.full((1, 2, 2), 0.5),
+    ...     "scores": np.ones((1, 2)),
+    ...     "descriptors": np.ones((1, 2, 4)),
+    ... }
+    >>> keypoint_detection(outputs, [(8, 6)])[0]["keypoints"].tolist()
+    [[3, 4]]
     """
     mask = np.asarray(field(outputs, "mask"))
-    goals = sizes(target_sizes, len(mask))
-    if goals is None:
-        raise InputError("Expected the sizes of the images, got None - at `target_sizes`.")
-    points = absolute(field(outputs, "keypoints"), np.asarray(goals, np.float32)[:, None])
-    parts = {
-        "keypoints": points,
-        "scores": field(outputs, "scores"),
-        "descriptors": field(outputs, "descriptors"),
-    }
-    held = {name: np.asarray(part) for name, part in parts.items()}
-    return [
-        {name: jnp.asarray(part[i][mask[i] > 0]) for name, part in held.items()}
-        for i in range(len(mask))
-    ]
+    image_sizes = np.asarray(required_sizes(target_sizes, len(mask)), np.float32)[:, None]
+    points = np.asarray(to_pixels(field(outputs, "keypoints"), image_sizes))
+    scores = np.asarray(field(outputs, "scores"))
+    descriptors = np.asarray(field(outputs, "descriptors"))
+    results = []
+    for i in range(len(mask)):
+        is_real = mask[i] > 0
+        result = {
+            "keypoints": points[i][is_real],
+            "scores": scores[i][is_real],
+            "descriptors": descriptors[i][is_real],
+        }
+        results.append(to_jax(result))
+    return results
 
 
+@method(("LightGlueImageProcessor", "SuperGlueImageProcessor"), MATCHING)
 def keypoint_matching(
-    outputs: Any, target_sizes: Any, threshold: float = 0.0
+    outputs: Any,
+    target_sizes: Any,
+    threshold: float = 0.0,
 ) -> list[dict[str, jax.Array]]:
-    """Matches of SuperGlue and LightGlue.
+    """Returns the matches of SuperGlue and LightGlue.
+
+    Reproduces `models/superglue/image_processing_superglue.py` of Transformers.
 
     Args:
         outputs: with `mask` `(b, 2, n)`, `keypoints` `(b, 2, n, 2)`, relative (x, y), `matches` and
             `matching_scores` `(b, 2, n)`.
         target_sizes: per pair, (height, width) of both images.
-        threshold: what a match's score must exceed.
+        threshold: a match's score is above it.
 
     Returns:
         per pair `keypoints0`, `keypoints1` int32 `(k, 2)` and `matching_scores` `(k,)`.
+
+    Raises:
+        InputError: target sizes of another shape than `(b, 2, 2)`.
+
+    >>> outputs = {
+    ...     "mask": np.ones((1, 2, 1)),
+    ...     "keypoints": np.full((1, 2, 1, 2), 0.5),
+    ...     "matches": np.zeros((1, 2, 1), int),
+    ...     "matching_scores": np.ones((1, 2, 1)),
+    ... }
+    >>> (result,) = keypoint_matching(outputs, [[(8, 6), (4, 4)]])
+    >>> result["keypoints0"].tolist(), result["keypoints1"].tolist()
+    ([[3, 4]], [[2, 2]])
     """
-    mask, matches = (np.asarray(field(outputs, name)) for name in ("mask", "matches"))
-    scores = np.asarray(field(outputs, "matching_scores"))
-    points = np.asarray(absolute(field(outputs, "keypoints"), _pair_sizes(target_sizes, len(mask))))
+    fields = [field(outputs, name) for name in ("mask", "matches", "matching_scores")]
+    mask, matches, scores = to_numpy(fields)
+    points = _pair_points(outputs, target_sizes, len(mask))
     results = []
     for i in range(len(mask)):
-        first, second = (points[i, side][mask[i, side] > 0] for side in (0, 1))
-        found, score = (part[i, 0][mask[i, 0] > 0] for part in (matches, scores))
-        keep = (score > np.float32(threshold)) & (found > -1) & (found < len(second))
-        parts = {
+        is_real = mask[i] > 0
+        first = points[i, 0][is_real[0]]
+        second = points[i, 1][is_real[1]]
+        # A match is the index, among the real keypoints of the second image, of that of a keypoint
+        # of the first; -1: none.
+        partner = matches[i, 0][is_real[0]]
+        score = scores[i, 0][is_real[0]]
+        # Scores above the threshold, and no index into the padding.
+        keep = (score > np.float32(threshold)) & (partner > -1) & (partner < len(second))
+        result = {
             "keypoints0": first[keep],
-            "keypoints1": second[found[keep]],
+            "keypoints1": second[partner[keep]],
             "matching_scores": score[keep],
         }
-        results.append({name: jnp.asarray(part) for name, part in parts.items()})
+        results.append(to_jax(result))
     return results
 
 
+@method("EfficientLoFTRImageProcessor", MATCHING)
 def dense_matching(
-    outputs: Any, target_sizes: Any, threshold: float = 0.0
+    outputs: Any,
+    target_sizes: Any,
+    threshold: float = 0.0,
 ) -> list[dict[str, jax.Array]]:
-    """Matches of EfficientLoFTR, whose keypoints `(b, 2, n, 2)` come in pairs; a match holds if it
-    does both ways.
+    """Returns the matches of EfficientLoFTR, whose keypoints `(b, 2, n, 2)` come in pairs; a match
+    holds if it does in both directions.
+
+    Reproduces `models/efficientloftr/image_processing_efficientloftr.py` of Transformers. Arguments
+    and results as in `keypoint_matching`, without `mask`.
+
+    >>> outputs = {
+    ...     "keypoints": np.full((1, 2, 1, 2), 0.5),
+    ...     "matches": np.zeros((1, 2, 1), int),
+    ...     "matching_scores": np.ones((1, 2, 1)),
+    ... }
+    >>> dense_matching(outputs, [[(8, 6), (4, 4)]])[0]["keypoints1"].tolist()
+    [[2, 2]]
     """
-    matches, scores = (np.asarray(field(outputs, name)) for name in ("matches", "matching_scores"))
-    points = np.asarray(
-        absolute(field(outputs, "keypoints"), _pair_sizes(target_sizes, len(matches)))
-    )
+    fields = [field(outputs, name) for name in ("matches", "matching_scores")]
+    matches, scores = to_numpy(fields)
+    points = _pair_points(outputs, target_sizes, len(matches))
     results = []
     for i in range(len(matches)):
+        # Both images list the pair: `all(0)` is over the two.
         keep = ((scores[i] > np.float32(threshold)) & (matches[i] > -1)).all(0)
-        parts = {
+        result = {
             "keypoints0": points[i, 0][keep],
             "keypoints1": points[i, 1][keep],
             "matching_scores": scores[i, 0][keep],
         }
-        results.append({name: jnp.asarray(part) for name, part in parts.items()})
+        results.append(to_jax(result))
     return results
 
 
-def _pair_sizes(target_sizes: Any, count: int) -> np.ndarray:
-    rows = np.asarray(array(target_sizes), np.float32)
-    if rows.shape != (count, 2, 2):
-        raise InputError(f"Expected shape {(count, 2, 2)}, got {rows.shape} - at `target_sizes`.")
-    return rows[:, :, None]
+def _pair_points(outputs: Any, target_sizes: Any, count: int) -> np.ndarray:
+    """The keypoints of pairs of images, `(b, 2, n, 2)`, in pixels."""
+    # A size for each of two images: no case for `results.sizes`.
+    sizes = np.asarray(as_array(target_sizes), np.float32)
+    if sizes.shape != (count, 2, 2):
+        raise InputError(f"Expected shape {(count, 2, 2)}, got {sizes.shape} - at `target_sizes`.")
+    return np.asarray(to_pixels(field(outputs, "keypoints"), sizes[:, :, None]))

@@ -1,4 +1,4 @@
-"""SAM's masks at the size of their images."""
+"""SAM's masks at the sizes of their images."""
 
 from __future__ import annotations
 
@@ -9,83 +9,134 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from jaxprep.errors import InputError
 from jaxprep.postprocess.components import small_regions
-from jaxprep.postprocess.results import array, setting, sizes
-from jaxprep.postprocess.targets import Target, Window, cut, exact_target, resized, target
+from jaxprep.postprocess.registry import method
+from jaxprep.postprocess.resize_plan import (
+    ResizePlan,
+    Window,
+    crop_to_size,
+    exact_plan,
+    plan,
+    resize,
+)
+from jaxprep.postprocess.results import as_array, network_size, sizes
+from jaxprep.types import Array
 
-SURE = 10.0
-"""The logit, above or below the threshold, that a filled hole or a removed sprinkle gets, as in SAM
-2.
-"""
-LEAST = -10.0
-"""The logit that a mask is bounded by where another one is stronger."""
+# https://github.com/facebookresearch/sam2/blob/main/sam2/utils/transforms.py: `postprocess_masks`.
+CLEANED_LOGIT = 10.0
+"""How far above or below the threshold a filled hole or a removed sprinkle is."""
+# `_apply_non_overlapping_constraints` of models/sam2/image_processing_sam2.py: the sigmoid of it is
+# 0.00005.
+SUPPRESSED_LOGIT = -10.0
+"""The upper bound of a mask's logits where another mask is stronger."""
 
 
-def fill_and_remove(masks: jax.Array, threshold: Any, hole: Any, sprinkle: Any) -> jax.Array:
-    """Logits `(n, h, w)` with small holes filled, then small sprinkles removed, as SAM 2's
-    `postprocess_masks` does.
+def fill_and_remove(
+    masks: Float[Array, "n h w"],
+    threshold: Any,
+    max_hole: Any,
+    max_sprinkle: Any,
+) -> Float[jax.Array, "n h w"]:
+    """Fills the small holes of masks, then removes small sprinkles, as SAM 2 does with
+    `max_hole_area` and `max_sprinkle_area`.
+
+    Transformers takes these arguments of its method and does not use them: it has no kernel for
+    connected components.
 
     Args:
+        masks: logits.
         threshold: the logit above which a pixel is of the mask.
-        hole, sprinkle: the largest area, in pixels of these maps, of a hole or a sprinkle; 0 leaves
-            all.
+        max_hole, max_sprinkle: the largest area, in pixels of these maps, of a hole or a sprinkle;
+            0 leaves all.
+
+    >>> fill_and_remove(jnp.float32([[[-1, -1, -1, 5]]]), 0.0, 0, 1)[0, 0].tolist()
+    [-1.0, -1.0, -1.0, -10.0]
     """
-    holes = jax.vmap(lambda mask: small_regions(mask <= threshold, hole))(masks)
-    masks = jnp.where(holes, threshold + SURE, masks)
-    sprinkles = jax.vmap(lambda mask: small_regions(mask > threshold, sprinkle))(masks)
-    return jnp.where(sprinkles, threshold - SURE, masks)
+
+    def is_in_hole(mask: Any) -> jax.Array:
+        return small_regions(mask <= threshold, max_hole)
+
+    def is_in_sprinkle(mask: Any) -> jax.Array:
+        return small_regions(mask > threshold, max_sprinkle)
+
+    filled = jnp.where(jax.vmap(is_in_hole)(masks), threshold + CLEANED_LOGIT, masks)
+    return jnp.where(jax.vmap(is_in_sprinkle)(filled), threshold - CLEANED_LOGIT, filled)
 
 
-def without_overlap(masks: jax.Array) -> jax.Array:
-    """Logits `(objects, c, h, w)` of which only the largest at each place stays above -10."""
+def without_overlap(
+    masks: Float[Array, "objects c h w"],
+) -> Float[jax.Array, "objects c h w"]:
+    """Bounds the logits of all objects but the strongest of each pixel by -10.
+
+    Reproduces `_apply_non_overlapping_constraints` of `models/sam2/image_processing_sam2.py`.
+
+    >>> without_overlap(jnp.float32([3, 4]).reshape(2, 1, 1, 1)).ravel().tolist()
+    [-10.0, 4.0]
+    """
+    # Nothing to exclude: the logits of a lone object are not bounded either.
     if len(masks) == 1:
-        return masks
-    strongest = masks.argmax(0, keepdims=True) == jnp.arange(len(masks))[:, None, None, None]
-    return jnp.where(strongest, masks, jnp.minimum(masks, LEAST))
+        return jnp.asarray(masks)
+    objects = jnp.arange(len(masks))[:, None, None, None]
+    is_strongest = masks.argmax(0, keepdims=True) == objects
+    return jnp.where(is_strongest, masks, jnp.minimum(masks, SUPPRESSED_LOGIT))
 
 
-@functools.partial(jax.jit, static_argnames=("apart", "clean"))
-def _to_image(
+@functools.partial(jax.jit, static_argnames=("exclusive", "clean"))
+def _resize_masks(
     masks: jax.Array,
-    first: Target,
-    way: Target,
+    to_network: ResizePlan,
+    to_image: ResizePlan,
     threshold: Any,
-    areas: Any,
-    apart: bool,
+    max_areas: Any,
+    exclusive: bool,
     clean: bool,
-):
-    shape = masks.shape[:2]
-    flat = masks.reshape(-1, *masks.shape[2:])
-    flat = fill_and_remove(flat, threshold, *areas) if clean else flat
-    flat = resized(resized(flat, first), way)
-    masks = flat.reshape(*shape, *flat.shape[1:])
-    masks = without_overlap(masks) if apart else masks
-    return masks, masks > threshold
+) -> tuple[jax.Array, jax.Array]:
+    """Logits on the canvas, and which of them are above the threshold."""
+    objects, count, height, width = masks.shape
+    maps: Any = masks.reshape(objects * count, height, width)
+    # At the size at which the masks come, as SAM 2 does it, before any resize.
+    if clean:
+        maps = fill_and_remove(maps, threshold, max_areas[0], max_areas[1])
+    maps = resize(resize(maps, to_network), to_image)
+    logits = maps.reshape(objects, count, *maps.shape[1:])
+    if exclusive:
+        logits = without_overlap(logits)
+    return logits, logits > threshold
 
 
-def _finish(
+def _masks_of_image(
     masks: Any,
-    first: Target,
-    way: Target,
+    to_network: ResizePlan,
+    to_image: ResizePlan,
     threshold: float,
     binarize: bool,
-    areas: tuple[float, float],
-    apart: bool,
+    max_areas: tuple[float | int, float | int] = (0, 0),
+    exclusive: bool = False,
 ) -> jax.Array:
-    masks = array(masks)
+    masks = as_array(masks)
     if masks.ndim != 4:
         raise InputError(
             f"Expected masks (objects, masks, height, width), got shape {masks.shape} - at `masks`."
         )
-    bounds = np.asarray(areas, np.int32)
-    logits, binary = _to_image(
-        masks, first, way, np.float32(threshold), bounds, apart, bool(bounds.any())
+    # Areas are whole numbers of pixels. Where both are 0 the program does not look for regions,
+    # which is a loop over the masks until nothing changes.
+    whole_areas = np.asarray(max_areas, np.int32)
+    logits, binary = _resize_masks(
+        masks,
+        to_network,
+        to_image,
+        np.float32(threshold),
+        whole_areas,
+        exclusive,
+        clean=bool(whole_areas.any()),
     )
-    return jnp.asarray(cut(binary if binarize else logits, way.size))
+    return jnp.asarray(crop_to_size(binary if binarize else logits, to_image.size))
 
 
+@method("SamImageProcessor", "post_process_masks", settings=["pad_size"])
 def sam_masks(
     masks: Sequence[Any] | Any,
     original_sizes: Any,
@@ -94,65 +145,82 @@ def sam_masks(
     binarize: bool = True,
     pad_size: Any = None,
 ) -> list[jax.Array]:
-    """Masks of SAM: to the padded input, without its padding, to the image.
+    """Resizes the masks of SAM: to the padded input, and from there, without its padding, to the
+    image.
+
+    Reproduces `models/sam/image_processing_sam.py` of Transformers.
 
     Args:
         masks: per image logits `(objects, masks, h, w)`.
         original_sizes: (height, width) of each image.
         reshaped_input_sizes: (height, width) of each image in the network's input.
         mask_threshold: the logit above which a pixel is of the mask.
-        binarize: give booleans; otherwise logits.
+        binarize: return booleans; otherwise logits.
         pad_size: `{"height", "width"}` of the network's input; the processor's.
 
     Returns:
         per image `(objects, masks, height, width)`.
+
+    Raises:
+        InputError: masks of another rank, or a size that is none.
+
+    >>> size = {"height": 8, "width": 8}
+    >>> masks = [np.ones((1, 3, 4, 4), np.float32)]
+    >>> sam_masks(masks, [(10, 20)], [(4, 8)], pad_size=size)[0].shape
+    (1, 3, 10, 20)
     """
-    padded = (setting(pad_size, "height"), setting(pad_size, "width"))
-    if None in padded:
+    network = network_size(pad_size)
+    if None in network:
         raise InputError(f"Expected `height` and `width`, got {pad_size!r} - at `pad_size`.")
-    goals = sizes(original_sizes, len(masks), "original_sizes") or []
-    inner = sizes(reshaped_input_sizes, len(masks), "reshaped_input_sizes") or []
+    image_sizes = sizes(original_sizes, len(masks), "original_sizes") or []
+    input_sizes = sizes(reshaped_input_sizes, len(masks), "reshaped_input_sizes") or []
+    # Image by image: each has its own size, and often its own number of objects.
     results = []
-    for i, goal in enumerate(goals):
-        first = exact_target(np.shape(masks[i])[-2:], padded)
-        window = Window(0, 0, min(inner[i][0], padded[0]), min(inner[i][1], padded[1]))
-        way = target(padded, goal, window=window)
-        results.append(_finish(masks[i], first, way, mask_threshold, binarize, (0, 0), apart=False))
+    for i, image_size in enumerate(image_sizes):
+        to_network = exact_plan(np.shape(masks[i])[-2:], network)
+        height, width = input_sizes[i]
+        window = Window(0, 0, min(height, network[0]), min(width, network[1]))
+        to_image = plan(network, image_size, window=window)
+        results.append(_masks_of_image(masks[i], to_network, to_image, mask_threshold, binarize))
     return results
 
 
+@method(("Sam2ImageProcessor", "Sam3ImageProcessor"), "post_process_masks")
 def sam2_masks(
     masks: Sequence[Any] | Any,
     original_sizes: Any,
     mask_threshold: float = 0.0,
     binarize: bool = True,
-    max_hole_area: float = 0.0,
-    max_sprinkle_area: float = 0.0,
+    max_hole_area: float | int = 0.0,
+    max_sprinkle_area: float | int = 0.0,
     apply_non_overlapping_constraints: bool = False,
     **_: Any,
 ) -> list[jax.Array]:
-    """Masks of SAM 2 and SAM 3 at the size of their images.
+    """Resizes the masks of SAM 2 and SAM 3 to the sizes of their images.
+
+    Reproduces `models/sam2/image_processing_sam2.py` of Transformers, and what SAM 2 itself does
+    with the two areas.
 
     Args:
-        masks, original_sizes, mask_threshold, binarize: as in `sam_masks`.
+        masks, original_sizes, mask_threshold, binarize: as in `sam_masks`; so are the results.
         max_hole_area: holes of at most so many pixels, at the size at which masks come, are filled.
         max_sprinkle_area: regions of at most so many are removed.
-        apply_non_overlapping_constraints: at each place only the strongest object may be seen.
+        apply_non_overlapping_constraints: a pixel is only that of the strongest object.
+
+    >>> sam2_masks([np.ones((1, 3, 4, 4), np.float32)], [(10, 20)])[0].shape
+    (1, 3, 10, 20)
     """
     results = []
-    for i, goal in enumerate(sizes(original_sizes, len(masks), "original_sizes") or []):
-        source = np.shape(masks[i])[-2:]
-        first, way = target(source, None), target(source, goal)
-        areas = (max_hole_area, max_sprinkle_area)
-        results.append(
-            _finish(
-                masks[i],
-                first,
-                way,
-                mask_threshold,
-                binarize,
-                areas,
-                apply_non_overlapping_constraints,
-            )
+    for i, image_size in enumerate(sizes(original_sizes, len(masks), "original_sizes") or []):
+        native = np.shape(masks[i])[-2:]
+        result = _masks_of_image(
+            masks[i],
+            plan(native, None),
+            plan(native, image_size),
+            mask_threshold,
+            binarize,
+            (max_hole_area, max_sprinkle_area),
+            apply_non_overlapping_constraints,
         )
+        results.append(result)
     return results

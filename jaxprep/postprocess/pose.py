@@ -1,107 +1,161 @@
-"""Poses: the peaks of heatmaps, refined below a pixel (DARK, doi:10.1109/CVPR42600.2020.00712), in
-the image.
+"""Poses: the peaks of heatmaps, refined below a pixel, in pixels of the image.
+
+Reproduces `models/sapiens2/image_processing_sapiens2.py` of Transformers; the refinement is DARK
+(https://doi.org/10.1109/CVPR42600.2020.00712).
 """
 
 from __future__ import annotations
 
 import functools
-import itertools
 from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from jaxprep.errors import InputError
-from jaxprep.postprocess.results import field, setting, sizes
-from jaxprep.resample.tables import bucket
-from jaxprep.types import Size
+from jaxprep.postprocess.registry import method
+from jaxprep.postprocess.resize_plan import bucket
+from jaxprep.postprocess.results import field, network_size, required_sizes, sizes, to_jax, to_numpy
+from jaxprep.types import Array, Size
 
 PADDING = 1.25
-"""How much larger than a box the crop is that the network sees."""
+"""How much larger than a box the crop is that the network sees: the default of
+`boxes_to_crop_params`."""
 
 
-def gaussian(kernel_size: int) -> np.ndarray:
-    """OpenCV's Gaussian of a kernel size, `(kernel_size,)` float32."""
-    sigma = 0.3 * ((kernel_size - 1) * 0.5 - 1) + 0.8
+def gaussian(kernel_size: int) -> Float[np.ndarray, " kernel_size"]:
+    """Returns OpenCV's Gaussian of an odd kernel size (`cv2.getGaussianKernel(kernel_size, 0)`).
+
+    >>> gaussian(3).round(3).tolist()
+    [0.23899999260902405, 0.5220000147819519, 0.23899999260902405]
+    """
+    # OpenCV's rule for a sigma that is not given: `getGaussianKernel` in smooth.dispatch.cpp.
+    sigma = np.float32(0.3 * ((kernel_size - 1) * 0.5 - 1) + 0.8)
     half = (kernel_size - 1) / 2
-    weight = np.exp(
-        -0.5 * (np.linspace(-half, half, kernel_size, dtype=np.float32) / np.float32(sigma)) ** 2
-    )
+    position = np.linspace(-half, half, kernel_size, dtype=np.float32)
+    weight = np.exp(-0.5 * (position / sigma) ** 2)
     return (weight / weight.sum()).astype(np.float32)
 
 
-def blur(heatmap: jax.Array, weight: np.ndarray) -> jax.Array:
-    """A heatmap `(h, w)` blurred, zeros being around it, and scaled so that its maximum stays."""
-    border = len(weight) // 2
-    blurred = heatmap
+def blur(
+    heatmap: Float[Array, "h w"],
+    weight: Float[np.ndarray, " kernel_size"],
+) -> Float[jax.Array, "h w"]:
+    """Blurs a heatmap, zeros being around it, and scales it so that its maximum stays.
+
+    >>> blur(jnp.zeros((3, 3)).at[1, 1].set(2.0), gaussian(3)).max().item()
+    2.0
+    """
+    blurred = jnp.asarray(heatmap)
+    # A Gaussian is separable: one pass per axis.
     for axis in (0, 1):
-        n = blurred.shape[axis]
-        padded = jnp.pad(blurred, [(border, border) if axis == i else (0, 0) for i in (0, 1)])
-        parts = [
-            jax.lax.slice_in_dim(padded, k, k + n, axis=axis) * w for k, w in enumerate(weight)
-        ]
-        blurred = functools.reduce(jnp.add, parts)
-    most = blurred.max()
-    return blurred * jnp.where(most > 0, heatmap.max() / jnp.where(most > 0, most, 1), 1)
+        blurred = _blur_axis(blurred, weight, axis)
+    # `gaussian_blur_preserve_max` of Transformers.
+    highest = blurred.max()
+    ratio = heatmap.max() / jnp.where(highest > 0, highest, 1)
+    return blurred * jnp.where(highest > 0, ratio, 1)
 
 
-def peak(heatmap: jax.Array, weight: np.ndarray) -> tuple[jax.Array, jax.Array]:
-    """Position (x, y) and height of the maximum of a heatmap `(h, w)`; (-1, -1) if it is not above
+def _blur_axis(heatmap: jax.Array, weight: np.ndarray, axis: int) -> jax.Array:
+    border, n = len(weight) // 2, heatmap.shape[axis]
+    padding = [(0, 0), (0, 0)]
+    padding[axis] = (border, border)
+    padded = jnp.pad(heatmap, padding)
+    total = jnp.zeros_like(heatmap)
+    for k, factor in enumerate(weight):
+        total += jax.lax.slice_in_dim(padded, k, k + n, axis=axis) * factor
+    return total
+
+
+def peak(
+    heatmap: Float[Array, "h w"],
+    weight: Float[np.ndarray, " kernel_size"],
+) -> tuple[Float[jax.Array, 2], Float[jax.Array, ""]]:
+    """Returns position (x, y) and height of the maximum of a heatmap; (-1, -1) if it is not above
     0.
 
     The position is where the second-order Taylor expansion of the log of the blurred heatmap has
     its maximum.
+
+    >>> position, score = peak(jnp.zeros((5, 7)).at[2, 3].set(1.0), gaussian(3))
+    >>> position.round().tolist(), score.item()
+    ([3.0, 2.0], 1.0)
     """
     height, width = heatmap.shape
-    place = heatmap.argmax()
-    y, x = place // width, place % width
+    y, x = jnp.divmod(heatmap.argmax(), width)
+    # Bounds of `post_dark_unbiased_data_processing`: they are those of Sapiens2's own code.
     logs = jnp.log(jnp.clip(blur(heatmap, weight), 1e-3, 50))
 
+    # Past the edge the logarithm goes on as it is there.
     def at(dy: int, dx: int) -> jax.Array:
         return logs[jnp.clip(y + dy, 0, height - 1), jnp.clip(x + dx, 0, width - 1)]
 
-    here, right, left, below, above = at(0, 0), at(0, 1), at(0, -1), at(1, 0), at(-1, 0)
+    center = at(0, 0)
+    right, left = at(0, 1), at(0, -1)
+    below, above = at(1, 0), at(-1, 0)
     gradient_x, gradient_y = 0.5 * (right - left), 0.5 * (below - above)
-    least = jnp.finfo(jnp.float32).eps
-    xx, yy = right - 2 * here + left + least, below - 2 * here + above + least
-    xy = 0.5 * (at(1, 1) - right - below + here + here - left - above + at(-1, -1))
+    # The Hessian is inverted by hand: epsilon keeps a flat one from having the determinant 0.
+    epsilon = jnp.finfo(jnp.float32).eps
+    xx = right - 2 * center + left + epsilon
+    yy = below - 2 * center + above + epsilon
+    corners = at(1, 1) - right - below + center + center - left - above + at(-1, -1)
+    xy = 0.5 * corners
     determinant = xx * yy - xy * xy
-    offset = (
-        jnp.stack([yy * gradient_x - xy * gradient_y, xx * gradient_y - xy * gradient_x])
-        / determinant
-    )
-    found = heatmap.max() > 0
-    position = jnp.stack([x, y]).astype(jnp.float32) - offset
-    return jnp.where(found, position, -1), heatmap.max()
+    offset_x = (yy * gradient_x - xy * gradient_y) / determinant
+    offset_y = (xx * gradient_y - xy * gradient_x) / determinant
+    position = jnp.stack([x, y]).astype(jnp.float32) - jnp.stack([offset_x, offset_y])
+    score = heatmap.max()
+    return jnp.where(score > 0, position, -1), score
 
 
 @functools.partial(jax.jit, static_argnames=("kernel_size",))
 def _peaks(
-    heatmaps: jax.Array, flipped: jax.Array | None, kernel_size: int
+    heatmaps: jax.Array,
+    flipped: jax.Array | None,
+    kernel_size: int,
 ) -> tuple[jax.Array, jax.Array]:
-    heatmaps = heatmaps if flipped is None else (heatmaps + flipped) / 2
-    return jax.vmap(jax.vmap(lambda heatmap: peak(heatmap, gaussian(kernel_size))))(heatmaps)
+    """Positions `(persons, keypoints, 2)` and scores `(persons, keypoints)`."""
+    # Averaged inside the program: no copy of the heatmaps for it.
+    if flipped is not None:
+        heatmaps = (heatmaps + flipped) / 2
+    weight = gaussian(kernel_size)
+
+    def peak_of(heatmap: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return peak(heatmap, weight)
+
+    return jax.vmap(jax.vmap(peak_of))(heatmaps)
 
 
-def crop_of(boxes: np.ndarray, size: Size) -> tuple[np.ndarray, np.ndarray]:
-    """Centre (x, y) and extent (width, height) of the crop around boxes (left, top, width, height).
+def crop_of(
+    boxes: Float[np.ndarray, "n 4"],
+    size: Size,
+) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, "n 2"]]:
+    """Returns centre (x, y) and extent (width, height) of the crop around each box (left, top,
+    width, height).
 
-    It is larger than the box by `PADDING` and has the shape of the network's input `size`.
+    The crop is larger than the box by `PADDING` and has the shape of the network's input `size`.
+
+    >>> center, extent = crop_of(np.float32([[0, 0, 8, 4]]), (16, 16))
+    >>> center.tolist(), extent.tolist()
+    ([[4.0, 2.0]], [[10.0, 10.0]])
     """
-    centre = boxes[:, :2] + np.float32(0.5) * boxes[:, 2:]
+    center = boxes[:, :2] + np.float32(0.5) * boxes[:, 2:]
     width, height = (boxes[:, 2:] * np.float32(PADDING)).T
+    # The shorter side grows until the shapes agree: the crop is stretched by one factor only.
     ratio = np.float32(size[1] / size[0])
-    wide = width > height * ratio
-    return centre, np.stack(
-        [np.where(wide, width, height * ratio), np.where(wide, width / ratio, height)], 1
-    )
+    is_wide = width > height * ratio
+    crop_width = np.where(is_wide, width, height * ratio)
+    crop_height = np.where(is_wide, width / ratio, height)
+    return center, np.stack([crop_width, crop_height], 1)
 
 
+@method("Sapiens2ImageProcessor", "post_process_pose_estimation", settings=["size"])
 def pose_estimation(
     outputs: Any,
-    boxes: Sequence[Sequence[Sequence[float]]],
+    boxes: Sequence[Any],
     outputs_flipped: Any = None,
     kernel_size: int = 11,
     threshold: float | None = None,
@@ -110,15 +164,15 @@ def pose_estimation(
     *,
     size: Any = None,
 ) -> list[list[dict[str, jax.Array]]]:
-    """Poses of Sapiens2.
+    """Returns the poses of Sapiens2.
 
     Args:
         outputs: with `heatmaps` `(persons, keypoints, h, w)`, of the persons of all images in
             order.
-        boxes: per image the boxes (left, top, width, height) that preprocessing was given.
+        boxes: per image the boxes `(n, 4)` (left, top, width, height) that preprocessing was given.
         outputs_flipped: those of the mirrored crops, mirrored back; heatmaps are averaged.
         kernel_size: odd, of the blur before the refinement.
-        threshold: what a keypoint's score must exceed; None keeps all.
+        threshold: keypoints' scores are above it; None keeps all.
         source_sizes, target_sizes: (height, width) of each image and of the one in which positions
             are wanted.
         size: the processor's `size`.
@@ -126,65 +180,96 @@ def pose_estimation(
     Returns:
         per image and person `keypoints` `(k, 2)` (x, y), `scores` and `labels` `(k,)`, and `bbox`
         (left, top, right, bottom).
+
+    Raises:
+        InputError: an even kernel, not one box for each person, or target sizes without source
+            sizes.
+
+    >>> heatmaps = np.zeros((1, 1, 5, 5), np.float32)
+    >>> heatmaps[0, 0, 2, 2] = 1
+    >>> size = {"height": 20, "width": 20}
+    >>> ((person,),) = pose_estimation({"heatmaps": heatmaps}, [[[0, 0, 8, 8]]], size=size)
+    >>> person["keypoints"].round(3).tolist(), person["bbox"].tolist()
+    ([[4.0, 4.0]], [0.0, 0.0, 8.0, 8.0])
     """
     if kernel_size % 2 == 0 or kernel_size <= 1:
         raise InputError(
             f"Expected an odd number greater than 1, got {kernel_size} - at `kernel_size`."
         )
     heatmaps = np.asarray(field(outputs, "heatmaps"))
-    corners = np.asarray([box for image in boxes for box in image], np.float32).reshape(-1, 4)
-    if len(corners) != len(heatmaps):
+    all_boxes = [box for of_image in boxes for box in of_image]
+    persons = np.asarray(all_boxes, np.float32).reshape(-1, 4)
+    count = len(heatmaps)
+    if len(persons) != count:
         raise InputError(
-            f"Expected {len(heatmaps)} boxes, as there are heatmaps, got {len(corners)} - at `boxes`."
+            f"Expected {count} boxes, as there are heatmaps, got {len(persons)} - at `boxes`."
         )
     scale = _image_scales(boxes, source_sizes, target_sizes)
-    if not len(heatmaps):
+    if not count:
         return [[] for _ in boxes]
-    extra = [(0, bucket(len(heatmaps)) - len(heatmaps))] + [(0, 0)] * 3
-    flipped = (
-        None
-        if outputs_flipped is None
-        else np.pad(np.asarray(field(outputs_flipped, "heatmaps")), extra)
-    )
-    found = _peaks(np.pad(heatmaps, extra), flipped, kernel_size)
-    places, scores = (np.asarray(part)[: len(heatmaps)] for part in found)
-    network = (setting(size, "height"), setting(size, "width"))
-    centre, extent = (part[:, None] for part in crop_of(corners, network))
-    last = np.asarray([heatmaps.shape[3] - 1, heatmaps.shape[2] - 1], np.float32)
-    places = (places / last * extent + centre - np.float32(0.5) * extent) * scale[:, None]
-    edges = np.concatenate([corners[:, :2], corners[:, :2] + corners[:, 2:]], 1) * np.tile(scale, 2)
-    persons, counts = iter(range(len(heatmaps))), [len(image) for image in boxes]
-    return [
-        [_person(places[i], scores[i], edges[i], threshold) for i in itertools.islice(persons, n)]
-        for n in counts
-    ]
+    flipped = None
+    if outputs_flipped is not None:
+        flipped = _pad_persons(np.asarray(field(outputs_flipped, "heatmaps")))
+    peaks = to_numpy(_peaks(_pad_persons(heatmaps), flipped, kernel_size))
+    positions, scores = (part[:count] for part in peaks)
+    center, extent = crop_of(persons, network_size(size))
+    center, extent = center[:, None], extent[:, None]
+    # The first and the last pixel of a heatmap lie at the edges of the crop.
+    last_pixel = np.asarray([heatmaps.shape[3] - 1, heatmaps.shape[2] - 1], np.float32)
+    in_image = positions / last_pixel * extent + center - np.float32(0.5) * extent
+    positions = in_image * scale[:, None]
+    bottom_right = persons[:, :2] + persons[:, 2:]
+    corners = np.concatenate([persons[:, :2], bottom_right], 1) * np.tile(scale, 2)
+    # The persons of all images are one batch of the model; here they go back to their images.
+    results = []
+    start = 0
+    for of_image in boxes:
+        end = start + len(of_image)
+        rows = zip(positions[start:end], scores[start:end], corners[start:end], strict=True)
+        results.append([_person(*row, threshold) for row in rows])
+        start = end
+    return results
+
+
+def _pad_persons(heatmaps: np.ndarray) -> np.ndarray:
+    """Heatmaps for a bucket of persons, so that one program serves many counts."""
+    missing = bucket(len(heatmaps)) - len(heatmaps)
+    return np.pad(heatmaps, [(0, missing), (0, 0), (0, 0), (0, 0)])
 
 
 def _person(
-    places: np.ndarray, scores: np.ndarray, edges: np.ndarray, threshold: float | None
+    positions: np.ndarray,
+    scores: np.ndarray,
+    corners: np.ndarray,
+    threshold: float | None,
 ) -> dict[str, jax.Array]:
-    keep = np.ones(len(scores), bool) if threshold is None else scores > np.float32(threshold)
-    parts = {
-        "keypoints": places[keep],
+    keep = np.ones(len(scores), bool)
+    if threshold is not None:
+        keep = scores > np.float32(threshold)
+    result = {
+        "keypoints": positions[keep],
         "scores": scores[keep],
         "labels": np.flatnonzero(keep).astype(np.int32),
+        "bbox": corners,
     }
-    return {name: jnp.asarray(part) for name, part in {**parts, "bbox": edges}.items()}
+    return to_jax(result)
 
 
-def _image_scales(boxes: Sequence[Any], source_sizes: Any, target_sizes: Any) -> np.ndarray:
-    """By how much each person's positions are multiplied, `(persons, 2)` (x, y)."""
-    counts = [len(image) for image in boxes]
-    sources, goals = (
-        sizes(source_sizes, len(boxes), "source_sizes"),
-        sizes(target_sizes, len(boxes)),
-    )
-    if goals is None:
+def _image_scales(
+    boxes: Sequence[Any],
+    source_sizes: Any,
+    target_sizes: Any,
+) -> Float[np.ndarray, "persons 2"]:
+    """What each person's positions (x, y) are multiplied by."""
+    counts = [len(of_image) for of_image in boxes]
+    sources = sizes(source_sizes, len(boxes), "source_sizes")
+    if target_sizes is None:
         return np.ones((sum(counts), 2), np.float32)
     if sources is None:
         raise InputError(
             "Expected the sizes of the images, since there are `target_sizes` - at `source_sizes`."
         )
-    pairs = zip(sources, goals, strict=True)
-    rows = [[goal[1] / source[1], goal[0] / source[0]] for source, goal in pairs]
+    rows = []
+    for source, goal in zip(sources, required_sizes(target_sizes, len(boxes)), strict=True):
+        rows.append([goal[1] / source[1], goal[0] / source[0]])
     return np.repeat(np.asarray(rows, np.float32).reshape(-1, 2), counts, 0)

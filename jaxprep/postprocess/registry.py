@@ -1,65 +1,33 @@
-"""Which functions stand behind the methods of each Transformers processor: a table, by class and by
-method.
+"""The table of post-processing methods: which function stands behind which method of which class.
+
+The table is not written down anywhere. Each function declares its methods with the decorator
+`method`, so that a new function needs its own source file and nothing else:
+
+>>> import numpy as np
+>>> from jaxprep import postprocess
+>>> @postprocess.method("MyDepthImageProcessor", postprocess.DEPTH, settings=("max_depth",))
+... def clipped_depth(outputs, target_sizes=None, *, max_depth=10.0):
+...     return [{"predicted_depth": depth.clip(0, max_depth)} for depth in outputs["depth"]]
+>>> estimate = postprocess.methods("MyDepthImageProcessor")[postprocess.DEPTH]
+>>> outputs = {"depth": np.float32([[[1, 9]]])}
+>>> estimate({"max_depth": 5.0}, outputs)[0]["predicted_depth"].tolist()
+[[1.0, 5.0]]
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
-from jaxprep.postprocess import (
-    classification,
-    depth,
-    detection,
-    documents,
-    images,
-    instances,
-    keypoints,
-    mask_generation,
-    masks,
-    pose,
-    segments,
-    semantic,
-    surfaces,
-    text,
-    text_boxes,
-    windows,
-)
-from jaxprep.postprocess.results import value_of
+from jaxprep.errors import InputError
+from jaxprep.postprocess.results import setting_of
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 
-@dataclass(frozen=True)
-class Method:
-    """A function as a processor's method.
-
-    Attributes:
-        function: takes what the method takes, in the same order.
-        settings: the parameters that the processor's settings fill where the caller does not.
-        fixed: the parameters in which the class differs from others that share the function.
-    """
-
-    function: Callable[..., Any]
-    settings: tuple[str, ...] = ()
-    fixed: Mapping[str, Any] = field(default_factory=dict)
-
-    def __call__(self, processor: Any, *args: Any, **kwargs: Any) -> Any:
-        """Calls the function with the settings of `processor`, an object with attributes or a
-        mapping.
-        """
-        given = inspect.signature(self.function).bind_partial(*args, **kwargs).arguments
-        for name in self.settings:
-            value = value_of(processor, name)
-            if name not in given and value is not None:
-                kwargs[name] = value
-        return self.function(*args, **kwargs, **self.fixed)
-
-
-def _method(function: Callable[..., Any], *settings: str, **fixed: Any) -> Method:
-    return Method(function, settings, fixed)
-
-
+# The names that Transformers gives its methods (`src/transformers/models/*/image_processing_*.py`
+# of release 5.24). A method that only one class has is named where it is declared.
 SEMANTIC = "post_process_semantic_segmentation"
 INSTANCE = "post_process_instance_segmentation"
 PANOPTIC = "post_process_panoptic_segmentation"
@@ -70,152 +38,131 @@ DEPTH = "post_process_depth_estimation"
 NORMALS = "post_process_normal_estimation"
 MATCHING = "post_process_keypoint_matching"
 
-_DENSE = {SEMANTIC: _method(semantic.dense_semantic_segmentation)}
-_DEPTH = {DEPTH: _method(depth.depth_estimation)}
-_DETR = {
-    DETECTION: _method(detection.softmax_detection),
-    SEMANTIC: _method(semantic.query_semantic_segmentation),
-    INSTANCE: _method(segments.detr_instance_segmentation),
-    PANOPTIC: _method(segments.panoptic_segmentation),
-}
-_MASKFORMER = {
-    SEMANTIC: _method(semantic.query_semantic_segmentation),
-    INSTANCE: _method(instances.top_instance_segmentation),
-    PANOPTIC: _method(segments.panoptic_segmentation),
-}
-_GENERATION = {
-    "generate_crop_boxes": _method(mask_generation.generate_crop_boxes),
-    "filter_masks": _method(mask_generation.filter_masks),
-    "post_process_for_mask_generation": _method(mask_generation.unique_masks),
-}
-_SAM2 = {"post_process_masks": _method(masks.sam2_masks), **_GENERATION}
-_MATCHING = {MATCHING: _method(keypoints.keypoint_matching)}
-_OWL = {
-    DETECTION: _method(detection.text_detection),
-    GUIDED: _method(detection.image_guided_detection),
-    GROUNDED: _method(detection.labelled_detection),
-}
-_TEXT = {"post_process_text_recognition": _method(text.text_recognition, "character_list")}
+EVERY_CLASS = "*"
+"""In place of a class name: every class has the method."""
 
-METHODS: dict[str, dict[str, Method]] = {
-    "BeitImageProcessor": _DENSE,
-    "CHMv2ImageProcessor": {**_DENSE, DEPTH: _method(depth.depth_estimation, rule="align_corners")},
-    "ConditionalDetrImageProcessor": {
-        **_DETR,
-        DETECTION: _method(detection.top_100_detection),
-        SEMANTIC: _method(semantic.query_semantic_segmentation, null=False),
-    },
-    "DPTImageProcessor": {**_DENSE, **_DEPTH},
-    "DeformableDetrImageProcessor": {DETECTION: _method(detection.top_100_detection)},
-    "DepthProImageProcessor": {DEPTH: _method(depth.depth_pro_estimation, "resample")},
-    "DetrImageProcessor": _DETR,
-    "EfficientLoFTRImageProcessor": {MATCHING: _method(keypoints.dense_matching)},
-    "EomtImageProcessor": {
-        SEMANTIC: _method(semantic.eomt_semantic_segmentation, "size"),
-        INSTANCE: _method(instances.eomt_instance_segmentation, "size"),
-        PANOPTIC: _method(segments.eomt_panoptic_segmentation, "size"),
-        "merge_image_patches": _method(windows.merge_image_patches, "size"),
-        "unpad_image": _method(windows.unpad_image, "size"),
-    },
-    "GLPNImageProcessor": _DEPTH,
-    "GroundingDinoImageProcessor": {DETECTION: _method(detection.text_detection)},
-    "GroundingDinoProcessor": {GROUNDED: _method(detection.grounded_detection, "batch_decode")},
-    "LightGlueImageProcessor": _MATCHING,
-    "Mask2FormerImageProcessor": {
-        name: Method(method.function, method.settings, {"first_size": semantic.MASK2FORMER_SIZE})
-        for name, method in _MASKFORMER.items()
-    },
-    "MaskFormerImageProcessor": _MASKFORMER,
-    "MobileNetV2ImageProcessor": _DENSE,
-    "MobileViTImageProcessor": _DENSE,
-    "OmDetTurboProcessor": {GROUNDED: _method(detection.omdet_detection, "size")},
-    "OneFormerImageProcessor": {
-        SEMANTIC: _method(semantic.query_semantic_segmentation, rule="antialias"),
-        INSTANCE: _method(instances.oneformer_instance_segmentation, "metadata", "class_info_file"),
-        PANOPTIC: _method(
-            segments.panoptic_segmentation, variant=segments.DETR._replace(rule="antialias")
-        ),
-    },
-    "OneFormerImageProcessorPil": {SEMANTIC: _method(semantic.query_semantic_segmentation)},
-    "OwlViTImageProcessor": _OWL,
-    "Owlv2ImageProcessor": {
-        name: Method(method.function, (), {"square": True}) for name, method in _OWL.items()
-    },
-    "PPOCRV5ServerDetImageProcessor": {DETECTION: _method(text_boxes.text_detection)},
-    "PPDocLayoutV2ImageProcessor": {DETECTION: _method(documents.layout_detection)},
-    "PPDocLayoutV3ImageProcessor": {DETECTION: _method(documents.layout_detection)},
-    "PPDocLayoutV4ImageProcessor": {DETECTION: _method(documents.quad_layout_detection)},
-    "PPOCRV5ServerRecImageProcessor": _TEXT,
-    "PPOCRV6SmallRecImageProcessor": _TEXT,
-    "PromptDepthAnythingImageProcessor": _DEPTH,
-    "RTDetrImageProcessor": {DETECTION: _method(detection.focal_detection)},
-    "RfDetrImageProcessor": {
-        DETECTION: _method(detection.top_detection),
-        INSTANCE: _method(instances.rfdetr_instance_segmentation),
-    },
-    "Sam2ImageProcessor": _SAM2,
-    "Sam3ImageProcessor": {
-        **_SAM2,
-        SEMANTIC: _method(semantic.sam3_semantic_segmentation),
-        DETECTION: _method(detection.sam3_detection),
-        INSTANCE: _method(detection.sam3_instance_segmentation),
-    },
-    "SamImageProcessor": {
-        "post_process_masks": _method(masks.sam_masks, "pad_size"),
-        **_GENERATION,
-    },
-    "Sapiens2ImageProcessor": {
-        **_DENSE,
-        NORMALS: _method(surfaces.sapiens_normal_estimation, "size"),
-        "post_process_pose_estimation": _method(pose.pose_estimation, "size"),
-        "post_process_pointmap_estimation": _method(surfaces.pointmap_estimation, "size"),
-        "post_process_image_matting": _method(surfaces.image_matting),
-    },
-    "SegGptImageProcessor": {
-        SEMANTIC: _method(semantic.seggpt_semantic_segmentation, "image_mean", "image_std")
-    },
-    "SegformerImageProcessor": _DENSE,
-    "SuperGlueImageProcessor": _MATCHING,
-    "SuperPointImageProcessor": {
-        "post_process_keypoint_detection": _method(keypoints.keypoint_detection)
-    },
-    "Swin2SRImageProcessor": {
-        "post_process_super_resolution": _method(images.super_resolution, "do_pad", "size_divisor")
-    },
-    "Tipsv2DptImageProcessor": {
-        DEPTH: _method(depth.depth_estimation, rule="bilinear"),
-        NORMALS: _method(surfaces.normal_estimation),
-        SEMANTIC: _method(
-            semantic.dense_semantic_segmentation, names=("segmentation_logits", "logits")
-        ),
-    },
-    "YolosImageProcessor": {DETECTION: _method(detection.softmax_detection)},
-    "ZoeDepthImageProcessor": {DEPTH: _method(depth.zoe_depth_estimation, "do_pad")},
-}
-"""Functions by class and method; `methods` also knows the names that classes had or have besides.
 
-A class of the PIL backend has a row only for what it does in another way.
+@dataclass(frozen=True)
+class Method:
+    """A function as the method of a processor class.
+
+    Attributes:
+        function: takes what the method takes, in the same order.
+        settings: the parameters that the processor's settings fill where the caller does not.
+        fixed: the parameters in which the class differs from others that share the function.
+
+    >>> Method(round, fixed={"ndigits": 1})({}, 2.55)
+    2.5
+    """
+
+    function: Callable[..., Any]
+    settings: tuple[str, ...] = ()
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self, processor: Any, *args: Any, **kwargs: Any) -> Any:
+        """Calls the function with the settings of `processor`, an object with attributes or a
+        mapping.
+        """
+        given = {}
+        if self.settings:
+            given = inspect.signature(self.function).bind_partial(*args, **kwargs).arguments
+        for name in self.settings:
+            value = setting_of(processor, name)
+            # A setting that is None is one that the processor does not have: the function's own
+            # default is better.
+            if name not in given and value is not None:
+                kwargs[name] = value
+        return self.function(*args, **kwargs, **self.fixed)
+
+
+METHODS: dict[str, dict[str, Method]] = {}
+"""Methods by class and name, as `method` has declared them. `methods` looks a class up.
+
+A class of Transformers' PIL backend has a row only for what it does in another way.
 """
 
-SHARED = {"post_process_image_classification": _method(classification.image_classification)}
-"""What every processor has: Transformers has no such method."""
+# These models have the post-processing of another model: their classes inherit from it, or their
+# processors repeat its code (`models/sam_hq`, `models/sam3_tracker`, `models/sam3_lite_text`,
+# `models/edgetam` of Transformers 5.24).
+_SAME_MODEL = {"SamHQ": "Sam", "Sam3Tracker": "Sam3", "Sam3LiteText": "Sam3", "EdgeTam": "Sam2"}
 
 
-_SAME = {"SamHQ": "Sam", "Sam3Tracker": "Sam3", "Sam3LiteText": "Sam3", "EdgeTam": "Sam2"}
+def method(
+    class_names: str | Sequence[str],
+    name: str,
+    *,
+    settings: Sequence[str] = (),
+    fixed: Mapping[str, Any] | None = None,
+) -> Callable[[Function], Function]:
+    """Declares a function to be a method of one or several processor classes.
+
+    The decorator returns the function unchanged. It can be stacked: once for each group of classes
+    with the same settings and fixed parameters.
+
+    Args:
+        class_names: such as "DetrImageProcessor"; EVERY_CLASS for all.
+        name: the method's, such as DETECTION.
+        settings: the names of parameters that the processor's settings fill, where the caller does
+            not and the processor has them.
+        fixed: parameters with the values that these classes need.
+
+    Raises:
+        InputError: another function is that method already.
+
+    >>> @method("ToyImageProcessor", "post_process_counting", fixed={"start": 1})
+    ... def count(outputs, start=0):
+    ...     return list(range(start, start + len(outputs)))
+    >>> methods("ToyImageProcessor")["post_process_counting"]({}, ["a", "b"])
+    [1, 2]
+    """
+    if isinstance(class_names, str):
+        class_names = (class_names,)
+
+    def declare(function: Function) -> Function:
+        declared = Method(function, tuple(settings), dict(fixed or {}))
+        for class_name in class_names:
+            row = METHODS.setdefault(class_name, {})
+            if name in row and _full_name(row[name].function) != _full_name(function):
+                raise InputError(
+                    f"Expected a method that is free, got one of `{_full_name(row[name].function)}`"
+                    f" - at `{class_name}.{name}`."
+                )
+            row[name] = declared
+        return function
+
+    return declare
+
+
+def _full_name(function: Callable[..., Any]) -> str:
+    # By name and not by identity: running the cell of a notebook again must not be an error.
+    return f"{function.__module__}.{function.__qualname__}"
 
 
 def methods(class_name: str) -> dict[str, Method]:
-    """The methods of a processor class, by any of its names.
+    """Returns the methods of a processor class, by any of its names.
 
     `DetrImageProcessor`, `DetrImageProcessorPil`, `DetrImageProcessorFast` and
-    `DetrFeatureExtractor` are one; a `…Processor` with a tokenizer has those of its image processor
-    and its own.
+    `DetrFeatureExtractor` are one class; a `…Processor` with a tokenizer has the methods of its
+    image processor and its own.
+
+    >>> sorted(methods("GLPNFeatureExtractor"))
+    ['post_process_depth_estimation', 'post_process_image_classification']
     """
     name = class_name.removesuffix("Pil").removesuffix("Fast")
-    own = METHODS.get(name, {})
+    image_processor = _image_processor_of(name)
+    return {
+        **METHODS.get(image_processor, {}),
+        **METHODS.get(name, {}),
+        **METHODS.get(class_name, {}),  # of the PIL backend only
+        **METHODS.get(EVERY_CLASS, {}),
+    }
+
+
+def _image_processor_of(class_name: str) -> str:
+    """The name of the image processor class from which a class has its methods."""
+    # The longest suffix first: "DetrImageProcessor" ends with "Processor" too.
     for suffix in ("ImageProcessor", "FeatureExtractor", "Processor"):
-        if name.endswith(suffix):
-            family = name.removesuffix(suffix)
-            own = {**METHODS.get(f"{_SAME.get(family, family)}ImageProcessor", {}), **own}
-            break
-    return {**own, **METHODS.get(class_name, {}), **SHARED}
+        if class_name.endswith(suffix):
+            model = class_name.removesuffix(suffix)
+            return f"{_SAME_MODEL.get(model, model)}ImageProcessor"
+    return class_name

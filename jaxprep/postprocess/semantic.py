@@ -12,96 +12,149 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Float, Int
 
 from jaxprep.postprocess import windows
-from jaxprep.postprocess.results import Result, array, each, field, optional_field, sizes
-from jaxprep.postprocess.targets import (
-    Rule,
-    Target,
-    canvas_of,
-    cut,
-    exact_target,
-    one,
-    over_planes,
-    resize_one,
-    resized,
-    target,
+from jaxprep.postprocess.registry import SEMANTIC, method
+from jaxprep.postprocess.resize_plan import (
+    Interpolation,
+    ResizePlan,
+    canvas_size,
+    crop_to_size,
+    exact_plan,
+    plan,
+    resize,
+    resize_image,
+    scan_channels,
+    take_image,
 )
-from jaxprep.types import Size
+from jaxprep.postprocess.results import Result, each_size, field, optional_field
+from jaxprep.types import Array, Size
 
 MASK2FORMER_SIZE = (384, 384)
-"""The size to which Mask2Former's masks are brought before anything else, for all of its models."""
+"""The size to which Mask2Former's masks are resized before anything else, for all of its models: a
+constant in `models/mask2former/image_processing_mask2former.py` of Transformers."""
 
 
-def class_scores(classes: jax.Array, masks: jax.Array, null: bool) -> jax.Array:
-    """Class scores `(c, h, w)` of one image from query classes `(q, c)` and masks `(q, h, w)`, both
-    logits.
+def class_scores(
+    classes: Float[Array, "q c"],
+    masks: Float[Array, "q h w"],
+    null: bool,
+) -> Float[jax.Array, "labels h w"]:
+    """Computes the class scores of one image from its queries: the sum over queries of class
+    probability times mask probability.
 
     Args:
+        classes, masks: logits.
         null: the last class is "no object" and is left out.
+
+    >>> class_scores(jnp.zeros((2, 4)), jnp.zeros((2, 1, 1)), null=True).ravel().tolist()
+    [0.25, 0.25, 0.25]
     """
     weight = jax.nn.softmax(classes, axis=-1)
-    weight = weight[:, :-1] if null else weight
-    return jnp.einsum("qc,qhw->chw", weight, jax.nn.sigmoid(masks), precision=lax.Precision.HIGHEST)
+    if null:
+        weight = weight[:, :-1]
+    probabilities = jax.nn.sigmoid(masks)
+    # GPUs and TPUs would multiply in TF32 and bfloat16: pixels would change their classes.
+    return jnp.einsum("qc,qhw->chw", weight, probabilities, precision=lax.Precision.HIGHEST)
 
 
-def best_class(scores: jax.Array, way: Target, rule: Rule = "bilinear") -> jax.Array:
-    """The class of each pixel of the canvas, int32, from scores `(c, h, w)` that are resized first.
+def best_class(
+    scores: Float[Array, "c h w"],
+    resize_plan: ResizePlan,
+    interpolation: Interpolation = "bilinear",
+) -> Int[jax.Array, "height width"]:
+    """Returns the best class of each pixel of the canvas, int32; scores are resized first.
 
-    Of equal scores the first class wins.
+    Of equal scores the first class wins, as in torch's `argmax` on the CPU.
+
+    >>> scores = jnp.float32([[[0, 9]], [[5, 5]]])
+    >>> best_class(scores, plan((1, 2), None)).tolist()
+    [[1, 0]]
     """
 
     def step(
-        state: tuple[jax.Array, jax.Array], c: Any, plane: jax.Array
+        state: tuple[jax.Array, jax.Array],
+        c: Any,
+        plane: jax.Array,
     ) -> tuple[jax.Array, jax.Array]:
-        most, best = state
-        wins = plane > most
-        return jnp.where(wins, plane, most), jnp.where(wins, c, best)
+        best_score, best = state
+        # No stack of all classes: at the size of a photograph that would be gigabytes.
+        wins = plane > best_score
+        return jnp.where(wins, plane, best_score), jnp.where(wins, c, best)
 
-    canvas = canvas_of(scores, way)
-    return over_planes(
-        step, (jnp.full(canvas, -jnp.inf), jnp.zeros(canvas, jnp.int32)), scores, way, rule
-    )[1]
-
-
-@functools.partial(jax.jit, static_argnames=("rule", "with_scores"))
-def _dense(logits: jax.Array, i: Any, way: Target, rule: Rule, with_scores: bool) -> Any:
-    return _maps(one(logits, i), way, rule, with_scores)
+    canvas = canvas_size(scores, resize_plan)
+    start = (jnp.full(canvas, -jnp.inf), jnp.zeros(canvas, jnp.int32))
+    _, best = scan_channels(step, start, scores, resize_plan, interpolation)
+    return best
 
 
-@functools.partial(jax.jit, static_argnames=("rule", "null", "with_scores"))
+@functools.partial(jax.jit, static_argnames=("interpolation", "with_scores"))
+def _dense(
+    logits: jax.Array,
+    i: Any,
+    resize_plan: ResizePlan,
+    interpolation: Interpolation,
+    with_scores: bool,
+) -> Any:
+    return _maps(take_image(logits, i), resize_plan, interpolation, with_scores)
+
+
+@functools.partial(jax.jit, static_argnames=("interpolation", "null", "with_scores"))
 def _queries(
     classes: jax.Array,
     masks: jax.Array,
     i: Any,
-    first: Target,
-    way: Target,
-    rule: Rule,
+    to_network: ResizePlan,
+    to_image: ResizePlan,
+    interpolation: Interpolation,
     null: bool,
     with_scores: bool,
 ) -> Any:
-    masks = resized(one(masks, i), first)
-    return _maps(class_scores(one(classes, i), masks, null), way, rule, with_scores)
+    in_network = resize(take_image(masks, i), to_network)
+    scores = class_scores(take_image(classes, i), in_network, null)
+    return _maps(scores, to_image, interpolation, with_scores)
 
 
 def _maps(
-    scores: jax.Array, way: Target, rule: Rule, with_scores: bool
-) -> tuple[jax.Array, jax.Array | None]:
+    scores: jax.Array,
+    resize_plan: ResizePlan,
+    interpolation: Interpolation,
+    with_scores: bool,
+) -> tuple[Array, Array | None]:
+    """The map of classes on the canvas, and the scores there if they are wanted."""
+    # Scores cost the memory that the scan saves; they are computed where they are asked for.
     if not with_scores:
-        return best_class(scores, way, rule), None
-    scores = resized(scores, way, rule)
-    return best_class(scores, Target(None, None, way.size)), scores
+        return best_class(scores, resize_plan, interpolation), None
+    resized = resize(scores, resize_plan, interpolation)
+    unchanged = ResizePlan(None, None, resize_plan.size)
+    return best_class(resized, unchanged), resized
 
 
-def _result(found: tuple[Any, Any], size: Any, with_scores: bool) -> Any:
-    segmentation, scores = found
-    segmentation = jnp.asarray(cut(segmentation, size))
+def _result(maps: tuple[Any, Any], size: Any, with_scores: bool) -> Any:
+    """What the caller gets for one image: the map, or a `Result` with the scores."""
+    segmentation = jnp.asarray(crop_to_size(maps[0], size))
     if not with_scores:
         return segmentation
-    scores = None if scores is None else jnp.asarray(cut(scores, size))
+    scores = maps[1]
+    if scores is not None:
+        scores = jnp.asarray(crop_to_size(scores, size))
     return Result(segmentation=segmentation, segmentation_scores=scores)
 
 
+@method(
+    (
+        "BeitImageProcessor",
+        "CHMv2ImageProcessor",
+        "DPTImageProcessor",
+        "MobileNetV2ImageProcessor",
+        "MobileViTImageProcessor",
+        "Sapiens2ImageProcessor",
+        "SegformerImageProcessor",
+    ),
+    SEMANTIC,
+)
+@method("Tipsv2DptImageProcessor", SEMANTIC, fixed={"names": ("segmentation_logits", "logits")})
 def dense_semantic_segmentation(
     outputs: Any,
     target_sizes: Any = None,
@@ -109,26 +162,37 @@ def dense_semantic_segmentation(
     *,
     names: Sequence[str] = ("logits",),
 ) -> list[Any]:
-    """Class maps from logits `(b, c, h, w)`.
+    """Returns class maps from logits `(b, c, h, w)`.
+
+    Reproduces `models/segformer/image_processing_segformer.py` of Transformers.
 
     Args:
         outputs: with `logits` (or the first field of `names` that it has).
         target_sizes: (height, width) per image; None leaves the maps at the size of the logits.
-        return_segmentation_scores: give the resized logits too.
+        return_segmentation_scores: return the resized logits too.
+        names: where the logits may be.
 
     Returns:
         per image an int32 map `(height, width)`; or, with scores, a dict with attributes
-        `segmentation` and `segmentation_scores`, `(c, height, width)`.
+        `segmentation` and `segmentation_scores`, float32 `(c, height, width)`.
+
+    >>> outputs = {"logits": np.float32([[[[0, 9]], [[5, 5]]]])}
+    >>> dense_semantic_segmentation(outputs, [(1, 4)])[0].tolist()
+    [[1, 1, 0, 0]]
     """
     logits = field(outputs, *names)
     results = []
-    for i, size in each(sizes(target_sizes, len(logits)), len(logits)):
-        way = target(logits.shape[-2:], size)
-        found = _dense(logits, i, way, "bilinear", return_segmentation_scores)
-        results.append(_result(found, way.size, return_segmentation_scores))
+    for i, size in each_size(target_sizes, len(logits)):
+        resize_plan = plan(logits.shape[-2:], size)
+        maps = _dense(logits, i, resize_plan, "bilinear", return_segmentation_scores)
+        results.append(_result(maps, resize_plan.size, return_segmentation_scores))
     return results
 
 
+@method(("DetrImageProcessor", "MaskFormerImageProcessor", "OneFormerImageProcessorPil"), SEMANTIC)
+@method("ConditionalDetrImageProcessor", SEMANTIC, fixed={"null": False})
+@method("Mask2FormerImageProcessor", SEMANTIC, fixed={"first_size": MASK2FORMER_SIZE})
+@method("OneFormerImageProcessor", SEMANTIC, fixed={"interpolation": "antialias"})
 def query_semantic_segmentation(
     outputs: Any,
     target_sizes: Any = None,
@@ -136,36 +200,61 @@ def query_semantic_segmentation(
     *,
     null: bool = True,
     first_size: Size | None = None,
-    rule: Rule = "bilinear",
+    interpolation: Interpolation = "bilinear",
 ) -> list[Any]:
-    """Class maps from mask queries: the sum over queries of class probability times mask
+    """Returns class maps from mask queries: the sum over queries of class probability times mask
     probability, resized.
+
+    Reproduces `models/maskformer/image_processing_maskformer.py` of Transformers and its relatives;
+    the paper is https://arxiv.org/abs/2107.06278.
 
     Args:
         outputs: with `class_queries_logits` (or `logits`) and `masks_queries_logits` (or
             `pred_masks`).
-        target_sizes, return_segmentation_scores: as in `dense_semantic_segmentation`.
+        target_sizes, return_segmentation_scores: as in `dense_semantic_segmentation`; so are the
+            results.
         null: the last class is "no object" and is left out.
-        first_size: the size to which the masks are brought before they are made probabilities.
-        rule: how scores are brought to their targets.
+        first_size: the size to which the masks are resized before they are made probabilities.
+        interpolation: how scores are resized.
+
+    >>> outputs = {
+    ...     "class_queries_logits": np.float32([[[0, 9, 0]]]),
+    ...     "masks_queries_logits": np.zeros((1, 1, 2, 2), np.float32),
+    ... }
+    >>> query_semantic_segmentation(outputs)[0].tolist()
+    [[1, 1], [1, 1]]
     """
     classes = field(outputs, "class_queries_logits", "logits")
     masks = field(outputs, "masks_queries_logits", "pred_masks")
-    first, native = first_target(masks, first_size)
+    to_network, network = network_plan(masks, first_size)
     results = []
-    for i, size in each(sizes(target_sizes, len(classes)), len(classes)):
-        way = target(native, size, rule)
-        found = _queries(classes, masks, i, first, way, rule, null, return_segmentation_scores)
-        results.append(_result(found, way.size, return_segmentation_scores))
+    for i, size in each_size(target_sizes, len(classes)):
+        to_image = plan(network, size, interpolation)
+        maps = _queries(
+            classes,
+            masks,
+            i,
+            to_network,
+            to_image,
+            interpolation,
+            null,
+            return_segmentation_scores,
+        )
+        results.append(_result(maps, to_image.size, return_segmentation_scores))
     return results
 
 
-def first_target(masks: jax.Array, size: Size | None) -> tuple[Target, Size]:
-    """The way to a size that the model fixes, or as they are; and the size there."""
+def network_plan(masks: Float[Array, "b q h w"], size: Size | None) -> tuple[ResizePlan, Size]:
+    """Plans how to resize masks to a size that the model fixes, and returns that size; None leaves
+    them as they are.
+
+    >>> network_plan(np.zeros((1, 1, 2, 3), np.float32), None)[1]
+    (2, 3)
+    """
     native = (masks.shape[-2], masks.shape[-1])
     if size is None:
-        return target(native, None), native
-    return exact_target(native, size), size
+        return plan(native, None), native
+    return exact_plan(native, size), size
 
 
 @functools.partial(jax.jit, static_argnames=("vertical", "canvas"))
@@ -174,104 +263,165 @@ def _merged(
     masks: jax.Array,
     rows: Any,
     starts: Any,
-    first: Target,
+    to_network: ResizePlan,
     vertical: bool,
     canvas: Size,
-):
-    """The scores of the windows `rows` of one image, merged; as a batch of one."""
+) -> jax.Array:
+    """The mean scores of the windows `rows` of one image, as a batch of one."""
 
-    def scores(row: Any) -> jax.Array:
-        return class_scores(one(classes, row), resized(one(masks, row), first), null=True)
+    def scores_of(row: Any) -> jax.Array:
+        in_network = resize(take_image(masks, row), to_network)
+        return class_scores(take_image(classes, row), in_network, null=True)
 
-    return windows.mean(scores, rows, starts, (classes.shape[-1] - 1, *canvas), vertical)[None]
+    shape = (classes.shape[-1] - 1, *canvas)
+    return windows.mean_of_windows(scores_of, rows, starts, shape, vertical)[None]
 
 
+@method("EomtImageProcessor", SEMANTIC, settings=["size"])
 def eomt_semantic_segmentation(
-    outputs: Any, target_sizes: Any, size: Any = None, return_segmentation_scores: bool = False
+    outputs: Any,
+    target_sizes: Any,
+    size: Any = None,
+    return_segmentation_scores: bool = False,
 ) -> list[Any]:
-    """Class maps of Eomt: masks brought to the network's size; the windows of a split image
-    averaged.
+    """Returns class maps of EoMT: masks are resized to the network's size; the windows of a split
+    image are averaged.
+
+    Reproduces `models/eomt/image_processing_eomt.py` of Transformers; the paper is
+    https://arxiv.org/abs/2503.19108.
 
     Args:
         outputs: as in `query_semantic_segmentation`, and `patch_offsets`, the (image, start, end)
             of each window along the image's longer side, if images were split.
         target_sizes: (height, width) per image; required.
         size: the processor's `size`.
+        return_segmentation_scores: as in `dense_semantic_segmentation`; so are the results.
+
+    Raises:
+        InputError: a size without `shortest_edge`.
+
+    >>> outputs = {
+    ...     "class_queries_logits": np.float32([[[0, 9, 0]]]),
+    ...     "masks_queries_logits": np.zeros((1, 1, 2, 2), np.float32),
+    ...     "patch_offsets": [(0, 0, 4)],
+    ... }
+    >>> eomt_semantic_segmentation(outputs, [(2, 2)], {"shortest_edge": 4})[0].tolist()
+    [[1, 1], [1, 1]]
     """
+    network_size = windows.eomt_size(size)
+    # Set by the processor where its `do_split_image` cut images into windows.
     offsets = optional_field(outputs, "patch_offsets")
     if offsets is None or len(offsets) == 0:
         return query_semantic_segmentation(
-            outputs, target_sizes, return_segmentation_scores, first_size=windows.eomt_size(size)
+            outputs, target_sizes, return_segmentation_scores, first_size=network_size
         )
-    classes, masks = field(outputs, "class_queries_logits"), field(outputs, "masks_queries_logits")
-    first, native = first_target(masks, windows.eomt_size(size))
+    classes = field(outputs, "class_queries_logits")
+    masks = field(outputs, "masks_queries_logits")
+    to_network, window_size = network_plan(masks, network_size)
     results = []
-    for layout in windows.layouts(offsets, target_sizes, size, native):
+    for layout in windows.layouts(offsets, target_sizes, size, window_size):
         merged = _merged(
-            classes, masks, layout.rows, layout.starts, first, layout.vertical, layout.canvas
+            classes,
+            masks,
+            layout.rows,
+            layout.starts,
+            to_network,
+            layout.vertical,
+            layout.canvas,
         )
-        way = target(layout.canvas, layout.goal, window=layout.inner)
-        found = _dense(merged, 0, way, "bilinear", return_segmentation_scores)
-        results.append(_result(found, way.size, return_segmentation_scores))
-    return results
-
-
-def sam3_semantic_segmentation(
-    outputs: Any,
-    target_sizes: Any = None,
-    threshold: float = 0.5,
-    return_segmentation_scores: bool = False,
-) -> list[Any]:
-    """Binary maps, 1 where the probability of `outputs.semantic_seg`, `(b, 1, h, w)` logits,
-    exceeds `threshold`.
-    """
-    probabilities = _sigmoid(field(outputs, "semantic_seg"))
-    results = []
-    for i, size in each(sizes(target_sizes, len(probabilities)), len(probabilities)):
-        scores = resize_one(probabilities, i, size, "bilinear")
-        segmentation = (scores[0] > np.float32(threshold)).astype(np.int32)
-        results.append(
-            _result((segmentation, scores), segmentation.shape, return_segmentation_scores)
-        )
+        to_image = plan(layout.canvas, layout.size, window=layout.window)
+        maps = _dense(merged, 0, to_image, "bilinear", return_segmentation_scores)
+        results.append(_result(maps, to_image.size, return_segmentation_scores))
     return results
 
 
 _sigmoid = jax.jit(jax.nn.sigmoid)
 
 
-def palette(num_labels: int) -> np.ndarray:
-    """SegGPT's colours, `(num_labels + 1, 3)`: black for the background, then a grid of the colour
-    cube.
+@method("Sam3ImageProcessor", SEMANTIC)
+def sam3_semantic_segmentation(
+    outputs: Any,
+    target_sizes: Any = None,
+    threshold: float = 0.5,
+    return_segmentation_scores: bool = False,
+) -> list[Any]:
+    """Returns binary maps of SAM 3: 1 where the probability exceeds `threshold`.
+
+    Reproduces `models/sam3/image_processing_sam3.py` of Transformers.
+
+    Args:
+        outputs: with `semantic_seg` `(b, 1, h, w)`, logits.
+        target_sizes, return_segmentation_scores: as in `dense_semantic_segmentation`; so are the
+            results, scores being probabilities.
+        threshold: of the resized probability.
+
+    >>> outputs = {"semantic_seg": np.float32([[[[-1, 1]]]])}
+    >>> sam3_semantic_segmentation(outputs)[0].tolist()
+    [[0, 1]]
     """
+    probabilities = _sigmoid(field(outputs, "semantic_seg"))
+    results = []
+    for i, size in each_size(target_sizes, len(probabilities)):
+        # Probabilities are resized, not logits, as in Transformers.
+        scores = resize_image(probabilities, i, size, "bilinear")
+        segmentation = (scores[0] > np.float32(threshold)).astype(np.int32)
+        maps = (segmentation, scores)
+        results.append(_result(maps, segmentation.shape, return_segmentation_scores))
+    return results
+
+
+def palette(num_labels: int) -> Int[np.ndarray, "colors 3"]:
+    """Returns SegGPT's colours: black for the background, then a grid of the colour cube.
+
+    Reproduces `build_palette` of `models/seggpt/image_processing_seggpt.py` of Transformers.
+
+    >>> palette(2).tolist()
+    [[0, 0, 0], [255, 255, 255], [255, 255, 127]]
+    """
+    # The smallest grid with room for all labels.
     base = int(num_labels ** (1 / 3)) + 1
     margin = 256 // base
-    grid = [(n // base**2, n % base**2 // base, n % base) for n in range(num_labels)]
-    return np.asarray(
-        [(0, 0, 0), *((255 - r * margin, 255 - g * margin, 255 - b * margin) for r, g, b in grid)]
-    )
+    colors = [(0, 0, 0)]
+    for number in range(num_labels):
+        red, rest = divmod(number, base**2)
+        green, blue = divmod(rest, base)
+        colors.append((255 - red * margin, 255 - green * margin, 255 - blue * margin))
+    return np.asarray(colors)
 
 
 @jax.jit
 def _painted(masks: jax.Array, mean: Any, std: Any) -> jax.Array:
     """The lower half, which is the prediction, as colours in [0, 255]."""
-    masks = masks[:, :, masks.shape[2] // 2 :]
-    return jnp.clip((masks * std[:, None, None] + mean[:, None, None]) * 255, 0, 255)
+    # The prompt's mask and the image's are one tall image to the model.
+    prediction = masks[:, :, masks.shape[2] // 2 :]
+    unnormalized = prediction * std[:, None, None] + mean[:, None, None]
+    return jnp.clip(unnormalized * 255, 0, 255)
 
 
 @jax.jit
-def _nearest_colour(
-    colours: jax.Array, i: Any, way: Target, palette: jax.Array
+def _nearest_color(
+    images: jax.Array,
+    i: Any,
+    resize_plan: ResizePlan,
+    colors: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-    image = resized(one(colours, i), way, "nearest")
-    distance = jnp.stack([jnp.square(image - colour[:, None, None]).sum(0) for colour in palette])
+    image = resize(take_image(images, i), resize_plan, "nearest")
+    distances = []
+    # Colour by colour: the difference to all at once would be many times the image.
+    for color in colors:
+        difference = image - color[:, None, None]
+        distances.append(jnp.square(difference).sum(0))
+    distance = jnp.stack(distances)
     return distance.argmin(0).astype(jnp.int32), -distance
 
 
 @jax.jit
-def _mean_colour(colours: jax.Array, i: Any, way: Target) -> jax.Array:
-    return resized(one(colours, i), way, "nearest").mean(0).astype(jnp.int32)
+def _mean_color(images: jax.Array, i: Any, resize_plan: ResizePlan) -> jax.Array:
+    image = resize(take_image(images, i), resize_plan, "nearest")
+    return image.mean(0).astype(jnp.int32)
 
 
+@method("SegGptImageProcessor", SEMANTIC, settings=["image_mean", "image_std"])
 def seggpt_semantic_segmentation(
     outputs: Any,
     target_sizes: Any = None,
@@ -281,10 +431,14 @@ def seggpt_semantic_segmentation(
     image_mean: Any = (0.485, 0.456, 0.406),
     image_std: Any = (0.229, 0.224, 0.225),
 ) -> list[Any]:
-    """Class maps from SegGPT's painted image `pred_masks` `(b, 3, 2 h, w)`, whose upper half
-    repeats the prompt.
+    """Returns class maps from SegGPT's painted image, whose upper half repeats the prompt.
+
+    Reproduces `models/seggpt/image_processing_seggpt.py` of Transformers; the paper is
+    https://arxiv.org/abs/2304.03284.
 
     Args:
+        outputs: with `pred_masks` `(b, 3, 2 h, w)`, normalised.
+        target_sizes, return_segmentation_scores: as in `dense_semantic_segmentation`.
         num_labels: classes besides the background; the class is the nearest of so many palette
             colours. None: the truncated mean of the channels.
         image_mean, image_std: the processor's normalisation, which is undone.
@@ -292,18 +446,22 @@ def seggpt_semantic_segmentation(
     Returns:
         as `dense_semantic_segmentation`; scores are negative squared distances to the colours, or
         None.
+
+    >>> outputs = {"pred_masks": np.full((1, 3, 4, 2), 9.0)}
+    >>> seggpt_semantic_segmentation(outputs, num_labels=2)[0].tolist()
+    [[1, 1], [1, 1]]
     """
-    painted = _painted(
-        field(outputs, "pred_masks"), array(np.float32(image_mean)), array(np.float32(image_std))
-    )
-    colours = None if num_labels is None else jnp.asarray(palette(num_labels), jnp.float32)
+    masks = field(outputs, "pred_masks")
+    painted = _painted(masks, np.asarray(image_mean, np.float32), np.asarray(image_std, np.float32))
+    colors = None
+    if num_labels is not None:
+        colors = jnp.asarray(palette(num_labels), jnp.float32)
     results = []
-    for i, size in each(sizes(target_sizes, len(painted)), len(painted)):
-        way = target(painted.shape[-2:], size, "nearest")
-        found = (
-            (_mean_colour(painted, i, way), None)
-            if colours is None
-            else _nearest_colour(painted, i, way, colours)
-        )
-        results.append(_result(found, way.size, return_segmentation_scores))
+    for i, size in each_size(target_sizes, len(painted)):
+        resize_plan = plan(painted.shape[-2:], size, "nearest")
+        if colors is None:
+            maps = (_mean_color(painted, i, resize_plan), None)
+        else:
+            maps = _nearest_color(painted, i, resize_plan, colors)
+        results.append(_result(maps, resize_plan.size, return_segmentation_scores))
     return results

@@ -1,4 +1,6 @@
-"""Text recognition: greedy decoding of connectionist temporal classification."""
+"""Text recognition: greedy decoding of connectionist temporal classification (Graves et al., 2006,
+https://doi.org/10.1145/1143844.1143891).
+"""
 
 from __future__ import annotations
 
@@ -7,50 +9,74 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
+from jaxtyping import Bool, Float, Int
 
 from jaxprep.errors import InputError
-from jaxprep.postprocess.results import field
+from jaxprep.postprocess.registry import method
+from jaxprep.postprocess.results import field, to_numpy
+from jaxprep.types import Array
 
 
 @jax.jit
-def greedy(probabilities: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The best class of each step of `(b, steps, classes)`, its probability, and whether it is
-    written.
+def greedy(
+    probabilities: Float[Array, "b steps classes"],
+) -> tuple[Int[jax.Array, "b steps"], Float[jax.Array, "b steps"], Bool[jax.Array, "b steps"]]:
+    """Returns the best class of each step, its probability, and whether it is written.
 
     A class is not written if it is the blank (0) or that of the step before.
+
+    >>> best, _, written = greedy(jnp.eye(3)[jnp.array([[1, 1, 0, 2]])])
+    >>> best[written].tolist()
+    [1, 2]
     """
     best = probabilities.argmax(-1)
-    changes = jnp.concatenate([jnp.ones_like(best[:, :1], bool), best[:, 1:] != best[:, :-1]], 1)
-    return best, probabilities.max(-1), changes & (best != 0)
+    # Repetitions are one character; two equal characters have a blank between them.
+    is_first = jnp.ones_like(best[:, :1], bool)
+    has_changed = jnp.concatenate([is_first, best[:, 1:] != best[:, :-1]], 1)
+    return best, probabilities.max(-1), has_changed & (best != 0)
 
 
+@method(
+    ("PPOCRV5ServerRecImageProcessor", "PPOCRV6SmallRecImageProcessor"),
+    "post_process_text_recognition",
+    settings=["character_list"],
+)
 def text_recognition(
-    predictions: Any, *, character_list: Sequence[Any] = ()
+    predictions: Any,
+    *,
+    character_list: Sequence[Any] = (),
 ) -> list[dict[str, Any]]:
-    """Text of PP-OCR's recognition models.
+    """Reads the text of PP-OCR's recognition models.
+
+    Reproduces `models/pp_ocrv5_server_rec/image_processing_pp_ocrv5_server_rec.py` of Transformers.
 
     Args:
         predictions: with `last_hidden_state` `(b, steps, classes)`, probabilities.
         character_list: the processor's, the character of each class.
 
     Returns:
-        per image `text` and `score`, the mean probability of its characters; not a number if there
-        are none.
+        per image `text` and `score`, the mean probability of its characters; NaN if there are none.
+
+    Raises:
+        InputError: a class has no character.
+
+    >>> states = jnp.eye(3)[jnp.array([[1, 1, 0, 2]])]
+    >>> text_recognition({"last_hidden_state": states}, character_list=["", "a", "b"])
+    [{'text': 'ab', 'score': 1.0}]
     """
-    found = greedy(field(predictions, "last_hidden_state"))
+    steps = to_numpy(greedy(field(predictions, "last_hidden_state")))
     results = []
-    for classes, scores, written in zip(*(np.asarray(part) for part in found), strict=True):
-        if written.any() and classes[written].max() >= len(character_list):
-            most = int(classes[written].max())
+    for best, probabilities, is_written in zip(*steps, strict=True):
+        classes = best[is_written]
+        if not len(classes):
+            # What torch's mean over no characters is.
+            results.append({"text": "", "score": float("nan")})
+            continue
+        if classes.max() >= len(character_list):
             raise InputError(
-                f"Expected more than {most} characters, got {len(character_list)} - at `character_list`."
+                f"Expected more than {classes.max()} characters, got {len(character_list)} - at "
+                "`character_list`."
             )
-        text = "".join(character_list[n] for n in classes[written])
-        results.append(
-            {
-                "text": text,
-                "score": float(scores[written].mean()) if written.any() else float("nan"),
-            }
-        )
+        text = "".join(character_list[number] for number in classes)
+        results.append({"text": text, "score": float(probabilities[is_written].mean())})
     return results

@@ -1,5 +1,8 @@
-"""Text detection by differentiable binarisation (Liao et al., 2020): a map of probabilities to
-boxes, on the host.
+"""Text detection by differentiable binarisation (Liao et al., 2020,
+https://doi.org/10.1609/aaai.v34i07.6812): a map of probabilities to boxes, on the host.
+
+Reproduces `models/pp_ocrv5_server_det/image_processing_pp_ocrv5_server_det.py` of Transformers,
+which calls OpenCV; `jaxprep.postprocess.contours` computes OpenCV's numbers.
 """
 
 from __future__ import annotations
@@ -8,19 +11,21 @@ import math
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from jaxprep.errors import InputError
 from jaxprep.postprocess import contours
-from jaxprep.postprocess.results import field, sizes
+from jaxprep.postprocess.registry import DETECTION, method
+from jaxprep.postprocess.results import field, required_sizes, to_jax
 from jaxprep.types import Size
 
 PARALLEL = 1e-6
-"""Sides whose directions have so small a cross product meet nowhere."""
+"""Sides whose directions have so small a cross product do not meet."""
 
 
-def text_detection(
+@method("PPOCRV5ServerDetImageProcessor", DETECTION)
+def ocr_text_detection(
     predictions: Any,
     threshold: float = 0.3,
     target_sizes: Any = None,
@@ -29,7 +34,7 @@ def text_detection(
     min_size: int = 3,
     unclip_ratio: float = 1.5,
 ) -> list[dict[str, jax.Array]]:
-    """Boxes of text: PP-OCR's detection, with the numbers of Transformers on OpenCV.
+    """Returns the boxes of text of PP-OCR's detection models.
 
     Args:
         predictions: with `last_hidden_state` `(b, 1, h, w)`, probabilities.
@@ -47,81 +52,117 @@ def text_detection(
 
     Raises:
         InputError: no target sizes, or not as many as maps.
+
+    >>> probability = np.zeros((1, 1, 32, 64), np.float32)
+    >>> probability[0, 0, 8:20, 10:50] = 0.9
+    >>> predictions = {"last_hidden_state": probability}
+    >>> (result,) = ocr_text_detection(predictions, target_sizes=[(32, 64)])
+    >>> result["boxes"].tolist()
+    [[[4, 2], [55, 2], [55, 25], [4, 25]]]
     """
     maps = np.asarray(field(predictions, "last_hidden_state"))
     if target_sizes is None:
         raise InputError("Expected `target_sizes`, a height and a width for each image, got None.")
-    wanted = sizes(target_sizes, len(maps)) or []
-    number = np.float32 if np.asarray(target_sizes).dtype.kind == "f" else np.float64
+    image_sizes = required_sizes(target_sizes, len(maps))
+    # The quotients of Python's or of torch's numbers: a corner may round to another pixel.
+    is_float = np.asarray(target_sizes).dtype.kind == "f"
+    dtype = np.float32 if is_float else np.float64
     results = []
-    for probability, size in zip(maps[:, 0], wanted, strict=True):
-        found = []
+    for probability, size in zip(maps[:, 0], image_sizes, strict=True):
+        boxes, scores = [], []
         for outline in contours.find_contours(probability > threshold)[:max_candidates]:
-            box, short = _upright(outline)
-            score = _score(probability, box) if short >= min_size else 0.0
-            if short < max(min_size, 1e-9) or box_threshold > score:
+            box, shorter_side = _upright(outline)
+            # A line of pixels has a box without area, which cannot grow.
+            if shorter_side < max(min_size, 1e-9):
                 continue
-            box, short = _upright(_grown(box, unclip_ratio))
-            if short >= min_size + 2:
-                found.append((_scaled(box, probability.shape, size, number), score))
-        boxes = np.array([box for box, _ in found], np.int16).reshape(-1, 4, 2)
-        scores = np.array([score for _, score in found], np.float32)
-        results.append(
-            {
-                "scores": jnp.asarray(scores),
-                "labels": jnp.zeros(len(found), jnp.int32),
-                "boxes": jnp.asarray(boxes),
-            }
-        )
+            score = _mean_probability(probability, box)
+            if score < box_threshold:
+                continue
+            box, shorter_side = _upright(_grown(box, unclip_ratio))
+            # The bound is larger after growing: as in `_boxes_from_bitmap`.
+            if shorter_side >= min_size + 2:
+                boxes.append(_scaled(box, probability.shape, size, dtype))
+                scores.append(score)
+        result = {
+            "scores": np.array(scores, np.float32),
+            "labels": np.zeros(len(scores), np.int32),
+            "boxes": np.array(boxes, np.int16).reshape(-1, 4, 2),
+        }
+        results.append(to_jax(result))
     return results
 
 
-def _upright(points: np.ndarray) -> tuple[np.ndarray, float]:
-    """The smallest box round points, its corners clockwise from the top left, and its shorter
-    side.
+def _upright(points: np.ndarray) -> tuple[Float[np.ndarray, "4 2"], float]:
+    """The smallest box around points, its corners clockwise from the top left, and its shorter side
+    (`_get_mini_boxes`).
     """
     box = contours.min_area_rect(points)
+    # From left to right; then each pair from top to bottom.
     corners = sorted(contours.box_points(box), key=lambda corner: corner[0])
-    left = corners[:2] if corners[1][1] > corners[0][1] else corners[1::-1]
-    right = corners[2:] if corners[3][1] > corners[2][1] else corners[:1:-1]
-    return np.array([left[0], right[0], right[1], left[1]]), float(min(box.size))
+    top_left, bottom_left = corners[0], corners[1]
+    if bottom_left[1] <= top_left[1]:
+        top_left, bottom_left = bottom_left, top_left
+    top_right, bottom_right = corners[2], corners[3]
+    if bottom_right[1] <= top_right[1]:
+        top_right, bottom_right = bottom_right, top_right
+    return np.array([top_left, top_right, bottom_right, bottom_left]), float(min(box.size))
 
 
-def _score(probability: np.ndarray, box: np.ndarray) -> float:
-    """The mean probability inside a box."""
+def _mean_probability(probability: Float[np.ndarray, "h w"], box: np.ndarray) -> float:
+    """The mean probability of the pixels in a box (`_get_box_score`)."""
     height, width = probability.shape
-    low = [max(0, min(math.floor(box[:, k].min()), n - 1)) for k, n in ((0, width), (1, height))]
-    high = [max(0, min(math.ceil(box[:, k].max()), n - 1)) for k, n in ((0, width), (1, height))]
-    corners = (box - np.array(low, np.float32)).astype(np.int32)
-    mask = contours.fill_polygon(corners, high[1] - low[1] + 1, high[0] - low[0] + 1)
-    inside = probability[low[1] : high[1] + 1, low[0] : high[0] + 1][mask]
-    return float(inside.sum(dtype=np.float64) * (1 / len(inside))) if len(inside) else 0.0
+    left, right = _clipped_extent(box[:, 0], width)
+    top, bottom = _clipped_extent(box[:, 1], height)
+    corners = (box - np.array([left, top], np.float32)).astype(np.int32)
+    mask = contours.fill_polygon(corners, bottom - top + 1, right - left + 1)
+    inside = probability[top : bottom + 1, left : right + 1][mask]
+    if not len(inside):
+        return 0.0
+    # `cv2.mean` multiplies a float64 sum by the reciprocal of the count.
+    return float(inside.sum(dtype=np.float64) * (1 / len(inside)))
 
 
-def _grown(box: np.ndarray, ratio: float) -> np.ndarray:
-    """A box whose sides are moved outwards."""
-    offset = contours.contour_area(box) * ratio / contours.arc_length(box)
+def _clipped_extent(positions: np.ndarray, length: int) -> tuple[int, int]:
+    """The first and the last pixel of positions on an axis of `length`."""
+    first = max(0, min(math.floor(positions.min()), length - 1))
+    last = max(0, min(math.ceil(positions.max()), length - 1))
+    return first, last
+
+
+def _grown(box: Float[np.ndarray, "4 2"], ratio: float) -> Float[np.ndarray, "4 2"]:
+    """A box whose sides are moved outwards (`_unclip`)."""
+    distance = contours.contour_area(box) * ratio / contours.arc_length(box)
     x, y = box[:, 0], box[:, 1]
-    outwards = 1 if (x @ np.roll(y, -1) - y @ np.roll(x, -1)) > 0 else -1
+    is_counterclockwise = (x @ np.roll(y, -1) - y @ np.roll(x, -1)) > 0
+    outwards = 1 if is_counterclockwise else -1
     sides = np.roll(box, -1, 0) - box
-    way = sides / np.maximum(np.linalg.norm(sides, axis=1, keepdims=True), 1e-6)
-    normals = np.stack([way[:, 1], -way[:, 0]], 1) * outwards
-    moved = box + offset * normals
-    before, way_before = np.roll(moved, 1, 0), np.roll(way, 1, 0)
-    cross = way_before[:, 0] * way[:, 1] - way_before[:, 1] * way[:, 0]
+    direction = sides / np.maximum(np.linalg.norm(sides, axis=1, keepdims=True), 1e-6)
+    normals = np.stack([direction[:, 1], -direction[:, 0]], 1) * outwards
+    moved = box + distance * normals
+    # Each corner is where its moved side meets the moved side before it.
+    before, direction_before = np.roll(moved, 1, 0), np.roll(direction, 1, 0)
+    cross = _cross(direction_before, direction)
     is_parallel = np.abs(cross) < PARALLEL
-    to = moved - before
-    along = (to[:, 0] * way[:, 1] - to[:, 1] * way[:, 0]) / np.where(is_parallel, 1.0, cross)
-    corners = before + way_before * along[:, None]
-    corners[is_parallel] = (box + 0.5 * offset * (np.roll(normals, 1, 0) + normals))[is_parallel]
+    along = _cross(moved - before, direction) / np.where(is_parallel, 1.0, cross)
+    corners = before + direction_before * along[:, None]
+    mean_normals = np.roll(normals, 1, 0) + normals
+    corners[is_parallel] = (box + 0.5 * distance * mean_normals)[is_parallel]
     return corners.astype(np.float32)
 
 
-def _scaled(box: np.ndarray, shape: tuple[int, ...], size: Size, number: Any) -> list[list[int]]:
+def _cross(a: Float[np.ndarray, "n 2"], b: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, " n"]:
+    return a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
+
+
+def _scaled(box: np.ndarray, shape: tuple[int, ...], size: Size, dtype: Any) -> list[list[int]]:
     """Corners in pixels of the image, rounded half to even, inside it."""
     height, width = size
-    scale_y, scale_x = (number(n) / number(m) for n, m in zip(size, shape, strict=True))
-    return [
-        [max(0, min(round(x * scale_x), width)), max(0, min(round(y * scale_y), height))]
-        for x, y in box
-    ]
+    # Python rounds half to even, like NumPy.
+    scale_y = dtype(height) / dtype(shape[0])
+    scale_x = dtype(width) / dtype(shape[1])
+    corners = []
+    for x, y in box:
+        column = max(0, min(round(x * scale_x), width))
+        row = max(0, min(round(y * scale_y), height))
+        corners.append([column, row])
+    return corners

@@ -1,5 +1,6 @@
-"""EoMT's images in the network: their size there, the windows they were split into, and the way
-back.
+"""EoMT's images in the network: their sizes there, the windows they were split into, and back.
+
+Reproduces `models/eomt/image_processing_eomt.py` of Transformers.
 """
 
 from __future__ import annotations
@@ -12,153 +13,232 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Float, Int
 
 from jaxprep.errors import InputError
-from jaxprep.postprocess.results import array, setting, sizes
-from jaxprep.postprocess.targets import Window, one, resize_one
-from jaxprep.resample.tables import bucket
-from jaxprep.types import Size
+from jaxprep.postprocess.registry import method
+from jaxprep.postprocess.resize_plan import Window, bucket, resize_image, take_image
+from jaxprep.postprocess.results import as_array, edge_of, sizes
+from jaxprep.types import Array, Size
 
 
 def eomt_size(size: Any) -> Size:
-    """The height and width of Eomt's network input, from its `size` setting."""
-    short, long = setting(size, "shortest_edge"), setting(size, "longest_edge")
-    if short is None:
+    """Returns the height and width of EoMT's network input, from its `size` setting.
+
+    Raises:
+        InputError: no `shortest_edge`.
+
+    >>> eomt_size({"shortest_edge": 640, "longest_edge": None})
+    (640, 640)
+    """
+    shortest, longest = edge_of(size, "shortest_edge"), edge_of(size, "longest_edge")
+    if shortest is None:
         raise InputError(f"Expected `shortest_edge`, got {size!r} - at `size`.")
-    return short, long or short
+    return shortest, longest or shortest
 
 
 def size_in_network(image: Size, size: Any) -> Size:
-    """The size that Eomt's preprocessing gave an image; DETR's rule, in its own arithmetic."""
-    edge, longest = setting(size, "shortest_edge"), setting(size, "longest_edge")
-    assert edge is not None
-    raw: float = edge
-    if longest is not None and max(image) / min(image) * edge > longest:
-        raw = longest * min(image) / max(image)
-        edge = round(raw)
+    """Returns the size that EoMT's preprocessing gives an image: that of DETR
+    (`get_size_with_aspect_ratio` in `src/transformers/image_transforms.py`), in its arithmetic.
+
+    >>> size_in_network((300, 400), {"shortest_edge": 150, "longest_edge": 150})
+    (112, 150)
+    """
+    shortest, _ = eomt_size(size)
+    longest = edge_of(size, "longest_edge")
+    # The bound on the longer side gives a size that is no integer. The side that it is compared
+    # with is rounded, the other is computed from what was not rounded, and truncated.
+    unrounded: float = shortest
+    if longest is not None and max(image) / min(image) * shortest > longest:
+        unrounded = longest * min(image) / max(image)
+        shortest = round(unrounded)
     height, width = image
-    if min(image) == edge:
+    if min(image) == shortest:
         return image
-    return (
-        (edge, int(raw * width / height)) if height <= width else (int(raw * height / width), edge)
-    )
+    if height <= width:
+        return shortest, int(unrounded * width / height)
+    return int(unrounded * height / width), shortest
 
 
 class Layout(NamedTuple):
     """Where the windows of one image lie.
 
     Attributes:
-        rows, starts: which windows they are, and where they start along the longer side; rows below
-            0 are fill-ins.
+        rows: the indices of its windows in the batch; -1 for padding.
+        starts: where they start along the longer side, in pixels.
         vertical: whether the longer side is the height.
-        canvas: a bucket of the size in the network.
-        inner: the size in the network.
-        goal: the size of the image.
+        canvas: height and width on which they are merged; the longer one is a bucket.
+        window: the part of the canvas that is the image in the network.
+        size: height and width of the image.
+
+    >>> rows, starts = np.array([0, 1]), np.array([0, 2])
+    >>> Layout(rows, starts, False, (4, 6), Window(0, 0, 4, 6), (4, 6)).canvas
+    (4, 6)
     """
 
     rows: np.ndarray
     starts: np.ndarray
     vertical: bool
     canvas: Size
-    inner: Window
-    goal: Size
+    window: Window
+    size: Size
 
 
-def layouts(offsets: Any, target_sizes: Any, size: Any, native: Size) -> Iterator[Layout]:
-    """The layout of each image.
+def layouts(offsets: Any, target_sizes: Any, size: Any, window_size: Size) -> Iterator[Layout]:
+    """Computes the layout of each image.
 
     Args:
         offsets: (image, start, end) of each window.
         target_sizes: (height, width) of each image.
         size: the processor's `size`.
-        native: height and width of a window.
+        window_size: height and width of a window.
+
+    >>> size = {"shortest_edge": 4, "longest_edge": None}
+    >>> (layout,) = layouts([(0, 0, 4), (0, 2, 6)], [(4, 6)], size, (4, 4))
+    >>> layout.rows.tolist(), layout.starts.tolist(), layout.canvas
+    ([0, 1], [0, 2], (4, 6))
     """
-    found = [tuple(int(n) for n in offset) for offset in offsets]
-    for i, goal in enumerate(sizes(target_sizes, len(target_sizes)) or []):
-        mine = [(row, start) for row, (image, start, _) in enumerate(found) if image == i]
-        height, width = size_in_network(goal, size)
-        vertical = goal[0] > goal[1]
-        length = bucket(max(height, width, *native))
-        mine += [(-1, 0)] * (bucket(len(mine)) - len(mine))
-        rows, starts = np.asarray(mine, np.int32).T
-        canvas = (length, native[1]) if vertical else (native[0], length)
-        yield Layout(rows, starts, vertical, canvas, Window(0, 0, height, width), goal)
-
-
-def mean(
-    part: Callable[[Any], jax.Array], rows: Any, starts: Any, shape: tuple[int, ...], vertical: bool
-) -> jax.Array:
-    """The mean of overlapping windows `part(row)` `(c, h, w)` on a canvas of `shape`; 0 where there
-    is none.
-    """
-
-    def add(total: Any, place: Any) -> Any:
-        row, start = place
-        window, real = part(jnp.maximum(row, 0)), (row >= 0).astype(jnp.float32)
-        corner = (0, start, 0) if vertical else (0, 0, start)
-        sums, counts = total
-        sums += lax.dynamic_update_slice(jnp.zeros_like(sums), window * real, corner)
-        counts += lax.dynamic_update_slice(
-            jnp.zeros_like(counts), jnp.ones((1, *window.shape[1:])) * real, corner
+    windows = [tuple(int(number) for number in offset) for offset in offsets]
+    for i, image_size in enumerate(sizes(target_sizes, len(target_sizes)) or []):
+        rows, starts = [], []
+        for row, (image, start, _) in enumerate(windows):
+            if image == i:
+                rows.append(row)
+                starts.append(start)
+        # Counts and lengths are buckets, so that images of many shapes share a program.
+        padding = bucket(len(rows)) - len(rows)
+        height, width = size_in_network(image_size, size)
+        # A square image is split along its width: `>` as in `merge_image_patches`.
+        vertical = image_size[0] > image_size[1]
+        length = bucket(max(height, width, *window_size))
+        canvas = (length, window_size[1]) if vertical else (window_size[0], length)
+        yield Layout(
+            np.asarray(rows + [-1] * padding, np.int32),
+            np.asarray(starts + [0] * padding, np.int32),
+            vertical,
+            canvas,
+            Window(0, 0, height, width),
+            image_size,
         )
+
+
+def mean_of_windows(
+    window_of: Callable[[Any], jax.Array],
+    rows: Int[Array, " n"],
+    starts: Int[Array, " n"],
+    shape: tuple[int, ...],
+    vertical: bool,
+) -> Float[jax.Array, "c height width"]:
+    """Averages overlapping windows on a canvas; pixels that no window covers are 0.
+
+    Args:
+        window_of: returns the window `(c, h, w)` of a row; one at a time is in memory.
+        rows: which windows; those below 0 are padding.
+        starts: where they start along the longer side.
+        shape: of the canvas, `(c, height, width)`.
+        vertical: whether the longer side is the height.
+
+    >>> rows, starts = np.array([0, 1]), np.array([0, 1])
+    >>> window_of = lambda row: jnp.ones((1, 1, 2)) * row
+    >>> mean_of_windows(window_of, rows, starts, (1, 1, 3), vertical=False).ravel().tolist()
+    [0.0, 0.5, 1.0]
+    """
+    start_sums, start_counts = jnp.zeros(shape), jnp.zeros((1, *shape[1:]))
+
+    def add(total: tuple[jax.Array, jax.Array], row_and_start: Any) -> Any:
+        sums, counts = total
+        row, start = row_and_start
+        is_real = (row >= 0).astype(jnp.float32)
+        window = window_of(jnp.maximum(row, 0)) * is_real
+        ones = jnp.ones((1, *window.shape[1:])) * is_real
+        corner = (0, start, 0) if vertical else (0, 0, start)
+        # Each window on an empty canvas, then added: an update in place would need a read first.
+        sums += lax.dynamic_update_slice(jnp.zeros_like(sums), window, corner)
+        counts += lax.dynamic_update_slice(jnp.zeros_like(counts), ones, corner)
         return (sums, counts), None
 
-    (sums, counts), _ = lax.scan(
-        add, (jnp.zeros(shape), jnp.zeros((1, *shape[1:]))), (rows, starts)
-    )
+    # A scan: the windows of an image may be many, and are in memory one at a time.
+    (sums, counts), _ = lax.scan(add, (start_sums, start_counts), (rows, starts))
     return sums / jnp.maximum(counts, 1)
 
 
 @functools.partial(jax.jit, static_argnames=("vertical", "canvas"))
 def _merged(logits: jax.Array, rows: Any, starts: Any, vertical: bool, canvas: Size) -> jax.Array:
-    return mean(lambda row: one(logits, row), rows, starts, (logits.shape[1], *canvas), vertical)[
-        None
-    ]
+    """One image of the mean of its windows, as a batch of one."""
+
+    def window_of(row: Any) -> jax.Array:
+        return take_image(logits, row)
+
+    shape = (logits.shape[1], *canvas)
+    return mean_of_windows(window_of, rows, starts, shape, vertical)[None]
 
 
+@method("EomtImageProcessor", "merge_image_patches", settings=["size"])
 def merge_image_patches(
-    segmentation_logits: Any, patch_offsets: Any, target_sizes: Any, size: Any
+    segmentation_logits: Any,
+    patch_offsets: Any,
+    target_sizes: Any,
+    size: Any,
 ) -> list[jax.Array]:
-    """Logits of whole images from those of their windows, whose overlaps are averaged.
+    """Merges the logits of windows to those of their images; overlaps are averaged.
 
     Args:
         segmentation_logits: `(windows, c, h, w)`.
         patch_offsets: (image, start, end) of each window, along the image's longer side.
-        target_sizes: (height, width) of each image, and of its result `(c, height, width)`.
+        target_sizes: (height, width) of each image, and of its result.
         size: the processor's `size`.
+
+    Returns:
+        per image logits, float32 `(c, height, width)`.
+
+    Raises:
+        InputError: logits of another rank, or a size that is none.
+
+    >>> size = {"shortest_edge": 4, "longest_edge": None}
+    >>> logits = np.ones((2, 3, 4, 4), np.float32)
+    >>> merge_image_patches(logits, [(0, 0, 4), (0, 2, 6)], [(4, 6)], size)[0].shape
+    (3, 4, 6)
     """
     logits = _logits(segmentation_logits)
+    window_size = (logits.shape[2], logits.shape[3])
     results = []
-    for layout in layouts(patch_offsets, target_sizes, size, (logits.shape[2], logits.shape[3])):
+    for layout in layouts(patch_offsets, target_sizes, size, window_size):
         merged = _merged(logits, layout.rows, layout.starts, layout.vertical, layout.canvas)
-        results.append(jnp.asarray(resize_one(merged, 0, layout.goal, "bilinear", layout.inner)))
+        resized = resize_image(merged, 0, layout.size, "bilinear", layout.window)
+        results.append(jnp.asarray(resized))
     return results
 
 
+@method("EomtImageProcessor", "unpad_image", settings=["size"])
 def unpad_image(segmentation_logits: Any, target_sizes: Any, size: Any) -> list[jax.Array]:
-    """Logits `(c, height, width)` of each image, without the padding it had in the network.
+    """Resizes the logits of each image, without the padding that it had in the network.
 
     Args:
         segmentation_logits: `(b, c, h, w)`.
-        target_sizes, size: as in `merge_image_patches`.
+        target_sizes: (height, width) of each image, and of its result.
+        size: the processor's `size`.
+
+    Returns:
+        per image logits, float32 `(c, height, width)`.
+
+    Raises:
+        InputError: logits of another rank, or a size that is none.
+
+    >>> size = {"shortest_edge": 8, "longest_edge": 8}
+    >>> unpad_image(np.ones((1, 3, 8, 8), np.float32), [(10, 20)], size)[0].shape
+    (3, 10, 20)
     """
     logits = _logits(segmentation_logits)
     results = []
-    for i, goal in enumerate(sizes(target_sizes, len(logits)) or []):
-        inner = Window(
-            0,
-            0,
-            *(
-                min(n, m)
-                for n, m in zip(size_in_network(goal, size), logits.shape[2:], strict=True)
-            ),
-        )
-        results.append(jnp.asarray(resize_one(logits, i, goal, "bilinear", inner)))
+    for i, image_size in enumerate(sizes(target_sizes, len(logits)) or []):
+        height, width = size_in_network(image_size, size)
+        window = Window(0, 0, min(height, logits.shape[2]), min(width, logits.shape[3]))
+        results.append(jnp.asarray(resize_image(logits, i, image_size, "bilinear", window)))
     return results
 
 
 def _logits(value: Any) -> jax.Array:
-    logits = array(value)
+    logits = as_array(value)
     if logits.ndim != 4:
         raise InputError(
             f"Expected logits (b, c, h, w), got shape {logits.shape} - at `segmentation_logits`."

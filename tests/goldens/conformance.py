@@ -215,8 +215,8 @@ def main() -> None:
         (title, name, backend)
         for title, (_, families) in GROUPS.items()
         for name, row_ in classes.rows().items()
-        if row_["family"] in families and name in names
-        for backend in row_["backends"]
+        if row_.family in families and name in names
+        for backend in row_.backends
     ]
     found: dict[str, list[Line]] = {title: [] for title in GROUPS}
     with multiprocessing.get_context("spawn").Pool(min(4, os.cpu_count() or 1)) as pool:

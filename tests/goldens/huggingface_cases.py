@@ -67,7 +67,7 @@ def variations(name: str, backend: str) -> list[dict]:
     """The default, every switch the other way, every meaning of a size, and other numbers."""
     row = classes()[name]
     names, default = steps(row, backend), row["defaults"]
-    has_values = any(name.startswith("values") or name == "normalize" for name in names)
+    has_values = any(name.startswith("rescale_") or name == "normalize" for name in names)
     statistics = STATISTICS if has_values else {}
     found: list[dict] = [{}]
 
@@ -112,7 +112,7 @@ def variations(name: str, backend: str) -> list[dict]:
     if "pad_next_multiple" in names:
         vary(size_divisor=13)
         vary(pad_size=16)
-    if "values_offset" in names:
+    if "rescale_offset_and_normalize" in names:
         vary(**small, rescale_offset=True, rescale_factor=1 / 127.5)
         vary(**small, include_top=False)
         vary(**small, include_top=False, rescale_offset=True, do_normalize=False)

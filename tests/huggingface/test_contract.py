@@ -30,6 +30,10 @@ from PIL import Image
 import jaxprep
 from jaxprep import AutoImageProcessor, BatchFeature, huggingface
 from jaxprep.errors import ConfigError, HubError, InputError, JaxprepError, PresetNotFoundError
+from jaxprep.formats import HuggingFace
+from jaxprep.formats.huggingface import classes
+from jaxprep.formats.huggingface.builders import BUILDERS
+from jaxprep.huggingface.registry import FAMILIES
 
 SMALL = {"image_processor_type": "ViTImageProcessor", "size": {"height": 8, "width": 8}}
 RAW_CLIP = {  # as openai/clip-vit-base-patch32 has it
@@ -77,6 +81,25 @@ def test_the_defaults_are_those_of_transformers(backend: str) -> None:
         assert ours.to_dict() == theirs, name
         if row["backends"] != ["pil"]:
             assert bool(original.default_to_square) == row["square"], name
+
+
+def test_every_row_names_a_family_and_builders_that_there_are() -> None:
+    for name, row in classes.rows().items():
+        assert row.family in FAMILIES, name
+        for backend in row.backends:
+            assert set(row.builder_names(backend)) <= set(BUILDERS), name
+        assert row.padding is None or "pad" in row.builder_names(row.backends[0]), name
+    assert {row.family for row in classes.rows().values()} == set(FAMILIES)
+
+
+def test_from_pretrained_builds_its_config_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = []
+    check = HuggingFace.check
+    monkeypatch.setattr(HuggingFace, "check", lambda config: (built.append(1), check(config)))
+    AutoImageProcessor.from_pretrained(written(tmp_path, SMALL), do_normalize=False)
+    assert len(built) == 1
 
 
 def test_every_class_is_there_by_all_its_names() -> None:

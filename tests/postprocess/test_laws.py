@@ -16,7 +16,7 @@ import pytest
 from goldens import postprocess_cases as cases
 from goldens import store
 
-from jaxprep import postprocess
+from jaxprep import huggingface, postprocess
 from jaxprep.errors import InputError
 from jaxprep.postprocess import (
     boxes,
@@ -24,10 +24,11 @@ from jaxprep.postprocess import (
     depth,
     detection,
     instances,
+    registry,
+    resize_plan,
     runs,
     segments,
     semantic,
-    targets,
 )
 from jaxprep.postprocess.registry import METHODS, methods
 
@@ -81,6 +82,42 @@ def test_settings_fill_what_the_caller_leaves_out() -> None:
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.fixture
+def own_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test declares is forgotten after it."""
+    rows = {name: dict(row) for name, row in METHODS.items()}
+    monkeypatch.setattr(registry, "METHODS", rows)
+
+
+@pytest.mark.usefixtures("own_rows")
+def test_a_function_from_outside_is_a_method_of_the_classes_that_it_names() -> None:
+    @postprocess.method(("ToyImageProcessor", "DetrImageProcessor"), "post_process_x")
+    @postprocess.method("OtherImageProcessor", "post_process_x", settings=["a"], fixed={"b": 4})
+    def combine(outputs: int, a: int = 1, *, b: int = 2) -> tuple[int, int, int]:
+        return outputs, a, b
+
+    assert combine(0) == (0, 1, 2)
+    assert methods("ToyImageProcessor")["post_process_x"]({"a": 3}, 0) == (0, 1, 2)
+    assert methods("OtherImageProcessorFast")["post_process_x"]({"a": 3}, 0) == (0, 3, 4)
+    assert methods("OtherImageProcessor")["post_process_x"]({"a": 3}, 0, 5) == (0, 5, 4)
+    assert methods("OtherImageProcessor")["post_process_x"]({"a": None}, 0) == (0, 1, 4)
+    assert methods("DetrImageProcessor").keys() > {"post_process_x", postprocess.DETECTION}
+    assert huggingface.DetrImageProcessor().post_process_x(7) == (7, 1, 2)
+
+
+@pytest.mark.usefixtures("own_rows")
+def test_a_method_belongs_to_one_function() -> None:
+    with pytest.raises(InputError, match="softmax_detection"):
+        postprocess.method("DetrImageProcessor", postprocess.DETECTION)(print)
+    postprocess.method("DetrImageProcessor", postprocess.DETECTION)(postprocess.softmax_detection)
+
+
+@pytest.mark.usefixtures("own_rows")
+def test_a_method_of_every_class_is_one_of_classes_without_a_row() -> None:
+    postprocess.method(postprocess.EVERY_CLASS, "post_process_x")(print)
+    assert methods("UnknownProcessor")["post_process_x"].function is print
+
+
 SHARED_PROGRAMS = {
     "dense": (
         lambda s: postprocess.dense_semantic_segmentation(
@@ -91,7 +128,7 @@ SHARED_PROGRAMS = {
     "queries": (lambda s: postprocess.query_semantic_segmentation(QUERIES, s), semantic._queries),
     "panoptic": (
         lambda s: postprocess.panoptic_segmentation(QUERIES, target_sizes=s),
-        segments._settle,
+        segments._assign_pixels,
     ),
     "instances": (
         lambda s: postprocess.top_instance_segmentation(QUERIES, target_sizes=s),
@@ -101,7 +138,7 @@ SHARED_PROGRAMS = {
         lambda s: postprocess.depth_estimation(
             {"predicted_depth": QUERIES["masks_queries_logits"][:, 0]}, s
         ),
-        targets._resize_one,
+        resize_plan._resize_one,
     ),
     "softmax": (
         lambda s: postprocess.softmax_detection(_found(), target_sizes=s),
@@ -183,25 +220,29 @@ def test_a_batch_is_its_images_one_by_one() -> None:
 
 
 def test_pure_functions_run_under_jit_and_vmap() -> None:
-    way = targets.target((12, 17), (40, 31))
+    to_image = resize_plan.plan((12, 17), (40, 31))
     maps = QUERIES["masks_queries_logits"]
-    found = jax.jit(jax.vmap(semantic.best_class, (0, None)))(maps, way)
+    found = jax.jit(jax.vmap(semantic.best_class, (0, None)))(maps, to_image)
     expected = postprocess.dense_semantic_segmentation({"logits": maps}, [[40, 31]] * 2)
     np.testing.assert_array_equal(found[:, :40, :31], np.stack(expected))
 
 
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
-def test_programs_lower_for_accelerators(platform: str) -> None:
-    way = targets.target((12, 17), (40, 31))
+def test_programs_lower_for_accelerators_without_computations_that_are_not_inlined(
+    platform: str,
+) -> None:
+    to_image = resize_plan.plan((12, 17), (40, 31))
     maps, scores = QUERIES["masks_queries_logits"][0], np.ones(6, np.float32)
     flags, labels = np.ones(6, bool), np.arange(6)
-    settle = jax.jit(
-        lambda maps, way: segments.settle(
-            maps, scores, labels, flags, flags, way, 0.5, 0.8, segments.DETR
+    assign = jax.jit(
+        lambda maps, to_image: segments.assign_pixels(
+            maps, scores, labels, flags, flags, to_image, 0.5, 0.8, segments.DETR
         )
     )
-    for program in (jax.jit(semantic.best_class), settle, jax.jit(targets.resized)):
-        jax.export.export(program, platforms=[platform])(maps, way)
+    for program in (jax.jit(semantic.best_class), assign, jax.jit(resize_plan.resize)):
+        exported = jax.export.export(program, platforms=[platform])(maps, to_image)
+        # XLA:GPU fuses nothing inside of such a computation.
+        assert "inlineable" not in exported.mlir_module()
 
 
 def segments_one_by_one(exists: np.ndarray, labels: np.ndarray, fuse: set[int]) -> list[int]:

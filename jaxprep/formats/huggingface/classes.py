@@ -1,60 +1,193 @@
-"""The table of image processor classes: which are read, under which names, and which are known and
-not read.
+"""The table of image processor classes, `presets/huggingface.json`, as typed rows.
+
+A row holds every fact of a class that is no behaviour. What is behaviour has a name there: `steps`
+names builders (`jaxprep.formats.huggingface.builders`), `family` names what a call does
+(`jaxprep.huggingface.registry`).
 """
 
 from __future__ import annotations
 
 import functools
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
+from jaxprep import codec
 from jaxprep.resources import load_json
 
-Class = dict[str, Any]
-"""A row: family, default settings, backends, whether a lone `size` is a square, model types, extra
-arguments.
+Backend = Literal["torchvision", "pil"]
+"""Whose arithmetic Transformers computes with: `TorchvisionBackend` or `PilBackend` of
+`transformers/image_processing_backends.py`.
 """
+LegacySize = Literal["square", "longest_edge", "bounded", "bounded_by_default"]
+SizeKind = Literal["original", "resized", "original_if_resized"]
 
 
-def rows() -> dict[str, Class]:
-    """Every class that is read, by its name."""
-    return load_json("huggingface.json")["classes"]
+@dataclass(frozen=True)
+class Padding:
+    """How the results of a class are padded, with 0 below and to the right.
+
+    Attributes:
+        to: "pad_size", that setting or, where it is not given, the largest result of the call; or
+            "largest", the largest result whatever `pad_size` is.
+        always: pad even where the setting `do_pad` is off.
+    """
+
+    to: Literal["pad_size", "largest"]
+    always: bool = False
 
 
-def unread() -> dict[str, Any]:
-    """The classes of Transformers that are not read, each with its kind and its model types."""
-    return load_json("huggingface.json")["unread"]
+@dataclass(frozen=True)
+class Annotations:
+    """What a class takes as COCO annotations.
+
+    Attributes:
+        panoptic: whether the format "coco_panoptic" is taken beside "coco_detection".
+        masks: whether masks are drawn of detection annotations where a call asks for them.
+        follow_normalize: whether boxes are converted exactly where values are normalised, if
+            `do_convert_annotations` is not given.
+    """
+
+    panoptic: bool
+    masks: bool
+    follow_normalize: bool
+
+
+@dataclass(frozen=True)
+class ModernOutput:
+    """The name of the results where `setting` is false, for a class that once used another name."""
+
+    setting: str
+    name: str
+
+
+@dataclass(frozen=True)
+class ProcessorRow:
+    """What the table says of one class.
+
+    Attributes:
+        family: what a call does with images and other inputs, a key of
+            `jaxprep.huggingface.registry.FAMILIES`.
+        steps: the builders of the pipeline, in order; by backend where the backends differ.
+        backends: those the class has; the first is the default.
+        square: a lone number as `size` is the side of a square, not the shorter edge.
+        models: model types whose repositories may leave the class unnamed.
+        aliases: irregular names that the class had in former releases.
+        kwargs: settings of the class beside those of every class.
+        outputs: the names of the results (`model_input_names`); the first is that of the images.
+        post_process: the names of its post-processing methods.
+        defaults: the class attributes of Transformers, by setting.
+        padding: None where results are never padded to one size.
+        batch_dependent: the size of a result depends on the other images of the call.
+        keeps_channels: `do_convert_rgb` is about an input beside the images.
+        annotations: None for a class that takes none.
+        maps: the settings in which a segmentation map differs from its image; a string names
+            another setting, whose value is taken.
+        sizes: results that tell sizes of images, by name, and which size.
+        modern_output: another name for the images' result.
+        renamed: names that settings had in former releases, and what they are called now.
+        legacy_size: how a lone number as `size` was meant in former releases; a key of
+            `settings.LEGACY_SIZES`.
+        max_size: the bound on the longer edge that goes with a lone number as `size`, in pixels.
+    """
+
+    family: str
+    steps: tuple[str, ...] | dict[str, tuple[str, ...]]
+    backends: tuple[Backend, ...]
+    square: bool
+    models: tuple[str, ...]
+    aliases: tuple[str, ...]
+    kwargs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    post_process: tuple[str, ...]
+    defaults: dict[str, Any]
+    padding: Padding | None = None
+    batch_dependent: bool = False
+    keeps_channels: bool = False
+    annotations: Annotations | None = None
+    maps: dict[str, Any] = field(default_factory=dict)
+    sizes: dict[str, SizeKind] = field(default_factory=dict)
+    modern_output: ModernOutput | None = None
+    renamed: dict[str, str] = field(default_factory=dict)
+    legacy_size: LegacySize | None = None
+    max_size: int | None = None
+
+    def builder_names(self, backend: Backend) -> tuple[str, ...]:
+        """The names of the builders on one backend, in order."""
+        # DPT, MobileViT and SuperPoint: their backends do the same in another order.
+        if isinstance(self.steps, dict):
+            return self.steps[backend]
+        return self.steps
+
+
+@dataclass(frozen=True)
+class UnreadRow:
+    """A class of Transformers that jaxprep knows and does not read: why, and its model types."""
+
+    family: str
+    models: tuple[str, ...]
+
+
+@functools.cache
+def rows() -> dict[str, ProcessorRow]:
+    """Every class that is read, by its name.
+
+    >>> rows()["ViTImageProcessor"].family
+    'plain'
+    """
+    return codec.from_json(dict[str, ProcessorRow], load_json("huggingface.json")["classes"])  # type: ignore[arg-type]
+
+
+@functools.cache
+def unread() -> dict[str, UnreadRow]:
+    """The classes of Transformers that are not read, by name."""
+    return codec.from_json(dict[str, UnreadRow], load_json("huggingface.json")["unread"])  # type: ignore[arg-type]
 
 
 def arguments(name: str) -> frozenset[str]:
     """The names that a class takes as settings, in its config and in a call."""
-    return frozenset([*load_json("huggingface.json")["kwargs"], *rows()[name]["kwargs"]])
+    shared = load_json("huggingface.json")["kwargs"]
+    return frozenset([*shared, *rows()[name].kwargs])
+
+
+def renamed(name: str) -> dict[str, str]:
+    """Names that settings of a class had in former releases, and what they are called now."""
+    return {**load_json("huggingface.json")["renamed"], **rows()[name].renamed}
 
 
 def canonical(name: str) -> str:
-    """Today's name of a class, from any it was ever called by.
+    """The name that a class has in Transformers 5, from any that it had in a release.
 
-    `CLIPFeatureExtractor`, `CLIPImageProcessorFast` and `CLIPImageProcessorPil` are all
-    `CLIPImageProcessor`; irregular names are in the table. An unknown name comes back in today's
-    spelling.
+    An unknown name is returned with its suffixes replaced.
+
+    >>> canonical("CLIPFeatureExtractor"), canonical("CLIPImageProcessorFast")
+    ('CLIPImageProcessor', 'CLIPImageProcessor')
     """
+    # `ViTImageProcessorFast` was the torchvision backend until Transformers 5, which names the
+    # other.
     for suffix in ("Fast", "Pil"):
         name = name.removesuffix(suffix)
+    # What image processors were called in Transformers 4.
     if name.endswith("FeatureExtractor"):
         name = name.removesuffix("FeatureExtractor") + "ImageProcessor"
     return _aliases().get(name, name)
 
 
 def of_model(model_type: str) -> str | None:
-    """The class that serves a model type, read or not."""
+    """The class that serves a model type, read or not.
+
+    >>> of_model("vit")
+    'ViTImageProcessor'
+    """
     return _models().get(model_type)
 
 
 @functools.cache
 def _aliases() -> dict[str, str]:
-    return {alias: name for name, row in rows().items() for alias in row["aliases"]}
+    return {alias: name for name, row in rows().items() for alias in row.aliases}
 
 
 @functools.cache
 def _models() -> dict[str, str]:
+    # A class that is read wins where two serve one model type, so it comes last.
     both = {**unread(), **rows()}
-    return {model: name for name, row in both.items() for model in row["models"]}
+    return {model: name for name, row in both.items() for model in row.models}

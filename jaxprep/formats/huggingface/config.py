@@ -1,4 +1,4 @@
-"""`HuggingFace`: the config of an image processor, as it was read, and the pipeline that its class
+"""`HuggingFace`: the config of an image processor as it was read, and the pipeline that its class
 makes of it.
 """
 
@@ -13,15 +13,18 @@ from jaxprep import codec, ops
 from jaxprep.errors import ConfigError
 from jaxprep.formats.base import MODEL_FILE, Format
 from jaxprep.formats.huggingface import classes
-from jaxprep.formats.huggingface.families import FAMILIES, Build, Source, pads_to_largest
-from jaxprep.formats.huggingface.read import class_of, is_huggingface_json
+from jaxprep.formats.huggingface.builders import Build, Part, Source, add_steps, builders_of
+from jaxprep.formats.huggingface.builders.crop_and_pad import pads, pads_to_largest
+from jaxprep.formats.huggingface.classes import Backend, ProcessorRow
+from jaxprep.formats.huggingface.read import TIMM, find_config, is_huggingface_json
 from jaxprep.formats.huggingface.settings import (
-    Backend,
+    ANNOTATION_FORMATS,
+    SHORTEST,
     Frozen,
     Settings,
+    keep_implied,
     merged,
     settings_of,
-    settled,
 )
 from jaxprep.formats.timm import from_timm_json
 from jaxprep.formats.values import DataFormatName
@@ -30,7 +33,8 @@ from jaxprep.pipeline.lower import static_sizes
 from jaxprep.resample.references import ReferenceName
 from jaxprep.types import Size
 
-MAX_KEYS = 1000
+FIELDS = ("backend", "data_format", "reference", "exact")
+"""The fields of a `HuggingFace` beside its class and settings."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,8 @@ class HuggingFace(Format):
     """What an image processor of Transformers 5 does to an image.
 
     Attributes:
-        class_name: today's name of the class, a row of `presets/huggingface.json`.
-        settings: the keys of `preprocessor_config.json` as they were read, legacy names and forms
+        class_name: the name of the class in Transformers 5, a row of `presets/huggingface.json`.
+        settings: the keys of `preprocessor_config.json` as they were read, keys of former releases
             included; they are written back unchanged.
         backend: whose arithmetic: "torchvision", the default of Transformers 5, or "pil", which
             made every published result before it. A class that has one backend only has that.
@@ -47,6 +51,13 @@ class HuggingFace(Format):
         reference: another reference than "pillow" for the PIL backend: "pillow12", for the numbers
             of Pillow before 13.
         exact: see `Pipeline`.
+
+    Raises:
+        ConfigError: no such class, or a value that a setting does not take.
+
+    >>> config = HuggingFace("ViTImageProcessor", {"size": {"height": 8, "width": 6}})
+    >>> config.image_size, [type(step).__name__ for step in config.pipeline.steps]
+    ((8, 6), ['Resize', 'Normalize'])
     """
 
     library: ClassVar[str] = "Hugging Face (`image_processor_type`)"
@@ -67,6 +78,7 @@ class HuggingFace(Format):
         settings = {} if self.settings is None else self.settings
         if not isinstance(settings, Mapping):
             raise codec.expected("an object", settings, "$.settings")
+        # A plain dict cannot be hashed, and a config is the key of the caches below.
         object.__setattr__(self, "settings", Frozen(settings))
         super().__post_init__()
 
@@ -76,9 +88,13 @@ class HuggingFace(Format):
             raise codec.expected(
                 "the name of an image processor in `presets/huggingface.json`", self.class_name, "$"
             )
-        if self.backend not in row["backends"]:
-            object.__setattr__(self, "backend", row["backends"][0])
-        _pipeline(self, Source(), None)
+        # A config does not say which backend; a class that lacks the default has its only one.
+        if self.backend not in row.backends:
+            object.__setattr__(self, "backend", row.backends[0])
+        if row.annotations is not None:
+            self.effective.choice("format", ANNOTATION_FORMATS)
+        # Builders check the settings that they read: a bad value fails here, not in the first call.
+        _pipeline(self, Source(), None, "all")
 
     @classmethod
     def reads(cls, content: dict[str, Any]) -> bool:
@@ -89,9 +105,14 @@ class HuggingFace(Format):
         return from_huggingface_json(content, where, model)
 
     @property
+    def row(self) -> ProcessorRow:
+        """What the table says of the class."""
+        return classes.rows()[self.class_name]
+
+    @property
     def effective(self) -> Settings:
-        """The settings with the defaults of the class and legacy keys resolved, each checked as it
-        is asked for.
+        """The settings with the defaults of the class, and in the form of Transformers 5; each is
+        checked when it is read.
         """
         return settings_of(self.class_name, self.settings)
 
@@ -100,27 +121,51 @@ class HuggingFace(Format):
         """The steps for 8-bit images; where their size depends on the other images of a call, for
         the default size.
         """
-        return _pipeline(self, Source(), None)
+        return _pipeline(self, Source(), None, "all")
+
+    @property
+    def unpadded_pipeline(self) -> Pipeline:
+        """The same without the padding to `pad_size`."""
+        return _pipeline(self, Source(), None, "unpadded")
+
+    @property
+    def resize_pipeline(self) -> Pipeline:
+        """The resize alone; no step where the class has none, or it is switched off."""
+        return _pipeline(self, Source(), None, "resize")
 
     def pipeline_of(self, source: Source, sizes: tuple[Size, ...] | None = None) -> Pipeline:
-        """The steps for images of another kind.
+        """The steps for images of another value range or number of channels.
 
         Args:
-            sizes: of all images of the call, for the classes whose results depend on them.
+            source: what the images are.
+            sizes: those of all images of the call, for the classes whose results depend on them.
         """
-        return _pipeline(self, source, sizes)
+        return _pipeline(self, source, sizes, "all")
+
+    @property
+    def pads(self) -> bool:
+        """Whether results are padded to one size, that of `pad_size` or the largest of a call."""
+        return pads(self.effective)
 
     @property
     def pads_to_largest(self) -> bool:
-        """Whether results of different sizes are padded to the largest of the call."""
-        return pads_to_largest(_build(self, Source(), None))
+        """Whether results of different sizes are padded to the largest of a call."""
+        return pads_to_largest(self.effective)
+
+    @property
+    def result_name(self) -> str:
+        """What the images are called in the results of a call."""
+        modern = self.row.modern_output
+        if modern is not None and self.effective.get(modern.setting) is False:
+            return modern.name
+        return self.row.outputs[0]
 
     @property
     def image_size(self) -> Size | None:
         return static_sizes(self.pipeline.segments)[-1]
 
     def with_image_size(self, size: Size | None) -> Self:
-        """A copy whose results have another height and width: that of the crop, where there is
+        """A copy whose results have another height and width: those of the crop, where there is
         one.
         """
         if size is None:
@@ -130,8 +175,12 @@ class HuggingFace(Format):
         crops = settings.flag("do_center_crop")
         changed: dict[str, Any] = {"size": pair}
         edges = settings.edges("size")
-        if edges is not None and edges.keys == ("shortest_edge",):
-            if size[0] != size[1] or not (crops or "resize_convnext" in settings.row["steps"]):
+        if edges is not None and edges.keys == SHORTEST:
+            builders = builders_of(settings, self.backend)
+            # A lone edge says the height and the width only where something makes the result a
+            # square.
+            makes_square = crops or any(entry.makes_square for entry in builders)
+            if size[0] != size[1] or not makes_square:
                 raise codec.expected("a square, or `size` and `crop_size`", size, "$.image_size")
             changed["size"] = {"shortest_edge": size[0]}
         if crops:
@@ -142,93 +191,68 @@ class HuggingFace(Format):
 
     def pipeline_for(self, mode: str, palette: Any = None) -> tuple[Pipeline, str]:
         del palette
+        # Modes with alpha, and those with a palette, whose colours may have one.
         has_alpha = mode in ("RGBA", "LA", "PA", "P", "RGBa", "La")
-        return self.pipeline, "RGBA" if has_alpha and self.effective.flag(
-            "do_convert_rgb"
-        ) else "RGB"
+        to_rgb = self.effective.flag("do_convert_rgb")
+        return self.pipeline, "RGBA" if has_alpha and to_rgb else "RGB"
 
     def overridden(self, overrides: dict[str, Any]) -> Self:
-        own = {name: value for name, value in overrides.items() if name in _OWN}
-        if (
-            "image_size" in overrides
-            and "image_size" not in classes.rows()[self.class_name]["kwargs"]
-        ):
-            rest = {name: value for name, value in overrides.items() if name != "image_size"}
-            return self.with_image_size(overrides["image_size"]).overridden(rest)
-        known = classes.arguments(self.class_name)
+        if not overrides:
+            return self
+        # Idefics has a setting `image_size` of its own; elsewhere it is a field of ours.
+        if "image_size" in overrides and "image_size" not in self.row.kwargs:
+            others = {key: value for key, value in overrides.items() if key != "image_size"}
+            return self.with_image_size(overrides["image_size"]).overridden(others)
+        # A key of the file that the class does not know may be replaced too: it is written back.
+        known = {*classes.arguments(self.class_name), *FIELDS, *self.settings}
         for name in overrides:
-            if name not in own and name not in known and name not in self.settings:
-                raise ConfigError(
-                    f"Unknown field - at `$.{name}`. Known: {sorted({*known, *_OWN, 'image_size'})}."
-                )
-        changed = {name: listed(value) for name, value in overrides.items() if name not in own}
-        kept = settled(self.class_name, self.settings, changed)
-        return (
-            replace(self, **own, settings=merged(self.settings, kept | changed))
-            if overrides
-            else self
-        )
+            if name not in known:
+                listed = {*classes.arguments(self.class_name), *FIELDS, "image_size"}
+                raise ConfigError(f"Unknown field - at `$.{name}`. Known: {sorted(listed)}.")
+        fields = {key: value for key, value in overrides.items() if key in FIELDS}
+        changed = {key: to_json_value(v) for key, v in overrides.items() if key not in FIELDS}
+        implied = keep_implied(self.class_name, self.settings, changed)
+        return replace(self, **fields, settings=merged(self.settings, implied | changed))
 
 
-def from_huggingface_json(
-    content: dict[str, Any],
-    where: str = "$",
-    model: Any = None,
-    class_name: str | None = None,
-    **own: Any,
-) -> Format:
-    """The config of `preprocessor_config.json`, of `processor_config.json`, or of timm's
-    `config.json`.
+def from_huggingface_json(content: Any, where: str = "$", model: Any = None) -> Format:
+    """The config of an image processor, from the content of one of its files.
 
-    Args:
-        model: the content of the `config.json` beside it, whose `model_type` counts where the class
-            is not named.
-        class_name: the class, where the caller knows it.
-        own: fields of `HuggingFace`.
+    Arguments and errors are those of `jaxprep.formats.huggingface.read.find_config`.
 
-    Raises:
-        ConfigError: an image processor that is not read; the message names its type and says why.
+    >>> from_huggingface_json({"image_processor_type": "ViTImageProcessor"}).image_size
+    (224, 224)
     """
-    if not isinstance(content, dict):
-        raise codec.expected("an object", content, where)
-    if isinstance(content.get("image_processor"), dict):
-        content, where = content["image_processor"], f"{where}.image_processor"
-    if len(content) > MAX_KEYS:
-        raise codec.expected(f"at most {MAX_KEYS} keys", len(content), where)
-    name = class_name or class_of(content, where, model)
-    if name == "TimmWrapperImageProcessor":
-        return from_timm_json(content)
+    document = find_config(content, where, model)
+    if document.class_name == TIMM:
+        return from_timm_json(document.content)
     try:
-        return HuggingFace(name, content, **own)
+        return HuggingFace(document.class_name, document.content)
     except ConfigError as error:
-        raise ConfigError(str(error).replace("`$", f"`{where}", 1)) from error
+        raise ConfigError(str(error).replace("`$", f"`{document.where}", 1)) from error
 
 
-_OWN = ("backend", "data_format", "reference", "exact")
+def to_json_value(value: Any) -> Any:
+    """A value as JSON has it: arrays and tuples become lists, mappings objects.
 
-
-def listed(value: Any) -> Any:
-    """JSON's form of what callers pass: arrays and tuples are lists, mappings are objects."""
+    >>> to_json_value({"size": (8, 6)})
+    {'size': [8, 6]}
+    """
     if isinstance(value, Mapping):
-        return {name: listed(item) for name, item in value.items()}
+        return {name: to_json_value(item) for name, item in value.items()}
     value = codec.plain(value)
     if isinstance(value, int) and not isinstance(value, bool):
-        return int(value)  # PIL's filters are an enumeration
+        return int(value)  # PIL's filters are an `IntEnum`, which JSON would write by name
     return value
 
 
-def _build(preprocessor: HuggingFace, source: Source, sizes: tuple[Size, ...] | None) -> Build:
-    return Build(
-        preprocessor.effective, preprocessor.backend, source, sizes, preprocessor.reference
-    )
-
-
+# A call asks for its pipeline several times.
 @functools.lru_cache(maxsize=4096)
 def _pipeline(
-    preprocessor: HuggingFace, source: Source, sizes: tuple[Size, ...] | None
+    config: HuggingFace, source: Source, sizes: tuple[Size, ...] | None, part: Part
 ) -> Pipeline:
-    build = _build(preprocessor, source, sizes)
-    FAMILIES[build.settings.row["family"]](build)
-    if preprocessor.data_format == "channels_first":
+    build = Build(config.effective, config.backend, source, sizes, config.reference)
+    add_steps(build, part)
+    if config.data_format == "channels_first" and part != "resize":
         build.add(ops.ChannelsFirst())
-    return Pipeline(tuple(build.steps), exact=preprocessor.exact)
+    return Pipeline(tuple(build.steps), exact=config.exact)

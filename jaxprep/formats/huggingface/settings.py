@@ -1,23 +1,26 @@
-"""The settings of an image processor as its class understands them: with defaults, legacy keys and
-forms resolved.
+"""The settings of an image processor as its class understands them: with defaults, and with the
+keys and forms of former releases replaced by those of Transformers 5.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import math
-from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, get_args
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, get_args
 
 from jaxprep import codec
 from jaxprep.errors import ConfigError
 from jaxprep.formats.huggingface import classes
+from jaxprep.formats.huggingface.classes import ProcessorRow
 from jaxprep.ops.resize import Method
 from jaxprep.pipeline.step import check_size
 from jaxprep.resample.filters import canonical_method
 
-Backend = Literal["torchvision", "pil"]
+ANNOTATION_FORMATS = ("coco_detection", "coco_panoptic")
+"""`AnnotationFormat` of `transformers/image_utils.py`."""
 
 
 class Frozen(dict[str, Any]):
@@ -28,7 +31,10 @@ class Frozen(dict[str, Any]):
 
 
 class Edges(NamedTuple):
-    """A `size`: one of the sets of keys that Transformers knows, in pixels."""
+    """A `size`: one of the sets of keys that Transformers knows, in pixels; the others are None.
+
+    It is `SizeDict` of `transformers/image_utils.py` without the keys that no class here takes.
+    """
 
     height: int | None = None
     width: int | None = None
@@ -36,93 +42,116 @@ class Edges(NamedTuple):
     longest_edge: int | None = None
     max_height: int | None = None
     max_width: int | None = None
-    min_pixels: int | None = None
-    max_pixels: int | None = None
 
     @property
     def keys(self) -> tuple[str, ...]:
-        return tuple(
-            name for name, value in zip(self._fields, self, strict=True) if value is not None
-        )
+        """The keys that have a value."""
+        return tuple(key for key in self._fields if getattr(self, key) is not None)
 
     @property
     def pair(self) -> tuple[int, int] | None:
-        """Height and width, where that is what it says."""
-        return None if self.height is None or self.width is None else (self.height, self.width)
+        """Height and width; None where the size is given by other keys."""
+        if self.height is None or self.width is None:
+            return None
+        return self.height, self.width
+
+    def side(self, key: str) -> int:
+        """The value of a key that is known to have one."""
+        value = getattr(self, key)
+        assert value is not None
+        return value
 
     def to_dict(self) -> dict[str, int]:
-        return {name: getattr(self, name) for name in self.keys}
+        """The keys that have a value, as JSON has them."""
+        return {key: self.side(key) for key in self.keys}
 
 
-_SETS = (
-    ("height", "width"),
-    ("shortest_edge",),
-    ("shortest_edge", "longest_edge"),
-    ("longest_edge",),
-    ("max_height", "max_width"),
-    ("min_pixels", "max_pixels"),
-)
+EXACT = ("height", "width")
+SHORTEST = ("shortest_edge",)
+BOTH = ("shortest_edge", "longest_edge")
+LONGEST = ("longest_edge",)
+INSIDE = ("max_height", "max_width")
+KEY_SETS = (EXACT, SHORTEST, BOTH, LONGEST, INSIDE)
+"""The sets of keys that a size may have: `VALID_SIZE_DICT_KEYS` of
+`transformers/image_processing_utils.py`.
+"""
 
 
 class Settings:
-    """Typed access to what a class makes of its config; every value is checked when it is asked
-    for.
+    """Typed access to what a class makes of its config; a value is checked when it is read.
 
     A key that is missing or null means the default of the class.
 
     Args:
         name: the class.
         given: the keys of the config.
+
+    Raises:
+        ConfigError: from every method, where the value is not what the method reads.
+
+    >>> settings = Settings("ViTImageProcessor", {"size": 8})
+    >>> settings.pair("size"), settings.flag("do_resize"), settings.method()
+    ((8, 8), True, 'bilinear')
     """
 
     def __init__(self, name: str, given: Mapping[str, Any]):
         self.name = name
         self.row = classes.rows()[name]
-        self.given = _modern(name, given)
+        self.given = upgrade_legacy(name, given)
 
     def get(self, key: str) -> Any:
-        """The value of a key as it stands there, or the class' default."""
+        """The value of a key as the config has it, or the class' default."""
         value = self.given.get(key)
-        return self.row["defaults"].get(key) if value is None else value
+        if value is None:
+            return self.row.defaults.get(key)
+        return value
 
     def flag(self, key: str) -> bool:
+        """A switch; null is off."""
         value = self.get(key)
+        # Configs have null for switches of classes that never read them.
         if value is not None and not isinstance(value, bool):
             raise codec.expected("true, false or null", value, f"$.{key}")
         return bool(value)
 
     def number(self, key: str, lowest: float = -1e9, highest: float = 1e9) -> float:
+        """A finite number in a range."""
         value = _number(self.get(key), f"$.{key}")
         if not lowest <= value <= highest:
             raise codec.expected(f"a number from {lowest:g} to {highest:g}", value, f"$.{key}")
         return value
 
     def integer(self, key: str, lowest: int = 1, highest: int = 2**20) -> int:
+        """An integer in a range."""
         value = self.get(key)
+        # `type`, not `isinstance`: a bool is an int to Python.
         if type(value) is not int or not lowest <= value <= highest:
             raise codec.expected(f"an integer from {lowest} to {highest}", value, f"$.{key}")
+        return value
+
+    def choice(self, key: str, options: Sequence[str]) -> Any:
+        """One of several strings."""
+        value = self.get(key)
+        if value not in options:
+            raise codec.expected(f"one of {list(options)}", value, f"$.{key}")
         return value
 
     def per_channel(self, key: str) -> float | tuple[float, ...]:
         """One number, or one per channel."""
         value = self.get(key)
-        if isinstance(value, (list, tuple)):
-            if not 1 <= len(value) <= 64:
-                raise codec.expected("a number for each channel", value, f"$.{key}")
-            return tuple(_number(item, f"$.{key}[{i}]") for i, item in enumerate(value))
-        return _number(value, f"$.{key}")
+        if not isinstance(value, (list, tuple)):
+            return _number(value, f"$.{key}")
+        if not 1 <= len(value) <= 64:
+            raise codec.expected("a number for each channel", value, f"$.{key}")
+        return tuple(_number(item, f"$.{key}[{i}]") for i, item in enumerate(value))
 
     def method(self, key: str = "resample") -> Method:
         """The filter: one of PIL's integers, or a name."""
         value = self.get(key)
-        try:
-            method: Any = (
-                canonical_method(value)
-                if isinstance(value, (str, int)) and value is not True
-                else None
-            )
-        except ConfigError:
-            method = None
+        method: Any = None
+        if isinstance(value, (str, int)) and value is not True:
+            with contextlib.suppress(ConfigError):  # the error below also names PIL's integers
+                method = canonical_method(value)
         if method not in get_args(Method):
             raise codec.expected(
                 f"one of PIL's integers 0 to 5, or of {list(get_args(Method))}", value, f"$.{key}"
@@ -130,42 +159,43 @@ class Settings:
         return method
 
     def edges(self, key: str = "size") -> Edges | None:
-        """A size in any of its forms: a number, a list, or an object with one of the sets of
-        keys.
-        """
+        """A size in any of its forms: a number, a list, or an object with one of `KEY_SETS`."""
         value = self.get(key)
-        return None if value is None else _edges(value, key, self._square(key), self._max_size(key))
+        if value is None:
+            return None
+        return _edges(value, key, self._square(key), self._max_size(key))
 
-    def needed_edges(self, key: str, *wanted: tuple[str, ...]) -> Edges:
-        """The same, held to the sets of keys that the place takes."""
+    def needed_edges(self, key: str, *key_sets: tuple[str, ...]) -> Edges:
+        """A size that has one of `key_sets`, those that the caller can use."""
         edges = self.edges(key)
-        if edges is None or edges.keys not in wanted:
-            sets = " or ".join("{" + ", ".join(keys) + "}" for keys in wanted)
-            raise codec.expected(
-                f"{sets} in pixels", None if edges is None else edges.to_dict(), f"$.{key}"
-            )
-        return edges
+        if edges is not None and edges.keys in key_sets:
+            return edges
+        wanted = " or ".join(_braces(keys) for keys in key_sets)
+        got = None if edges is None else edges.to_dict()
+        raise codec.expected(f"{wanted} in pixels", got, f"$.{key}")
 
     def pair(self, key: str) -> tuple[int, int]:
-        """Height and width."""
-        edges = self.needed_edges(key, ("height", "width"))
-        assert edges.pair is not None
-        check_size(edges.pair, f"$.{key}")
-        return edges.pair
+        """Height and width, bounded so that an image of that size fits into memory."""
+        pair = self.needed_edges(key, EXACT).pair
+        assert pair is not None
+        check_size(pair, f"$.{key}")
+        return pair
 
     def _square(self, key: str) -> bool:
-        """Whether a lone number is the side of a square; otherwise, the shorter edge."""
+        """Whether a lone number is the side of a square; otherwise it is the shorter edge."""
         if key != "size":
             return True
+        # Configs of 2022 carry the argument of `get_size_dict` with them.
         value = self.given.get("default_to_square")
-        return bool(self.row["square"] if value is None else value)
+        return bool(self.row.square if value is None else value)
 
     def _max_size(self, key: str) -> int | None:
-        value = (
-            self.given.get("max_size")
-            if key == "size" and "max_size" not in self.row["kwargs"]
-            else None
-        )
+        """`max_size`, which old configs have beside a lone `size`, where the class takes no setting
+        of that name.
+        """
+        if key != "size" or "max_size" in self.row.kwargs:
+            return None
+        value = self.given.get("max_size")
         return value if type(value) is int else None
 
 
@@ -176,150 +206,170 @@ def _number(value: Any, where: str) -> float:
 
 
 def _edges(value: Any, key: str, is_square: bool, max_size: int | None) -> Edges:
+    """`get_size_dict` of `transformers/image_processing_utils.py`."""
     where = f"$.{key}"
-    if isinstance(value, Mapping):
-        found: dict[str, Any] = {name: side for name, side in value.items() if side is not None}
-    elif isinstance(value, (list, tuple)) and len(value) == 2:
-        found = {"height": value[0], "width": value[1]}
-    elif isinstance(value, (list, tuple)) and len(value) == 1:
+    if isinstance(value, (list, tuple)) and len(value) == 1:
         return _edges(value[0], key, is_square, max_size)
-    elif is_square and max_size is None:
-        found = {"height": value, "width": value}
-    else:
-        found = (
-            {"shortest_edge": value}
-            if max_size is None
-            else {"shortest_edge": value, "longest_edge": max_size}
-        )
-    for name, side in found.items():
+    # Null entries of a size are the keys that are not given.
+    sides = _sides(value, is_square, max_size)
+    for name, side in sides.items():
         if type(side) is not int or not 1 <= side <= 2**28:
             raise codec.expected(
                 "a number of pixels of at least 1",
                 side,
-                f"{where}.{name}" if len(found) > 1 else where,
+                f"{where}.{name}" if len(sides) > 1 else where,
             )
-    if not any(set(found) == set(names) for names in _SETS):
-        sets = ", ".join("{" + ", ".join(names) + "}" for names in _SETS)
-        raise codec.expected(f"one of the sets of keys {sets}", sorted(map(str, found)), where)
-    return Edges(**found)
+    if not any(set(sides) == set(names) for names in KEY_SETS):
+        known = ", ".join(_braces(names) for names in KEY_SETS)
+        raise codec.expected(f"one of the sets of keys {known}", sorted(map(str, sides)), where)
+    return Edges(**sides)
 
 
-# -- what old configs say otherwise ------------------------------------------------------------------------------------
-
-RENAMED: dict[str, dict[str, str]] = {
-    "": {"reduce_labels": "do_reduce_labels", "pad_and_return_pixel_mask": "do_pad"},
-    "OwlViTImageProcessor": {"rescale": "do_rescale"},
-    "Owlv2ImageProcessor": {"rescale": "do_rescale"},
-    "Swin2SRImageProcessor": {"pad_size": "size_divisor"},
-    "IdeficsImageProcessor": {"image_size": "size"},
-    "VitMatteImageProcessor": {"size_divisibility": "size_divisor"},
-    "MaskFormerImageProcessor": {"size_divisibility": "size_divisor"},
-    "Mask2FormerImageProcessor": {"size_divisibility": "size_divisor"},
-    "PoolFormerImageProcessor": {"do_resize_crop": "do_resize"},
-}
-"""Keys that old configs use for one of today's, for all classes and for some; today's key wins
-where both are there.
-"""
+def _sides(value: Any, is_square: bool, max_size: int | None) -> dict[str, Any]:
+    """The sides of a size by their keys, not checked yet."""
+    if isinstance(value, Mapping):
+        return {name: side for name, side in value.items() if side is not None}
+    if isinstance(value, (list, tuple)) and len(value) == 2:
+        return {"height": value[0], "width": value[1]}
+    # `convert_to_size_dict` of transformers/image_processing_utils.py refuses a square with a
+    # `max_size`; its configs mean the shorter edge.
+    if max_size is not None:
+        return {"shortest_edge": value, "longest_edge": max_size}
+    if is_square:
+        return {"height": value, "width": value}
+    return {"shortest_edge": value}
 
 
-def renamed(name: str) -> dict[str, str]:
-    """The old keys of a class, and what they are today."""
-    return {**RENAMED[""], **RENAMED.get(name, {})}
+def _braces(keys: Sequence[str]) -> str:
+    return "{" + ", ".join(keys) + "}"
 
 
-def _modern(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys of today's class, from those of any release."""
-    found = dict(given)
-    for old, new in renamed(name).items():
-        if found.get(old) is not None and found.get(new) is None:
-            found[new] = found[old]
-    if name == "IdeficsImageProcessor" and type(found.get("size")) is int:
-        found["size"] = {"height": found["size"], "width": found["size"]}
-    if name == "SamImageProcessor":
-        found |= {
-            key: {"longest_edge": found[key]}
-            for key in ("size", "mask_size")
-            if type(found.get(key)) is int
-        }
-    if name in ("MaskFormerImageProcessor", "Mask2FormerImageProcessor"):
-        found |= _bounded(found, classes.rows()[name]["defaults"]["size"])
-    found |= _detection(found, classes.rows()[name])
-    if found.get("use_square_size") is True:
-        edge = found.get("size")
-        edge = edge.get("shortest_edge") if isinstance(edge, Mapping) else edge
-        edge = (
-            classes.rows()[name]["defaults"].get("size", {}).get("shortest_edge")
-            if edge is None
-            else edge
-        )
-        if type(edge) is int:
-            found["size"] = {"height": edge, "width": edge}
-    return found
+# -- the keys and forms of former releases -------------------------------------------------------
 
 
-def _bounded(found: Mapping[str, Any], default: Mapping[str, int]) -> dict[str, Any]:
-    """`size`, where an old config gives only the shorter side, as a number, or only `max_size`, the
-    longer one.
+def upgrade_legacy(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a config in the form of Transformers 5, from that of any release.
+
+    A key of today wins where the former name is there too.
     """
-    shortest, longest = found.get("size"), found.get("max_size")
-    if (type(shortest) is not int and shortest is not None) or (
-        shortest is None and type(longest) is not int
-    ):
+    row = classes.rows()[name]
+    settings = dict(given)
+    for old, new in classes.renamed(name).items():
+        if settings.get(old) is not None and settings.get(new) is None:
+            settings[new] = settings[old]
+    if row.legacy_size is not None:
+        settings |= LEGACY_SIZES[row.legacy_size](settings, row)
+    if _follows_normalize(row) and settings.get("do_convert_annotations") is None:
+        settings["do_convert_annotations"] = settings.get("do_normalize")
+    if settings.get("use_square_size") is True:
+        settings |= _use_square_size(settings, row)
+    return settings
+
+
+def _square(settings: Mapping[str, Any], row: ProcessorRow) -> dict[str, Any]:
+    """Idefics: a lone number is the side of a square, whatever `default_to_square` is."""
+    del row
+    side = settings.get("size")
+    return {"size": {"height": side, "width": side}} if type(side) is int else {}
+
+
+def _longest_edge(settings: Mapping[str, Any], row: ProcessorRow) -> dict[str, Any]:
+    """SAM: a lone number is the longer edge, of images and of masks."""
+    del row
+    numbers = {key: settings.get(key) for key in ("size", "mask_size")}
+    return {key: {"longest_edge": n} for key, n in numbers.items() if type(n) is int}
+
+
+def _bounded(settings: Mapping[str, Any], row: ProcessorRow) -> dict[str, Any]:
+    """DETR: a lone number is the shorter edge, and the longer one is bounded by `max_size`.
+
+    A `longest_edge` alone, with which Table Transformer was published and which Transformers 5
+    refuses, bounds both edges.
+    """
+    size = settings.get("size")
+    if type(size) is int:
+        # What `DetrImageProcessor` of former releases did by `max_size`.
+        longest = settings.get("max_size") or row.max_size
+        return {"size": {"shortest_edge": size, "longest_edge": longest}}
+    if isinstance(size, Mapping) and list(size) == ["longest_edge"]:
+        return {"size": {"shortest_edge": size["longest_edge"], **size}}
+    return {}
+
+
+def _bounded_by_default(settings: Mapping[str, Any], row: ProcessorRow) -> dict[str, Any]:
+    """MaskFormer: `size` may be the shorter edge alone and `max_size` the longer one; what is not
+    given is the default's (`MaskFormerImageProcessor.__init__`).
+    """
+    shortest, longest = settings.get("size"), settings.get("max_size")
+    if shortest is not None and type(shortest) is not int:
         return {}
-    sides = {"shortest_edge": shortest, "longest_edge": longest}
-    return {"size": {key: default[key] if side is None else side for key, side in sides.items()}}
-
-
-def _detection(found: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
-    """DETR: a lone number is bounded by the row's `max_size`; boxes are converted where values are
-    normalised.
-
-    A lone longest edge, with which Table Transformer was published and which Transformers refuses,
-    bounds both sides.
-    """
-    changed: dict[str, Any] = {}
-    size, longest = found.get("size"), found.get("max_size")
-    if type(size) is int and "max_size" in row:
-        changed["size"] = {"shortest_edge": size, "longest_edge": longest or row["max_size"]}
-    elif isinstance(size, Mapping) and list(size) == ["longest_edge"] and "max_size" in row:
-        changed["size"] = {"shortest_edge": size["longest_edge"], **size}
-    if _follows_normalize(row) and found.get("do_convert_annotations") is None:
-        changed["do_convert_annotations"] = found.get("do_normalize")
-    return changed
-
-
-def _follows_normalize(row: Mapping[str, Any]) -> bool:
-    return row.get("annotations", {}).get("follow_normalize", False)
-
-
-def settled(name: str, given: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
-    """What a config said by leaving it out, and still says when a call changes the setting that it
-    followed.
-    """
-    if "do_normalize" not in changed or not _follows_normalize(classes.rows()[name]):
+    if shortest is None and type(longest) is not int:
         return {}
-    kept = given.get("do_convert_annotations")
-    follows = given.get("do_normalize")
+    # `max_size` alone replaces the longer edge of the default.
+    default = row.defaults["size"]
     return {
-        "do_convert_annotations": (True if follows is None else follows) if kept is None else kept
+        "size": {
+            "shortest_edge": default["shortest_edge"] if shortest is None else shortest,
+            "longest_edge": default["longest_edge"] if longest is None else longest,
+        }
     }
 
 
-_MADE_OF = {"metadata": ("class_info_file", "repo_path")}
-"""Keys that hold what was read from the file that others name."""
+LEGACY_SIZES: dict[str, Callable[[Mapping[str, Any], ProcessorRow], dict[str, Any]]] = {
+    "square": _square,
+    "longest_edge": _longest_edge,
+    "bounded": _bounded,
+    "bounded_by_default": _bounded_by_default,
+}
+"""What a lone number as `size` was in former releases: the changed settings, by the row's
+`legacy_size`.
+"""
+
+
+def _use_square_size(settings: Mapping[str, Any], row: ProcessorRow) -> dict[str, Any]:
+    """CLIP checkpoints of 2022 say `use_square_size`: the shorter edge is the side of a square."""
+    side = settings.get("size")
+    if isinstance(side, Mapping):
+        side = side.get("shortest_edge")
+    if side is None:
+        # transformers/models/clip/image_processing_clip.py takes the edge of the default then.
+        side = row.defaults.get("size", {}).get("shortest_edge")
+    return {"size": {"height": side, "width": side}} if type(side) is int else {}
+
+
+def _follows_normalize(row: ProcessorRow) -> bool:
+    return row.annotations is not None and row.annotations.follow_normalize
+
+
+def keep_implied(name: str, given: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that a config implies, written out where a change would imply others.
+
+    DETR converts boxes where values are normalised, unless `do_convert_annotations` is given. A
+    call that changes `do_normalize` alone does not change what is done to boxes, since
+    Transformers derives the one from the other only when the processor is made
+    (`DetrImageProcessor.__init__`).
+    """
+    if "do_normalize" not in changed or not _follows_normalize(classes.rows()[name]):
+        return {}
+    converts = given.get("do_convert_annotations")
+    if converts is None:
+        converts = given.get("do_normalize")
+    return {"do_convert_annotations": True if converts is None else converts}
+
+
+DERIVED_FROM = {"metadata": ("class_info_file", "repo_path")}
+"""Settings that hold what was read from a file, and the settings that name the file."""
 
 
 def merged(given: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
-    """Keys with some replaced; what was read from a file goes when another is named."""
-    stale = [
-        key
-        for key, names in _MADE_OF.items()
-        if any(name in changed and changed[name] != given.get(name) for name in names)
-    ]
-    return {**{key: value for key, value in given.items() if key not in stale}, **changed}
+    """Settings with some of them replaced; what was read from a file goes when another is named."""
+    replaced = {key for key, value in changed.items() if value != given.get(key)}
+    stale = {key for key, sources in DERIVED_FROM.items() if replaced & set(sources)}
+    kept = {key: value for key, value in given.items() if key not in stale}
+    return {**kept, **changed}
 
 
 @functools.lru_cache(maxsize=1024)
 def settings_of(name: str, given: Frozen) -> Settings:
-    """The settings of a config; made once."""
+    """The settings of a config; made once for each."""
     return Settings(name, given)

@@ -1,0 +1,34 @@
+"""Builders: the behaviours that the `steps` of a class name, as functions from settings to steps.
+
+A builder is a function of a `Build` under `@builder()`, in the module of its theme.
+"""
+
+from jaxprep.formats.huggingface.builders import crop_and_pad, resize, values
+from jaxprep.formats.huggingface.builders.build import (
+    BUILDERS,
+    Build,
+    Builder,
+    Operation,
+    Part,
+    Source,
+    ValueRange,
+    add_steps,
+    builder,
+    builders_of,
+)
+
+__all__ = [
+    "BUILDERS",
+    "Build",
+    "Builder",
+    "Operation",
+    "Part",
+    "Source",
+    "ValueRange",
+    "add_steps",
+    "builder",
+    "builders_of",
+    "crop_and_pad",
+    "resize",
+    "values",
+]

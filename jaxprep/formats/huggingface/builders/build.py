@@ -1,0 +1,171 @@
+"""A pipeline in the making, and the registration of the functions that add steps to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, TypeVar
+
+from jaxprep import ops
+from jaxprep.formats.huggingface.classes import Backend
+from jaxprep.formats.huggingface.settings import Settings
+from jaxprep.pipeline.step import Step
+from jaxprep.resample.references import ReferenceName
+from jaxprep.types import Size
+
+ValueRange = Literal["uint8", "integer", "float", "unit"]
+"""The values of an image: uint8; another integer type; floats of any range; floats in [0, 1].
+
+On the PIL backend "unit" is uint8 that was made of floats in [0, 1] and is divided by 255 after the
+resize: Pillow resizes nothing but uint8, so `resize` of `transformers/image_transforms.py` converts
+forth and back.
+"""
+
+
+class Source(NamedTuple):
+    """What images a pipeline is made for.
+
+    Attributes:
+        value_range: of their values.
+        channels: how many they have, before any conversion to RGB.
+    """
+
+    value_range: ValueRange = "uint8"
+    channels: int = 3
+
+
+@dataclass
+class Build:
+    """Settings, and the steps made of them so far.
+
+    Attributes:
+        sizes: those of all images of a call, for the classes whose results depend on the other
+            images; None where not known.
+        reference: replaces "pillow", the PIL backend's.
+        steps: so far.
+        is_float: whether the values are floats after those steps.
+    """
+
+    settings: Settings
+    backend: Backend
+    source: Source
+    sizes: tuple[Size, ...] | None = None
+    reference: ReferenceName | None = None
+    steps: list[Step] = field(default_factory=list)
+    is_float: bool = False
+
+    def __post_init__(self) -> None:
+        value_range = self.source.value_range
+        self.is_float = value_range == "float" or (self.on_torch and value_range == "unit")
+
+    @property
+    def on_torch(self) -> bool:
+        """Whether the torchvision backend is reproduced."""
+        return self.backend == "torchvision"
+
+    def add(self, *steps: Step) -> None:
+        """Append steps."""
+        self.steps += steps
+
+    def resize(self, *, antialias: bool = True, rounded: bool = True, **rule: Any) -> None:
+        """Append a resize by a rule of `ops.Resize`, with the filter of the settings and the
+        arithmetic of the backend.
+
+        Args:
+            rounded: False where the class casts to float first.
+        """
+        method = self.settings.method()
+        reference = self._reference(method, rounded)
+        step = ops.Resize(
+            method=method, antialias=antialias, reference=reference, rounded=rounded, **rule
+        )
+        has_alpha = self.source.channels in (2, 4) and not self.settings.flag("do_convert_rgb")
+        if has_alpha and not self.on_torch and method != "nearest":
+            # Pillow resizes RGBA and LA as premultiplied RGBa and La (`Image.resize` in
+            # https://github.com/python-pillow/Pillow/blob/main/src/PIL/Image.py).
+            self.add(ops.Premultiply(), step, ops.Unpremultiply())
+        else:
+            self.add(step)
+        # What follows must know: a float resize has another reference than one of uint8.
+        self.is_float = self.is_float or not rounded
+        # `resize` of transformers/image_transforms.py divides by 255 again where `do_rescale` was
+        # inferred.
+        if self.source.value_range == "unit" and not self.on_torch:
+            self.add(ops.Rescale(1 / 255, arithmetic="float64"))
+            self.is_float = True
+
+    def _reference(self, method: str, rounded: bool) -> ReferenceName:
+        if not self.on_torch:
+            return self.reference or "pillow"
+        if method == "nearest":
+            # `pil_torch_interpolation_mapping` maps PIL's NEAREST to torch's "nearest-exact".
+            return "torch_exact"
+        if self.is_float or self.source.value_range == "integer" or not rounded:
+            # torchvision casts any type but uint8 to float32 before it resizes.
+            return "torch"
+        return "torchvision"
+
+
+Operation = Literal["resize", "center_crop", "pad"]
+"""What a builder is part of, for who needs that part of a pipeline alone."""
+
+
+class Builder(NamedTuple):
+    """A function that adds steps to a `Build`, and what is known about it.
+
+    Attributes:
+        add_steps: the function; it adds nothing where the settings switch it off.
+        operation: what its steps are, where someone asks for them alone: `processor.resize(image,
+            size)` runs the builders that resize.
+        size_key: the setting that holds the size of the operation.
+        makes_square: the result is a square where `size` is a `shortest_edge` alone.
+    """
+
+    add_steps: Callable[[Build], None]
+    operation: Operation | None = None
+    size_key: str = "size"
+    makes_square: bool = False
+
+
+Function = TypeVar("Function", bound=Callable[..., None])
+BUILDERS: dict[str, Builder] = {}
+"""Every builder by its name, which is what the `steps` of a row say."""
+
+
+def builder(
+    operation: Operation | None = None, size_key: str = "size", makes_square: bool = False
+) -> Callable[[Function], Function]:
+    """Register a function of a `Build` under its own name; arguments as in `Builder`."""
+
+    def register(function: Function) -> Function:
+        BUILDERS[function.__name__] = Builder(function, operation, size_key, makes_square)
+        return function
+
+    return register
+
+
+def builders_of(settings: Settings, backend: Backend) -> list[Builder]:
+    """The builders of a class, in order."""
+    return [BUILDERS[name] for name in settings.row.builder_names(backend)]
+
+
+Part = Literal["all", "unpadded", "resize"]
+"""Of the steps of a class: all of them, all but the padding to `pad_size`, or the resize alone."""
+
+
+def add_steps(build: Build, part: Part = "all") -> None:
+    """Append the steps of a class, but not the layout of the results."""
+    if part != "resize":
+        _add_to_rgb(build)
+    for entry in builders_of(build.settings, build.backend):
+        # The resize alone is asked for to learn sizes, and to resize maps.
+        is_left_out = part == "unpadded" and entry.operation == "pad"
+        if part == "resize":
+            is_left_out = entry.operation != "resize"
+        if not is_left_out:
+            entry.add_steps(build)
+
+
+def _add_to_rgb(build: Build) -> None:
+    if build.settings.flag("do_convert_rgb") and not build.settings.row.keeps_channels:
+        build.add(ops.ToRGB(alpha="white"))

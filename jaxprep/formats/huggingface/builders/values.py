@@ -1,0 +1,156 @@
+"""Builders of what changes values and channels: rescale, normalise, gray, the order of channels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jaxprep import codec, ops
+from jaxprep.formats.huggingface.builders.build import Build, builder
+
+
+@builder()
+def rescale(build: Build, offset: float = 0.0) -> None:
+    """Values times `rescale_factor`, plus `offset`.
+
+    `rescale` of `transformers/image_transforms.py` computes in float64 and casts; the torchvision
+    backend multiplies a float32 tensor.
+    """
+    if build.settings.flag("do_rescale"):
+        factor = build.settings.number("rescale_factor")
+        # The two differ in the last bit for 126 of the 256 values of 8 bits, at 1 / 255.
+        arithmetic = "float32" if build.on_torch else "float64"
+        build.add(ops.Rescale(factor, offset, arithmetic=arithmetic))
+        build.is_float = True
+
+
+@builder()
+def normalize(build: Build) -> None:
+    """`(x - image_mean) / image_std`."""
+    if build.settings.flag("do_normalize"):
+        build.add(ops.Normalize(build.settings.per_channel("image_mean"), _std(build)))
+        build.is_float = True
+
+
+def _std(build: Build) -> float | tuple[float, ...]:
+    std = build.settings.per_channel("image_std")
+    # In float32, in which it is divided by: a number that vanishes there makes infinities.
+    if np.any(np.abs(np.asarray(std, np.float32)) < 1e-12):
+        raise codec.expected("standard deviations that are not 0", std, "$.image_std")
+    return std
+
+
+def _nonzero_factor(build: Build) -> float:
+    factor = build.settings.number("rescale_factor")
+    if abs(factor) < 1e-12:
+        raise codec.expected("a factor that is not 0", factor, "$.rescale_factor")
+    return factor
+
+
+@builder()
+def rescale_and_normalize(build: Build) -> None:
+    """Rescale, then normalise; on the torchvision backend in one step.
+
+    There mean and standard deviation are divided by the factor in float32
+    (`_fuse_mean_std_and_rescale_factor` of `transformers/image_processing_backends.py`), which
+    differs from two steps in the last bits.
+    """
+    settings = build.settings
+    # Only where both are on, as in the original.
+    is_fused = build.on_torch and settings.flag("do_rescale") and settings.flag("do_normalize")
+    if not is_fused:
+        rescale(build)
+        normalize(build)
+        return
+    inverse = np.float32(1.0 / _nonzero_factor(build))
+    mean = np.asarray(settings.per_channel("image_mean"), np.float32) * inverse
+    std = np.asarray(_std(build), np.float32) * inverse
+    build.add(ops.Normalize(_as_field(mean), _as_field(std)))
+    build.is_float = True
+
+
+def _as_field(array: np.ndarray) -> float | tuple[float, ...]:
+    """An array as the field of a frozen dataclass."""
+    numbers = array.tolist()
+    return tuple(numbers) if isinstance(numbers, list) else numbers
+
+
+@builder()
+def rescale_offset_and_normalize(build: Build) -> None:
+    """EfficientNet: with `rescale_offset`, 1 is subtracted after the rescale, and nothing is
+    fused.
+    """
+    if build.settings.flag("rescale_offset"):
+        rescale(build, offset=-1.0)
+        normalize(build)
+    else:
+        rescale_and_normalize(build)
+
+
+@builder()
+def include_top(build: Build) -> None:
+    """EfficientNet: values are divided by the standard deviation once more.
+
+    A quirk of the published preprocessing (`include_top` in
+    `transformers/models/efficientnet/image_processing_efficientnet.py`), which weights rely on.
+    """
+    if build.settings.flag("include_top"):
+        # `include_top` of transformers/models/efficientnet/image_processing_efficientnet.py.
+        build.add(ops.Normalize(0.0, _std(build)))
+        build.is_float = True
+
+
+@builder()
+def rescale_and_normalize_matte(build: Build) -> None:
+    """ViTMatte: the three colours are rescaled and normalised; the fourth channel, the trimap, is
+    only rescaled.
+    """
+    settings = build.settings
+    if not settings.flag("do_normalize"):
+        rescale(build)
+        return
+    mean = _three_floats(settings.per_channel("image_mean"))
+    std = _three_floats(settings.per_channel("image_std"))
+    factor = settings.number("rescale_factor") if settings.flag("do_rescale") else 1.0
+    if settings.flag("do_rescale") and not build.on_torch:
+        rescale(build)
+    elif factor != 1:
+        # The torchvision backend fuses: colours are normalised in the unit of the pixels.
+        inverse = np.float32(1.0 / _nonzero_factor(build))
+        build.add(ops.Rescale((1.0, 1.0, 1.0, factor)))
+        mean, std = mean * inverse, std * inverse
+    # A mean of 0 and a deviation of 1 leave the trimap as it is.
+    build.add(ops.Normalize((*mean.tolist(), 0.0), (*std.tolist(), 1.0)))
+    build.is_float = True
+
+
+def _three_floats(numbers: float | tuple[float, ...]) -> np.ndarray:
+    return np.broadcast_to(np.asarray(numbers, np.float32), (3,))
+
+
+# -- channels ------------------------------------------------------------------------------------
+
+
+@builder()
+def gray(build: Build) -> None:
+    """SuperPoint: three equal channels."""
+    if build.settings.flag("do_grayscale"):
+        # Three channels, not one, by
+        # https://github.com/huggingface/transformers/pull/25786#issuecomment-1730176446.
+        build.add(ops.ToGray())
+
+
+@builder()
+def reverse_channels(build: Build) -> None:
+    """PP-OCR and PP-LCNet: RGB to BGR."""
+    build.add(ops.ReverseChannels())
+
+
+@builder()
+def flip_channel_order(build: Build) -> None:
+    """MobileViT: RGB to BGR where the setting says so.
+
+    On the torchvision backend alpha stays last; `flip_channel_order` of
+    `transformers/image_transforms.py` reverses all channels.
+    """
+    if build.settings.flag("do_flip_channel_order"):
+        build.add(ops.ReverseChannels(keep_alpha=build.on_torch))

@@ -1,0 +1,257 @@
+"""One call of an image processor: its images read, sent through their pipelines, and named.
+
+A family (`jaxprep.huggingface.registry`) is a function from a `Call` to `Results`, made of `read`
+and `run`. Both serve eager calls, where images are host arrays of any sizes, and calls inside a
+caller's transformation, where images are traced and their shapes are known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxprep.errors import InputError
+from jaxprep.formats import HuggingFace
+from jaxprep.formats.huggingface.builders import Source
+from jaxprep.formats.huggingface.classes import SizeKind
+from jaxprep.huggingface.features import stack_traced
+from jaxprep.huggingface.images import Image, Reading, for_pillow, images_of, traced_images
+from jaxprep.inputs import Layout
+from jaxprep.pipeline import Pipeline, Ragged
+from jaxprep.types import Batch, Size
+
+Results = dict[str, Any]
+"""By name: an array of the whole batch, or a list with one entry per image."""
+
+
+class Call(NamedTuple):
+    """One call of a processor.
+
+    Attributes:
+        images: as passed.
+        inputs: the other inputs of the family, by name; those not given are missing.
+        config: settings, with the call's own.
+        layout: of arrays, where the caller says it.
+        is_traced: the call is inside a caller's transformation.
+    """
+
+    images: Any
+    inputs: dict[str, Any]
+    config: HuggingFace
+    layout: Layout | None = None
+    is_traced: bool = False
+
+    def with_settings(self, **settings: Any) -> Call:
+        """The same call with other values in some settings."""
+        return self._replace(config=self.config.overridden(settings))
+
+
+@dataclass(frozen=True)
+class Family:
+    """What the classes of a family do with a call.
+
+    Attributes:
+        run: makes the results.
+        inputs: the names of its inputs beside the images, in the order of their positions.
+        methods: what its classes have besides the methods of every processor, or instead.
+    """
+
+    run: Callable[[Call], Results]
+    inputs: tuple[str, ...] = ()
+    methods: Mapping[str, Any] = field(default_factory=dict)
+
+
+# -- reading -------------------------------------------------------------------------------------
+
+
+def reading_of(config: HuggingFace, layout: Layout | None) -> Reading:
+    """How a class reads its images."""
+    settings = config.effective
+    return Reading(
+        to_rgb=settings.flag("do_convert_rgb"),
+        on_torch=config.backend == "torchvision",
+        layout=layout,
+        takes_palette=not settings.flag("do_normalize"),
+    )
+
+
+def read(call: Call) -> list[Image]:
+    """The images of a call, as the backend takes them."""
+    if call.is_traced:
+        return traced_images(call.images, call.layout)
+    config = call.config
+    images = images_of(call.images, reading_of(config, call.layout))
+    # Pillow resizes nothing but uint8; without a resize NumPy arrays stay what they are.
+    if config.backend == "pil" and config.resize_pipeline.steps:
+        return [for_pillow(image) for image in images]
+    # One image above 1 says that all are in [0, 255]: see `builders.resize.resize_clipped`.
+    if all(image.value_range == "float" and image.pixels.max() <= 1 for image in images):
+        return [image._replace(value_range="unit") for image in images]
+    return images
+
+
+def sizes_of(images: Sequence[Image]) -> list[Size]:
+    """Height and width of every image of a call."""
+    return [size for image in images for size in [image.size] * image.count]
+
+
+# -- running -------------------------------------------------------------------------------------
+
+
+def run(call: Call, images: Sequence[Image]) -> Any:
+    """The results of images of any kinds and sizes, each through the pipeline of its kind.
+
+    Returns:
+        one array; where results differ in size, a list, or, for a class that pads to the largest,
+        one array with 0 below and to the right of each.
+
+    Raises:
+        InputError: an image is not what the pipeline takes.
+    """
+    config = call.config
+    # Sizes are part of the key of a pipeline's cache: where they do not count, one is enough.
+    sizes = tuple(sizes_of(images)) if config.row.batch_dependent else None
+    if call.is_traced:
+        pipelines = [config.pipeline_of(image.source, sizes) for image in images]
+        traced = run_traced(images, pipelines)
+        return _join_traced(config, traced) if isinstance(traced, list) else traced
+    # Images of one kind share a pipeline and its programs.
+    groups: dict[Source, list[int]] = {}
+    for i, image in enumerate(images):
+        groups.setdefault(image.source, []).append(i)
+    results: list[Any] = [None] * len(images)
+    for source, members in groups.items():
+        ragged = run_group(config.pipeline_of(source, sizes), [images[i] for i in members])
+        if len(groups) == 1:
+            return _as_padded(config, ragged)
+        for i, result in zip(members, _on_host(ragged), strict=True):
+            results[i] = result
+    return _as_padded(config, Ragged.of(results))
+
+
+def run_group(pipeline: Pipeline, images: Sequence[Image]) -> Ragged:
+    """The results of host images that go through one pipeline.
+
+    Raises:
+        InputError: an image is not what the pipeline takes.
+    """
+    # Checked one by one, so that the error names the image and not the canvas.
+    for image in images:
+        pipeline.check_image(image.pixels.shape, image.pixels.dtype)
+    return pipeline.run_images([image.pixels for image in images], [image.size for image in images])
+
+
+def _on_host(ragged: Ragged) -> list[np.ndarray]:
+    """Results one by one as NumPy arrays: to index a `jax.Array` would compile a program."""
+    results = np.asarray(ragged.results) if ragged.is_stacked else ragged.results
+    return [np.asarray(result) for result in results]
+
+
+def _as_padded(config: HuggingFace, ragged: Ragged) -> Any:
+    """Results as the class returns them: padded to the largest, or one array, or a list."""
+    if not config.pads_to_largest:
+        return ragged.stacked_or_listed()
+    # Gray beside RGB: there is no padding of channels.
+    if not ragged.is_stacked:
+        _check_channels(config, ragged.results)
+    return ragged.padded()
+
+
+def _check_channels(config: HuggingFace, results: Sequence[Any]) -> None:
+    channels_axis = 0 if config.data_format == "channels_first" else -1
+    channels = sorted({result.shape[channels_axis] for result in results})
+    if len(channels) > 1:
+        raise InputError(
+            "Expected images of one number of channels, to be padded to one array, got "
+            f"{channels} - at `images`. Pass `do_convert_rgb=True`, or convert them."
+        )
+
+
+def run_traced(images: Sequence[Image], pipelines: Sequence[Pipeline]) -> Any:
+    """The results of traced images, each through its pipeline: a list with one per image; of one
+    batch, one array.
+    """
+    results: list[Any] = []
+    for image, pipeline in zip(images, pipelines, strict=True):
+        result = pipeline(Batch(image=image.pixels)).image
+        is_batch = image.pixels.ndim == 4
+        if is_batch and len(images) == 1:
+            return result  # split and stacked again, a sharded batch would be gathered
+        results += list(result) if is_batch else [result]
+    return results
+
+
+def _join_traced(config: HuggingFace, results: list[Any]) -> Any:
+    """Traced results as `_as_padded` returns those on the host."""
+    stacked = stack_traced(results)
+    if stacked is not None:
+        return stacked
+    if not config.pads_to_largest:
+        return results
+    _check_channels(config, results)
+    shape = np.max([result.shape for result in results], axis=0)
+    padded = []
+    for result in results:
+        widths = [(0, int(m) - n) for n, m in zip(result.shape, shape, strict=True)]
+        padded.append(jnp.pad(result, widths))
+    return jnp.stack(padded)
+
+
+# -- results -------------------------------------------------------------------------------------
+
+
+def plain(call: Call) -> Results:
+    """Images alone."""
+    return image_results(call, read(call))
+
+
+def image_results(call: Call, images: Sequence[Image]) -> Results:
+    """The preprocessed images, and sizes where the class tells them."""
+    # Video-LLaVA names them by a setting; all other classes `pixel_values`.
+    results = {call.config.result_name: run(call, images)}
+    return results | size_results(call.config, sizes_of(images))
+
+
+def size_results(config: HuggingFace, sizes: Sequence[Size]) -> Results:
+    """Sizes of images by the names that the row's `sizes` gives them.
+
+    Args:
+        sizes: of the images as they came.
+    """
+    return {name: SIZES[kind](config, sizes) for name, kind in config.row.sizes.items()}
+
+
+def _original(config: HuggingFace, sizes: Sequence[Size]) -> list[np.ndarray]:
+    """As they came, int64."""
+    del config
+    return [np.asarray(size, np.int64) for size in sizes]
+
+
+def _resized(config: HuggingFace, sizes: Sequence[Size]) -> list[np.ndarray]:
+    """After the resize, int64."""
+    resize = config.resize_pipeline
+    return [np.asarray(resize.output_size(size), np.int64) for size in sizes]
+
+
+def _original_if_resized(config: HuggingFace, sizes: Sequence[Size]) -> list[np.ndarray]:
+    """As they came, float32; none where nothing is resized.
+
+    That is `target_sizes` of `transformers/models/pp_ocrv5_server_det/
+    image_processing_pp_ocrv5_server_det.py`.
+    """
+    if not config.effective.flag("do_resize"):
+        return []
+    return [np.asarray(size, np.float32) for size in sizes]
+
+
+SIZES: dict[SizeKind, Callable[[HuggingFace, Sequence[Size]], list[np.ndarray]]] = {
+    "original": _original,
+    "resized": _resized,
+    "original_if_resized": _original_if_resized,
+}
+
+PLAIN = Family(plain)

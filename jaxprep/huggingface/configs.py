@@ -1,0 +1,149 @@
+"""From the content of a config and the keywords of a call to a typed config: no processor yet."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple, get_args
+
+from jaxprep import codec
+from jaxprep.errors import ConfigError, InputError
+from jaxprep.formats import Format, HuggingFace, Timm
+from jaxprep.formats.huggingface import classes
+from jaxprep.formats.huggingface.classes import Backend
+from jaxprep.formats.huggingface.config import to_json_value
+from jaxprep.formats.huggingface.read import TIMM, TYPE_KEYS, find_config
+from jaxprep.formats.huggingface.settings import Frozen, merged
+from jaxprep.formats.timm import from_timm_json
+from jaxprep.formats.values import DataFormatName
+
+JAXPREP_KEYS = ("exact", "reference")
+"""Settings that Transformers does not have, which are not written to files."""
+RESULT_KEYS = ("return_tensors", "device")
+"""Arguments of a call that a config may hold, but that change nothing in it."""
+CALL_KEYS = (*RESULT_KEYS, "input_data_format", "disable_grouping", "data_format")
+"""What a call takes and a config need not."""
+
+
+class ArgumentError(InputError, TypeError):
+    """A keyword that a processor does not take."""
+
+
+class Parsed(NamedTuple):
+    """A config that was read.
+
+    Attributes:
+        config: typed.
+        content: its JSON data, with what keywords replaced; it is what is written back.
+        unused: the keywords that replaced nothing.
+    """
+
+    config: Format
+    content: Frozen
+    unused: dict[str, Any]
+
+
+def parse(
+    content: Any,
+    kwargs: Mapping[str, Any],
+    *,
+    model: Any = None,
+    class_name: str | None = None,
+    backend: Backend | None = None,
+) -> Parsed:
+    """Read the content of a config.
+
+    Args:
+        content: JSON data.
+        kwargs: settings to replace, and `backend`, `exact`, `reference`.
+        model: the content of the `config.json` beside it.
+        class_name: the class, where the caller knows it.
+        backend: the default of that keyword.
+
+    Raises:
+        ConfigError: an image processor that is not read, or a wrong value.
+    """
+    document = find_config(content, model=model, class_name=class_name)
+    backend = kwargs.get("backend") or backend
+    fields = {key: kwargs[key] for key in JAXPREP_KEYS if key in kwargs}
+    settings = {key: v for key, v in kwargs.items() if key not in (*JAXPREP_KEYS, "backend")}
+    if document.class_name == TIMM:
+        return _parse_timm(document.content, settings, fields)
+    name = document.class_name
+    known = classes.arguments(name) - set(RESULT_KEYS)
+    # A keyword of DETR's former `from_pretrained`, which is no setting any more.
+    if classes.rows()[name].max_size is not None:
+        known |= {"max_size"}
+    settings = _rename(settings, name, known)
+    used = {key: v for key, v in settings.items() if key in known or key in document.content}
+    unused = {key: value for key, value in settings.items() if key not in used}
+    # None means "as the config says", in `from_pretrained` as in a call.
+    replaced = json_settings({key: value for key, value in used.items() if value is not None})
+    full = merged(document.content, replaced)
+    try:
+        config = config_of(name, full, backend, **fields)
+    except ConfigError as error:
+        raise ConfigError(str(error).replace("`$", f"`{document.where}", 1)) from error
+    # Written back, it shall name its class even where it was known by its model.
+    if not any(full.get(key) for key in TYPE_KEYS):
+        full = {**full, TYPE_KEYS[0]: name}
+    return Parsed(config, Frozen(full), unused)
+
+
+def _parse_timm(
+    content: dict[str, Any], settings: dict[str, Any], fields: dict[str, Any]
+) -> Parsed:
+    known = codec.field_types(Timm)
+    used = {key: value for key, value in settings.items() if key in known}
+    unused = {key: value for key, value in settings.items() if key not in known}
+    # Transformers returns channels first whatever library the model is from.
+    overrides = {"data_format": "channels_first", **fields, **used}
+    return Parsed(from_timm_json(content).overridden(overrides), Frozen(content), unused)
+
+
+def _rename(settings: Mapping[str, Any], name: str, known: Collection[str]) -> dict[str, Any]:
+    """Settings that had other names in former releases, by those of Transformers 5."""
+    names = {
+        old: new
+        for old, new in classes.renamed(name).items()
+        if new in known and new not in settings and old not in known
+    }
+    return {names.get(key, key): value for key, value in settings.items()}
+
+
+def config_of(name: str, settings: Mapping[str, Any], backend: Any, **fields: Any) -> HuggingFace:
+    """The config of a class, channels first unless the settings say otherwise.
+
+    Args:
+        fields: other fields of `HuggingFace`.
+
+    Raises:
+        ConfigError: a backend, layout or setting that the class does not take.
+    """
+    if backend not in (None, *get_args(Backend)):
+        raise codec.expected(f"one of {list(get_args(Backend))}", backend, "backend")
+    available = classes.rows()[name].backends
+    # Transformers falls back too, where a class has one backend only.
+    if backend is not None and backend not in available:
+        warnings.warn(
+            f"`{name}` has no backend {backend!r}; {available[0]!r} is used.", stacklevel=4
+        )
+    data_format = layout_named(settings.get("data_format"), "$.data_format") or "channels_first"
+    return HuggingFace(name, settings, backend or available[0], data_format, **fields)
+
+
+def json_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as JSON has them; enumerations of Transformers by their values."""
+    return {key: to_json_value(getattr(value, "value", value)) for key, value in settings.items()}
+
+
+def layout_named(value: Any, where: str) -> DataFormatName | None:
+    """A layout by its name, or by Transformers' `ChannelDimension`; None stays None.
+
+    Raises:
+        ConfigError: anything else.
+    """
+    name = getattr(value, "value", value)
+    if name is not None and name not in get_args(DataFormatName):
+        raise codec.expected(f"one of {list(get_args(DataFormatName))} or None", value, where)
+    return name

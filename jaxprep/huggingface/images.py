@@ -1,0 +1,275 @@
+"""The images of a call of an image processor, read as `(h, w, c)`: on the host, or traced."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import UInt8
+
+from jaxprep.errors import InputError
+from jaxprep.formats.huggingface.builders import Source, ValueRange
+from jaxprep.huggingface.web import fetch
+from jaxprep.inputs import Layout, Policy, as_numpy, channels_last, flatten, is_pil, layout_of
+from jaxprep.types import Size
+
+MAX_BYTES = 256 * 2**20
+"""Of an image behind an address."""
+IMAGES = Policy(
+    "an image (PIL, NumPy, JAX or torch; a path, a URL, base64 text), a batch of them, or a list "
+    "of them, nested or not",
+    narrows=True,
+)
+
+
+class Image(NamedTuple):
+    """One image `(h, w, c)` and the range of its values; inside a caller's transformation it may be
+    a batch `(b, h, w, c)` of one shape, which stays one array so that its sharding is kept.
+    """
+
+    pixels: Any
+    value_range: ValueRange = "uint8"
+
+    @property
+    def size(self) -> Size:
+        """Height and width."""
+        return self.pixels.shape[-3], self.pixels.shape[-2]
+
+    @property
+    def count(self) -> int:
+        """How many images there are in it."""
+        return 1 if self.pixels.ndim == 3 else len(self.pixels)
+
+    @property
+    def source(self) -> Source:
+        """What its pipeline is made for."""
+        return Source(self.value_range, self.pixels.shape[-1])
+
+
+class Reading(NamedTuple):
+    """How the images of a call are read.
+
+    Attributes:
+        to_rgb: convert them to RGB.
+        on_torch: round as the torchvision backend does where alpha of arrays is laid over white.
+        layout: of arrays; None infers it from the number of channels.
+        takes_palette: the indices of a palette may stand for themselves.
+    """
+
+    to_rgb: bool = False
+    on_torch: bool = True
+    layout: Layout | None = None
+    takes_palette: bool = True
+
+
+def images_of(value: Any, reading: Reading) -> list[Image]:
+    """Every image of what a caller passed, in order; nested lists are flattened.
+
+    Raises:
+        InputError: something that is no image, or an array whose channels cannot be told.
+    """
+    images: list[Image] = []
+    for item, where in flatten(value, "images"):
+        if is_pil(item):
+            images.append(_from_pil(item, reading, where))
+        elif isinstance(item, (str, os.PathLike, bytes)):
+            images.append(Image(_decoded(item, where)))
+        else:
+            images.extend(_from_array(item, reading, where))
+    if not images:
+        raise InputError(f"Expected {IMAGES.expected}, got no image - at `images`.")
+    return images
+
+
+def _decoded(source: Any, where: str) -> UInt8[np.ndarray, "h w 3"]:
+    """The RGB pixels of a file, a URL, a `data:` URI or base64 text; upright, alpha dropped.
+
+    The order in which a string is tried is that of `load_image` in `transformers/image_utils.py`.
+    """
+    from jaxprep.host.decode import read_image  # which loads Pillow
+
+    if not isinstance(source, str):
+        return read_image(source)
+    if source.startswith(("http://", "https://")):
+        return read_image(fetch(source, MAX_BYTES))
+    if source.startswith("data:image/"):
+        # `data:image/png;base64,...`
+        source = source.partition(",")[2]
+    # Text that is long or holds null characters is no path: `isfile` says so without an error.
+    elif os.path.isfile(source):
+        return read_image(source)
+    try:
+        # Text may be wrapped at 76 columns.
+        content = base64.b64decode("".join(source.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InputError(
+            f"Expected a path that exists, a URL, or base64 text, got {source[:80]!r} - at "
+            f"`{where}`."
+        ) from error
+    return read_image(content)
+
+
+def _from_pil(image: Any, reading: Reading, where: str) -> Image:
+    """A PIL image: its EXIF orientation is not looked at; its mode stays unless RGB is wanted."""
+    if reading.to_rgb:
+        return Image(_rgb_over_white(image))
+    if image.mode in ("P", "PA") and not reading.takes_palette:
+        raise InputError(
+            "Expected an image of colours, got indices into a palette (mode "
+            f"{image.mode!r}) - at `{where}`. Pass `do_convert_rgb=True`, which this processor "
+            "leaves off, or convert the image."
+        )
+    # Mode L has no channel axis, mode 1 is bool, mode I is int32.
+    pixels = np.asarray(image)
+    return with_value_range(pixels[..., None] if pixels.ndim == 2 else pixels)
+
+
+def _rgb_over_white(image: Any) -> UInt8[np.ndarray, "h w 3"]:
+    """`convert_to_rgb` of `transformers/image_transforms.py`: alpha is laid over white."""
+    from PIL import Image as pil
+
+    if "A" in image.getbands() or image.info.get("transparency") is not None:
+        image = image.convert("RGBA")
+        white = pil.new("RGBA", image.size, (255, 255, 255, 255))
+        image = pil.alpha_composite(white, image)
+    return np.asarray(image.convert("RGB"))
+
+
+def _from_array(value: Any, reading: Reading, where: str) -> Iterator[Image]:
+    array = as_numpy(value, where, IMAGES)
+    if array.ndim not in (2, 3, 4):
+        raise InputError(f"Expected one image or a batch, got shape {array.shape} - at `{where}`.")
+    if array.ndim == 2:
+        array = array[..., None]
+    else:
+        array = channels_last(array, reading.layout or layout_of(array.shape, where))
+    # The elements of a batch go on as images, since families pair them with other inputs.
+    for pixels in array if array.ndim == 4 else [array]:
+        image = with_value_range(pixels)
+        yield _over_white(image, reading, where) if reading.to_rgb else image
+
+
+def with_value_range(array: np.ndarray) -> Image:
+    """An image of an array `(h, w, c)` on the host: uint8, int32 or float32.
+
+    Raises:
+        InputError: integers that int32 does not hold.
+    """
+    if array.dtype == bool:
+        array = array.astype(np.uint8)
+    if array.dtype == np.uint8:
+        return Image(array)
+    if array.dtype.kind not in "ui":
+        return Image(array.astype(np.float32), "float")
+    # JAX keeps 32 bits by default and would wrap others around.
+    info = np.iinfo(np.int32)
+    if array.size and (array.min() < info.min or array.max() > info.max):
+        raise InputError(
+            f"Expected integers of at most 32 bits, got values from {array.min()} to {array.max()}."
+        )
+    return Image(array.astype(np.int32), "integer")
+
+
+def _over_white(image: Image, reading: Reading, where: str) -> Image:
+    """Three channels: gray repeated, alpha laid over white.
+
+    The torchvision backend composes floats and converts them back (`TorchvisionBackend.
+    convert_to_rgb`); for the PIL backend NumPy arrays are composed in float64 and rounded.
+    """
+    pixels = image.pixels
+    # Gray, as `grayscale_to_rgb` of torchvision repeats it.
+    if pixels.shape[2] == 1:
+        return image._replace(pixels=np.repeat(pixels, 3, axis=2))
+    if pixels.shape[2] != 4:
+        return image
+    if image.value_range == "float":
+        if pixels.size and (pixels.min() < 0 or pixels.max() > 1):
+            raise InputError(
+                f"Expected floats with alpha to be in [0, 1], got others - at `{where}`."
+            )
+        return image._replace(pixels=_compose(pixels))
+    if image.value_range == "uint8" and reading.on_torch:
+        scaled = _compose(pixels.astype(np.float32) * np.float32(1 / 255))
+        # 255 + 1 - 1e-3, then truncation: torchvision's `to_dtype(..., scale=True)` to uint8
+        # (https://github.com/pytorch/vision/blob/main/torchvision/transforms/v2/functional/_misc.py).
+        return image._replace(pixels=(scaled * np.float32(255 + 1.0 - 1e-3)).astype(np.uint8))
+    # `np.round` rounds half to even.
+    alpha = pixels[..., 3:] / 255
+    mixed = alpha * pixels[..., :3] + (1 - alpha) * 255
+    return image._replace(pixels=np.round(mixed).astype(pixels.dtype))
+
+
+def _compose(pixels: np.ndarray) -> np.ndarray:
+    """RGBA in [0, 1] laid over white."""
+    return pixels[..., :3] * pixels[..., 3:] + (1 - pixels[..., 3:])
+
+
+def for_pillow(image: Image) -> Image:
+    """The 8-bit image that the PIL backend makes of any other before it resizes.
+
+    Whole numbers from 0 to 255 are taken as they are; floats in [0, 1] are multiplied by 255 and
+    truncated, and divided again after the resize: `to_pil_image` and `_rescale_for_pil_conversion`
+    of `transformers/image_transforms.py`.
+
+    Raises:
+        InputError: values that are neither.
+    """
+    pixels = image.pixels
+    if image.value_range == "uint8":
+        return image
+    is_whole = np.allclose(pixels, np.trunc(pixels))
+    if is_whole and np.all(pixels >= 0) and np.all(pixels <= 255):
+        return Image(pixels.astype(np.uint8))
+    if image.value_range == "float" and np.all(pixels >= 0) and np.all(pixels <= 1):
+        # In this order: `rescale` computes in float64 and returns float32, and the cast to uint8
+        # truncates.
+        scaled = (pixels.astype(np.float64) * 255).astype(np.float32)
+        return Image(scaled.astype(np.uint8), "unit")
+    raise InputError(
+        "Expected values in [0, 1], or whole numbers from 0 to 255, where Pillow resizes, got "
+        f"values from {pixels.min()} to {pixels.max()}. The torchvision backend takes any."
+    )
+
+
+# -- inside a caller's transformation ------------------------------------------------------------
+
+
+def traced_images(value: Any, layout: Layout | None, where: str = "images") -> list[Image]:
+    """Traced arrays, each an image or a batch of them, with channels last.
+
+    Raises:
+        InputError: something that is no array.
+    """
+    images = []
+    for array in value if isinstance(value, (list, tuple)) else [value]:
+        if not hasattr(array, "ndim") or array.ndim not in (3, 4):
+            raise InputError(
+                "Expected arrays (h, w, c) inside a transformation of JAX, got "
+                f"{array!r:.80} - at `{where}`."
+            )
+        array = channels_last(array, layout or layout_of(array.shape, where))
+        images.append(traced_image(array))
+    return images
+
+
+def traced_image(array: Any) -> Image:
+    """A traced array with its channels last as an image; its type alone tells the range of its
+    values.
+    """
+    if array.dtype == np.uint8:
+        return Image(array)
+    return Image(array, "float" if jnp.issubdtype(array.dtype, jnp.floating) else "integer")
+
+
+def one_by_one(images: list[Image]) -> list[Image]:
+    """The same images without batches."""
+    singles: list[Image] = []
+    for image in images:
+        pixels = [image.pixels] if image.pixels.ndim == 3 else list(image.pixels)
+        singles += [image._replace(pixels=one) for one in pixels]
+    return singles

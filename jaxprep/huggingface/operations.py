@@ -1,0 +1,259 @@
+"""The single operations of an image processor: `resize`, `center_crop`, `rescale`, `normalize`,
+`pad`, each on one image, as the class does it in a call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxprep import codec, ops
+from jaxprep.errors import InputError
+from jaxprep.formats import HuggingFace
+from jaxprep.formats.huggingface.builders import (
+    BUILDERS,
+    Build,
+    Builder,
+    Operation,
+    Source,
+    builders_of,
+)
+from jaxprep.huggingface.configs import json_settings, layout_named
+from jaxprep.huggingface.images import (
+    IMAGES,
+    Reading,
+    for_pillow,
+    images_of,
+    traced_images,
+)
+from jaxprep.huggingface.mixin import ImageProcessingMixin
+from jaxprep.huggingface.padding import largest_of
+from jaxprep.inputs import Layout, as_numpy, channels_last, is_pil, layout_of
+from jaxprep.pipeline import Pipeline
+from jaxprep.types import Batch, Size, is_traced
+
+
+class ImageOperations(ImageProcessingMixin):
+    """Operations on one image, with the signatures of `TorchvisionBackend` and `PilBackend` in
+    `transformers/image_processing_backends.py`.
+
+    Images are what a call takes; results are `jax.Array`s in the layout of the image.
+    """
+
+    @property
+    def backend(self) -> str:
+        """Whose arithmetic: "torchvision" or "pil"."""
+        return getattr(self._config, "backend", "pil")
+
+    def _class_config(self) -> HuggingFace:
+        """The config, of a class that has settings for single operations."""
+        raise NotImplementedError
+
+    def resize(
+        self,
+        image: Any,
+        size: Any,
+        resample: Any = None,
+        data_format: Any = None,
+        input_data_format: Any = None,
+        antialias: bool | None = None,
+        **kwargs: Any,
+    ) -> jax.Array:
+        """Resize one image as this class does it.
+
+        Args:
+            image: one image.
+            size: in any form that the setting takes.
+            resample: one of PIL's integers, or a name; by default the setting's.
+            data_format: of the result, by default that of the image.
+            input_data_format: of the image, by default told by its channels.
+            antialias: by default as the class does it.
+            kwargs: other settings of the rule, such as `size_divisor`.
+
+        Raises:
+            InputError: not one image.
+            ConfigError: a setting is wrong.
+        """
+        given = {"do_resize": True, "size": size, "resample": resample, **kwargs}
+        entry = self._builder("resize")
+        if antialias is not None:
+            # Said by the caller, it is the base class' rule that takes it.
+            entry = BUILDERS["resize" if antialias else "resize_interpolating"]
+        return self._apply(entry, given, image, data_format, input_data_format)
+
+    def center_crop(
+        self,
+        image: Any,
+        size: Any,
+        data_format: Any = None,
+        input_data_format: Any = None,
+        **kwargs: Any,
+    ) -> jax.Array:
+        """Cut out the middle `size` of one image; a smaller image is padded with 0.
+
+        Arguments and errors as in `resize`.
+        """
+        entry = self._builder("center_crop")
+        given = {"do_center_crop": True, entry.size_key: size, **kwargs}
+        return self._apply(entry, given, image, data_format, input_data_format)
+
+    def rescale(
+        self,
+        image: Any,
+        scale: float,
+        data_format: Any = None,
+        input_data_format: Any = None,
+        **kwargs: Any,
+    ) -> jax.Array:
+        """Multiply one image by `scale`, in float32; subtract 1 with `offset=True`."""
+        # EfficientNet's `rescale(image, scale, offset=True)`.
+        offset = -1.0 if kwargs.pop("offset", False) else 0.0
+        arithmetic: Any = "float32" if self.backend == "torchvision" else "float64"
+        pipeline = Pipeline((ops.Rescale(codec.plain(scale), offset, arithmetic=arithmetic),))
+        return self._run(lambda _: pipeline, image, data_format, input_data_format)
+
+    def normalize(
+        self,
+        image: Any,
+        mean: Any,
+        std: Any,
+        data_format: Any = None,
+        input_data_format: Any = None,
+        **kwargs: Any,
+    ) -> jax.Array:
+        """Subtract `mean` from one image and divide by `std`: a number, or one per channel."""
+        pipeline = Pipeline((ops.Normalize(_per_channel(mean), _per_channel(std)),))
+        return self._run(lambda _: pipeline, image, data_format, input_data_format)
+
+    def pad(
+        self,
+        images: Any,
+        pad_size: Any = None,
+        fill_value: Any = 0,
+        padding_mode: str = "constant",
+        return_mask: bool = False,
+        data_format: Any = None,
+        input_data_format: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Pad images below and to the right, to `pad_size` or the largest of them, each in its own
+        type.
+
+        Args:
+            images: one array, or several.
+            pad_size: in any form that the setting takes.
+            fill_value: what the padding is, where `padding_mode` is "constant".
+            padding_mode: one of NumPy's.
+            return_mask: return masks too, int32, 1 where the image is.
+            data_format: of the results, by default that of each image.
+            input_data_format: of the images, by default told by their channels.
+
+        Raises:
+            InputError: an image is larger than `pad_size`.
+        """
+        layout = layout_named(input_data_format, "input_data_format")
+        wanted = layout_named(data_format, "data_format")
+        is_one = hasattr(images, "ndim") and images.ndim == 3
+        arrays = [as_numpy(image, "images", IMAGES) for image in ([images] if is_one else images)]
+        layouts: list[Layout] = [layout or layout_of(array.shape) for array in arrays]
+        arrays = [channels_last(*pair) for pair in zip(arrays, layouts, strict=True)]
+        size = largest_of([(array.shape[0], array.shape[1]) for array in arrays])
+        if pad_size is not None:
+            config = self._class_config().overridden({"pad_size": pad_size})
+            size = config.effective.pair("pad_size")
+        # NumPy takes `constant_values` with that mode only.
+        fill: Any = {"constant_values": fill_value} if padding_mode == "constant" else {}
+        padded, masks = [], []
+        for array, own_layout in zip(arrays, layouts, strict=True):
+            widths = (*_padding_widths(array, size), (0, 0))
+            result = np.pad(array, widths, mode=padding_mode, **fill)  # type: ignore[call-overload]
+            if (wanted or own_layout) == "channels_first":
+                result = result.transpose(2, 0, 1)
+            padded.append(jnp.asarray(result))
+            mask = np.pad(np.ones(array.shape[:2], np.int32), _padding_widths(array, size))
+            masks.append(jnp.asarray(mask))
+        result, mask_result = (padded[0], masks[0]) if is_one else (padded, masks)
+        return (result, mask_result) if return_mask else result
+
+    def _builder(self, operation: Operation) -> Builder:
+        """The first builder of an operation that the class has; if none, that of the base class."""
+        config = self._class_config()
+        for entry in builders_of(config.effective, config.backend):
+            if entry.operation == operation:
+                return entry
+        return BUILDERS[operation]
+
+    def _apply(
+        self, entry: Builder, given: dict[str, Any], image: Any, data_format: Any, layout: Any
+    ) -> jax.Array:
+        """Run one builder of the class on one image."""
+        config = self._class_config()
+        changed = {key: value for key, value in given.items() if value is not None}
+        config = replace(config, settings={**config.settings, **json_settings(changed)})
+
+        def pipeline_of(source: Source) -> Pipeline:
+            build = Build(config.effective, config.backend, source, None, config.reference)
+            entry.add_steps(build)
+            return Pipeline(tuple(build.steps))
+
+        resizes = entry.operation == "resize"
+        return self._run(pipeline_of, image, data_format, layout, resizes)
+
+    def _run(
+        self,
+        pipeline_of: Callable[[Source], Pipeline],
+        image: Any,
+        data_format: Any,
+        layout: Any,
+        resizes: bool = False,
+    ) -> jax.Array:
+        layout = layout_named(layout, "input_data_format")
+        result: Any
+        if is_traced(image):
+            image_layout = layout or layout_of(image.shape)
+            (read,) = traced_images(image, image_layout)
+            result = pipeline_of(read.source)(Batch(image=read.pixels)).image
+        else:
+            # The result has the layout of the image.
+            image_layout = layout or _host_layout(image)
+            (read,) = images_of(
+                image, Reading(on_torch=self.backend == "torchvision", layout=layout)
+            )
+            if resizes and self.backend == "pil":
+                read = for_pillow(read)
+            pipeline = pipeline_of(read.source)
+            pipeline.check_image(read.pixels.shape, read.pixels.dtype)
+            # On the host, so that the layout is changed without a program.
+            result = np.asarray(pipeline.run_images([read.pixels], [read.size]).listed()[0])
+        wanted = layout_named(data_format, "data_format") or image_layout
+        if wanted == "channels_first":
+            result = jnp.moveaxis(result, -1, -3)
+        return jnp.asarray(result)
+
+
+def _host_layout(image: Any) -> Layout:
+    """The layout in which one image came: PIL images and gray arrays have their channels last."""
+    if is_pil(image) or np.ndim(image) != 3:
+        return "channels_last"
+    return layout_of(np.shape(image))
+
+
+def _padding_widths(array: np.ndarray, size: Size) -> tuple[tuple[int, int], tuple[int, int]]:
+    rows, columns = size[0] - array.shape[0], size[1] - array.shape[1]
+    if min(rows, columns) < 0:
+        raise InputError(
+            f"Expected images of at most {size}, to be padded to that, got {array.shape}."
+        )
+    return (0, rows), (0, columns)
+
+
+def _per_channel(value: Any) -> Any:
+    numbers = codec.plain(value)
+    if isinstance(numbers, (list, tuple)):
+        return tuple(float(number) for number in numbers)
+    return float(numbers)

@@ -1,0 +1,30 @@
+"""Every family by its name, as the rows of `presets/huggingface.json` have it.
+
+A family is declared in its own module, next to the function that runs it.
+"""
+
+from __future__ import annotations
+
+from jaxprep.huggingface.call import PLAIN, Family
+from jaxprep.huggingface.detection import DETECTION, PIXEL_MASK
+from jaxprep.huggingface.prompt_depth import PROMPTED_DEPTH
+from jaxprep.huggingface.sapiens import SAPIENS
+from jaxprep.huggingface.seggpt import PROMPTED
+from jaxprep.huggingface.segmentation import MAPS_FAMILY
+from jaxprep.huggingface.universal import EOMT
+from jaxprep.huggingface.universal_methods import MASKFORMER, ONEFORMER
+from jaxprep.huggingface.vitmatte import MATTE
+
+FAMILIES: dict[str, Family] = {
+    "plain": PLAIN,
+    "detection": DETECTION,
+    "pixel_mask": PIXEL_MASK,
+    "maps": MAPS_FAMILY,
+    "matte": MATTE,
+    "people": SAPIENS,
+    "prompted": PROMPTED,
+    "prompted_depth": PROMPTED_DEPTH,
+    "maskformer": MASKFORMER,
+    "oneformer": ONEFORMER,
+    "eomt": EOMT,
+}

@@ -1,0 +1,223 @@
+"""Sapiens2: images with their maps, or the crops of boxes of people, with heatmaps of keypoints.
+
+The arithmetic is that of `transformers/models/sapiens2/image_processing_sapiens2.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+
+from jaxprep.errors import InputError
+from jaxprep.formats import HuggingFace
+from jaxprep.huggingface.call import Call, Family, Results, read, run
+from jaxprep.huggingface.images import Image, one_by_one
+from jaxprep.huggingface.segmentation import (
+    config_of_maps,
+    first_channels,
+    paired_maps,
+    reduce_labels,
+    with_maps,
+)
+from jaxprep.ops.sample import sample_box, window_of
+from jaxprep.types import Size, is_traced
+
+
+def people(call: Call) -> Results:
+    """The images and their `labels`; with `boxes`, a crop for each box, and with `keypoints` the
+    labels of a pose.
+
+    Inside a caller's transformation boxes and keypoints are known: they say what is computed.
+    """
+    _check(call)
+    if call.inputs.get("boxes") is None:
+        return with_maps(call)
+    images = one_by_one(read(call))
+    boxes = boxes_of(call.inputs["boxes"], len(images))
+    uncropped = call._replace(config=_uncropped(call.config))
+    results: Results = {"pixel_values": run(uncropped, crops(call, images, boxes))}
+    given = call.inputs.get("segmentation_maps")
+    if given is not None:
+        maps = paired_maps(call, given, len(images), "segmentation_maps")
+        results["labels"] = labels_of_crops(call, maps, boxes)
+    if call.inputs.get("keypoints") is not None:
+        results |= poses(call.config, boxes, call.inputs["keypoints"])
+    return results
+
+
+SAPIENS = Family(people, ("segmentation_maps", "boxes", "keypoints"))
+
+
+def _check(call: Call) -> None:
+    given = {name for name, value in call.inputs.items() if value is not None}
+    if {"keypoints", "segmentation_maps"} <= given:
+        raise InputError(
+            "Expected either `segmentation_maps` or `keypoints`, since both become `labels`, got "
+            "both."
+        )
+    if "keypoints" in given and "boxes" not in given:
+        raise InputError("Expected `boxes` beside `keypoints`: heatmaps are of their crops.")
+    if not call.is_traced or "boxes" not in given:
+        return
+    others = {**call.inputs, "segmentation_maps": None}
+    if "segmentation_maps" in given or is_traced(others):
+        raise InputError(
+            "Expected images alone to be traced where there are `boxes`, which say what is "
+            "computed."
+        )
+
+
+def _crop_size(config: HuggingFace) -> Size:
+    return config.effective.pair("size")
+
+
+def _uncropped(config: HuggingFace) -> HuggingFace:
+    """The config for crops, which have their size already."""
+    return config.overridden({"do_resize": False, "do_convert_rgb": False})
+
+
+def boxes_of(value: Any, count: int) -> list[Float32[np.ndarray, "n 4"]]:
+    """For each of `count` images its boxes: left, top, width, height, in pixels.
+
+    Raises:
+        InputError: other shapes, other numbers of them, or values that are not finite.
+    """
+    boxes_of_images = []
+    wanted = f"a list of boxes for each of {count} images"
+    for i, given in enumerate(_of_length(value, count, wanted, "boxes")):
+        numbers = _numbers(given)
+        is_good = numbers.size % 4 == 0 and bool(np.isfinite(numbers).all())
+        boxes = numbers.reshape(-1, 4) if is_good else numbers
+        if not is_good or (boxes[:, 2:] < 0).any():
+            raise InputError(
+                f"Expected boxes [left, top, width, height] in pixels, got {given!r:.80} - at "
+                f"`boxes[{i}]`."
+            )
+        boxes_of_images.append(boxes)
+    return boxes_of_images
+
+
+def _of_length(value: Any, length: int, wanted: str, where: str) -> Any:
+    """A sequence, whose length is checked."""
+    got = len(value) if hasattr(value, "__len__") else f"`{type(value).__name__}`"
+    if got != length:
+        raise InputError(f"Expected {wanted}, got {got} - at `{where}`.")
+    return value
+
+
+def _numbers(value: Any) -> np.ndarray:
+    """As float32; one NaN for what are no numbers."""
+    try:
+        return np.asarray(value, np.float32)
+    except (TypeError, ValueError):
+        # NaN fails the check of the caller, whose message says what it wants.
+        return np.full((1,), np.nan, np.float32)
+
+
+def crops(
+    call: Call, images: Sequence[Image], boxes: Sequence[np.ndarray], method: str | None = None
+) -> list[Image]:
+    """A float image for each box of each image."""
+    size = _crop_size(call.config)
+    cropped = []
+    for image, boxes_of_image in zip(images, boxes, strict=True):
+        for box in boxes_of_image:
+            pixels = sample_box(image.pixels, box, size, method=method)
+            cropped.append(Image(pixels if call.is_traced else np.asarray(pixels), "float"))
+    if not cropped:
+        raise InputError("Expected at least one box - at `boxes`.")
+    return cropped
+
+
+def labels_of_crops(
+    call: Call, maps: Sequence[Image], boxes: Sequence[np.ndarray]
+) -> list[np.ndarray]:
+    """The crops of maps, int64, by nearest neighbour; 0 outside, which is reduced like any other
+    label.
+
+    Transformers interpolates labels and truncates the result, so that most of an area of 5 may
+    become 4; jaxprep does not reproduce that (`docs/differences.md`).
+    """
+    cropped = crops(call, maps, boxes, "nearest")
+    if call.config.effective.flag("do_reduce_labels"):
+        cropped = [image._replace(pixels=reduce_labels(image.pixels)) for image in cropped]
+    uncropped = call._replace(config=_uncropped(config_of_maps(call.config)))
+    return [labels.astype(np.int64) for labels in first_channels(run(uncropped, cropped))]
+
+
+# -- pose ----------------------------------------------------------------------------------------
+
+
+def poses(config: HuggingFace, boxes: Sequence[np.ndarray], keypoints: Any) -> Results:
+    """`labels`, heatmaps `(k, h, w)` of each person, and `label_weights` `(k,)`."""
+    heatmaps, weights = [], []
+    wanted = f"keypoints for each of {len(boxes)} images"
+    of_images = _of_length(keypoints, len(boxes), wanted, "keypoints")
+    for i, (boxes_of_image, given) in enumerate(zip(boxes, of_images, strict=True)):
+        count = len(boxes_of_image)
+        of_boxes = _of_length(given, count, f"keypoints for {count} boxes", f"keypoints[{i}]")
+        for j, (box, points) in enumerate(zip(boxes_of_image, of_boxes, strict=True)):
+            checked = _points(points, f"keypoints[{i}][{j}]")
+            heatmap, weight = draw_heatmaps(config, box, checked)
+            heatmaps.append(heatmap)
+            weights.append(weight)
+    return {"labels": heatmaps, "label_weights": weights}
+
+
+def _points(value: Any, where: str) -> np.ndarray:
+    points = _numbers(value)
+    if points.size == 0:
+        points = points.reshape(0, 3)
+    if points.ndim != 2 or points.shape[1] not in (2, 3) or not np.isfinite(points).all():
+        raise InputError(
+            f"Expected keypoints [x, y] or [x, y, visibility], got shape {points.shape} - at "
+            f"`{where}`."
+        )
+    return points
+
+
+def draw_heatmaps(
+    config: HuggingFace, box: Float32[np.ndarray, 4], points: Float32[np.ndarray, "k c"]
+) -> tuple[Float32[np.ndarray, "k h w"], Float32[np.ndarray, " k"]]:
+    """A Gaussian around each keypoint of one person, cut off at three sigma, and its weight 0 or 1:
+    `generate_udp_gaussian_heatmaps`.
+
+    A keypoint that is not visible, or whose square lies outside the heatmap, weighs 0.
+
+    Args:
+        points: x, y and maybe visibility.
+    """
+    settings, size = config.effective, _crop_size(config)
+    factor = settings.integer("keypoint_heatmap_downscale_factor")
+    sigma = settings.number("keypoint_heatmap_sigma", 1e-3, 1e6)
+    radius = int(sigma * 3)
+    height, width = size[0] // factor, size[1] // factor
+    # UDP: pixel centres, so that the last column of the crop is the last of the heatmap
+    # (https://arxiv.org/abs/1911.07524).
+    centers = _on_heatmap(points[:, :2], window_of(box, size), (height, width))
+    visible = points[:, 2] > 0 if points.shape[1] > 2 else np.ones(len(points), bool)
+    # The cast truncates towards zero.
+    starts = (centers + np.float32(0.5)).astype(np.int64) - radius
+    ends = starts + 2 * radius + 1
+    overlaps = (starts < (width, height)).all(1) & (ends >= 0).all(1)
+    weight = (visible & overlaps).astype(np.float32)
+    columns, rows = np.arange(width), np.arange(height)
+    x = np.square(columns.astype(np.float32) - centers[:, 0, None])
+    y = np.square(rows.astype(np.float32) - centers[:, 1, None])
+    in_columns = (columns >= starts[:, 0, None]) & (columns < ends[:, 0, None])
+    in_rows = (rows >= starts[:, 1, None]) & (rows < ends[:, 1, None])
+    drawn = np.exp(-(x[:, None, :] + y[:, :, None]) / np.float32(2 * sigma**2))
+    is_inside = in_columns[:, None, :] & in_rows[:, :, None]
+    return (drawn * weight[:, None, None] * is_inside).astype(np.float32), weight
+
+
+def _on_heatmap(points: np.ndarray, window: Sequence[Any], size: Size) -> np.ndarray:
+    """Positions `(x, y)` in an image as positions on the heatmap of a window of it."""
+    middle = np.asarray(window[:2], np.float32)
+    sides = np.asarray(window[2:], np.float32)
+    height, width = size
+    shares = (points - middle) / sides + np.float32(0.5)
+    return shares * np.asarray([width - 1, height - 1], np.float32)

@@ -1,0 +1,61 @@
+"""ViTMatte: images with their trimaps as a fourth channel."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxprep.errors import InputError
+from jaxprep.huggingface.call import Call, Family, Results, read, run
+from jaxprep.huggingface.images import Image, one_by_one
+from jaxprep.huggingface.segmentation import paired_maps
+
+
+def matte(call: Call) -> Results:
+    """Images with their trimaps as the last channel.
+
+    The pipeline takes the two as one image: its steps leave the values of a trimap apart from those
+    of the colours, as `transformers/models/vitmatte/image_processing_vitmatte.py` does.
+    """
+    images = one_by_one(read(call))
+    given = call.inputs.get("trimaps")
+    if given is None:
+        raise InputError("Expected `trimaps`, a map for each image, beside `images`.")
+    trimaps = paired_maps(call, given, len(images), "trimaps")
+    pairs = [
+        _joined(call, image, trimap, i)
+        for i, (image, trimap) in enumerate(zip(images, trimaps, strict=True))
+    ]
+    return {"pixel_values": run(call, pairs)}
+
+
+def _joined(call: Call, image: Image, trimap: Image, i: int) -> Image:
+    """One image and its trimap as one image; floats, unless both are of one kind."""
+    if image.size != trimap.size:
+        raise InputError(
+            f"Expected a trimap of {image.size}, the image's, got {trimap.size} - at "
+            f"`trimaps[{i}]`."
+        )
+    xp = jnp if call.is_traced else np
+    colours = image.pixels
+    if colours.shape[2] == 1 and call.config.effective.flag("do_normalize"):
+        colours = colours.repeat(3, axis=2)  # a mean for each of three channels follows
+    if not call.is_traced:
+        trimap = _as_bytes(image, trimap)
+    # uint8 beside uint8 stays uint8, so that the affine is exact; floats hold any other pair.
+    is_one_kind = image.value_range == trimap.value_range
+    dtype = colours.dtype if is_one_kind else np.float32
+    pixels = xp.concatenate([colours.astype(dtype), trimap.pixels.astype(dtype)], axis=2)
+    return Image(pixels, image.value_range if is_one_kind else "float")
+
+
+def _as_bytes(image: Image, trimap: Image) -> Image:
+    """A trimap of integers beside a uint8 image as uint8, where it fits."""
+    pixels = trimap.pixels
+    is_wider = image.value_range == "uint8" and trimap.value_range == "integer"
+    if is_wider and pixels.min() >= 0 and pixels.max() <= 255:
+        return trimap._replace(value_range="uint8")
+    return trimap
+
+
+MATTE = Family(matte, ("trimaps",))
