@@ -40,6 +40,12 @@ class Photo(NamedTuple):
         source: where it comes from.
         image: upright RGB.
         bucket: images of one bucket share a compiled program.
+
+    >>> from jaxprep import Pipeline
+    >>> image = np.zeros((8, 6, 3), np.uint8)
+    >>> bucket = Pipeline().bucket((8, 6))
+    >>> Photo(Source(Path("a.png"), {}, (8, 6), (8, 6)), image, bucket).source.size
+    (8, 6)
     """
 
     source: Source
@@ -53,6 +59,19 @@ def execute(args: argparse.Namespace) -> int:
     Raises:
         JaxprepError: a preset, a folder or (with `--on-error fail`) a file that cannot be used.
         OSError: the results cannot be written. Those written before are kept.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> from jaxprep.cli.options import make_parser
+    >>> options = ["--preset", "timm/resnet50.a1_in1k", "--override", "image_size=[4,4]", "--quiet"]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Image.new("RGB", (6, 8)).save(f"{folder}/a.png")
+    ...     output = f"{folder}/out"
+    ...     status = execute(
+    ...         make_parser().parse_args(["run", f"{folder}/a.png", "--output", output, *options])
+    ...     )
+    ...     status, np.load(f"{output}/shard-00000.npz")["images"].shape
+    (0, (1, 4, 4, 3))
     """
     config = load_config(args)
     paths = find_images(args.paths)
@@ -170,6 +189,15 @@ def decode_photo(path: Path, config: Format, alpha: Alpha = "drop") -> Photo:
     Raises:
         JaxprepError: it is no image, or one that cannot be preprocessed; the message names the
             file.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> from jaxprep.formats import Timm
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Image.new("RGB", (6, 8)).save(f"{folder}/a.png")
+    ...     photo = decode_photo(Path(folder, "a.png"), Timm())
+    >>> photo.source.size, photo.source.output_size
+    ((8, 6), (224, 224))
     """
     # Before decoding: of a file that changes meanwhile the next run then sees that it changed.
     current = fingerprint(path)

@@ -36,7 +36,11 @@ SHADE = 0.5
 
 
 class Box(NamedTuple):
-    """A rectangle in pixels of an image; it may reach beyond the image."""
+    """A rectangle in pixels of an image; it may reach beyond the image.
+
+    >>> Box(left=-1, top=0, right=3, bottom=2).width
+    4
+    """
 
     left: float
     top: float
@@ -71,6 +75,15 @@ def execute(args: argparse.Namespace) -> int:
     Raises:
         JaxprepError: a preset or a photo that cannot be used, or no PNG file.
         OSError: the picture cannot be written.
+
+    >>> import tempfile
+    >>> from jaxprep.cli.options import make_parser
+    >>> options = ["--preset", "timm/resnet50.a1_in1k", "--override", "image_size=[8,8]"]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     photo, output = f"{folder}/a.png", f"{folder}/b.png"
+    ...     Image.new("RGB", (6, 8)).save(photo)
+    ...     execute(make_parser().parse_args(["show", photo, "--output", output, *options]))
+    0
     """
     config = load_config(args)
     output, path = Path(args.output), Path(args.photo)

@@ -287,7 +287,7 @@ def from_keras_hub_json(content: dict[str, Any], where: str = "$") -> KerasHub:
 
 def _family_of(name: str, where: str) -> str:
     """The model family of a converter's class."""
-    if name == "ResizingImageConverter":  # of releases before 0.18
+    if name == "ResizingImageConverter":  # of files before October 2024
         return "generic"
     class_names = {key: entry["converter"]["class_name"] for key, entry in class_table().items()}
     families = [key for key, class_name in class_names.items() if class_name == name]
@@ -306,8 +306,9 @@ def _family_of(name: str, where: str) -> str:
 def upgrade_legacy(fields: dict[str, Any], where: str) -> dict[str, Any]:
     """The arguments of `KerasHub` from those of a converter of any release.
 
-    Older releases have `height` and `width` for `image_size`, and `mean` with `variance`, or
-    `norm_mean` with `norm_std`, in place of parts of `scale` and `offset`.
+    Files before October 2024 have `height` and `width` for `image_size`, and `mean` and `variance`
+    for `offset`; ViT and RetinaNet of 0.18 to 0.21 have `norm_mean` and `norm_std`, which KerasHub
+    0.32 itself reads no more.
 
     Args:
         fields: the arguments; they are not changed.
