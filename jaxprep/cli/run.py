@@ -107,12 +107,14 @@ def _write_all(
     convert = Converter(config)
     workers = args.workers or core_count()
     decode = functools.partial(decode_photo, config=config, alpha=args.alpha)
+    # A batch is decoded while another is preprocessed, and every thread has an image more.
     ahead = run_ahead(decode, paths, workers=workers, ahead=args.batch_size + workers)
     with closing(ahead) as decoded, deferred_interrupt() as stop_if_interrupted:
         try:
             for _ in range(0, len(paths), args.shard_size):
                 shard = islice(decoded, args.shard_size)
                 photos = _decoded_photos(shard, writer.manifest, bar, args.on_error)
+                # Bounds the memory: photos of many sizes would all wait for others of theirs.
                 groups = grouped(
                     photos, _bucket, size=args.batch_size, max_waiting=4 * args.batch_size
                 )
@@ -121,7 +123,7 @@ def _write_all(
                     for (row, photo), result in zip(group, results, strict=True):
                         writer.add(row, photo.source, result)
                     bar.update(len(group))
-                    stop_if_interrupted()
+                    stop_if_interrupted()  # the results so far are written by `close`
                 writer.flush()
         finally:
             writer.close()

@@ -40,7 +40,6 @@ class Source(NamedTuple):
         Args:
             file: that holds the result, by its name in the output folder.
             row: the position in the file.
-
         """
         sizes = {"size": list(self.size), "output_size": list(self.output_size)}
         return {
@@ -117,6 +116,7 @@ class Shards(Writer):
     def add(self, row: int, source: Source, result: np.ndarray) -> None:
         if self.stacked and not self.sources:
             self.results = self._buffer(result)
+        # Copied into the shard's buffer, or kept as it is where sizes vary.
         self.results[row] = result
         self.sources[row] = source
 
@@ -133,6 +133,7 @@ class Shards(Writer):
         else:
             arrays = {f"image_{i}": self.results[row] for i, row in enumerate(rows)}
         name = f"shard-{self.number:05}.npz"
+        # One shard at a time: a disk that is slower than the model would fill the memory.
         self._wait()
         self.writing = self.executor.submit(self._write_shard, name, arrays, sources, self.results)
         self.sources, self.results, self.number = {}, {}, self.number + 1
@@ -153,6 +154,7 @@ class Shards(Writer):
     ) -> None:
         with replacing(self.manifest.folder / name) as file:
             np.savez(file, **arrays, paths=np.array([str(source.path) for source in sources]))
+        # After the file is in place: a line never names a file that is not there.
         self.manifest.add([source.record(name, i) for i, source in enumerate(sources)])
         if self.stacked:
             self.free_buffers.append(results)

@@ -81,6 +81,7 @@ class Format(ABC):
                 names = sorted({*known, "image_size"})
                 raise ConfigError(f"Unknown field - at `$.{name}`. Known: {names}.")
         changed = dict(overrides)
+        # Every format takes `image_size`, whatever its own field is called.
         if "image_size" not in known and "image_size" in changed:
             return self.with_image_size(changed.pop("image_size")).overridden(changed)
         return replace(self, **changed) if changed else self  # type: ignore[type-var]

@@ -92,7 +92,7 @@ class Timm(Format):
         channels = self.input_size[0]
         for name in ("mean", "std"):
             values = getattr(self, name)
-            if len(values) == 1:
+            if len(values) == 1:  # one value for all channels, as in timm
                 object.__setattr__(self, name, values * channels)
             elif len(values) != channels:
                 raise codec.expected(f"{channels} values", values, f"$.{name}")
@@ -131,6 +131,7 @@ class Timm(Format):
     def pipeline(self) -> Pipeline:
         share = self.test_crop_pct if self.use_test_size and self.test_crop_pct else self.crop_pct
         size = self.image_size
+        # As `scale_size` in timm/data/transforms_factory.py: rounded otherwise, the crop moves.
         height, width = (math.floor(n / share) for n in size)
         options: Any = {"method": self.interpolation, "reference": self.reference}
         crop: Step = ops.CenterCrop(size)
