@@ -19,7 +19,7 @@ from jax import lax
 from jaxtyping import Bool, Float, Shaped
 
 from jaxprep.resample.engines.cpu import no_inline
-from jaxprep.resample.engines.tpu import dense
+from jaxprep.resample.engines.tpu import float_pass
 from jaxprep.resample.filters import canonical_method
 from jaxprep.resample.passes import apply_taps
 from jaxprep.resample.tables import Taps, bucket, resize_taps, widen
@@ -265,7 +265,7 @@ def _one_pass(
 
     # A TPU gathers slowly and multiplies matrices fast.
     def on_tpu(maps: jax.Array, taps: Taps) -> jax.Array:
-        return dense(arrange(maps), taps, 1, "float").reshape(shape)
+        return float_pass(arrange(maps), taps, 1).reshape(shape)
 
     if arithmetic == "copy":
         return lax.platform_dependent(maps, taps, cpu=on_cpu, default=plain)
