@@ -100,7 +100,7 @@ def _replacing_all(paths: Sequence[Path]) -> Iterator[list[IO[Any]]]:
         _replace(paths, files, backups)
     finally:
         for file in files:
-            # Closing writes what is buffered, which fails again on a full disk; it is deleted anyway.
+            # Closing writes what is buffered, which fails again on a full disk.
             with suppress(OSError):
                 file.close()
             Path(file.name).unlink(missing_ok=True)

@@ -13,6 +13,7 @@ import json
 import math
 import types
 import typing
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from jaxprep.errors import ConfigError
@@ -130,13 +131,25 @@ def _tag(cls: type) -> dict[str, str]:
 
 
 def _subclasses(base: type) -> dict[str, type]:
-    """The concrete dataclasses below a class, by name."""
+    """The concrete dataclasses below a class, by name.
+
+    Of two of one name the first counts, so that a user's class cannot replace one of jaxprep's; in
+    one module the last, which a notebook's cell has defined anew.
+    """
     classes: dict[str, type] = {}
-    for cls in base.__subclasses__():
-        classes |= _subclasses(cls)
-        if dataclasses.is_dataclass(cls) and not getattr(cls, "__abstractmethods__", None):
+    for cls in _all_subclasses(base):
+        if not dataclasses.is_dataclass(cls) or getattr(cls, "__abstractmethods__", None):
+            continue
+        known = classes.setdefault(cls.__name__, cls)
+        if known.__module__ == cls.__module__:
             classes[cls.__name__] = cls
     return classes
+
+
+def _all_subclasses(base: type) -> Iterator[type]:
+    for cls in base.__subclasses__():
+        yield cls
+        yield from _all_subclasses(cls)
 
 
 def shown(value: Any) -> str:
@@ -248,7 +261,7 @@ def _parse_dataclass(kind: Any, data: Any, where: str, depth: int) -> Any:
     base: Any = _tagged_base(kind)
     cls = kind
     if base:
-        cls = _tagged_class(base, data, where)
+        cls = _tagged_class(base, kind, data, where)
         data = {key: item for key, item in data.items() if key != base.tag_key}
     hints = field_types(cls)
     for key in data:
@@ -268,12 +281,14 @@ def _parse_dataclass(kind: Any, data: Any, where: str, depth: int) -> Any:
         raise ConfigError(str(error).replace("`$", f"`{where}", 1)) from error
 
 
-def _tagged_class(base: Any, data: dict[str, Any], where: str) -> type:
-    """The subclass of `base` that data names."""
+def _tagged_class(base: Any, kind: type, data: dict[str, Any], where: str) -> type:
+    """The subclass of `base` that data names: `kind` itself if that is its name."""
     if base.tag_key not in data:
         raise ConfigError(f"Missing field `{base.tag_key}` - at `{where}`.")
-    classes = _subclasses(base)
     name = data[base.tag_key]
+    if kind is not base and name == kind.__name__:
+        return kind
+    classes = _subclasses(base)
     if not isinstance(name, str) or name not in classes:
         raise expected(f"one of {sorted(classes)}", name, f"{where}.{base.tag_key}")
     return classes[name]

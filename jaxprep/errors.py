@@ -15,24 +15,64 @@ class JaxprepError(ValueError):
 
 
 class InputError(JaxprepError):
-    """An image, label, box or argument of a call is not what the call accepts."""
+    """An image, label, box or argument of a call is not what the call accepts.
+
+    >>> import jaxprep
+    >>> try:
+    ...     jaxprep.ImageConverter()("photo.jpg")
+    ... except InputError as error:
+    ...     print(error)
+    Expected an image ..., got `str` - at `x`. Read files with `jaxprep.read_image`.
+    """
 
 
 class ConfigError(JaxprepError):
-    """A configuration, in Python or in a file, is not valid."""
+    """A configuration, in Python or in a file, is not valid.
+
+    >>> import jaxprep
+    >>> try:
+    ...     jaxprep.ImageConverter(image_size="224")
+    ... except ConfigError as error:
+    ...     print(error)
+    Expected ..., got `'224'` - at `$.image_size`.
+    """
 
 
 class PresetNotFoundError(JaxprepError, FileNotFoundError):
-    """There is no preset, directory or file of the name given."""
+    """There is no preset, directory or file of the name given.
+
+    >>> import jaxprep
+    >>> try:
+    ...     jaxprep.ImageConverter.from_preset("timm/resnet50.a1_in1")
+    ... except PresetNotFoundError as error:
+    ...     print(error)
+    Expected ..., got 'timm/resnet50.a1_in1'. Nearest: timm/resnet50.a1_in1k, ...
+    """
 
 
 class DecodeError(JaxprepError):
-    """A file is not an image that can be read."""
+    """A file is not an image that can be read.
+
+    >>> import jaxprep
+    >>> try:
+    ...     jaxprep.read_image(b"no image")
+    ... except DecodeError as error:
+    ...     print(error)
+    Expected an image (...), got other or damaged data - at <bytes>.
+    """
 
 
 class HubError(JaxprepError, OSError):
-    """A hub refused, failed or could not be reached."""
+    """A hub refused, failed or could not be reached.
+
+    >>> issubclass(HubError, OSError)
+    True
+    """
 
 
 class MissingPackageError(JaxprepError, ImportError):
-    """An optional package is needed and not installed."""
+    """An optional package is needed and not installed.
+
+    >>> issubclass(MissingPackageError, ImportError)
+    True
+    """

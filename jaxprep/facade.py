@@ -193,6 +193,7 @@ def convert(x: Any, config: Format) -> Any:
     """
     if isinstance(x, jax.core.Tracer):
         return config.pipeline(Batch(image=x)).image
+    # Tensors of other frameworks may look like arrays and hold no values.
     inputs.check_foreign(x)
     if isinstance(x, np.ndarray):
         return _convert_images(x, config)
@@ -239,7 +240,7 @@ def _run(images: list[inputs.Image]) -> Any:
         pixels = [images[i].pixels for i in members]
         sizes = [(image.shape[0], image.shape[1]) for image in pixels]
         group_results = pipeline.run_images(pixels, sizes)
-        if len(groups) == 1:
+        if len(groups) == 1:  # not copied to the host
             return group_results.stacked_or_listed()
         for i, result in zip(members, group_results.listed(), strict=True):
             results[i] = result

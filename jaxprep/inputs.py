@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Num
+from jaxtyping import Shaped
 
 from jaxprep.errors import InputError
 from jaxprep.formats import Format
@@ -126,7 +126,7 @@ def check_foreign(value: Any) -> None:
         )
 
 
-def as_numpy(value: Any, where: str, policy: Policy) -> Num[np.ndarray, "*shape"]:
+def as_numpy(value: Any, where: str, policy: Policy) -> Shaped[np.ndarray, "*shape"]:
     """The numbers of an array of any library; those of torch through DLPack.
 
     Args:
@@ -220,11 +220,11 @@ def channels_last(array: Any, layout: Layout) -> Any:
 class Image(NamedTuple):
     """One image `(h, w, c)` on the host, and the pipeline that it goes through."""
 
-    pixels: Num[np.ndarray, "h w c"]
+    pixels: Shaped[np.ndarray, "h w c"]
     pipeline: Pipeline
 
 
-def from_array(value: Any, config: Format, where: str = "x") -> Num[np.ndarray, "... h w c"]:
+def from_array(value: Any, config: Format, where: str = "x") -> Shaped[np.ndarray, "... h w c"]:
     """An array of one image or a batch with its channels last, whatever the layout of the config.
 
     Args:

@@ -33,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.showwarning = _warn
         try:
+            # Imports JAX, which takes longer than wrong usage and `--help` should.
             command = importlib.import_module(f"jaxprep.cli.{args.command}")
             status: int = command.execute(args)
             sys.stdout.flush()
@@ -45,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             _say("interrupted")
             return INTERRUPTED
+        # Any other exception is a mistake of jaxprep's: its traceback is of use.
         except (JaxprepError, OSError, MemoryError) as error:
             _say(f"error: {error or type(error).__name__}")
             return FAILED

@@ -23,6 +23,21 @@ def execute(args: argparse.Namespace) -> int:
 
     Raises:
         JaxprepError: as `jaxprep.presets.load` does.
+
+    >>> from jaxprep.cli.options import make_parser
+    >>> execute(make_parser().parse_args(["inspect", "timm/resnet50.a1_in1k"]))
+    timm/resnet50.a1_in1k
+      collection timm
+      source: timm ...
+    Steps
+       1. make it RGB: gray is repeated, alpha dropped, the stored colours kept
+       2. resize the shorter side to 235 pixels, bicubic, as Pillow (antialiased)
+       3. crop the middle 224 x 224, padding a smaller image with 0
+       4. divide by 255
+       5. normalise: mean 0.485, 0.456, 0.406, std 0.229, 0.224, 0.225
+    Result  224 x 224 (height x width)
+    Program 2 segments, 3 passes over the pixels
+    0
     """
     config = load_config(args)
     if args.json:

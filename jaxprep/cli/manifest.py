@@ -68,12 +68,13 @@ class Manifest:
             InputError: it holds other files.
         """
         self.folder = folder
+        # A thread adds the lines of a shard while the main thread adds those of skipped files.
         self._lock = threading.Lock()
         self._header = {"jaxprep": __version__, "preset": preset, **settings}
         self._check_settings(settings)
         folder.mkdir(parents=True, exist_ok=True)
         remove_temporaries(folder)
-        self._write_settings(None)
+        self._write_settings(None)  # `finished` is null until the run has ended
         self._lines = folder / LINES
         lines = self._lines.read_bytes().splitlines(keepends=True) if self._lines.exists() else []
         self._line_count = len(lines)
@@ -134,6 +135,7 @@ class Manifest:
             raise ConfigError(
                 f"Expected the manifest of an earlier run, got another file - at '{path}'."
             )
+        # The version and the preset's name may differ: they do not decide what the results are.
         for name, value in settings.items():
             if written.get(name) != value:
                 difference = _difference(name, written.get(name), value)
@@ -156,6 +158,7 @@ class Manifest:
 
 
 def _is_visible(path: Path) -> bool:
+    # File managers leave `.DS_Store` and the like in folders that look empty.
     return not path.name.startswith(".")
 
 

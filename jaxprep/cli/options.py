@@ -198,7 +198,7 @@ def load_config(args: argparse.Namespace) -> Any:
     >>> load_config(args).exact
     True
     """
-    from jaxprep import presets
+    from jaxprep import presets  # imports JAX
 
     config = presets.load(
         args.preset,
@@ -232,5 +232,5 @@ def _parse_override(text: str) -> tuple[str, Any]:
         raise argparse.ArgumentTypeError(f"expected FIELD=VALUE, got {text!r}")
     try:
         return name, json.loads(value)
-    except ValueError:
+    except ValueError:  # a word, which JSON would want in quotes that a shell takes away
         return name, value

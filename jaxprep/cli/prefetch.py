@@ -37,6 +37,7 @@ def run_ahead(
             while waiting:
                 yield waiting.popleft()
         finally:
+            # Without this the executor runs all that was submitted before it ends.
             for _, future in waiting:
                 future.cancel()
 
@@ -66,6 +67,7 @@ def grouped(
                 longest = max(groups, key=lambda key: len(groups[key]))
                 yield groups.pop(longest)
     except Exception:
+        # What came before a bad item is good, and whoever runs this can keep it.
         yield from groups.values()
         raise
     yield from groups.values()

@@ -18,6 +18,12 @@ def execute(args: argparse.Namespace) -> int:
 
     Raises:
         PresetNotFoundError: no name matches.
+
+    >>> from jaxprep.cli.options import make_parser
+    >>> execute(make_parser().parse_args(["presets", "timm/resnet50.a1_*"]))
+    NAME                   IMAGE SIZE  INTERPOLATION  PARAMS
+    timm/resnet50.a1_in1k  224 x 224   bicubic
+    0
     """
     names = presets.matching(args.pattern)
     if not names:

@@ -40,6 +40,12 @@ class Photo(NamedTuple):
         source: where it comes from.
         image: upright RGB.
         bucket: images of one bucket share a compiled program.
+
+    >>> from jaxprep import Pipeline
+    >>> image = np.zeros((8, 6, 3), np.uint8)
+    >>> bucket = Pipeline().bucket((8, 6))
+    >>> Photo(Source(Path("a.png"), {}, (8, 6), (8, 6)), image, bucket).source.size
+    (8, 6)
     """
 
     source: Source
@@ -53,6 +59,19 @@ def execute(args: argparse.Namespace) -> int:
     Raises:
         JaxprepError: a preset, a folder or (with `--on-error fail`) a file that cannot be used.
         OSError: the results cannot be written. Those written before are kept.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> from jaxprep.cli.options import make_parser
+    >>> options = ["--preset", "timm/resnet50.a1_in1k", "--override", "image_size=[4,4]", "--quiet"]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Image.new("RGB", (6, 8)).save(f"{folder}/a.png")
+    ...     output = f"{folder}/out"
+    ...     status = execute(
+    ...         make_parser().parse_args(["run", f"{folder}/a.png", "--output", output, *options])
+    ...     )
+    ...     status, np.load(f"{output}/shard-00000.npz")["images"].shape
+    (0, (1, 4, 4, 3))
     """
     config = load_config(args)
     paths = find_images(args.paths)
@@ -88,12 +107,14 @@ def _write_all(
     convert = Converter(config)
     workers = args.workers or core_count()
     decode = functools.partial(decode_photo, config=config, alpha=args.alpha)
+    # A batch is decoded while another is preprocessed, and every thread has an image more.
     ahead = run_ahead(decode, paths, workers=workers, ahead=args.batch_size + workers)
     with closing(ahead) as decoded, deferred_interrupt() as stop_if_interrupted:
         try:
             for _ in range(0, len(paths), args.shard_size):
                 shard = islice(decoded, args.shard_size)
                 photos = _decoded_photos(shard, writer.manifest, bar, args.on_error)
+                # Bounds the memory: photos of many sizes would all wait for others of theirs.
                 groups = grouped(
                     photos, _bucket, size=args.batch_size, max_waiting=4 * args.batch_size
                 )
@@ -102,7 +123,7 @@ def _write_all(
                     for (row, photo), result in zip(group, results, strict=True):
                         writer.add(row, photo.source, result)
                     bar.update(len(group))
-                    stop_if_interrupted()
+                    stop_if_interrupted()  # the results so far are written by `close`
                 writer.flush()
         finally:
             writer.close()
@@ -170,6 +191,15 @@ def decode_photo(path: Path, config: Format, alpha: Alpha = "drop") -> Photo:
     Raises:
         JaxprepError: it is no image, or one that cannot be preprocessed; the message names the
             file.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> from jaxprep.formats import Timm
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Image.new("RGB", (6, 8)).save(f"{folder}/a.png")
+    ...     photo = decode_photo(Path(folder, "a.png"), Timm())
+    >>> photo.source.size, photo.source.output_size
+    ((8, 6), (224, 224))
     """
     # Before decoding: of a file that changes meanwhile the next run then sees that it changed.
     current = fingerprint(path)

@@ -36,7 +36,11 @@ SHADE = 0.5
 
 
 class Box(NamedTuple):
-    """A rectangle in pixels of an image; it may reach beyond the image."""
+    """A rectangle in pixels of an image; it may reach beyond the image.
+
+    >>> Box(left=-1, top=0, right=3, bottom=2).width
+    4
+    """
 
     left: float
     top: float
@@ -71,6 +75,15 @@ def execute(args: argparse.Namespace) -> int:
     Raises:
         JaxprepError: a preset or a photo that cannot be used, or no PNG file.
         OSError: the picture cannot be written.
+
+    >>> import tempfile
+    >>> from jaxprep.cli.options import make_parser
+    >>> options = ["--preset", "timm/resnet50.a1_in1k", "--override", "image_size=[8,8]"]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     photo, output = f"{folder}/a.png", f"{folder}/b.png"
+    ...     Image.new("RGB", (6, 8)).save(photo)
+    ...     execute(make_parser().parse_args(["show", photo, "--output", output, *options]))
+    0
     """
     config = load_config(args)
     output, path = Path(args.output), Path(args.photo)
@@ -100,6 +113,7 @@ def kept_box(pipeline: Pipeline, size: Size) -> Box:
     matrix = position_matrix(pipeline.segments, size)
     # Crops, pads and resizes move each axis alone: (x, y) -> (x * scale_x + shift_x, ...).
     (scale_x, shift_x), (scale_y, shift_y) = matrix[0, [0, 2]], matrix[1, [1, 2]]
+    # Sorted, since a mirrored image has its left edge on the right.
     top, bottom = sorted(((0 - shift_y) / scale_y, (height - shift_y) / scale_y))
     left, right = sorted(((0 - shift_x) / scale_x, (width - shift_x) / scale_x))
     return Box(left, top, right, bottom)
@@ -157,6 +171,7 @@ def picture(
     >>> picture(black, Box(0, 0, 6, 8), black, ["a.png"]).size
     (720, 513)
     """
+    # A gray result is three views of one channel, which `Image.fromarray` does not take.
     right = _enlarged(Image.fromarray(np.ascontiguousarray(pixels)))
     left = _photo_panel(Image.fromarray(photo), box, right.height)
     height = max(left.height, right.height)
@@ -206,6 +221,8 @@ def _photo_panel(photo: Image.Image, box: Box, height: int) -> Image.Image:
     photo_box = Box(0, 0, photo.width, photo.height).scaled(factor, shown.left, shown.top)
     left, top, right, bottom = _to_pixels(photo_box, panel)
     kept = _to_pixels(box.scaled(factor, shown.left, shown.top), panel)
+    # `reducing_gap`: Pillow first averages blocks of whole pixels, which large photos need:
+    # https://pillow.readthedocs.io/en/stable/reference/Image.html#PIL.Image.Image.resize
     small = photo.resize((right - left, bottom - top), Image.Resampling.LANCZOS, reducing_gap=3.0)
     panel.paste(Image.eval(small, lambda level: round(level * SHADE)), (left, top))
     inside = max(kept[0], left), max(kept[1], top), min(kept[2], right), min(kept[3], bottom)

@@ -24,6 +24,9 @@ class Source(NamedTuple):
         fingerprint: of the file when it was decoded.
         size: height and width of the image.
         output_size: height and width of the result.
+
+    >>> Source(Path("a.png"), {"bytes": 9}, (8, 6), (4, 4)).record("shard-00000.npz", 3)["row"]
+    3
     """
 
     path: Path
@@ -37,9 +40,6 @@ class Source(NamedTuple):
         Args:
             file: that holds the result, by its name in the output folder.
             row: the position in the file.
-
-        >>> Source(Path("a.png"), {"bytes": 9}, (8, 6), (4, 4)).record("shard-00000.npz", 3)["row"]
-        3
         """
         sizes = {"size": list(self.size), "output_size": list(self.output_size)}
         return {
@@ -53,7 +53,11 @@ class Source(NamedTuple):
 
 
 class Writer(ABC):
-    """Writes results to files, and then a line of the manifest for each."""
+    """Writes results to files, and then a line of the manifest for each.
+
+    >>> [kind.__name__ for kind in Writer.__subclasses__()]
+    ['Shards', 'Files']
+    """
 
     def __init__(self, manifest: Manifest):
         self.manifest = manifest
@@ -87,6 +91,15 @@ class Shards(Writer):
         manifest: of the output folder.
         shard_size: the largest number of results in a shard.
         stacked: whether all results have one size.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     writer = Shards(Manifest(Path(folder), "a", {}), shard_size=2, stacked=True)
+    ...     source = Source(Path("a.png"), {}, (8, 6), (4, 4))
+    ...     writer.add(0, source, np.zeros((4, 4, 3)))
+    ...     writer.close()
+    ...     np.load(f"{folder}/shard-00000.npz")["paths"].tolist()
+    ['a.png']
     """
 
     def __init__(self, manifest: Manifest, shard_size: int, stacked: bool):
@@ -103,6 +116,7 @@ class Shards(Writer):
     def add(self, row: int, source: Source, result: np.ndarray) -> None:
         if self.stacked and not self.sources:
             self.results = self._buffer(result)
+        # Copied into the shard's buffer, or kept as it is where sizes vary.
         self.results[row] = result
         self.sources[row] = source
 
@@ -119,6 +133,7 @@ class Shards(Writer):
         else:
             arrays = {f"image_{i}": self.results[row] for i, row in enumerate(rows)}
         name = f"shard-{self.number:05}.npz"
+        # One shard at a time: a disk that is slower than the model would fill the memory.
         self._wait()
         self.writing = self.executor.submit(self._write_shard, name, arrays, sources, self.results)
         self.sources, self.results, self.number = {}, {}, self.number + 1
@@ -139,6 +154,7 @@ class Shards(Writer):
     ) -> None:
         with replacing(self.manifest.folder / name) as file:
             np.savez(file, **arrays, paths=np.array([str(source.path) for source in sources]))
+        # After the file is in place: a line never names a file that is not there.
         self.manifest.add([source.record(name, i) for i, source in enumerate(sources)])
         if self.stacked:
             self.free_buffers.append(results)
@@ -167,7 +183,16 @@ def _next_shard_number(manifest: Manifest) -> int:
 
 
 class Files(Writer):
-    """Writes one `.npy` per image, under the path of the image."""
+    """Writes one `.npy` per image, under the path of the image.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     writer = Files(Manifest(Path(folder), "a", {}))
+    ...     source = Source(Path("photos/a.png"), {}, (8, 6), (4, 4))
+    ...     writer.add(0, source, np.zeros((4, 4, 3)))
+    ...     np.load(f"{folder}/photos/a.png.npy").shape
+    (4, 4, 3)
+    """
 
     def __init__(self, manifest: Manifest):
         super().__init__(manifest)

@@ -27,6 +27,10 @@ class Format(ABC):
         library: how messages name the library, with the key that tells its files.
         files: names of the files that hold its config in a directory or a repository.
         collection: its built-in presets are `presets/<collection>.json`; None: it has none.
+
+    >>> from jaxprep.formats import Timm
+    >>> Timm.library, Timm.files, Timm.collection
+    ('timm (`architecture`)', ('config.json',), 'timm')
     """
 
     tag_key: ClassVar[str] = "format"
@@ -77,11 +81,12 @@ class Format(ABC):
                 names = sorted({*known, "image_size"})
                 raise ConfigError(f"Unknown field - at `$.{name}`. Known: {names}.")
         changed = dict(overrides)
+        # Every format takes `image_size`, whatever its own field is called.
         if "image_size" not in known and "image_size" in changed:
             return self.with_image_size(changed.pop("image_size")).overridden(changed)
         return replace(self, **changed) if changed else self  # type: ignore[type-var]
 
-    # What the library's files mean. A format that is never read from files leaves these as they are.
+    # What the library's files mean. A format that has no files leaves these as they are.
 
     @classmethod
     def reads(cls, content: dict[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""The format of pipelines of your own: the steps themselves."""
+"""`Custom`: a pipeline of your own as a format, so that it can be saved, loaded and called."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from jaxprep.types import Size
 
 @dataclass(frozen=True)
 class Custom(Format):
-    """Any pipeline."""
+    """Any pipeline.
+
+    >>> from jaxprep import ops
+    >>> Custom(Pipeline((ops.Resize((4, 6)),))).image_size
+    (4, 6)
+    """
 
     steps: Pipeline = field(default_factory=Pipeline)
 

@@ -1,5 +1,9 @@
-"""KerasHub: `ImageConverter`, as constructed and as written in `image_converter.json` and
-`preprocessor.json`.
+"""KerasHub's `ImageConverter`, from its arguments, `image_converter.json` or `preprocessor.json`.
+
+Reproduced is keras_hub 0.32 on the JAX backend:
+https://github.com/keras-team/keras-hub/blob/master/keras_hub/src/layers/preprocessing/image_converter.py
+which resizes with Keras' `Resizing` layer, by `jax.image.resize`:
+https://github.com/keras-team/keras/blob/master/keras/src/layers/preprocessing/image_preprocessing/resizing.py
 """
 
 from __future__ import annotations
@@ -25,9 +29,7 @@ CONVERTER, PREPROCESSOR = "image_converter.json", "preprocessor.json"
 
 PerChannel = float | tuple[float, ...] | None
 DYNAMIC = ("gemma4", "qwen3_5", "qwen3_5_moe")
-"""Families whose converter cuts images into patches; they are not an `ImageConverter` of these
-fields.
-"""
+"""Families whose converter cuts images into patches: it has other fields than `KerasHub`."""
 
 
 def class_table() -> dict[str, Any]:
@@ -43,28 +45,33 @@ def class_table() -> dict[str, Any]:
 class KerasHub(Format):
     """What `keras_hub.layers.ImageConverter` 0.32 does on the JAX backend.
 
-    Resize after cropping or padding to the aspect ratio, then `x * scale + offset`.
+    It crops or pads to the aspect ratio, resizes, and computes `x * scale + offset`.
 
     Attributes:
         image_size: height and width of the results; None does not resize.
         scale, offset: one value, or one per channel; None leaves the values as they are.
         crop_to_aspect_ratio: crop the middle to the aspect ratio of `image_size` first.
         pad_to_aspect_ratio: pad with 0, before scaling, to the aspect ratio of `image_size` first.
-        interpolation: "bilinear", "nearest", "bicubic", "lanczos3" or "lanczos5" (and our other
-            methods).
-        antialias: whether the filter is widened when shrinking; KerasHub's default is that it is
-            not.
+        interpolation: "bilinear", "nearest", "bicubic", "lanczos3" or "lanczos5" (and the other
+            methods of `jaxprep.ops.resize`).
+        antialias: whether the filter is widened when an image shrinks; not by KerasHub's default.
         bounding_box_format: of boxes in dictionaries of inputs.
         data_format: of images and results both.
         dtype: of the results, where anything is scaled; the arithmetic is float32.
-        rounded: give integer images back as integers after the resize, as a direct call of
-            KerasHub's layer does. Without it, the result that its `fit` and `predict` paths
-            compute, where the resize sees float32.
+        rounded: round integer images to integers after the resize, as a direct call of KerasHub's
+            layer does. Otherwise the results are those of `fit` and `predict`, where the resize is
+            given float32.
         family: KerasHub's model family (a key of `presets/keras_hub_classes.json`), which decides
             the class names written to its files.
         name, preprocessor_name, trainable: as in KerasHub's files; they do not change the pixels.
         reference: "jax" reproduces KerasHub.
         exact: see `Pipeline`.
+
+    Raises:
+        ConfigError: a value that a field does not take, or a crop and a pad together.
+
+    >>> KerasHub(image_size=(4, 4), scale=1 / 255).pipeline.output_size((30, 40))
+    (4, 4)
     """
 
     library: ClassVar[str] = "KerasHub (`class_name`)"
@@ -94,8 +101,9 @@ class KerasHub(Format):
         object.__setattr__(self, "interpolation", method_of(self.interpolation, "$.interpolation"))
         if self.crop_to_aspect_ratio and self.pad_to_aspect_ratio:
             raise ConfigError(
-                "Only one of `crop_to_aspect_ratio` or `pad_to_aspect_ratio` can be True - at `$.pad_to_aspect_ratio`. "
-                "The first is True by default: pass `crop_to_aspect_ratio=False` to pad."
+                "Only one of `crop_to_aspect_ratio` or `pad_to_aspect_ratio` can be True - at "
+                "`$.pad_to_aspect_ratio`. The first is True by default: pass "
+                "`crop_to_aspect_ratio=False` to pad."
             )
         if self.family not in class_table():
             raise codec.expected(f"one of {sorted(class_table())}", self.family, "$.family")
@@ -121,10 +129,12 @@ class KerasHub(Format):
             }
             steps.append(ops.Resize(self.image_size, method=method, **options))
         if self.scale is not None or self.offset is not None:
-            steps.append(ops.Rescale(1.0 if self.scale is None else self.scale, self.offset or 0.0))
+            scale = 1.0 if self.scale is None else self.scale
+            steps.append(ops.Rescale(scale, self.offset or 0.0))
             if self.dtype != "float32":
                 steps.append(ops.Cast(self.dtype))
         elif not self.rounded:
+            # `fit` and `predict` convert to float32 before the layer sees the image.
             steps.append(ops.Cast("float32"))
         if self.data_format == "channels_first":
             steps.append(ops.ChannelsFirst())
@@ -159,32 +169,41 @@ class KerasHub(Format):
 
     @property
     def is_expressible(self) -> bool:
-        """Whether KerasHub's own files can say all of this, so that KerasHub computes the same."""
-        keras_methods = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
-        ours = self.data_format == "channels_last" and self.rounded and self.reference == "jax"
-        constant = all(
-            getattr(self, name) == value for name, value in _CONSTANTS.get(self.family, {}).items()
-        )
-        return ours and constant and self.interpolation in keras_methods
+        """Whether KerasHub's own files can say all of this, so that KerasHub computes the same.
+
+        >>> KerasHub(interpolation="box").is_expressible
+        False
+        """
+        if self.data_format != "channels_last" or not self.rounded or self.reference != "jax":
+            return False
+        # What a class has as constants its file does not say.
+        for name, value in _CONSTANTS.get(self.family, {}).items():
+            if getattr(self, name) != value:
+                return False
+        return self.interpolation in ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
 
     def converter_json(self) -> dict[str, Any]:
-        """The content of KerasHub's `image_converter.json`."""
-        return self._object(
-            "converter",
-            self.name,
-            _listed({name: getattr(self, name) for name in _keys(self.family)}),
-        )
+        """The content of KerasHub's `image_converter.json`.
+
+        >>> KerasHub(image_size=(4, 4), family="resnet").converter_json()["class_name"]
+        'ResNetImageConverter'
+        """
+        fields = {key: getattr(self, key) for key in _converter_keys(self.family)}
+        return self._keras_object("converter", self.name, codec.to_json(fields))
 
     def preprocessor_json(self, config_file: str = PREPROCESSOR) -> dict[str, Any] | None:
-        """The content of KerasHub's `preprocessor.json`; None where the family has no
-        classifier.
+        """The content of KerasHub's `preprocessor.json`; None where the family has no classifier.
+
+        >>> KerasHub(family="resnet").preprocessor_json()["class_name"]
+        'ResNetImageClassifierPreprocessor'
         """
         if class_table()[self.family]["preprocessor"] is None:
             return None
-        rest = {"image_converter": self.converter_json(), "config_file": config_file}
-        return self._object("preprocessor", self.preprocessor_name, rest)
+        fields = {"image_converter": self.converter_json(), "config_file": config_file}
+        return self._keras_object("preprocessor", self.preprocessor_name, fields)
 
-    def _object(self, kind: str, name: str | None, rest: dict[str, Any]) -> dict[str, Any]:
+    def _keras_object(self, kind: str, name: str | None, fields: dict[str, Any]) -> dict[str, Any]:
+        """An object as `keras.saving.serialize_keras_object` writes it."""
         entry = class_table()[self.family][kind]
         policy = {
             "module": "keras",
@@ -199,19 +218,21 @@ class KerasHub(Format):
                 "name": name or entry["name"],
                 "trainable": self.trainable,
                 "dtype": policy,
-                **rest,
+                **fields,
             },
             "registered_name": entry["registered_name"],
         }
 
 
 _CONSTANTS: dict[str, dict[str, Any]] = {
-    "blip2": {  # written in the class and not in its files; EVA-CLIP's statistics
+    # Constants of the class in keras_hub/src/models/blip2, not written to its files; the mean and
+    # standard deviation of CLIP.
+    "blip2": {
         "scale": (0.014598426619242919, 0.015007768493717055, 0.014220065717024086),
         "offset": (-1.79226253374815, -1.7520971281645974, -1.4802197687835659),
     }
 }
-_KEYS = [
+_CONVERTER_KEYS = [
     "image_size",
     "scale",
     "offset",
@@ -223,24 +244,27 @@ _KEYS = [
 ]
 
 
-def _keys(family: str) -> list[str]:
+def _converter_keys(family: str) -> list[str]:
     """The keys of a converter's file, in KerasHub's order."""
-    return [key for key in _KEYS if key not in _CONSTANTS.get(family, {})]
-
-
-def _listed(values: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: list(value) if isinstance(value, tuple) else value for key, value in values.items()
-    }
+    return [key for key in _CONVERTER_KEYS if key not in _CONSTANTS.get(family, {})]
 
 
 def from_keras_hub_json(content: dict[str, Any], where: str = "$") -> KerasHub:
-    """The config of a converter's file, or of a preprocessor's with a converter inside, of any
-    release since 0.16.
+    """The config of the content of `image_converter.json` or `preprocessor.json`.
+
+    Files of all releases since 0.16 are read.
+
+    Args:
+        content: of the file.
+        where: its place, for messages.
 
     Raises:
         ConfigError: a class that is not KerasHub's, or one whose output is not an image; an unknown
             field.
+
+    >>> content = {"class_name": "ImageConverter", "config": {"image_size": [4, 4]}}
+    >>> from_keras_hub_json(content).image_size
+    (4, 4)
     """
     name = content.get("class_name")
     fields = content.get("config")
@@ -250,42 +274,57 @@ def from_keras_hub_json(content: dict[str, Any], where: str = "$") -> KerasHub:
         inner = fields["image_converter"]
         if not isinstance(inner, dict):
             raise codec.expected("a converter", inner, f"{where}.config.image_converter")
-        found = from_keras_hub_json(inner, f"{where}.config.image_converter")
-        return replace(found, preprocessor_name=fields.get("name"))
-    family = _family(name, where)
+        converter = from_keras_hub_json(inner, f"{where}.config.image_converter")
+        return replace(converter, preprocessor_name=fields.get("name"))
+    family = _family_of(name, where)
     values = {
         **_CONSTANTS.get(family, {}),
-        **upgrade_legacy(dict(fields), f"{where}.config"),
+        **upgrade_legacy(fields, f"{where}.config"),
         "family": family,
     }
     return codec.from_json(KerasHub, {"format": "KerasHub", **values}, f"{where}.config")
 
 
-def _family(name: str, where: str) -> str:
-    if name == "ResizingImageConverter":
+def _family_of(name: str, where: str) -> str:
+    """The model family of a converter's class."""
+    if name == "ResizingImageConverter":  # of files before October 2024
         return "generic"
-    family = next(
-        (key for key, entry in class_table().items() if entry["converter"]["class_name"] == name),
-        None,
-    )
-    if family is None:
-        known = sorted({entry["converter"]["class_name"] for entry in class_table().values()})
+    class_names = {key: entry["converter"]["class_name"] for key, entry in class_table().items()}
+    families = [key for key, class_name in class_names.items() if class_name == name]
+    if not families:
+        known = sorted(set(class_names.values()))
         raise codec.expected(f"one of {known}", name, f"{where}.class_name")
+    family = families[0]
     if family in DYNAMIC:
         raise ConfigError(
-            f"`{name}` makes patches of a size that depends on the image; it is not read - at `{where}`."
+            f"`{name}` makes patches of a size that depends on the image; it is not read - at "
+            f"`{where}`."
         )
     return family
 
 
 def upgrade_legacy(fields: dict[str, Any], where: str) -> dict[str, Any]:
-    """The fields of today's constructor, from those of any release."""
-    policy = fields.pop("dtype", "float32")
-    if isinstance(policy, dict):
-        policy = (
-            policy.get("config", {}).get("name") if isinstance(policy.get("config"), dict) else None
-        )
-    fields["dtype"] = policy
+    """The arguments of `KerasHub` from those of a converter of any release.
+
+    Files before October 2024 have `height` and `width` for `image_size`, and `mean` and `variance`
+    for `offset`; ViT and RetinaNet of 0.18 to 0.21 have `norm_mean` and `norm_std`, which KerasHub
+    0.32 itself reads no more.
+
+    Args:
+        fields: the arguments; they are not changed.
+        where: their place, for messages.
+
+    Raises:
+        ConfigError: statistics that are no positive numbers, or of different lengths.
+
+    >>> fields = {"scale": 1 / 4, "mean": [0.5], "variance": [0.25]}
+    >>> upgraded = upgrade_legacy(fields, "$")
+    >>> upgraded["scale"], upgraded["offset"]
+    ([0.5], [-1.0])
+    """
+    fields = dict(fields)
+    fields["dtype"] = _dtype_name(fields.get("dtype", "float32"))
+    # Keras writes these two of every layer; they do not change the pixels.
     fields.pop("_allow_python_workflow", None)
     fields.pop("build_config", None)
     if fields.get("data_format", "channels_last") is None:
@@ -293,31 +332,47 @@ def upgrade_legacy(fields: dict[str, Any], where: str) -> dict[str, Any]:
     if fields.get("height") is not None and fields.get("width") is not None:
         fields["image_size"] = [fields.pop("height"), fields.pop("width")]
     if fields.get("mean") is not None and fields.get("variance") is not None:
-        mean, variance = (
-            _numbers(fields.pop("mean"), where),
-            _numbers(fields.pop("variance"), where),
-        )
-        std = [math.sqrt(_positive(v, where)) for v in variance]
-        scale = _numbers(fields.get("scale"), where)
-        fields["scale"] = [s / d for s, d in _pairs(scale, std, where)]
-        fields["offset"] = [-m / d for m, d in _pairs(mean, std, where)]
+        _merge_variance(fields, where)
     if fields.get("norm_mean") is not None and fields.get("norm_std") is not None:
-        mean = _numbers(fields.pop("norm_mean"), where)
-        std = [_positive(s, where) for s in _numbers(fields.pop("norm_std"), where)]
-        scale, offset = (
-            _numbers(fields.get("scale") or 1.0, where),
-            _numbers(fields.get("offset") or 0.0, where),
-        )
-        fields["scale"] = [s / d for s, d in _pairs(scale, std, where)]
-        shifted = [o - m for o, m in _pairs(offset, mean, where)]
-        fields["offset"] = [o / d for o, d in _pairs(shifted, std, where)]
-    for legacy in ("height", "width", "mean", "variance", "norm_mean", "norm_std"):
-        if fields.get(legacy, 0) is None:
-            fields.pop(legacy)
+        _merge_norm(fields, where)
+    # What is left of them is null, or one of a pair, which the reader refuses by name.
+    for name in ("height", "width", "mean", "variance", "norm_mean", "norm_std"):
+        if fields.get(name, 0) is None:
+            fields.pop(name)
     return fields
 
 
+def _dtype_name(policy: Any) -> Any:
+    """The dtype's name of a Keras dtype policy, or of a name."""
+    if not isinstance(policy, dict):
+        return policy
+    config = policy.get("config")
+    return config.get("name") if isinstance(config, dict) else None
+
+
+def _merge_variance(fields: dict[str, Any], where: str) -> None:
+    """Replace `mean` and `variance`: `(x * scale - mean) / sqrt(variance)`."""
+    mean = _numbers(fields.pop("mean"), where)
+    variance = _numbers(fields.pop("variance"), where)
+    std = [math.sqrt(_check_positive(v, where)) for v in variance]
+    scale = _numbers(fields.get("scale"), where)
+    fields["scale"] = [s / d for s, d in _pairs(scale, std, where)]
+    fields["offset"] = [-m / d for m, d in _pairs(mean, std, where)]
+
+
+def _merge_norm(fields: dict[str, Any], where: str) -> None:
+    """Replace `norm_mean` and `norm_std`: `(x * scale + offset - norm_mean) / norm_std`."""
+    mean = _numbers(fields.pop("norm_mean"), where)
+    std = [_check_positive(s, where) for s in _numbers(fields.pop("norm_std"), where)]
+    scale = _numbers(fields.get("scale") or 1.0, where)
+    offset = _numbers(fields.get("offset") or 0.0, where)
+    fields["scale"] = [s / d for s, d in _pairs(scale, std, where)]
+    shifted = [o - m for o, m in _pairs(offset, mean, where)]
+    fields["offset"] = [o / d for o, d in _pairs(shifted, std, where)]
+
+
 def _numbers(value: Any, where: str) -> list[float]:
+    """A number or a list of numbers, as a list of floats."""
     values = value if isinstance(value, list) else [value]
     for number in values:
         if isinstance(number, bool) or not isinstance(number, (int, float)):
@@ -325,14 +380,14 @@ def _numbers(value: Any, where: str) -> list[float]:
     return [float(number) for number in values]
 
 
-def _positive(number: float, where: str) -> float:
+def _check_positive(number: float, where: str) -> float:
     if not number > 0:
         raise codec.expected("variances and standard deviations above 0", number, where)
     return number
 
 
 def _pairs(left: list[float], right: list[float], where: str) -> list[tuple[float, float]]:
-    """Both lists side by side, a single value standing for as many as the other has."""
+    """The values of two lists in pairs; a list of one value is as long as the other."""
     count = max(len(left), len(right))
     if {len(left), len(right)} - {1, count}:
         raise codec.expected(f"{count} values in each list", right, where)

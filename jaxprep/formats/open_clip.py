@@ -1,4 +1,8 @@
-"""OpenCLIP: `PreprocessCfg`, also as `preprocess_cfg` of an `open_clip_config.json`."""
+"""OpenCLIP's `PreprocessCfg`, also as `preprocess_cfg` of an `open_clip_config.json`.
+
+Reproduced is `image_transform` of
+https://github.com/mlfoundations/open_clip/blob/main/src/open_clip/transform.py
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,13 @@ from typing import Any, ClassVar, Literal, Self
 
 from jaxprep import codec, ops
 from jaxprep.formats.base import Format
-from jaxprep.formats.values import DataFormatName, Triple, method_of, torch_tail
+from jaxprep.formats.values import (
+    OPTIONS,
+    DataFormatName,
+    Triple,
+    method_of,
+    to_tensor_and_normalize,
+)
 from jaxprep.ops.resize import Method
 from jaxprep.pipeline import Pipeline
 from jaxprep.pipeline.step import Step, check_size
@@ -23,22 +33,28 @@ CLIP_STD: Triple = (0.26862954, 0.26130258, 0.27577711)
 class OpenClip(Format):
     """What `open_clip.image_transform_v2(PreprocessCfg(...), is_train=False)` does.
 
-    OpenCLIP converts to RGB last: an RGBA image is resized with its colours premultiplied, a
-        palette image by nearest
-    neighbour. So it is here, for PIL images and, as to alpha, for arrays of 4 channels.
+    OpenCLIP converts to RGB last: an RGBA image is resized with its colours multiplied by alpha, a
+    palette image by nearest neighbour. This is reproduced for PIL images, and the alpha for arrays
+    of 4 channels too.
 
     Attributes:
         size: side, or height and width, of the result.
         mode: "RGB", the only one that OpenCLIP has.
         mean, std: per channel, for values in [0, 1].
-        interpolation: of the resize; as in OpenCLIP, ignored by "shortest" to a size that is not
-            square (bicubic).
-        resize_mode: "shortest" resizes the shorter side and crops; "longest" keeps all of the image
-            and pads it; "squash" ignores the aspect ratio.
+        interpolation: of the resize. As in OpenCLIP, "shortest" to a size that is not square
+            ignores it and is bicubic.
+        resize_mode: "shortest" resizes the shorter side and crops; "longest" resizes the longer
+            side and pads; "squash" ignores the aspect ratio.
         fill_color: of the padding, in [0, 255].
         reference: "pillow" reproduces OpenCLIP on PIL images.
         data_format: of the results; OpenCLIP's own is channels first.
         exact: see `Pipeline`.
+
+    Raises:
+        ConfigError: a value that a field does not take.
+
+    >>> OpenClip(size=(4, 6), resize_mode="longest").image_size
+    (4, 6)
     """
 
     library: ClassVar[str] = "OpenCLIP (`preprocess_cfg`)"
@@ -57,6 +73,7 @@ class OpenClip(Format):
     exact: bool = False
 
     def check(self) -> None:
+        # "random" is of training; OpenCLIP evaluates with bicubic then.
         interpolation = "bicubic" if self.interpolation == "random" else self.interpolation
         object.__setattr__(self, "interpolation", method_of(interpolation, "$.interpolation"))
         check_size(self.image_size, "$.size")
@@ -83,9 +100,10 @@ class OpenClip(Format):
 
     @functools.cached_property
     def pipeline(self) -> Pipeline:
-        return self._pipeline(None, self.fill_color)
+        return self._pipeline_with(None, self.fill_color)
 
-    def _pipeline(self, method: Method | None, fill: float | tuple[float, ...]) -> Pipeline:
+    def _pipeline_with(self, method: Method | None, fill: float | tuple[float, ...]) -> Pipeline:
+        """The steps with a method of the resize, None for that of the config, and a fill."""
         size = self.image_size
         options: Any = {"method": method or self.interpolation, "reference": self.reference}
         crop: tuple[Step, ...] = (ops.CenterCrop(size),)
@@ -97,38 +115,44 @@ class OpenClip(Format):
         elif size[0] == size[1]:
             resize = ops.Resize(shortest_edge=size[0], **options)
         else:
+            # `ResizeKeepRatio` of transform.py, which is made with its default interpolation
             options["method"] = method or "bicubic"
             resize = ops.Resize(size, fit="cover", rounding="round", **options)
-        middle = (ops.Premultiply(), resize, ops.Unpremultiply(), *crop, ops.ToRGB())
-        return Pipeline(
-            (*middle, *torch_tail(self.mean, self.std, self.data_format)), exact=self.exact
-        )
+        # Pillow multiplies by alpha before it resizes RGBA: `Image.resize` in src/PIL/Image.py.
+        geometry = (ops.Premultiply(), resize, ops.Unpremultiply(), *crop, ops.ToRGB())
+        values = to_tensor_and_normalize(self.mean, self.std, self.data_format)
+        return Pipeline((*geometry, *values), exact=self.exact)
 
     def pipeline_for(self, mode: str, palette: Any = None) -> tuple[Pipeline, str]:
+        # Pillow resizes modes 1 and P by nearest neighbour whatever it is asked for, and fills them
+        # with a bit, or with a colour of the palette.
         if mode == "1":
-            return self._pipeline("nearest", 255.0 if self.fill_color else 0.0), "RGB"
+            return self._pipeline_with("nearest", 255.0 if self.fill_color else 0.0), "RGB"
         if mode == "P":
-            colour = (
-                palette[self.fill_color]
-                if palette is not None and self.fill_color < len(palette)
-                else (0, 0, 0)
-            )
-            return self._pipeline("nearest", tuple(map(float, colour))), "RGB"
-        return self.pipeline, {"RGBA": "RGBA", "LA": "LA", "L": "L"}.get(mode, "RGB")
+            colours = palette or []
+            has_colour = self.fill_color < len(colours)
+            colour = colours[self.fill_color] if has_colour else (0, 0, 0)
+            return self._pipeline_with("nearest", tuple(map(float, colour))), "RGB"
+        return self.pipeline, mode if mode in ("RGBA", "LA", "L") else "RGB"
 
 
 def from_open_clip_json(data: dict[str, Any]) -> OpenClip:
-    """An `open_clip_config.json`: `preprocess_cfg` over the defaults, under the image size of
-    `model_cfg`.
+    """The config of the content of an `open_clip_config.json`.
 
-    As in OpenCLIP, unknown keys and nulls are dropped.
+    `preprocess_cfg` replaces defaults, and the image size of `model_cfg` replaces its size. As in
+    OpenCLIP, unknown keys and nulls are dropped.
+
+    Raises:
+        ConfigError: a value that a field does not take.
+
+    >>> from_open_clip_json({"preprocess_cfg": {"size": 32, "mean": None}}).image_size
+    (32, 32)
     """
     fields = data.get("preprocess_cfg") or {}
     model = data.get("model_cfg") or {}
     if not isinstance(fields, dict) or not isinstance(model, dict):
         raise codec.expected("an object", data, "$")
-    ours = ("reference", "data_format", "exact")
-    known = [name for name in codec.field_types(OpenClip) if name not in ours]
+    known = codec.field_types(OpenClip).keys() - OPTIONS
     values = {name: fields[name] for name in known if fields.get(name) is not None}
     vision = model.get("vision_cfg")
     if isinstance(vision, dict) and vision.get("image_size") is not None:

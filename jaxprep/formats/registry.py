@@ -54,6 +54,7 @@ def register(format: Registered) -> Registered:
     """
     if not (isinstance(format, type) and issubclass(format, Format)):
         raise codec.expected("a subclass of `jaxprep.formats.Format`", format, "format")
+    # `jaxprep.json` names a format by its class alone: two of one name could not be told apart.
     known = _FORMATS.get(format.__name__)
     if known is not None and known.__module__ != format.__module__:
         raise ConfigError(

@@ -1,4 +1,9 @@
-"""timm: the `pretrained_cfg` of a model, and the evaluation transform that timm builds from it."""
+"""timm's `pretrained_cfg`, and the transform that timm builds from it for evaluation.
+
+Reproduced is `transforms_imagenet_eval` of timm 1.0.31:
+https://github.com/huggingface/pytorch-image-models/blob/main/timm/data/transforms_factory.py
+with the `ResizeKeepRatio` and `CenterCropOrPad` of `timm/data/transforms.py`.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +18,10 @@ from jaxprep.formats.base import MODEL_FILE, Format
 from jaxprep.formats.values import (
     IMAGENET_MEAN,
     IMAGENET_STD,
+    OPTIONS,
     DataFormatName,
     method_of,
-    torch_tail,
+    to_tensor_and_normalize,
 )
 from jaxprep.pipeline import Pipeline
 from jaxprep.pipeline.step import Step, check_size
@@ -32,19 +38,25 @@ class Timm(Format):
 
     Attributes:
         input_size: channels, height, width.
-        crop_pct: the share of the resized image that the crop keeps; the resize aims at `floor(size
-            / crop_pct)`.
+        crop_pct: the part of the resized image that the crop keeps, per side: the resize is to
+            `floor(size / crop_pct)`.
         crop_mode: "center" resizes the shorter side and crops; "squash" ignores the aspect ratio;
-            "border" keeps all of the image and pads it with the mean.
+            "border" resizes the longer side and pads with the mean.
         interpolation: "bicubic", "bilinear", ...
         mean, std: per channel, for values in [0, 1].
-        test_input_size, test_crop_pct: the setting of the published accuracy, where it is another.
-        use_test_size: whether to use it, as timm's `validate.py` does; `resolve_data_config` does
+        test_input_size, test_crop_pct: those of the published accuracy, where they are others.
+        use_test_size: whether to use them, as timm's `validate.py` does; `resolve_data_config` does
             not.
         architecture: the model's name; it does not change the pixels.
         reference: "pillow" reproduces timm on PIL images.
         data_format: of the results; timm's own is channels first.
         exact: see `Pipeline`.
+
+    Raises:
+        ConfigError: a value that a field does not take.
+
+    >>> Timm(input_size=(3, 32, 32), crop_pct=0.5).pipeline.steps[1].shortest_edge
+    64
     """
 
     library: ClassVar[str] = "timm (`architecture`)"
@@ -80,17 +92,20 @@ class Timm(Format):
         channels = self.input_size[0]
         for name in ("mean", "std"):
             values = getattr(self, name)
-            if len(values) == 1:
+            if len(values) == 1:  # one value for all channels, as in timm
                 object.__setattr__(self, name, values * channels)
             elif len(values) != channels:
                 raise codec.expected(f"{channels} values", values, f"$.{name}")
 
     @property
     def image_size(self) -> Size:
-        size = (
-            self.test_input_size if self.use_test_size and self.test_input_size else self.input_size
-        )
-        return size[1], size[2]
+        _, height, width = getattr(self, self._size_field)
+        return height, width
+
+    @property
+    def _size_field(self) -> str:
+        """The field that has the size of the results."""
+        return "test_input_size" if self.use_test_size and self.test_input_size else "input_size"
 
     @classmethod
     def reads(cls, content: dict[str, Any]) -> bool:
@@ -110,13 +125,13 @@ class Timm(Format):
     def with_image_size(self, size: Size | None) -> Self:
         if size is None:
             raise codec.expected("a height and width", size, "$.image_size")
-        name = "test_input_size" if self.use_test_size and self.test_input_size else "input_size"
-        return replace(self, **{name: (self.input_size[0], *size)})
+        return replace(self, **{self._size_field: (self.input_size[0], *size)})
 
     @functools.cached_property
     def pipeline(self) -> Pipeline:
         share = self.test_crop_pct if self.use_test_size and self.test_crop_pct else self.crop_pct
         size = self.image_size
+        # As `scale_size` in timm/data/transforms_factory.py: rounded otherwise, the crop moves.
         height, width = (math.floor(n / share) for n in size)
         options: Any = {"method": self.interpolation, "reference": self.reference}
         crop: Step = ops.CenterCrop(size)
@@ -124,38 +139,39 @@ class Timm(Format):
             resize = ops.Resize((height, width), **options)
         elif self.crop_mode == "border":
             resize = ops.Resize((height, width), fit="contain", rounding="round", **options)
-            crop = ops.CenterCrop(size, fill=tuple(float(round(255 * m)) for m in self.mean))
+            mean_colour = tuple(float(round(255 * m)) for m in self.mean)
+            crop = ops.CenterCrop(size, fill=mean_colour)
         elif height == width:
             resize = ops.Resize(shortest_edge=height, **options)
         else:
             resize = ops.Resize((height, width), fit="cover", rounding="round", **options)
         colours = (ops.ToRGB(),) if self.input_size[0] == 3 else ()
-        return Pipeline(
-            (*colours, resize, crop, *torch_tail(self.mean, self.std, self.data_format)),
-            exact=self.exact,
-        )
+        values = to_tensor_and_normalize(self.mean, self.std, self.data_format)
+        return Pipeline((*colours, resize, crop, *values), exact=self.exact)
 
     def pipeline_for(self, mode: str, palette: Any = None) -> tuple[Pipeline, str]:
         return self.pipeline, "RGB" if self.input_size[0] == 3 else "L"
 
 
 def from_timm_json(data: dict[str, Any]) -> Timm:
-    """A model's `config.json` of the Hub, new (with `pretrained_cfg`) or old (fields at the top).
+    """The config of the content of a model's `config.json` on the Hub.
 
-    A missing, null or (as in timm) zero value means timm's default.
+    Its fields are in `pretrained_cfg`, or in older files at the top. A value that is missing, null
+    or zero means timm's default, as in timm.
+
+    Raises:
+        ConfigError: a value that a field does not take, or `crop_border_pixels`, which is not
+            supported.
+
+    >>> from_timm_json({"pretrained_cfg": {"input_size": [3, 32, 32], "crop_pct": 0}}).image_size
+    (32, 32)
     """
     fields = data.get("pretrained_cfg", data)
     where = "$.pretrained_cfg" if "pretrained_cfg" in data else "$"
     if not isinstance(fields, dict):
         raise codec.expected("an object", fields, where)
-    known = codec.field_types(Timm)
-    values = {
-        name: value
-        for name, value in fields.items()
-        if name in known
-        and name not in ("reference", "data_format", "exact", "use_test_size")
-        and value
-    }
+    known = codec.field_types(Timm).keys() - {*OPTIONS, "use_test_size"}
+    values = {name: value for name, value in fields.items() if name in known and value}
     values["architecture"] = data.get("architecture") or ""
     if fields.get("crop_border_pixels"):
         raise ConfigError(

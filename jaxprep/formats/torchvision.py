@@ -1,4 +1,8 @@
-"""torchvision: the transforms that its weights carry (`weights.transforms()`)."""
+"""torchvision's transforms of its weights (`weights.transforms()`).
+
+Reproduced are `ImageClassification` and `SemanticSegmentation` of
+https://github.com/pytorch/vision/blob/main/torchvision/transforms/_presets.py
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from jaxprep.formats.values import (
     DataFormatName,
     Triple,
     method_of,
-    torch_tail,
+    to_tensor_and_normalize,
 )
 from jaxprep.pipeline import Pipeline
 from jaxprep.pipeline.step import Step, check_size
@@ -27,18 +31,24 @@ class Torchvision(Format):
     """`torchvision.transforms._presets.ImageClassification` and `SemanticSegmentation`.
 
     Attributes:
-        preset: which of them. "SemanticSegmentation" does not crop: results have varying sizes.
+        preset: which of them. "SemanticSegmentation" does not crop: its results differ in size.
         crop_size: side of the result; None does not crop.
         resize_size: the shorter side after the resize, or height and width.
         mean, std: per channel, for values in [0, 1].
         interpolation: "bilinear", "bicubic", ...
-        antialias: as in torchvision, ignored on PIL images, which always are
-            (`reference="pillow"`).
+        antialias: whether the filter is widened when an image shrinks. Ignored, as in torchvision,
+            with `reference="pillow"`, since Pillow always does.
         reference: "pillow" reproduces the transform on PIL images, with which the published
-            accuracy was measured; "torch" on uint8 tensors, which torchvision resizes in float32;
-            "torchvision" its v2 kernel for uint8.
+            accuracy was measured; "torch" that on uint8 tensors, which torchvision resizes in
+            float32; "torchvision" its native kernel for uint8, of the v2 transforms.
         data_format: of the results; torchvision's own is channels first.
         exact: see `Pipeline`.
+
+    Raises:
+        ConfigError: a value that a field does not take.
+
+    >>> Torchvision(crop_size=32, resize_size=40).image_size
+    (32, 32)
     """
 
     collection: ClassVar[str | None] = "torchvision"
@@ -65,12 +75,12 @@ class Torchvision(Format):
 
     @property
     def image_size(self) -> Size | None:
-        for size in (self.crop_size, self.resize_size):
-            if isinstance(size, tuple):
-                return size
-            if size is not None and size is self.crop_size:
-                return size, size
-        return None
+        if isinstance(self.crop_size, int):
+            return self.crop_size, self.crop_size
+        if self.crop_size is not None:
+            return self.crop_size
+        # An integer is the shorter side: the other depends on the image.
+        return self.resize_size if isinstance(self.resize_size, tuple) else None
 
     def with_image_size(self, size: Size | None) -> Self:
         if self.crop_size is None or size is None:
@@ -92,6 +102,5 @@ class Torchvision(Format):
             steps.append(ops.Resize(shortest_edge=self.resize_size, **options))  # type: ignore[arg-type]
         if self.crop_size is not None:
             steps.append(ops.CenterCrop(self.crop_size))  # type: ignore[arg-type]
-        return Pipeline(
-            (*steps, *torch_tail(self.mean, self.std, self.data_format)), exact=self.exact
-        )
+        values = to_tensor_and_normalize(self.mean, self.std, self.data_format)
+        return Pipeline((*steps, *values), exact=self.exact)

@@ -1,4 +1,4 @@
-"""Pieces that the formats of several libraries share."""
+"""What the formats of several libraries share."""
 
 from __future__ import annotations
 
@@ -12,12 +12,29 @@ from jaxprep.resample.filters import canonical_method
 DataFormatName = Literal["channels_last", "channels_first"]
 Triple = tuple[float, float, float]
 
+OPTIONS = frozenset({"reference", "data_format", "exact"})
+"""Fields of a `Format` that are jaxprep's; no library's file has them."""
+
+# The mean and standard deviation of ImageNet's pixels in [0, 1], as in
+# https://github.com/pytorch/vision/blob/main/torchvision/transforms/_presets.py
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
 IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
 
 
-def torch_tail(mean: Any, std: Any, data_format: str) -> tuple[Step, ...]:
-    """`ToTensor`, `Normalize`: divide by 255, then by channel, in float32; and the layout."""
+def to_tensor_and_normalize(mean: Any, std: Any, data_format: str) -> tuple[Step, ...]:
+    """The steps of torchvision's `ToTensor` and `Normalize`, and the layout.
+
+    `ToTensor` divides by 255 in float32; a product with 1 / 255 rounds to other values:
+    https://github.com/pytorch/vision/blob/main/torchvision/transforms/functional.py
+
+    Args:
+        mean, std: per channel, for values in [0, 1].
+        data_format: of the results.
+
+    >>> steps = to_tensor_and_normalize(IMAGENET_MEAN, IMAGENET_STD, "channels_first")
+    >>> [type(step).__name__ for step in steps]
+    ['Rescale', 'Normalize', 'ChannelsFirst']
+    """
     steps: tuple[Step, ...] = (
         ops.Rescale(1 / 255, arithmetic="division"),
         ops.Normalize(mean, std),
@@ -26,7 +43,18 @@ def torch_tail(mean: Any, std: Any, data_format: str) -> tuple[Step, ...]:
 
 
 def method_of(name: Any, where: str) -> Method:
-    """The method an interpolation string of a foreign format names."""
+    """The method of `jaxprep.ops.resize` that a library calls `name`.
+
+    Args:
+        name: a word, or PIL's number of a filter.
+        where: the place of the field, for messages.
+
+    Raises:
+        ConfigError: there is no such method.
+
+    >>> method_of("cubic", "$.interpolation")
+    'bicubic'
+    """
     method: Any = canonical_method(name)
     if method not in get_args(Method):
         raise codec.expected(f"one of {list(get_args(Method))}", name, where)

@@ -57,7 +57,14 @@ SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffi
 
 
 class ImageNotFoundError(DecodeError, FileNotFoundError):
-    """The file to decode does not exist."""
+    """The file to decode does not exist.
+
+    >>> try:
+    ...     read_image("no such file.jpg")
+    ... except FileNotFoundError as error:
+    ...     print(error)
+    Expected an image file, got a path that does not exist - at 'no such file.jpg'.
+    """
 
 
 def read_image(

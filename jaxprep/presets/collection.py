@@ -22,6 +22,12 @@ class CollectionTable:
         aliases: further names of presets; a name that an alias stands for may be an alias.
         source: where the numbers come from.
         prefix: what names begin with; null means the name of the collection and a slash.
+
+    Raises:
+        ConfigError: settings or a preset that is named and not there, or an alias that is a preset.
+
+    >>> CollectionTable(presets={"tiny": {"settings": {"size": 32}, "params": 9}}).source
+    ''
     """
 
     presets: dict[str, Any]

@@ -41,6 +41,8 @@ RepoType = Literal["model", "dataset"]
 
 # A word of a handle becomes a part of a path in the cache and of an address: `.` and `..` are none.
 _WORD = r"(?!\.{1,2}(?:[/@]|$))[\w.+-]+"
+# Of revisions only pull requests (refs/pr/1) and converted data sets (refs/convert/parquet) have
+# slashes: what else follows the repository is a folder.
 _HF = re.compile(
     rf"hf://(?P<repo>{_WORD}/{_WORD})(?:@(?P<revision>refs/(?:pr|convert)/{_WORD}|{_WORD}))?(?P<folder>(?:/{_WORD})*)/?",
     re.ASCII,
@@ -153,16 +155,18 @@ class _Repo:
     def files(self, names: Iterable[str], local_files_only: bool) -> list[Path]:
         hub = _huggingface_hub()
         try:
-            hub.utils.validate_repo_id(self.repo)
+            hub.utils.validate_repo_id(self.repo)  # has rules that `_WORD` has not, as no `--`
         except hub.errors.HFValidationError as error:
             raise PresetNotFoundError(f"{error} - at {self.handle}.") from error
         paths = [f"{self.folder}/{name}".lstrip("/") for name in names]
+        # The package reads `HF_HUB_OFFLINE` itself, but only when it is asked for a file.
         if local_files_only or hub.constants.HF_HUB_OFFLINE:
             return self.cached(hub, paths)
         try:
             return self.downloaded(hub, paths)
         except JaxprepError:
             raise
+        # `HfHubHTTPError` and httpx's errors; `OSError` of the disk; `ValueError` of bad JSON.
         except (OSError, ValueError, hub.errors.HTTPError) as error:
             # `LocalEntryNotFoundError` hides why the hub could not be asked; its cause says it.
             is_hidden = isinstance(error, hub.errors.LocalEntryNotFoundError)
@@ -261,7 +265,10 @@ def _kaggle_files(handle: str, model: str, names: Iterable[str]) -> list[Path]:
 
 
 def _common_folder(files: list[Path], handle: str, names: tuple[str, ...]) -> Path:
-    """The folder that all files are in."""
+    """The folder that all files are in.
+
+    Without a version kagglehub takes the newest one, which may change between two files.
+    """
     if not files:
         raise PresetNotFoundError(
             f"Expected at least one of {', '.join(names)}, found none - at {handle}."
