@@ -13,7 +13,7 @@ from jaxprep.formats.huggingface import classes
 from jaxprep.formats.huggingface.classes import Backend
 from jaxprep.formats.huggingface.config import to_json_value
 from jaxprep.formats.huggingface.read import TIMM, TYPE_KEYS, find_config
-from jaxprep.formats.huggingface.settings import Frozen, merged
+from jaxprep.formats.huggingface.settings import Frozen, drop_none, merged, split_keys
 from jaxprep.formats.timm import from_timm_json
 from jaxprep.formats.values import DataFormatName
 
@@ -65,8 +65,8 @@ def parse(
     """
     document = find_config(content, model=model, class_name=class_name)
     backend = kwargs.get("backend") or backend
-    fields = {key: kwargs[key] for key in JAXPREP_KEYS if key in kwargs}
-    settings = {key: v for key, v in kwargs.items() if key not in (*JAXPREP_KEYS, "backend")}
+    fields, settings = split_keys(kwargs, JAXPREP_KEYS)
+    settings.pop("backend", None)
     if document.class_name == TIMM:
         return _parse_timm(document.content, settings, fields)
     name = document.class_name
@@ -75,10 +75,9 @@ def parse(
     if classes.rows()[name].max_size is not None:
         known |= {"max_size"}
     settings = _rename(settings, name, known)
-    used = {key: v for key, v in settings.items() if key in known or key in document.content}
-    unused = {key: value for key, value in settings.items() if key not in used}
+    used, unused = split_keys(settings, known | document.content.keys())
     # None means "as the config says", in `from_pretrained` as in a call.
-    replaced = json_settings({key: value for key, value in used.items() if value is not None})
+    replaced = json_settings(drop_none(used))
     full = merged(document.content, replaced)
     try:
         config = config_of(name, full, backend, **fields)
@@ -93,9 +92,7 @@ def parse(
 def _parse_timm(
     content: dict[str, Any], settings: dict[str, Any], fields: dict[str, Any]
 ) -> Parsed:
-    known = codec.field_types(Timm)
-    used = {key: value for key, value in settings.items() if key in known}
-    unused = {key: value for key, value in settings.items() if key not in known}
+    used, unused = split_keys(settings, codec.field_types(Timm))
     # Transformers returns channels first whatever library the model is from.
     overrides = {"data_format": "channels_first", **fields, **used}
     return Parsed(from_timm_json(content).overridden(overrides), Frozen(content), unused)
@@ -103,12 +100,12 @@ def _parse_timm(
 
 def _rename(settings: Mapping[str, Any], name: str, known: Collection[str]) -> dict[str, Any]:
     """Settings that had other names in former releases, by those of Transformers 5."""
-    names = {
-        old: new
-        for old, new in classes.renamed(name).items()
-        if new in known and new not in settings and old not in known
-    }
-    return {names.get(key, key): value for key, value in settings.items()}
+    renamed = dict(settings)
+    for old, new in classes.renamed(name).items():
+        is_taken = new in settings or old in known
+        if old in renamed and new in known and not is_taken:
+            renamed[new] = renamed.pop(old)
+    return renamed
 
 
 def config_of(name: str, settings: Mapping[str, Any], backend: Any, **fields: Any) -> HuggingFace:
@@ -134,7 +131,8 @@ def config_of(name: str, settings: Mapping[str, Any], backend: Any, **fields: An
 
 def json_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings as JSON has them; enumerations of Transformers by their values."""
-    return {key: to_json_value(getattr(value, "value", value)) for key, value in settings.items()}
+    plain = {key: getattr(value, "value", value) for key, value in settings.items()}
+    return {key: to_json_value(value) for key, value in plain.items()}
 
 
 def layout_named(value: Any, where: str) -> DataFormatName | None:

@@ -18,7 +18,7 @@ from jaxprep.errors import ConfigError
 from jaxprep.formats import Format, HuggingFace
 from jaxprep.formats.huggingface.classes import Backend
 from jaxprep.formats.huggingface.read import TYPE_KEYS
-from jaxprep.formats.huggingface.settings import Frozen
+from jaxprep.formats.huggingface.settings import Frozen, drop_none, split_keys
 from jaxprep.huggingface import hub
 from jaxprep.huggingface.configs import (
     JAXPREP_KEYS,
@@ -51,6 +51,8 @@ IGNORED_KEYS = (
     "user_agent",
 )
 """Keywords that Transformers takes and that change nothing here."""
+SIZE_KEYS = {"size", "crop_size", "pad_size"}
+"""Settings that are sizes in any of their forms."""
 PUSH_KEYS = ("commit_message", "commit_description", "private", "revision", "create_pr")
 
 
@@ -92,16 +94,13 @@ class ImageProcessingMixin:
             )
         # A config's content may be passed as keywords: `cls(**content)`.
         ignored = (*TYPE_KEYS, "processor_class")
-        given = {key: value for key, value in kwargs.items() if key not in ignored}
-        fields = {key: given.pop(key) for key in JAXPREP_KEYS if key in given}
+        _, given = split_keys(kwargs, ignored)
+        fields, given = split_keys(given, JAXPREP_KEYS)
         config = config_of(name, json_settings(given), backend or self.backend_name, **fields)
         # Transformers writes out every setting of the class, and sizes in full.
         defaults = {key: config.effective.get(key) for key in config.row.defaults}
-        settings = {key: value for key, value in config.settings.items() if value is not None}
-        sizes = {
-            key: size_of(config, key) for key in ("size", "crop_size", "pad_size") if key in given
-        }
-        full = {**defaults, **settings, **sizes}
+        sizes = {key: size_of(config, key) for key in SIZE_KEYS & given.keys()}
+        full = {**defaults, **drop_none(config.settings), **sizes}
         self._set(replace(config, settings=Frozen(full)), {**full, TYPE_KEYS[0]: name})
 
     def _set(self, config: Format, content: Mapping[str, Any]) -> None:
@@ -161,7 +160,7 @@ class ImageProcessingMixin:
             "revision": revision,
             "token": old_token if token is None else token,
         }
-        source = {key: kwargs.pop(key) for key in SOURCE_KEYS if key in kwargs}
+        source, kwargs = split_keys(kwargs, SOURCE_KEYS)
         file = hub.find(pretrained_model_name_or_path, **source)
         try:
             return cls._read(file.content, file.model, kwargs)
@@ -171,10 +170,10 @@ class ImageProcessingMixin:
     @classmethod
     def _read(cls, content: Any, model: Any, kwargs: Mapping[str, Any]) -> Any:
         wants_unused = kwargs.get("return_unused_kwargs", False)
-        ignored = (*IGNORED_KEYS, "return_unused_kwargs")
+        _, settings = split_keys(kwargs, (*IGNORED_KEYS, "return_unused_kwargs"))
         parsed = parse(
             content,
-            {key: value for key, value in kwargs.items() if key not in ignored},
+            settings,
             model=model,
             class_name=cls.class_name,
             backend=cls.backend_name,
@@ -195,16 +194,15 @@ class ImageProcessingMixin:
         Returns:
             the content, and the keywords that do not say where it is.
         """
-        source = {key: kwargs.pop(key) for key in SOURCE_KEYS if key in kwargs}
+        source, others = split_keys(kwargs, SOURCE_KEYS)
         content = hub.find(pretrained_model_name_or_path, **source).content
         nested = isinstance(content, dict) and content.get("image_processor")
         if isinstance(nested, dict):
             content = nested
         if not isinstance(content, dict):
             raise codec.expected("an object", content, "$")
-        return copy.deepcopy(content), {
-            key: value for key, value in kwargs.items() if key not in IGNORED_KEYS
-        }
+        _, unused = split_keys(others, IGNORED_KEYS)
+        return copy.deepcopy(content), unused
 
     @classmethod
     def from_dict(cls, image_processor_dict: Mapping[str, Any], **kwargs: Any) -> Any:

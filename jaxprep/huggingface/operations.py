@@ -23,6 +23,7 @@ from jaxprep.formats.huggingface.builders import (
     Source,
     builders_of,
 )
+from jaxprep.formats.huggingface.settings import drop_none
 from jaxprep.huggingface.configs import json_settings, layout_named
 from jaxprep.huggingface.images import (
     IMAGES,
@@ -193,8 +194,8 @@ class ImageOperations(ImageProcessingMixin):
     ) -> jax.Array:
         """Run one builder of the class on one image."""
         config = self._class_config()
-        changed = {key: value for key, value in given.items() if value is not None}
-        config = replace(config, settings={**config.settings, **json_settings(changed)})
+        changed = json_settings(drop_none(given))
+        config = replace(config, settings={**config.settings, **changed})
 
         def pipeline_of(source: Source) -> Pipeline:
             build = Build(config.effective, config.backend, source, None, config.reference)

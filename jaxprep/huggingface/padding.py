@@ -55,13 +55,16 @@ def largest_of(sizes: Sequence[Size]) -> Size:
     >>> largest_of([(1, 4), (3, 2)])
     (3, 4)
     """
-    return max(height for height, _ in sizes), max(width for _, width in sizes)
+    heights = [height for height, _ in sizes]
+    widths = [width for _, width in sizes]
+    return max(heights), max(widths)
 
 
 def pad_masks(
     masks: Num[np.ndarray, "n h w"], size: Size, fill: float | None
 ) -> Num[np.ndarray, "n height width"]:
     """Masks in the top-left corner of `size`; the rest is `fill`, or 0 where that is None."""
-    rows, columns = (n - m for n, m in zip(size, masks.shape[1:], strict=True))
+    rows = size[0] - masks.shape[1]
+    columns = size[1] - masks.shape[2]
     value = 0 if fill is None else fill
     return np.pad(masks, ((0, 0), (0, rows), (0, columns)), constant_values=value)

@@ -198,20 +198,33 @@ def draw_heatmaps(
     # UDP: pixel centres, so that the last column of the crop is the last of the heatmap
     # (https://arxiv.org/abs/1911.07524).
     centers = _on_heatmap(points[:, :2], window_of(box, size), (height, width))
-    visible = points[:, 2] > 0 if points.shape[1] > 2 else np.ones(len(points), bool)
+    visible = np.ones(len(points), bool)
+    if points.shape[1] > 2:
+        visible = points[:, 2] > 0
     # The cast truncates towards zero.
     starts = (centers + np.float32(0.5)).astype(np.int64) - radius
     ends = starts + 2 * radius + 1
-    overlaps = (starts < (width, height)).all(1) & (ends >= 0).all(1)
-    weight = (visible & overlaps).astype(np.float32)
-    columns, rows = np.arange(width), np.arange(height)
-    x = np.square(columns.astype(np.float32) - centers[:, 0, None])
-    y = np.square(rows.astype(np.float32) - centers[:, 1, None])
-    in_columns = (columns >= starts[:, 0, None]) & (columns < ends[:, 0, None])
-    in_rows = (rows >= starts[:, 1, None]) & (rows < ends[:, 1, None])
-    drawn = np.exp(-(x[:, None, :] + y[:, :, None]) / np.float32(2 * sigma**2))
+    starts_inside = (starts < (width, height)).all(1)
+    ends_inside = (ends >= 0).all(1)
+    weight = (visible & starts_inside & ends_inside).astype(np.float32)
+    x, in_columns = _along_axis(width, centers[:, 0], starts[:, 0], ends[:, 0])
+    y, in_rows = _along_axis(height, centers[:, 1], starts[:, 1], ends[:, 1])
+    squares = x[:, None, :] + y[:, :, None]
+    drawn = np.exp(-squares / np.float32(2 * sigma**2))
     is_inside = in_columns[:, None, :] & in_rows[:, :, None]
-    return (drawn * weight[:, None, None] * is_inside).astype(np.float32), weight
+    heatmaps = drawn * weight[:, None, None] * is_inside
+    return heatmaps.astype(np.float32), weight
+
+
+def _along_axis(
+    length: int, centers: np.ndarray, starts: np.ndarray, ends: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Squared distances `(k, length)` from the centres, and what lies between starts and ends."""
+    positions = np.arange(length)
+    distances = positions.astype(np.float32) - centers[:, None]
+    after_start = positions >= starts[:, None]
+    before_end = positions < ends[:, None]
+    return np.square(distances), after_start & before_end
 
 
 def _on_heatmap(points: np.ndarray, window: Sequence[Any], size: Size) -> np.ndarray:

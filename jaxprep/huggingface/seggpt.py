@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxprep.errors import InputError
 from jaxprep.formats import HuggingFace
+from jaxprep.formats.huggingface.settings import drop_none
 from jaxprep.huggingface.call import Call, Family, Results, read, run
 from jaxprep.huggingface.images import Image, one_by_one, traced_images
 from jaxprep.huggingface.segmentation import labels_for_pillow, maps_of
@@ -54,7 +55,7 @@ def _given(call: Call) -> dict[str, Any]:
     if isinstance(images, (list, tuple)) and not images:
         images = None
     inputs = {"images": images, **{name: call.inputs.get(name) for name in PROMPTED.inputs}}
-    given = {name: value for name, value in inputs.items() if value is not None}
+    given = drop_none(inputs)
     if not given:
         raise InputError("Expected at least one of `images`, `prompt_images` and `prompt_masks`.")
     return given

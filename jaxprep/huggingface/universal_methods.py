@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from jaxprep.errors import InputError
+from jaxprep.formats.huggingface.settings import drop_none
 from jaxprep.huggingface import oneformer
 from jaxprep.huggingface.call import Call, Family, Results
 from jaxprep.huggingface.features import BatchFeature, PerImage
@@ -217,9 +218,8 @@ def _annotations(
 def _call(self: Any, maps: Any, ids: Any, ignore_index: int | None, reduces: bool | None) -> Call:
     """A call whose images are not resized any more; only its maps are read."""
     given = {"do_resize": False, "ignore_index": ignore_index, "do_reduce_labels": reduces}
-    changed = {key: value for key, value in given.items() if value is not None}
     inputs = {"segmentation_maps": maps, "instance_id_to_semantic_id": ids}
-    return Call(None, inputs, self.config.overridden(changed))
+    return Call(None, inputs, self.config.overridden(drop_none(given)))
 
 
 def _sized(

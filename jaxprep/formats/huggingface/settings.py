@@ -8,7 +8,7 @@ import contextlib
 import functools
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, NamedTuple, get_args
 
 from jaxprep import codec
@@ -28,6 +28,31 @@ class Frozen(dict[str, Any]):
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(json.dumps(self, sort_keys=True, default=str))
+
+
+def split_keys(
+    settings: Mapping[str, Any], keys: Container[str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Settings whose keys are among `keys`, and the others.
+
+    >>> split_keys({"size": 8, "exact": True}, ("exact",))
+    ({'exact': True}, {'size': 8})
+    """
+    among: dict[str, Any] = {}
+    others: dict[str, Any] = {}
+    for key, value in settings.items():
+        part = among if key in keys else others
+        part[key] = value
+    return among, others
+
+
+def drop_none(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings without those that are None, which says nothing.
+
+    >>> drop_none({"size": 8, "resample": None})
+    {'size': 8}
+    """
+    return {key: value for key, value in settings.items() if value is not None}
 
 
 class Edges(NamedTuple):
@@ -200,7 +225,8 @@ class Settings:
 
 
 def _number(value: Any, where: str) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value) or abs(value) > 1e12:
+    is_number = type(value) in (int, float)
+    if not is_number or not math.isfinite(value) or abs(value) > 1e12:
         raise codec.expected("a finite number", value, where)
     return float(value)
 
@@ -213,12 +239,10 @@ def _edges(value: Any, key: str, is_square: bool, max_size: int | None) -> Edges
     # Null entries of a size are the keys that are not given.
     sides = _sides(value, is_square, max_size)
     for name, side in sides.items():
-        if type(side) is not int or not 1 <= side <= 2**28:
-            raise codec.expected(
-                "a number of pixels of at least 1",
-                side,
-                f"{where}.{name}" if len(sides) > 1 else where,
-            )
+        is_pixels = type(side) is int and 1 <= side <= 2**28
+        if not is_pixels:
+            place = f"{where}.{name}" if len(sides) > 1 else where
+            raise codec.expected("a number of pixels of at least 1", side, place)
     if not any(set(sides) == set(names) for names in KEY_SETS):
         known = ", ".join(_braces(names) for names in KEY_SETS)
         raise codec.expected(f"one of the sets of keys {known}", sorted(map(str, sides)), where)
@@ -228,7 +252,7 @@ def _edges(value: Any, key: str, is_square: bool, max_size: int | None) -> Edges
 def _sides(value: Any, is_square: bool, max_size: int | None) -> dict[str, Any]:
     """The sides of a size by their keys, not checked yet."""
     if isinstance(value, Mapping):
-        return {name: side for name, side in value.items() if side is not None}
+        return drop_none(value)
     if isinstance(value, (list, tuple)) and len(value) == 2:
         return {"height": value[0], "width": value[1]}
     # `convert_to_size_dict` of transformers/image_processing_utils.py refuses a square with a
@@ -276,8 +300,12 @@ def _square(settings: Mapping[str, Any], row: ProcessorRow) -> dict[str, Any]:
 def _longest_edge(settings: Mapping[str, Any], row: ProcessorRow) -> dict[str, Any]:
     """SAM: a lone number is the longer edge, of images and of masks."""
     del row
-    numbers = {key: settings.get(key) for key in ("size", "mask_size")}
-    return {key: {"longest_edge": n} for key, n in numbers.items() if type(n) is int}
+    changed = {}
+    for key in ("size", "mask_size"):
+        edge = settings.get(key)
+        if type(edge) is int:
+            changed[key] = {"longest_edge": edge}
+    return changed
 
 
 def _bounded(settings: Mapping[str, Any], row: ProcessorRow) -> dict[str, Any]:
@@ -306,13 +334,12 @@ def _bounded_by_default(settings: Mapping[str, Any], row: ProcessorRow) -> dict[
     if shortest is None and type(longest) is not int:
         return {}
     # `max_size` alone replaces the longer edge of the default.
-    default = row.defaults["size"]
-    return {
-        "size": {
-            "shortest_edge": default["shortest_edge"] if shortest is None else shortest,
-            "longest_edge": default["longest_edge"] if longest is None else longest,
-        }
-    }
+    size = dict(row.defaults["size"])
+    if shortest is not None:
+        size["shortest_edge"] = shortest
+    if longest is not None:
+        size["longest_edge"] = longest
+    return {"size": size}
 
 
 LEGACY_SIZES: dict[str, Callable[[Mapping[str, Any], ProcessorRow], dict[str, Any]]] = {
@@ -365,7 +392,7 @@ def merged(given: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, An
     """Settings with some of them replaced; what was read from a file goes when another is named."""
     replaced = {key for key, value in changed.items() if value != given.get(key)}
     stale = {key for key, sources in DERIVED_FROM.items() if replaced & set(sources)}
-    kept = {key: value for key, value in given.items() if key not in stale}
+    _, kept = split_keys(given, stale)
     return {**kept, **changed}
 
 
