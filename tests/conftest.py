@@ -1,4 +1,6 @@
-"""What every test shares: four CPU devices, the photographs, a hub on the loopback interface."""
+"""What every test shares: four CPU devices, checks of the arrays that public functions take and
+return, the photographs, a hub on the loopback interface.
+"""
 
 from __future__ import annotations
 
@@ -20,19 +22,48 @@ for name in (
 ):
     os.environ.pop(name, None)
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+pytest.register_assert_rewrite("helpers")
+
+from helpers import annotations
 from helpers.hub_server import HubServer
 
-PHOTOS = Path(__file__).resolve().parents[1] / "examples" / "photos"
+ROOT = Path(__file__).resolve().parents[1]
+PHOTOS = ROOT / "examples" / "photos"
+CHECKED_FUNCTIONS = annotations.check_public_functions()
 
 
 @pytest.fixture(scope="session")
 def photos() -> Path:
     """The folder of real photographs, `*.jpg`."""
     return PHOTOS
+
+
+@pytest.fixture(scope="session")
+def checked_functions() -> list[str]:
+    """The names of the functions whose annotated arrays are checked in all tests."""
+    return CHECKED_FUNCTIONS
+
+
+@pytest.fixture
+def offline_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Run the test in an empty folder with the repository's `examples` and `tests`, and without a
+    network: an example works as it is written, for everyone, or fails.
+    """
+
+    def refuse(self: socket.socket, address: object) -> None:
+        raise OSError(f"Expected an example that needs no network, got a connection to {address}.")
+
+    for folder in ("examples", "tests"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    return tmp_path
 
 
 @pytest.fixture

@@ -18,9 +18,7 @@ WITH_ALPHA = (2, 4)
 """Numbers of channels of which the last is alpha."""
 
 
-def to_rgb(
-    image: Shaped[Array, "*shape c"], *, alpha: Alpha = "drop"
-) -> Shaped[Array, "*shape 3"]:
+def to_rgb(image: Shaped[Array, "*shape c"], *, alpha: Alpha = "drop") -> Shaped[Array, "*shape 3"]:
     """Makes three channels of 1 (gray), 2 (gray, alpha), 3, or 4 (RGB, alpha), along the last axis.
 
     Args:

@@ -8,6 +8,7 @@ memory and equal it in every bit.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -146,6 +147,11 @@ class Passes(NamedTuple):
     vertical_first: Any = True
     height: Any = None
 
+    @property
+    def has_traced_order(self) -> bool:
+        """Whether the images of a plan differ in which pass comes first."""
+        return not isinstance(self.vertical_first, (bool, np.bool_))
+
 
 class Epilogue(NamedTuple):
     """What is computed on the result of the last pass before it is stored, so that one loop writes
@@ -195,13 +201,13 @@ def apply_taps(image: jax.Array, taps: Taps, axis: int, arithmetic: Arithmetic) 
     weight = keep_int16(taps.weight)
     count = weight.shape[1]
     shape = (*image.shape[:axis], weight.shape[0], *image.shape[axis + 1 :])
+    column = (1,) * axis + (-1,) + (1,) * (image.ndim - axis - 1)
     total: jax.Array = one_half(taps.shift) if arithmetic == "integer" else jnp.float32(0)
 
     def add(k: Any, total: jax.Array) -> jax.Array:
         pixels = take(image, taps.start + k, axis).astype(total.dtype)
         weight_k = lax.dynamic_index_in_dim(weight, k, 1).astype(total.dtype)
-        column = weight_k.reshape([-1 if i == axis else 1 for i in range(image.ndim)])
-        return pixels * column + total
+        return pixels * weight_k.reshape(column) + total
 
     looped = looped_taps(count, arithmetic)
     if looped:
@@ -210,9 +216,7 @@ def apply_taps(image: jax.Array, taps: Taps, axis: int, arithmetic: Arithmetic) 
     for k in range(looped, count):  # unrolled: XLA fuses all of it into one loop over the outputs
         pixels = take(image, taps.start + k, axis).astype(total.dtype)
         weight_k = lax.slice_in_dim(weight, k, k + 1, axis=1).astype(total.dtype)
-        total = (
-            pixels * weight_k.reshape([-1 if i == axis else 1 for i in range(image.ndim)]) + total
-        )
+        total = pixels * weight_k.reshape(column) + total
     return to_uint8(total, taps.shift) if arithmetic == "integer" else total
 
 
@@ -232,7 +236,8 @@ def loop_over_blocks(
             total = add(i * TAPS_PER_BLOCK + j, total)
         return total
 
-    return loop(count // TAPS_PER_BLOCK, add_block, total, like)
+    with on_mesh_of(like):
+        return lax.fori_loop(0, count // TAPS_PER_BLOCK, add_block, total)
 
 
 def take(image: jax.Array, start: Any, axis: int) -> jax.Array:
@@ -241,8 +246,9 @@ def take(image: jax.Array, start: Any, axis: int) -> jax.Array:
     `jnp.take` would do, but it is jitted: inside a computation that is not inlined it becomes a
     call of its own, which XLA:CPU does not fuse.
     """
-    others = tuple(i for i in range(image.ndim) if i != axis)
-    size = tuple(1 if i == axis else n for i, n in enumerate(image.shape))
+    axes = tuple(range(image.ndim))
+    others = axes[:axis] + axes[axis + 1 :]
+    size = (*image.shape[:axis], 1, *image.shape[axis + 1 :])
     numbers = lax.GatherDimensionNumbers(
         offset_dims=others, collapsed_slice_dims=(axis,), start_index_map=(axis,)
     )
@@ -303,13 +309,9 @@ def zeros_like_device(shape: tuple[int, ...], dtype: Any, like: jax.Array) -> ja
     return lax.broadcast(never, shape)
 
 
-def loop(count: Any, body: Callable[[Any, Any], Any], state: Any, like: jax.Array) -> Any:
-    """Runs `state = body(i, state)` for `i < count`.
-
-    In a batched loop JAX forgets the mesh of a sharded array; it is named again from `like`.
-    """
+def on_mesh_of(like: jax.Array) -> contextlib.AbstractContextManager[Any]:
+    """Names the mesh of a sharded array for a loop: in a batched loop JAX forgets it."""
     mesh = jax.typeof(like).sharding.mesh
     if mesh.empty:
-        return lax.fori_loop(0, count, body, state)
-    with jax.sharding.use_abstract_mesh(mesh):
-        return lax.fori_loop(0, count, body, state)
+        return contextlib.nullcontext()
+    return jax.sharding.use_abstract_mesh(mesh)

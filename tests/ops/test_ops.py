@@ -476,10 +476,6 @@ def test_a_bad_config_never_exists(make, message: str):
             "Expected an image of 3 channels.* got 2",
         ),
         (
-            lambda: ops.Flip()(Batch(image=COLOUR, size=np.int32([3, 3]))),
-            "Put the step in a `Pipeline`",
-        ),
-        (
             lambda: ops.pad_to_aspect(np.zeros((1, 4, 3), np.uint8), (2**20, 1)),
             "Expected an image whose padding",
         ),

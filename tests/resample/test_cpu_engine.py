@@ -49,7 +49,9 @@ def test_transposed_rows_are_the_plain_pass(height, index, concurrent, form, ref
         jax.jit(apply_taps, static_argnums=(2, 3))(view.pixels(), taps, 1, arithmetic)
     )
     want = lines(want if form == "pixels" else want.swapaxes(1, 2))
-    done = jax.jit(lambda view: CpuEngine(concurrent).transposed_pass(view, taps, arithmetic, form))(view)
+    done = jax.jit(
+        lambda view: CpuEngine(concurrent).horizontal_pass(view, taps, arithmetic, form).values
+    )(view)
     assert done.dtype == want.dtype
     np.testing.assert_allclose(done, want, rtol=0, atol=1e-4 if arithmetic == "float" else 0)
 
@@ -59,7 +61,11 @@ def test_rows_that_nobody_reads_are_left_out(monkeypatch):
     taps = resize_taps(70, 32, "bilinear", True, "pillow")
     view = ImageView.of(STACK, 0)
     done = np.asarray(
-        jax.jit(lambda view, rows: CpuEngine(1).transposed_pass(view, taps, "integer", "pixels", rows))(view, 50)
+        jax.jit(
+            lambda view, rows: (
+                CpuEngine(1).horizontal_pass(view, taps, "integer", "pixels", rows).values
+            )
+        )(view, 50)
     )
     np.testing.assert_array_equal(
         done[:50], lines(apply_taps(view.pixels(), taps, 1, "integer")[:50])

@@ -15,6 +15,7 @@ Measured on one core of a Xeon with AVX-512; `benchmarks/` and `docs` have the t
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -31,7 +32,6 @@ from jaxprep.resample.engines.plain import (
     constant_run,
     copy_pixels,
     in_either_order,
-    is_traced_order,
 )
 from jaxprep.resample.passes import (
     Arithmetic,
@@ -41,9 +41,9 @@ from jaxprep.resample.passes import (
     Rows,
     apply_taps,
     keep_int16,
-    loop,
     loop_over_blocks,
     looped_taps,
+    on_mesh_of,
     one_half,
     take,
     to_uint8,
@@ -155,7 +155,7 @@ class CpuEngine:
         engine = self if is_last else replace(self, buffer=None)
         if passes.arithmetic == "copy":
             return engine.copy_segment(self.pixels(image), passes, epilogue)
-        if not is_traced_order(passes):
+        if not passes.has_traced_order:
             return engine.run_passes(image, passes, epilogue)
         if not self.is_single:
             alone = functools.partial(replace(self, buffer=None).run_passes, epilogue=PLAIN_STORE)
@@ -201,12 +201,11 @@ class CpuEngine:
         if horizontal is None:
             rows = Rows.of(view.pixels(), "pixels")
             return self.store(vertical_pass(arithmetic), rows, vertical, epilogue=epilogue)
-        if vertical is None:
+        if vertical is None or not passes.vertical_first:
             rows = self.horizontal_pass(view, horizontal, arithmetic, form, height)
-            return self.store(_identity, rows, epilogue=epilogue)
-        if not passes.vertical_first:
-            rows = self.horizontal_pass(view, horizontal, arithmetic, form, height)
-            return self.store(vertical_pass(arithmetic), rows, vertical, epilogue=epilogue)
+            compute = _identity if vertical is None else vertical_pass(arithmetic)
+            tables = () if vertical is None else (vertical,)
+            return self.store(compute, rows, *tables, epilogue=epilogue)
         if arithmetic == "float" and vertical.weight.shape[0] >= lanes_of(np.dtype(np.float32)):
             values = self.float_passes(view, vertical, horizontal, form)
             rows = Rows(values, view.shape[2], form)
@@ -224,7 +223,8 @@ class CpuEngine:
 
         def body(buffer: Any, *args: Any) -> jax.Array:
             nonlocal shape
-            result = epilogue.finish(compute(*args))
+            with inline_again():
+                result = epilogue.finish(compute(*args))
             shape = result.shape
             values = result.reshape(stored_shape(shape, epilogue.form))
             if buffer is None:
@@ -242,31 +242,18 @@ class CpuEngine:
         return lax.dynamic_update_slice(self.buffer, values[None], offset)
 
     def horizontal_pass(
-        self, view: ImageView, taps: Taps, arithmetic: Arithmetic, form: Form, height: Any
-    ) -> Rows:
-        """The horizontal pass, as rows that are written to memory."""
-        if view.height < lanes_of(view.dtype):
-
-            def plain(image: jax.Array, taps: Taps) -> Rows:
-                return Rows.of(apply_taps(image, taps, 1, arithmetic), form)
-
-            return rows_no_inline(plain, view.pixels(), taps)
-        values = self.transposed_pass(view, taps, arithmetic, form, height)
-        return Rows(values, view.shape[2], form)
-
-    def transposed_pass(
         self,
         view: ImageView,
         taps: Taps,
         arithmetic: Arithmetic,
         form: Form = "pixels",
         height: Any = None,
-    ) -> jax.Array:
+    ) -> Rows:
         """The horizontal pass, a block of rows after the other, so that what is between the
         transpositions stays in the cache.
 
         Args:
-            view: of at least `lanes_of` rows; uint8 for integer arithmetic.
+            view: uint8 for integer arithmetic.
             form: of the result.
             height: how many rows to compute, at most those of the view; may be traced. None
                 computes all.
@@ -274,12 +261,14 @@ class CpuEngine:
         Returns:
             rows `(height, m * c)`, uint8 or float32; zeros below the last block of `height`.
         """
-        rows, _, channels = view.shape
+        rows, width, channels = view.shape
         lanes = lanes_of(view.dtype)
-        own_bytes = transposed_bytes(view.width, channels, view.dtype)
+        if rows < lanes:
+            return rows_no_inline(_plain_pass(arithmetic, form), view.pixels(), taps)
+        bytes_of_lanes = transposed_bytes(width, channels, view.dtype)
         most = lanes
         if self.concurrent is not None:
-            most = lanes * max(BLOCK_BYTES // (own_bytes * self.concurrent), 1)
+            most = lanes * max(BLOCK_BYTES // (bytes_of_lanes * self.concurrent), 1)
         blocks = max(-(-rows // most), 1 if rows % lanes == 0 else 2)
         groups = min(-(-rows // (lanes * blocks)), rows // lanes)
         block = groups * lanes
@@ -289,13 +278,16 @@ class CpuEngine:
             # the last block may repeat rows of the one before
             start = jnp.minimum(i * block, rows - block)
             lines = view.rows(start, block).reshape(groups, lanes, -1)
-            sums = _transpose_and_sum(lines, table, channels, arithmetic)
+            columns = no_inline(_transpose, lines)
+            sums = no_inline(_sum_columns(channels, arithmetic), columns, table)
             return no_inline(_write_rows, done, sums, start)
 
         count = rows if height is None else height
         dtype = jnp.uint8 if arithmetic == "integer" else jnp.float32
         empty = zeros_like_device((rows, taps.weight.shape[0] * channels), dtype, view.image)
-        return loop((count + block - 1) // block, add_block, empty, view.image)
+        with on_mesh_of(view.image):
+            values = lax.fori_loop(0, (count + block - 1) // block, add_block, empty)
+        return Rows(values, channels, form)
 
     def float_passes(
         self, view: ImageView, vertical: Taps, horizontal: Taps, form: Form
@@ -326,12 +318,13 @@ class CpuEngine:
             starts = lax.dynamic_slice_in_dim(start, i * block, block, 0)
             weights = lax.dynamic_slice_in_dim(weight, i * block, block, 0)
             rows = no_inline(down, source, Taps(starts, weights, np.int32(0)))
-            lines = rows.reshape(-1, lanes, rows.shape[1])
-            sums = _transpose_and_sum(lines, table, channels, "float")
+            columns = no_inline(_transpose, rows.reshape(-1, lanes, rows.shape[1]))
+            sums = no_inline(_sum_columns(channels, "float"), columns, table)
             return no_inline(_write_rows, done, sums, i * block)
 
         empty = zeros_like_device((m, n * channels), jnp.float32, view.image)
-        return loop(-(-m // block), add_block, empty, view.image)
+        with on_mesh_of(view.image):
+            return lax.fori_loop(0, -(-m // block), add_block, empty)
 
     # -- batches -----------------------------------------------------------------------------------
 
@@ -405,16 +398,17 @@ def no_inline(function: Callable[..., Any], *args: Any) -> Any:
     precedes it.
 
     `lax.optimization_barrier` does not prevent that; this does, also under `vmap`, `grad`, sharding
-    and export. What `function` itself calls is inlined as usual. For CPU only: XLA:GPU fuses nothing
+    and export. A jitted function that `function` calls (as many of `jax.numpy` are) is not inlined
+    either, unless `function` calls it under `inline_again()`. For CPU only: XLA:GPU fuses nothing
     inside such a computation.
     """
-
-    def body(*args: Any) -> Any:
-        with set_xla_metadata(inlineable=None):
-            return function(*args)
-
     with set_xla_metadata(inlineable="false"):
-        return jax.jit(body)(*args)
+        return jax.jit(function)(*args)
+
+
+def inline_again() -> contextlib.AbstractContextManager[Any]:
+    """Lets what is called inside a computation of its own be inlined into it."""
+    return set_xla_metadata(inlineable=None)
 
 
 def rows_no_inline(compute: Callable[..., Rows], *args: Any) -> Rows:
@@ -426,7 +420,8 @@ def rows_no_inline(compute: Callable[..., Rows], *args: Any) -> Rows:
     """
 
     def body(*args: Any) -> Rows:
-        rows = compute(*args)
+        with inline_again():
+            rows = compute(*args)
         return rows.map(lambda values: values.reshape(len(values), *_factors(values.shape[1])))
 
     return no_inline(body, *args).map(lambda values: values.reshape(len(values), -1))
@@ -474,22 +469,22 @@ def _write_rows(done: jax.Array, lines: jax.Array, start: Any) -> jax.Array:
     return lax.dynamic_update_slice_in_dim(done, lines.reshape(-1, done.shape[1]), start, 0)
 
 
-def _transpose_and_sum(
-    lines: jax.Array, taps: Taps, channels: int, arithmetic: Arithmetic
-) -> jax.Array:
-    """The horizontal pass over groups of lines `(g, l, w * c)`, with a table of
-    `_taps_of_numbers`: `(g, l, m * c)`.
+def _transpose(lines: jax.Array) -> jax.Array:
+    """Transposes groups of lines `(g, l, n)` to columns `(g, n, l)`.
 
-    Both transpositions are copies of their own: XLA's copy transposes bytes with the processor's
-    instructions (11 to 22 GB/s), fused with what reads them it goes number by number.
+    This and the transposition back must be copies of their own: XLA's copy transposes bytes with the
+    processor's instructions (11 to 22 GB/s); fused with what reads them, it goes number by number.
     """
-    columns = no_inline(lambda lines: lines.swapaxes(1, 2), lines)
+    return lines.swapaxes(1, 2)
 
-    def across(columns: jax.Array, taps: Taps) -> jax.Array:
-        sums = functools.partial(_column_sums, taps=taps, channels=channels, arithmetic=arithmetic)
-        return jax.vmap(sums)(columns).swapaxes(1, 2)
 
-    return no_inline(across, columns, taps)
+def _plain_pass(arithmetic: Arithmetic, form: Form) -> Callable[[jax.Array, Taps], Rows]:
+    """The horizontal pass in its plain form, for few rows."""
+
+    def compute(image: jax.Array, taps: Taps) -> Rows:
+        return Rows.of(apply_taps(image, taps, 1, arithmetic), form)
+
+    return compute
 
 
 def _taps_of_numbers(taps: Taps, channels: int, form: Form) -> Taps:
@@ -503,28 +498,37 @@ def _taps_of_numbers(taps: Taps, channels: int, form: Form) -> Taps:
     return Taps(start.reshape(-1), weight.reshape(-1, count), taps.shift)
 
 
-def _column_sums(
-    columns: jax.Array, taps: Taps, channels: int, arithmetic: Arithmetic
-) -> jax.Array:
-    """Sums columns `(w * c, l)` to `(m * c, l)`: `apply_taps` with taps `c` numbers apart."""
-    start, weight = taps.start, keep_int16(taps.weight)
-    (m, count), (n, lanes) = weight.shape, columns.shape
-    total: jax.Array = one_half(taps.shift) if arithmetic == "integer" else jnp.float32(0)
+def _sum_columns(channels: int, arithmetic: Arithmetic) -> Callable[[jax.Array, Taps], jax.Array]:
+    """Sums groups of columns `(g, w * c, l)` to lines `(g, l, m * c)`: `apply_taps` with taps `c`
+    numbers apart, by a table of `_taps_of_numbers`, and the transposition back."""
 
-    def add(k: Any, total: jax.Array) -> jax.Array:
-        column = take(columns, start + k * channels, 0).astype(total.dtype)
-        return column * lax.dynamic_index_in_dim(weight, k, 1).astype(total.dtype) + total
+    def compute(columns: jax.Array, taps: Taps) -> jax.Array:
+        start, weight = taps.start, keep_int16(taps.weight)
+        m, count = weight.shape
+        groups, n, lanes = columns.shape
+        total: jax.Array = one_half(taps.shift) if arithmetic == "integer" else jnp.float32(0)
 
-    looped = looped_taps(count, arithmetic)
-    if looped:
-        zeros = zeros_like_device((m, lanes), total.dtype, columns)
-        total = loop_over_blocks(looped, add, total + zeros, columns)
-    for k in range(looped, count):
-        # shift the slice and keep the index: one address per window instead of one per tap
-        shifted = lax.slice_in_dim(columns, k * channels, n - (count - 1 - k) * channels)
-        column = take(shifted, start, 0).astype(total.dtype)
-        total = column * lax.slice_in_dim(weight, k, k + 1, axis=1).astype(total.dtype) + total
-    return to_uint8(total, taps.shift) if arithmetic == "integer" else total
+        def add(k: Any, total: jax.Array) -> jax.Array:
+            column = take(columns, start + k * channels, 1).astype(total.dtype)
+            weight_k = lax.dynamic_index_in_dim(weight, k, 1).astype(total.dtype)
+            return column * weight_k + total
+
+        looped = looped_taps(count, arithmetic)
+        if looped:
+            zeros = zeros_like_device((groups, m, lanes), total.dtype, columns)
+            total = loop_over_blocks(looped, add, total + zeros, columns)
+        for k in range(looped, count):
+            # shift the slice and keep the index: one address per window instead of one per tap
+            end = n - (count - 1 - k) * channels
+            shifted = lax.slice_in_dim(columns, k * channels, end, axis=1)
+            column = take(shifted, start, 1).astype(total.dtype)
+            weight_k = lax.slice_in_dim(weight, k, k + 1, axis=1).astype(total.dtype)
+            total = column * weight_k + total
+        if arithmetic == "integer":
+            total = to_uint8(total, taps.shift)
+        return total.swapaxes(1, 2)
+
+    return compute
 
 
 # -- batches ---------------------------------------------------------------------------------------
@@ -573,5 +577,6 @@ def _loop_over_images(
     restore = jax.vmap(lambda values: as_result(values, shape, form))
     if count > 1:
         make, restore = jax.vmap(make), jax.vmap(restore)
-    done = loop(length, lambda i, done: step(images, tables, done, i), make(images), images)
+    with on_mesh_of(images):
+        done = lax.fori_loop(0, length, lambda i, done: step(images, tables, done, i), make(images))
     return restore(done).reshape(-1, *shape)

@@ -65,7 +65,7 @@ def two_passes(image: jax.Array, passes: Passes) -> jax.Array:
     """Both passes over one image `(h, w, c)`, without the epilogue."""
     if passes.arithmetic == "copy":
         return copy_pixels(image, passes)
-    if is_traced_order(passes):
+    if passes.has_traced_order:
         return in_either_order(image, passes, two_passes)
     order = [(0, passes.vertical), (1, passes.horizontal)]
     for axis, taps in order if passes.vertical_first else reversed(order):
@@ -94,11 +94,6 @@ def constant_run(taps: Taps) -> int | None:
     first, count = int(taps.start[0]), len(taps.start)
     follows = np.array_equal(taps.start, np.arange(first, first + count))
     return first if follows else None
-
-
-def is_traced_order(passes: Passes) -> bool:
-    """Whether the images of a plan differ in which pass comes first."""
-    return not isinstance(passes.vertical_first, (bool, np.bool_))
 
 
 def in_either_order(

@@ -13,7 +13,6 @@ from jaxprep.resample.engines.plain import (
     PlainEngine,
     copy_pixels,
     in_either_order,
-    is_traced_order,
 )
 from jaxprep.resample.passes import Arithmetic, Epilogue, Passes, Rows, one_half, to_uint8
 from jaxprep.resample.tables import Taps
@@ -30,7 +29,7 @@ class TpuEngine(PlainEngine):
 def two_passes(image: jax.Array, passes: Passes) -> jax.Array:
     if passes.arithmetic == "copy":
         return copy_pixels(image, passes)
-    if is_traced_order(passes):
+    if passes.has_traced_order:
         return in_either_order(image, passes, two_passes)
     order = [(0, passes.vertical), (1, passes.horizontal)]
     for axis, taps in order if passes.vertical_first else reversed(order):
