@@ -179,6 +179,10 @@ def resized(target: Target, size: Size, out: Size, reference: ReferenceName) -> 
 
     Masks are resized by nearest neighbour, and are bool from then on; keypoints stay as they are,
     as in the original.
+
+    >>> target = {"boxes": np.ones((1, 4), np.float32), "area": np.ones(1, np.float32)}
+    >>> resized(target, (8, 8), (4, 16), "pillow")["boxes"].tolist()
+    [[2.0, 0.5, 2.0, 0.5]]
     """
     vertical = out[0] / size[0]
     horizontal = out[1] / size[1]
@@ -218,6 +222,10 @@ def padded(target: Target, size: Size, out: Size, are_relative: bool, is_pil: bo
     Args:
         are_relative: boxes are shares of the image, which padding makes smaller.
         is_pil: they are multiplied in float64, as NumPy does on the PIL backend.
+
+    >>> target = {"boxes": np.full((1, 4), 0.5, np.float32)}
+    >>> padded(target, (8, 8), (16, 8), True, False)["boxes"].tolist()
+    [[0.5, 0.25, 0.5, 0.25]]
     """
     vertical = size[0] / out[0]
     horizontal = size[1] / out[1]

@@ -80,6 +80,9 @@ def of_polygon(polygon: Any, size: Size, where: str, least: int = 6) -> Bool[np.
 
     Args:
         least: how many numbers it must have.
+
+    >>> of_polygon([0, 0, 2, 0, 2, 2, 0, 2], (2, 3), "$").astype(int).tolist()
+    [[1, 1, 0], [1, 1, 0]]
     """
     corners = numbers(polygon, where)
     if len(corners) < least or len(corners) % 2:
@@ -154,6 +157,9 @@ def numbers(values: Any, where: str) -> Float64[np.ndarray, " n"]:
 
     Raises:
         InputError: something else.
+
+    >>> numbers([1, 2], "$").tolist()
+    [1.0, 2.0]
     """
     try:
         array = np.asarray(values, np.float64)
@@ -165,5 +171,9 @@ def numbers(values: Any, where: str) -> Float64[np.ndarray, " n"]:
 
 
 def wrong(what: str, value: Any, where: str) -> InputError:
-    """The error of a bad annotation."""
+    """The error of a bad annotation.
+
+    >>> wrong("a box", 7, "$.bbox")
+    InputError('Expected a box, got `7` - at `$.bbox`.')
+    """
     return InputError(f"Expected {what}, got `{codec.shown(value)}` - at `{where}`.")

@@ -26,7 +26,11 @@ CALL_KEYS = (*RESULT_KEYS, "input_data_format", "disable_grouping", "data_format
 
 
 class ArgumentError(InputError, TypeError):
-    """A keyword that a processor does not take."""
+    """A keyword that a processor does not take.
+
+    >>> issubclass(ArgumentError, TypeError)
+    True
+    """
 
 
 class Parsed(NamedTuple):
@@ -36,6 +40,9 @@ class Parsed(NamedTuple):
         config: typed.
         content: its JSON data, with what keywords replaced; it is what is written back.
         unused: the keywords that replaced nothing.
+
+    >>> parse({"image_processor_type": "ViTImageProcessor"}, {"color": "red"}).unused
+    {'color': 'red'}
     """
 
     config: Format
@@ -62,6 +69,9 @@ def parse(
 
     Raises:
         ConfigError: an image processor that is not read, or a wrong value.
+
+    >>> parse({"image_processor_type": "ViTImageProcessor"}, {"size": 8}).config.image_size
+    (8, 8)
     """
     document = find_config(content, model=model, class_name=class_name)
     backend = kwargs.get("backend") or backend
@@ -116,6 +126,9 @@ def config_of(name: str, settings: Mapping[str, Any], backend: Any, **fields: An
 
     Raises:
         ConfigError: a backend, layout or setting that the class does not take.
+
+    >>> config_of("ViTImageProcessor", {}, "pil").data_format
+    'channels_first'
     """
     if backend not in (None, *get_args(Backend)):
         raise codec.expected(f"one of {list(get_args(Backend))}", backend, "backend")
@@ -130,7 +143,11 @@ def config_of(name: str, settings: Mapping[str, Any], backend: Any, **fields: An
 
 
 def json_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as JSON has them; enumerations of Transformers by their values."""
+    """Settings as JSON has them; enumerations of Transformers by their values.
+
+    >>> json_settings({"size": (8, 6)})
+    {'size': [8, 6]}
+    """
     plain = {key: getattr(value, "value", value) for key, value in settings.items()}
     return {key: to_json_value(value) for key, value in plain.items()}
 
@@ -140,6 +157,9 @@ def layout_named(value: Any, where: str) -> DataFormatName | None:
 
     Raises:
         ConfigError: anything else.
+
+    >>> layout_named("channels_last", "data_format")
+    'channels_last'
     """
     name = getattr(value, "value", value)
     if name is not None and name not in get_args(DataFormatName):

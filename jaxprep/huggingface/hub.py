@@ -31,6 +31,9 @@ class ConfigFile(NamedTuple):
         content: JSON data.
         model: of the `config.json` beside it, None if there is none.
         where: its file or address.
+
+    >>> ConfigFile({"size": 8}, None, "preprocessor_config.json").content
+    {'size': 8}
     """
 
     content: Any
@@ -64,6 +67,12 @@ def find(
         PresetNotFoundError: nothing answers to the name.
         HubError: the hub refuses or cannot be reached, and nothing is cached.
         ConfigError: the file holds no JSON, or a name is not one.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write('{"size": 8}', Path(folder, FILE))
+    ...     find(folder).content
+    {'size': 8}
     """
     if not isinstance(name, (str, os.PathLike)) or not os.fspath(name):
         raise codec.expected(
@@ -128,6 +137,12 @@ def find_file(repo: str, name: str) -> tuple[Any, str]:
         ConfigError: the path leads out of the repository, or the file holds no JSON.
         PresetNotFoundError: there is no such file.
         HubError: the hub refuses or cannot be reached, and nothing is cached.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write('{"0": {"name": "sky"}}', Path(folder, "classes.json"))
+    ...     find_file(folder, "classes.json")[0]
+    {'0': {'name': 'sky'}}
     """
     folder, _, file = name.rpartition("/")
     if any(part in ("", ".", "..") for part in name.split("/")) or os.path.isabs(name):
@@ -148,7 +163,14 @@ def find_file(repo: str, name: str) -> tuple[Any, str]:
 
 
 def write(text: str, file: Path) -> None:
-    """Write a text file; where that fails, it is as it was."""
+    """Write a text file; where that fails, it is as it was.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write("{}", Path(folder, "a.json"))
+    ...     find(Path(folder, "a.json")).content
+    {}
+    """
     write_files({file: text})
 
 

@@ -101,7 +101,11 @@ def annotated(
 
 
 class Annotation(NamedTuple):
-    """What a task wants to know of an image: masks, classes, and `num_text` texts."""
+    """What a task wants to know of an image: masks, classes, and `num_text` texts.
+
+    >>> Annotation(np.zeros((0, 2, 2)), np.zeros(0), ["a semantic photo"]).texts
+    ['a semantic photo']
+    """
 
     masks: np.ndarray
     classes: np.ndarray
@@ -111,7 +115,13 @@ class Annotation(NamedTuple):
 def semantic(
     found: InstanceMasks, metadata: Metadata, count: int, seen: MutableMapping[str, int]
 ) -> Annotation:
-    """One mask for each class: those of its instances together."""
+    """One mask for each class: those of its instances together.
+
+    >>> names = metadata_from({"7": {"name": "cat", "isthing": 1}}, "$")
+    >>> found = InstanceMasks(np.ones((1, 2, 2), np.float32), np.array([7]))
+    >>> semantic(found, names, 2, {"cat": 0}).texts
+    ['a photo with a cat', 'a semantic photo']
+    """
     classes = list(dict.fromkeys(found.classes.tolist()))
     masks = [found.masks[found.classes == number].max(0) for number in classes]
     stacked = np.stack(masks) if masks else found.masks[:0]
@@ -122,7 +132,13 @@ def semantic(
 def instance(
     found: InstanceMasks, metadata: Metadata, count: int, seen: MutableMapping[str, int]
 ) -> Annotation:
-    """The instances of things."""
+    """The instances of things.
+
+    >>> names = metadata_from({"7": {"name": "cat", "isthing": 1}}, "$")
+    >>> found = InstanceMasks(np.ones((1, 2, 2), np.float32), np.array([7]))
+    >>> instance(found, names, 2, {"cat": 0}).texts
+    ['a photo with a cat', 'an instance photo']
+    """
     is_thing = np.isin(found.classes, metadata["thing_ids"])
     things = InstanceMasks(found.masks[is_thing], found.classes[is_thing])
     return _with_texts(things, "an instance photo", metadata, count, seen)
@@ -131,7 +147,13 @@ def instance(
 def panoptic(
     found: InstanceMasks, metadata: Metadata, count: int, seen: MutableMapping[str, int]
 ) -> Annotation:
-    """Everything."""
+    """Everything.
+
+    >>> names = metadata_from({"7": {"name": "cat", "isthing": 1}}, "$")
+    >>> found = InstanceMasks(np.ones((1, 2, 2), np.float32), np.array([7]))
+    >>> panoptic(found, names, 2, {"cat": 0}).texts
+    ['a photo with a cat', 'an panoptic photo']
+    """
     # "an panoptic": the original's words, which the text encoder was trained with.
     return _with_texts(found, "an panoptic photo", metadata, count, seen)
 
@@ -198,6 +220,10 @@ def _from_file(folder: str, name: str) -> Metadata:
 def metadata_from(content: Any, where: str) -> Metadata:
     """The metadata of a `class_info_file`: an object with `{"name", "isthing"}` for each number of
     a class.
+
+    >>> names = metadata_from({"7": {"name": "cat", "isthing": 1}}, "$")
+    >>> names["7"], names["thing_ids"]
+    ('cat', [7])
     """
     if not isinstance(content, dict) or len(content) > MAX_CLASSES:
         raise codec.expected(f"an object with at most {MAX_CLASSES} classes", content, where)
@@ -216,7 +242,11 @@ def metadata_from(content: Any, where: str) -> Metadata:
 
 
 def checked(metadata: Any, where: str) -> Metadata:
-    """Metadata as a config holds it."""
+    """Metadata as a config holds it.
+
+    >>> checked({"7": "cat", "class_names": ["cat"], "thing_ids": [7]}, "$")["7"]
+    'cat'
+    """
     if not isinstance(metadata, Mapping) or len(metadata) > MAX_CLASSES:
         raise codec.expected(f"an object with at most {MAX_CLASSES} classes", metadata, where)
     for key, kind in (("class_names", str), ("thing_ids", int)):

@@ -44,6 +44,11 @@ class ImageOperations(ImageProcessingMixin):
     `transformers/image_processing_backends.py`.
 
     Images are what a call takes; results are `jax.Array`s in the layout of the image.
+
+    >>> import numpy as np
+    >>> from jaxprep.huggingface import ViTImageProcessor
+    >>> ViTImageProcessor().resize(np.zeros((20, 30, 3), np.uint8), size=(8, 6)).shape
+    (8, 6, 3)
     """
 
     @property

@@ -84,6 +84,9 @@ def boxes_of(value: Any, count: int) -> list[Float32[np.ndarray, "n 4"]]:
 
     Raises:
         InputError: other shapes, other numbers of them, or values that are not finite.
+
+    >>> boxes_of([[[0, 0, 4, 8]]], 1)[0].tolist()
+    [[0.0, 0.0, 4.0, 8.0]]
     """
     boxes_of_images = []
     wanted = f"a list of boxes for each of {count} images"

@@ -90,6 +90,9 @@ def paint(classes: Any, config: HuggingFace) -> Any:
 
     Raises:
         InputError: a class that has no colour.
+
+    >>> paint(np.ones((2, 2, 1), np.uint8), HuggingFace("SegGptImageProcessor")).shape
+    (2, 2, 3)
     """
     if config.effective.get("num_labels") is None:
         return classes.repeat(3, axis=-1)

@@ -34,6 +34,13 @@ def maskformer(call: Call) -> Results:
 
     The padding of masks is `ignore_index`, as in the original; 0 where there is none.
     Labels are int64; in JAX, where 64 bits are off by default, that is int32.
+
+    >>> from jaxprep.huggingface import MaskFormerImageProcessor
+    >>> processor = MaskFormerImageProcessor(size={"height": 32, "width": 32})
+    >>> image, labels = np.zeros((64, 64, 3), np.uint8), np.ones((64, 64), np.uint8)
+    >>> result = processor(image, segmentation_maps=labels)
+    >>> result.pixel_mask.shape, result.mask_labels[0].shape
+    ((1, 32, 32), (1, 32, 32))
     """
     results, padding = padded_images(call)
     return results | padded_labels(call, padding)
@@ -98,7 +105,11 @@ def label_maps(call: Call, count: int) -> list[np.ndarray] | None:
 
 
 def label_results(found: Sequence[InstanceMasks]) -> Results:
-    """`mask_labels` and `class_labels`."""
+    """`mask_labels` and `class_labels`.
+
+    >>> sorted(label_results([]))
+    ['class_labels', 'mask_labels']
+    """
     return {
         "mask_labels": PerImage(one.masks for one in found),
         "class_labels": PerImage(one.classes for one in found),
@@ -106,7 +117,11 @@ def label_results(found: Sequence[InstanceMasks]) -> Results:
 
 
 def ignore_index_of(config: HuggingFace) -> int | None:
-    """The label of pixels that belong to no class."""
+    """The label of pixels that belong to no class.
+
+    >>> ignore_index_of(HuggingFace("MaskFormerImageProcessor", {"ignore_index": 255}))
+    255
+    """
     if config.effective.get("ignore_index") is None:
         return None
     return config.effective.integer("ignore_index", -(2**31), 2**31 - 1)
@@ -129,6 +144,9 @@ def refuse_traced_maps(call: Call) -> None:
 class Window(NamedTuple):
     """Where a window lies: the index of its image, and its first row or column and the one after
     its last, along the longer side.
+
+    >>> Window(image=0, start=0, end=640).end
+    640
     """
 
     image: int
@@ -142,6 +160,11 @@ def eomt(call: Call) -> Results:
 
     With `segmentation_maps`, `mask_labels` and `class_labels` of each image or window; with
     `ignore_index`, labels are one less.
+
+    >>> from jaxprep.huggingface import EomtImageProcessor
+    >>> processor = EomtImageProcessor(size={"shortest_edge": 8}, do_split_image=True)
+    >>> processor(np.zeros((8, 12, 3), np.uint8)).pixel_values.shape
+    (2, 3, 8, 8)
     """
     refuse_traced_maps(call)
     images = read(call)
@@ -175,6 +198,11 @@ def _uncut(call: Call) -> Call:
 def split(config: HuggingFace, images: Any) -> tuple[list[Window], list[Any]]:
     """Windows along the longer side of images `(h, w, c)` or maps `(h, w)`, which overlap as evenly
     as pixels allow: `_split_image` of `transformers/models/eomt/image_processing_eomt.py`.
+
+    >>> config = HuggingFace("EomtImageProcessor", {"size": {"shortest_edge": 8}})
+    >>> windows, parts = split(config, [np.zeros((8, 12, 3))])
+    >>> [(one.start, one.end) for one in windows], parts[0].shape
+    ([(0, 8), (4, 12)], (8, 8, 3))
     """
     length = window(config.effective)[0]
     windows, parts = [], []

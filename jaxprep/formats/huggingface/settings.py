@@ -24,7 +24,11 @@ ANNOTATION_FORMATS = ("coco_detection", "coco_panoptic")
 
 
 class Frozen(dict[str, Any]):
-    """A JSON object that is not changed any more, and so can be hashed."""
+    """A JSON object that is not changed any more, and so can be hashed.
+
+    >>> hash(Frozen(size=8)) == hash(Frozen(size=8))
+    True
+    """
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(json.dumps(self, sort_keys=True, default=str))
@@ -59,6 +63,9 @@ class Edges(NamedTuple):
     """A `size`: one of the sets of keys that Transformers knows, in pixels; the others are None.
 
     It is `SizeDict` of `transformers/image_utils.py` without the keys that no class here takes.
+
+    >>> Edges(shortest_edge=8).keys, Edges(height=8, width=6).pair
+    (('shortest_edge',), (8, 6))
     """
 
     height: int | None = None
@@ -275,6 +282,9 @@ def upgrade_legacy(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """The keys of a config in the form of Transformers 5, from that of any release.
 
     A key of today wins where the former name is there too.
+
+    >>> upgrade_legacy("SamImageProcessor", {"size": 64})["size"]
+    {'longest_edge': 64}
     """
     row = classes.rows()[name]
     settings = dict(given)
@@ -375,6 +385,9 @@ def keep_implied(name: str, given: Mapping[str, Any], changed: Mapping[str, Any]
     call that changes `do_normalize` alone does not change what is done to boxes, since
     Transformers derives the one from the other only when the processor is made
     (`DetrImageProcessor.__init__`).
+
+    >>> keep_implied("DetrImageProcessor", {}, {"do_normalize": False})
+    {'do_convert_annotations': True}
     """
     if "do_normalize" not in changed or not _follows_normalize(classes.rows()[name]):
         return {}
@@ -389,7 +402,11 @@ DERIVED_FROM = {"metadata": ("class_info_file", "repo_path")}
 
 
 def merged(given: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with some of them replaced; what was read from a file goes when another is named."""
+    """Settings with some of them replaced; what was read from a file goes when another is named.
+
+    >>> merged({"size": 8}, {"size": 6})
+    {'size': 6}
+    """
     replaced = {key for key, value in changed.items() if value != given.get(key)}
     stale = {key for key, sources in DERIVED_FROM.items() if replaced & set(sources)}
     _, kept = split_keys(given, stale)
@@ -398,5 +415,9 @@ def merged(given: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, An
 
 @functools.lru_cache(maxsize=1024)
 def settings_of(name: str, given: Frozen) -> Settings:
-    """The settings of a config; made once for each."""
+    """The settings of a config; made once for each.
+
+    >>> settings_of("ViTImageProcessor", Frozen()).pair("size")
+    (224, 224)
+    """
     return Settings(name, given)
