@@ -202,6 +202,10 @@ def push(
         InputError: `repo_id` is no name.
         HubError: the hub refuses or cannot be reached.
         MissingPackageError: `huggingface_hub` is not installed.
+
+    >>> push("{}", FILE, "")
+    Traceback (most recent call last):
+    jaxprep.errors.InputError: Expected the name of a repository, got '' - at `repo_id`.
     """
     try:
         from huggingface_hub import HfApi

@@ -37,6 +37,12 @@ def oneformer(call: Call) -> Results:
     With `segmentation_maps`, `mask_labels`, `class_labels` and `text_inputs` too, as the task of
     each image wants them. Inside a caller's transformation, where texts are no values, images
     alone.
+
+    >>> from jaxprep.huggingface import OneFormerImageProcessor
+    >>> processor = OneFormerImageProcessor(size={"height": 8, "width": 8})
+    >>> result = processor(np.zeros((16, 16, 3), np.uint8), ["semantic"])
+    >>> result.task_inputs, result.pixel_mask.shape
+    (['the task is semantic'], (1, 8, 8))
     """
     results, padding = padded_images(call)
     if call.is_traced:
@@ -45,7 +51,14 @@ def oneformer(call: Call) -> Results:
 
 
 def texts_and_labels(call: Call, padding: Padding) -> Results:
-    """All results but the images."""
+    """All results but the images.
+
+    >>> content = {"7": {"name": "cat", "isthing": 1}}
+    >>> settings = {"metadata": metadata_from(content, "$"), "num_text": 2}
+    >>> config = HuggingFace("OneFormerImageProcessor", settings)
+    >>> texts_and_labels(Call(None, {}, config), Padding([(2, 2)], (2, 2)))
+    {'task_inputs': ['the task is panoptic']}
+    """
     tasks = tasks_of(call.inputs.get("task_inputs"), len(padding.sizes))
     found = instance_masks_of(call, padding.sizes)
     results: Results = {}
@@ -76,6 +89,13 @@ def annotated(
 ) -> Results:
     """`mask_labels`, padded with `ignore_index` as the original does, `class_labels` and
     `text_inputs`.
+
+    >>> content = {"7": {"name": "cat", "isthing": 1}}
+    >>> settings = {"metadata": metadata_from(content, "$"), "num_text": 2}
+    >>> config = HuggingFace("OneFormerImageProcessor", settings)
+    >>> found = InstanceMasks(np.ones((1, 2, 2), np.float32), np.array([7]))
+    >>> annotated(config, [found], ["semantic"], (2, 2))["text_inputs"]
+    [['a photo with a cat', 'a semantic photo']]
     """
     metadata = metadata_of(config)
     if metadata is None:
@@ -197,6 +217,12 @@ def _with_texts(
 def metadata_of(config: HuggingFace) -> Metadata | None:
     """The `metadata` of the settings; if there is none, that of `class_info_file`, which is read on
     first use.
+
+    >>> content = {"7": {"name": "cat", "isthing": 1}}
+    >>> settings = {"metadata": metadata_from(content, "$"), "num_text": 2}
+    >>> config = HuggingFace("OneFormerImageProcessor", settings)
+    >>> metadata_of(config)["class_names"]
+    ['cat']
     """
     metadata = config.effective.get("metadata")
     if metadata:

@@ -187,7 +187,14 @@ class BaseImageProcessor(ImageOperations):
 
 
 class TimmWrapperImageProcessor(BaseImageProcessor):
-    """The evaluation transform of a timm model, which is one of PIL images."""
+    """The evaluation transform of a timm model, which is one of PIL images.
+
+    >>> import numpy as np
+    >>> content = {"pretrained_cfg": {"input_size": [3, 8, 8]}, "architecture": "resnet18"}
+    >>> processor = BaseImageProcessor.from_dict(content)
+    >>> processor(np.zeros((20, 30, 3), np.uint8)).pixel_values.shape
+    (1, 3, 8, 8)
+    """
 
     @property
     def model_input_names(self) -> list[str]:

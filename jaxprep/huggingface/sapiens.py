@@ -31,6 +31,12 @@ def people(call: Call) -> Results:
     labels of a pose.
 
     Inside a caller's transformation boxes and keypoints are known: they say what is computed.
+
+    >>> from jaxprep.huggingface import Sapiens2ImageProcessor
+    >>> processor = Sapiens2ImageProcessor(size={"height": 8, "width": 6})
+    >>> image = np.zeros((32, 32, 3), np.uint8)
+    >>> processor(image, boxes=[[[4, 4, 12, 16]]]).pixel_values.shape
+    (1, 3, 8, 6)
     """
     _check(call)
     if call.inputs.get("boxes") is None:
@@ -123,7 +129,14 @@ def _numbers(value: Any) -> np.ndarray:
 def crops(
     call: Call, images: Sequence[Image], boxes: Sequence[np.ndarray], method: str | None = None
 ) -> list[Image]:
-    """A float image for each box of each image."""
+    """A float image for each box of each image.
+
+    >>> config = HuggingFace("Sapiens2ImageProcessor", {"size": {"height": 8, "width": 6}})
+    >>> image = Image(np.zeros((32, 32, 3), np.uint8))
+    >>> boxes = [np.array([[4, 4, 12, 16]], np.float32)]
+    >>> crops(Call(None, {}, config), [image], boxes)[0].pixels.shape
+    (8, 6, 3)
+    """
     size = _crop_size(call.config)
     cropped = []
     for image, boxes_of_image in zip(images, boxes, strict=True):
@@ -143,6 +156,12 @@ def labels_of_crops(
 
     Transformers interpolates labels and truncates the result, so that most of an area of 5 may
     become 4; jaxprep does not reproduce that (`docs/differences.md`).
+
+    >>> config = HuggingFace("Sapiens2ImageProcessor", {"size": {"height": 8, "width": 6}})
+    >>> labels = Image(np.ones((32, 32, 1), np.uint8))
+    >>> boxes = [np.array([[4, 4, 12, 16]], np.float32)]
+    >>> labels_of_crops(Call(None, {}, config), [labels], boxes)[0].shape
+    (8, 6)
     """
     cropped = crops(call, maps, boxes, "nearest")
     if call.config.effective.flag("do_reduce_labels"):
@@ -155,7 +174,13 @@ def labels_of_crops(
 
 
 def poses(config: HuggingFace, boxes: Sequence[np.ndarray], keypoints: Any) -> Results:
-    """`labels`, heatmaps `(k, h, w)` of each person, and `label_weights` `(k,)`."""
+    """`labels`, heatmaps `(k, h, w)` of each person, and `label_weights` `(k,)`.
+
+    >>> config = HuggingFace("Sapiens2ImageProcessor", {"size": {"height": 64, "width": 48}})
+    >>> boxes = [np.array([[4, 4, 12, 16]], np.float32)]
+    >>> poses(config, boxes, [[[[10, 12, 1]]]])["labels"][0].shape
+    (1, 16, 12)
+    """
     heatmaps, weights = [], []
     wanted = f"keypoints for each of {len(boxes)} images"
     of_images = _of_length(keypoints, len(boxes), wanted, "keypoints")
@@ -192,6 +217,11 @@ def draw_heatmaps(
 
     Args:
         points: x, y and maybe visibility.
+
+    >>> config = HuggingFace("Sapiens2ImageProcessor", {"size": {"height": 64, "width": 48}})
+    >>> box, points = np.array([4, 4, 12, 16], np.float32), np.ones((1, 3), np.float32) * 8
+    >>> draw_heatmaps(config, box, points)[1].tolist()
+    [1.0]
     """
     settings, size = config.effective, _crop_size(config)
     factor = settings.integer("keypoint_heatmap_downscale_factor")

@@ -27,6 +27,12 @@ NAMES = {
 def prompted(call: Call) -> Results:
     """Images, examples `prompt_images`, and their masks `prompt_masks`; any of them may be left
     out.
+
+    >>> from jaxprep.huggingface import SegGptImageProcessor
+    >>> processor = SegGptImageProcessor(size={"height": 8, "width": 8})
+    >>> image, labels = np.zeros((16, 16, 3), np.uint8), np.ones((16, 16), np.uint8)
+    >>> sorted(processor(image, prompt_images=image, prompt_masks=labels))
+    ['pixel_values', 'prompt_masks', 'prompt_pixel_values']
     """
     results: Results = {}
     # `do_convert_rgb` is about the masks.

@@ -89,6 +89,11 @@ def config_of_maps(config: HuggingFace) -> HuggingFace:
 def labels_of(call: Call, maps: list[Image]) -> Any:
     """Maps at the size of their images: a list of int64 arrays `(h, w)`; inside a transformation
     one array, if they have one size.
+
+    >>> config = HuggingFace("SegformerImageProcessor", {"size": {"height": 4, "width": 6}})
+    >>> call = Call(None, {}, config)
+    >>> labels_of(call, [Image(np.ones((8, 12, 1), np.uint8))])[0].shape
+    (4, 6)
     """
     if call.config.effective.flag("do_reduce_labels"):
         maps = [image._replace(pixels=reduce_labels(image.pixels)) for image in maps]
@@ -154,6 +159,11 @@ def paired_maps(call: Call, value: Any, count: int, where: str) -> list[Image]:
 
     Raises:
         InputError: something that is no map, or another number of them.
+
+    >>> config = HuggingFace("SegformerImageProcessor", {"size": {"height": 4, "width": 6}})
+    >>> call = Call(None, {}, config)
+    >>> len(paired_maps(call, np.zeros((2, 8, 12), np.uint8), 2, "segmentation_maps"))
+    2
     """
     maps = _traced_maps(value, where) if call.is_traced else maps_of(value, where)
     if len(maps) != count:

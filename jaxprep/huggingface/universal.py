@@ -47,7 +47,14 @@ def maskformer(call: Call) -> Results:
 
 
 def padded_images(call: Call) -> tuple[Results, Padding]:
-    """`pixel_values` and `pixel_mask`, and how the images are padded."""
+    """`pixel_values` and `pixel_mask`, and how the images are padded.
+
+    >>> config = HuggingFace("MaskFormerImageProcessor", {"size": {"height": 32, "width": 32}})
+    >>> inputs = {"segmentation_maps": np.ones((64, 64), np.uint8)}
+    >>> image = np.zeros((64, 64, 3), np.uint8)
+    >>> padded_images(Call(image, {}, config))[1].padded_size
+    (32, 32)
+    """
     refuse_traced_maps(call)
     images = read(call)
     padding = padding_of(call.config, sizes_of(images))
@@ -55,7 +62,14 @@ def padded_images(call: Call) -> tuple[Results, Padding]:
 
 
 def padded_labels(call: Call, padding: Padding) -> Results:
-    """`mask_labels` and `class_labels`, if there are maps."""
+    """`mask_labels` and `class_labels`, if there are maps.
+
+    >>> config = HuggingFace("MaskFormerImageProcessor", {"size": {"height": 32, "width": 32}})
+    >>> inputs = {"segmentation_maps": np.ones((64, 64), np.uint8)}
+    >>> results = padded_labels(Call(None, inputs, config), Padding([(32, 32)], (32, 64)))
+    >>> results["mask_labels"][0].shape
+    (1, 32, 64)
+    """
     found = instance_masks_of(call, padding.sizes)
     if found is None:
         return {}
@@ -70,6 +84,11 @@ def instance_masks_of(call: Call, sizes: Sequence[Size]) -> list[InstanceMasks] 
 
     Args:
         sizes: of the images before padding.
+
+    >>> config = HuggingFace("MaskFormerImageProcessor", {"size": {"height": 32, "width": 32}})
+    >>> inputs = {"segmentation_maps": np.ones((64, 64), np.uint8)}
+    >>> instance_masks_of(Call(None, inputs, config), [(32, 32)])[0].classes.tolist()
+    [1]
     """
     maps = label_maps(call, len(sizes))
     if maps is None:
@@ -89,6 +108,11 @@ def label_maps(call: Call, count: int) -> list[np.ndarray] | None:
 
     Raises:
         InputError: another number of maps, or values that are no labels.
+
+    >>> config = HuggingFace("MaskFormerImageProcessor", {"size": {"height": 32, "width": 32}})
+    >>> inputs = {"segmentation_maps": np.ones((64, 64), np.uint8)}
+    >>> label_maps(Call(None, inputs, config), 1)[0].dtype
+    dtype('int32')
     """
     given = call.inputs.get("segmentation_maps")
     if given is None:
@@ -130,6 +154,10 @@ def ignore_index_of(config: HuggingFace) -> int | None:
 def refuse_traced_maps(call: Call) -> None:
     """Refuse maps inside a caller's transformation, where the shape of the results would depend on
     their values.
+
+    >>> config = HuggingFace("MaskFormerImageProcessor", {"size": {"height": 32, "width": 32}})
+    >>> inputs = {"segmentation_maps": np.ones((64, 64), np.uint8)}
+    >>> refuse_traced_maps(Call(None, inputs, config))
     """
     if call.is_traced and call.inputs.get("segmentation_maps") is not None:
         raise InputError(

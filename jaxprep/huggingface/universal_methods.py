@@ -78,6 +78,11 @@ def pad_oneformer(
         images: arrays of any sizes.
         return_pixel_mask: return the mask too.
         return_tensors: one of `features.TENSOR_TYPES`; None gives lists.
+
+    >>> from jaxprep.huggingface import OneFormerImageProcessor
+    >>> images = [np.ones((3, 1, 2)), np.ones((3, 2, 1))]
+    >>> OneFormerImageProcessor().pad(images, return_tensors="np").pixel_values.shape
+    (2, 3, 2, 2)
     """
     results, _ = _padded(images)
     if not return_pixel_mask:
@@ -102,6 +107,12 @@ def encode_inputs(
         instance_id_to_semantic_id: the class of each instance.
         ignore_index, do_reduce_labels: by default the processor's.
         return_tensors: one of `features.TENSOR_TYPES`; None gives lists.
+
+    >>> from jaxprep.huggingface import MaskFormerImageProcessor
+    >>> images, maps = [np.ones((3, 1, 2))], [np.array([[1, 4]])]
+    >>> result = MaskFormerImageProcessor().encode_inputs(images, maps)
+    >>> result.class_labels[0].tolist()
+    [1, 4]
     """
     results, padding = _padded(pixel_values_list)
     call = _call(
@@ -121,7 +132,13 @@ def encode_inputs_oneformer(
     do_reduce_labels: bool | None = None,
     return_tensors: Any = None,
 ) -> BatchFeature:
-    """The same, with the task of each image."""
+    """The same, with the task of each image.
+
+    >>> from jaxprep.huggingface import OneFormerImageProcessor
+    >>> result = OneFormerImageProcessor().encode_inputs([np.ones((3, 1, 2))], ["semantic"])
+    >>> result.task_inputs
+    ['the task is semantic']
+    """
     results, padding = _padded(pixel_values_list)
     call = _call(
         self, segmentation_maps, instance_id_to_semantic_id, ignore_index, do_reduce_labels
@@ -163,6 +180,13 @@ def get_semantic_annotations(
 ) -> tuple[jax.Array, jax.Array, list[str]]:
     """The `classes`, `masks` and texts of one image for the task "semantic"; see
     `get_panoptic_annotations`.
+
+    >>> from jaxprep.huggingface import OneFormerImageProcessor
+    >>> names = {"7": "cat", "class_names": ["cat"], "thing_ids": [7]}
+    >>> processor = OneFormerImageProcessor(metadata=names, num_text=2)
+    >>> label = {"masks": np.ones((1, 2, 2), bool), "classes": np.array([7])}
+    >>> processor.get_semantic_annotations(label, {"cat": 0})[2][0]
+    'a photo with a cat'
     """
     return _annotations(self, "semantic", label, num_class_obj)
 
@@ -172,6 +196,13 @@ def get_instance_annotations(
 ) -> tuple[jax.Array, jax.Array, list[str]]:
     """The `classes`, `masks` and texts of one image for the task "instance"; see
     `get_panoptic_annotations`.
+
+    >>> from jaxprep.huggingface import OneFormerImageProcessor
+    >>> names = {"7": "cat", "class_names": ["cat"], "thing_ids": [7]}
+    >>> processor = OneFormerImageProcessor(metadata=names, num_text=2)
+    >>> label = {"masks": np.ones((1, 2, 2), bool), "classes": np.array([7])}
+    >>> processor.get_instance_annotations(label, {"cat": 0})[2][0]
+    'a photo with a cat'
     """
     return _annotations(self, "instance", label, num_class_obj)
 
@@ -188,12 +219,26 @@ def get_panoptic_annotations(
 
     Raises:
         InputError: no file names the classes, or not these.
+
+    >>> from jaxprep.huggingface import OneFormerImageProcessor
+    >>> names = {"7": "cat", "class_names": ["cat"], "thing_ids": [7]}
+    >>> processor = OneFormerImageProcessor(metadata=names, num_text=2)
+    >>> label = {"masks": np.ones((1, 2, 2), bool), "classes": np.array([7])}
+    >>> processor.get_panoptic_annotations(label, {"cat": 0})[2][0]
+    'a photo with a cat'
     """
     return _annotations(self, "panoptic", label, num_class_obj)
 
 
 def metadata(self: Any) -> Any:
-    """The names of the classes and which of them are things; see `oneformer.metadata_of`."""
+    """The names of the classes and which of them are things; see `oneformer.metadata_of`.
+
+    >>> from jaxprep.huggingface import OneFormerImageProcessor
+    >>> names = {"7": "cat", "class_names": ["cat"], "thing_ids": [7]}
+    >>> processor = OneFormerImageProcessor(metadata=names, num_text=2)
+    >>> processor.metadata["7"]
+    'cat'
+    """
     return oneformer.metadata_of(self.config)
 
 

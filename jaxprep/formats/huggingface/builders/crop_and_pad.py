@@ -200,7 +200,8 @@ def pad_around(build: Build) -> None:
     """DPT: 0 on all sides, to a multiple of `size_divisor`; without one, nothing.
 
     >>> from jaxprep.formats import HuggingFace
-    >>> config = HuggingFace("DPTImageProcessor", {"do_resize": False, "do_pad": True, "size_divisor": 14})
+    >>> settings = {"do_resize": False, "do_pad": True, "size_divisor": 14}
+    >>> config = HuggingFace("DPTImageProcessor", settings)
     >>> config.pipeline.output_size((480, 640))
     (490, 644)
     """

@@ -387,7 +387,8 @@ def resize_near_multiple(build: Build) -> None:
     """DPT: about `size`, with the aspect ratio if it is to be kept, each side a multiple.
 
     >>> from jaxprep.formats import HuggingFace
-    >>> config = HuggingFace("DPTImageProcessor", {"keep_aspect_ratio": True, "ensure_multiple_of": 32})
+    >>> settings = {"keep_aspect_ratio": True, "ensure_multiple_of": 32}
+    >>> config = HuggingFace("DPTImageProcessor", settings)
     >>> config.resize_pipeline.output_size((480, 640))
     (384, 512)
     """
