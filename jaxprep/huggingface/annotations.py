@@ -1,7 +1,8 @@
 """COCO annotations as detection targets, and the targets through what is done to their images;
 NumPy, on the host.
 
-The functions are those of `transformers/models/detr/image_processing_detr.py`:
+The functions are those of
+https://github.com/huggingface/transformers/blob/main/src/transformers/models/detr/image_processing_detr.py:
 `prepare_coco_detection_annotation`, `prepare_coco_panoptic_annotation`, `resize_annotation`,
 `normalize_annotation`, `_update_annotation_for_padded_image`.
 """
@@ -116,6 +117,16 @@ def panoptic_target(
 
     Raises:
         InputError: the annotation is not of this form, or the PNG file has another size.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> segment = {"id": 1, "category_id": 7, "area": 4, "iscrowd": 0}
+    >>> annotation = {"image_id": 1, "file_name": "a.png", "segments_info": [segment]}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Image.new("RGB", (2, 2), (1, 0, 0)).save(Path(folder, "a.png"))
+    ...     target = panoptic_target(annotation, (2, 2), True, folder, "$")
+    >>> target["boxes"].tolist()
+    [[0.0, 0.0, 1.0, 1.0]]
     """
     segments = _objects(annotation, "segments_info", ("image_id", "file_name"), where)
     if not isinstance(masks_path, (str, os.PathLike)):

@@ -55,7 +55,7 @@ class BatchFeature(dict[str, Any]):
     `feature.pixel_values`.
 
     It is a registered pytree, so it goes into `jax.jit` and comes out of it as one. The contract is
-    that of `BatchFeature` in `transformers/feature_extraction_utils.py`.
+    that of https://github.com/huggingface/transformers/blob/main/src/transformers/feature_extraction_utils.py
 
     Args:
         data: the entries.

@@ -1,7 +1,7 @@
 """Read configs from directories, files, addresses and the Hugging Face hub, and write them there.
 
-The order in which files of a repository count is that of `get_image_processor_dict` in
-`transformers/image_processing_base.py`.
+The order in which files of a repository count is that of `get_image_processor_dict`:
+https://github.com/huggingface/transformers/blob/main/src/transformers/image_processing_base.py
 """
 
 from __future__ import annotations

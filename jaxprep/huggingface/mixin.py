@@ -1,6 +1,7 @@
 """`ImageProcessingMixin`: the config of an image processor in a file, in a directory, on the hub.
 
-The methods are those of `ImageProcessingMixin` in `transformers/image_processing_base.py`.
+The methods are those of `ImageProcessingMixin`:
+https://github.com/huggingface/transformers/blob/main/src/transformers/image_processing_base.py
 """
 
 from __future__ import annotations

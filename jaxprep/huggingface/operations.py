@@ -40,8 +40,8 @@ from jaxprep.types import Batch, Size, is_traced
 
 
 class ImageOperations(ImageProcessingMixin):
-    """Operations on one image, with the signatures of `TorchvisionBackend` and `PilBackend` in
-    `transformers/image_processing_backends.py`.
+    """Operations on one image, with the signatures of `TorchvisionBackend` and `PilBackend`:
+    https://github.com/huggingface/transformers/blob/main/src/transformers/image_processing_backends.py
 
     Images are what a call takes; results are `jax.Array`s in the layout of the image.
 

@@ -29,8 +29,8 @@ class BaseImageProcessor(ImageOperations):
     """An image processor: call it on images.
 
     Settings are attributes (`processor.size`, `processor.do_resize`); assigning to one replaces it
-    from then on. The contract is that of `BaseImageProcessor` in
-    `transformers/image_processing_utils.py`.
+    from then on. The contract is that of `BaseImageProcessor`:
+    https://github.com/huggingface/transformers/blob/main/src/transformers/image_processing_utils.py
 
     >>> from jaxprep.huggingface import ViTImageProcessor
     >>> processor = ViTImageProcessor(size={"height": 8, "width": 8})

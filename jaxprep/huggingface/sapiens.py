@@ -1,6 +1,7 @@
 """Sapiens2: images with their maps, or the crops of boxes of people, with heatmaps of keypoints.
 
-The arithmetic is that of `transformers/models/sapiens2/image_processing_sapiens2.py`.
+The arithmetic is that of
+https://github.com/huggingface/transformers/blob/main/src/transformers/models/sapiens2/image_processing_sapiens2.py
 """
 
 from __future__ import annotations

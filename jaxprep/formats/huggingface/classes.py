@@ -15,8 +15,8 @@ from jaxprep import codec
 from jaxprep.resources import load_json
 
 Backend = Literal["torchvision", "pil"]
-"""Whose arithmetic Transformers computes with: `TorchvisionBackend` or `PilBackend` of
-`transformers/image_processing_backends.py`.
+"""Whose arithmetic Transformers computes with, `TorchvisionBackend` or `PilBackend`:
+https://github.com/huggingface/transformers/blob/main/src/transformers/image_processing_backends.py
 """
 LegacySize = Literal["square", "longest_edge", "bounded", "bounded_by_default"]
 SizeKind = Literal["original", "resized", "original_if_resized"]

@@ -104,8 +104,8 @@ BOTH = ("shortest_edge", "longest_edge")
 LONGEST = ("longest_edge",)
 INSIDE = ("max_height", "max_width")
 KEY_SETS = (EXACT, SHORTEST, BOTH, LONGEST, INSIDE)
-"""The sets of keys that a size may have: `VALID_SIZE_DICT_KEYS` of
-`transformers/image_processing_utils.py`.
+"""The sets of keys that a size may have, `VALID_SIZE_DICT_KEYS`:
+https://github.com/huggingface/transformers/blob/main/src/transformers/image_processing_utils.py
 """
 
 
