@@ -12,13 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+import jax
+import jax.core
 import jax.numpy as jnp
+import numpy as np
 
 from jaxprep import codec, inputs, labels, presets
 from jaxprep.errors import ConfigError, InputError
 from jaxprep.formats import Custom, Format, KerasHub
 from jaxprep.formats.keras_hub import PREPROCESSOR, upgrade_legacy
-from jaxprep.pipeline import Pipeline, Ragged
+from jaxprep.pipeline import Pipeline, Ragged, eager
 from jaxprep.presets import files
 from jaxprep.types import Batch, Size, is_traced
 
@@ -92,6 +95,7 @@ class ImageConverter:
         plain = {name: codec.plain(value) for name, value in given.items()}
         fields = upgrade_legacy(plain, "$")
         config = codec.from_json(KerasHub, {"format": "KerasHub", **fields})
+        _ = config.pipeline.lowered  # a config whose steps cannot run is refused here
         object.__setattr__(self, "config", config)
 
     @classmethod
@@ -106,6 +110,7 @@ class ImageConverter:
             config = Custom(config)
         if not isinstance(config, Format):
             raise codec.expected("a config of `jaxprep.formats`, or a `Pipeline`", config, "config")
+        _ = config.pipeline.lowered  # a config whose steps cannot run is refused here
         converter = object.__new__(cls)
         object.__setattr__(converter, "config", config)
         return converter
@@ -189,32 +194,32 @@ def convert(x: Any, config: Format) -> Any:
     inputs.check_foreign(x)
     if isinstance(x, Batch):
         return config.pipeline(x)
-    if not isinstance(x, Mapping):
+    if isinstance(x, np.ndarray):
         return _convert_images(x, config)
+    if isinstance(x, jax.core.Tracer):
+        return config.pipeline(Batch(image=x)).image
+    if not isinstance(x, Mapping):
+        return _convert_traced(x, config) if is_traced(x) else _convert_images(x, config)
     if labels.IMAGES not in x:
         keys = sorted(map(str, x))
         raise InputError(f"Expected a dictionary with `images`, got the keys {keys}.")
     if labels.has_labels(x):
         return labels.convert_labelled(x, config)
-    return {**x, labels.IMAGES: _convert_images(x[labels.IMAGES], config)}
+    return {**x, labels.IMAGES: convert(x[labels.IMAGES], config)}
 
 
 def _convert_images(x: Any, config: Format) -> Any:
-    """Convert an image, a batch or a list of images."""
-    if is_traced(x):
-        return _convert_traced(x, config)
-    is_single = False
+    """Convert an image, a batch or a list of images, outside of any transformation."""
     if inputs.is_list_of_images(x):
-        images = inputs.from_list(x, config)
-    elif inputs.is_pil(x):
-        images, is_single = [inputs.from_pil(x, config)], True
+        return _run(inputs.from_list(x, config))
+    if inputs.is_pil(x):
+        pixels, pipeline = inputs.from_pil(x, config)
     else:
-        array = inputs.from_array(x, config)
-        is_single = array.ndim == 3
-        batch = array[None] if is_single else array
-        images = [inputs.Image(image, config.pipeline) for image in batch]
-    results = _run(images)
-    return results[0] if is_single else results
+        pixels, pipeline = inputs.from_array(x, config), config.pipeline
+    if pixels.ndim == 4:
+        return _run([inputs.Image(image, pipeline) for image in pixels])
+    pipeline.check_image(pixels.shape, pixels.dtype)
+    return eager.run_image(pipeline.lowered, pixels, pixels.shape[:2])
 
 
 def _run(images: list[inputs.Image]) -> Any:
@@ -242,9 +247,7 @@ def _run(images: list[inputs.Image]) -> Any:
 
 
 def _convert_traced(x: Any, config: Format) -> Any:
-    """Convert images inside a caller's transformation, where their shapes are known."""
-    if not isinstance(x, (list, tuple)):
-        return config.pipeline(Batch(image=x)).image
+    """Convert a list of images inside a caller's transformation, where their shapes are known."""
     results = [config.pipeline(Batch(image=jnp.asarray(image))).image for image in x]
     is_one_shape = len({result.shape for result in results}) == 1
     return jnp.stack(results) if is_one_shape else results

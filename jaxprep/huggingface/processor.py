@@ -6,6 +6,7 @@ import copy
 import functools
 from typing import Any
 
+import jaxprep.huggingface.unnormalize  # noqa: F401  # declares a method of Janus
 from jaxprep import codec
 from jaxprep.errors import ConfigError
 from jaxprep.formats import Format, HuggingFace, Timm
@@ -19,7 +20,6 @@ from jaxprep.huggingface.images import Reading, for_pillow, images_of, traced_im
 from jaxprep.huggingface.mixin import size_of
 from jaxprep.huggingface.operations import ImageOperations
 from jaxprep.huggingface.registry import FAMILIES
-from jaxprep.huggingface.unnormalize import postprocess
 from jaxprep.pipeline import Pipeline
 from jaxprep.postprocess import methods
 from jaxprep.types import is_traced
@@ -76,15 +76,13 @@ class BaseImageProcessor(ImageOperations):
         if name.startswith("__") or name in ("_config", "_content"):
             raise AttributeError(name)
         config = self._class_config()
-        if name.startswith("post_process_") or name in config.row.post_process:
-            return _post_process(self, config, name)
         # Always an object, whatever form the config has, as in Transformers.
         if name in ("size", "crop_size", "pad_size"):
             return size_of(config, name)
         if name in classes.arguments(config.class_name) or name in config.effective.given:
             # A caller may change a list that it was given.
             return copy.deepcopy(config.effective.get(name))
-        raise AttributeError(f"`{type(self).__name__}` has no attribute `{name}`.")
+        return _post_process(self, config, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name.startswith("_"):
@@ -285,10 +283,9 @@ def _post_process(processor: BaseImageProcessor, config: HuggingFace, name: str)
     """A function of `jaxprep.postprocess` by the name that Transformers gives it, with the
     processor's settings.
     """
-    known: dict[str, Any] = {**methods(config.class_name)}
-    # Janus: it makes images of images, so it is no function of model outputs.
-    if "postprocess" in config.row.post_process:
-        known["postprocess"] = postprocess
-    if name not in known:
+    known = methods(config.class_name)
+    if name.startswith("post_process_") and name not in known:
         raise AttributeError(f"`{config.class_name}` has no `{name}`. It has {sorted(known)}.")
+    if name not in known:
+        raise AttributeError(f"`{type(processor).__name__}` has no attribute `{name}`.")
     return functools.partial(known[name], processor)

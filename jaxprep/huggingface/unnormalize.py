@@ -8,9 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxprep.errors import InputError
+from jaxprep.formats import HuggingFace
 from jaxprep.huggingface.features import BatchFeature
 from jaxprep.huggingface.images import IMAGES
 from jaxprep.inputs import Layout, as_numpy, channels_last, layout_of
+from jaxprep.postprocess import method
 
 
 class Inverse:
@@ -49,8 +51,8 @@ class Inverse:
         return image
 
 
+@method("JanusImageProcessor", "postprocess", settings=["config"])
 def postprocess(
-    processor: Any,
     images: Any,
     do_rescale: bool | None = None,
     rescale_factor: float | None = None,
@@ -59,6 +61,8 @@ def postprocess(
     image_std: Any = None,
     input_data_format: Layout | None = None,
     return_tensors: Any = "jax",
+    *,
+    config: HuggingFace,
 ) -> BatchFeature:
     """Undo normalising and rescaling: clip to [0, 255] and truncate to uint8.
 
@@ -68,11 +72,12 @@ def postprocess(
         rescale_factor: by default the inverse of the processor's.
         input_data_format: of the images, by default told by their channels.
         return_tensors: as in a call; "PIL.Image.Image" gives PIL images.
+        config: the processor's.
 
     Raises:
         InputError: PIL images are asked for of what is not rescaled and normalised.
     """
-    settings = processor.config.effective
+    settings = config.effective
     rescales = settings.flag("do_rescale") if do_rescale is None else do_rescale
     normalizes = settings.flag("do_normalize") if do_normalize is None else do_normalize
     factor = 1.0 / settings.number("rescale_factor") if rescale_factor is None else rescale_factor
@@ -82,7 +87,7 @@ def postprocess(
     arrays = [as_numpy(image, "images", IMAGES) for image in _each(images)]
     layouts: list[Layout] = [input_data_format or layout_of(array.shape) for array in arrays]
     results = [
-        inverse(channels_last(array, layout), processor.backend == "torchvision")
+        inverse(channels_last(array, layout), config.backend == "torchvision")
         for array, layout in zip(arrays, layouts, strict=True)
     ]
     # `JanusImageProcessor.postprocess` takes this name beside the tensor types.

@@ -2,6 +2,7 @@
 `Batch`.
 """
 
+from jaxprep.ops import sizes
 from jaxprep.ops.boxes import from_corners, to_corners
 from jaxprep.ops.color import (
     Premultiply,
@@ -98,6 +99,7 @@ __all__ = [
     "resize",
     "resize_window",
     "reverse_channels",
+    "sizes",
     "to_corners",
     "to_gray",
     "to_rgb",

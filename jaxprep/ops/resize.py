@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Shaped
 
 from jaxprep import codec
 from jaxprep.errors import ConfigError, InputError
-from jaxprep.ops import sizes
 from jaxprep.ops.crop import Axes
-from jaxprep.ops.sizes import Rounding, SizeRule
 from jaxprep.ops.words import by
 from jaxprep.pipeline.step import (
     MAX_PIXELS,
@@ -28,6 +27,81 @@ from jaxprep.resample.tables import Resample
 from jaxprep.types import Array, Size
 
 Method = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos3", "lanczos5"]
+Rounding = Literal["truncate", "round"]
+
+
+def scaled(n: int, numerator: int, denominator: int, rounding: Rounding) -> int:
+    """`n * numerator / denominator`, truncated, or rounded half to even as Python does; at least
+    1.
+    """
+    if rounding == "truncate":
+        return max(n * numerator // denominator, 1)
+    return max(round(n * numerator / denominator), 1)
+
+
+def shortest_edge(
+    size: Size, edge: int, rounding: Rounding = "truncate", longest: int | None = None
+) -> Size:
+    """The shorter side becomes `edge`, the longer follows; if it would exceed `longest`, that is
+    the bound.
+
+    Truncated, this is torchvision's `Resize(edge, max_size=longest)` and Transformers'
+    `shortest_edge`.
+    """
+    short, long = min(size), max(size)
+    new_short, new_long = edge, scaled(edge, long, short, rounding)
+    if longest is not None and new_long > longest:
+        new_short, new_long = scaled(longest, new_short, new_long, rounding), longest
+    return (new_short, new_long) if size[0] <= size[1] else (new_long, new_short)
+
+
+def longest_edge(size: Size, edge: int, rounding: Rounding = "truncate") -> Size:
+    """The longer side becomes `edge`, the shorter follows."""
+    long = max(size)
+    height, width = (edge if n == long else scaled(n, edge, long, rounding) for n in size)
+    return height, width
+
+
+def keep_ratio(size: Size, box: Size, cover: bool, rounding: Rounding = "round") -> Size:
+    """The largest size inside `box`, or the smallest that covers it, with the aspect ratio kept.
+
+    Rounded, this is timm's and OpenCLIP's `ResizeKeepRatio`: each side is divided, in float64, by
+    the ratio of the side that decides.
+    """
+    ratios = [n / m for n, m in zip(size, box, strict=True)]
+    ratio = min(ratios) if cover else max(ratios)
+    height, width = (
+        max(round(n / ratio) if rounding == "round" else int(n / ratio), 1) for n in size
+    )
+    return height, width
+
+
+class SizeRule(ABC):
+    """A rule with numbers of its own, for `ops.Resize(rule=...)`; a frozen dataclass, whose fields
+    are all of it.
+    """
+
+    tag_key: ClassVar[str] = "rule"
+
+    def __post_init__(self) -> None:
+        codec.check_fields(self)
+        for name in codec.field_types(type(self)):
+            value = getattr(self, name)
+            if isinstance(value, int) and not isinstance(value, bool) and not 0 < value <= 2**28:
+                raise codec.expected("a number of pixels of at least 1", value, f"$.{name}")
+
+    @abstractmethod
+    def output_size(self, size: Size) -> Size:
+        """Height and width of the result for an image of `size`."""
+
+    def describe(self) -> str:
+        """What the rule aims at, in plain English, after the word "resize"."""
+        data = codec.to_json(self)
+        fields = [f"{name} {value}" for name, value in data.items() if name != self.tag_key]
+        return type(self).__name__ + (f": {', '.join(fields)}" if fields else "")
+
+
+codec.register(SizeRule)
 
 
 def resize(
@@ -135,7 +209,7 @@ class Resize(Geometry):
         return (vertical,), (Resample(out[1], self.method, self.antialias, self.reference),)
 
     @property
-    def resampling(self) -> Resampling | None:
+    def resampling(self) -> Resampling | None:  # type: ignore[override]
         return None if self.method == "nearest" else Resampling(self.reference, self.rounded)
 
     @property
@@ -151,11 +225,11 @@ class Resize(Geometry):
         if self.size is not None:
             if self.fit == "exact":
                 return self.size
-            return sizes.keep_ratio(size, self.size, self.fit == "cover", self.rounding)
+            return keep_ratio(size, self.size, self.fit == "cover", self.rounding)
         if self.shortest_edge is not None:
-            return sizes.shortest_edge(size, self.shortest_edge, self.rounding, self.longest_edge)
+            return shortest_edge(size, self.shortest_edge, self.rounding, self.longest_edge)
         assert self.longest_edge is not None
-        return sizes.longest_edge(size, self.longest_edge, self.rounding)
+        return longest_edge(size, self.longest_edge, self.rounding)
 
     def describe(self) -> str:
         reference = _REFERENCE_WORDS[self.reference]

@@ -75,7 +75,7 @@ class SampleBox(ToSize):
         return self.size
 
     @property
-    def resampling(self) -> Resampling | None:
+    def resampling(self) -> Resampling | None:  # type: ignore[override]
         return Resampling("torch", rounded=False)
 
     def axes(self, size: Size, draw: Any = None) -> Axes:

@@ -76,7 +76,7 @@ class WindowResize(ToSize):
         return self.size
 
     @property
-    def resampling(self) -> Resampling | None:
+    def resampling(self) -> Resampling | None:  # type: ignore[override]
         return None if self.method == "nearest" else Resampling("float", self.rounded)
 
     def axes(self, size: Size, draw: Any = None) -> Axes:

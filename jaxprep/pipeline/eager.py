@@ -12,17 +12,18 @@ import numpy as np
 
 from jaxprep.errors import InputError
 from jaxprep.pipeline.cores import on_cores
-from jaxprep.pipeline.lower import Lowered, Segment, output_channels, static_sizes
+from jaxprep.pipeline.lower import Lowered, output_channels, static_sizes
 from jaxprep.pipeline.plan import (
     as_sizes,
     bucket_of,
     image_tables,
     make_plan,
-    position_matrix,
     result_size,
 )
-from jaxprep.pipeline.program import Program, move_positions, run_batch, run_one
+from jaxprep.pipeline.positions import is_axis_aligned, move_positions, position_matrix
+from jaxprep.pipeline.program import Program, run_batch, run_one
 from jaxprep.pipeline.ragged import Ragged
+from jaxprep.pipeline.segment import Segment
 from jaxprep.resample.tables import bucket
 from jaxprep.types import Batch, Size
 
@@ -36,9 +37,9 @@ KEPT_BYTES = 2**26
 def program_of(lowered: Lowered, size: Size, channels: int, dtype: Any) -> Program:
     """The program that serves an image of `size`."""
     stages = bucket_of(lowered.segments, size, None, lowered.exact_sizes)
-    fills = static_sizes(lowered.segments)[-1] is not None or lowered.exact_sizes
+    fills_canvas = lowered.exact_sizes or static_sizes(lowered.segments)[-1] is not None
     dtype = jax.dtypes.canonicalize_dtype(dtype)
-    return Program(stages, lowered.exact, lowered.layout, fills, channels, dtype)
+    return Program(stages, lowered.exact, lowered.layout, fills_canvas, channels, dtype)
 
 
 def run_image(lowered: Lowered, image: np.ndarray, size: Size) -> jax.Array:
@@ -51,7 +52,8 @@ def run_image(lowered: Lowered, image: np.ndarray, size: Size) -> jax.Array:
     if image.shape[:2] != (height, width):  # JAX copies the array: it may keep no part of the image
         canvas = _new_array((height, width, image.shape[-1]), program.dtype)
         canvas[: size[0], : size[1]] = image[: size[0], : size[1]]
-    result = _run_one(lowered, program, canvas, size)
+    tables, out = _tables_on_device(lowered.segments, size, program.stages)
+    result = run_one(program, canvas, tables, None if program.fills_canvas else out)
     wanted = result_size(lowered.segments, size)
     if program.stages[-1].out == wanted:
         return result
@@ -94,7 +96,9 @@ def run_images(
         height, width = sizes[i]
         canvas = _kept_canvas(program)
         canvas[:height, :width] = images[i][:height, :width]
-        result = np.asarray(_run_one(lowered, program, canvas, sizes[i]))  # waits for it
+        tables, out = _tables_on_device(lowered.segments, sizes[i], program.stages)
+        result = run_one(program, canvas, tables, None if program.fills_canvas else out)
+        result = np.asarray(result)  # waits for it: the canvas is free again
         results.add(program, [i], result[None])
 
     on_cores(run, alone, key=lambda task: task[0])
@@ -106,11 +110,6 @@ def runs_alone(program: Program) -> bool:
     core."""
     height, width = program.stages[0].source
     return jax.default_backend() == "cpu" and height * width > SMALL_CANVAS
-
-
-def _run_one(lowered: Lowered, program: Program, canvas: np.ndarray, size: Size) -> jax.Array:
-    tables, out = _tables_on_device(lowered.segments, size, program.stages)
-    return run_one(program, canvas, tables, None if program.fills_canvas else out)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -224,11 +223,6 @@ def move_all(
     for before, after in zip(given, moved, strict=True):
         cut.append(None if before is None else np.asarray(after)[: len(before), : before.shape[1]])
     return cut[0], cut[1]
-
-
-def is_axis_aligned(segments: Sequence[Segment]) -> bool:
-    """Whether positions move along each axis by itself, as without an opaque step."""
-    return all(segment.opaque is None for segment in segments)
 
 
 def _pad_to(array: np.ndarray, *shape: int) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 from jaxprep import codec
 from jaxprep.errors import ConfigError, InputError
 from jaxprep.pipeline import eager, traced
-from jaxprep.pipeline.lower import Lowered, Segment, output_channels, segments, static_sizes
+from jaxprep.pipeline.lower import Lowered, segments, static_sizes
 from jaxprep.pipeline.plan import (
     Bucket,
     Plan,
@@ -26,6 +26,7 @@ from jaxprep.pipeline.plan import (
 )
 from jaxprep.pipeline.program import check_dtype
 from jaxprep.pipeline.ragged import Ragged
+from jaxprep.pipeline.segment import Segment
 from jaxprep.pipeline.step import KINDS, Geometry, Layout, Step
 from jaxprep.resample.references import REFERENCES
 from jaxprep.resample.tables import canvas as canvas_of
@@ -126,7 +127,7 @@ class Pipeline:
         self._check_key(key, draws)
         masks = [batch.extras.get(name) for name, _ in self.kinds]
         follows = (batch.image, batch.size, batch.boxes, batch.keypoints, plan, masks, key, draws)
-        if is_traced(follows):
+        if isinstance(batch.image, jax.core.Tracer) or is_traced(follows):
             return traced.run(self.lowered, batch, plan, key, draws)
         if plan is None and not self.is_random:
             return eager.run(self.lowered, batch)
@@ -294,13 +295,16 @@ class Pipeline:
         is_number = jnp.issubdtype(dtype, jnp.number) or dtype == jnp.bool_
         if not is_number or jnp.issubdtype(dtype, jnp.complexfloating):
             raise InputError(f"Expected an image of integers or real numbers, got dtype {dtype}.")
-        output_channels(self.segments, shape[-1])
+        channels = shape[-1]
+        for step in self.inner_steps:
+            if not isinstance(step, Geometry):
+                channels = step.output_channels(channels)  # which refuses what it does not take
         for step in self.inner_steps:
             if not isinstance(step, Geometry):
                 return  # it may change the dtype; the program checks what comes
             if step.resampling is not None:
                 reference = step.resampling.reference
-                check_dtype(dtype, reference, REFERENCES[reference].is_integer)
+                check_dtype(dtype, reference, REFERENCES[reference].integer is not None)
                 return
 
     def _check(self, batch: Batch, plan: Plan | None) -> None:

@@ -17,15 +17,9 @@ from jax import export
 
 from jaxprep import codec
 from jaxprep.errors import InputError
-from jaxprep.pipeline.lower import (
-    Lowered,
-    Segment,
-    all_tables,
-    in_arithmetic,
-    segment_tables,
-    segments,
-    static_sizes,
-)
+from jaxprep.pipeline.lower import Lowered, segments, static_sizes
+from jaxprep.pipeline.positions import position_matrix, segment_matrix
+from jaxprep.pipeline.segment import Segment, all_tables, in_arithmetic, segment_tables
 from jaxprep.pipeline.step import Layout, Step
 from jaxprep.resample.passes import Arithmetic
 from jaxprep.resample.tables import AxisTable, Taps, bucket, canvas, widen
@@ -214,7 +208,7 @@ def make_plan(
     tables_of_images = [image_tables(parts, size, stages) for size in sizes]
     if any(step.is_random for step in steps):
         for i, size in enumerate(sizes):
-            tables_of_images[i] = _with_matrices(parts, size, tables_of_images[i])
+            tables_of_images[i] = with_matrices(parts, size, tables_of_images[i])
     tables = jax.tree.map(lambda *leaves: np.stack(leaves), *tables_of_images)
     results = [all_tables(parts, size)[-1].size for size in sizes]
     matrices = [position_matrix(parts, size) for size in sizes]
@@ -245,7 +239,7 @@ def image_tables(parts: tuple[Segment, ...], size: Size, stages: Bucket) -> tupl
     return tuple(tables)
 
 
-def _with_matrices(
+def with_matrices(
     parts: Sequence[Segment], size: Size, tables: Sequence[Tables]
 ) -> tuple[Tables, ...]:
     """The tables with the matrix of each stage, which drawn steps come between."""
@@ -289,7 +283,6 @@ def constant_stage(segment: Segment, size: Size) -> tuple[Stage, Tables]:
         _constant_taps(made.vertical, segment),
         _constant_taps(made.horizontal, segment),
         edges,
-        matrix=np.float32(segment_matrix(segment, size)),
     )
 
 
@@ -297,33 +290,12 @@ def _constant_taps(table: AxisTable, segment: Segment) -> Taps | None:
     return None if table.taps is None else in_arithmetic(table, segment, table.length)
 
 
-def position_matrix(parts: Sequence[Segment], size: Size) -> np.ndarray:
-    """Where positions `(x, y, 1)` of an image of `size` go, `(3, 3)` float64; without drawn
-    steps."""
-    matrix = np.eye(3)
-    for segment, made in zip(parts, all_tables(parts, size), strict=True):
-        matrix = segment_matrix(segment, size) @ matrix
-        size = made.size
-    return matrix
-
-
-def segment_matrix(segment: Segment, size: Size) -> np.ndarray:
-    """The same of one segment."""
-    made = segment_tables(segment, size)
-    (scale_y, shift_y), (scale_x, shift_x) = made.vertical.map, made.horizontal.map
-    matrix = np.array([[scale_x, 0, shift_x], [0, scale_y, shift_y], [0, 0, 1]], np.float64)
-    if segment.opaque is None or segment.opaque.step.is_random:
-        return matrix
-    moved = segment.opaque.step.matrix(size)
-    return matrix if moved is None else matrix @ np.asarray(moved, np.float64)
-
-
 def result_size(parts: tuple[Segment, ...], size: Size) -> Size:
     """Height and width of the result for an image of `size`."""
     return all_tables(parts, size)[-1].size
 
 
-def check_plan_fits(parts: Sequence[Segment], layout: Layout | None) -> None:
+def check_plan_fits(parts: tuple[Segment, ...], layout: Layout | None) -> None:
     """Raises `InputError` where a step would see more than the image.
 
     An opaque step sees the whole array; on a canvas that is larger than the image it would see what

@@ -17,16 +17,20 @@ from jax import lax
 from jax.sharding import PartitionSpec
 
 from jaxprep.errors import InputError
-from jaxprep.pipeline.epilogue import apply_pointwise, zero_image_outside, zero_outside
-from jaxprep.pipeline.lower import Segment, drawn_tables, in_arithmetic
-from jaxprep.pipeline.plan import Bucket, Stage, Tables, constant_stage
-from jaxprep.pipeline.step import Layout
+from jaxprep.pipeline.draws import draw_tables
+from jaxprep.pipeline.lower import Lowered
+from jaxprep.pipeline.plan import Bucket, Stage, Tables, constant_stage, with_matrices
+from jaxprep.pipeline.segment import PaddingSlot, Placed
+from jaxprep.pipeline.step import Layout, Pointwise, fill_value
 from jaxprep.resample.engines.cpu import CpuEngine
 from jaxprep.resample.engines.plain import PlainEngine
 from jaxprep.resample.engines.tpu import TpuEngine
 from jaxprep.resample.passes import Epilogue, Form, Passes, Rows, round_to
-from jaxprep.resample.tables import AxisTable
 from jaxprep.types import Size
+
+TOLERANCE = 5e-7
+"""Affine steps become one multiply-add where that is so near to the published order of operations,
+relative to max(1, |x|)."""
 
 
 class Program(NamedTuple):
@@ -56,38 +60,60 @@ class Program(NamedTuple):
 
 
 def run_stages(
-    program: Program, engine: Any, image: Any, tables: Sequence[Tables], size: Any, draws: Any
+    program: Program, constants: Sequence[Tables] | None, engine: Any, image: Any, own: Any
 ) -> jax.Array:
     """Runs one image through all stages.
 
     Args:
+        constants: the tables of each stage, where all images have one size.
         engine: what applies tap tables; see `jaxprep.resample.engines`.
         image: `(h, w, c)`, or a view of one that the engine knows.
-        tables: of each stage; constant arrays, or traced ones of a plan.
-        size: height and width of the result, on its canvas; None where every result fills it.
-        draws: of all steps, for one image.
+        own: what belongs to the image: its tables, if it has some of its own; height and width of
+            its result on the canvas, or None where it fills that; its draws of all steps, or None.
     """
-    for stage, own in zip(program.stages, tables, strict=True):
+    planned, size, draws = own
+    for stage, tables in zip(program.stages, planned if constants is None else constants):
         is_last = stage is program.stages[-1]
         if stage.segment.opaque is not None:
             placed = stage.segment.opaque
             image = placed.step.apply(engine.pixels(image), placed.draw(draws))
+        if not is_last and changes_nothing(stage, tables, engine.pixels(image)):
+            continue
         is_float = jnp.issubdtype(image.dtype, jnp.floating)
-        if own.size is not None and is_float and stage.arithmetic != "integer":
+        if tables.size is not None and is_float and stage.arithmetic != "integer":
             # 0 * NaN is NaN: what lies outside must not reach a sum, even with weight 0
-            image = zero_image_outside(engine.pixels(image), own.size)
+            image = zero_image_outside(engine.pixels(image), tables.size)
         if stage.segment.drawn:
-            own = draw_tables(stage, own, draws)
-        dtype = result_dtype(image.dtype, stage)
+            tables = draw_tables(stage, tables, draws)
+        is_cut = is_last and size is not None and not program.fills_canvas
         compute = functools.partial(
-            _compute_epilogue, program, stage, own.edges, dtype, size if is_last else None, draws
+            compute_epilogue,
+            result_dtype(image.dtype, stage),
+            prepare_pointwise(stage.segment.pointwise, image.shape[-1]),
+            tables.edges,
+            program.exact,
+            draws,
+            size if is_cut else None,
         )
         epilogue = Epilogue(compute)
         if is_last and program.layout is not None:
             store = None if program.layout.planar else program.layout.store
             epilogue = Epilogue(compute, program.layout.planar, store)
-        image = engine.run_segment(image, passes_of(stage, own), epilogue, is_last)
+        image = engine.run_segment(image, passes_of(stage, tables), epilogue, is_last)
     return image
+
+
+def changes_nothing(stage: Stage, tables: Tables, image: jax.Array) -> bool:
+    """Whether a stage returns the image itself, as `ToRGB` does with three channels: on CPU it would
+    be copied once more."""
+    if tables.vertical is not None or tables.horizontal is not None or stage.segment.drawn:
+        return False
+    for part in stage.segment.pointwise:
+        if isinstance(part, PaddingSlot) or part.index is not None:
+            return False
+        if part.step.apply(image) is not image:
+            return False
+    return True
 
 
 def passes_of(stage: Stage, tables: Tables) -> Passes:
@@ -95,23 +121,6 @@ def passes_of(stage: Stage, tables: Tables) -> Passes:
     first = tables.vertical_first if stage.order == "both" else stage.order == "vertical"
     height = None if tables.size is None else tables.size[0]
     return Passes(tables.vertical, tables.horizontal, stage.arithmetic, first, height)
-
-
-def _compute_epilogue(
-    program: Program,
-    stage: Stage,
-    edges: Any,
-    dtype: Any,
-    size: Any,
-    draws: Any,
-    rows: Rows,
-) -> Rows:
-    if rows.values.dtype != dtype:
-        rows = rows.map(lambda values: round_to(values, dtype))
-    rows = apply_pointwise(stage.segment.pointwise, rows, edges, program.exact, draws)
-    if size is None or program.fills_canvas:
-        return rows
-    return zero_outside(rows, size)
 
 
 def check_dtype(dtype: Any, reference: str, is_integer: bool) -> None:
@@ -137,60 +146,156 @@ def result_dtype(dtype: Any, stage: Stage) -> Any:
     return dtype if keeps else jnp.dtype(jnp.float32)
 
 
-# -- draws -----------------------------------------------------------------------------------------
+# -- what follows the last pass ----------------------------------------------------------------------
 
 
-def _moved_axes(stage: Stage, tables: Tables) -> tuple[AxisTable, AxisTable]:
-    """The tables of a stage's `geometry`, for the drawn steps to go on from."""
-    axes = []
-    for axis, taps in enumerate((tables.vertical, tables.horizontal)):
-        count = stage.rows[axis]
-        length = count if tables.moved_size is None else tables.moved_size[axis]
-        edge = np.zeros(count, np.int8) if tables.edges is None else tables.edges[axis]
-        axes.append(AxisTable(taps, edge, length, (1.0, 0.0)))
-    return axes[0], axes[1]
+class MergedAffine(NamedTuple):
+    """Affine steps one after another, as they are computed at once.
+
+    Attributes:
+        steps: the steps.
+        table: `(256, c)` float32, what the published order of operations makes of 0 to 255.
+        scale, offset: of one multiply-add per channel, float64.
+        is_near: whether that is within `TOLERANCE` of the table.
+    """
+
+    steps: tuple[Pointwise, ...]
+    table: np.ndarray
+    scale: np.ndarray
+    offset: np.ndarray
+    is_near: bool
 
 
-def draw_tables(stage: Stage, tables: Tables, draws: Any) -> Tables:
-    """The tables of a stage with its drawn steps, made in the program."""
-    made = drawn_tables(stage.segment, *_moved_axes(stage, tables), stage.source, draws)
-    passes = []
-    for table in (made.vertical, made.horizontal):
-        passes.append(in_arithmetic(table, stage.segment, table.edge.shape[0]))
-    edges = (made.vertical.edge, made.horizontal.edge)
-    return tables._replace(vertical=passes[0], horizontal=passes[1], edges=edges)
+@functools.lru_cache(maxsize=1024)
+def prepare_pointwise(
+    parts: tuple[Placed | PaddingSlot, ...], channels: int
+) -> tuple[Placed | PaddingSlot | MergedAffine, ...]:
+    """Merges each run of affine steps without a draw; the number of channels is checked here."""
+    prepared: list[Placed | PaddingSlot | MergedAffine] = []
+    run: list[Pointwise] = []
+    for part in (*parts, None):
+        is_affine = isinstance(part, Placed) and part.index is None and part.step.affine()
+        if is_affine:
+            run.append(part.step)
+            continue
+        if run:
+            prepared.append(_merge(run, channels))
+            channels = prepared[-1].table.shape[1]
+            run = []
+        if part is None:
+            break
+        prepared.append(part)
+        if isinstance(part, Placed):
+            channels = part.step.output_channels(channels)
+    return tuple(prepared)
 
 
-def draw_all(stages: Bucket, tables: Sequence[Tables], key: Any, count: int) -> tuple[Any, ...]:
-    """What every random step draws for one image; None for the others.
+def _merge(run: Sequence[Pointwise], channels: int) -> MergedAffine:
+    scale: Any = np.float64(1)
+    offset: Any = np.float64(0)
+    for step in run:
+        channels = step.output_channels(channels)
+        coefficients = step.affine()
+        assert coefficients is not None
+        a, b = coefficients
+        scale, offset = scale * a, offset * a + b
+    values: Any = np.repeat(np.arange(256, dtype=np.uint8)[:, None], channels, axis=1)
+    for step in run:
+        values = step.apply(values)
+    scale, offset = np.asarray(scale), np.asarray(offset)
+    merged = np.arange(256)[:, None] * scale.astype(np.float32) + offset.astype(np.float32)
+    bound = TOLERANCE * np.maximum(1, np.abs(values))
+    is_near = bool(np.all(np.abs(merged - values) <= bound))
+    return MergedAffine(tuple(run), values, scale, offset, is_near)
 
-    Step i draws with `fold_in(key, i)`, from the size that the image has where the step stands.
+
+def compute_epilogue(
+    dtype: Any,
+    parts: Sequence[Placed | PaddingSlot | MergedAffine],
+    edges: tuple[Any, Any] | None,
+    exact: bool,
+    draws: Any,
+    size: Any,
+    rows: Rows,
+) -> Rows:
+    """Computes what follows the last pass of a segment, on one image's rows.
 
     Args:
-        key: of the image.
-        count: how many steps there are.
+        dtype: what the sums are rounded to.
+        parts: see `prepare_pointwise`.
+        edges: for each row and each column, which `PaddingSlot` it belongs to; None if no padding
+            is needed.
+        exact: compute affines of uint8 by a table, in the published order of operations.
+        draws: of all steps of the pipeline.
+        size: everything outside of this height and width becomes 0; None keeps it.
     """
-    draws: list[Any] = [None] * count
+    if rows.values.dtype != dtype:
+        rows = rows.with_values(round_to(rows.values, dtype))
+    for part in parts:
+        if isinstance(part, MergedAffine):
+            rows = _apply_affine(rows, part, exact)
+        elif isinstance(part, Placed):
+            image = part.step.apply(rows.image(), part.draw(draws))
+            rows = Rows.of(image, rows.form)
+        elif edges is not None:
+            rows = _pad(rows, part, edges)
+    return rows if size is None else zero_outside(rows, size)
 
-    def draw(placed: Any, size: Any) -> None:
-        if placed.index is not None:
-            own_key = jax.random.fold_in(key, placed.index)
-            draws[placed.index] = placed.step.draw(own_key, size)
 
-    for stage, own in zip(stages, tables, strict=True):
-        size = stage.source if own.size is None else (own.size[0], own.size[1])
-        if stage.segment.opaque is not None:
-            draw(stage.segment.opaque, size)
-        moved = _moved_axes(stage, own)
-        size = (moved[0].length, moved[1].length)
-        for placed in stage.segment.drawn:
-            draw(placed, size)
-            until = stage.segment.until(placed)
-            size = drawn_tables(until, *moved, stage.source, draws).size
-        for placed in stage.segment.pointwise:
-            if hasattr(placed, "step"):
-                draw(placed, size)
-    return tuple(draws)
+def _pad(rows: Rows, slot: PaddingSlot, edges: tuple[Any, Any]) -> Rows:
+    in_rows = rows.per_row(jnp.asarray(edges[0]) == slot.number)
+    in_columns = rows.per_column(jnp.asarray(edges[1]) == slot.number)
+    outside = in_rows | in_columns[None]
+    value = rows.per_channel(fill_value(slot.value, rows.values.dtype))
+    return rows.with_values(jnp.where(outside, value, rows.values))
+
+
+def _apply_affine(rows: Rows, part: MergedAffine, exact: bool) -> Rows:
+    channels = part.table.shape[1]
+    if rows.values.dtype == jnp.uint8 and (exact or not part.is_near):
+        return _look_up(part.table, rows.gray_to(channels))
+    if not part.is_near:
+        image = rows.image()
+        for step in part.steps:
+            image = step.apply(image)
+        return Rows.of(image, rows.form)
+    rows = rows.gray_to(channels)
+    values = rows.values.astype(jnp.float32)
+    if np.any(part.scale != 1):
+        values = values * rows.per_channel(part.scale.astype(np.float32))
+    if np.any(part.offset != 0):
+        values = values + rows.per_channel(part.offset.astype(np.float32))
+    return rows.with_values(values)
+
+
+def _look_up(table: np.ndarray, rows: Rows) -> Rows:
+    """`table[value, c]` for every value.
+
+    The table is made to follow the batch of the image: an index that is sharded into a table that
+    is not would need an exchange between devices.
+    """
+    channels = table.shape[1]
+    channel = rows.per_channel(np.arange(channels, dtype=np.int32))
+    index = rows.values.astype(jnp.int32) * channels + channel
+    zero = rows.values.reshape(-1)[0].astype(jnp.int32) & 0  # XLA drops it; its batch axis stays
+    bits = table.reshape(-1).view(np.int32) + zero
+    batched = lax.bitcast_convert_type(bits, jnp.float32)
+    return rows.with_values(batched.at[index].get(mode="promise_in_bounds"))
+
+
+def zero_outside(rows: Rows, size: Any) -> Rows:
+    """Sets everything but the top-left `size` to 0, whatever it was (NaN, too)."""
+    height = rows.values.shape[0]
+    in_rows = rows.per_row(jnp.arange(height) < size[0])
+    in_columns = rows.per_column(jnp.arange(rows.width) < size[1])
+    inside = in_rows & in_columns[None]
+    zero = jnp.zeros((), rows.values.dtype)
+    return rows.with_values(jnp.where(inside, rows.values, zero))
+
+
+def zero_image_outside(image: jax.Array, size: Any) -> jax.Array:
+    """The same for an image `(h, w, c)`."""
+    return zero_outside(Rows(image, image.shape[2]), size).values
 
 
 # -- batches ---------------------------------------------------------------------------------------
@@ -207,11 +312,6 @@ def on_platform(function: Callable[..., Any], *args: Any) -> Any:
         tpu=functools.partial(function, TpuEngine()),
         default=functools.partial(function, PlainEngine()),
     )
-
-
-def run_image(run: Run, image: jax.Array, own: Any) -> jax.Array:
-    """Runs `run` on one image `(h, w, c)`."""
-    return on_platform(run, image, own)
 
 
 def run_images(
@@ -254,93 +354,28 @@ work on other images. XLA would split each small loop over all cores."""
 def run_one(program: Program, image: jax.Array, tables: Any, size: Any) -> jax.Array:
     """One canvas `(h, w, c)` through a program, on CPU: a program that eager callers share."""
     engine = CpuEngine(concurrent=1, is_single=True)
-    return run_stages(program, engine, image, tables, size, None)
+    return run_stages(program, None, engine, image, (tables, size, None))
 
 
 @functools.partial(jax.jit, static_argnames="program")
 def run_batch(program: Program, images: jax.Array, tables: Any, sizes: Any) -> jax.Array:
     """A batch of canvases `(b, h, w, c)` through a program that eager callers share."""
-
-    def run(engine: Any, image: Any, own: Any) -> jax.Array:
-        tables, size = own
-        return run_stages(program, engine, image, tables, size, None)
-
+    run = functools.partial(run_stages, program, None)
     arithmetics = {stage.arithmetic for stage in program.stages}
-    return run_images(run, images, (tables, sizes), arithmetics, program.form)
+    return run_images(run, images, (tables, sizes, None), arithmetics, program.form)
 
 
-# -- positions -------------------------------------------------------------------------------------
-
-
-def drawn_matrix(stages: Bucket, tables: Sequence[Tables], draws: Any) -> jax.Array:
-    """Where positions of one image go, `(3, 3)` float32, drawn steps included."""
-    matrix = jnp.eye(3)
-    for stage, own in zip(stages, tables, strict=True):
-        size = stage.source if own.size is None else (own.size[0], own.size[1])
-        placed = stage.segment.opaque
-        if placed is not None and placed.index is not None:
-            moved = placed.step.matrix(size, placed.draw(draws))
-            matrix = matrix if moved is None else jnp.asarray(moved, jnp.float32) @ matrix
-        matrix = jnp.asarray(own.matrix, jnp.float32) @ matrix
-        if stage.segment.drawn:
-            made = drawn_tables(stage.segment, *_moved_axes(stage, own), stage.source, draws)
-            (scale_y, shift_y), (scale_x, shift_x) = made.vertical.map, made.horizontal.map
-            zero, one = jnp.float32(0), jnp.float32(1)
-            flat = [scale_x, zero, shift_x, zero, scale_y, shift_y, zero, zero, one]
-            matrix = jnp.stack([jnp.asarray(x, jnp.float32) for x in flat]).reshape(3, 3) @ matrix
-    return matrix
-
-
-@functools.partial(jax.jit, static_argnames="is_axis_aligned")
-def move_positions(
-    boxes: Any, keypoints: Any, matrix: Any, size: Any, is_axis_aligned: bool = True
-) -> tuple[Any, Any]:
-    """Moves boxes `(n, 4)` and keypoints `(n, 2)` of one image; boxes are clipped to `size`.
-
-    Args:
-        matrix: `(3, 3)`, where positions `(x, y, 1)` go.
-        is_axis_aligned: whether x goes to x and y to y.
-    """
-    matrix = jnp.asarray(matrix, jnp.float32)
-    if boxes is not None:
-        limit = jnp.asarray(size, jnp.float32)[::-1]
-        boxes = move_boxes(boxes, matrix, limit, is_axis_aligned)
-    if keypoints is not None:
-        keypoints = move_points(keypoints, matrix, is_axis_aligned)
-    return boxes, keypoints
-
-
-def move_points(points: Any, matrix: jax.Array, is_axis_aligned: bool) -> jax.Array:
-    """Moves positions `(..., 2)`, `(x, y)` in pixels, by a `(3, 3)` matrix."""
-    points = jnp.asarray(points, jnp.float32)
-    scale = jnp.stack([matrix[0, 0], matrix[1, 1]])
-    moved = points * scale + matrix[:2, 2]
-    if is_axis_aligned:  # infinite positions, which mark padding, stay infinite
-        return moved
-    cross = jnp.stack([matrix[0, 1], matrix[1, 0]])
-    weight = points @ matrix[2, :2] + matrix[2, 2]
-    return (moved + points[..., ::-1] * cross) / weight[..., None]
-
-
-def move_boxes(boxes: Any, matrix: jax.Array, limit: Any, is_axis_aligned: bool) -> jax.Array:
-    """Moves corners `(n, 4)`; the result is the box around them, clipped to `[0, limit]`."""
-    corners = jnp.asarray(boxes, jnp.float32).reshape(-1, 2, 2)
-    if not is_axis_aligned:  # all four corners: any of them may become the outermost
-        mixed = jnp.stack([corners[:, 0, 0], corners[:, 1, 1]], -1)
-        other = jnp.stack([corners[:, 1, 0], corners[:, 0, 1]], -1)
-        corners = jnp.concatenate([corners, mixed[:, None], other[:, None]], axis=1)
-    corners = jnp.clip(move_points(corners, matrix, is_axis_aligned), 0, limit)
-    return jnp.concatenate([corners.min(1), corners.max(1)], axis=1)
-
-
-def constant_program(parts: Sequence[Segment], size: Size) -> tuple[Bucket, tuple[Tables, ...]]:
+def constant_program(lowered: Lowered, size: Size) -> tuple[Bucket, tuple[Tables, ...]]:
     """The stages and tables of images of `size` that fill their array, for a program of that
     size."""
     stages = []
     tables = []
-    for segment in parts:
-        stage, own = constant_stage(segment, size)
+    source = size
+    for segment in lowered.segments:
+        stage, own = constant_stage(segment, source)
         stages.append(stage)
         tables.append(own)
-        size = stage.out
-    return tuple(stages), tuple(tables)
+        source = stage.out
+    is_random = any(step.is_random for step in lowered.steps)
+    made = with_matrices(lowered.segments, size, tables) if is_random else tuple(tables)
+    return tuple(stages), made

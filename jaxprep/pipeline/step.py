@@ -94,11 +94,13 @@ class Geometry(Step):
 
     Attributes:
         fill: for what lies outside the source. A field of the steps that need it; on a mask, 0.
+        resampling: how pixels are mixed, for steps with a `Resample`; None where they are copied.
         keeps_window: whether the result is a run of the source's rows and columns, maybe reversed
             or padded, so that a resize can share its pass.
     """
 
     fill: FillValue = 0.0
+    resampling: ClassVar[Resampling | None] = None
     keeps_window: ClassVar[bool] = True
 
     @abstractmethod
@@ -111,11 +113,6 @@ class Geometry(Step):
             size: height and width of the image.
             draw: what `draw` returned, for a random step.
         """
-
-    @property
-    def resampling(self) -> Resampling | None:
-        """How pixels are mixed, for steps with a `Resample`; None where they are copied."""
-        return None
 
     @property
     def static_output_size(self) -> Size | None:

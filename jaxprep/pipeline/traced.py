@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxprep.errors import InputError
-from jaxprep.pipeline.eager import is_axis_aligned
+from jaxprep.pipeline.draws import draw_all, drawn_matrix
 from jaxprep.pipeline.lower import Lowered
 from jaxprep.pipeline.plan import (
     Bucket,
@@ -18,16 +18,13 @@ from jaxprep.pipeline.plan import (
     Tables,
     as_sizes,
     plan_of,
-    position_matrix,
     result_size,
 )
+from jaxprep.pipeline.positions import is_axis_aligned, move_positions, position_matrix
 from jaxprep.pipeline.program import (
     Program,
     constant_program,
-    draw_all,
-    drawn_matrix,
-    move_positions,
-    run_image,
+    on_platform,
     run_images,
     run_stages,
 )
@@ -44,7 +41,7 @@ def run(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any, draws: Any)
     canvas: Size = image.shape[-3:-1]
     constants = None
     if plan is None:
-        stages, constants = constant_program(lowered.segments, canvas)
+        stages, constants = constant_program(lowered, canvas)
     else:
         stages = plan.stages
     fills_canvas = plan is None or plan.fills_canvas
@@ -52,10 +49,7 @@ def run(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any, draws: Any)
     if draws is None and key is not None:
         draws = _draws(lowered, stages, constants, plan, key, batch)
 
-    def run_one(engine: Any, image: Any, own: Any) -> jax.Array:
-        tables, size, draws = own
-        return run_stages(program, engine, image, constants or tables, size, draws)
-
+    run_one = functools.partial(run_stages, program, constants)
     own = (None, None, draws) if plan is None else (plan.tables, plan.size, draws)
     masks = {name: batch.extras[name] for name in lowered.kinds if name in batch.extras}
     if masks and plan is not None:
@@ -66,7 +60,7 @@ def run(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any, draws: Any)
     following = (batch.boxes, batch.keypoints, masks)
     matrix = None if plan is None else plan.matrix
     if image.ndim == 3:
-        image = run_image(run_one, image, own)
+        image = on_platform(run_one, image, own)
         following = follow(*following, matrix, *own)
     else:
         mapped = jax.vmap(follow, axis_size=image.shape[0])
@@ -112,7 +106,7 @@ def draw(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any) -> tuple[A
         return _draws(lowered, plan.stages, None, plan, key, batch)
     shape = batch.image.shape
     canvas = shape[-2:] if lowered.reads_channels_first else shape[-3:-1]
-    stages, constants = constant_program(lowered.segments, canvas)
+    stages, constants = constant_program(lowered, canvas)
     return _draws(lowered, stages, constants, None, key, batch)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -95,9 +95,9 @@ class Rows:
         """The same image in another form."""
         return self if self.form == form else Rows.of(self.image(), form)
 
-    def map(self, function: Callable[[Any], Any]) -> Rows:
-        """Changes every number alike."""
-        return replace(self, values=function(self.values))
+    def with_values(self, values: Any) -> Rows:
+        """The same form with other numbers."""
+        return Rows(values, self.channels, self.form)
 
     def per_channel(self, values: Any) -> Any:
         """Repeats one value, or one for each channel, so that it broadcasts with the rows."""
@@ -105,9 +105,8 @@ class Rows:
             return values.reshape(())
         if self.form == "image":
             return values
-        if self.form == "pixels":
-            return np.tile(values, self.width)
-        return np.repeat(values, self.width)
+        width = self.values.shape[1] // self.channels
+        return np.tile(values, width) if self.form == "pixels" else np.repeat(values, width)
 
     def per_column(self, values: jax.Array) -> jax.Array:
         """Repeats a value for each of w columns, so that it broadcasts with one row."""
@@ -176,7 +175,10 @@ class Epilogue(NamedTuple):
 
     def finish(self, rows: Rows) -> jax.Array:
         """Computes the rows and stores them as an array."""
-        rows = self.compute(rows)
+        return self.as_array(self.compute(rows))
+
+    def as_array(self, rows: Rows) -> jax.Array:
+        """Stores computed rows as an array."""
         if self.store is not None:
             return self.store(rows.image())
         return rows.planes() if self.planar else rows.image()

@@ -23,32 +23,25 @@ class Reference(NamedTuple):
             precision (the most that fit int16).
         order: which pass comes first.
         nearest: the rule of the method of that name.
+        integer: the type that holds the integer weights; None for sums in float32. A reference with
+            integer weights takes uint8 only.
     """
 
     weights: Weights
     bits: int | None
     order: Order
     nearest: Nearest
-
-    @property
-    def is_integer(self) -> bool:
-        """Whether the reference takes uint8 only and rounds after each pass."""
-        return self.bits is not None
-
-    @property
-    def integer(self) -> type[np.integer]:
-        """The type that holds the integer weights."""
-        return np.int16 if self.bits == 0 else np.int32
+    integer: type[np.integer] | None = None
 
 
 REFERENCES = {
-    "pillow": Reference("float64", bits=22, order="pillow13", nearest="accumulate"),
-    "pillow12": Reference("float64", bits=22, order="horizontal", nearest="accumulate"),
-    "torchvision": Reference("torchvision", bits=0, order="horizontal", nearest="torch"),
-    "torch": Reference("torch", bits=None, order="horizontal", nearest="torch"),
-    "torch_exact": Reference("torch", bits=None, order="horizontal", nearest="torch_exact"),
-    "jax": Reference("jax", bits=None, order="vertical", nearest="jax"),
-    "float": Reference("exact", bits=None, order="vertical", nearest="centre"),
+    "pillow": Reference("float64", 22, "pillow13", "accumulate", np.int32),
+    "pillow12": Reference("float64", 22, "horizontal", "accumulate", np.int32),
+    "torchvision": Reference("torchvision", 0, "horizontal", "torch", np.int16),
+    "torch": Reference("torch", None, "horizontal", "torch"),
+    "torch_exact": Reference("torch", None, "horizontal", "torch_exact"),
+    "jax": Reference("jax", None, "vertical", "jax"),
+    "float": Reference("exact", None, "vertical", "centre"),
 }
 
 ReferenceName = Literal["pillow", "pillow12", "torchvision", "torch", "torch_exact", "jax", "float"]

@@ -419,7 +419,7 @@ def resize_taps(n: int, m: int, method: str, antialias: bool, reference: str) ->
         rows = copy_taps(nearest_rows(n, m, row))
         return _read_only(rows.start, rows.weight, 0)
     start, weight = WEIGHTS[row.weights](n, m, method, antialias)
-    if not row.is_integer:
+    if row.integer is None:
         return _read_only(*fit(start, weight.astype(np.float32), n), 0)
     bits = row.bits or _dynamic_bits(weight)
     # rounded half away from zero, as `normalize_coeffs_8bpc` of Pillow does:

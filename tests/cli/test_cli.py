@@ -1150,7 +1150,7 @@ def test_every_kind_of_step_has_words():
         for value in vars(ops).values()
         if isinstance(value, type) and issubclass(value, ops.Step)
     }
-    kinds |= set(sizes.SizeRule.__subclasses__())
+    kinds |= set(SizeRule.__subclasses__())
     abstract = {ops.Step, ops.Geometry, ops.Pointwise, ops.Opaque, ops.Layout}
     assert {type(step) for step, _ in IN_WORDS} == kinds - abstract
 

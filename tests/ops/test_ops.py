@@ -24,6 +24,7 @@ from jaxprep import Batch, codec, ops
 from jaxprep.errors import ConfigError, InputError, JaxprepError
 from jaxprep.ops import sizes
 from jaxprep.ops.boxes import BoxFormat
+from jaxprep.ops.resize import keep_ratio, longest_edge, shortest_edge
 from jaxprep.pipeline.step import Step
 
 SIDE = st.integers(1, 40)
@@ -375,7 +376,7 @@ def test_shortest_edge_is_that_of_transformers(
         max_size=longest,
         input_data_format=ChannelDimension.LAST,
     )
-    assert sizes.shortest_edge((height, width), edge, longest=longest) == tuple(
+    assert shortest_edge((height, width), edge, longest=longest) == tuple(
         max(n, 1) for n in expected
     )
 
@@ -396,7 +397,7 @@ def test_keeping_the_ratio_is_that_of_timm(
 ):
     size, box = (height, width), (box_height, box_width)
     expected = tuple(max(n, 1) for n in timm_keep_ratio(size, box, 0.0 if cover else 1.0))
-    assert sizes.keep_ratio(size, box, cover) == expected
+    assert keep_ratio(size, box, cover) == expected
     step = ops.Resize(box, fit="cover" if cover else "contain", rounding="round")
     if expected[0] * expected[1] <= 2**28:
         assert step.output_size(size) == expected
@@ -406,7 +407,7 @@ def test_keeping_the_ratio_is_that_of_timm(
 @given(LENGTH, LENGTH, st.integers(1, 1000))
 def test_longest_edge_bounds_both_sides_and_keeps_the_order(height: int, width: int, edge: int):
     for rounding in ("truncate", "round"):
-        out = sizes.longest_edge((height, width), edge, rounding)
+        out = longest_edge((height, width), edge, rounding)
         assert max(out) == edge and min(out) >= 1 and (out[0] <= out[1]) >= (height < width)
         exact = [n * edge / max(height, width) for n in (height, width)]
         assert all(

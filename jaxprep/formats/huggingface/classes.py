@@ -74,7 +74,6 @@ class ProcessorRow:
         aliases: irregular names that the class had in former releases.
         kwargs: settings of the class beside those of every class.
         outputs: the names of the results (`model_input_names`); the first is that of the images.
-        post_process: the names of its post-processing methods.
         defaults: the class attributes of Transformers, by setting.
         padding: None where results are never padded to one size.
         batch_dependent: the size of a result depends on the other images of the call.
@@ -98,7 +97,6 @@ class ProcessorRow:
     aliases: tuple[str, ...]
     kwargs: tuple[str, ...]
     outputs: tuple[str, ...]
-    post_process: tuple[str, ...]
     defaults: dict[str, Any]
     padding: Padding | None = None
     batch_dependent: bool = False

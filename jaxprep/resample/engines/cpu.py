@@ -224,7 +224,8 @@ class CpuEngine:
         def body(buffer: Any, *args: Any) -> jax.Array:
             nonlocal shape
             with inline_again():
-                result = epilogue.finish(compute(*args))
+                rows = epilogue.compute(compute(*args))
+                result = epilogue.as_array(rows)
             shape = result.shape
             values = result.reshape(stored_shape(shape, epilogue.form))
             if buffer is None:
@@ -376,7 +377,7 @@ def vertical_pass(arithmetic: Arithmetic) -> Callable[[Rows, Taps], Rows]:
     """The vertical pass over rows: contiguous already, so the plain form."""
 
     def compute(rows: Rows, taps: Taps) -> Rows:
-        return rows.map(lambda values: apply_taps(values, taps, 0, arithmetic))
+        return rows.with_values(apply_taps(rows.values, taps, 0, arithmetic))
 
     return compute
 
@@ -422,9 +423,11 @@ def rows_no_inline(compute: Callable[..., Rows], *args: Any) -> Rows:
     def body(*args: Any) -> Rows:
         with inline_again():
             rows = compute(*args)
-        return rows.map(lambda values: values.reshape(len(values), *_factors(values.shape[1])))
+        height, n = rows.values.shape
+        return rows.with_values(rows.values.reshape(height, *_factors(n)))
 
-    return no_inline(body, *args).map(lambda values: values.reshape(len(values), -1))
+    rows = no_inline(body, *args)
+    return rows.with_values(rows.values.reshape(len(rows.values), -1))
 
 
 def stored_shape(shape: tuple[int, ...], form: Form | None) -> tuple[int, ...]:

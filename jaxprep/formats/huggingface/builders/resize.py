@@ -12,7 +12,7 @@ from jaxprep.formats.huggingface.builders.build import Build, builder
 from jaxprep.formats.huggingface.builders.crop_and_pad import center_rule, widest
 from jaxprep.formats.huggingface.settings import BOTH, EXACT, INSIDE, LONGEST, SHORTEST
 from jaxprep.ops import sizes
-from jaxprep.ops.sizes import SizeRule
+from jaxprep.ops.resize import SizeRule
 from jaxprep.pipeline.step import check_size
 
 
