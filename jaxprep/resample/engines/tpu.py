@@ -87,13 +87,13 @@ def two_passes(
     passes = [(taps, axis) for taps, axis in passes if taps is not None]
     for i, (taps, axis) in enumerate(passes):
         if arithmetic == "integer":
-            image = integer_pass(image, taps, axis, is_large=i == 0)
+            image = integer_pass(image, taps, axis, is_first=i == 0)
         else:
-            image = float_pass(image, taps, axis)
+            image = float_pass(image, taps, axis, is_first=i == 0)
     return finish(image)
 
 
-def integer_pass(image: jax.Array, taps: Taps, axis: int, *, is_large: bool) -> jax.Array:
+def integer_pass(image: jax.Array, taps: Taps, axis: int, *, is_first: bool) -> jax.Array:
     """Resamples one axis of a uint8 image: `clip((half + sum(weight * pixel)) >> shift)`, exactly.
 
     `floor((low + 256 * high) / 2**shift) = floor((floor(low / 256) + high) / 2**(shift - 8))`: so
@@ -103,18 +103,19 @@ def integer_pass(image: jax.Array, taps: Taps, axis: int, *, is_large: bool) -> 
 
     Args:
         image: `(h, w, c)` uint8.
-        is_large: keep the carry in int16. For the first pass of two that is 359 + 215 k cycles
-            against 405 + 362 k with int32; for the smaller second one, 109 + 183 k against
-            45 + 183 k, because XLA stores int32 results without packing them.
+        is_first: no pass came before. The carry of a first pass, the larger one, is kept in int16:
+            215 + 359 k cycles against 362 + 405 k with int32. That of the second fits the vector
+            memory as it is, and int32 needs no packing: 45 + 183 k against 109 + 183 k.
     """
     digits = _digits(taps, image.shape[axis])
-    carry = _product(digits.low, image, axis, jnp.int32) >> CARRY_BITS
-    if is_large and digits.taps <= INT16_TAPS:
+    product = functools.partial(_product, is_first=is_first)
+    carry = product(digits.low, image, axis, jnp.int32) >> CARRY_BITS
+    if is_first and digits.taps <= INT16_TAPS:
         carry = carry.astype(jnp.int16)
     # float32 factors of 15 bits are two bfloat16 numbers each: with HIGH, XLA multiplies both by a
     # pixel, which is one, in one pass over the image (362 k cycles; two products: 215 + 229 k)
     pixels = image.astype(digits.high.dtype)
-    high = _product(digits.high, pixels, axis, jnp.float32, lax.Precision.HIGH).astype(jnp.int32)
+    high = product(digits.high, pixels, axis, jnp.float32, lax.Precision.HIGH).astype(jnp.int32)
     shift = jnp.asarray(digits.shift, jnp.int32) - CARRY_BITS
     half = lax.shift_left(jnp.int32(1), shift - 1)
     # the carry comes first: XLA fuses this sum with the product of its last operand, and the other
@@ -124,29 +125,31 @@ def integer_pass(image: jax.Array, taps: Taps, axis: int, *, is_large: bool) -> 
     return lax.clamp(jnp.int32(0), total, jnp.int32(255)).astype(jnp.uint8)
 
 
-def float_pass(image: jax.Array, taps: Taps, axis: int) -> jax.Array:
+def float_pass(image: jax.Array, taps: Taps, axis: int, *, is_first: bool) -> jax.Array:
     """Resamples one axis of an image `(h, w, c)` in float32.
 
     XLA sees where pixels came from: of uint8 and bfloat16 it multiplies only one bfloat16 factor.
     """
     matrix = _dense(taps, image.shape[axis])
     pixels = image.astype(jnp.float32)
-    return _product(matrix, pixels, axis, jnp.float32, lax.Precision.HIGHEST)
+    return _product(matrix, pixels, axis, jnp.float32, lax.Precision.HIGHEST, is_first=is_first)
 
 
 def _product(
-    matrix: Any, image: jax.Array, axis: int, dtype: Any, precision: Any = None
+    matrix: Any, image: jax.Array, axis: int, dtype: Any, precision: Any = None, *, is_first: bool
 ) -> jax.Array:
     """`matrix` `(m, n)` applied to an axis of the image `(h, w, c)`, summed in `dtype`.
 
-    The order of the operands decides the layout: rows as `matrix @ image` and columns as
-    `image @ matrix.T` end with `w` along the lanes, as an image is stored. With `matrix` first for
-    columns too, the float32 result is transposed at the end wherever rows come first: 150 k cycles.
+    The order of the operands decides the layout of the result. A last pass must leave `w` along
+    the lanes, as images are stored: rows as `matrix @ image`, columns as `image @ matrix.T`. A
+    first pass does best with the image first. Each wrong order costs a transposition of the
+    float32 result: 110 to 150 k cycles.
     """
     dot = functools.partial(lax.dot_general, precision=precision, preferred_element_type=dtype)
-    if axis == 0:
+    if axis == 0 and not is_first:
         return dot(matrix, image, (((1,), (0,)), ((), ())))
-    return dot(image, matrix, (((1,), (1,)), ((), ()))).swapaxes(1, 2)
+    result = dot(image, matrix, (((axis,), (1,)), ((), ())))
+    return jnp.moveaxis(result, -1, axis)
 
 
 def _digits(taps: Taps, n: int) -> Digits:
