@@ -115,6 +115,17 @@ def test_every_int16_weight_is_exact(value):
     np.testing.assert_array_equal(run(tpu.two_passes, *arguments), run(plain, *arguments))
 
 
+@pytest.mark.parametrize("dtype", [np.int16, np.int32])
+@pytest.mark.parametrize("shift", [8, 22])
+@pytest.mark.parametrize("taps", [1, tpu.INT16_TAPS, tpu.INT16_TAPS + 1])
+def test_the_largest_carry_fits_from_8_to_22_fractional_bits(dtype, shift, taps):
+    image = np.full((1, taps, 1, 1), 255, np.uint8)
+    weight = np.full((1, taps), 255, dtype)
+    table = Taps(np.int32([0]), weight, np.int32(shift))
+    arguments = ("integer", True, image, table, None, False)
+    np.testing.assert_array_equal(run(tpu.two_passes, *arguments), run(plain, *arguments))
+
+
 def test_finish_is_applied_to_the_result():
     image = noise(*SIZE, 3)
     vertical, horizontal = tables("pillow", "bilinear")

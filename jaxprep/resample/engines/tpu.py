@@ -31,8 +31,10 @@ from jaxprep.resample.tables import Taps
 
 CARRY_BITS = 8
 """Bits of a weight that the first product of an integer pass takes."""
-INT16_TAPS = 128
-"""The most taps whose carry fits int16: `255 * 255 * 128 >> 8 < 2**15`."""
+INT16_TAPS = 96
+"""The most taps whose carry fits int16: `255 * 255 * 96 + 2**21 >> 8 < 2**15`, with one half of 22
+bits.
+"""
 
 
 class Digits(NamedTuple):
@@ -42,7 +44,7 @@ class Digits(NamedTuple):
         low: `(m, n)` uint8.
         high: `(m, n)`, signed: bfloat16 for int16 weights, whose high byte has 8 bits and so is
             one factor of the matrix unit; float32 for int32 weights, whose 15 bits are two.
-        shift: int32 scalar, fractional bits of the weights; at least 9.
+        shift: int32 scalar, fractional bits of the weights, from 8 to 22.
         taps: nonzero entries in a row, at most.
     """
 
@@ -97,7 +99,8 @@ def integer_pass(image: jax.Array, taps: Taps, axis: int, *, is_first: bool) -> 
     """Resamples one axis of a uint8 image: `clip((half + sum(weight * pixel)) >> shift)`, exactly.
 
     `floor((low + 256 * high) / 2**shift) = floor((floor(low / 256) + high) / 2**(shift - 8))`: so
-    of the first product only `low >> 8` is needed. Its sums are below `2**16` times the taps. Those
+    of the first product and one half, only the carry is needed. The sums of the first product are
+    below `2**16` times the taps. Those
     of the second are below `2**24`: normalised weights of 22 bits sum to less than `2**23` in
     absolute value, hence their high parts to less than `2**15` and one a tap, times 255.
 
@@ -109,19 +112,20 @@ def integer_pass(image: jax.Array, taps: Taps, axis: int, *, is_first: bool) -> 
     """
     digits = _digits(taps, image.shape[axis])
     product = functools.partial(_product, is_first=is_first)
-    carry = product(digits.low, image, axis, jnp.int32) >> CARRY_BITS
+    shift = jnp.asarray(digits.shift, jnp.int32)
+    half = lax.shift_left(jnp.int32(1), shift - 1)
+    carry = (product(digits.low, image, axis, jnp.int32) + half) >> CARRY_BITS
     if is_first and digits.taps <= INT16_TAPS:
         carry = carry.astype(jnp.int16)
     # float32 factors of 15 bits are two bfloat16 numbers each: with HIGH, XLA multiplies both by a
     # pixel, which is one, in one pass over the image (362 k cycles; two products: 215 + 229 k)
     pixels = image.astype(digits.high.dtype)
     high = product(digits.high, pixels, axis, jnp.float32, lax.Precision.HIGH).astype(jnp.int32)
-    shift = jnp.asarray(digits.shift, jnp.int32) - CARRY_BITS
-    half = lax.shift_left(jnp.int32(1), shift - 1)
     # the carry comes first: XLA fuses this sum with the product of its last operand, and the other
     # order leaves the more expensive one a result of its own in the second pass (284 k, not 228 k)
-    total = carry.astype(jnp.int32) + high + half
-    total = lax.shift_right_arithmetic(total, jnp.broadcast_to(shift, total.shape))
+    total = carry.astype(jnp.int32) + high
+    shifts = jnp.broadcast_to(shift - CARRY_BITS, total.shape)
+    total = lax.shift_right_arithmetic(total, shifts)
     return lax.clamp(jnp.int32(0), total, jnp.int32(255)).astype(jnp.uint8)
 
 
