@@ -98,11 +98,11 @@ def two_passes(
 def integer_pass(image: jax.Array, taps: Taps, axis: int, *, is_first: bool) -> jax.Array:
     """Resamples one axis of a uint8 image: `clip((half + sum(weight * pixel)) >> shift)`, exactly.
 
-    `floor((low + 256 * high) / 2**shift) = floor((floor(low / 256) + high) / 2**(shift - 8))`: so
-    of the first product and one half, only the carry is needed. The sums of the first product are
-    below `2**16` times the taps. Those
-    of the second are below `2**24`: normalised weights of 22 bits sum to less than `2**23` in
-    absolute value, hence their high parts to less than `2**15` and one a tap, times 255.
+    `floor((low + 256 * high) / 2**shift) = floor((floor(low / 256) + high) / 2**(shift - 8))`: of
+    the first product, and one half, only the carry is needed. Sums of the first product are below
+    `2**16` times the taps. Those of the second are below `2**24`: normalised weights of 22 bits sum
+    to less than `2**23` in absolute value, hence their high parts to less than `2**15` and one a
+    tap, times 255.
 
     Args:
         image: `(h, w, c)` uint8.
