@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from jaxprep.errors import InputError
-from jaxprep.pipeline.cores import on_cores
+from jaxprep.pipeline.cores import core_count, on_cores
 from jaxprep.pipeline.lower import Lowered, output_channels, static_sizes
 from jaxprep.pipeline.plan import (
     as_sizes,
@@ -79,7 +79,8 @@ def run_images(
     results = _Results(wanted)
     if len(members) == 1:
         (program,) = members
-        if not runs_alone(program):
+        is_batch = isinstance(images, np.ndarray) and images.shape[1:3] == program.stages[0].source
+        if not runs_alone(program) or (is_batch and core_count() == 1):
             batch = _run_group(lowered, program, images, sizes, members[program])
             is_whole = len(batch) == len(images) and program.stages[-1].out == wanted[0]
             if is_whole and len(set(wanted)) == 1:
@@ -132,18 +133,18 @@ def _run_group(
     of the batch."""
     count = bucket(len(members))
     source = program.stages[0].source
-    windows = [read_window(lowered.segments, sizes[i]) for i in members]
     is_batch = isinstance(images, np.ndarray) and len(members) == len(images) == count
-    if is_batch and images.shape[1:3] == source and set(windows) == {(0, 0, *source)}:
-        canvases = images
-    else:
+    fills_source = is_batch and all(size == source == images.shape[1:3] for size in sizes)
+    canvases = images
+    if not fills_source:
         canvases = _new_array((count, *source, program.channels or 0), program.dtype)
-        for slot, i, window in zip(canvases, members, windows, strict=False):
+        for slot, i in zip(canvases, members, strict=False):
+            window = read_window(lowered.segments, sizes[i])
             slot[: window.height, : window.width] = window.of(images[i])
         canvases[len(members) :] = 0
     rows = [sizes[i] for i in members]
     rows += rows[:1] * (count - len(members))
-    plan = make_plan(lowered.steps, lowered.segments, rows, program.stages, is_windowed=True)
+    plan = make_plan(lowered.steps, lowered.segments, rows, program.stages, not fills_source)
     out = None if program.fills_canvas else plan.size
     return run_batch(program, jax.device_put(canvases), plan.tables, out)
 
