@@ -101,7 +101,9 @@ def register(*bases: type) -> None:
     """Make the concrete subclasses of `bases` readable where a field is annotated with the base.
 
     The name of the class tells them apart: it is written as ``{"<key>": "<ClassName>", ...}``, with
-    the key that the base states in `tag_key`.
+    the key that the base states in `tag_key`. Two classes of one name in different places are
+    refused when either is written or read; a class that is defined anew in its place, as when a
+    notebook's cell runs again, replaces the one before.
 
     >>> class Shape:
     ...     tag_key = "shape"
@@ -126,17 +128,32 @@ def _tagged_base(cls: type) -> type | None:
 
 def _tag(cls: type) -> dict[str, str]:
     base: Any = _tagged_base(cls)
-    return {base.tag_key: cls.__name__} if base else {}
+    if not base:
+        return {}
+    _check_one_place(_subclasses(base).get(cls.__name__, []), "$")
+    return {base.tag_key: cls.__name__}
 
 
-def _subclasses(base: type) -> dict[str, type]:
-    """The concrete dataclasses below a class, by name."""
-    classes: dict[str, type] = {}
+def _subclasses(base: type) -> dict[str, list[type]]:
+    """The concrete dataclasses below a class, by name, in the order of their definition."""
+    classes: dict[str, list[type]] = {}
     for cls in base.__subclasses__():
-        classes |= _subclasses(cls)
+        for name, below in _subclasses(cls).items():
+            classes.setdefault(name, []).extend(below)
         if dataclasses.is_dataclass(cls) and not getattr(cls, "__abstractmethods__", None):
-            classes[cls.__name__] = cls
+            classes.setdefault(cls.__name__, []).append(cls)
     return classes
+
+
+def _check_one_place(classes: list[type], where: str) -> None:
+    """Raises `ConfigError` where classes of one name are defined in different places: data that
+    names them could mean either."""
+    places = sorted({f"`{cls.__module__}.{cls.__qualname__}`" for cls in classes})
+    if len(places) > 1:
+        raise ConfigError(
+            f"Expected one class of the name `{classes[0].__name__}`, got {' and '.join(places)}: "
+            f"rename one of them - at `{where}`."
+        )
 
 
 def shown(value: Any) -> str:
@@ -276,7 +293,8 @@ def _tagged_class(base: Any, data: dict[str, Any], where: str) -> type:
     name = data[base.tag_key]
     if not isinstance(name, str) or name not in classes:
         raise expected(f"one of {sorted(classes)}", name, f"{where}.{base.tag_key}")
-    return classes[name]
+    _check_one_place(classes[name], f"{where}.{base.tag_key}")
+    return classes[name][-1]
 
 
 @functools.cache

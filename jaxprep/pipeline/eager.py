@@ -227,8 +227,9 @@ def move_all(
 
 
 def is_axis_aligned(segments: Sequence[Segment]) -> bool:
-    """Whether positions move along each axis by itself, as without an opaque step."""
-    return all(segment.opaque is None for segment in segments)
+    """Whether x goes to x and y to y: no opaque step moves positions."""
+    opaque = [segment.opaque.step for segment in segments if segment.opaque is not None]
+    return not any(step.moves_positions() for step in opaque)
 
 
 def _pad_to(array: np.ndarray, *shape: int) -> np.ndarray:

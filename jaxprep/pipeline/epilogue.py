@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxprep.errors import InputError
 from jaxprep.pipeline.lower import PaddingSlot, Placed
 from jaxprep.pipeline.step import Pointwise, fill_value
 from jaxprep.resample.passes import Rows
@@ -51,10 +52,22 @@ def apply_pointwise(
             rows = _apply_affines(run, rows, exact)
             i += len(run)
             continue
-        part.step.output_channels(rows.channels)
-        rows = Rows.of(part.step.apply(rows.image(), part.draw(draws)), rows.form)
+        rows = Rows.of(_apply_step(part, rows.image(), draws), rows.form)
         i += 1
     return rows
+
+
+def _apply_step(placed: Placed, image: Any, draws: Any) -> Any:
+    """Applies a pointwise step that is no affine, or one with a draw."""
+    step = placed.step
+    expected = (*image.shape[:2], step.output_channels(image.shape[2]))
+    result = step.apply(image, placed.draw(draws))
+    if tuple(result.shape) != expected:
+        raise InputError(
+            f"Expected `{type(step).__name__}.apply` to return shape {expected}, as a pointwise "
+            f"step with its `output_channels`, got {tuple(result.shape)}."
+        )
+    return result
 
 
 def _pad(rows: Rows, slot: PaddingSlot, edges: tuple[Any, Any] | None) -> Rows:
@@ -120,9 +133,11 @@ def _table_of_values(run: Sequence[Pointwise], channels: int) -> np.ndarray:
     """What the published order of operations makes of 0 to 255 in each channel, `(256, c)`
     float32."""
     values: Any = np.repeat(np.arange(256, dtype=np.uint8)[:, None], channels, axis=1)
-    for step in run:
-        values = step.apply(values)
-    return values
+    with jax.ensure_compile_time_eval():  # `apply` may call `jax.numpy`, also inside of `jit`
+        for step in run:
+            values = step.apply(values)
+    # NumPy multiplies uint8 by a Python float in float64, where JAX does in float32
+    return np.asarray(values, np.float32)
 
 
 def _look_up(table: np.ndarray, rows: Rows) -> Rows:

@@ -23,6 +23,7 @@ from jaxprep.resample.tables import (
     AxisTable,
     HostAxis,
     Resample,
+    Take,
     Taps,
     TracedAxis,
     vertical_first,
@@ -172,6 +173,8 @@ def segments(steps: tuple[Step, ...]) -> tuple[Segment, ...]:
                 cut.append(Segment())
             cut[-1] = _with_geometry(cut[-1], step, placed)
             static_size = _static_size(step, static_size)
+            if step.is_random and step.static_output_size is None:
+                static_size = None  # known beforehand, but traced in a program with a plan
     has_steps = [segment for segment in cut if segment != Segment()]
     return tuple(has_steps) or (Segment(),)
 
@@ -209,7 +212,7 @@ def _with_geometry(segment: Segment, step: Geometry, placed: Placed) -> Segment:
 def _static_size(step: Geometry, before: Size | None) -> Size | None:
     if step.static_output_size is not None:
         return step.static_output_size
-    return None if before is None or step.is_random else step.output_size(before)
+    return None if before is None else step.output_size(before)
 
 
 def output_channels(parts: Sequence[Segment], channels: int) -> int:
@@ -291,6 +294,13 @@ def _check_declared(step: Geometry, axis_step: Any) -> None:
         raise InputError(
             f"Expected `{type(step).__name__}.resampling` to say how its `Resample` mixes pixels, "
             "got None."
+        )
+    repeats = isinstance(axis_step, Take) or getattr(axis_step, "method", None) == "nearest"
+    if repeats and step.keeps_window:
+        raise InputError(
+            f"Expected `{type(step).__name__}.keeps_window` to be False, as its "
+            f"`{type(axis_step).__name__}` leaves out or repeats pixels: a resize cannot share its "
+            "pass."
         )
 
 

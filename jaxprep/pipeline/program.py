@@ -18,7 +18,7 @@ from jax.sharding import PartitionSpec
 
 from jaxprep.errors import InputError
 from jaxprep.pipeline.epilogue import apply_pointwise, zero_image_outside, zero_outside
-from jaxprep.pipeline.lower import Segment, drawn_tables, in_arithmetic
+from jaxprep.pipeline.lower import Placed, Segment, drawn_tables, in_arithmetic
 from jaxprep.pipeline.plan import Bucket, Stage, Tables, constant_stage
 from jaxprep.pipeline.step import Layout
 from jaxprep.resample.engines.cpu import CpuEngine
@@ -70,8 +70,7 @@ def run_stages(
     for stage, own in zip(program.stages, tables, strict=True):
         is_last = stage is program.stages[-1]
         if stage.segment.opaque is not None:
-            placed = stage.segment.opaque
-            image = placed.step.apply(engine.pixels(image), placed.draw(draws))
+            image = _apply_opaque(stage.segment.opaque, engine.pixels(image), draws)
         is_float = jnp.issubdtype(image.dtype, jnp.floating)
         if own.size is not None and is_float and stage.arithmetic != "integer":
             # 0 * NaN is NaN: what lies outside must not reach a sum, even with weight 0
@@ -84,10 +83,35 @@ def run_stages(
         )
         epilogue = Epilogue(compute)
         if is_last and program.layout is not None:
-            store = None if program.layout.planar else program.layout.store
+            store = None
+            if not program.layout.planar:
+                store = functools.partial(_store, program.layout)
             epilogue = Epilogue(compute, program.layout.planar, store)
         image = engine.run_segment(image, passes_of(stage, own), epilogue, is_last)
     return image
+
+
+def _apply_opaque(placed: Placed, image: Any, draws: Any) -> Any:
+    step = placed.step
+    expected = (*step.output_size(image.shape[:2]), step.output_channels(image.shape[2]))
+    result = step.apply(image, placed.draw(draws))
+    if tuple(result.shape) != expected:
+        raise InputError(
+            f"Expected `{type(step).__name__}.apply` to return shape {expected}, of its "
+            f"`output_size` and `output_channels`, got {tuple(result.shape)}."
+        )
+    return result
+
+
+def _store(layout: Layout, image: Any) -> Any:
+    expected = tuple(layout.shape(image.shape[:2], image.shape[2]))
+    result = layout.store(image)
+    if tuple(result.shape) != expected:
+        raise InputError(
+            f"Expected `{type(layout).__name__}.store` to return shape {expected}, that of its "
+            f"`shape`, got {tuple(result.shape)}."
+        )
+    return result
 
 
 def passes_of(stage: Stage, tables: Tables) -> Passes:
@@ -175,7 +199,10 @@ def draw_all(stages: Bucket, tables: Sequence[Tables], key: Any, count: int) -> 
     def draw(placed: Any, size: Any) -> None:
         if placed.index is not None:
             own_key = jax.random.fold_in(key, placed.index)
-            draws[placed.index] = placed.step.draw(own_key, size)
+            # int32 also where they are known: Python would compute in float64, and the draws of a
+            # plan would differ
+            sides = (jnp.asarray(size[0], jnp.int32), jnp.asarray(size[1], jnp.int32))
+            draws[placed.index] = placed.step.draw(own_key, sides)
 
     for stage, own in zip(stages, tables, strict=True):
         size = stage.source if own.size is None else (own.size[0], own.size[1])
@@ -243,6 +270,29 @@ def _sharded_over(images: jax.Array, own: Any) -> Any:
     axis = shardings[0].spec[0]
     alike = all(sharding.spec[0] == axis and not any(sharding.spec[1:]) for sharding in shardings)
     return axis if alike and shardings[0].mesh.are_all_axes_explicit else None
+
+
+def map_batch(function: Callable[..., Any], shared: Any, batched: Any, count: int) -> Any:
+    """Maps `function(shared, *one)` over the `count` examples of `batched`, a tuple of pytrees.
+
+    On an explicit mesh each device maps what it has, as in `run_images`. A plain `vmap` would make
+    JAX refuse code that combines what is sharded with what is not (`ShardingTypeError`), such as
+    `jnp.stack([drawn, 0])` in a step.
+    """
+
+    def map_examples(shared: Any, batched: Any) -> Any:
+        leaves = jax.tree.leaves(batched)
+        here = leaves[0].shape[0] if leaves else count  # of a device, it has fewer
+        return jax.vmap(functools.partial(function, shared), axis_size=here)(*batched)
+
+    leaves = jax.tree.leaves(batched)
+    axis = _sharded_over(leaves[0], leaves[1:]) if leaves else None
+    if axis is None:
+        return map_examples(shared, batched)
+    mesh, along_batch = jax.typeof(leaves[0]).sharding.mesh, PartitionSpec(axis)
+    specs = (PartitionSpec(), along_batch)
+    mapped = jax.shard_map(map_examples, mesh=mesh, in_specs=specs, out_specs=along_batch)
+    return mapped(shared, batched)
 
 
 ONE_THREAD = {"xla_disable_hlo_passes": "cpu-parallel-task-assigner"}
