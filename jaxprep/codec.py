@@ -101,9 +101,10 @@ def register(*bases: type) -> None:
     """Make the concrete subclasses of `bases` readable where a field is annotated with the base.
 
     The name of the class tells them apart: it is written as ``{"<key>": "<ClassName>", ...}``, with
-    the key that the base states in `tag_key`. Two classes of one name in different places are
-    refused when either is written or read; a class that is defined anew in its place, as when a
-    notebook's cell runs again, replaces the one before.
+    the key that the base states in `tag_key`. A name of jaxprep's means jaxprep's class: another
+    class of that name is not written. Two other classes of one name in different places are refused
+    when either is written or read. A class that is defined anew in its place, as when a notebook's
+    cell runs again, replaces the one before.
 
     >>> class Shape:
     ...     tag_key = "shape"
@@ -130,7 +131,9 @@ def _tag(cls: type) -> dict[str, str]:
     base: Any = _tagged_base(cls)
     if not base:
         return {}
-    _check_one_place(_subclasses(base).get(cls.__name__, []), "$")
+    classes = _subclasses(base).get(cls.__name__, [cls])
+    if _place(_class_of_name(classes, "$")) != _place(cls):
+        raise _ambiguous(classes, "$")
     return {base.tag_key: cls.__name__}
 
 
@@ -145,15 +148,29 @@ def _subclasses(base: type) -> dict[str, list[type]]:
     return classes
 
 
-def _check_one_place(classes: list[type], where: str) -> None:
-    """Raises `ConfigError` where classes of one name are defined in different places: data that
-    names them could mean either."""
-    places = sorted({f"`{cls.__module__}.{cls.__qualname__}`" for cls in classes})
-    if len(places) > 1:
-        raise ConfigError(
-            f"Expected one class of the name `{classes[0].__name__}`, got {' and '.join(places)}: "
-            f"rename one of them - at `{where}`."
-        )
+def _class_of_name(classes: list[type], where: str) -> type:
+    """The class that data means by a name, of all that have the name.
+
+    Raises:
+        ConfigError: it could be any of several.
+    """
+    built_in = [cls for cls in classes if cls.__module__.startswith("jaxprep.")]
+    candidates = built_in or classes
+    if len({_place(cls) for cls in candidates}) > 1:
+        raise _ambiguous(candidates, where)
+    return candidates[-1]
+
+
+def _place(cls: type) -> str:
+    return f"`{cls.__module__}.{cls.__qualname__}`"
+
+
+def _ambiguous(classes: list[type], where: str) -> ConfigError:
+    places = " and ".join(sorted({_place(cls) for cls in classes}))
+    return ConfigError(
+        f"Expected one class of the name `{classes[0].__name__}`, got {places}: rename one of them "
+        f"- at `{where}`."
+    )
 
 
 def shown(value: Any) -> str:
@@ -293,8 +310,7 @@ def _tagged_class(base: Any, data: dict[str, Any], where: str) -> type:
     name = data[base.tag_key]
     if not isinstance(name, str) or name not in classes:
         raise expected(f"one of {sorted(classes)}", name, f"{where}.{base.tag_key}")
-    _check_one_place(classes[name], f"{where}.{base.tag_key}")
-    return classes[name][-1]
+    return _class_of_name(classes[name], f"{where}.{base.tag_key}")
 
 
 @functools.cache

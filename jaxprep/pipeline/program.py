@@ -25,7 +25,7 @@ from jaxprep.resample.engines.cpu import CpuEngine
 from jaxprep.resample.engines.plain import PlainEngine
 from jaxprep.resample.engines.tpu import TpuEngine
 from jaxprep.resample.passes import Epilogue, Form, Passes, Rows, round_to
-from jaxprep.resample.tables import AxisTable
+from jaxprep.resample.tables import AxisTable, Taps
 from jaxprep.types import Size
 
 
@@ -179,10 +179,13 @@ def draw_tables(stage: Stage, tables: Tables, draws: Any) -> Tables:
     """The tables of a stage with its drawn steps, made in the program."""
     made = drawn_tables(stage.segment, *_moved_axes(stage, tables), stage.source, draws)
     passes = []
-    for table in (made.vertical, made.horizontal):
-        passes.append(in_arithmetic(table, stage.segment, table.edge.shape[0]))
-    edges = (made.vertical.edge, made.horizontal.edge)
-    return tables._replace(vertical=passes[0], horizontal=passes[1], edges=edges)
+    edges = []
+    for table, count in zip((made.vertical, made.horizontal), stage.out, strict=True):
+        taps = in_arithmetic(table, stage.segment, table.edge.shape[0])
+        # a flip keeps the canvas that it is given, which is larger than a result of known size
+        passes.append(Taps(taps.start[:count], taps.weight[:count], taps.shift))
+        edges.append(table.edge[:count])
+    return tables._replace(vertical=passes[0], horizontal=passes[1], edges=(edges[0], edges[1]))
 
 
 def draw_all(stages: Bucket, tables: Sequence[Tables], key: Any, count: int) -> tuple[Any, ...]:
