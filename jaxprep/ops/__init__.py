@@ -1,5 +1,9 @@
 """Functions on one image, and the frozen steps of the same names that call them on one element of a
 `Batch`.
+
+For steps of your own: the four kinds (`Geometry`, `Pointwise`, `Opaque`, `Layout`), the axis steps
+that a geometry returns (`Window`, `Reverse`, `Take`, `Resample`), and `Resampling`. The page
+`docs/extending.md` shows each of them.
 """
 
 from jaxprep.ops import sizes
@@ -45,9 +49,11 @@ from jaxprep.ops.layout import ChannelsFirst, ChannelsLast, channels_first, chan
 from jaxprep.ops.resize import Resize, resize
 from jaxprep.ops.values import Cast, Clip, Normalize, Rescale, clip, normalize, rescale
 from jaxprep.ops.window import resize_window
-from jaxprep.pipeline.step import Geometry, Layout, Opaque, Pointwise, Step
+from jaxprep.pipeline.step import Geometry, Layout, Opaque, Pointwise, Resampling, Step
+from jaxprep.resample.tables import OUTSIDE, Resample, Reverse, Take, Window
 
 __all__ = [
+    "OUTSIDE",
     "Cast",
     "CenterCrop",
     "CenterCropShare",
@@ -70,13 +76,18 @@ __all__ = [
     "PadToSquare",
     "Pointwise",
     "Premultiply",
+    "Resample",
+    "Resampling",
     "Rescale",
     "Resize",
+    "Reverse",
     "ReverseChannels",
     "Step",
+    "Take",
     "ToGray",
     "ToRGB",
     "Unpremultiply",
+    "Window",
     "center_crop",
     "center_crop_share",
     "channels_first",

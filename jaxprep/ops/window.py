@@ -76,6 +76,10 @@ class WindowResize(ToSize):
         return self.size
 
     @property
+    def keeps_window(self) -> bool:  # type: ignore[override]
+        return self.method != "nearest"
+
+    @property
     def resampling(self) -> Resampling | None:  # type: ignore[override]
         return None if self.method == "nearest" else Resampling("float", self.rounded)
 

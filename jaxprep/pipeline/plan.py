@@ -331,9 +331,7 @@ def with_matrices(
 
 
 @functools.lru_cache(maxsize=8192)
-def _padded_tables(
-    segment: Segment, stage: Stage, size: Size, window: ReadWindow | None
-) -> Tables:
+def _padded_tables(segment: Segment, stage: Stage, size: Size, window: ReadWindow | None) -> Tables:
     size_array = np.asarray(size if window is None else window[2:], np.int32)
     made = segment_tables(segment, size)
     moved = (made.vertical.length, made.horizontal.length)

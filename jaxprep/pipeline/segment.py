@@ -14,7 +14,7 @@ from jaxprep.errors import InputError
 from jaxprep.pipeline.step import FillValue, Geometry
 from jaxprep.resample.passes import Arithmetic
 from jaxprep.resample.references import REFERENCES
-from jaxprep.resample.tables import AxisTable, HostAxis, Resample, Taps, vertical_first
+from jaxprep.resample.tables import AxisTable, HostAxis, Resample, Take, Taps, vertical_first
 from jaxprep.types import Size
 
 COPY_SHIFT = 8
@@ -154,6 +154,13 @@ def check_declared(step: Geometry, axis_step: Any) -> None:
         raise InputError(
             f"Expected `{type(step).__name__}.resampling` to say how its `Resample` mixes pixels, "
             "got None."
+        )
+    repeats = isinstance(axis_step, Take) or getattr(axis_step, "method", None) == "nearest"
+    if repeats and step.keeps_window:
+        raise InputError(
+            f"Expected `{type(step).__name__}.keeps_window` to be False, as its "
+            f"`{type(axis_step).__name__}` leaves out or repeats pixels: a resize cannot share its "
+            "pass."
         )
 
 

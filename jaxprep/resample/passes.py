@@ -240,7 +240,9 @@ def _gather_column(table: jax.Array, k: int) -> jax.Array:
     # an index that is computed: XLA makes a slice again of one that is a constant
     shape = (table.shape[0], 2)
     is_row = lax.broadcasted_iota(jnp.int32, shape, 1) == 0
-    index = lax.select(is_row, lax.broadcasted_iota(jnp.int32, shape, 0), jnp.full(shape, jnp.int32(k)))
+    index = lax.select(
+        is_row, lax.broadcasted_iota(jnp.int32, shape, 0), jnp.full(shape, jnp.int32(k))
+    )
     numbers = lax.GatherDimensionNumbers(
         offset_dims=(), collapsed_slice_dims=(0, 1), start_index_map=(0, 1)
     )
