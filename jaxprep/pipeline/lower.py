@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -54,10 +55,13 @@ class Placed(NamedTuple):
         step: the step.
         index: of the step in the pipeline, if it is random; otherwise None, so that equal segments
             of different pipelines share a program.
+        number: of a geometric step in `Segment.drawn`, counted from 1 in its segment; see
+            `PaddingSlot`.
     """
 
     step: Any
     index: int | None = None
+    number: int = 0
 
     def draw(self, draws: Sequence[Any] | None) -> Any:
         """The draw of the step."""
@@ -205,7 +209,8 @@ def _with_geometry(segment: Segment, step: Geometry, placed: Placed) -> Segment:
     if step.resampling is None:
         pointwise = (*pointwise, slot)
     if step.is_random or segment.drawn:
-        return replace(segment, drawn=(*segment.drawn, placed), pointwise=pointwise)
+        numbered = placed._replace(number=number)
+        return replace(segment, drawn=(*segment.drawn, numbered), pointwise=pointwise)
     return replace(segment, geometry=(*segment.geometry, step), pointwise=pointwise)
 
 
@@ -267,7 +272,9 @@ def segment_tables(segment: Segment, size: Size) -> SegmentTables:
     first = True
     for number, step in enumerate(segment.geometry, 1):
         before = (axes[0].length, axes[1].length)
-        for axis, axis_steps in zip(axes, step.axes(before), strict=True):
+        with jax.ensure_compile_time_eval():  # `axes` may call `jax.numpy`, also inside of `jit`
+            steps_of_axes = step.axes(before)
+        for axis, axis_steps in zip(axes, steps_of_axes, strict=True):
             for axis_step in axis_steps:
                 _check_declared(step, axis_step)
                 axis.apply(axis_step, number)
@@ -336,13 +343,13 @@ def drawn_tables(
         draws: of all steps of the pipeline.
     """
     axes = TracedAxis(vertical, source[0]), TracedAxis(horizontal, source[1])
-    for number, placed in enumerate(segment.drawn, len(segment.geometry) + 1):
+    for placed in segment.drawn:
         size = (axes[0].length, axes[1].length)
         axis_steps = placed.step.axes(size, placed.draw(draws))
         for axis, steps in zip(axes, axis_steps, strict=True):
             for axis_step in steps:
                 _check_declared(placed.step, axis_step)
-                axis.apply(axis_step, number)
+                axis.apply(axis_step, placed.number)
     return DrawnTables(axes[0].table(), axes[1].table(), (axes[0].length, axes[1].length))
 
 

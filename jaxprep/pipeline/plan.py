@@ -314,7 +314,8 @@ def segment_matrix(segment: Segment, size: Size) -> np.ndarray:
     matrix = np.array([[scale_x, 0, shift_x], [0, scale_y, shift_y], [0, 0, 1]], np.float64)
     if segment.opaque is None or segment.opaque.step.is_random:
         return matrix
-    moved = segment.opaque.step.matrix(size)
+    with jax.ensure_compile_time_eval():  # it may call `jax.numpy`, also inside of `jit`
+        moved = segment.opaque.step.matrix(size)
     return matrix if moved is None else matrix @ np.asarray(moved, np.float64)
 
 

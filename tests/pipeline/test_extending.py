@@ -96,7 +96,7 @@ class Swapped(ops.Geometry):
     keeps_window: ClassVar[bool] = False
 
     def axes(self, size: Sizes, draw: Any = None) -> Any:
-        rows = np.minimum(np.arange(size[0]) ^ 1, size[0] - 1)
+        rows = jnp.minimum(jnp.arange(size[0]) ^ 1, size[0] - 1)
         return (ops.Take(rows, map=(1.0, 0.0)),), ()
 
 
@@ -252,7 +252,14 @@ FIXED = {
     "rows": (Swapped(),),
     "grid": (Grid(),),
     "tokens": (Tokens(),),
-    "all": (Third(), ops.Resize((16, 12)), QuarterTurn(), Solarize(), BoxBlur(), Tokens()),
+    "all": (
+        Third(),
+        ops.Resize((16, 12), reference="pillow"),
+        QuarterTurn(),
+        Solarize(),
+        BoxBlur(),
+        Tokens(),
+    ),
 }
 RANDOM = {
     "mirror": (RandomMirror(),),
@@ -668,7 +675,7 @@ class RandomUndeclared(ops.Geometry):
     ("step", "message"),
     [
         (WrongSize(), r"`WrongSize\.apply` to return shape \(24, 30, 3\).*got \(30, 24, 3\)"),
-        (WrongChannels(), r"`WrongChannels\.apply` to return shape \(24, 30, 3\).*\(24, 30, 1\)"),
+        (WrongChannels(), r"`WrongChannels\.apply` to return shape \(.*, 3\).*got \(.*, 1\)"),
         (WrongShape(), r"`WrongShape\.store` to return shape \(720, 3\).*got \(2160,\)"),
         (Undeclared(), r"`Undeclared\.resampling` to say how its `Resample` mixes pixels"),
         (UndeclaredRows(), r"`UndeclaredRows\.keeps_window` to be False, as its `Take`"),
