@@ -330,7 +330,7 @@ def test_a_random_step_of_ones_own_is_the_same_in_each_form(name):
     in_each_form(RANDOM[name], KEY)
 
 
-@pytest.mark.parametrize("steps", [*FIXED.values(), *RANDOM.values()])
+@pytest.mark.parametrize("steps", [FIXED["all"], RANDOM["before a resize"], RANDOM["two"]])
 def test_a_pipeline_is_its_steps_one_by_one(steps):
     batch = batch_of(2).replace(keypoints=None)
     pipeline = Pipeline(steps)
@@ -399,7 +399,7 @@ def test_a_drawn_window_is_the_crop_resized(method):
 def test_a_drawn_shift_is_the_crop_of_the_padded_image_also_before_a_resize(before):
     image = noise(HEIGHT, WIDTH, 3, dtype="float32")
     flipped = image[:, ::-1] if before else image
-    for i in range(4):
+    for i in range(2):
         batch = Batch(image=image, index=np.int32(i))
         pipeline = Pipeline((*before, RandomShift(fill=3.0)))
         top, left = np.asarray(pipeline.draw(KEY, batch)[-1])
@@ -460,7 +460,7 @@ def test_positions_that_are_infinite_stay_so_beside_an_opaque_step_that_moves_no
 # Draws
 
 
-@pytest.mark.parametrize("name", RANDOM)
+@pytest.mark.parametrize("name", ["gain", "half turn", "before a resize"])
 def test_an_example_draws_the_same_in_any_batch_and_order(name):
     pipeline = Pipeline(RANDOM[name])
     batch = batch_of(7)
@@ -485,11 +485,11 @@ def test_two_random_steps_of_one_class_draw_each_for_itself():
     assert 10 < np.sum(first) < 54
 
 
-@pytest.mark.parametrize("name", RANDOM)
-@pytest.mark.parametrize("ragged", [False, True])
+@pytest.mark.parametrize(
+    ("name", "ragged"),
+    [("half turn", False), ("two", False), ("window", True), ("before a resize", True)],
+)
 def test_draws_are_replayed_and_are_those_of_the_call(name, ragged):
-    if ragged and any(isinstance(step, RandomHalfTurn) for step in RANDOM[name]):
-        pytest.skip("an opaque step takes images of one size")
     pipeline = Pipeline(RANDOM[name])
     batch = batch_of(3)
     if ragged:
@@ -510,7 +510,7 @@ def test_draws_are_replayed_and_are_those_of_the_call(name, ragged):
     assert_same(result, take(want, i).replace(image=corner(want.image[i], result.image), size=None))
 
 
-@pytest.mark.parametrize("name", ["window", "gain", "before a resize", "half turn"])
+@pytest.mark.parametrize("name", ["shift", "half turn"])
 @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
 def test_a_mesh_changes_no_draw(name, kind):
     pipeline = Pipeline(RANDOM[name])
