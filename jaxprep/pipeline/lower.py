@@ -110,7 +110,8 @@ def _with_geometry(segment: Segment, step: Geometry, placed: Placed) -> Segment:
     if step.resampling is None:
         pointwise = (*pointwise, slot)
     if step.is_random or segment.drawn:
-        return replace(segment, drawn=(*segment.drawn, placed), pointwise=pointwise)
+        numbered = placed._replace(number=number)
+        return replace(segment, drawn=(*segment.drawn, numbered), pointwise=pointwise)
     return replace(segment, geometry=(*segment.geometry, step), pointwise=pointwise)
 
 
