@@ -52,7 +52,7 @@ REFERENCES = {
     # https://github.com/pytorch/pytorch/blob/main/aten/src/ATen/native/cpu/UpSampleKernel.cpp
     "torchvision": Reference("torchvision", 0, "horizontal", "torch", np.int16),
     "torch": Reference("torch", None, "horizontal", "torch"),
-    # the same with `mode="nearest-exact"`, which torchvision's v2 transforms ask for
+    # the same with `mode="nearest-exact"`, torchvision's `InterpolationMode.NEAREST_EXACT`
     "torch_exact": Reference("torch", None, "horizontal", "torch_exact"),
     # https://github.com/jax-ml/jax/blob/main/jax/_src/image/scale.py contracts all axes in one
     # einsum, the height first; with the width first results are 10 times further off
