@@ -6,8 +6,8 @@ What goes in: a geometric step says what it does to each axis in *axis steps*, `
 `weight[i, k] * source[start[i] + k]`, and all `K` taps lie inside the source. So a resize, a crop
 and a flip together cost one pass over the pixels.
 
-`HostAxis` folds axis steps with NumPy, in float64, where all numbers are known; `TracedAxis` does so
-inside the program where a number is drawn there. `resize_taps` makes the table of a resize from
+`HostAxis` folds axis steps with NumPy, in float64, where all numbers are known; `TracedAxis` does
+so inside the program where a number is drawn there. `resize_taps` makes the table of a resize from
 `filters.WEIGHTS`. `bucket`, `canvas` and `widen` bring tables of many sizes to few shapes. Read
 `passes.py` next, which applies a table to an image.
 """
@@ -411,8 +411,8 @@ class TracedAxis:
         taps = low[:, None] + jnp.arange(weight.shape[1], dtype=jnp.int32)
         rows = self.rows[jnp.clip(taps, 0, capacity - 1)]
         weight = jnp.where(rows != OUTSIDE, weight, 0.0)
-        # on a reversed axis the last tap is the first of the source: both forms are computed and one
-        # is selected, as the direction is a drawn number
+        # on a reversed axis the last tap is the first of the source: both forms are computed and
+        # one is selected, as the direction is a drawn number
         is_reversed = self.direction < 0
         first = jnp.where(is_reversed, low + weight.shape[1] - 1, low)
         start = self.origin + self.direction * first
@@ -497,8 +497,8 @@ def copy_taps(rows: np.ndarray) -> Taps:
     return Taps(rows, np.ones((len(rows), 1), np.float32), np.int32(0))
 
 
-# 4096 tables of a resize to 224 take about 30 MB: as many pairs of lengths as an eager caller meets in
-# a dataset, and a table costs 50 to 500 µs to make
+# a table takes 0.1 to 0.6 ms to make, and 4 to 65 kB (512 to 4,000 pixels to 224): 4,096 pairs of
+# lengths are those of a dataset of photographs, in about 100 MB at most
 @functools.lru_cache(maxsize=4096)
 def resize_taps(n: int, m: int, method: str, antialias: bool, reference: str) -> Taps:
     """Make the table that resizes `n` pixels to `m`; its arrays are shared and read-only.
