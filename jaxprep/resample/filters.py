@@ -144,9 +144,11 @@ def _lanczos(lobes: int) -> Filter:
 
 def _sinc(x: Any, xp: Any) -> Any:
     angle = x * np.pi
+    is_zero = x == 0
+    sine = _libm("sin", angle, xp)
     # `where` computes both of its arguments: a division by 0 would warn in NumPy
     divisor = xp.where(x == 0, 1.0, angle)
-    return xp.where(x == 0, 1.0, _libm("sin", angle, xp) / divisor)
+    return xp.where(is_zero, 1.0, sine / divisor)
 
 
 def _libm(name: str, x: Any, xp: Any) -> Any:
