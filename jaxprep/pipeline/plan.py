@@ -1,9 +1,9 @@
 """Plans: the tables of a batch of known sizes, and the program that takes them.
 
 What goes in: segments, and the sizes of a batch. What comes out: a `Plan`, a pytree of arrays that
-is passed into a compiled program, and whose static part says which program that is. A plan is a pure
-function of the steps and of the images' sizes. Its arrays have the shapes of a *bucket*, so that a
-handful of compiled programs serve images of all sizes. `constant_stage` is for the other case: a
+is passed into a compiled program, and whose static part says which program that is. A plan is a
+pure function of the steps and of the images' sizes. Its arrays have the shapes of a *bucket*, so
+that a handful of compiled programs serve images of all sizes. `constant_stage` is for the other case: a
 program for one size, whose tables are constants. Read `program.py` next, which runs both.
 """
 
@@ -115,7 +115,7 @@ class Plan:
     >>> from jaxprep import Pipeline, ops
     >>> plan = Pipeline((ops.Resize(shortest_edge=4),)).plan([(8, 16), (8, 8)])
     >>> plan.size.tolist(), plan.canvas
-    ([[4, 8], [4, 4]], (64, 64))
+    ([[4, 8], [4, 4]], (16, 16))
     """
 
     tables: tuple[Tables, ...]
@@ -227,7 +227,7 @@ def merge(buckets: Sequence[Bucket]) -> Bucket:
         # a program of either order costs a transposition; most batches need only one
         order = orders.pop() if len(orders) == 1 else "both"
         vertical, horizontal = _largest([stage.counts for stage in alike])
-        # the canvas between two stages may have become larger than a stage expected, never smaller
+        # all taps lie inside of the canvas, see `tables.fit`
         counts = (min(vertical, source[0]), min(horizontal, source[1]))
         used = np.any([stage.used for stage in alike], axis=0)
         merged = alike[0]._replace(
@@ -302,7 +302,7 @@ def image_tables(parts: tuple[Segment, ...], size: Size, stages: Bucket) -> tupl
     >>> parts = segments((ops.Resize(shortest_edge=4),))
     >>> (tables,) = image_tables(parts, (8, 16), bucket_of(parts, (8, 16)))
     >>> tables.vertical.start.shape, tables.size.tolist()
-    ((64,), [8, 16])
+    ((16,), [8, 16])
     """
     tables = []
     for segment, stage in zip(parts, stages, strict=True):
