@@ -127,8 +127,7 @@ def draw_all(stages: Bucket, tables: Sequence[Tables], key: Any, count: int) -> 
         size = (moved[0].length, moved[1].length)
         for placed in stage.segment.drawn:
             draw(placed, size)
-            # the next step draws from the size that this one leaves, which its draw may decide; XLA
-            # computes the common part of these tables once
+            # the next step draws from the size that this one leaves, which its draw may decide
             until = stage.segment.until(placed)
             size = drawn_tables(until, *moved, stage.source, draws).size
         for placed in stage.segment.pointwise:

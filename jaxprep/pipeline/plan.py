@@ -3,8 +3,8 @@
 What goes in: segments, and the sizes of a batch. What comes out: a `Plan`, a pytree of arrays that
 is passed into a compiled program, and whose static part says which program that is. A plan is a
 pure function of the steps and of the images' sizes. Its arrays have the shapes of a *bucket*, so
-that a handful of compiled programs serve images of all sizes. `constant_stage` is for the other case: a
-program for one size, whose tables are constants. Read `program.py` next, which runs both.
+that a handful of compiled programs serve images of all sizes. `constant_stage` is for the other
+case: a program for one size, whose tables are constants. Read `program.py` next, which runs both.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Where positions of an image go: boxes and keypoints follow its geometry.
 
 What goes in: segments and the size of an image, or the map of each axis that its table carries
-(`AxisTable.map`). What comes out: one `(3, 3)` matrix for an image, and boxes and keypoints moved by
-it. Positions are `(x, y)` in pixels from the outer corner of the top-left pixel, so that a resize
-multiplies them, without half a pixel.
+(`AxisTable.map`). What comes out: one `(3, 3)` matrix for an image, and boxes and keypoints moved
+by it. Positions are `(x, y)` in pixels from the outer corner of the top-left pixel, so that a
+resize multiplies them, without half a pixel.
 """
 
 from __future__ import annotations
