@@ -62,7 +62,8 @@ def drawn_tables(
             for axis_step in steps:
                 check_declared(placed.step, axis_step)
                 axis.apply(axis_step, number)
-    return DrawnTables(axes[0].table(), axes[1].table(), (axes[0].length, axes[1].length))
+    size = (axes[0].length, axes[1].length)
+    return DrawnTables(axes[0].table(), axes[1].table(), size)
 
 
 def _moved_axes(stage: Stage, tables: Tables) -> tuple[AxisTable, AxisTable]:
@@ -89,6 +90,7 @@ def draw_tables(stage: Stage, tables: Tables, draws: Any) -> Tables:
     [0, 1, 2, 3]
     """
     made = drawn_tables(stage.segment, *_moved_axes(stage, tables), stage.source, draws)
+    # one arithmetic for both axes, whichever of them the drawn steps resize
     passes = []
     for table in (made.vertical, made.horizontal):
         passes.append(in_arithmetic(table, stage.segment, table.edge.shape[0]))
@@ -167,6 +169,7 @@ def drawn_matrix(stages: Bucket, tables: Sequence[Tables], draws: Any) -> jax.Ar
             axes = _moved_axes(stage, stage_tables)
             made = drawn_tables(stage.segment, *axes, stage.source, draws)
             (scale_y, shift_y), (scale_x, shift_x) = made.vertical.map, made.horizontal.map
+            # stacked, as some of the entries are traced
             flat = [scale_x, 0, shift_x, 0, scale_y, shift_y, 0, 0, 1]
             entries = [jnp.asarray(entry, jnp.float32) for entry in flat]
             matrix = jnp.stack(entries).reshape(3, 3) @ matrix

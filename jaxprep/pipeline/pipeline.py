@@ -74,6 +74,7 @@ class Pipeline:
     exact: bool = False
 
     def __post_init__(self) -> None:
+        # a list of steps is not hashable; the dataclass is frozen
         object.__setattr__(self, "steps", tuple(self.steps))
         for i, step in enumerate(self.steps):
             self._check_step(step, i)
@@ -137,6 +138,7 @@ class Pipeline:
         # label and weight do not count: a traced label alone puts no image into a program
         follows = (batch.image, batch.size, batch.boxes, batch.keypoints, plan, masks, key, draws)
         if isinstance(batch.image, jax.core.Tracer) or is_traced(follows):
+            # inside the caller's program: nothing may be computed on pixels here, nor compiled
             return traced.run(self.lowered, batch, plan, key, draws)
         # without a draw every table is made on the host, so images of any size share few programs
         if plan is None and not self.is_random:
@@ -239,7 +241,8 @@ class Pipeline:
                 the largest sides.
         """
         checked = as_sizes(sizes)
-        largest = max(height for height, _ in checked), max(width for _, width in checked)
+        heights, widths = zip(*checked, strict=True)
+        largest = (max(heights), max(widths))
         canvas = canvas_of(largest) if canvas is None else as_sizes([canvas])[0]
         if largest[0] > canvas[0] or largest[1] > canvas[1]:
             raise InputError(
@@ -344,6 +347,7 @@ class Pipeline:
                 )
 
     def _check_plan(self, plan: Plan, shape: Sequence[int]) -> None:
+        # a plan of another pipeline may have the same shapes, and give wrong pixels silently
         if plan.steps != self.inner_steps:
             raise InputError(
                 "Expected a plan of this pipeline, got one of another: a plan holds the steps it "

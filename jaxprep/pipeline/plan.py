@@ -263,9 +263,11 @@ def make_plan(
     [[4, 4]]
     """
     tables_of_images = [image_tables(parts, size, stages) for size in sizes]
+    # without a draw the matrix of all steps is known here, in `Plan.matrix`
     if any(step.is_random for step in steps):
         for i, size in enumerate(sizes):
             tables_of_images[i] = with_matrices(parts, size, tables_of_images[i])
+    # NumPy arrays, one transfer for a batch: JAX takes them as arguments of the program
     tables = jax.tree.map(lambda *leaves: np.stack(leaves), *tables_of_images)
     results = [all_tables(parts, size)[-1].size for size in sizes]
     matrices = [position_matrix(parts, size) for size in sizes]
@@ -344,9 +346,11 @@ def _padded_tables(segment: Segment, stage: Stage, size: Size) -> Tables:
     passes = []
     edges = []
     for axis, table in enumerate((made.vertical, made.horizontal)):
+        rows = stage.rows[axis]
         taps = in_arithmetic(table, segment, table.length)
-        passes.append(widen(taps, stage.source[axis], stage.rows[axis], stage.counts[axis]))
-        edges.append(np.pad(table.edge, (0, stage.rows[axis] - table.length)))
+        passes.append(widen(taps, stage.source[axis], rows, stage.counts[axis]))
+        # rows beyond the result belong to no slot: they are set to 0 or cut off at the end
+        edges.append(np.pad(table.edge, (0, rows - table.length)))
     # None is no leaf of a pytree: plans of one order have no array for it
     first = np.bool_(made.vertical_first) if stage.order == "both" else None
     needs_edges = any(stage.used)
@@ -366,6 +370,7 @@ def constant_stage(segment: Segment, size: Size) -> tuple[Stage, Tables]:
     ((4, 6), (1, 1), [2, 3])
     """
     made = segment_tables(segment, size)
+    # no buckets and no "both": this program serves one size
     order = "vertical" if made.vertical_first else "horizontal"
     moved = (made.vertical.length, made.horizontal.length)
     counts = (made.vertical.count, made.horizontal.count)

@@ -45,7 +45,8 @@ def segment_matrix(segment: Segment, size: Size) -> np.ndarray:
     """
     made = segment_tables(segment, size)
     (scale_y, shift_y), (scale_x, shift_x) = made.vertical.map, made.horizontal.map
-    matrix = np.array([[scale_x, 0, shift_x], [0, scale_y, shift_y], [0, 0, 1]], np.float64)
+    rows = [[scale_x, 0, shift_x], [0, scale_y, shift_y], [0, 0, 1]]
+    matrix = np.array(rows, np.float64)
     # `draws.drawn_matrix` computes that of a random step in the program
     if segment.opaque is None or segment.opaque.step.is_random:
         return matrix

@@ -32,6 +32,7 @@ class Ragged(NamedTuple):
     @classmethod
     def of(cls, results: Sequence[Any]) -> Ragged:
         """Collect results; they are stacked on the host if they are alike."""
+        # shape and dtype: stacking uint8 with float32 would convert the former silently
         kinds = {(np.shape(result), result.dtype) for result in results}
         if len(kinds) > 1:
             return cls(list(results))
@@ -69,6 +70,7 @@ class Ragged(NamedTuple):
             return self.results
         shape = np.max([np.shape(result) for result in self.results], axis=0)
         padded = np.zeros((len(self.results), *shape), np.result_type(*self.results))
+        # on the host: a program for every combination of shapes would be compiled otherwise
         for image, result in zip(padded, self.results, strict=True):
             corner = tuple(slice(n) for n in result.shape)
             image[corner] = result

@@ -156,7 +156,7 @@ def segment_tables(segment: Segment, size: Size) -> SegmentTables:
     if segment.opaque is not None:
         size = segment.opaque.step.output_size(size)
     axes = HostAxis(size[0]), HostAxis(size[1])
-    first = True
+    first = True  # of no consequence without a resize: copies may come in any order
     for number, step in enumerate(segment.geometry, 1):
         # a step sees the size that the steps before it leave
         before = (axes[0].length, axes[1].length)
@@ -176,6 +176,7 @@ def segment_tables(segment: Segment, size: Size) -> SegmentTables:
             # whether a drawn crop leaves the image is known only in the program
             is_drawn = slot.number > len(segment.geometry)
             used.append(bool(in_rows or in_columns or is_drawn))
+    # the size after drawn steps is static, or arithmetic on the host, by the contract of `Geometry`
     out = (vertical.length, horizontal.length)
     for placed in segment.drawn:
         out = placed.step.output_size(out)
@@ -235,12 +236,16 @@ def in_arithmetic(table: AxisTable, segment: Segment, length: int) -> Taps:
     is_integer = segment.arithmetic == "integer"
     if taps is not None and (taps.weight.dtype != np.float32) == is_integer:
         return taps
-    start = np.arange(length, dtype=np.int32) if taps is None else taps.start
-    weight = np.ones((length, 1), np.float32) if taps is None else taps.weight
+    if taps is None:
+        # a program has a pass for this axis, as other images of its plan need it
+        start, weight = np.arange(length, dtype=np.int32), np.ones((length, 1), np.float32)
+    else:
+        start, weight = taps.start, taps.weight
     if not is_integer:
         return Taps(start, weight, np.int32(0))
     assert segment.mixing is not None and segment.mixing.resampling is not None
     integer = REFERENCES[segment.mixing.resampling.reference].integer
+    # the weight 1 as an integer; both passes of a segment are summed alike
     xp: Any = np if isinstance(weight, np.ndarray) else jnp
     ones = (weight * (1 << COPY_SHIFT)).astype(xp.dtype(integer))
     return Taps(start, ones, np.int32(COPY_SHIFT))

@@ -83,6 +83,7 @@ class Step(ABC):
     @property
     def is_random(self) -> bool:
         """Whether the step draws anything: whether it has a method `draw(key, size)`."""
+        # no abstract `draw`: a step that does not define it is deterministic by construction
         return hasattr(self, "draw")
 
     def describe(self) -> str:
@@ -164,6 +165,7 @@ class Geometry(Step):
                 f"Expected `{type(self).__name__}` to define `static_output_size` or "
                 "`output_size`, since what it draws is known only in the program."
             )
+        # from the same axis steps that make the tables, so the two cannot disagree
         vertical, horizontal = self.axes(size)
         return output_length(vertical, size[0]), output_length(horizontal, size[1])
 
@@ -309,6 +311,7 @@ def fill_value(fill: FillValue, dtype: Any) -> np.ndarray:
     >>> fill_value((0.0, 127.5, 300.0), np.uint8).tolist()
     [0, 128, 255]
     """
+    # NumPy, so that it is a constant of the program
     values = np.asarray(fill, np.float32)
     if jnp.issubdtype(dtype, jnp.integer):
         # in float64: float32 holds no int32 above 2**24 exactly

@@ -58,12 +58,15 @@ def run(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any, draws: Any)
     else:
         stages = plan.stages
     fills_canvas = plan is None or plan.fills_canvas
+    # channels and dtype are left out: `jit` traces anew for another shape or dtype
     program = Program(stages, lowered.exact, lowered.layout, fills_canvas)
     if draws is None and key is not None:
         draws = _draws(lowered, stages, constants, plan, key, batch)
 
     run_one = functools.partial(run_stages, program, constants)
-    leaves = (None, None, draws) if plan is None else (plan.tables, plan.size, draws)
+    leaves = (None, None, draws)
+    if plan is not None:
+        leaves = (plan.tables, plan.size, draws)
     masks = {name: batch.extras[name] for name in lowered.kinds if name in batch.extras}
     if masks and plan is not None:
         raise InputError(
@@ -97,6 +100,7 @@ def _run_known_sizes(lowered: Lowered, batch: Batch, key: Any, draws: Any) -> Ba
     shape = batch.image.shape
     canvas = shape[-2:] if lowered.reads_channels_first else shape[-3:-1]
     plan = plan_of(lowered, as_sizes(np.atleast_2d(np.asarray(batch.size))), canvas)
+    # the results share one array, so it is as large as the largest: static, as sizes are known
     largest = int(plan.size[:, 0].max()), int(plan.size[:, 1].max())
     if batch.image.ndim == 3:
         plan = jax.tree.map(lambda leaf: leaf[0], plan)  # without the batch axis
@@ -183,6 +187,7 @@ def _follow(
             matrix = np.float32(position_matrix(lowered.segments, canvas))
         aligned = is_axis_aligned(lowered.segments)
         boxes, keypoints = move_positions(boxes, keypoints, matrix, size, is_axis_aligned=aligned)
+    # inside the same program, so that a mask uses the draws of its image
     moved = {name: _move_mask(lowered, mask, draws) for name, mask in masks.items()}
     return boxes, keypoints, moved
 

@@ -29,7 +29,10 @@ from jaxprep.resample.references import Reference
 #   jax          https://github.com/jax-ml/jax/blob/main/jax/_src/image/scale.py
 
 # one value at a time: the scalar functions of `math` are those of the C library
-_LIBM = {"sin": np.frompyfunc(math.sin, 1, 1), "cos": np.frompyfunc(math.cos, 1, 1)}
+_LIBM = {
+    "sin": np.frompyfunc(math.sin, 1, 1),
+    "cos": np.frompyfunc(math.cos, 1, 1),
+}
 
 
 class Filter(NamedTuple):
@@ -59,7 +62,8 @@ def box(x: Any, xp: Any = np) -> Any:
     >>> box(np.array([-0.5, 0.0, 0.5])).tolist()
     [0.0, 1.0, 1.0]
     """
-    return xp.where((x > -0.5) & (x <= 0.5), 1.0, 0.0).astype(x.dtype)
+    inside = (x > -0.5) & (x <= 0.5)
+    return xp.where(inside, 1.0, 0.0).astype(x.dtype)
 
 
 def triangle(x: Any, xp: Any = np) -> Any:
@@ -113,9 +117,13 @@ def torch_cubic(x: Any, a: float = -0.5) -> Any:
     """
     x = np.abs(x)
     # the compiler contracts each `a * x + b` of the C++ source, so it is rounded once, not twice
-    near = fused(fused(a + 2, x, -(a + 3)) * x, x, 1)
-    far = fused(fused(fused(a, x, -5 * a), x, 8 * a), x, -4 * a)
-    return np.where(x < 1, near, np.where(x < 2, far, 0)).astype(x.dtype)
+    near = fused(a + 2, x, -(a + 3))
+    near = fused(near * x, x, 1)
+    far = fused(a, x, -5 * a)
+    far = fused(far, x, 8 * a)
+    far = fused(far, x, -4 * a)
+    outer = np.where(x < 2, far, 0)
+    return np.where(x < 1, near, outer).astype(x.dtype)
 
 
 def fused(a: Any, x: Any, b: Any) -> Any:
@@ -220,21 +228,27 @@ def nearest_rows(n: int, m: int, reference: Reference) -> np.ndarray:
         # Pillow adds the step in float64, output by output: `ImagingScaleAffine` in
         # https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Geometry.c
         step = n / m
-        position = np.cumsum(np.concatenate([[step * 0.5], np.full(m - 1, step)]))
+        steps = np.full(m, step)
+        steps[0] = step * 0.5
+        position = np.cumsum(steps)
     elif reference.nearest == "torch":
         # mode "nearest": no half pixel, `nearest_neighbor_compute_source_index` in UpSample.h
-        position = i.astype(np.float32) * (np.float32(n) / np.float32(m))
+        scale = np.float32(n) / np.float32(m)
+        position = i.astype(np.float32) * scale
     elif reference.nearest == "torch_exact":
         # mode "nearest-exact": `nearest_neighbor_exact_compute_source_index` in UpSample.h
-        position = (i.astype(np.float32) + np.float32(0.5)) * (np.float32(n) / np.float32(m))
+        scale = np.float32(n) / np.float32(m)
+        position = (i.astype(np.float32) + np.float32(0.5)) * scale
     elif reference.nearest == "jax":
         # `_resize_nearest` in jax/_src/image/scale.py: multiplies first, then divides
-        position = (i.astype(np.float32) + np.float32(0.5)) * np.float32(n) / np.float32(m)
+        middle = i.astype(np.float32) + np.float32(0.5)
+        position = middle * np.float32(n) / np.float32(m)
     else:
         # ours: the middle of the output in integers, which never rounds
         position = (2 * i + 1) * n // (2 * m)
     # rounding may put the last position on n itself
-    return np.minimum(np.floor(position).astype(np.int64), n - 1)
+    rows = np.floor(position).astype(np.int64)
+    return np.minimum(rows, n - 1)
 
 
 # -- weights of each reference ---------------------------------------------------------------------
@@ -252,20 +266,32 @@ def _windows(
     # a filter is stretched to cover the source pixels of an output, never shrunk below scale 1
     stretch = max(scale, dtype(1)) if antialias else dtype(1)
     support = dtype(filter_.support) * stretch
-    centre = scale * (np.arange(m).astype(dtype) + dtype(0.5))
+    half = dtype(0.5)
+    centre = scale * (np.arange(m).astype(dtype) + half)
     # `(int)(x + 0.5)` truncates: that rounds only positive numbers, and the others are cut to 0
-    low = np.maximum((centre - support + dtype(0.5)).astype(np.int64), 0)
-    high = np.minimum((centre + support + dtype(0.5)).astype(np.int64), n)
-    tap = np.arange(max(int((high - low).max()), 1))
+    low = (centre - support + half).astype(np.int64)
+    low = np.maximum(low, 0)
+    high = (centre + support + half).astype(np.int64)
+    high = np.minimum(high, n)
+    count = int((high - low).max())
+    tap = np.arange(max(count, 1))
     # Pillow multiplies by the reciprocal, which differs from a division in the last bit
     inverse = dtype(1) / stretch
-    distance = ((tap + low[:, None]).astype(dtype) - centre[:, None] + dtype(0.5)) * inverse
-    weight = np.where(tap < (high - low)[:, None], filter_.kernel(distance), dtype(0))
+    source = (tap + low[:, None]).astype(dtype)
+    distance = (source - centre[:, None] + half) * inverse
+    weight = _within(low, high, filter_.kernel(distance), dtype(0))
     total = np.zeros(m, dtype)
     for k in tap:  # one by one, as C does: NumPy's pairwise sum differs in the last bit
         total += weight[:, k]
     divisor = np.where(total == 0, dtype(1), total)
     return low, weight / divisor[:, None]
+
+
+def _within(low: np.ndarray, high: np.ndarray, weight: np.ndarray, zero: Any) -> np.ndarray:
+    """The weights of the taps from `low` to `high`; the rest of the rectangular table is 0."""
+    tap = np.arange(weight.shape[1])
+    inside = tap < (high - low)[:, None]
+    return np.where(inside, weight, zero)
 
 
 def _float64_weights(n: int, m: int, method: str, antialias: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -283,11 +309,15 @@ def _exact_weights(n: int, m: int, method: str, antialias: bool) -> tuple[np.nda
     centre = (2 * np.arange(m) + 1) * n
     reach = int(2 * filter_.support) * stretch  # twice the support is an integer for every filter
     # + m, half a pixel: rounds to the nearest pixel edge, as Pillow's `+ 0.5`
-    low = np.maximum((centre - reach + m) // (2 * m), 0)
-    high = np.minimum((centre + reach + m) // (2 * m), n)
+    low = (centre - reach + m) // (2 * m)
+    low = np.maximum(low, 0)
+    high = (centre + reach + m) // (2 * m)
+    high = np.minimum(high, n)
     tap = np.arange(int((high - low).max()))
-    distance = ((2 * (tap + low[:, None]) + 1) * m - centre[:, None]) / (2 * stretch)
-    weight = np.where(tap < (high - low)[:, None], filter_.kernel(distance), 0)
+    source = tap + low[:, None]
+    middle = (2 * source + 1) * m  # of a source pixel
+    distance = (middle - centre[:, None]) / (2 * stretch)
+    weight = _within(low, high, filter_.kernel(distance), 0)
     return low, weight / weight.sum(1, keepdims=True)
 
 
@@ -318,17 +348,21 @@ def _torch_weights(n: int, m: int, method: str, antialias: bool) -> tuple[np.nda
 def _interpolation(n: int, m: int, method: str, dtype: type) -> tuple[np.ndarray, np.ndarray]:
     """torch without antialiasing: between the nearest 2 or 4 pixels, repeating the edge."""
     # `area_pixel_compute_source_index` in torch's UpSample.h, which the compiler contracts
-    centre = fused(dtype(n) / dtype(m), np.arange(m).astype(dtype) + dtype(0.5), -0.5)
+    scale = dtype(n) / dtype(m)
+    middle = np.arange(m).astype(dtype) + dtype(0.5)
+    centre = fused(scale, middle, -0.5)
     if method == "bilinear":
         # torch cuts positions before the first pixel off to 0 for linear modes, not for cubic ones
         centre = np.maximum(centre, dtype(0))
     first = np.floor(centre).astype(np.int64)
     fraction = (centre - first).astype(dtype)
     if method == "bilinear":
-        return _repeat_edge(first, np.stack([1 - fraction, fraction], 1), n)
+        weight = np.stack([1 - fraction, fraction], 1)
+        return _repeat_edge(first, weight, n)
     distances = np.stack([fraction + 1, fraction, 1 - fraction, 2 - fraction], 1)
     # -0.75: `get_cubic_upsample_coefficients` in UpSample.h, the number of OpenCV's INTER_CUBIC
-    return _repeat_edge(first - 1, torch_cubic(distances, -0.75), n)
+    weight = torch_cubic(distances, -0.75)
+    return _repeat_edge(first - 1, weight, n)
 
 
 def _repeat_edge(start: np.ndarray, weight: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -339,11 +373,13 @@ def _repeat_edge(start: np.ndarray, weight: np.ndarray, n: int) -> tuple[np.ndar
     """
     count = min(weight.shape[1], n)
     inside = np.clip(start, 0, n - count)
-    source = np.clip(start[:, None] + np.arange(weight.shape[1]), 0, n - 1)
+    source = start[:, None] + np.arange(weight.shape[1])
+    source = np.clip(source, 0, n - 1)
     column = source - inside[:, None]
+    row = np.arange(len(start))[:, None]
     summed = np.zeros((len(start), count), weight.dtype)
     # `add.at`, not `+=`: a column that occurs twice must get both weights
-    np.add.at(summed, (np.arange(len(start))[:, None], column), weight)
+    np.add.at(summed, (row, column), weight)
     return inside, summed
 
 
@@ -357,14 +393,19 @@ def _jax_weights(n: int, m: int, method: str, antialias: bool) -> tuple[np.ndarr
     stretch = max(inverse, one) if antialias else one
     # in float64 and rounded once: XLA compiles the position into one fused multiply-add, and a
     # second rounding would break ties another way
-    sample = ((np.arange(m) + 0.5) * np.float64(inverse) - 0.5).astype(np.float32)
+    middle = np.arange(m) + 0.5
+    sample = (middle * np.float64(inverse) - 0.5).astype(np.float32)
     reach = filter_.support * float(stretch)
     # a pixel too many on either side: the filter, not this bound, says what is zero
-    low = np.maximum(np.floor(sample - reach).astype(np.int64), 0)
-    high = np.minimum(np.ceil(sample + reach).astype(np.int64) + 1, n)
-    tap = np.arange(max(int((high - low).max()), 1))
-    distance = np.abs(sample[:, None] - (tap + low[:, None]).astype(np.float32)) / stretch
-    weight = np.where(tap < (high - low)[:, None], filter_.kernel(distance), np.float32(0))
+    low = np.floor(sample - reach).astype(np.int64)
+    low = np.maximum(low, 0)
+    high = np.ceil(sample + reach).astype(np.int64) + 1
+    high = np.minimum(high, n)
+    count = int((high - low).max())
+    tap = np.arange(max(count, 1))
+    source = (tap + low[:, None]).astype(np.float32)
+    distance = np.abs(sample[:, None] - source) / stretch
+    weight = _within(low, high, filter_.kernel(distance), np.float32(0))
     total = weight.sum(1, keepdims=True)
     # the bound and the guarded division are JAX's: an output that no pixel reaches becomes 0
     is_covered = np.abs(total) > 1000 * np.finfo(np.float32).eps

@@ -145,7 +145,8 @@ class Rows:
         if channels == self.channels:
             return self
         image = self.image()
-        return Rows.of(jnp.broadcast_to(image, (*image.shape[:2], channels)), self.form)
+        shape = (*image.shape[:2], channels)
+        return Rows.of(jnp.broadcast_to(image, shape), self.form)
 
 
 class Passes(NamedTuple):
@@ -371,8 +372,10 @@ def round_to(image: jax.Array, dtype: Any) -> jax.Array:
     if dtype == jnp.bool_:
         return jnp.round(image) != 0
     info = jnp.iinfo(dtype)
-    # the largest int32 is no float32: the next one below it is
-    top = np.nextafter(np.float32(info.max), np.float32(0)) if info.bits == 32 else info.max
+    top = info.max
+    if info.bits == 32:
+        # the largest int32 is no float32: the next one below it is
+        top = np.nextafter(np.float32(info.max), np.float32(0))
     rounded = lax.round(image, lax.RoundingMethod.TO_NEAREST_EVEN)
     return lax.clamp(jnp.float32(info.min), rounded, jnp.float32(top)).astype(dtype)
 

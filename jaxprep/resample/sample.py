@@ -30,8 +30,10 @@ def positions(middle: np.float32, length: np.float32, n: int, m: int) -> np.ndar
     offset = np.arange(m, dtype=np.float32) / magnification(length, m)
     inside = offset + middle - np.float32(0.5) * length
     # there and back is not the identity in float32, so both steps are kept
-    around = np.float32(2) * inside / np.float32(n - 1) - np.float32(1)
-    return (around + np.float32(1)) * np.float32((n - 1) / 2)
+    one, two = np.float32(1), np.float32(2)
+    around = two * inside / np.float32(n - 1) - one
+    half_length = np.float32((n - 1) / 2)
+    return (around + one) * half_length
 
 
 def magnification(length: np.float32, m: int) -> np.float32:
@@ -61,7 +63,8 @@ def sample_taps(at: np.ndarray, n: int, method: str) -> Taps:
     # far outside every weight is 0; unbounded positions would overflow the int64 below
     at = np.clip(at, -8, n + 8)
     if method == "nearest":
-        first, weight = np.floor(at + np.float32(0.5)), np.ones((len(at), 1), np.float32)
+        first = np.floor(at + np.float32(0.5))
+        weight = np.ones((len(at), 1), np.float32)
     elif method == "bilinear":
         first = np.floor(at)
         fraction = (at - first)[:, None]
@@ -75,7 +78,8 @@ def sample_taps(at: np.ndarray, n: int, method: str) -> Taps:
     start = first.astype(np.int64)
     source = start[:, None] + np.arange(weight.shape[1])
     # `padding_mode="zeros"` of `grid_sample`: the weights are not normalised afterwards
-    weight = np.where((source >= 0) & (source < n), weight, np.float32(0))
+    inside = (source >= 0) & (source < n)
+    weight = np.where(inside, weight, np.float32(0))
     return Taps(*fit(start, weight, n), np.int32(0))
 
 

@@ -215,14 +215,15 @@ class HostAxis:
         if isinstance(step, Window):
             index = np.arange(step.start, step.start + step.length)
             inside = (index >= 0) & (index < self.length)
+            rows = np.where(inside, index, OUTSIDE)
             self._move(1.0, -float(step.start))
-            self._take(np.where(inside, index, OUTSIDE), number)
+            self._take(rows, number)
         elif isinstance(step, Reverse):
             if step.when:
                 self._move(-1.0, float(self.length))
                 self._take(np.arange(self.length)[::-1], number)
         elif isinstance(step, Take):
-            self._move(*(map_of_rows(step.rows) if step.map is None else step.map))
+            self._move(*_map_of(step))
             self._take(step.rows, number)
         elif isinstance(step, Resample):
             self._resample(step)
@@ -230,7 +231,8 @@ class HostAxis:
             self._sample(step)
 
     def _move(self, scale: float, shift: float) -> None:
-        self.map = (self.map[0] * scale, self.map[1] * scale + shift)
+        old_scale, old_shift = self.map
+        self.map = (old_scale * scale, old_shift * scale + shift)
 
     def _take(self, rows: np.ndarray, number: int) -> None:
         inside = rows != OUTSIDE
@@ -270,13 +272,22 @@ class HostAxis:
         if self.taps is not None:
             start, weight, shift = self.taps
             # a row that is filled sums nothing: the epilogue writes its value afterwards
-            weight = np.where(inside[:, None], weight[index], weight.dtype.type(0))
-            return AxisTable(Taps(start[index], weight, shift), self.edge, self.length, self.map)
+            zero = weight.dtype.type(0)
+            weight = np.where(inside[:, None], weight[index], zero)
+            taps = Taps(start[index], weight, shift)
+            return AxisTable(taps, self.edge, self.length, self.map)
         # no pass at all where the steps leave the axis as it is
         if np.array_equal(self.rows, np.arange(self.source)):
             return AxisTable(None, self.edge, self.length, self.map)
-        copies = Taps(index, inside[:, None].astype(np.float32), np.int32(0))
+        weight = inside[:, None].astype(np.float32)
+        copies = Taps(index, weight, np.int32(0))
         return AxisTable(copies, self.edge, self.length, self.map)
+
+
+def _map_of(step: Take) -> AxisMap:
+    if step.map is not None:
+        return step.map
+    return map_of_rows(step.rows)
 
 
 def map_of_rows(rows: np.ndarray) -> AxisMap:
@@ -312,12 +323,16 @@ def over_source(table: Taps, rows: np.ndarray, n: int) -> Taps:
     if np.array_equal(rows, np.arange(n)):
         return table
     taps = start[:, None] + np.arange(weight.shape[1])
-    weight = np.where(rows[taps] != OUTSIDE, weight, weight.dtype.type(0))
+    zero = weight.dtype.type(0)
+    weight = np.where(rows[taps] != OUTSIDE, weight, zero)
     scale, offset = map_of_rows(rows)
-    if scale < 0:  # position j of the window is source pixel offset - 1 - j
-        backwards = int(offset) - start - weight.shape[1]
-        return Taps(*fit(backwards, weight[:, ::-1], n), shift)
-    return Taps(*fit(start - int(offset), weight, n), shift)
+    if scale < 0:
+        # position j of the window is source pixel offset - 1 - j, so the last tap comes first
+        start = int(offset) - start - weight.shape[1]
+        weight = weight[:, ::-1]
+    else:
+        start = start - int(offset)
+    return Taps(*fit(start, weight, n), shift)
 
 
 class TracedAxis:
@@ -357,13 +372,15 @@ class TracedAxis:
         elif isinstance(step, Resample):
             self._resample(step)
         elif isinstance(step, Take):
-            self._move(*(map_of_rows(step.rows) if step.map is None else step.map))
-            self._take(jnp.asarray(step.rows, jnp.int32), len(step.rows), number)
+            self._move(*_map_of(step))
+            rows = jnp.asarray(step.rows, jnp.int32)
+            self._take(rows, len(step.rows), number)
         else:
             raise InputError("Expected a `Sample` to stand before every random step.")
 
     def _move(self, scale: Any, shift: Any) -> None:
-        self.map = (self.map[0] * scale, self.map[1] * scale + shift)
+        old_scale, old_shift = self.map
+        self.map = (old_scale * scale, old_shift * scale + shift)
 
     def _take(self, index: jax.Array, length: Any, number: int) -> None:
         inside = (index >= 0) & (index < self.length)
@@ -426,7 +443,8 @@ class TracedAxis:
         inside = self.rows != OUTSIDE
         index = jnp.where(inside, self.rows, 0)
         if self.taps is None:
-            copies = Taps(index, inside[:, None].astype(jnp.float32), np.int32(0))
+            weight = inside[:, None].astype(jnp.float32)
+            copies = Taps(index, weight, np.int32(0))
             return AxisTable(copies, self.edge, self.length, self.map)
         start, weight = jnp.asarray(self.taps.start), jnp.asarray(self.taps.weight)
         weight = jnp.where(inside[:, None], weight[index], jnp.zeros((), weight.dtype))
@@ -463,7 +481,8 @@ def traced_weights(
     tap = low[:, None] + jnp.arange(count, dtype=jnp.int32)
     distance = (2 * tap + 1) * m - centre[:, None]
     distance = distance.astype(jnp.float32) / (2 * stretch).astype(jnp.float32)
-    weight = jnp.where(tap < high[:, None], filter_.kernel(distance, jnp), 0.0)
+    inside = tap < high[:, None]
+    weight = jnp.where(inside, filter_.kernel(distance, jnp), 0.0)
     return low, weight / weight.sum(1, keepdims=True)
 
 
@@ -480,7 +499,8 @@ def traced_fit(start: jax.Array, weight: jax.Array, n: int) -> Taps:
     inside = jnp.clip(start, 0, n - count)
     tap = jnp.arange(count, dtype=jnp.int32) + (inside - start)[:, None]
     kept = (tap >= 0) & (tap < weight.shape[1])
-    moved = jnp.take_along_axis(weight, jnp.clip(tap, 0, weight.shape[1] - 1), axis=1)
+    column = jnp.clip(tap, 0, weight.shape[1] - 1)
+    moved = jnp.take_along_axis(weight, column, axis=1)
     return Taps(inside, jnp.where(kept, moved, 0.0), np.int32(0))
 
 
@@ -494,7 +514,8 @@ def copy_taps(rows: np.ndarray) -> Taps:
     [2, 0]
     """
     rows = np.asarray(rows, np.int32)
-    return Taps(rows, np.ones((len(rows), 1), np.float32), np.int32(0))
+    weight = np.ones((len(rows), 1), np.float32)
+    return Taps(rows, weight, np.int32(0))
 
 
 # a table takes 0.1 to 0.6 ms to make, and 4 to 65 kB (512 to 4,000 pixels to 224): 4,096 pairs of
@@ -524,7 +545,8 @@ def resize_taps(n: int, m: int, method: str, antialias: bool, reference: str) ->
     bits = row.bits or _dynamic_bits(weight)
     # Rounded half away from zero, as `normalize_coeffs_8bpc` of Pillow does:
     # https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Resample.c
-    quantised = np.trunc(weight * (1 << bits) + np.where(weight < 0, -0.5, 0.5)).astype(row.integer)
+    half = np.where(weight < 0, -0.5, 0.5)
+    quantised = np.trunc(weight * (1 << bits) + half).astype(row.integer)
     return _read_only(*fit(start, quantised, n), bits)
 
 
@@ -562,7 +584,8 @@ def fit(
     column = np.arange(weight.shape[1]) + (start - inside)[:, None]
     kept = (column >= 0) & (column < taps)
     moved = np.zeros((len(start), taps), weight.dtype)
-    rows = np.broadcast_to(np.arange(len(start))[:, None], column.shape)
+    rows = np.arange(len(start))[:, None]
+    rows = np.broadcast_to(rows, column.shape)
     moved[rows[kept], column[kept]] = weight[kept]
     return inside, moved
 
@@ -636,4 +659,6 @@ def widen(taps: Taps, capacity: int, outputs: int, count: int | None = None) -> 
     wanted = bucket(taps.weight.shape[1]) if count is None else count
     start, weight = fit(taps.start, taps.weight, capacity, min(wanted, capacity))
     extra = outputs - len(start)
-    return Taps(np.pad(start, (0, extra)), np.pad(weight, ((0, extra), (0, 0))), taps.shift)
+    start = np.pad(start, (0, extra))
+    weight = np.pad(weight, ((0, extra), (0, 0)))
+    return Taps(start, weight, taps.shift)
