@@ -378,11 +378,13 @@ class Pipeline:
             raise InputError(
                 f"Expected a `key`, as {random} draw: `pipeline(batch, key=jax.random.key(0))`."
             )
+        if draws is not None or key is None:
+            return
         # `jax.random.key` has a dtype of its kind, the older `jax.random.PRNGKey` is uint32 (2,)
         dtype = getattr(key, "dtype", np.dtype(object))
         is_key = jnp.issubdtype(dtype, jax.dtypes.prng_key)
         is_raw_key = dtype == jnp.uint32 and np.shape(key)[-1:] == (2,)
-        if draws is None and not (is_key or is_raw_key):
+        if not (is_key or is_raw_key):
             raise InputError(f"Expected a key of `jax.random.key`, got {codec.shown(key)}.")
 
 
