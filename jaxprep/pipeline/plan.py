@@ -160,6 +160,63 @@ def stage_of(
     )
 
 
+WINDOW_GAIN = 1.5
+"""The canvas of an image must have more than so many times the pixels of the canvas for what is
+read of it: otherwise both share programs with other images."""
+WINDOW_PIXELS = 2**16
+"""The canvas of an image must have more pixels than this for the same: smaller ones are fast."""
+
+
+class ReadWindow(NamedTuple):
+    """The part of an image that its program reads, in pixels.
+
+    >>> ReadWindow(1, 0, 2, 3).of(np.zeros((4, 4, 3))).shape
+    (2, 3, 3)
+    """
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    def of(self, image: np.ndarray) -> np.ndarray:
+        """Return the pixels of the window, a view of the image."""
+        return image[self.top : self.top + self.height, self.left : self.left + self.width]
+
+
+@functools.lru_cache(maxsize=8192)
+def read_window(parts: tuple[Segment, ...], size: Size) -> ReadWindow:
+    """Return the window that the first geometry of a pipeline reads of an image of `size`.
+
+    What a crop after a resize leaves out need not be copied to a canvas: of a photograph 480x640
+    that is resized and cropped to a square, 480x480.
+
+    >>> from jaxprep import ops
+    >>> read_window(segments((ops.CenterCrop((2, 4)),)), (8, 8))
+    ReadWindow(top=3, left=2, height=2, width=4)
+    """
+    for segment in parts:
+        if segment.opaque is not None or segment.drawn:
+            break
+        if segment.geometry:
+            made = segment_tables(segment, size)
+            top, height = _read_extent(made.vertical, size[0])
+            left, width = _read_extent(made.horizontal, size[1])
+            return ReadWindow(top, left, height, width)
+    return ReadWindow(0, 0, *size)
+
+
+def _read_extent(table: AxisTable, n: int) -> tuple[int, int]:
+    """The first pixel that a table reads, and how many from there on."""
+    if table.taps is None:
+        return 0, n
+    start = table.taps.start[table.edge == 0]  # rows that are filled read nothing
+    if not len(start):
+        return 0, 1
+    first = int(start.min())
+    return first, int(start.max()) + table.count - first
+
+
 @functools.lru_cache(maxsize=8192)
 def bucket_of(
     parts: tuple[Segment, ...], size: Size, source: Size | None = None, exact_sizes: bool = False
@@ -170,6 +227,7 @@ def bucket_of(
     image which fills it, unless this image needs more, so that the images of a canvas share it.
 
     Args:
+        source: by default the bucket of the `read_window`.
         exact_sizes: use the sizes of the image itself instead of buckets.
 
     >>> from jaxprep import ops
@@ -178,7 +236,13 @@ def bucket_of(
     True
     """
     largest = size if source is None else source
-    source = _canvas(size, exact_sizes) if source is None else source
+    if source is None:
+        source = _canvas(size, exact_sizes)
+        window = read_window(parts, size)
+        window_canvas = _canvas((window.height, window.width), exact_sizes)
+        pixels = source[0] * source[1]
+        if pixels > WINDOW_PIXELS and pixels > WINDOW_GAIN * window_canvas[0] * window_canvas[1]:
+            source = window_canvas
     stages = []
     columns = zip(
         parts, all_tables(parts, size), all_tables(parts, largest), static_sizes(parts), strict=True
@@ -248,13 +312,18 @@ def _largest(sizes: Sequence[Size]) -> Size:
 
 
 def make_plan(
-    steps: tuple[Step, ...], parts: tuple[Segment, ...], sizes: Sequence[Size], stages: Bucket
+    steps: tuple[Step, ...],
+    parts: tuple[Segment, ...],
+    sizes: Sequence[Size],
+    stages: Bucket,
+    is_windowed: bool = False,
 ) -> Plan:
     """Make the tables of images of `sizes` for a program that serves all of them.
 
     Args:
         steps: of the pipeline, without layouts.
         parts: its segments.
+        is_windowed: the canvases hold the `read_window` of each image.
 
     >>> from jaxprep import ops
     >>> steps = (ops.Resize((4, 4)),)
@@ -262,7 +331,7 @@ def make_plan(
     >>> make_plan(steps, parts, [(8, 8)], bucket_of(parts, (8, 8))).size.tolist()
     [[4, 4]]
     """
-    tables_of_images = [image_tables(parts, size, stages) for size in sizes]
+    tables_of_images = [image_tables(parts, size, stages, is_windowed) for size in sizes]
     # without a draw the matrix of all steps is known here, in `Plan.matrix`
     if any(step.is_random for step in steps):
         for i, size in enumerate(sizes):
@@ -297,8 +366,13 @@ def plan_of(lowered: Lowered, sizes: Sequence[Size], canvas: Size) -> Plan:
     return make_plan(lowered.steps, lowered.segments, sizes, stages)
 
 
-def image_tables(parts: tuple[Segment, ...], size: Size, stages: Bucket) -> tuple[Tables, ...]:
+def image_tables(
+    parts: tuple[Segment, ...], size: Size, stages: Bucket, is_windowed: bool = False
+) -> tuple[Tables, ...]:
     """Return the arrays of one image, padded to the shapes of the stages.
+
+    Args:
+        is_windowed: the canvas holds the `read_window` of the image.
 
     >>> from jaxprep import ops
     >>> parts = segments((ops.Resize(shortest_edge=4),))
@@ -306,11 +380,21 @@ def image_tables(parts: tuple[Segment, ...], size: Size, stages: Bucket) -> tupl
     >>> tables.vertical.start.shape, tables.size.tolist()
     ((16,), [8, 16])
     """
+    window = read_window(parts, size) if is_windowed else None
     tables = []
     for segment, stage in zip(parts, stages, strict=True):
-        tables.append(_padded_tables(segment, stage, size))
+        tables.append(_padded_tables(segment, stage, size, window))
         size = segment_tables(segment, size).size
+        if segment.moves_pixels or segment.opaque is not None:
+            window = None
     return tuple(tables)
+
+
+def _inside(taps: Taps, first: int, extent: int) -> Taps:
+    """The table of an axis over its pixels from `first` on; rows that are filled read anything."""
+    last = max(extent - taps.weight.shape[1], 0)
+    start = np.clip(taps.start - np.int32(first), 0, last)
+    return taps._replace(start=start.astype(np.int32))
 
 
 def with_matrices(
@@ -336,8 +420,8 @@ def with_matrices(
 
 # as many as `segment.segment_tables` keeps, from which they are made
 @functools.lru_cache(maxsize=8192)
-def _padded_tables(segment: Segment, stage: Stage, size: Size) -> Tables:
-    size_array = np.asarray(size, np.int32)
+def _padded_tables(segment: Segment, stage: Stage, size: Size, window: ReadWindow | None) -> Tables:
+    size_array = np.asarray(size if window is None else window[2:], np.int32)
     made = segment_tables(segment, size)
     moved = (made.vertical.length, made.horizontal.length)
     moved_size = np.asarray(moved, np.int32) if segment.drawn else None
@@ -348,6 +432,8 @@ def _padded_tables(segment: Segment, stage: Stage, size: Size) -> Tables:
     for axis, table in enumerate((made.vertical, made.horizontal)):
         rows = stage.rows[axis]
         taps = in_arithmetic(table, segment, table.length)
+        if window is not None:
+            taps = _inside(taps, window[axis], window[2 + axis])
         passes.append(widen(taps, stage.source[axis], rows, stage.counts[axis]))
         # rows beyond the result belong to no slot: they are set to 0 or cut off at the end
         edges.append(np.pad(table.edge, (0, rows - table.length)))

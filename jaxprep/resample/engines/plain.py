@@ -99,7 +99,7 @@ def two_passes(image: jax.Array, passes: Passes) -> jax.Array:
         order.reverse()
     for axis, taps in order:
         if taps is not None:
-            image = apply_taps(image, taps, axis, passes.arithmetic)
+            image = apply_taps(image, taps, axis, passes.arithmetic, gather_weights=True)
     return image
 
 
