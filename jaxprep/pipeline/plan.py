@@ -255,7 +255,7 @@ def bucket_of(
         rows = _canvas(moved, exact_sizes) if segment.drawn else out
         if segment.drawn and not segment.geometry:
             rows = source  # there is no table before the drawn steps
-        # at least 4: an enlargement by `bilinear` and one by `bicubic` then share a program
+        # at least 4, so that enlargements, which have 2 or 3 taps by `bilinear`, share a program
         counts = (tables.vertical.count, tables.horizontal.count)
         full_counts = (full.vertical.count, full.horizontal.count)
         count = bucket(max(*counts, *full_counts, 4))

@@ -34,7 +34,7 @@ Form = Literal["image", "pixels", "planes"]
 interleaved by line")."""
 
 # Unrolled sums run faster (1.9 to 3.2 times on CPU, at 18 to 72 taps) but take XLA long to compile:
-# 2.2 s for 143 taps, 12 s for 286; in a loop 0.4 s whatever the number.
+# 2.2 s for 143 taps, 12 s for 286.
 UNROLLED_TAPS = 160
 """More integer taps than this are summed in a loop over blocks: XLA takes seconds to compile the
 unrolled sum (K = 297: 1.1 s as a loop; `benchmarks/compile_time.py` sweeps K)."""

@@ -559,7 +559,7 @@ def _read_only(start: np.ndarray, weight: np.ndarray, shift: int) -> Taps:
 def _dynamic_bits(weight: np.ndarray) -> int:
     """torchvision's precision: the most fractional bits, up to 22, with which the largest weight
     fits int16."""
-    # the loop of `_compute_index_ranges_int16_weights`, MAX_WEIGHT_PRECISION included, in
+    # the loop of `_compute_index_ranges_int16_weights`, its bounds included, in
     # https://github.com/pytorch/pytorch/blob/main/aten/src/ATen/native/cpu/UpSampleKernel.cpp
     bits = 0
     while bits < 22 and int(0.5 + weight.max() * (1 << (bits + 1))) < 1 << 15:
