@@ -1,4 +1,8 @@
-"""Eager work on all cores: XLA:CPU runs the calls of one thread one after the other."""
+"""Eager work on all cores: XLA:CPU runs the calls of one thread one after the other.
+
+`eager.py` runs an image per item. Threads do help, as JAX releases Python's lock while a program
+runs.
+"""
 
 from __future__ import annotations
 
@@ -15,22 +19,33 @@ A = TypeVar("A")
 
 
 def core_count() -> int:
-    """How many CPU cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return how many CPU cores this process may use.
+
+    >>> core_count() >= 1
+    True
+    """
+    # Linux: a container or `taskset` may allow fewer than the machine has
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def on_cores(
     function: Callable[[A], None], items: Sequence[A], key: Callable[[A], Hashable]
 ) -> None:
-    """Calls `function` on every item, on as many threads as there are cores.
+    """Call `function` on every item, on as many threads as there are cores.
 
     The first item of a key that was never seen goes ahead of the threads, which would all compile
     its program.
+
+    >>> done = []
+    >>> on_cores(done.append, [1, 2, 3], key=lambda item: "one program")
+    >>> sorted(done)
+    [1, 2, 3]
     """
-    has_own_device = (
-        getattr(jax.config, "jax_default_device", None) is not None
-    )  # which other threads do not see
-    if min(len(items), core_count()) < 2 or has_own_device:
+    # `jax.default_device` is a setting of the thread that enters it: others would not see it
+    has_default_device = getattr(jax.config, "jax_default_device", None) is not None
+    if min(len(items), core_count()) < 2 or has_default_device:
         for item in items:
             function(item)
         return
@@ -41,6 +56,7 @@ def on_cores(
         else:
             function(item)
             _seen.add(key(item))
+    # one queue, not a share for each thread: images differ in size, and so in time
     left = deque(rest)
 
     def work(_: int) -> None:

@@ -1,4 +1,9 @@
-"""Steps whose numbers are drawn inside the program: their draws, tables and positions."""
+"""Steps whose numbers are drawn inside the program: their draws, tables and positions.
+
+What goes in: a stage, its tables of known numbers (`plan.Tables`), and a key of one image or its
+draws. What comes out: tables that include the drawn steps, in `jax.numpy`. `program.run_stages`
+calls `draw_tables`, `traced.py` the others.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +21,17 @@ from jaxprep.types import Size
 
 
 class DrawnTables(NamedTuple):
-    """What a segment with drawn steps does to one image, made in the program; see
-    `SegmentTables`."""
+    """The tables of a segment with drawn steps, made in the program; see `SegmentTables`.
+
+    Attributes:
+        vertical, horizontal: the tables of the two axes.
+        size: height and width of the result, integers that may be traced.
+
+    >>> from jaxprep.resample.tables import HostAxis
+    >>> table = HostAxis(4).table()
+    >>> DrawnTables(table, table, (4, 4)).size
+    (4, 4)
+    """
 
     vertical: AxisTable
     horizontal: AxisTable
@@ -27,12 +41,17 @@ class DrawnTables(NamedTuple):
 def drawn_tables(
     segment: Segment, vertical: AxisTable, horizontal: AxisTable, source: Size, draws: Any
 ) -> DrawnTables:
-    """Continues the tables of a segment's `geometry` with its drawn steps, inside the program.
+    """Continue the tables of a segment's `geometry` with its drawn steps, inside the program.
 
     Args:
         vertical, horizontal: the tables of `geometry`; their lengths may be traced.
         source: height and width of the canvas, which bound the taps.
         draws: of all steps of the pipeline.
+
+    >>> from jaxprep.resample.tables import HostAxis
+    >>> table = HostAxis(4).table()
+    >>> drawn_tables(Segment(), table, table, (4, 4), draws=()).size
+    (4, 4)
     """
     axes = TracedAxis(vertical, source[0]), TracedAxis(horizontal, source[1])
     for placed in segment.drawn:
@@ -49,16 +68,27 @@ def _moved_axes(stage: Stage, tables: Tables) -> tuple[AxisTable, AxisTable]:
     """The tables of a stage's `geometry`, for the drawn steps to go on from."""
     axes = []
     for axis, taps in enumerate((tables.vertical, tables.horizontal)):
-        count = stage.rows[axis]
-        length = count if tables.moved_size is None else tables.moved_size[axis]
-        edge = np.zeros(count, np.int8) if tables.edges is None else tables.edges[axis]
+        length: Any = stage.rows[axis]
+        edge: Any = np.zeros(length, np.int8)
+        if tables.moved_size is not None:
+            length = tables.moved_size[axis]
+        if tables.edges is not None:
+            edge = tables.edges[axis]
+        # a map of identity: what `geometry` does to positions is in `Tables.matrix`
         axes.append(AxisTable(taps, edge, length, (1.0, 0.0)))
     return axes[0], axes[1]
 
 
 def draw_tables(stage: Stage, tables: Tables, draws: Any) -> Tables:
-    """The tables of a stage with its drawn steps, made in the program."""
+    """Make the tables of a stage with its drawn steps, inside the program.
+
+    >>> from jaxprep.pipeline.plan import constant_stage
+    >>> stage, tables = constant_stage(Segment(), (4, 4))
+    >>> draw_tables(stage, tables, draws=()).vertical.start.tolist()
+    [0, 1, 2, 3]
+    """
     made = drawn_tables(stage.segment, *_moved_axes(stage, tables), stage.source, draws)
+    # one arithmetic for both axes, whichever of them the drawn steps resize
     passes = []
     edges = []
     for table, count in zip((made.vertical, made.horizontal), stage.out, strict=True):
@@ -70,13 +100,18 @@ def draw_tables(stage: Stage, tables: Tables, draws: Any) -> Tables:
 
 
 def draw_all(stages: Bucket, tables: Sequence[Tables], key: Any, count: int) -> tuple[Any, ...]:
-    """What every random step draws for one image; None for the others.
+    """Draw the numbers of every random step for one image; None for the other steps.
 
     Step i draws with `fold_in(key, i)`, from the size that the image has where the step stands.
 
     Args:
         key: of the image.
         count: how many steps there are.
+
+    >>> from jaxprep.pipeline.plan import constant_stage
+    >>> stage, tables = constant_stage(Segment(), (4, 4))
+    >>> draw_all((stage,), (tables,), jax.random.key(0), count=2)
+    (None, None)
     """
     draws: list[Any] = [None] * count
 
@@ -88,14 +123,15 @@ def draw_all(stages: Bucket, tables: Sequence[Tables], key: Any, count: int) -> 
             sides = (jnp.asarray(size[0], jnp.int32), jnp.asarray(size[1], jnp.int32))
             draws[placed.index] = placed.step.draw(own_key, sides)
 
-    for stage, own in zip(stages, tables, strict=True):
-        size = stage.source if own.size is None else (own.size[0], own.size[1])
+    for stage, stage_tables in zip(stages, tables, strict=True):
+        size = _source_size(stage, stage_tables)
         if stage.segment.opaque is not None:
             draw(stage.segment.opaque, size)
-        moved = _moved_axes(stage, own)
+        moved = _moved_axes(stage, stage_tables)
         size = (moved[0].length, moved[1].length)
         for placed in stage.segment.drawn:
             draw(placed, size)
+            # the next step draws from the size that this one leaves, which its draw may decide
             until = stage.segment.until(placed)
             size = drawn_tables(until, *moved, stage.source, draws).size
         for placed in stage.segment.pointwise:
@@ -104,19 +140,38 @@ def draw_all(stages: Bucket, tables: Sequence[Tables], key: Any, count: int) -> 
     return tuple(draws)
 
 
+def _source_size(stage: Stage, tables: Tables) -> tuple[Any, Any]:
+    """Height and width of what comes into a stage."""
+    if tables.size is None:
+        return stage.source
+    return tables.size[0], tables.size[1]
+
+
 def drawn_matrix(stages: Bucket, tables: Sequence[Tables], draws: Any) -> jax.Array:
-    """Where positions of one image go, `(3, 3)` float32, drawn steps included."""
+    """Return the matrix `(3, 3)` float32 by which positions of one image go, drawn steps included.
+
+    Args:
+        tables: with `matrix`, see `plan.with_matrices`.
+
+    >>> from jaxprep.pipeline.plan import constant_stage
+    >>> stage, tables = constant_stage(Segment(), (4, 4))
+    >>> drawn_matrix((stage,), (tables._replace(matrix=2 * np.eye(3)),), ()).diagonal().tolist()
+    [2.0, 2.0, 2.0]
+    """
     matrix = jnp.eye(3)
-    for stage, own in zip(stages, tables, strict=True):
-        size = stage.source if own.size is None else (own.size[0], own.size[1])
+    for stage, stage_tables in zip(stages, tables, strict=True):
+        size = _source_size(stage, stage_tables)
         placed = stage.segment.opaque
         if placed is not None and placed.index is not None:
             moved = placed.step.matrix(size, placed.draw(draws))
-            matrix = matrix if moved is None else jnp.asarray(moved, jnp.float32) @ matrix
-        matrix = jnp.asarray(own.matrix, jnp.float32) @ matrix
+            if moved is not None:
+                matrix = jnp.asarray(moved, jnp.float32) @ matrix
+        matrix = jnp.asarray(stage_tables.matrix, jnp.float32) @ matrix
         if stage.segment.drawn:
-            made = drawn_tables(stage.segment, *_moved_axes(stage, own), stage.source, draws)
+            axes = _moved_axes(stage, stage_tables)
+            made = drawn_tables(stage.segment, *axes, stage.source, draws)
             (scale_y, shift_y), (scale_x, shift_x) = made.vertical.map, made.horizontal.map
+            # stacked, as some of the entries are traced
             flat = [scale_x, 0, shift_x, 0, scale_y, shift_y, 0, 0, 1]
             entries = [jnp.asarray(entry, jnp.float32) for entry in flat]
             matrix = jnp.stack(entries).reshape(3, 3) @ matrix

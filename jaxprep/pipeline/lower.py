@@ -1,7 +1,9 @@
 """From steps to segments: how many passes over the pixels a pipeline takes, and which steps share
 one.
 
-The table of legal rewrites is in `segments`.
+What goes in: the steps of a pipeline, without layouts. What comes out: a tuple of `Segment`. No
+size and no pixels are needed. `segments` has the table of what begins a new one; read `segment.py`
+next, which makes the tables of a segment.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from jaxprep.types import Size
 
 
 class Lowered(NamedTuple):
-    """A pipeline as it is run.
+    """A pipeline as it is run: hashable, so that it can be a static argument of `jax.jit`.
 
     Attributes:
         steps: without layouts.
@@ -31,6 +33,11 @@ class Lowered(NamedTuple):
         kinds: the names of the masks in `Batch.extras`.
         mask: the pipeline that masks go through; None without `kinds`.
         mask_indices: for each step of `mask`, the index of the step that it follows.
+
+    >>> from jaxprep import Pipeline, ops
+    >>> lowered = Pipeline((ops.Resize((2, 2)), ops.Rescale(1 / 255))).lowered
+    >>> len(lowered.steps), len(lowered.segments), lowered.writes_channels_first
+    (2, 1, False)
     """
 
     steps: tuple[Step, ...]
@@ -51,7 +58,7 @@ class Lowered(NamedTuple):
 
 @functools.lru_cache(maxsize=1024)
 def segments(steps: tuple[Step, ...]) -> tuple[Segment, ...]:
-    """Cuts the steps (without layouts) into segments.
+    """Cut the steps (without layouts) into segments.
 
     | a new segment begins before | because |
     |---|---|
@@ -61,6 +68,12 @@ def segments(steps: tuple[Step, ...]) -> tuple[Segment, ...]:
     | a resize, after a pointwise step | it changes the values that the resize mixes |
     | a resize, after padding that is not 0 | 0 is left out of the sums; another value is not |
     | a step of unknown size, after a drawn one | its size rule is arithmetic on the host |
+
+    >>> from jaxprep import ops
+    >>> len(segments((ops.Resize((8, 8)), ops.CenterCrop((4, 4)), ops.Rescale(1 / 255))))
+    1
+    >>> len(segments((ops.Resize((8, 8)), ops.Resize((4, 4)))))
+    2
     """
     cut = [Segment()]
     static_size: Size | None = None
@@ -68,8 +81,10 @@ def segments(steps: tuple[Step, ...]) -> tuple[Segment, ...]:
         placed = Placed(step, index if step.is_random else None)
         last = cut[-1]
         if isinstance(step, Opaque):
+            # steps after it may join its segment: they move the pixels that it returns
             cut.append(Segment(opaque=placed))
-            static_size = None if static_size is None else step.output_size(static_size)
+            if static_size is not None:
+                static_size = step.output_size(static_size)
         elif isinstance(step, Pointwise):
             cut[-1] = replace(last, pointwise=(*last.pointwise, placed))
         else:
@@ -92,9 +107,12 @@ def _needs_new_segment(step: Geometry, segment: Segment, static_size: Size | Non
 
 
 def _can_precede_a_resize(segment: Segment, step: Geometry) -> bool:
+    # a pointwise step changes the values that the resize mixes: rescale -> resize is not
+    # resize -> rescale where either rounds
     paddings = [part for part in segment.pointwise if isinstance(part, PaddingSlot)]
     if len(paddings) < len(segment.pointwise):
         return False
+    # a tap outside of the image has weight 0 in the table, as if it were padded with 0
     if any(np.any(np.asarray(padding.value)) for padding in paddings):
         return False
     if (segment.drawn or step.is_random) and segment.geometry:
@@ -107,8 +125,10 @@ def _with_geometry(segment: Segment, step: Geometry, placed: Placed) -> Segment:
     number = len(segment.geometry) + len(segment.drawn) + 1
     slot = PaddingSlot(number, step.fill)
     pointwise = segment.pointwise
+    # a resize fills nothing
     if step.resampling is None:
         pointwise = (*pointwise, slot)
+    # what follows a drawn step is computed in the program, too: it moves what that step leaves
     if step.is_random or segment.drawn:
         numbered = placed._replace(number=number)
         return replace(segment, drawn=(*segment.drawn, numbered), pointwise=pointwise)
@@ -122,7 +142,12 @@ def _static_size(step: Geometry, before: Size | None) -> Size | None:
 
 
 def output_channels(parts: Sequence[Segment], channels: int) -> int:
-    """How many channels come of an image of `channels`."""
+    """Return how many channels come of an image of `channels`.
+
+    >>> from jaxprep import ops
+    >>> output_channels(segments((ops.ToRGB(),)), 1)
+    3
+    """
     for segment in parts:
         if segment.opaque is not None:
             channels = segment.opaque.step.output_channels(channels)
@@ -134,7 +159,12 @@ def output_channels(parts: Sequence[Segment], channels: int) -> int:
 
 @functools.lru_cache(maxsize=1024)
 def static_sizes(parts: tuple[Segment, ...]) -> tuple[Size | None, ...]:
-    """For each segment the size of every result; None where it depends on the image."""
+    """Return for each segment the size of every result; None where it depends on the image.
+
+    >>> from jaxprep import ops
+    >>> static_sizes(segments((ops.Resize(shortest_edge=8), ops.Resize((4, 4)))))
+    (None, (4, 4))
+    """
     sizes: list[Size | None] = []
     size: Size | None = None
     for segment in parts:

@@ -1,4 +1,10 @@
-"""`Pipeline`: a tuple of steps as one function over a batch."""
+"""`Pipeline`: a tuple of steps as one function over a batch.
+
+What goes in: a `Batch`. What comes out: a `Batch` with the preprocessed image. A call checks its
+arguments, and goes to `traced.py` inside a program and to `eager.py` outside. Both run the pipeline
+as it was lowered: `lower.py` cuts it into segments, `segment.py` and `plan.py` make their tables,
+and `program.py` runs them.
+"""
 
 from __future__ import annotations
 
@@ -68,6 +74,7 @@ class Pipeline:
     exact: bool = False
 
     def __post_init__(self) -> None:
+        # a list of steps is not hashable; the dataclass is frozen
         object.__setattr__(self, "steps", tuple(self.steps))
         for i, step in enumerate(self.steps):
             self._check_step(step, i)
@@ -110,7 +117,7 @@ class Pipeline:
     def __call__(
         self, batch: Batch, *, key: Any = None, draws: Any = None, plan: Plan | None = None
     ) -> Batch:
-        """Preprocesses a batch, or one image.
+        """Preprocess a batch, or one image.
 
         Args:
             batch: with `image` `(h, w, c)` or `(batch, h, w, c)` (channels before the height if the
@@ -144,16 +151,21 @@ class Pipeline:
         self._check_key(key, draws)
         self._check_index(batch, key)
         masks = [batch.extras.get(name) for name, _ in self.kinds]
+        # label and weight do not count: a traced label alone puts no image into a program
         follows = (batch.image, batch.size, batch.boxes, batch.keypoints, plan, masks, key, draws)
         if isinstance(batch.image, jax.core.Tracer) or is_traced(follows):
+            # inside the caller's program: nothing may be computed on pixels here, nor compiled
             return traced.run(self.lowered, batch, plan, key, draws)
+        # without a draw every table is made on the host, so images of any size share few programs
         if plan is None and not self.is_random:
             return eager.run(self.lowered, batch)
         return traced.run_jitted(self.lowered, batch, plan, key, draws)
 
     def draw(self, key: Any, batch: Batch, *, plan: Plan | None = None) -> tuple[Any, ...]:
-        """What the random steps draw for the images of a batch: for each step (layouts not counted)
-        a pytree with a leading batch axis, or None.
+        """Draw the numbers of the random steps for the images of a batch.
+
+        Returns:
+            for each step (layouts not counted) a pytree with a leading batch axis, or None.
 
         Args:
             key, batch, plan: as in a call.
@@ -202,15 +214,15 @@ class Pipeline:
     def _exact_sizes(self) -> bool:
         """Whether images of different sizes cannot share a canvas."""
         sizes: list[Size | None] = [None, *static_sizes(self.segments)]
-        before_opaque = [
-            size
-            for segment, size in zip(self.segments, sizes, strict=False)
-            if segment.opaque is not None
-        ]
-        if None in before_opaque:
-            return True
-        needs_whole = self.layout is not None and not self.layout.keeps_corner
-        return needs_whole and sizes[-1] is None
+        # an opaque step sees the full array, canvas included, unless a step before it gave images
+        # one size
+        for segment, size_before in zip(self.segments, sizes, strict=False):
+            if segment.opaque is not None and size_before is None:
+                return True
+        # so does a layout such as patches
+        if self.layout is None or self.layout.keeps_corner:
+            return False
+        return sizes[-1] is None
 
     def run_images(
         self, images: Sequence[np.ndarray] | np.ndarray, sizes: Sequence[Size]
@@ -228,12 +240,12 @@ class Pipeline:
         return eager.run_images(self.lowered, images, sizes)
 
     def output_size(self, size: Size) -> Size:
-        """Height and width of the result for an image of `size` (height, width)."""
+        """Return height and width of the result for an image of `size` (height, width)."""
         return result_size(self.segments, as_sizes([size])[0])
 
     def bucket(self, size: Size) -> Bucket:
-        """What an eager call compiles a program for, given an image of `size`: sizes of one bucket
-        share it.
+        """Return what an eager call compiles a program for, given an image of `size`: sizes of one
+        bucket share it.
 
         The first stage's `source` is the canvas that the image is put on. Programs also differ by
         the number of images (1, 2, 3, 4, 6, 8, 12, 16, ...), their channels and their dtype.
@@ -241,7 +253,7 @@ class Pipeline:
         return bucket_of(self.segments, as_sizes([size])[0], None, self._exact_sizes)
 
     def plan(self, sizes: Any, canvas: Size | None = None) -> Plan:
-        """Makes the tables for images of `sizes` `(batch, 2)` (height, width), to pass into a jitted
+        """Make the tables for images of `sizes` `(batch, 2)` (height, width), to pass into a jitted
         call.
 
         Plans for the same canvas and number of images have the same structure as far as the steps
@@ -252,21 +264,22 @@ class Pipeline:
                 the largest sides.
         """
         checked = as_sizes(sizes)
-        largest = max(height for height, _ in checked), max(width for _, width in checked)
+        heights, widths = zip(*checked, strict=True)
+        largest = (max(heights), max(widths))
         canvas = canvas_of(largest) if canvas is None else as_sizes([canvas])[0]
-        if any(n > m for n, m in zip(largest, canvas, strict=True)):
+        if largest[0] > canvas[0] or largest[1] > canvas[1]:
             raise InputError(
                 f"Expected a canvas of at least {largest}, the largest of the images, got {canvas}."
             )
         return plan_of(self.lowered, checked, canvas)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON data, which `from_json` reads back to an equal pipeline."""
+        """Return plain JSON data, which `from_json` reads back to an equal pipeline."""
         return codec.to_json(self)
 
     @classmethod
     def from_json(cls, data: Any) -> Pipeline:
-        """Reads a pipeline from JSON data.
+        """Read a pipeline from JSON data.
 
         Raises:
             ConfigError: an unknown step or field, or a value of the wrong type; the message says
@@ -275,7 +288,7 @@ class Pipeline:
         return codec.from_json(cls, data)
 
     def replace(self, **changes: Any) -> Pipeline:
-        """A changed copy."""
+        """Return a copy with some fields changed."""
         return replace(self, **changes)
 
     def __hash__(self) -> int:
@@ -283,7 +296,8 @@ class Pipeline:
 
     @functools.cached_property
     def _hash(self) -> int:
-        """Kept: a pipeline is a key of every cache that an eager call looks into."""
+        """The hash, computed once: a pipeline is a key of every cache that an eager call looks
+        into."""
         return hash((self.steps, self.kinds, self.exact))
 
     @property
@@ -314,8 +328,9 @@ class Pipeline:
         return tuple(followed)
 
     def check_image(self, shape: Sequence[int], dtype: Any) -> None:
-        """Raises `InputError` unless the steps take one image of this shape and dtype."""
-        if any(n < 1 for n in shape):  # not `min`: exported shapes may be symbolic
+        """Raise `InputError` unless the steps take one image of this shape and dtype."""
+        # not `min`: exported shapes may be symbolic
+        if any(n < 1 for n in shape):
             raise InputError(f"Expected an image with pixels, got shape {tuple(shape)}.")
         is_number = jnp.issubdtype(dtype, jnp.number) or dtype == jnp.bool_
         if not is_number or jnp.issubdtype(dtype, jnp.complexfloating):
@@ -323,10 +338,11 @@ class Pipeline:
         channels = shape[-1]
         for step in self.inner_steps:
             if isinstance(step, Pointwise | Opaque):
-                channels = step.output_channels(channels)  # which refuses what it does not take
+                # it refuses a number of channels that it does not take
+                channels = step.output_channels(channels)
         for step in self.inner_steps:
             if not isinstance(step, Geometry):
-                return  # it may change the dtype; the program checks what comes
+                return  # it may change the dtype; the program checks what comes of it
             if step.resampling is not None:
                 reference = step.resampling.reference
                 check_dtype(dtype, reference, REFERENCES[reference].integer is not None)
@@ -354,6 +370,7 @@ class Pipeline:
                 )
 
     def _check_plan(self, plan: Plan, shape: Sequence[int]) -> None:
+        # a plan of another pipeline may have the same shapes, and give wrong pixels silently
         if plan.steps != self.inner_steps:
             raise InputError(
                 "Expected a plan of this pipeline, got one of another: a plan holds the steps it "
@@ -420,4 +437,5 @@ class Pipeline:
             )
 
 
+# `step(batch)` runs the pipeline of that step alone; `step.py` cannot import this module in turn
 Step.pipeline_type = Pipeline

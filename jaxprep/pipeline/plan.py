@@ -1,7 +1,10 @@
 """Plans: the tables of a batch of known sizes, and the program that takes them.
 
-A plan is a pure function of the steps and of the images' sizes. Its arrays have the shapes of a
-*bucket*, so that a handful of compiled programs serve images of all sizes.
+What goes in: segments, and the sizes of a batch. What comes out: a `Plan`, a pytree of arrays that
+is passed into a compiled program, and whose static part says which program that is. A plan is a
+pure function of the steps and of the images' sizes. Its arrays have the shapes of a *bucket*, so
+that a handful of compiled programs serve images of all sizes. `constant_stage` is for the other
+case: a program for one size, whose tables are constants. Read `program.py` next, which runs both.
 """
 
 from __future__ import annotations
@@ -39,6 +42,11 @@ class Stage(NamedTuple):
         counts: taps of the vertical and the horizontal table.
         order: which pass comes first; "both" where the images of a plan differ.
         used: for each `PaddingSlot`, whether any image needs it.
+
+    >>> from jaxprep import Pipeline, ops
+    >>> (stage,) = Pipeline((ops.Resize((224, 224)),)).bucket((375, 500))
+    >>> stage.source, stage.out, stage.arithmetic
+    ((512, 512), (224, 224), 'float')
     """
 
     segment: Segment
@@ -68,8 +76,13 @@ class Tables(NamedTuple):
         vertical_first: where the order is "both", whether the vertical pass comes first.
         size: height and width of what comes in, on its canvas; None fills it.
         moved_size: height and width after `geometry`, where drawn steps follow; otherwise None.
-        matrix: `(3, 3)` float32, where the stage moves positions, drawn steps apart; None where no
-            step of the pipeline is drawn.
+        matrix: `(3, 3)` float32, where the stage moves positions, without its drawn steps; None
+            where no step of the pipeline is drawn.
+
+    >>> from jaxprep import Pipeline, ops
+    >>> plan = Pipeline((ops.Resize((4, 4)),)).plan([(8, 6), (6, 8)])
+    >>> plan.tables[0].vertical.start.shape
+    (2, 4)
     """
 
     vertical: Taps | None
@@ -98,6 +111,11 @@ class Plan:
         stages: the program; static.
         steps: of the pipeline it was made for; static.
         fills_canvas: whether every result fills its canvas; static.
+
+    >>> from jaxprep import Pipeline, ops
+    >>> plan = Pipeline((ops.Resize(shortest_edge=4),)).plan([(8, 16), (8, 8)])
+    >>> plan.size.tolist(), plan.canvas
+    ([[4, 8], [4, 4]], (16, 16))
     """
 
     tables: tuple[Tables, ...]
@@ -122,25 +140,39 @@ def stage_of(
     order: str,
     used: tuple[bool, ...],
 ) -> Stage:
-    """A stage for a segment, with the sizes of its arrays."""
-    resampling = None if segment.mixing is None else segment.mixing.resampling
+    """Make the stage of a segment, with the sizes of its arrays.
+
+    >>> from jaxprep import ops
+    >>> segment = Segment(geometry=(ops.Resize((4, 4), reference="pillow"),))
+    >>> stage = stage_of(segment, (64, 64), (4, 4), (4, 4), (24, 24), "horizontal", ())
+    >>> stage.reference, stage.segment.geometry
+    ('pillow', ())
+    """
+    reference, rounded = None, True
+    if segment.mixing is not None:
+        resampling = segment.mixing.resampling
+        assert resampling is not None
+        reference, rounded = resampling.reference, resampling.rounded
+    # `geometry` is in the tables: resizes by different size rules share a program
     kept = Segment(segment.opaque, (), segment.drawn, segment.pointwise)
-    reference = None if resampling is None else resampling.reference
-    rounded = True if resampling is None else resampling.rounded
     return Stage(
         kept, segment.arithmetic, reference, rounded, source, rows, out, counts, order, used
     )
 
 
 WINDOW_GAIN = 1.5
-"""The canvas of an image must have more than so many times the pixels of the canvas for what is read
-of it: otherwise both share programs with other images."""
+"""The canvas of an image must have more than so many times the pixels of the canvas for what is
+read of it: otherwise both share programs with other images."""
 WINDOW_PIXELS = 2**16
 """The canvas of an image must have more pixels than this for the same: smaller ones are fast."""
 
 
 class ReadWindow(NamedTuple):
-    """The part of an image that its program reads, in pixels."""
+    """The part of an image that its program reads, in pixels.
+
+    >>> ReadWindow(1, 0, 2, 3).of(np.zeros((4, 4, 3))).shape
+    (2, 3, 3)
+    """
 
     top: int
     left: int
@@ -148,16 +180,20 @@ class ReadWindow(NamedTuple):
     width: int
 
     def of(self, image: np.ndarray) -> np.ndarray:
-        """The pixels of the window."""
+        """Return the pixels of the window, a view of the image."""
         return image[self.top : self.top + self.height, self.left : self.left + self.width]
 
 
 @functools.lru_cache(maxsize=8192)
 def read_window(parts: tuple[Segment, ...], size: Size) -> ReadWindow:
-    """The window that the first geometry of a pipeline reads of an image of `size`.
+    """Return the window that the first geometry of a pipeline reads of an image of `size`.
 
     What a crop after a resize leaves out need not be copied to a canvas: of a photograph 480x640
     that is resized and cropped to a square, 480x480.
+
+    >>> from jaxprep import ops
+    >>> read_window(segments((ops.CenterCrop((2, 4)),)), (8, 8))
+    ReadWindow(top=3, left=2, height=2, width=4)
     """
     for segment in parts:
         if segment.opaque is not None or segment.drawn:
@@ -185,14 +221,19 @@ def _read_extent(table: AxisTable, n: int) -> tuple[int, int]:
 def bucket_of(
     parts: tuple[Segment, ...], size: Size, source: Size | None = None, exact_sizes: bool = False
 ) -> Bucket:
-    """The stages that serve an image of `size`, on the canvas `source` if one is given.
+    """Return the stages that serve an image of `size`, on the canvas `source` if one is given.
 
     The number of taps is a bucket of at least 4, for both axes. On a given canvas it is that of an
     image which fills it, unless this image needs more, so that the images of a canvas share it.
 
     Args:
         source: by default the bucket of the `read_window`.
-        exact_sizes: use the image's own sizes instead of buckets.
+        exact_sizes: use the sizes of the image itself instead of buckets.
+
+    >>> from jaxprep import ops
+    >>> parts = segments((ops.Resize((224, 224)),))
+    >>> bucket_of(parts, (375, 500)) == bucket_of(parts, (480, 360))
+    True
     """
     largest = size if source is None else source
     if source is None:
@@ -213,12 +254,14 @@ def bucket_of(
             out = static_size or _canvas(tables.size, exact_sizes)
         rows = _canvas(moved, exact_sizes) if segment.drawn else out
         if segment.drawn and not segment.geometry:
-            rows = source
+            rows = source  # there is no table before the drawn steps
+        # at least 4, so that enlargements, which have 2 or 3 taps by `bilinear`, share a program
         counts = (tables.vertical.count, tables.horizontal.count)
         full_counts = (full.vertical.count, full.horizontal.count)
         count = bucket(max(*counts, *full_counts, 4))
         if segment.arithmetic == "copy":
             count = 1
+        # all taps lie inside of the canvas, see `tables.fit`
         padded_counts = (min(count, source[0]), min(count, source[1]))
         order = "vertical" if tables.vertical_first else "horizontal"
         stages.append(stage_of(segment, source, rows, out, padded_counts, order, tables.used))
@@ -227,29 +270,40 @@ def bucket_of(
 
 
 def _canvas(size: Size, exact_sizes: bool) -> Size:
-    return size if exact_sizes else canvas(size)
+    if exact_sizes:
+        return size
+    return canvas(size)
 
 
 def merge(buckets: Sequence[Bucket]) -> Bucket:
-    """The stages that serve images of several buckets on one canvas."""
+    """Return the stages that serve images of several buckets on one canvas.
+
+    >>> from jaxprep import ops
+    >>> parts = segments((ops.Resize((8, 8), reference="pillow"),))
+    >>> tall, wide = bucket_of(parts, (60, 10), (64, 64)), bucket_of(parts, (10, 60), (64, 64))
+    >>> merge([tall, wide])[0].order
+    'both'
+    """
     stages = []
     source = buckets[0][0].source
     for alike in zip(*buckets, strict=True):
         orders = {stage.order for stage in alike}
-        stages.append(
-            alike[0]._replace(
-                source=source,
-                rows=_largest([stage.rows for stage in alike]),
-                out=_largest([stage.out for stage in alike]),
-                counts=(
-                    min(max(stage.counts[0] for stage in alike), source[0]),
-                    min(max(stage.counts[1] for stage in alike), source[1]),
-                ),
-                order=orders.pop() if len(orders) == 1 else "both",
-                used=tuple(np.any([stage.used for stage in alike], axis=0).tolist()),
-            )
+        # a program of either order costs a transposition; most batches need only one
+        order = orders.pop() if len(orders) == 1 else "both"
+        vertical, horizontal = _largest([stage.counts for stage in alike])
+        # all taps lie inside of the canvas, see `tables.fit`
+        counts = (min(vertical, source[0]), min(horizontal, source[1]))
+        used = np.any([stage.used for stage in alike], axis=0)
+        merged = alike[0]._replace(
+            source=source,
+            rows=_largest([stage.rows for stage in alike]),
+            out=_largest([stage.out for stage in alike]),
+            counts=counts,
+            order=order,
+            used=tuple(used.tolist()),
         )
-        source = stages[-1].out
+        stages.append(merged)
+        source = merged.out
     return tuple(stages)
 
 
@@ -264,15 +318,25 @@ def make_plan(
     stages: Bucket,
     is_windowed: bool = False,
 ) -> Plan:
-    """The tables of images of `sizes` for a program that serves all of them.
+    """Make the tables of images of `sizes` for a program that serves all of them.
 
     Args:
+        steps: of the pipeline, without layouts.
+        parts: its segments.
         is_windowed: the canvases hold the `read_window` of each image.
+
+    >>> from jaxprep import ops
+    >>> steps = (ops.Resize((4, 4)),)
+    >>> parts = segments(steps)
+    >>> make_plan(steps, parts, [(8, 8)], bucket_of(parts, (8, 8))).size.tolist()
+    [[4, 4]]
     """
     tables_of_images = [image_tables(parts, size, stages, is_windowed) for size in sizes]
+    # without a draw the matrix of all steps is known here, in `Plan.matrix`
     if any(step.is_random for step in steps):
         for i, size in enumerate(sizes):
             tables_of_images[i] = with_matrices(parts, size, tables_of_images[i])
+    # NumPy arrays, one transfer for a batch: JAX takes them as arguments of the program
     tables = jax.tree.map(lambda *leaves: np.stack(leaves), *tables_of_images)
     results = [all_tables(parts, size)[-1].size for size in sizes]
     matrices = [position_matrix(parts, size) for size in sizes]
@@ -287,7 +351,15 @@ def make_plan(
 
 
 def plan_of(lowered: Lowered, sizes: Sequence[Size], canvas: Size) -> Plan:
-    """The plan of a pipeline for images of `sizes` on one canvas."""
+    """Make the plan of a pipeline for images of `sizes` on one canvas.
+
+    Raises:
+        InputError: a step would see more than the image; see `check_plan_fits`.
+
+    >>> from jaxprep import Pipeline, ops
+    >>> plan_of(Pipeline((ops.Resize((4, 4)),)).lowered, [(8, 6)], (64, 64)).canvas
+    (64, 64)
+    """
     if any(size != canvas for size in sizes):
         check_plan_fits(lowered.segments, lowered.layout)
     stages = merge([bucket_of(lowered.segments, size, canvas) for size in sizes])
@@ -297,10 +369,16 @@ def plan_of(lowered: Lowered, sizes: Sequence[Size], canvas: Size) -> Plan:
 def image_tables(
     parts: tuple[Segment, ...], size: Size, stages: Bucket, is_windowed: bool = False
 ) -> tuple[Tables, ...]:
-    """The arrays of one image, padded to the shapes of the stages.
+    """Return the arrays of one image, padded to the shapes of the stages.
 
     Args:
         is_windowed: the canvas holds the `read_window` of the image.
+
+    >>> from jaxprep import ops
+    >>> parts = segments((ops.Resize(shortest_edge=4),))
+    >>> (tables,) = image_tables(parts, (8, 16), bucket_of(parts, (8, 16)))
+    >>> tables.vertical.start.shape, tables.size.tolist()
+    ((16,), [8, 16])
     """
     window = read_window(parts, size) if is_windowed else None
     tables = []
@@ -322,14 +400,25 @@ def _inside(taps: Taps, first: int, extent: int) -> Taps:
 def with_matrices(
     parts: Sequence[Segment], size: Size, tables: Sequence[Tables]
 ) -> tuple[Tables, ...]:
-    """The tables with the matrix of each stage, which drawn steps come between."""
+    """Return the tables with the matrix of each stage.
+
+    Drawn steps come between the stages, so the product of all matrices is computed in the program.
+
+    >>> from jaxprep import ops
+    >>> parts = segments((ops.Resize((4, 4)),))
+    >>> (tables,) = with_matrices(parts, (8, 16), [Tables(None, None)])
+    >>> tables.matrix.diagonal().tolist()
+    [0.25, 0.5, 1.0]
+    """
     changed = []
-    for segment, own in zip(parts, tables, strict=True):
-        changed.append(own._replace(matrix=np.float32(segment_matrix(segment, size))))
+    for segment, stage_tables in zip(parts, tables, strict=True):
+        matrix = np.float32(segment_matrix(segment, size))
+        changed.append(stage_tables._replace(matrix=matrix))
         size = segment_tables(segment, size).size
     return tuple(changed)
 
 
+# as many as `segment.segment_tables` keeps, from which they are made
 @functools.lru_cache(maxsize=8192)
 def _padded_tables(segment: Segment, stage: Stage, size: Size, window: ReadWindow | None) -> Tables:
     size_array = np.asarray(size if window is None else window[2:], np.int32)
@@ -341,11 +430,14 @@ def _padded_tables(segment: Segment, stage: Stage, size: Size, window: ReadWindo
     passes = []
     edges = []
     for axis, table in enumerate((made.vertical, made.horizontal)):
+        rows = stage.rows[axis]
         taps = in_arithmetic(table, segment, table.length)
         if window is not None:
             taps = _inside(taps, window[axis], window[2 + axis])
-        passes.append(widen(taps, stage.source[axis], stage.rows[axis], stage.counts[axis]))
-        edges.append(np.pad(table.edge, (0, stage.rows[axis] - table.length)))
+        passes.append(widen(taps, stage.source[axis], rows, stage.counts[axis]))
+        # rows beyond the result belong to no slot: they are set to 0 or cut off at the end
+        edges.append(np.pad(table.edge, (0, rows - table.length)))
+    # None is no leaf of a pytree: plans of one order have no array for it
     first = np.bool_(made.vertical_first) if stage.order == "both" else None
     needs_edges = any(stage.used)
     both_edges = (edges[0], edges[1]) if needs_edges else None
@@ -353,35 +445,53 @@ def _padded_tables(segment: Segment, stage: Stage, size: Size, window: ReadWindo
 
 
 def constant_stage(segment: Segment, size: Size) -> tuple[Stage, Tables]:
-    """The stage and the tables of an image of `size` that fills its array, for a program of that
-    size alone."""
+    """Return the stage and the tables of an image of `size` that fills its array, for a program of
+    that size alone.
+
+    Nothing is padded to a bucket, and the tables are constants of the program.
+
+    >>> from jaxprep import ops
+    >>> stage, tables = constant_stage(Segment(geometry=(ops.CenterCrop((2, 2)),)), (4, 6))
+    >>> stage.source, stage.counts, tables.horizontal.start.tolist()
+    ((4, 6), (1, 1), [2, 3])
+    """
     made = segment_tables(segment, size)
+    # no buckets and no "both": this program serves one size
     order = "vertical" if made.vertical_first else "horizontal"
     moved = (made.vertical.length, made.horizontal.length)
     counts = (made.vertical.count, made.horizontal.count)
     stage = stage_of(segment, size, moved, made.size, counts, order, made.used)
     edges = (made.vertical.edge, made.horizontal.edge) if any(made.used) else None
-    return stage, Tables(
-        _constant_taps(made.vertical, segment),
-        _constant_taps(made.horizontal, segment),
-        edges,
-    )
+    vertical = _constant_taps(made.vertical, segment)
+    horizontal = _constant_taps(made.horizontal, segment)
+    return stage, Tables(vertical, horizontal, edges)
 
 
 def _constant_taps(table: AxisTable, segment: Segment) -> Taps | None:
-    return None if table.taps is None else in_arithmetic(table, segment, table.length)
+    # an axis that is left as it is needs no pass; a plan has a table for it, as another image may
+    if table.taps is None:
+        return None
+    return in_arithmetic(table, segment, table.length)
 
 
 def result_size(parts: tuple[Segment, ...], size: Size) -> Size:
-    """Height and width of the result for an image of `size`."""
+    """Return height and width of the result for an image of `size`.
+
+    >>> from jaxprep import ops
+    >>> result_size(segments((ops.Resize(shortest_edge=4),)), (8, 16))
+    (4, 8)
+    """
     return all_tables(parts, size)[-1].size
 
 
 def check_plan_fits(parts: tuple[Segment, ...], layout: Layout | None) -> None:
-    """Raises `InputError` where a step would see more than the image.
+    """Raise `InputError` where a step would see more than the image.
 
-    An opaque step sees the whole array; on a canvas that is larger than the image it would see what
-    lies beside the image, too. So would a layout that does not keep the corner.
+    An opaque step sees the full array; on a canvas that is larger than the image it would see what
+    lies outside of the image, too. So would a layout that does not keep the corner.
+
+    >>> from jaxprep import ops
+    >>> check_plan_fits(segments((ops.Resize((4, 4)),)), None)
     """
     sizes: list[Size | None] = [None, *static_sizes(parts)]
     step: Step | None = None
@@ -399,10 +509,13 @@ def check_plan_fits(parts: tuple[Segment, ...], layout: Layout | None) -> None:
 
 
 def as_sizes(sizes: Any) -> list[Size]:
-    """Heights and widths as Python integers.
+    """Return heights and widths as Python integers, which caches can take as keys.
 
     Raises:
         InputError: not `(batch, 2)` integers of at least 1.
+
+    >>> as_sizes(np.array([[8, 6], [4, 2]]))
+    [(8, 6), (4, 2)]
     """
     array = np.asarray(sizes)
     is_list = array.ndim == 2 and array.shape[1] == 2 and len(array) > 0
@@ -416,7 +529,7 @@ def as_sizes(sizes: Any) -> list[Size]:
 
 def _write(metadata: tuple[Bucket, tuple[Step, ...], bool]) -> bytes:
     stages, steps, fills_canvas = metadata
-    # what the steps do not say: the sizes of the arrays
+    # what the steps do not say: the sizes of the arrays; segments are cut anew from the steps
     sizes = [stage[4:] for stage in stages]
     return codec.dumps(codec.to_json([sizes, list(steps), fills_canvas])).encode()
 
@@ -434,10 +547,16 @@ def _read(data: bytes | bytearray) -> tuple[Bucket, tuple[Step, ...], bool]:
 
 
 def without_layouts(steps: Sequence[Step]) -> tuple[Step, ...]:
-    """The steps that segments are made of."""
+    """Return the steps that segments are made of.
+
+    >>> from jaxprep import ops
+    >>> len(without_layouts((ops.Rescale(1 / 255), ops.ChannelsFirst())))
+    1
+    """
     return tuple(step for step in steps if not isinstance(step, Layout))
 
 
+# `jax.export` writes the structure of a program's arguments into the file, so it must know these
 export.register_namedtuple_serialization(Taps, serialized_name="jaxprep.Taps")
 export.register_namedtuple_serialization(Tables, serialized_name="jaxprep.Tables")
 export.register_pytree_node_serialization(

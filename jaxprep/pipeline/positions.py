@@ -1,4 +1,10 @@
-"""Where positions of an image go: boxes and keypoints follow its geometry."""
+"""Where positions of an image go: boxes and keypoints follow its geometry.
+
+What goes in: segments and the size of an image, or the map of each axis that its table carries
+(`AxisTable.map`). What comes out: one `(3, 3)` matrix for an image, and boxes and keypoints moved
+by it. Positions are `(x, y)` in pixels from the outer corner of the top-left pixel, so that a
+resize multiplies them, without half a pixel.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +21,14 @@ from jaxprep.types import Size
 
 
 def position_matrix(parts: Sequence[Segment], size: Size) -> np.ndarray:
-    """Where positions `(x, y, 1)` of an image of `size` go, `(3, 3)` float64; without drawn
-    steps."""
+    """Return the matrix `(3, 3)` float64 by which positions `(x, y, 1)` of an image of `size` go,
+    without drawn steps.
+
+    >>> from jaxprep import ops
+    >>> position_matrix((Segment(geometry=(ops.Resize((4, 4)),)),), (8, 16)).tolist()
+    [[0.25, 0.0, 0.0], [0.0, 0.5, 0.0], [0.0, 0.0, 1.0]]
+    """
+    # float64 on the host: products of many steps are rounded once, to float32, at the end
     matrix = np.eye(3)
     for segment, made in zip(parts, all_tables(parts, size), strict=True):
         matrix = segment_matrix(segment, size) @ matrix
@@ -25,10 +37,17 @@ def position_matrix(parts: Sequence[Segment], size: Size) -> np.ndarray:
 
 
 def segment_matrix(segment: Segment, size: Size) -> np.ndarray:
-    """The same of one segment."""
+    """Return the matrix `(3, 3)` float64 of one segment, without its drawn steps.
+
+    >>> from jaxprep import ops
+    >>> segment_matrix(Segment(geometry=(ops.CenterCrop((2, 2)),)), (4, 6))[:2, 2].tolist()
+    [-2.0, -1.0]
+    """
     made = segment_tables(segment, size)
     (scale_y, shift_y), (scale_x, shift_x) = made.vertical.map, made.horizontal.map
-    matrix = np.array([[scale_x, 0, shift_x], [0, scale_y, shift_y], [0, 0, 1]], np.float64)
+    rows = [[scale_x, 0, shift_x], [0, scale_y, shift_y], [0, 0, 1]]
+    matrix = np.array(rows, np.float64)
+    # `draws.drawn_matrix` computes that of a random step in the program
     if segment.opaque is None or segment.opaque.step.is_random:
         return matrix
     with jax.ensure_compile_time_eval():  # `matrix` may call `jax.numpy`, also inside of `jit`
@@ -37,7 +56,11 @@ def segment_matrix(segment: Segment, size: Size) -> np.ndarray:
 
 
 def is_axis_aligned(segments: Sequence[Segment]) -> bool:
-    """Whether x goes to x and y to y: no opaque step moves positions."""
+    """Return whether x goes to x and y to y: no opaque step moves positions.
+
+    >>> is_axis_aligned((Segment(),))
+    True
+    """
     opaque = [segment.opaque.step for segment in segments if segment.opaque is not None]
     return not any(step.moves_positions() for step in opaque)
 
@@ -46,15 +69,20 @@ def is_axis_aligned(segments: Sequence[Segment]) -> bool:
 def move_positions(
     boxes: Any, keypoints: Any, matrix: Any, size: Any, is_axis_aligned: bool = True
 ) -> tuple[Any, Any]:
-    """Moves boxes `(n, 4)` and keypoints `(n, 2)` of one image; boxes are clipped to `size`.
+    """Move boxes `(n, 4)` and keypoints `(n, 2)` of one image; boxes are clipped to `size`.
 
     Args:
         matrix: `(3, 3)`, where positions `(x, y, 1)` go.
         is_axis_aligned: whether x goes to x and y to y.
+
+    >>> boxes, _ = move_positions([[0, 2, 8, 20]], None, 0.5 * np.eye(3), (6, 4))
+    >>> boxes.tolist()
+    [[0.0, 1.0, 4.0, 6.0]]
     """
+    # jitted, so that an eager caller runs one program instead of a dozen operations
     matrix = jnp.asarray(matrix, jnp.float32)
     if boxes is not None:
-        limit = jnp.asarray(size, jnp.float32)[::-1]
+        limit = jnp.asarray(size, jnp.float32)[::-1]  # (width, height), as (x, y)
         boxes = move_boxes(boxes, matrix, limit, is_axis_aligned)
     if keypoints is not None:
         keypoints = move_points(keypoints, matrix, is_axis_aligned)
@@ -62,11 +90,16 @@ def move_positions(
 
 
 def move_points(points: Any, matrix: jax.Array, is_axis_aligned: bool) -> jax.Array:
-    """Moves positions `(..., 2)`, `(x, y)` in pixels, by a `(3, 3)` matrix."""
+    """Move positions `(..., 2)`, `(x, y)` in pixels, by a `(3, 3)` matrix.
+
+    >>> move_points([[1.0, 2.0]], jnp.diag(jnp.array([2.0, 3.0, 1.0])), True).tolist()
+    [[2.0, 6.0]]
+    """
     points = jnp.asarray(points, jnp.float32)
     scale = jnp.stack([matrix[0, 0], matrix[1, 1]])
     moved = points * scale + matrix[:2, 2]
-    if is_axis_aligned:  # infinite positions, which mark padding, stay infinite
+    # infinite positions, which mark padding, stay infinite: times 0 they would become NaN
+    if is_axis_aligned:
         return moved
     cross = jnp.stack([matrix[0, 1], matrix[1, 0]])
     weight = points @ matrix[2, :2] + matrix[2, 2]
@@ -74,11 +107,19 @@ def move_points(points: Any, matrix: jax.Array, is_axis_aligned: bool) -> jax.Ar
 
 
 def move_boxes(boxes: Any, matrix: jax.Array, limit: Any, is_axis_aligned: bool) -> jax.Array:
-    """Moves corners `(n, 4)`; the result is the box around them, clipped to `[0, limit]`."""
+    """Move boxes `(n, 4)`, corners `(x0, y0, x1, y1)`; the result is the box around the moved
+    corners, clipped to `[0, limit]`.
+
+    >>> mirrored = jnp.array([[-1.0, 0.0, 4.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    >>> move_boxes([[0, 0, 1, 2]], mirrored, jnp.array([4.0, 4.0]), True).tolist()
+    [[3.0, 0.0, 4.0, 2.0]]
+    """
     corners = jnp.asarray(boxes, jnp.float32).reshape(-1, 2, 2)
-    if not is_axis_aligned:  # all four corners: any of them may become the outermost
+    if not is_axis_aligned:
+        # all four corners: after a rotation any of them may be the outermost
         mixed = jnp.stack([corners[:, 0, 0], corners[:, 1, 1]], -1)
         other = jnp.stack([corners[:, 1, 0], corners[:, 0, 1]], -1)
         corners = jnp.concatenate([corners, mixed[:, None], other[:, None]], axis=1)
+    # clipped before the minimum: a flip has exchanged left and right by now
     corners = jnp.clip(move_points(corners, matrix, is_axis_aligned), 0, limit)
     return jnp.concatenate([corners.min(1), corners.max(1)], axis=1)

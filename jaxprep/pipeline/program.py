@@ -1,5 +1,10 @@
 """Running a program on one image, and on a batch: what `jit` and `vmap` see.
 
+What goes in: a `Program`, images, and the tables of each stage, as constants or from a plan. What
+comes out: the stored results. `run_stages` takes one image through all stages, and is read first;
+`prepare_pointwise` and `compute_epilogue` are what follows the last pass of a stage; `run_images`,
+`run_one` and `run_batch` call `run_stages` for a batch.
+
 The engine is chosen once, for a whole program: `on_platform` traces it for CPU, for TPU and in the
 plain form, and XLA keeps the one for the platform that is compiled for.
 """
@@ -42,6 +47,11 @@ class Program(NamedTuple):
         layout: how results are stored; None as `(h, w, c)`.
         fills_canvas: whether every result fills the canvas of the last stage.
         channels, dtype: of the images, for callers that compile ahead of knowing an array.
+
+    >>> from jaxprep import Pipeline, ops
+    >>> pipeline = Pipeline((ops.Resize((4, 4)), ops.ChannelsFirst()))
+    >>> Program(pipeline.bucket((8, 8)), layout=pipeline.layout).form
+    'planes'
     """
 
     stages: Bucket
@@ -56,22 +66,31 @@ class Program(NamedTuple):
         """How results lie in memory; None for a layout of another shape than an image."""
         if self.layout is None:
             return "pixels"
-        return "planes" if self.layout.planar else None
+        if self.layout.planar:
+            return "planes"
+        return None
 
 
 def run_stages(
-    program: Program, constants: Sequence[Tables] | None, engine: Any, image: Any, own: Any
+    program: Program, constants: Sequence[Tables] | None, engine: Any, image: Any, leaves: Any
 ) -> jax.Array:
-    """Runs one image through all stages.
+    """Run one image through all stages.
 
     Args:
         constants: the tables of each stage, where all images have one size.
         engine: what applies tap tables; see `jaxprep.resample.engines`.
         image: `(h, w, c)`, or a view of one that the engine knows.
-        own: what belongs to the image: its tables, if it has some of its own; height and width of
-            its result on the canvas, or None where it fills that; its draws of all steps, or None.
+        leaves: what a batch has for each image: tables, unless `constants` are given; height and
+            width of the result on the canvas, or None where it fills that; the draws of all steps,
+            or None.
+
+    >>> from jaxprep import Pipeline, ops
+    >>> stages, constants = constant_program(Pipeline((ops.Resize((2, 2)),)).lowered, (4, 4))
+    >>> image, leaves = jnp.ones((4, 4, 3)), (None, None, None)
+    >>> run_stages(Program(stages), constants, PlainEngine(), image, leaves).shape
+    (2, 2, 3)
     """
-    planned, size, draws = own
+    planned, size, draws = leaves
     for stage, tables in zip(program.stages, planned if constants is None else constants):
         is_last = stage is program.stages[-1]
         if stage.segment.opaque is not None:
@@ -128,30 +147,47 @@ def _store(layout: Layout, image: Any) -> Any:
 
 
 def changes_nothing(stage: Stage, tables: Tables, image: jax.Array) -> bool:
-    """Whether a stage returns the image itself, as `ToRGB` does with three channels: on CPU it would
-    be copied once more."""
+    """Return whether a stage returns the image itself, as `ToRGB` does with three channels: on CPU
+    it would be copied once more.
+
+    >>> from jaxprep import Pipeline, ops
+    >>> (stage,), (tables,) = constant_program(Pipeline((ops.ToRGB(),)).lowered, (4, 4))
+    >>> changes_nothing(stage, tables, jnp.ones((4, 4, 3)))
+    True
+    """
     if tables.vertical is not None or tables.horizontal is not None or stage.segment.drawn:
         return False
     for part in stage.segment.pointwise:
         if isinstance(part, PaddingSlot) or part.index is not None:
             return False
+        # the step is asked, not a type compared: `is` holds for a traced array, too
         if part.step.apply(image) is not image:
             return False
     return True
 
 
 def passes_of(stage: Stage, tables: Tables) -> Passes:
-    """The passes of a stage, with the tables of one image."""
+    """Return the passes of a stage, with the tables of one image.
+
+    >>> from jaxprep import Pipeline, ops
+    >>> (stage,), (tables,) = constant_program(Pipeline((ops.Resize((2, 2)),)).lowered, (4, 4))
+    >>> passes = passes_of(stage, tables)
+    >>> passes.arithmetic, passes.vertical_first
+    ('float', True)
+    """
+    # a Python bool where the order is known: then the program has one order compiled in
     first = tables.vertical_first if stage.order == "both" else stage.order == "vertical"
     height = None if tables.size is None else tables.size[0]
     return Passes(tables.vertical, tables.horizontal, stage.arithmetic, first, height)
 
 
 def check_dtype(dtype: Any, reference: str, is_integer: bool) -> None:
-    """Refuses what the reference has no arithmetic for.
+    """Refuse a dtype that the reference has no arithmetic for.
 
     Raises:
         InputError: a reference that rounds to uint8 is given anything else.
+
+    >>> check_dtype(np.uint8, "pillow", is_integer=True)
     """
     if is_integer and dtype != jnp.uint8:
         raise InputError(
@@ -162,25 +198,38 @@ def check_dtype(dtype: Any, reference: str, is_integer: bool) -> None:
 
 
 def result_dtype(dtype: Any, stage: Stage) -> Any:
-    """The dtype after the passes of a stage, for an image of `dtype`."""
+    """Return the dtype after the passes of a stage, for an image of `dtype`.
+
+    >>> from jaxprep import Pipeline, ops
+    >>> (stage,) = Pipeline((ops.Resize((4, 4)),)).bucket((8, 8))
+    >>> result_dtype(np.uint8, stage)
+    <class 'numpy.uint8'>
+    """
     if stage.arithmetic == "copy":
         return dtype
     check_dtype(dtype, str(stage.reference), stage.arithmetic == "integer")
-    keeps = stage.rounded and not jnp.issubdtype(dtype, jnp.floating)
-    return dtype if keeps else jnp.dtype(jnp.float32)
+    # bfloat16 and float16 come back as float32, in which they were summed
+    if stage.rounded and not jnp.issubdtype(dtype, jnp.floating):
+        return dtype
+    return jnp.dtype(jnp.float32)
 
 
-# -- what follows the last pass ----------------------------------------------------------------------
+# -- what follows the last pass --------------------------------------------------------------------
 
 
 class MergedAffine(NamedTuple):
-    """Affine steps one after another, as they are computed at once.
+    """Consecutive affine steps, as they are computed at once.
 
     Attributes:
         steps: the steps.
         table: `(256, c)` float32, what the published order of operations makes of 0 to 255.
         scale, offset: of one multiply-add per channel, float64.
         is_near: whether that is within `TOLERANCE` of the table.
+
+    >>> from jaxprep import ops
+    >>> (merged,) = prepare_pointwise((Placed(ops.Rescale(1 / 255)),), 3)
+    >>> merged.table.shape, merged.is_near
+    ((256, 3), True)
     """
 
     steps: tuple[Pointwise, ...]
@@ -194,7 +243,14 @@ class MergedAffine(NamedTuple):
 def prepare_pointwise(
     parts: tuple[Placed | PaddingSlot, ...], channels: int
 ) -> tuple[Placed | PaddingSlot | MergedAffine, ...]:
-    """Merges each run of affine steps without a draw; the number of channels is checked here."""
+    """Merge each run of affine steps without a draw; the number of channels is checked here.
+
+    >>> from jaxprep import ops
+    >>> steps = (ops.Rescale(1 / 255), ops.Normalize((0.5,) * 3, (0.5,) * 3))
+    >>> (merged,) = prepare_pointwise(tuple(Placed(step) for step in steps), 3)
+    >>> len(merged.steps), merged.offset.tolist()
+    (2, [-1.0, -1.0, -1.0])
+    """
     prepared: list[Placed | PaddingSlot | MergedAffine] = []
     run: list[Pointwise] = []
     for part in parts:
@@ -219,6 +275,7 @@ def _add_merged(prepared: list[Any], run: Sequence[Pointwise], channels: int) ->
 
 
 def _merge(run: Sequence[Pointwise], channels: int) -> MergedAffine:
+    # coefficients in float64: rounded once to float32, where they are used
     scale: Any = np.float64(1)
     offset: Any = np.float64(0)
     for step in run:
@@ -227,6 +284,8 @@ def _merge(run: Sequence[Pointwise], channels: int) -> MergedAffine:
         assert coefficients is not None
         a, b = coefficients
         scale, offset = scale * a, offset * a + b
+    # what the published order of operations makes of every uint8 value, in NumPy: XLA would
+    # contract and reassociate it
     values: Any = np.repeat(np.arange(256, dtype=np.uint8)[:, None], channels, axis=1)
     with jax.ensure_compile_time_eval():  # `apply` may call `jax.numpy`, also inside of `jit`
         for step in run:
@@ -249,7 +308,7 @@ def compute_epilogue(
     size: Any,
     rows: Rows,
 ) -> Rows:
-    """Computes what follows the last pass of a segment, on one image's rows.
+    """Compute what follows the last pass of a segment, on one image's rows.
 
     Args:
         dtype: what the sums are rounded to.
@@ -259,6 +318,10 @@ def compute_epilogue(
         exact: compute affines of uint8 by a table, in the published order of operations.
         draws: of all steps of the pipeline.
         size: everything outside of this height and width becomes 0; None keeps it.
+
+    >>> rows = Rows(jnp.full((1, 2, 1), 2.5), channels=1)
+    >>> compute_epilogue(jnp.uint8, (), None, False, None, (1, 1), rows).values.ravel().tolist()
+    [2, 0]
     """
     if rows.values.dtype != dtype:
         rows = rows.with_values(round_to(rows.values, dtype))
@@ -269,7 +332,9 @@ def compute_epilogue(
             rows = Rows.of(_apply_step(part, rows.image(), draws), rows.form)
         elif edges is not None:
             rows = _pad(rows, part, edges)
-    return rows if size is None else zero_outside(rows, size)
+    if size is None:
+        return rows
+    return zero_outside(rows, size)
 
 
 def _apply_step(placed: Placed, image: Any, draws: Any) -> Any:
@@ -288,6 +353,7 @@ def _apply_step(placed: Placed, image: Any, draws: Any) -> Any:
 def _pad(rows: Rows, slot: PaddingSlot, edges: tuple[Any, Any]) -> Rows:
     in_rows = rows.per_row(jnp.asarray(edges[0]) == slot.number)
     in_columns = rows.per_column(jnp.asarray(edges[1]) == slot.number)
+    # selected, not added: what the pass computed there may be anything
     outside = in_rows | in_columns[None]
     value = rows.per_channel(fill_value(slot.value, rows.values.dtype))
     return rows.with_values(jnp.where(outside, value, rows.values))
@@ -298,12 +364,14 @@ def _apply_affine(rows: Rows, part: MergedAffine, exact: bool) -> Rows:
     if rows.values.dtype == jnp.uint8 and (exact or not part.is_near):
         return _look_up(part.table, rows.gray_to(channels))
     if not part.is_near:
+        # the steps in the order in which they were published
         image = rows.image()
         for step in part.steps:
             image = step.apply(image)
         return Rows.of(image, rows.form)
     rows = rows.gray_to(channels)
     values = rows.values.astype(jnp.float32)
+    # a rescale has no offset, a subtraction of the mean no scale
     if np.any(part.scale != 1):
         values = values * rows.per_channel(part.scale.astype(np.float32))
     if np.any(part.offset != 0):
@@ -312,22 +380,26 @@ def _apply_affine(rows: Rows, part: MergedAffine, exact: bool) -> Rows:
 
 
 def _look_up(table: np.ndarray, rows: Rows) -> Rows:
-    """`table[value, c]` for every value.
-
-    The table is made to follow the batch of the image: an index that is sharded into a table that
-    is not would need an exchange between devices.
-    """
+    """`table[value, c]` for every value."""
     channels = table.shape[1]
     channel = rows.per_channel(np.arange(channels, dtype=np.int32))
     index = rows.values.astype(jnp.int32) * channels + channel
-    zero = rows.values.reshape(-1)[0].astype(jnp.int32) & 0  # XLA drops it; its batch axis stays
+    # The table is made to follow the batch of the image: an index that is sharded into a table that
+    # is not would need an exchange between devices. XLA drops the zero; its batch axis stays. It is
+    # added to the bits as integers, where adding it changes nothing.
+    zero = rows.values.reshape(-1)[0].astype(jnp.int32) & 0
     bits = table.reshape(-1).view(np.int32) + zero
     batched = lax.bitcast_convert_type(bits, jnp.float32)
     return rows.with_values(batched.at[index].get(mode="promise_in_bounds"))
 
 
 def zero_outside(rows: Rows, size: Any) -> Rows:
-    """Sets everything but the top-left `size` to 0, whatever it was (NaN, too)."""
+    """Set everything but the top-left `size` to 0, whatever it was (NaN, too).
+
+    >>> rows = Rows.of(jnp.ones((1, 3, 2)), "pixels")
+    >>> zero_outside(rows, (1, 2)).values.tolist()
+    [[1.0, 1.0, 1.0, 1.0, 0.0, 0.0]]
+    """
     height = rows.values.shape[0]
     in_rows = rows.per_row(jnp.arange(height) < size[0])
     in_columns = rows.per_column(jnp.arange(rows.width) < size[1])
@@ -337,18 +409,27 @@ def zero_outside(rows: Rows, size: Any) -> Rows:
 
 
 def zero_image_outside(image: jax.Array, size: Any) -> jax.Array:
-    """The same for an image `(h, w, c)`."""
+    """Set everything but the top-left `size` of an image `(h, w, c)` to 0.
+
+    >>> zero_image_outside(jnp.full((1, 2, 1), jnp.nan), (1, 0)).ravel().tolist()
+    [0.0, 0.0]
+    """
     return zero_outside(Rows(image, image.shape[2]), size).values
 
 
 # -- batches ---------------------------------------------------------------------------------------
 
 Run = Callable[[Any, Any, Any], jax.Array]
-"""What makes a result of an engine, an image, and what belongs to it (tables, size, draws)."""
+"""`run(engine, image, leaves)` computes a result; see `run_stages` for the leaves."""
 
 
 def on_platform(function: Callable[..., Any], *args: Any) -> Any:
-    """Calls `function(engine, *args)` with the engine of the platform that is compiled for."""
+    """Call `function(engine, *args)` with the engine of the platform that is compiled for.
+
+    >>> on_platform(lambda engine, image: engine.pixels(image) + 1, jnp.zeros(2)).tolist()
+    [1.0, 1.0]
+    """
+    # all branches are traced and exported, one is compiled: no choice is made at run time
     return lax.platform_dependent(
         *args,
         cpu=functools.partial(function, CpuEngine()),
@@ -358,34 +439,48 @@ def on_platform(function: Callable[..., Any], *args: Any) -> Any:
 
 
 def run_images(
-    run: Run, images: jax.Array, own: Any, arithmetics: set[Any], form: Form | None
+    run: Run, images: jax.Array, leaves: Any, arithmetics: set[Any], form: Form | None
 ) -> jax.Array:
-    """Runs `run` on each image of a batch `(b, h, w, c)` and what belongs to it.
+    """Run `run` on each image of a batch `(b, h, w, c)`.
 
     Args:
-        own: a pytree with a leading batch axis.
+        leaves: a pytree with a leading batch axis, one entry of which `run` takes with an image.
         arithmetics: of all passes.
         form: of the results.
+
+    >>> from jaxprep import Pipeline, ops
+    >>> stages, constants = constant_program(Pipeline((ops.Resize((2, 2)),)).lowered, (4, 4))
+    >>> run = functools.partial(run_stages, Program(stages), constants)
+    >>> images, leaves = jnp.ones((5, 4, 4, 3)), (None, None, None)
+    >>> run_images(run, images, leaves, {"float"}, "pixels").shape
+    (5, 2, 2, 3)
     """
-    axis = _sharded_over(images, own)
-    if axis is not None:  # on an explicit mesh each device runs what it has, without exchanges
+    axis = _sharded_over(images, leaves)
+    if axis is not None:
+        # on an explicit mesh each device runs the images that it holds, without collectives
         each = functools.partial(run_images, run, arithmetics=arithmetics, form=form)
         mesh, spec = jax.typeof(images).sharding.mesh, PartitionSpec(axis)
-        return jax.shard_map(each, mesh=mesh, in_specs=spec, out_specs=spec)(images, own)
+        return jax.shard_map(each, mesh=mesh, in_specs=spec, out_specs=spec)(images, leaves)
 
-    def with_engine(engine: Any, images: jax.Array, own: Any) -> jax.Array:
-        return engine.map_images(run, images, own, arithmetics, form)
+    def with_engine(engine: Any, images: jax.Array, leaves: Any) -> jax.Array:
+        return engine.map_images(run, images, leaves, arithmetics, form)
 
-    return on_platform(with_engine, images, own)
+    return on_platform(with_engine, images, leaves)
 
 
-def _sharded_over(images: jax.Array, own: Any) -> Any:
-    """The axes of an explicit mesh that all of these are sharded over, along their batch alone; None
-    if not so."""
-    shardings = [jax.typeof(leaf).sharding for leaf in jax.tree.leaves((images, own))]
+def _sharded_over(images: jax.Array, leaves: Any) -> Any:
+    """The axes of an explicit mesh that the batch of all leaves is sharded over; None if one is
+    sharded otherwise."""
+    shardings = [jax.typeof(leaf).sharding for leaf in jax.tree.leaves((images, leaves))]
     axis = shardings[0].spec[0]
-    alike = all(sharding.spec[0] == axis and not any(sharding.spec[1:]) for sharding in shardings)
-    return axis if alike and shardings[0].mesh.are_all_axes_explicit else None
+    for sharding in shardings:
+        batch_axis, *other_axes = sharding.spec
+        if batch_axis != axis or any(other_axes):
+            return None
+    # an Auto mesh: XLA's partitioner sees the axis of `vmap`, and needs no help
+    if not shardings[0].mesh.are_all_axes_explicit:
+        return None
+    return axis
 
 
 def map_batch(function: Callable[..., Any], shared: Any, batched: Any, count: int) -> Any:
@@ -418,30 +513,51 @@ work on other images. XLA would split each small loop over all cores."""
 
 @functools.partial(jax.jit, static_argnames="program", compiler_options=ONE_THREAD)
 def run_one(program: Program, image: jax.Array, tables: Any, size: Any) -> jax.Array:
-    """One canvas `(h, w, c)` through a program, on CPU: a program that eager callers share."""
+    """Run one canvas `(h, w, c)` through a program, on CPU: a program that eager callers share.
+
+    >>> from jaxprep import Pipeline, ops
+    >>> plan = Pipeline((ops.Resize((4, 4)),)).plan([(64, 64)])
+    >>> tables, size = jax.tree.map(lambda leaf: leaf[0], (plan.tables, plan.size))
+    >>> run_one(Program(plan.stages), jnp.zeros((64, 64, 3), jnp.uint8), tables, size).shape
+    (4, 4, 3)
+    """
     engine = CpuEngine(concurrent=1, is_single=True)
     return run_stages(program, None, engine, image, (tables, size, None))
 
 
 @functools.partial(jax.jit, static_argnames="program")
 def run_batch(program: Program, images: jax.Array, tables: Any, sizes: Any) -> jax.Array:
-    """A batch of canvases `(b, h, w, c)` through a program that eager callers share."""
+    """Run a batch of canvases `(b, h, w, c)` through a program that eager callers share.
+
+    >>> from jaxprep import Pipeline, ops
+    >>> plan = Pipeline((ops.Resize((4, 4)),)).plan([(64, 64)])
+    >>> images = jnp.zeros((1, 64, 64, 3), jnp.uint8)
+    >>> run_batch(Program(plan.stages), images, plan.tables, plan.size).shape
+    (1, 4, 4, 3)
+    """
     run = functools.partial(run_stages, program, None)
     arithmetics = {stage.arithmetic for stage in program.stages}
     return run_images(run, images, (tables, sizes, None), arithmetics, program.form)
 
 
 def constant_program(lowered: Lowered, size: Size) -> tuple[Bucket, tuple[Tables, ...]]:
-    """The stages and tables of images of `size` that fill their array, for a program of that
-    size."""
+    """Return the stages and tables of images of `size` that fill their array, for a program of that
+    size.
+
+    >>> from jaxprep import Pipeline, ops
+    >>> stages, tables = constant_program(Pipeline((ops.Resize((2, 2)),)).lowered, (4, 6))
+    >>> stages[0].source, stages[0].out
+    ((4, 6), (2, 2))
+    """
     stages = []
     tables = []
     source = size
     for segment in lowered.segments:
-        stage, own = constant_stage(segment, source)
+        stage, stage_tables = constant_stage(segment, source)
         stages.append(stage)
-        tables.append(own)
+        tables.append(stage_tables)
         source = stage.out
     is_random = any(step.is_random for step in lowered.steps)
-    made = with_matrices(lowered.segments, size, tables) if is_random else tuple(tables)
-    return tuple(stages), made
+    if is_random:
+        return tuple(stages), with_matrices(lowered.segments, size, tables)
+    return tuple(stages), tuple(tables)

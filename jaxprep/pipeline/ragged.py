@@ -1,4 +1,8 @@
-"""Results of images of different sizes: one value, which callers stack, pad or list."""
+"""Results of images of different sizes: one value, which callers stack, pad or list.
+
+What goes in: one array per image, in the order of the call. What comes out: whatever the caller's
+API promises. Eager calls, `ops.resize`, sampling and post-processing all return it.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +21,18 @@ class Ragged(NamedTuple):
     Attributes:
         results: one array with a leading batch axis if all are of one shape and dtype, otherwise a
             list of arrays.
+
+    >>> ragged = Ragged.of([np.ones((1, 2)), np.ones((2, 1))])
+    >>> ragged.is_stacked, ragged.padded().tolist()
+    (False, [[[1.0, 1.0], [0.0, 0.0]], [[1.0, 0.0], [1.0, 0.0]]])
     """
 
     results: Any
 
     @classmethod
     def of(cls, results: Sequence[Any]) -> Ragged:
-        """The results one by one; stacked on the host if they are alike."""
+        """Collect results; they are stacked on the host if they are alike."""
+        # shape and dtype: stacking uint8 with float32 would convert the former silently
         kinds = {(np.shape(result), result.dtype) for result in results}
         if len(kinds) > 1:
             return cls(list(results))
@@ -35,16 +44,16 @@ class Ragged(NamedTuple):
         return not isinstance(self.results, list)
 
     def listed(self) -> list[Any]:
-        """The results one by one."""
+        """Return the results as a list."""
         return list(self.results)
 
     def stacked_or_listed(self) -> jax.Array | list[jax.Array]:
-        """One `jax.Array` where the results are alike; otherwise a list of them."""
+        """Return one `jax.Array` where the results are alike; otherwise a list of them."""
         # `device_put`, not `asarray`: that compiles a program for every shape
         return jax.device_put(self.results)
 
     def stacked(self) -> jax.Array:
-        """One `jax.Array`.
+        """Return one `jax.Array`.
 
         Raises:
             InputError: the results are not of one shape.
@@ -55,11 +64,14 @@ class Ragged(NamedTuple):
         return jax.device_put(self.results)
 
     def padded(self) -> Any:
-        """One array, each result in the corner of its largest size; the rest is 0."""
+        """Return one array of the largest size, each result in its top-left corner; the rest is
+        0."""
         if self.is_stacked:
             return self.results
         shape = np.max([np.shape(result) for result in self.results], axis=0)
         padded = np.zeros((len(self.results), *shape), np.result_type(*self.results))
-        for slot, result in zip(padded, self.results, strict=True):
-            slot[tuple(slice(n) for n in result.shape)] = result
+        # on the host: a program for every combination of shapes would be compiled otherwise
+        for image, result in zip(padded, self.results, strict=True):
+            corner = tuple(slice(n) for n in result.shape)
+            image[corner] = result
         return padded

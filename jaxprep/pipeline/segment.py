@@ -1,4 +1,9 @@
-"""A segment: as many steps as one pass over each axis can do, and the tables of its geometry."""
+"""A segment: as many steps as one pass over each axis can do, and the tables of its geometry.
+
+What goes in: the steps of a segment, from `lower.segments`, and the size of an image. What comes
+out: a tap table for each axis, and the size of the result (`SegmentTables`). No pixels are needed.
+Read `plan.py` next, which collects the tables of many images.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +29,17 @@ integers; the engine for TPU takes 8 to 22."""
 
 
 class PaddingSlot(NamedTuple):
-    """The place among the pointwise steps of a segment where padding gets its value.
+    """Marks where among the pointwise steps of a segment its padding gets its value.
+
+    Formats pad before or after they normalise; in either case the value is written after the
+    resize, in the unit that pixels have there.
 
     Attributes:
         number: of the geometric step, counted from 1 in its segment.
-        value: in the unit that the values have at this place.
+        value: in the unit that pixels have between those steps.
+
+    >>> PaddingSlot(number=1, value=0.0).value
+    0.0
     """
 
     number: int
@@ -44,6 +55,9 @@ class Placed(NamedTuple):
             of different pipelines share a program.
         number: of a geometric step in `Segment.drawn`, counted from 1 in its segment; see
             `PaddingSlot`.
+
+    >>> Placed(step=None, index=1).draw(draws=("a", "b"))
+    'b'
     """
 
     step: Any
@@ -51,8 +65,10 @@ class Placed(NamedTuple):
     number: int = 0
 
     def draw(self, draws: Sequence[Any] | None) -> Any:
-        """The draw of the step."""
-        return None if self.index is None or draws is None else draws[self.index]
+        """Return the draw of the step, or None where it draws nothing."""
+        if self.index is None or draws is None:
+            return None
+        return draws[self.index]
 
 
 @dataclass(frozen=True)
@@ -63,7 +79,11 @@ class Segment:
         opaque: a step that is any function of the image; it comes first.
         geometry: the steps that move pixels, in order, with at most one resize.
         drawn: geometric steps after them whose numbers are drawn in the program.
-        pointwise: the pointwise steps and, at their places among them, the values of the padding.
+        pointwise: the pointwise steps and, where padding comes between them, its values.
+
+    >>> from jaxprep import ops
+    >>> Segment(geometry=(ops.Resize((2, 2), reference="pillow"),)).arithmetic
+    'integer'
     """
 
     opaque: Placed | None = None
@@ -76,16 +96,17 @@ class Segment:
 
     @functools.cached_property
     def _hash(self) -> int:
-        """Kept: a segment is a key of every cache that an eager call looks into."""
+        """The hash, computed once: a segment is a key of every cache that an eager call looks
+        into."""
         return hash((self.opaque, self.geometry, self.drawn, self.pointwise))
 
     @property
     def moves_pixels(self) -> bool:
-        """Whether any geometric step is in it."""
+        """Whether any step of it is a `Geometry`."""
         return bool(self.geometry or self.drawn)
 
     def until(self, placed: Placed) -> Segment:
-        """The segment up to one of its drawn steps."""
+        """Return the segment up to one of its drawn steps, that step included."""
         end = self.drawn.index(placed) + 1
         return replace(self, drawn=self.drawn[:end])
 
@@ -113,6 +134,11 @@ class SegmentTables(NamedTuple):
         size: height and width of the result, after drawn steps too.
         vertical_first: whether the vertical pass comes first.
         used: for each `PaddingSlot`, whether anything is filled.
+
+    >>> from jaxprep import ops
+    >>> tables = segment_tables(Segment(geometry=(ops.CenterCrop((2, 2)),)), (4, 6))
+    >>> tables.size, tables.horizontal.taps.start.tolist()
+    ((2, 2), [2, 3])
     """
 
     vertical: AxisTable
@@ -122,14 +148,21 @@ class SegmentTables(NamedTuple):
     used: tuple[bool, ...]
 
 
+# more than `tables.resize_taps` keeps: the sizes of photographs repeat less than their sides do
 @functools.lru_cache(maxsize=8192)
 def segment_tables(segment: Segment, size: Size) -> SegmentTables:
-    """Makes the tables of a segment's `geometry` for an image of `size`, on the host."""
+    """Make the tables of a segment's `geometry` for an image of `size`, on the host.
+
+    >>> from jaxprep import ops
+    >>> segment_tables(Segment(geometry=(ops.Resize((2, 2)),)), (4, 6)).vertical.edge.shape
+    (2,)
+    """
     if segment.opaque is not None:
         size = segment.opaque.step.output_size(size)
     axes = HostAxis(size[0]), HostAxis(size[1])
-    first = True
+    first = True  # of no consequence without a resize: copies may come in any order
     for number, step in enumerate(segment.geometry, 1):
+        # a step sees the size that the steps before it leave
         before = (axes[0].length, axes[1].length)
         with jax.ensure_compile_time_eval():  # `axes` may call `jax.numpy`, also inside of `jit`
             steps_of_axes = step.axes(before)
@@ -146,8 +179,10 @@ def segment_tables(segment: Segment, size: Size) -> SegmentTables:
         if isinstance(slot, PaddingSlot):
             in_rows = (vertical.edge == slot.number).any()
             in_columns = (horizontal.edge == slot.number).any()
+            # whether a drawn crop leaves the image is known only in the program
             is_drawn = slot.number > len(segment.geometry)
             used.append(bool(in_rows or in_columns or is_drawn))
+    # the size after drawn steps is static, or arithmetic on the host, by the contract of `Geometry`
     out = (vertical.length, horizontal.length)
     for placed in segment.drawn:
         out = placed.step.output_size(out)
@@ -155,6 +190,13 @@ def segment_tables(segment: Segment, size: Size) -> SegmentTables:
 
 
 def check_declared(step: Geometry, axis_step: Any) -> None:
+    """Raise `InputError` for a `Resample` of a step that does not say how it mixes pixels.
+
+    The arithmetic of a program is chosen by `Geometry.resampling`, before any table is made.
+
+    >>> from jaxprep import ops
+    >>> check_declared(ops.Resize((2, 2)), Resample(2, "bilinear"))
+    """
     mixes = isinstance(axis_step, Resample) and axis_step.method != "nearest"
     if mixes and step.resampling is None:
         raise InputError(
@@ -171,8 +213,17 @@ def check_declared(step: Geometry, axis_step: Any) -> None:
 
 
 def all_tables(parts: Sequence[Segment], size: Size) -> tuple[SegmentTables, ...]:
-    """Makes every segment's tables for an image of `size`, each at the size that the one before it
-    leaves."""
+    """Make every segment's tables for an image of `size`, each at the size that the one before it
+    leaves.
+
+    Raises:
+        InputError: a result would have no pixels.
+
+    >>> from jaxprep import ops
+    >>> parts = (Segment(geometry=(ops.Resize((4, 4)),)), Segment(geometry=(ops.Resize((2, 2)),)))
+    >>> [tables.size for tables in all_tables(parts, (6, 8))]
+    [(4, 4), (2, 2)]
+    """
     tables = []
     for segment in parts:
         tables.append(segment_tables(segment, size))
@@ -183,21 +234,31 @@ def all_tables(parts: Sequence[Segment], size: Size) -> tuple[SegmentTables, ...
 
 
 def in_arithmetic(table: AxisTable, segment: Segment, length: int) -> Taps:
-    """The table of an axis, also where it only copies, with weights as its segment sums them.
+    """Return the tap table of an axis, also where it only copies, with weights as its segment sums
+    them.
 
     Args:
-        length: how many rows the table has, if it has none of its own.
+        length: how many rows the table has where the axis is left as it is.
+
+    >>> from jaxprep import ops
+    >>> segment = Segment(geometry=(ops.Resize((2, 2), reference="pillow"),))
+    >>> in_arithmetic(HostAxis(3).table(), segment, 3).weight.ravel().tolist()
+    [256, 256, 256]
     """
     taps = table.taps
     is_integer = segment.arithmetic == "integer"
     if taps is not None and (taps.weight.dtype != np.float32) == is_integer:
         return taps
-    start = np.arange(length, dtype=np.int32) if taps is None else taps.start
-    weight = np.ones((length, 1), np.float32) if taps is None else taps.weight
+    if taps is None:
+        # a program has a pass for this axis, as other images of its plan need it
+        start, weight = np.arange(length, dtype=np.int32), np.ones((length, 1), np.float32)
+    else:
+        start, weight = taps.start, taps.weight
     if not is_integer:
         return Taps(start, weight, np.int32(0))
     assert segment.mixing is not None and segment.mixing.resampling is not None
     integer = REFERENCES[segment.mixing.resampling.reference].integer
+    # the weight 1 as an integer; both passes of a segment are summed alike
     xp: Any = np if isinstance(weight, np.ndarray) else jnp
     ones = (weight * (1 << COPY_SHIFT)).astype(xp.dtype(integer))
     return Taps(start, ones, np.int32(COPY_SHIFT))

@@ -11,6 +11,9 @@ A step of any of the first three kinds is random if it has a method `draw(key, s
 returns (a pytree of arrays) is passed to its other methods as `draw`, and nothing else about it is
 random. `Pipeline` runs steps by what they say here; it knows none of them by name. Concrete steps
 are in `jaxprep.ops`.
+
+A step of your own is a frozen dataclass that inherits from one of the four. Read `lower.py` next:
+it cuts a tuple of steps into segments.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from jaxprep.errors import ConfigError, InputError
 from jaxprep.resample.tables import AxisStep, output_length
 from jaxprep.types import Batch, Size
 
+# 2**28 pixels are 0.8 GB of uint8 RGB: more is a mistake, or a config made to exhaust the memory
 MAX_PIXELS = 2**28
 """No step makes an image of more pixels; a config that asks for more is refused."""
 FillValue = float | tuple[float, ...]
@@ -39,6 +43,9 @@ class Resampling(NamedTuple):
     Attributes:
         reference: whose arithmetic is reproduced, a name of `resample.references.REFERENCES`.
         rounded: give integers back as integers; otherwise as float32.
+
+    >>> Resampling("pillow").rounded
+    True
     """
 
     reference: str = "float"
@@ -46,7 +53,17 @@ class Resampling(NamedTuple):
 
 
 class Step(ABC):
-    """One operation on one image; a frozen dataclass, whose fields are all of it."""
+    """One operation on one image; a frozen dataclass, whose fields are all of it.
+
+    So steps are hashable and equal by value, and their JSON is read off the fields.
+
+    >>> from jaxprep import Batch, ops
+    >>> step = ops.Rescale(1 / 255)
+    >>> isinstance(step, Step), step.is_random
+    (True, False)
+    >>> step(Batch(image=np.full((1, 1, 3), 255, np.uint8))).image.tolist()
+    [[[1.0, 1.0, 1.0]]]
+    """
 
     tag_key: ClassVar[str] = "step"
     pipeline_type: ClassVar[Any]
@@ -57,35 +74,40 @@ class Step(ABC):
         self.check()
 
     def check(self) -> None:
-        """Raises `ConfigError` where fields contradict each other."""
+        """Raise `ConfigError` where fields contradict each other."""
 
     def __call__(self, batch: Batch, *, key: Any = None) -> Batch:
-        """Runs the pipeline of this step alone; see `Pipeline.__call__`."""
+        """Run the pipeline of this step alone; see `Pipeline.__call__`."""
         return self.pipeline_type((self,))(batch, key=key)
 
     @property
     def is_random(self) -> bool:
         """Whether the step draws anything: whether it has a method `draw(key, size)`."""
+        # no abstract `draw`: a step that does not define it is deterministic by construction
         return hasattr(self, "draw")
 
     def describe(self) -> str:
-        """What the step does, in a line of plain English, for `jaxprep inspect`."""
+        """Return what the step does, in a line of plain English, for `jaxprep inspect`."""
         data = codec.to_json(self)
         fields = [f"{name} {value}" for name, value in data.items() if name != self.tag_key]
-        return type(self).__name__ + (f": {', '.join(fields)}" if fields else "")
+        name = type(self).__name__
+        if not fields:
+            return name
+        return f"{name}: {', '.join(fields)}"
 
     def undo(self, image: np.ndarray) -> np.ndarray | None:
-        """The values `(h, w, c)` float64 before the step, for `jaxprep show`; pixels stay where they
-        are. None where they cannot be told.
+        """Return the values `(h, w, c)` float64 before the step, for `jaxprep show`; pixels stay
+        where they are. None where they cannot be computed.
         """
         del image
         return None
 
     def for_mask(self) -> Step | None:
-        """The step that a mask of the image goes through; None where it stays as it is."""
+        """Return the step that a mask of the image goes through; None where it stays as it is."""
         return None
 
 
+# JSON names the class of a step under `tag_key`; all subclasses are read back from there
 codec.register(Step)
 
 
@@ -97,6 +119,16 @@ class Geometry(Step):
         resampling: how pixels are mixed, for steps with a `Resample`; None where they are copied.
         keeps_window: whether the result is a run of the source's rows and columns, maybe reversed
             or padded, so that a resize can share its pass.
+
+    A step that cuts a border of one pixel off:
+
+    >>> from jaxprep.resample.tables import Window
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class CutBorder(Geometry):
+    ...     def axes(self, size, draw=None):
+    ...         return (Window(1, size[0] - 2),), (Window(1, size[1] - 2),)
+    >>> CutBorder().output_size((8, 6))
+    (6, 4)
     """
 
     fill: FillValue = 0.0
@@ -107,7 +139,8 @@ class Geometry(Step):
     def axes(
         self, size: Size, draw: Any = None
     ) -> tuple[tuple[AxisStep, ...], tuple[AxisStep, ...]]:
-        """The axis steps (`Window`, `Reverse`, `Take`, `Resample`) along the height and the width.
+        """Return the axis steps (`Window`, `Reverse`, `Take`, `Resample`) along the height and the
+        width.
 
         Args:
             size: height and width of the image.
@@ -120,7 +153,7 @@ class Geometry(Step):
         return None
 
     def output_size(self, size: Size) -> Size:
-        """Height and width of the result for an image of `size`.
+        """Return height and width of the result for an image of `size`.
 
         Raises:
             InputError: a random step that has no `static_output_size` does not override this.
@@ -129,13 +162,15 @@ class Geometry(Step):
             if self.static_output_size is not None:
                 return self.static_output_size
             raise InputError(
-                f"Expected `{type(self).__name__}` to define `static_output_size` or `output_size`, "
-                "since what it draws is known only in the program."
+                f"Expected `{type(self).__name__}` to define `static_output_size` or "
+                "`output_size`, since what it draws is known only in the program."
             )
+        # from the same axis steps that make the tables, so the two cannot disagree
         vertical, horizontal = self.axes(size)
         return output_length(vertical, size[0]), output_length(horizontal, size[1])
 
     def for_mask(self) -> Geometry:
+        # 0 is the class "background" of most masks; the image's fill is a colour
         if "fill" not in codec.field_types(type(self)):
             return self
         return dataclasses.replace(self, fill=0.0)  # type: ignore[type-var]
@@ -145,24 +180,33 @@ class Geometry(Step):
 
 
 class Pointwise(Step):
-    """A step that computes each pixel from the same pixel."""
+    """A step that computes each pixel from the same pixel.
+
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Invert(Pointwise):
+    ...     def apply(self, image, draw=None):
+    ...         return 255 - image
+    >>> Invert()(Batch(image=np.zeros((1, 1, 3), np.uint8))).image.tolist()
+    [[[255, 255, 255]]]
+    """
 
     @abstractmethod
     def apply(self, image: Any, draw: Any = None) -> Any:
-        """The result for one image `(h, w, c)`, or any array whose last axis is the channels."""
+        """Return the result for one image `(h, w, c)`, or any array whose last axis is the
+        channels."""
 
     def affine(self, draw: Any = None) -> tuple[Any, Any] | None:
         """`(scale, offset)` where the step is `scale * x + offset` per channel, float64; else None.
         The result is float32, whatever the dtype of x.
 
-        Steps of one affine after another run as one multiply-add, or, where a pipeline is exact, by
-        a table of 256 values that `apply` makes.
+        Consecutive affine steps run as one multiply-add, or, where a pipeline is exact, by a table
+        of 256 values that `apply` makes.
         """
         del draw
         return None
 
     def output_channels(self, channels: int) -> int:
-        """How many channels come of `channels`.
+        """Return how many channels come of `channels`.
 
         Raises:
             InputError: the step takes no image of so many.
@@ -173,24 +217,31 @@ class Pointwise(Step):
 class Opaque(Step):
     """A step that is any pure function of one image.
 
-    It sees the whole image, so that its image must fill its array: put a step that gives images one
+    It sees every pixel at once, so its image must fill its array: put a step that gives images one
     size before it where images differ in size.
+
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class SubtractMinimum(Opaque):
+    ...     def apply(self, image, draw=None):
+    ...         return image - image.min()
+    >>> SubtractMinimum()(Batch(image=np.full((1, 1, 3), 7, np.uint8))).image.tolist()
+    [[[0, 0, 0]]]
     """
 
     @abstractmethod
     def apply(self, image: Any, draw: Any = None) -> Any:
-        """The result `(h', w', c')` for one image `(h, w, c)`."""
+        """Return the result `(h', w', c')` for one image `(h, w, c)`."""
 
     def output_size(self, size: Size) -> Size:
-        """Height and width of the result for an image of `size`."""
+        """Return height and width of the result for an image of `size`."""
         return size
 
     def output_channels(self, channels: int) -> int:
-        """How many channels come of `channels`."""
+        """Return how many channels come of `channels`."""
         return channels
 
     def matrix(self, size: Size, draw: Any = None) -> Any:
-        """Where positions go: `(3, 3)`, for `(x, y, 1)` in pixels from the top-left corner.
+        """Return where positions go: `(3, 3)`, for `(x, y, 1)` in pixels from the top-left corner.
 
         None where pixels stay where they are. Boxes and keypoints follow it; for masks, see
         `for_mask`.
@@ -227,6 +278,11 @@ class Layout(Step):
             of the result for that array, `shape(size, channels)` of it. Otherwise images of
             different sizes are compiled for one by one.
         is_input: whether it reads images instead: the first step of a pipeline.
+
+    >>> from jaxprep import ops
+    >>> layout = ops.ChannelsFirst()
+    >>> layout.planar, layout.shape((2, 4), channels=3)
+    (True, (3, 2, 4))
     """
 
     planar: ClassVar[bool] = False
@@ -235,24 +291,28 @@ class Layout(Step):
 
     @abstractmethod
     def store(self, image: Any) -> Any:
-        """The array that one image `(h, w, c)` is stored as."""
+        """Return the array that one image `(h, w, c)` is stored as."""
 
     @abstractmethod
     def shape(self, size: Size, channels: int) -> tuple[int, ...]:
-        """The shape of that array."""
+        """Return the shape of that array."""
 
 
 KINDS = (Geometry, Pointwise, Opaque, Layout)
 
 
 def on_image(step: Step, image: Any, draws: Any = None) -> Any:
-    """Applies a step to one image `(h, w, c)`, outside of any batch.
+    """Apply a step to one image `(h, w, c)`, outside of any batch.
 
     Args:
         draws: what the step shall use instead of drawing.
 
     Raises:
         InputError: the image has another rank.
+
+    >>> from jaxprep import ops
+    >>> on_image(ops.CenterCrop((2, 2)), np.zeros((4, 4, 3), np.uint8)).shape
+    (2, 2, 3)
     """
     image = image if hasattr(image, "ndim") else np.asarray(image)
     if image.ndim != 3:
@@ -264,9 +324,16 @@ def on_image(step: Step, image: Any, draws: Any = None) -> Any:
 
 
 def fill_value(fill: FillValue, dtype: Any) -> np.ndarray:
-    """The fill as an array of the image's dtype; integers are clipped to their range."""
+    """Return the fill as an array of the image's dtype; integers are rounded and clipped to their
+    range.
+
+    >>> fill_value((0.0, 127.5, 300.0), np.uint8).tolist()
+    [0, 128, 255]
+    """
+    # NumPy, so that it is a constant of the program
     values = np.asarray(fill, np.float32)
     if jnp.issubdtype(dtype, jnp.integer):
+        # in float64: float32 holds no int32 above 2**24 exactly
         info = jnp.iinfo(dtype)
         rounded = np.round(np.asarray(fill, np.float64))
         values = np.clip(rounded, info.min, info.max)
@@ -274,14 +341,22 @@ def fill_value(fill: FillValue, dtype: Any) -> np.ndarray:
 
 
 def as_size(value: Any) -> Any:
-    """A number as the square of that side; anything else unchanged."""
-    is_number = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    return (value, value) if is_number else value
+    """Return a number as the square of that side; anything else unchanged.
+
+    >>> as_size(224), as_size((224, 112))
+    ((224, 224), (224, 112))
+    """
+    # a bool is an int in Python; the check of the field refuses it afterwards
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        return value
+    return (value, value)
 
 
 def check_size(size: Size | None, where: str) -> None:
-    """Raises `ConfigError` unless both sides are at least 1 and the area is at most
-    `MAX_PIXELS`."""
+    """Raise `ConfigError` unless both sides are at least 1 and the area is at most `MAX_PIXELS`.
+
+    >>> check_size((224, 224), "$.size")
+    """
     if size is None:
         return
     if min(size) < 1:

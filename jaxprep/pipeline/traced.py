@@ -1,4 +1,10 @@
-"""A pipeline on a batch inside a program: the image, and what follows its geometry."""
+"""A pipeline on a batch inside a program: the image, and what follows its geometry.
+
+What goes in: a `Lowered` pipeline, a `Batch` whose leaves may be traced, and a plan, a key or draws
+where there are any. What comes out: the batch with the new image, and with boxes, keypoints and
+masks moved along. `Pipeline.__call__` calls `run` where it is traced, and `run_jitted` where an
+eager call needs one program for all of that; `eager.py` serves the other eager calls.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +40,13 @@ from jaxprep.types import Batch, Size, is_traced
 
 
 def run(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any, draws: Any) -> Batch:
-    """Runs a batch, or one image; see `Pipeline.__call__`."""
+    """Run a batch, or one image; see `Pipeline.__call__`.
+
+    >>> from jaxprep import Pipeline, ops
+    >>> lowered = Pipeline((ops.Resize((2, 2)),)).lowered
+    >>> run(lowered, Batch(image=jnp.ones((4, 4, 3))), None, None, None).image.shape
+    (2, 2, 3)
+    """
     if plan is None and batch.size is not None:
         return _run_known_sizes(lowered, batch, key, draws)
     image = batch.image
@@ -43,31 +55,35 @@ def run(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any, draws: Any)
     canvas = (image.shape[-3], image.shape[-2])
     constants = None
     if plan is None:
+        # every image fills its array, whose shape is static under `jit`
         stages, constants = constant_program(lowered, canvas)
     else:
         stages = plan.stages
     fills_canvas = plan is None or plan.fills_canvas
+    # channels and dtype are left out: `jit` traces anew for another shape or dtype
     program = Program(stages, lowered.exact, lowered.layout, fills_canvas)
     if draws is None and key is not None:
         draws = _draws(lowered, stages, constants, plan, key, batch)
 
     run_one = functools.partial(run_stages, program, constants)
-    own = (None, None, draws) if plan is None else (plan.tables, plan.size, draws)
+    leaves = (None, None, draws)
+    if plan is not None:
+        leaves = (plan.tables, plan.size, draws)
     masks = {name: batch.extras[name] for name in lowered.kinds if name in batch.extras}
     if masks and plan is not None:
         raise InputError(
-            "Expected no masks beside a plan: call the pipeline's `masks` with a plan of its own."
+            "Expected no masks with a plan: call the pipeline's `masks` with a plan that it makes."
         )
     follow = functools.partial(_follow, lowered, stages, constants, canvas)
     following = (batch.boxes, batch.keypoints, masks)
     matrix = None if plan is None else plan.matrix
     if image.ndim == 3:
-        image = on_platform(run_one, image, own)
-        following = follow(None, *following, matrix, *own)
+        image = on_platform(run_one, image, leaves)
+        following = follow(None, *following, matrix, *leaves)
     else:
-        following = map_batch(follow, None, (*following, matrix, *own), image.shape[0])
+        following = map_batch(follow, None, (*following, matrix, *leaves), image.shape[0])
         arithmetics = {stage.arithmetic for stage in stages}
-        image = run_images(run_one, image, own, arithmetics, program.form)
+        image = run_images(run_one, image, leaves, arithmetics, program.form)
     boxes, keypoints, masks = following
     size = None if plan is None else plan.size
     extras = {**batch.extras, **masks}
@@ -82,13 +98,18 @@ def _run_known_sizes(lowered: Lowered, batch: Batch, key: Any, draws: Any) -> Ba
     sizes = np.atleast_2d(plan.size)
     largest = int(sizes[:, 0].max()), int(sizes[:, 1].max())
     done = run(lowered, batch, plan, key, draws)
+    # patches and the like have no rows of canvas to cut off
     if lowered.layout is not None and not lowered.layout.planar:
         return done
     return done.replace(image=cut(done.image, largest, lowered.writes_channels_first))
 
 
 def cut(images: Any, size: Size, channels_first: bool) -> Any:
-    """The top-left `size` of images, batched or not."""
+    """Return the top-left `size` of images, batched or not.
+
+    >>> cut(np.zeros((2, 4, 4, 3)), (3, 2), channels_first=False).shape
+    (2, 3, 2, 3)
+    """
     height, width = size
     if channels_first:
         return images[..., :height, :width]
@@ -96,7 +117,13 @@ def cut(images: Any, size: Size, channels_first: bool) -> Any:
 
 
 def draw(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any) -> tuple[Any, ...]:
-    """What the random steps draw for a batch, or one image; see `Pipeline.draw`."""
+    """Draw the numbers of the random steps for a batch, or one image; see `Pipeline.draw`.
+
+    >>> from jaxprep import Pipeline, ops
+    >>> lowered = Pipeline((ops.Resize((2, 2)),)).lowered
+    >>> draw(lowered, Batch(image=jnp.ones((4, 4, 3))), None, jax.random.key(0))
+    (None,)
+    """
     shape = batch.image.shape
     canvas = shape[-2:] if lowered.reads_channels_first else shape[-3:-1]
     if plan is None and batch.size is not None:
@@ -179,8 +206,9 @@ def _follow(
     size: Any,
     draws: Any,
 ) -> tuple[Any, Any, dict[str, Any]]:
-    """Moves what goes with one image through the same geometry."""
+    """Moves boxes, keypoints and masks of one image through the same geometry."""
     if boxes is not None or keypoints is not None:
+        # the image fills its array: its size, and without draws its matrix, are known on the host
         if size is None:
             size = np.asarray(result_size(lowered.segments, canvas), np.int32)
         if draws is not None:
@@ -189,27 +217,37 @@ def _follow(
             matrix = np.float32(position_matrix(lowered.segments, canvas))
         aligned = is_axis_aligned(lowered.segments)
         boxes, keypoints = move_positions(boxes, keypoints, matrix, size, is_axis_aligned=aligned)
+    # inside the same program, so that a mask uses the draws of its image
     moved = {name: _move_mask(lowered, mask, draws) for name, mask in masks.items()}
     return boxes, keypoints, moved
 
 
 def _move_mask(lowered: Lowered, mask: Any, draws: Any) -> Any:
     """Runs one mask, `(h, w)` or `(h, w, c)`, through the steps for masks."""
-    own = None
+    mask_draws = None
     if draws is not None:
-        own = tuple(draws[i] for i in lowered.mask_indices)
+        # steps that leave masks as they are have no step here: the others keep their draws
+        mask_draws = tuple(draws[i] for i in lowered.mask_indices)
     image = mask[..., None] if mask.ndim == 2 else mask
-    moved = run(lowered.mask, Batch(image=image), None, None, own).image
+    moved = run(lowered.mask, Batch(image=image), None, None, mask_draws).image
     return moved[..., 0] if mask.ndim == 2 else moved
 
 
 def run_jitted(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any, draws: Any) -> Batch:
-    """The same, called eagerly: label, weight and what no step follows never enter the program."""
+    """Run a batch, called eagerly: label, weight and what no step follows never enter the program.
+
+    >>> from jaxprep import Pipeline, ops
+    >>> lowered = Pipeline((ops.Resize((2, 2)),)).lowered
+    >>> batch = Batch(image=jnp.ones((4, 4, 3)), label="any value")
+    >>> run_jitted(lowered, batch, None, None, None).label
+    'any value'
+    """
     shape = batch.image.shape
     canvas = shape[-2:] if lowered.reads_channels_first else shape[-3:-1]
     if plan is None and batch.size is not None:
         plan = _plan_of_known_sizes(lowered, batch, canvas)
     masks = {name: batch.extras[name] for name in lowered.kinds if name in batch.extras}
+    # an index that nothing draws with may be anything, too
     index = None if key is None else batch.index
     entering = Batch(batch.image, None, None, index, None, batch.boxes, batch.keypoints, masks)
     done = _run_jitted(lowered, entering, plan, key, draws)

@@ -1,1 +1,43 @@
-"""Resampling as tap tables: filters, references, tables, passes."""
+"""Resampling as tap tables: filters, references, tables, passes.
+
+Everything that a geometric step does along one axis of an image (resize, crop, pad, flip) becomes
+one small table, and one pass over the pixels applies it. Read the modules in the order in which a
+call meets them:
+
+1. `references.py`: whose arithmetic is reproduced, a row of data each.
+2. `filters.py`: the weights of that arithmetic, in float32 or float64.
+3. `tables.py`: axis steps, and the tap table that a list of them makes.
+4. `sample.py`: tables for positions that are not on a grid.
+5. `passes.py`: how a table is applied to an image, in its plain form.
+6. `engines/`: the same for CPU, GPU and TPU, each in the form that is fast there.
+
+`jaxprep/pipeline` calls them: it knows steps and batches, which nothing here does.
+
+Words, here and in `jaxprep/pipeline`:
+
+tap
+    One source pixel that contributes to an output pixel, with its weight.
+tap table (`Taps`)
+    For every output row or column: the first tap, and the weights of K taps. Rows outside of the
+    image have weight 0 and are filled afterwards (`AxisTable.edge`).
+reference
+    Whose arithmetic a resize reproduces: Pillow's, torch's, `jax.image`'s, ...
+axis step
+    What a geometric step does along one axis: `Window`, `Reverse`, `Take`, `Resample`, `Sample`.
+segment
+    Steps that run as one group: at most one resize, then pointwise steps, then a layout.
+canvas
+    The array in whose top-left corner an image of any size lies.
+bucket
+    One of the few canvas sizes and tap counts that programs are compiled for.
+stage
+    One segment of a compiled program, with its canvas sizes and tap counts.
+program
+    What is compiled: the stages, channels, dtype and layout.
+plan
+    The tables of a batch of known sizes, and the program that takes them.
+rows (`Rows`)
+    An image as a matrix `(height, width * channels)`.
+epilogue (`Epilogue`)
+    What is computed on the result of the last pass before it is stored.
+"""

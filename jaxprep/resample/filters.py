@@ -1,9 +1,14 @@
 """Resampling filters, and the weights that each reference makes of them.
 
-A filter is one row: a kernel over distances in input pixels, and the distance where it ends.
+A filter is a function of the distance between an input pixel and an output pixel, in input pixels,
+that is zero beyond its `support`. `WEIGHTS` turns a filter and two lengths `(n, m)` into the first
+tap `(m,)` and the normalised weights `(m, k)` of each output, in the arithmetic of one library.
+`tables.resize_taps` calls it, and quantises the weights where the reference sums integers; read
+`tables.py` next.
 
-Written once for float64 (Pillow, torchvision, ours) and float32 (torch, jax), where the dtype of
-the argument decides, and for windows known only at run time, where `xp` is `jax.numpy`.
+The filters are written once for float64 (Pillow, torchvision, ours) and float32 (torch, jax), where
+the dtype of the argument decides, and for lengths known only at run time, where `xp` is
+`jax.numpy`.
 """
 
 from __future__ import annotations
@@ -16,51 +21,84 @@ import numpy as np
 
 from jaxprep.resample.references import Reference
 
-_LIBM = {"sin": np.frompyfunc(math.sin, 1, 1), "cos": np.frompyfunc(math.cos, 1, 1)}
+# Where the arithmetic comes from:
+#   Pillow       https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Resample.c
+#   torch        https://github.com/pytorch/pytorch/blob/main/aten/src/ATen/native/UpSample.h and
+#                .../aten/src/ATen/native/cpu/UpSampleKernel.cpp
+#   torchvision  calls torch's uint8 kernel, in the same UpSampleKernel.cpp
+#   jax          https://github.com/jax-ml/jax/blob/main/jax/_src/image/scale.py
+
+# one value at a time: the scalar functions of `math` are those of the C library
+_LIBM = {
+    "sin": np.frompyfunc(math.sin, 1, 1),
+    "cos": np.frompyfunc(math.cos, 1, 1),
+}
 
 
 class Filter(NamedTuple):
-    """A kernel `k(distance)` that is zero beyond `support`, at scale 1."""
+    """A resampling filter.
+
+    Attributes:
+        kernel: `kernel(x)` or `kernel(x, xp)`: the weight at distance `x`, an array.
+        support: the distance beyond which the weight is zero, in input pixels at scale 1.
+
+    >>> FILTERS["bicubic"].support
+    2.0
+    """
 
     kernel: Callable[..., Any]
     support: float
 
 
-def _libm(name: str, x: Any, xp: Any) -> Any:
-    """The C library's function, which Pillow calls; NumPy's vector version differs from it in the
-    last bit.
-    """
-    return np.asarray(_LIBM[name](x)).astype(x.dtype) if xp is np else getattr(xp, name)(x)
-
-
-def _sinc(x: Any, xp: Any) -> Any:
-    angle = x * np.pi
-    return xp.where(x == 0, 1.0, _libm("sin", angle, xp) / xp.where(x == 0, 1.0, angle))
+# -- filters ---------------------------------------------------------------------------------------
 
 
 def box(x: Any, xp: Any = np) -> Any:
-    """One on (-1/2, 1/2]: the mean of the pixels covered."""
-    return xp.where((x > -0.5) & (x <= 0.5), 1.0, 0.0).astype(x.dtype)
+    """Evaluate the box filter: 1 on (-1/2, 1/2], so that the result is the mean of the pixels
+    covered.
+
+    Pillow's `box_filter` (Resample.c) is open on the left and closed on the right, too.
+
+    >>> box(np.array([-0.5, 0.0, 0.5])).tolist()
+    [0.0, 1.0, 1.0]
+    """
+    inside = (x > -0.5) & (x <= 0.5)
+    return xp.where(inside, 1.0, 0.0).astype(x.dtype)
 
 
 def triangle(x: Any, xp: Any = np) -> Any:
-    """Linear interpolation; `bilinear` in two dimensions."""
+    """Evaluate the triangle filter: linear interpolation, `bilinear` in two dimensions.
+
+    >>> triangle(np.array([-0.25, 0.5, 2.0])).tolist()
+    [0.75, 0.5, 0.0]
+    """
     return xp.maximum(1 - xp.abs(x), 0)
 
 
 def hamming(x: Any, xp: Any = np) -> Any:
-    """Pillow's Hamming filter: a sinc under a Hamming window (float32 constants, as in its C),
-    support 1.
+    """Evaluate Pillow's Hamming filter (`hamming_filter` in Resample.c): a sinc under a Hamming
+    window, support 1.
+
+    >>> hamming(np.array([0.0, 1.0])).round(3).tolist()
+    [1.0, 0.0]
     """
     x = xp.abs(x)
-    window = np.float32(0.54).astype(x.dtype) + np.float32(0.46).astype(x.dtype) * _libm(
-        "cos", x * np.pi, xp
-    )
+    # Pillow writes 0.54f and 0.46f: float32 constants, widened to float64
+    constant = np.float32(0.54).astype(x.dtype)
+    amplitude = np.float32(0.46).astype(x.dtype)
+    window = constant + amplitude * _libm("cos", x * np.pi, xp)
     return xp.where(x < 1, _sinc(x, xp) * window, 0.0)
 
 
 def keys_cubic(x: Any, xp: Any = np) -> Any:
-    """Keys' cubic convolution with a = -0.5 (doi:10.1109/TASSP.1981.1163711)."""
+    """Evaluate Keys' cubic convolution with a = -0.5 (doi:10.1109/TASSP.1981.1163711).
+
+    In the order of operations of Pillow's `bicubic_filter` (Resample.c), which `jax.image` equals
+    within rounding.
+
+    >>> keys_cubic(np.array([0.0, 0.5, 1.5])).tolist()
+    [1.0, 0.5625, -0.0625]
+    """
     x = xp.abs(x)
     a = -0.5
     near = ((a + 2) * x - (a + 3)) * x * x + 1
@@ -69,27 +107,64 @@ def keys_cubic(x: Any, xp: Any = np) -> Any:
 
 
 def torch_cubic(x: Any, a: float = -0.5) -> Any:
-    """The same as torch evaluates it, in fused multiply-adds; without antialiasing a is -0.75, as
-    OpenCV has it.
+    """Evaluate Keys' cubic as torch does: in fused multiply-adds.
+
+    `cubic_convolution1` and `cubic_convolution2` in torch's UpSample.h. With antialiasing torch
+    takes a = -0.5, as Pillow; without, a = -0.75, as OpenCV.
+
+    >>> torch_cubic(np.array([0.5, 1.5], np.float32), a=-0.75).tolist()
+    [0.59375, -0.09375]
     """
     x = np.abs(x)
-    near = fused(fused(a + 2, x, -(a + 3)) * x, x, 1)
-    far = fused(fused(fused(a, x, -5 * a), x, 8 * a), x, -4 * a)
-    return np.where(x < 1, near, np.where(x < 2, far, 0)).astype(x.dtype)
+    # the compiler contracts each `a * x + b` of the C++ source, so it is rounded once, not twice
+    near = fused(a + 2, x, -(a + 3))
+    near = fused(near * x, x, 1)
+    far = fused(a, x, -5 * a)
+    far = fused(far, x, 8 * a)
+    far = fused(far, x, -4 * a)
+    outer = np.where(x < 2, far, 0)
+    return np.where(x < 1, near, outer).astype(x.dtype)
 
 
 def fused(a: Any, x: Any, b: Any) -> Any:
-    """`a * x + b` rounded once to the type of `x`, as a fused multiply-add does."""
+    """Compute `a * x + b` with one rounding to the dtype of `x`, as a fused multiply-add does.
+
+    >>> x = np.float32(0.1)
+    >>> bool(fused(x, x, -(x * x)) == 0)  # what the rounded product lacks of the exact one
+    False
+    """
+    # a product of two float32 numbers is exact in float64
     return (np.multiply(a, x, dtype=np.float64) + b).astype(x.dtype)
 
 
 def _lanczos(lobes: int) -> Filter:
+    """The sinc under the middle lobe of a wider sinc: `lanczos_filter` of Pillow's Resample.c, with
+    3 lobes there; `lanczos5` is `jax.image`'s."""
+
     def kernel(x: Any, xp: Any = np) -> Any:
-        return xp.where(
-            (x >= -lobes) & (x < lobes), _sinc(x, xp) * _sinc(x / lobes, xp), 0.0
-        ).astype(x.dtype)
+        # the interval is half open, as Pillow's
+        inside = (x >= -lobes) & (x < lobes)
+        values = _sinc(x, xp) * _sinc(x / lobes, xp)
+        return xp.where(inside, values, 0.0).astype(x.dtype)
 
     return Filter(kernel, float(lobes))
+
+
+def _sinc(x: Any, xp: Any) -> Any:
+    angle = x * np.pi
+    is_zero = x == 0
+    sine = _libm("sin", angle, xp)
+    # `where` computes both of its arguments: a division by 0 would warn in NumPy
+    divisor = xp.where(x == 0, 1.0, angle)
+    return xp.where(is_zero, 1.0, sine / divisor)
+
+
+def _libm(name: str, x: Any, xp: Any) -> Any:
+    """The C library's sine or cosine, which Pillow calls: NumPy's vectorised one differs from it in
+    the last bit, and then a quantised weight may differ by one."""
+    if xp is not np:
+        return getattr(xp, name)(x)
+    return np.asarray(_LIBM[name](x)).astype(x.dtype)
 
 
 FILTERS = {
@@ -103,11 +178,12 @@ FILTERS = {
 METHODS = ("nearest", *FILTERS)
 
 _ALIASES = {
+    # the names of `jax.image.ResizeMethod` and torch
     "linear": "bilinear",
     "triangle": "bilinear",
     "cubic": "bicubic",
     "lanczos": "lanczos3",
-    # PIL.Image.Resampling
+    # PIL.Image.Resampling, as `preprocessor_config.json` stores it
     0: "nearest",
     1: "lanczos3",
     2: "bilinear",
@@ -118,68 +194,130 @@ _ALIASES = {
 
 
 def canonical_method(method: object) -> object:
-    """The library's name of a method: aliases and PIL's integers are translated, anything else is
-    returned as it is.
+    """Return our name of a resize method: aliases and PIL's integers are translated, anything else
+    is returned as it is, for the caller to refuse.
+
+    >>> canonical_method("cubic"), canonical_method(2), canonical_method("wavelet")
+    ('bicubic', 'bilinear', 'wavelet')
     """
     if isinstance(method, int):
-        method = int(method)
-    return _ALIASES.get(method, method) if isinstance(method, (int, str)) else method
+        method = int(method)  # of an `IntEnum` such as `PIL.Image.Resampling`
+    if not isinstance(method, (int, str)):
+        return method  # it may not be hashable
+    return _ALIASES.get(method, method)
+
+
+# -- nearest neighbours ----------------------------------------------------------------------------
 
 
 def nearest_rows(n: int, m: int, reference: Reference) -> np.ndarray:
+    """Return the source index of each of `m` outputs of a nearest-neighbour resize of `n` pixels,
+    `(m,)` int64.
+
+    The libraries round differently, so each of their rules is kept: they differ in a pixel for many
+    pairs of lengths.
+
+    >>> from jaxprep.resample.references import REFERENCES
+    >>> nearest_rows(5, 2, REFERENCES["pillow"]).tolist()
+    [1, 3]
+    >>> nearest_rows(5, 2, REFERENCES["torch"]).tolist()
+    [0, 2]
+    """
     i = np.arange(m)
-    if reference.nearest == "accumulate":  # Pillow adds the step in float64, output by output
+    if reference.nearest == "accumulate":
+        # Pillow adds the step in float64, output by output: `ImagingScaleAffine` in
+        # https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Geometry.c
         step = n / m
-        position = np.cumsum(np.concatenate([[step * 0.5], np.full(m - 1, step)]))
+        steps = np.full(m, step)
+        steps[0] = step * 0.5
+        position = np.cumsum(steps)
     elif reference.nearest == "torch":
-        position = i.astype(np.float32) * (np.float32(n) / np.float32(m))
-    elif reference.nearest == "torch_exact":  # its mode "nearest-exact"
-        position = (i.astype(np.float32) + np.float32(0.5)) * (np.float32(n) / np.float32(m))
+        # mode "nearest": no half pixel, `nearest_neighbor_compute_source_index` in UpSample.h
+        scale = np.float32(n) / np.float32(m)
+        position = i.astype(np.float32) * scale
+    elif reference.nearest == "torch_exact":
+        # mode "nearest-exact": `nearest_neighbor_exact_compute_source_index` in UpSample.h
+        scale = np.float32(n) / np.float32(m)
+        position = (i.astype(np.float32) + np.float32(0.5)) * scale
     elif reference.nearest == "jax":
-        position = (i.astype(np.float32) + np.float32(0.5)) * np.float32(n) / np.float32(m)
+        # `_resize_nearest` in jax/_src/image/scale.py: multiplies first, then divides
+        middle = i.astype(np.float32) + np.float32(0.5)
+        position = middle * np.float32(n) / np.float32(m)
     else:
+        # ours: the middle of the output in integers, which never rounds
         position = (2 * i + 1) * n // (2 * m)
-    return np.minimum(np.floor(position).astype(np.int64), n - 1)
+    # rounding may put the last position on n itself
+    rows = np.floor(position).astype(np.int64)
+    return np.minimum(rows, n - 1)
+
+
+# -- weights of each reference ---------------------------------------------------------------------
 
 
 def _windows(
     n: int, m: int, filter_: Filter, antialias: bool, dtype: type
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Start and normalised weights as Pillow's `precompute_coeffs` (and torch's copy of it) has
-    them, in `dtype`.
+    """Start and normalised weights as Pillow's `precompute_coeffs` has them, in `dtype`.
+
+    https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Resample.c; torch's
+    `_compute_indices_min_size_weights_aa` (UpSampleKernel.cpp) is a copy of it, in float32.
     """
     scale = dtype(n) / dtype(m)
+    # a filter is stretched to cover the source pixels of an output, never shrunk below scale 1
     stretch = max(scale, dtype(1)) if antialias else dtype(1)
     support = dtype(filter_.support) * stretch
-    centre = scale * (np.arange(m).astype(dtype) + dtype(0.5))
-    low = np.maximum((centre - support + dtype(0.5)).astype(np.int64), 0)
-    high = np.minimum((centre + support + dtype(0.5)).astype(np.int64), n)
-    tap = np.arange(max(int((high - low).max()), 1))
+    half = dtype(0.5)
+    centre = scale * (np.arange(m).astype(dtype) + half)
+    # `(int)(x + 0.5)` truncates: that rounds only positive numbers, and the others are cut to 0
+    low = (centre - support + half).astype(np.int64)
+    low = np.maximum(low, 0)
+    high = (centre + support + half).astype(np.int64)
+    high = np.minimum(high, n)
+    count = int((high - low).max())
+    tap = np.arange(max(count, 1))
+    # Pillow multiplies by the reciprocal, which differs from a division in the last bit
     inverse = dtype(1) / stretch
-    distance = ((tap + low[:, None]).astype(dtype) - centre[:, None] + dtype(0.5)) * inverse
-    weight = np.where(tap < (high - low)[:, None], filter_.kernel(distance), dtype(0))
+    source = (tap + low[:, None]).astype(dtype)
+    distance = (source - centre[:, None] + half) * inverse
+    weight = _within(low, high, filter_.kernel(distance), dtype(0))
     total = np.zeros(m, dtype)
-    for k in tap:  # one by one, as C does: a pairwise sum differs in the last bit
+    for k in tap:  # one by one, as C does: NumPy's pairwise sum differs in the last bit
         total += weight[:, k]
-    return low, weight / np.where(total == 0, dtype(1), total)[:, None]
+    divisor = np.where(total == 0, dtype(1), total)
+    return low, weight / divisor[:, None]
+
+
+def _within(low: np.ndarray, high: np.ndarray, weight: np.ndarray, zero: Any) -> np.ndarray:
+    """The weights of the taps from `low` to `high`; the rest of the rectangular table is 0."""
+    tap = np.arange(weight.shape[1])
+    inside = tap < (high - low)[:, None]
+    return np.where(inside, weight, zero)
 
 
 def _float64_weights(n: int, m: int, method: str, antialias: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Pillow's weights, before they are quantised."""
     return _windows(n, m, FILTERS[method], antialias, np.float64)
 
 
 def _exact_weights(n: int, m: int, method: str, antialias: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Ours: positions are integers, in units of `1 / (2 m)` of a pixel, so that no tie falls on the
-    wrong side.
+    """Ours: positions are integers, in units of `1 / (2 m)` of a pixel.
+
+    So a source pixel exactly at the edge of the filter is never lost to rounding.
     """
     filter_ = FILTERS[method]
     stretch = max(n, m) if antialias else m
-    centre, reach = (2 * np.arange(m) + 1) * n, int(2 * filter_.support) * stretch
-    low = np.maximum((centre - reach + m) // (2 * m), 0)
-    high = np.minimum((centre + reach + m) // (2 * m), n)
+    centre = (2 * np.arange(m) + 1) * n
+    reach = int(2 * filter_.support) * stretch  # twice the support is an integer for every filter
+    # + m, half a pixel: rounds to the nearest pixel edge, as Pillow's `+ 0.5`
+    low = (centre - reach + m) // (2 * m)
+    low = np.maximum(low, 0)
+    high = (centre + reach + m) // (2 * m)
+    high = np.minimum(high, n)
     tap = np.arange(int((high - low).max()))
-    distance = ((2 * (tap + low[:, None]) + 1) * m - centre[:, None]) / (2 * stretch)
-    weight = np.where(tap < (high - low)[:, None], filter_.kernel(distance), 0)
+    source = tap + low[:, None]
+    middle = (2 * source + 1) * m  # of a source pixel
+    distance = (middle - centre[:, None]) / (2 * stretch)
+    weight = _within(low, high, filter_.kernel(distance), 0)
     return low, weight / weight.sum(1, keepdims=True)
 
 
@@ -188,6 +326,9 @@ def _torchvision_weights(
 ) -> tuple[np.ndarray, np.ndarray]:
     """torchvision's uint8 kernel: Pillow's weights with antialiasing, torch's interpolation in
     float64 without.
+
+    `_compute_index_ranges_int16_weights` in torch's UpSampleKernel.cpp quantises them, see
+    `tables.resize_taps`.
     """
     if antialias or method not in ("bilinear", "bicubic"):
         return _float64_weights(n, m, method, antialias)
@@ -197,59 +338,80 @@ def _torchvision_weights(
 def _torch_weights(n: int, m: int, method: str, antialias: bool) -> tuple[np.ndarray, np.ndarray]:
     """`torch.nn.functional.interpolate(align_corners=False)` on float32."""
     if antialias or method not in ("bilinear", "bicubic"):
-        filter_ = Filter(torch_cubic, 2.0) if method == "bicubic" else FILTERS[method]
+        filter_ = FILTERS[method]
+        if method == "bicubic":
+            filter_ = Filter(torch_cubic, 2.0)
         return _windows(n, m, filter_, antialias, np.float32)
     return _interpolation(n, m, method, np.float32)
 
 
 def _interpolation(n: int, m: int, method: str, dtype: type) -> tuple[np.ndarray, np.ndarray]:
-    """torch without antialiasing: between the nearest 2 or 4 pixels, with a = -0.75, repeating the
-    edge.
-    """
-    centre = fused(dtype(n) / dtype(m), np.arange(m).astype(dtype) + dtype(0.5), -0.5)
+    """torch without antialiasing: between the nearest 2 or 4 pixels, repeating the edge."""
+    # `area_pixel_compute_source_index` in torch's UpSample.h, which the compiler contracts
+    scale = dtype(n) / dtype(m)
+    middle = np.arange(m).astype(dtype) + dtype(0.5)
+    centre = fused(scale, middle, -0.5)
     if method == "bilinear":
+        # torch cuts positions before the first pixel off to 0 for linear modes, not for cubic ones
         centre = np.maximum(centre, dtype(0))
     first = np.floor(centre).astype(np.int64)
-    part = (centre - first).astype(dtype)
+    fraction = (centre - first).astype(dtype)
     if method == "bilinear":
-        return _repeat_edge(first, np.stack([1 - part, part], 1), n)
-    return _repeat_edge(
-        first - 1, torch_cubic(np.stack([part + 1, part, 1 - part, 2 - part], 1), -0.75), n
-    )
+        weight = np.stack([1 - fraction, fraction], 1)
+        return _repeat_edge(first, weight, n)
+    distances = np.stack([fraction + 1, fraction, 1 - fraction, 2 - fraction], 1)
+    # -0.75: `get_cubic_upsample_coefficients` in UpSample.h, the number of OpenCV's INTER_CUBIC
+    weight = torch_cubic(distances, -0.75)
+    return _repeat_edge(first - 1, weight, n)
 
 
 def _repeat_edge(start: np.ndarray, weight: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Adds the weights of taps outside `[0, n)` to the pixel at the edge."""
-    taps = min(weight.shape[1], n)
-    inside = np.clip(start, 0, n - taps)
-    place = np.clip(start[:, None] + np.arange(weight.shape[1]), 0, n - 1) - inside[:, None]
-    moved = np.zeros((len(start), taps), weight.dtype)
-    np.add.at(moved, (np.arange(len(start))[:, None], place), weight)
-    return inside, moved
+    """Adds the weights of taps outside `[0, n)` to the pixel at the edge.
+
+    torch reads the edge pixel once for each of them (`upsample_get_value_bounded` in UpSample.h);
+    one tap with the sum of their weights reads it once.
+    """
+    count = min(weight.shape[1], n)
+    inside = np.clip(start, 0, n - count)
+    source = start[:, None] + np.arange(weight.shape[1])
+    source = np.clip(source, 0, n - 1)
+    column = source - inside[:, None]
+    row = np.arange(len(start))[:, None]
+    summed = np.zeros((len(start), count), weight.dtype)
+    # `add.at`, not `+=`: a column that occurs twice must get both weights
+    np.add.at(summed, (row, column), weight)
+    return inside, summed
 
 
 def _jax_weights(n: int, m: int, method: str, antialias: bool) -> tuple[np.ndarray, np.ndarray]:
-    """`jax.image.resize`: `compute_weight_mat` of `jax._src.image.scale`, in float32.
+    """`jax.image.resize`: `compute_weight_mat` of jax/_src/image/scale.py, in float32.
 
-    As XLA compiles it, with the position in one fused multiply-add: a second rounding would break
-        ties another way.
+    That makes a dense matrix `(n, m)`; this one only the entries that are not zero.
     """
     one, filter_ = np.float32(1), FILTERS[method]
     inverse = np.float32(1 / (m / n))
     stretch = max(inverse, one) if antialias else one
-    sample = ((np.arange(m) + 0.5) * np.float64(inverse) - 0.5).astype(np.float32)
+    # in float64 and rounded once: XLA compiles the position into one fused multiply-add, and a
+    # second rounding would break ties another way
+    middle = np.arange(m) + 0.5
+    sample = (middle * np.float64(inverse) - 0.5).astype(np.float32)
     reach = filter_.support * float(stretch)
-    low = np.maximum(np.floor(sample - reach).astype(np.int64), 0)
-    high = np.minimum(np.ceil(sample + reach).astype(np.int64) + 1, n)
-    tap = np.arange(max(int((high - low).max()), 1))
-    distance = np.abs(sample[:, None] - (tap + low[:, None]).astype(np.float32)) / stretch
-    weight = np.where(tap < (high - low)[:, None], filter_.kernel(distance), np.float32(0))
+    # a pixel too many on either side: the filter, not this bound, says what is zero
+    low = np.floor(sample - reach).astype(np.int64)
+    low = np.maximum(low, 0)
+    high = np.ceil(sample + reach).astype(np.int64) + 1
+    high = np.minimum(high, n)
+    count = int((high - low).max())
+    tap = np.arange(max(count, 1))
+    source = (tap + low[:, None]).astype(np.float32)
+    distance = np.abs(sample[:, None] - source) / stretch
+    weight = _within(low, high, filter_.kernel(distance), np.float32(0))
     total = weight.sum(1, keepdims=True)
-    weight = np.where(
-        np.abs(total) > 1000 * np.finfo(np.float32).eps,
-        weight / np.where(total != 0, total, one),
-        0,
-    )
+    # the bound and the guarded division are JAX's: an output that no pixel reaches becomes 0
+    is_covered = np.abs(total) > 1000 * np.finfo(np.float32).eps
+    normalised = weight / np.where(total != 0, total, one)
+    weight = np.where(is_covered, normalised, 0)
+    # JAX drops outputs whose position lies outside of the image
     visible = (sample >= -0.5) & (sample <= n - 0.5)
     return low, np.where(visible[:, None], weight, 0)
 

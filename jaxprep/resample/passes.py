@@ -1,9 +1,13 @@
 """One pass of a resize over one axis of an image, written in its plain form, and the values that
 every engine takes.
 
-The plain form is the definition: `sum_k take(image, start + k) * weight[:, k]`. GPUs run it as it
-is (`engines/plain.py`); the engines for CPU and TPU compute the same sums in another order of
-memory and equal it in every bit.
+What goes in: an image, and a `Taps` of `tables.py` for an axis. What comes out: the image with that
+axis as long as the table. The plain form is the definition:
+`sum_k take(image, start + k) * weight[:, k]`. GPUs run it as it is (`engines/plain.py`); the
+engines for CPU and TPU compute the same sums in another order of memory and equal it in every bit.
+
+An engine is given `Passes` (the tables of both axes) and an `Epilogue` (what is computed on the
+result before it is stored), which works on `Rows`. Read `engines/plain.py` next.
 """
 
 from __future__ import annotations
@@ -29,6 +33,8 @@ Form = Literal["image", "pixels", "planes"]
 ("band interleaved by pixel"); `(h, c * w)`, the channels of a row one after the other ("band
 interleaved by line")."""
 
+# Unrolled sums run faster (1.9 to 3.2 times on CPU, at 18 to 72 taps) but take XLA long to compile:
+# 2.2 s for 143 taps, 12 s for 286.
 UNROLLED_TAPS = 160
 """More integer taps than this are summed in a loop over blocks: XLA takes seconds to compile the
 unrolled sum (K = 297: 1.1 s as a loop; `benchmarks/compile_time.py` sweeps K)."""
@@ -36,6 +42,7 @@ UNROLLED_FLOATS = 48
 """The same bound for float32 sums, which wait for each other: in a loop over blocks the sums of
 several columns overlap."""
 TAPS_PER_BLOCK = 16
+"""How many taps an iteration of that loop sums, unrolled."""
 
 
 @functools.partial(
@@ -53,6 +60,10 @@ class Rows:
         values: `(h, w, c)`, `(h, w * c)` or `(h, c * w)`.
         channels: c.
         form: which of the three.
+
+    >>> rows = Rows.of(jnp.arange(12).reshape(2, 2, 3), "planes")
+    >>> rows.values[0].tolist(), rows.image().shape
+    ([0, 3, 1, 4, 2, 5], (2, 2, 3))
     """
 
     values: Any
@@ -61,7 +72,7 @@ class Rows:
 
     @classmethod
     def of(cls, image: Any, form: Form = "image") -> Rows:
-        """Wraps an image `(h, w, c)` and brings it to `form`."""
+        """Wrap an image `(h, w, c)` and bring it to `form`."""
         channels = image.shape[2]
         if form == "image":
             return cls(image, channels)
@@ -71,12 +82,13 @@ class Rows:
 
     @property
     def width(self) -> int:
+        """The number of columns w."""
         if self.form == "image":
             return self.values.shape[1]
         return self.values.shape[1] // self.channels
 
     def image(self) -> Any:
-        """The image `(h, w, c)`."""
+        """Return the image `(h, w, c)`."""
         height = self.values.shape[0]
         if self.form == "image":
             return self.values
@@ -85,31 +97,36 @@ class Rows:
         return self.values.reshape(height, self.channels, self.width).swapaxes(1, 2)
 
     def planes(self) -> Any:
-        """The image as `(c, h, w)`."""
+        """Return the image as `(c, h, w)`."""
         if self.form == "planes":
             by_channel = self.values.reshape(-1, self.channels, self.width)
             return by_channel.swapaxes(0, 1)
         return jnp.moveaxis(self.image(), 2, 0)
 
     def to(self, form: Form) -> Rows:
-        """The same image in another form."""
-        return self if self.form == form else Rows.of(self.image(), form)
+        """Return the same image in another form."""
+        if self.form == form:
+            return self
+        return Rows.of(self.image(), form)
 
     def with_values(self, values: Any) -> Rows:
-        """The same form with other numbers."""
+        """Return rows of the same form with other values."""
         return Rows(values, self.channels, self.form)
 
     def per_channel(self, values: Any) -> Any:
-        """Repeats one value, or one for each channel, so that it broadcasts with the rows."""
+        """Repeat one value, or one for each channel, so that it broadcasts with the rows."""
         if values.size == 1:
+            # a scalar: XLA stores a constant of one number instead of a row
             return values.reshape(())
         if self.form == "image":
             return values
         width = self.values.shape[1] // self.channels
-        return np.tile(values, width) if self.form == "pixels" else np.repeat(values, width)
+        if self.form == "pixels":
+            return np.tile(values, width)
+        return np.repeat(values, width)
 
     def per_column(self, values: jax.Array) -> jax.Array:
-        """Repeats a value for each of w columns, so that it broadcasts with one row."""
+        """Repeat a value for each of w columns, so that it broadcasts with one row."""
         if self.form == "image":
             return values[:, None]
         if self.form == "pixels":
@@ -119,25 +136,32 @@ class Rows:
         return repeated.reshape(-1)
 
     def per_row(self, values: jax.Array) -> jax.Array:
-        """Reshapes a value for each of h rows, so that it broadcasts with the rows."""
-        return values.reshape(-1, *[1] * (self.values.ndim - 1))
+        """Reshape a value for each of h rows, so that it broadcasts with the rows."""
+        ones = [1] * (self.values.ndim - 1)
+        return values.reshape(-1, *ones)
 
     def gray_to(self, channels: int) -> Rows:
-        """Repeats the one channel of a gray image."""
+        """Repeat the one channel of a gray image."""
         if channels == self.channels:
             return self
         image = self.image()
-        return Rows.of(jnp.broadcast_to(image, (*image.shape[:2], channels)), self.form)
+        shape = (*image.shape[:2], channels)
+        return Rows.of(jnp.broadcast_to(image, shape), self.form)
 
 
 class Passes(NamedTuple):
-    """What one segment does to the pixels of one image: at most one pass over each axis.
+    """The tap tables that one segment applies to one image: at most one for each axis.
 
     Attributes:
         vertical, horizontal: the tap tables; None leaves the axis as it is.
         arithmetic: how both passes sum.
         vertical_first: which pass comes first; a traced scalar where the images of a plan differ.
         height: how many rows of the canvas belong to the image, a scalar; None if all do.
+
+    >>> from jaxprep.resample.tables import resize_taps
+    >>> taps = resize_taps(4, 2, "box", True, "float")
+    >>> Passes(taps, None, "float").has_traced_order
+    False
     """
 
     vertical: Taps | None
@@ -160,6 +184,10 @@ class Epilogue(NamedTuple):
         compute: rounding, fills, affine steps; on `Rows` of any form.
         planar: store `(c, h, w)` instead of `(h, w, c)`.
         store: stores the image `(h, w, c)` in another way; None stores it as `planar` says.
+
+    >>> double = Epilogue(lambda rows: rows.with_values(2 * rows.values), planar=True)
+    >>> double.finish(Rows.of(jnp.ones((2, 4, 3)))).shape
+    (3, 2, 4)
     """
 
     compute: Callable[[Rows], Rows]
@@ -168,20 +196,25 @@ class Epilogue(NamedTuple):
 
     @property
     def form(self) -> Form | None:
-        """ "pixels" where the result is `(h, w, c)`, "planes" where it is `(c, h, w)`."""
+        """The form in which rows are the result without a transposition; None if there is none.
+
+        "pixels" where the result is `(h, w, c)`, "planes" where it is `(c, h, w)`.
+        """
         if self.store is not None:
             return None
         return "planes" if self.planar else "pixels"
 
     def finish(self, rows: Rows) -> jax.Array:
-        """Computes the rows and stores them as an array."""
+        """Compute the rows and store them as an array."""
         return self.as_array(self.compute(rows))
 
     def as_array(self, rows: Rows) -> jax.Array:
-        """Stores computed rows as an array."""
+        """Store computed rows as an array."""
         if self.store is not None:
             return self.store(rows.image())
-        return rows.planes() if self.planar else rows.image()
+        if self.planar:
+            return rows.planes()
+        return rows.image()
 
 
 def apply_taps(
@@ -192,7 +225,7 @@ def apply_taps(
     *,
     gather_weights: bool = False,
 ) -> jax.Array:
-    """Computes one pass: every output is a weighted sum of `K` neighbouring inputs.
+    """Compute one pass: every output is a weighted sum of `K` neighbouring inputs.
 
     Args:
         image: of any rank; uint8 for integer arithmetic, any dtype for a copy. Anything is summed
@@ -205,8 +238,14 @@ def apply_taps(
             batch 64), and fuses a gather.
 
     Returns:
-        the image with the axis as long as the table: of its own dtype for a copy, uint8 for
+        the image with the axis as long as the table: of the same dtype for a copy, uint8 for
         integers, float32 for floats.
+
+    >>> from jaxprep.resample.tables import resize_taps
+    >>> taps = resize_taps(4, 2, "box", True, "pillow")
+    >>> row = jnp.array([[10, 20, 30, 41]], jnp.uint8)
+    >>> apply_taps(row, taps, axis=1, arithmetic="integer").tolist()
+    [[15, 36]]
     """
     if arithmetic == "copy":
         return take(image, taps.start, axis)
@@ -214,6 +253,8 @@ def apply_taps(
     count = weight.shape[1]
     shape = (*image.shape[:axis], weight.shape[0], *image.shape[axis + 1 :])
     column = (1,) * axis + (-1,) + (1,) * (image.ndim - axis - 1)
+    # Pillow starts its sums with one half, too: `ss0 = 1 << (PRECISION_BITS - 1)` in
+    # https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Resample.c
     total: jax.Array = one_half(taps.shift) if arithmetic == "integer" else jnp.float32(0)
 
     def add(k: Any, total: jax.Array) -> jax.Array:
@@ -223,6 +264,7 @@ def apply_taps(
 
     looped = looped_taps(count, arithmetic)
     if looped:
+        # a loop needs its state in full, an unrolled sum broadcasts the scalar
         start = total + zeros_like_device(shape, total.dtype, image)
         total = loop_over_blocks(looped, add, start, image)
     for k in range(looped, count):  # unrolled: XLA fuses all of it into one loop over the outputs
@@ -250,15 +292,30 @@ def _gather_column(table: jax.Array, k: int) -> jax.Array:
 
 
 def looped_taps(count: int, arithmetic: Arithmetic) -> int:
-    """How many of `count` taps are summed in a loop over blocks; the others are unrolled."""
+    """Return how many of `count` taps are summed in a loop over blocks; the others are unrolled.
+
+    >>> looped_taps(100, "integer"), looped_taps(170, "integer")
+    (0, 160)
+    """
     bound = UNROLLED_FLOATS if arithmetic == "float" else UNROLLED_TAPS
-    return 0 if count <= bound else count // TAPS_PER_BLOCK * TAPS_PER_BLOCK
+    if count <= bound:
+        return 0
+    return count // TAPS_PER_BLOCK * TAPS_PER_BLOCK
 
 
 def loop_over_blocks(
     count: int, add: Callable[[Any, jax.Array], jax.Array], total: jax.Array, like: jax.Array
 ) -> jax.Array:
-    """Computes `total = add(k, total)` for `k < count`, in a loop over blocks of taps."""
+    """Compute `total = add(k, total)` for `k < count`, in a loop over blocks of taps.
+
+    Args:
+        count: a multiple of `TAPS_PER_BLOCK`.
+        like: the image, whose mesh the loop runs on.
+
+    >>> zero = jnp.float32(0)
+    >>> loop_over_blocks(32, lambda k, total: total + k, zero, like=zero).item()
+    496.0
+    """
 
     def add_block(i: Any, total: jax.Array) -> jax.Array:
         for j in range(TAPS_PER_BLOCK):
@@ -270,11 +327,14 @@ def loop_over_blocks(
 
 
 def take(image: jax.Array, start: Any, axis: int) -> jax.Array:
-    """Gathers the pixels at `start` along an axis.
+    """Gather the pixels at `start` along an axis.
 
-    `jnp.take` would do, but it is jitted: inside a computation that is not inlined it becomes a
-    call of its own, which XLA:CPU does not fuse.
+    >>> take(jnp.array([[5, 6, 7]]), np.array([2, 0]), axis=1).tolist()
+    [[7, 5]]
     """
+    # `jnp.take` is jitted: inside a computation that is not inlined it becomes a call, which
+    # XLA:CPU does not fuse. One gather to `(out, K)` and a reduction would be 70 times slower than
+    # a gather per tap.
     axes = tuple(range(image.ndim))
     others = axes[:axis] + axes[axis + 1 :]
     size = (*image.shape[:axis], 1, *image.shape[axis + 1 :])
@@ -282,64 +342,91 @@ def take(image: jax.Array, start: Any, axis: int) -> jax.Array:
         offset_dims=others, collapsed_slice_dims=(axis,), start_index_map=(axis,)
     )
     index = jnp.asarray(start.reshape(-1, 1))
+    # in bounds, as `tables.fit` made the table: no clamp for each index
     return lax.gather(image, index, numbers, size, mode="promise_in_bounds")
 
 
 def keep_int16(weight: Any) -> jax.Array:
-    """Keeps XLA from widening a constant table of int16 ahead of time.
+    """Return the weights, kept by XLA in 16 bits if they are int16.
 
-    Weights of 16 bits multiply in one instruction on CPU (`vpmaddwd`), those of 32 bits in two:
-    512x512 bilinear takes 0.37 instead of 0.44 ms on a core.
+    >>> keep_int16(np.ones((2, 3), np.int16)).dtype
+    dtype('int16')
     """
     weight = jnp.asarray(weight)
-    return lax.optimization_barrier(weight) if weight.dtype == jnp.int16 else weight
+    if weight.dtype != jnp.int16:
+        return weight
+    # Without the barrier XLA widens a constant table to int32 ahead of time. Weights of 16 bits
+    # multiply in one instruction on CPU (`vpmaddwd`), those of 32 bits in two: 512x512 bilinear
+    # takes 0.37 instead of 0.44 ms on a core.
+    return lax.optimization_barrier(weight)
 
 
 def one_half(shift: Any) -> jax.Array:
-    """One half as an integer with `shift` fractional bits: added to a sum, it makes a shift
-    round."""
+    """Return one half as an int32 with `shift` fractional bits: added to a sum, it makes a shift
+    round.
+
+    >>> one_half(22).item()
+    2097152
+    """
     if isinstance(shift, (int, np.integer)):
         return jnp.int32(1 << (int(shift) - 1))
     return lax.shift_left(jnp.int32(1), shift - jnp.int32(1))
 
 
 def to_uint8(total: jax.Array, shift: Any) -> jax.Array:
-    """Shifts a sum with `shift` fractional bits to a whole number and clips it to uint8.
+    """Shift an int32 sum with `shift` fractional bits to an integer, and clip it to uint8.
 
-    `lax.clamp`, as `jnp.clip` is jitted (see `take`).
+    `clip8` of Pillow's Resample.c, which looks the clipped value up in a table.
+
+    >>> to_uint8(jnp.array([-512, 512, 1 << 20]), 8).tolist()
+    [0, 2, 255]
     """
     bits = jnp.broadcast_to(jnp.asarray(shift, jnp.int32), total.shape)
+    # arithmetic: the sign of a negative sum is kept, and rounds down, as `>>` does in C
     shifted = lax.shift_right_arithmetic(total, bits)
+    # `lax.clamp`, as `jnp.clip` is jitted: see `take`
     return lax.clamp(jnp.int32(0), shifted, jnp.int32(255)).astype(jnp.uint8)
 
 
 def round_to(image: jax.Array, dtype: Any) -> jax.Array:
-    """Rounds half to even and saturates, as Keras does on the way back to an integer type.
+    """Round half to even and saturate, as Keras does on the way back to an integer dtype.
 
-    Keras: `keras/src/layers/preprocessing/image_preprocessing/resizing.py`.
+    https://github.com/keras-team/keras/blob/master/keras/src/layers/preprocessing/image_preprocessing/resizing.py
+
+    >>> round_to(jnp.array([0.5, 1.5, 300.0]), jnp.uint8).tolist()
+    [0, 2, 255]
     """
     if dtype == jnp.bool_:
         return jnp.round(image) != 0
     info = jnp.iinfo(dtype)
-    # the largest int32 is no float32: the next one below it is
-    top = np.nextafter(np.float32(info.max), np.float32(0)) if info.bits == 32 else info.max
+    top = info.max
+    if info.bits == 32:
+        # the largest int32 is no float32: the next one below it is
+        top = np.nextafter(np.float32(info.max), np.float32(0))
     rounded = lax.round(image, lax.RoundingMethod.TO_NEAREST_EVEN)
     return lax.clamp(jnp.float32(info.min), rounded, jnp.float32(top)).astype(dtype)
 
 
 def zeros_like_device(shape: tuple[int, ...], dtype: Any, like: jax.Array) -> jax.Array:
-    """Makes the initial value of a loop over `like`.
+    """Make zeros of `shape`, the initial state of a loop over `like`.
 
-    Under `shard_map` and on explicit meshes the state of a loop must vary over the mesh as `like`
-    does: plain `jnp.zeros` does not, and JAX refuses it.
+    >>> zeros_like_device((2,), jnp.int32, jnp.ones((1, 1, 3))).tolist()
+    [0, 0]
     """
+    # Under `shard_map` and on explicit meshes the state of a loop must vary over the mesh as `like`
+    # does: plain `jnp.zeros` does not, and JAX refuses it. A comparison, as NaN * 0 is not 0.
     pixel = lax.slice(like, (0,) * like.ndim, (1,) * like.ndim).reshape(())
     never = (pixel < pixel).astype(dtype)
     return lax.broadcast(never, shape)
 
 
 def on_mesh_of(like: jax.Array) -> contextlib.AbstractContextManager[Any]:
-    """Names the mesh of a sharded array for a loop: in a batched loop JAX forgets it."""
+    """Return a context in which a loop over a sharded array is traced.
+
+    >>> with on_mesh_of(jnp.zeros(3)):
+    ...     total = lax.fori_loop(0, 3, lambda k, total: total + k, 0)
+    """
+    # in a loop under `vmap` JAX 0.10 forgets the explicit mesh of the arrays, and refuses the loop
     mesh = jax.typeof(like).sharding.mesh
     if mesh.empty:
         return contextlib.nullcontext()

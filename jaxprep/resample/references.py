@@ -1,4 +1,8 @@
-"""Whose arithmetic a resize reproduces: a reference is a row of this table, not a code path."""
+"""Whose arithmetic a resize reproduces: a reference is a row of this table, not a code path.
+
+`filters.py` reads `weights` and `nearest`, `tables.py` reads `bits`, `integer` and `order`; nothing
+else asks which reference it is. To add one, add a row, and its rule where it has a new one.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ Nearest = Literal["accumulate", "centre", "torch", "torch_exact", "jax"]
 
 
 class Reference(NamedTuple):
-    """One row.
+    """The arithmetic of one library's resize.
 
     Attributes:
         weights: how positions and weights are computed: in float64 as Pillow does (also
@@ -25,6 +29,9 @@ class Reference(NamedTuple):
         nearest: the rule of the method of that name.
         integer: the type that holds the integer weights; None for sums in float32. A reference with
             integer weights takes uint8 only.
+
+    >>> REFERENCES["pillow"].bits, REFERENCES["float"].integer
+    (22, None)
     """
 
     weights: Weights
@@ -35,12 +42,22 @@ class Reference(NamedTuple):
 
 
 REFERENCES = {
+    # 22 bits: PRECISION_BITS (32 - 8 - 2) of
+    # https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Resample.c
     "pillow": Reference("float64", 22, "pillow13", "accumulate", np.int32),
+    # before Pillow 13 the horizontal pass always came first; published results were made with it
     "pillow12": Reference("float64", 22, "horizontal", "accumulate", np.int32),
+    # int16 weights: `upsample_avx_bilinear_bicubic_uint8` of torch's UpSampleKernelAVXAntialias.h
+    # and its scalar form in
+    # https://github.com/pytorch/pytorch/blob/main/aten/src/ATen/native/cpu/UpSampleKernel.cpp
     "torchvision": Reference("torchvision", 0, "horizontal", "torch", np.int16),
     "torch": Reference("torch", None, "horizontal", "torch"),
+    # the same with `mode="nearest-exact"`, torchvision's `InterpolationMode.NEAREST_EXACT`
     "torch_exact": Reference("torch", None, "horizontal", "torch_exact"),
+    # https://github.com/jax-ml/jax/blob/main/jax/_src/image/scale.py contracts all axes in one
+    # einsum, the height first; with the width first results are 10 times further off
     "jax": Reference("jax", None, "vertical", "jax"),
+    # vertical first: rows are contiguous, and few are left for the horizontal pass
     "float": Reference("exact", None, "vertical", "centre"),
 }
 

@@ -1,5 +1,10 @@
 """Tables for positions that are not on a grid of the image: a box of any corners, sampled as
 torch's `grid_sample`.
+
+Positions come from `positions`, the table of a `tables.Sample` from `sample_taps`; `ops/sample.py`
+says which box is sampled. The cubic and the order of operations are those of
+https://github.com/pytorch/pytorch/blob/main/aten/src/ATen/native/GridSampler.h and
+https://github.com/pytorch/pytorch/blob/main/aten/src/ATen/native/UpSample.h, in float32.
 """
 
 from __future__ import annotations
@@ -8,66 +13,84 @@ import numpy as np
 
 from jaxprep.resample.tables import Taps, fit
 
+# `grid_sample` takes OpenCV's number, as torch's `interpolate` does without antialiasing
 A = np.float32(-0.75)
 
 
-def magnification(length: np.float32, m: int) -> np.float32:
-    """How many samples of `m` fall on a pixel, if they cross `length` pixels; by a reciprocal, as
-    torch divides.
+def positions(middle: np.float32, length: np.float32, n: int, m: int) -> np.ndarray:
+    """Return where `m` samples across `length` pixels around `middle` lie on an axis of `n` pixels,
+    `(m,)` float32; the first and the last sample are the ends of that length.
+
+    The arithmetic is that of Sapiens2: to [-1, 1] and back, each operation rounded, with
+    `align_corners=True`.
+
+    >>> positions(np.float32(3), np.float32(4), n=9, m=3).tolist()
+    [1.0, 3.0, 5.0]
     """
+    offset = np.arange(m, dtype=np.float32) / magnification(length, m)
+    inside = offset + middle - np.float32(0.5) * length
+    # there and back is not the identity in float32, so both steps are kept
+    one, two = np.float32(1), np.float32(2)
+    around = two * inside / np.float32(n - 1) - one
+    half_length = np.float32((n - 1) / 2)
+    return (around + one) * half_length
+
+
+def magnification(length: np.float32, m: int) -> np.float32:
+    """Return how many of `m` samples fall on a pixel where they cross `length` pixels.
+
+    >>> float(magnification(np.float32(4), 9))
+    2.0
+    """
+    # a length of 0 gives infinity, and all samples fall on one position
     with np.errstate(divide="ignore"):
+        # by a reciprocal, as torch divides a number by a tensor: the last bit differs
         return np.float32(1) / length * np.float32(m - 1)
 
 
-def positions(middle: np.float32, length: np.float32, n: int, m: int) -> np.ndarray:
-    """Where `m` samples across `length` pixels around `middle`, both ends included, lie on an axis
-    of `n`; float32.
+def sample_taps(at: np.ndarray, n: int, method: str) -> Taps:
+    """Make the table that samples an axis of `n` pixels at positions `at` `(m,)`.
 
-    The arithmetic is that of Sapiens2: to [-1, 1] and back, each operation rounded, with
-        `align_corners=True`.
+    Position 0 is the middle of the first pixel; outside of the axis everything is 0.
+
+    Args:
+        method: "bilinear", "bicubic" with a = -0.75, or "nearest".
+
+    >>> taps = sample_taps(np.float32([0.25, 1.5]), 3, "bilinear")
+    >>> taps.start.tolist(), taps.weight.tolist()
+    ([0, 1], [[0.75, 0.25], [0.5, 0.5]])
     """
-    inside = (
-        np.arange(m, dtype=np.float32) / magnification(length, m)
-        + middle
-        - np.float32(0.5) * length
-    )
-    around = np.float32(2) * inside / np.float32(n - 1) - np.float32(1)
-    return (around + np.float32(1)) * np.float32((n - 1) / 2)
+    # far outside every weight is 0; unbounded positions would overflow the int64 below
+    at = np.clip(at, -8, n + 8)
+    if method == "nearest":
+        first = np.floor(at + np.float32(0.5))
+        weight = np.ones((len(at), 1), np.float32)
+    elif method == "bilinear":
+        first = np.floor(at)
+        fraction = (at - first)[:, None]
+        weight = np.concatenate([1 - fraction, fraction], axis=1)
+    else:
+        fraction = (at - np.floor(at))[:, None]
+        first = np.floor(at) - 1
+        outer = _far(fraction + 1), _far(2 - fraction)
+        inner = _near(fraction), _near(1 - fraction)
+        weight = np.concatenate([outer[0], *inner, outer[1]], axis=1)
+    start = first.astype(np.int64)
+    source = start[:, None] + np.arange(weight.shape[1])
+    # `padding_mode="zeros"` of `grid_sample`: the weights are not normalised afterwards
+    inside = (source >= 0) & (source < n)
+    weight = np.where(inside, weight, np.float32(0))
+    return Taps(*fit(start, weight, n), np.int32(0))
 
 
 def _near(x: np.ndarray, a: np.float32 = A) -> np.ndarray:
-    """The cubic within a pixel, each operation rounded; `filters.torch_cubic` is that of resizing,
-    which fuses them.
+    """The cubic within a pixel: `cubic_convolution1`.
+
+    Each operation is rounded; `filters.torch_cubic`, which is that of resizing, fuses them.
     """
     return ((a + 2) * x - (a + 3)) * x * x + 1
 
 
 def _far(x: np.ndarray, a: np.float32 = A) -> np.ndarray:
-    """The cubic between one pixel and two."""
+    """The cubic between one pixel and two: `cubic_convolution2`."""
     return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
-
-
-def sample_taps(at: np.ndarray, n: int, method: str) -> Taps:
-    """The table that samples an axis of `n` pixels at positions `at`, 0 being the middle of the
-    first; 0 outside.
-
-    Args:
-        method: "bilinear", "bicubic" with a = -0.75, or "nearest".
-    """
-    at = np.clip(at, -8, n + 8)
-    if method == "nearest":
-        first, weight = np.floor(at + np.float32(0.5)), np.ones((len(at), 1), np.float32)
-    elif method == "bilinear":
-        first = np.floor(at)
-        share = (at - first)[:, None]
-        weight = np.concatenate([1 - share, share], axis=1)
-    else:
-        share = (at - np.floor(at))[:, None]
-        first = np.floor(at) - 1
-        weight = np.concatenate(
-            [_far(share + 1), _near(share), _near(1 - share), _far(2 - share)], axis=1
-        )
-    start = first.astype(np.int64)
-    source = start[:, None] + np.arange(weight.shape[1])
-    weight = np.where((source >= 0) & (source < n), weight, np.float32(0))
-    return Taps(*fit(start, weight, n), np.int32(0))

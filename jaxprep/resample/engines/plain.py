@@ -1,10 +1,13 @@
 """The plain engine: the definition of a segment's two passes, and what GPUs run.
 
-Each pass is one gather per tap, which XLA:GPU fuses into one kernel together with the epilogue:
-512x512 -> 224, batch 64, compiled ahead of time for an H100: 2 kernels that move 132 MB, 1.5 times
-what reading the input and writing the output moves. Nothing here may keep XLA from fusing: inside a
-computation marked `inlineable="false"` the same code is 71 kernels and 7,666 MB, since XLA:GPU fuses
-nothing there.
+What goes in: an image `(h, w, c)`, the tables of its axes (`Passes`) and an `Epilogue`. What comes
+out: the array that the epilogue stores. Each pass is one gather per tap, which XLA:GPU fuses into
+one kernel together with the epilogue: 512x512 -> 224, batch 64, compiled ahead of time for an H100:
+2 kernels that move 132 MB, 1.5 times what reading the input and writing the output moves. Nothing
+here may keep XLA from fusing: inside a computation marked `inlineable="false"` the same code is 71
+kernels and 7,666 MB, since XLA:GPU fuses nothing there.
+
+Read `tpu.py` and `cpu.py` next, which equal it.
 """
 
 from __future__ import annotations
@@ -25,12 +28,20 @@ from jaxprep.resample.tables import Taps
 
 @dataclass(frozen=True)
 class PlainEngine:
-    """Runs segments as they are defined."""
+    """Runs segments as they are defined; the engine of every platform that has none.
+
+    >>> from jaxprep.resample.tables import resize_taps
+    >>> taps = resize_taps(4, 2, "box", True, "float")
+    >>> passes = Passes(taps, taps, "float")
+    >>> keep = Epilogue(compute=lambda rows: rows)
+    >>> PlainEngine().run_segment(jnp.ones((4, 4, 3)), passes, keep, is_last=True).shape
+    (2, 2, 3)
+    """
 
     def run_segment(
         self, image: jax.Array, passes: Passes, epilogue: Epilogue, is_last: bool
     ) -> jax.Array:
-        """Computes both passes of one image `(h, w, c)` and stores what the epilogue makes of
+        """Compute both passes of one image `(h, w, c)` and store what the epilogue makes of
         them.
 
         Args:
@@ -47,13 +58,21 @@ class PlainEngine:
         arithmetics: set[Arithmetic],
         form: Form | None,
     ) -> jax.Array:
-        """Runs `run(engine, image, tables of the image)` on each image of a batch
-        `(b, h, w, c)`."""
+        """Run `run(engine, image, tables of the image)` on each image of a batch
+        `(b, h, w, c)`.
+
+        Args:
+            tables: a pytree whose leaves have a leading batch axis.
+            arithmetics: how the passes sum; other engines choose their groups of images by it.
+            form: of the results.
+        """
         del arithmetics, form
+        # per image and `vmap`: sharding along the batch is kept, without collectives. A gather with
+        # explicit batch indices all-gathers under an Auto mesh, and raises under an Explicit one.
         return jax.vmap(functools.partial(run, self))(images, tables)
 
     def pixels(self, image: jax.Array) -> jax.Array:
-        """The array of an image."""
+        """Return the array of an image, which other engines may hold as a view."""
         return image
 
 
@@ -62,25 +81,42 @@ Run = Callable[[Any, Any, Any], jax.Array]
 
 
 def two_passes(image: jax.Array, passes: Passes) -> jax.Array:
-    """Both passes over one image `(h, w, c)`, without the epilogue."""
+    """Compute both passes over one image `(h, w, c)`, without the epilogue.
+
+    >>> from jaxprep.resample.tables import resize_taps
+    >>> taps = resize_taps(4, 2, "bilinear", True, "pillow")
+    >>> image = jnp.zeros((4, 4, 3), jnp.uint8)
+    >>> two_passes(image, Passes(taps, None, "integer")).shape
+    (2, 4, 3)
+    """
     if passes.arithmetic == "copy":
         return copy_pixels(image, passes)
     if passes.has_traced_order:
         return in_either_order(image, passes, two_passes)
     order = [(0, passes.vertical), (1, passes.horizontal)]
-    for axis, taps in order if passes.vertical_first else reversed(order):
+    # the order is part of a reference: integer passes round after each, so it shows in the result
+    if not passes.vertical_first:
+        order.reverse()
+    for axis, taps in order:
         if taps is not None:
             image = apply_taps(image, taps, axis, passes.arithmetic, gather_weights=True)
     return image
 
 
 def copy_pixels(image: jax.Array, passes: Passes) -> jax.Array:
-    """Crops, flips and pads: every row and column is one of the source."""
+    """Copy rows and columns as the tables say: crops, flips and pads, which have one tap.
+
+    >>> from jaxprep.resample.tables import copy_taps
+    >>> image = jnp.arange(4).reshape(4, 1, 1)
+    >>> copy_pixels(image, Passes(copy_taps([3, 1]), None, "copy")).ravel().tolist()
+    [3, 1]
+    """
     for axis, taps in ((0, passes.vertical), (1, passes.horizontal)):
         if taps is None:
             continue
         start = constant_run(taps)
-        if start is not None:  # a slice needs no table
+        if start is not None:
+            # a crop: XLA fuses a slice with its reader, and no table of indices is stored
             image = lax.slice_in_dim(image, start, start + len(taps.start), axis=axis)
         else:
             image = apply_taps(image, taps, axis, "copy")
@@ -88,7 +124,12 @@ def copy_pixels(image: jax.Array, passes: Passes) -> jax.Array:
 
 
 def constant_run(taps: Taps) -> int | None:
-    """Where the rows of a table begin, if they are known and follow each other."""
+    """Return the first row of a table whose rows are known and follow each other; else None.
+
+    >>> from jaxprep.resample.tables import copy_taps
+    >>> constant_run(copy_taps([2, 3, 4])), constant_run(copy_taps([4, 3, 2]))
+    (2, None)
+    """
     if not isinstance(taps.start, np.ndarray):
         return None
     first, count = int(taps.start[0]), len(taps.start)
@@ -99,16 +140,27 @@ def constant_run(taps: Taps) -> int | None:
 def in_either_order(
     image: jax.Array, passes: Passes, run: Callable[[jax.Array, Passes], jax.Array]
 ) -> jax.Array:
-    """Runs two passes whose order is a traced scalar, computing one order only.
+    """Run two passes whose order is a traced scalar, computing one order only.
 
     An image whose vertical pass comes first is transposed, resized horizontally first, and
-    transposed back; `lax.cond` would compute both orders for every image of a batch.
+    transposed back.
+
+    Args:
+        run: computes two passes of known order, as `two_passes` does.
+
+    >>> from jaxprep.resample.tables import resize_taps
+    >>> taps = resize_taps(4, 2, "bilinear", True, "pillow")
+    >>> passes = Passes(taps, taps, "integer", vertical_first=jnp.bool_(True))
+    >>> in_either_order(jnp.zeros((4, 4, 3), jnp.uint8), passes, two_passes).shape
+    (2, 2, 3)
     """
+    # `vmap` turns `lax.cond` into a select: both orders would be computed for every image
     assert passes.vertical is not None and passes.horizontal is not None
     is_transposed = jnp.asarray(passes.vertical_first)
     height, width, _ = image.shape
     out = len(passes.vertical.start), len(passes.horizontal.start)
     side, out_side = max(height, width), max(out)
+    # squares, so that an image and its transpose have one shape
     square = jnp.pad(image, ((0, side - height), (0, side - width), (0, 0)))
     square = jnp.where(is_transposed, square.swapaxes(0, 1), square)
     count = max(passes.vertical.weight.shape[1], passes.horizontal.weight.shape[1])
