@@ -191,14 +191,14 @@ def convert(x: Any, config: Format) -> Any:
     >>> convert(np.zeros((8, 6, 3), np.uint8), KerasHub(image_size=(4, 4))).shape
     (4, 4, 3)
     """
-    # Tensors of other frameworks may look like arrays and hold no values.
-    inputs.check_foreign(x)
-    if isinstance(x, Batch):
-        return config.pipeline(x)
-    if isinstance(x, np.ndarray):
-        return _convert_images(x, config)
     if isinstance(x, jax.core.Tracer):
         return config.pipeline(Batch(image=x)).image
+    # Tensors of other frameworks may look like arrays and hold no values.
+    inputs.check_foreign(x)
+    if isinstance(x, np.ndarray):
+        return _convert_images(x, config)
+    if isinstance(x, Batch):
+        return config.pipeline(x)
     if not isinstance(x, Mapping):
         return _convert_traced(x, config) if is_traced(x) else _convert_images(x, config)
     if labels.IMAGES not in x:

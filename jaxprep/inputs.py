@@ -34,6 +34,9 @@ class Policy:
         hint: what errors add about other types.
         narrows: booleans, and integers from 0 to 255 in nested lists, become uint8, which is what
             an image of them would be.
+
+    >>> Policy("an array").refused("text", "x")
+    InputError('Expected an array, got `str` - at `x`.')
     """
 
     expected: str
@@ -107,6 +110,10 @@ def check_foreign(value: Any) -> None:
 
     Raises:
         InputError: `value` is one of them; the message says what to do instead.
+
+    >>> check_foreign(iter([]))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    jaxprep.errors.InputError: Expected values, got an iterator: ...
     """
     module = type(value).__module__
     if module.startswith("tensorflow") and not hasattr(value, "numpy"):
@@ -136,6 +143,9 @@ def as_numpy(value: Any, where: str, policy: Policy) -> Shaped[np.ndarray, "*sha
 
     Raises:
         InputError: not an array of integers or floats.
+
+    >>> as_numpy([[0, 255]], "images", Policy("an array", narrows=True)).dtype
+    dtype('uint8')
     """
     check_foreign(value)
     if value is None or isinstance(value, (str, bytes, dict, set)):
@@ -218,7 +228,11 @@ def channels_last(array: Any, layout: Layout) -> Any:
 
 
 class Image(NamedTuple):
-    """One image `(h, w, c)` on the host, and the pipeline that it goes through."""
+    """One image `(h, w, c)` on the host, and the pipeline that it goes through.
+
+    >>> Image(np.zeros((2, 3, 3), np.uint8), Pipeline()).pixels.shape
+    (2, 3, 3)
+    """
 
     pixels: Shaped[np.ndarray, "h w c"]
     pipeline: Pipeline
@@ -234,6 +248,10 @@ def from_array(value: Any, config: Format, where: str = "x") -> Shaped[np.ndarra
 
     Raises:
         InputError: not an array of numbers, or of another rank.
+
+    >>> from jaxprep.formats import Custom
+    >>> from_array(np.zeros((2, 3, 3)), Custom()).shape
+    (2, 3, 3)
     """
     array = as_numpy(value, where, FACADE)
     is_first = config.pipeline.reads_channels_first
@@ -247,7 +265,13 @@ def from_array(value: Any, config: Format, where: str = "x") -> Shaped[np.ndarra
 
 
 def from_pil(image: Any, config: Format) -> Image:
-    """A PIL image, converted to the mode that the config starts from."""
+    """A PIL image, converted to the mode that the config starts from.
+
+    >>> from PIL import Image as pil
+    >>> from jaxprep.formats import Custom
+    >>> from_pil(pil.new("L", (3, 2)), Custom()).pixels.shape
+    (2, 3, 3)
+    """
     palette = None
     if image.mode == "P":
         numbers = image.getpalette("RGB") or []
@@ -265,6 +289,11 @@ def from_list(values: Sequence[Any], config: Format) -> list[Image]:
 
     Raises:
         InputError: an empty list, or something that is not one image.
+
+    >>> from jaxprep.formats import Custom
+    >>> images = from_list([np.zeros((2, 3, 3), np.uint8), np.zeros((4, 4, 3))], Custom())
+    >>> [image.pixels.dtype.name for image in images]
+    ['float64', 'float64']
     """
     if not len(values):
         raise InputError("Expected at least one image, got an empty list - at `x`.")

@@ -1,7 +1,8 @@
 """COCO annotations as detection targets, and the targets through what is done to their images;
 NumPy, on the host.
 
-The functions are those of `transformers/models/detr/image_processing_detr.py`:
+The functions are those of
+https://github.com/huggingface/transformers/blob/main/src/transformers/models/detr/image_processing_detr.py:
 `prepare_coco_detection_annotation`, `prepare_coco_panoptic_annotation`, `resize_annotation`,
 `normalize_annotation`, `_update_annotation_for_padded_image`.
 """
@@ -54,10 +55,14 @@ def detection_target(annotation: Any, size: Size, wants_masks: bool, where: str)
             objects.append(item)
             places.append(f"{where}.annotations[{i}]")
     boxes = _corner_boxes(objects, places, size)
-    keep = (boxes[:, 3] > boxes[:, 1]) & (boxes[:, 2] > boxes[:, 0])
-    classes, area = _integers(objects, "category_id", places), _areas(objects, places)
+    has_width = boxes[:, 2] > boxes[:, 0]
+    has_height = boxes[:, 3] > boxes[:, 1]
+    keep = has_width & has_height
+    classes = _integers(objects, "category_id", places)
+    area = _areas(objects, places)
+    image_id = _integer(annotation["image_id"], f"{where}.image_id")
     target: Target = {
-        "image_id": np.asarray([_integer(annotation["image_id"], f"{where}.image_id")], np.int64),
+        "image_id": np.asarray([image_id], np.int64),
         "class_labels": classes[keep],
         "boxes": boxes[keep],
         "area": area[keep],
@@ -66,8 +71,9 @@ def detection_target(annotation: Any, size: Size, wants_masks: bool, where: str)
     }
     keypoints = _keypoints(objects, places, where)
     if keypoints is not None:
+        kept = keypoints[keep]
         # Transformers reshapes to (-1, 3) only where an object is left.
-        target["keypoints"] = keypoints[keep].reshape(-1, 3) if keep.any() else keypoints[keep]
+        target["keypoints"] = kept.reshape(-1, 3) if len(kept) else kept
     if wants_masks:
         target["masks"] = _drawn_masks(objects, places, keep, size)
     return target
@@ -80,9 +86,7 @@ def _corner_boxes(objects: list[Mapping[str, Any]], places: list[str], size: Siz
     boxes = np.asarray(listed, np.float32).reshape(-1, 4)
     # Added in float32, as the original does: in float64 corners would differ in the last bit.
     boxes[:, 2:] += boxes[:, :2]
-    boxes[:, 0::2] = boxes[:, 0::2].clip(min=0, max=width)
-    boxes[:, 1::2] = boxes[:, 1::2].clip(min=0, max=height)
-    return boxes
+    return boxes.clip(0, np.asarray([width, height, width, height], np.float32))
 
 
 def _drawn_masks(
@@ -113,6 +117,16 @@ def panoptic_target(
 
     Raises:
         InputError: the annotation is not of this form, or the PNG file has another size.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> segment = {"id": 1, "category_id": 7, "area": 4, "iscrowd": 0}
+    >>> annotation = {"image_id": 1, "file_name": "a.png", "segments_info": [segment]}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Image.new("RGB", (2, 2), (1, 0, 0)).save(Path(folder, "a.png"))
+    ...     target = panoptic_target(annotation, (2, 2), True, folder, "$")
+    >>> target["boxes"].tolist()
+    [[0.0, 0.0, 1.0, 1.0]]
     """
     segments = _objects(annotation, "segments_info", ("image_id", "file_name"), where)
     if not isinstance(masks_path, (str, os.PathLike)):
@@ -125,11 +139,13 @@ def panoptic_target(
     ids = _integers(segments, "id", places)
     # An id is the colour as a number in base 256, red first: `rgb_to_id` of
     # `transformers/image_transforms.py`.
-    masks = colours @ np.asarray([1, 256, 256 * 256]) == ids[:, None, None]
+    colour_ids = colours @ np.asarray([1, 256, 256 * 256])
+    masks = colour_ids == ids[:, None, None]
     left, right = _extent(masks.any(1))
     top, bottom = _extent(masks.any(2))
+    image_id = _integer(annotation["image_id"], f"{where}.image_id")
     target: Target = {
-        "image_id": np.asarray([_integer(annotation["image_id"], f"{where}.image_id")], np.int64),
+        "image_id": np.asarray([image_id], np.int64),
         "size": np.asarray(size, np.int64),
         "orig_size": np.asarray(size, np.int64),
         "boxes": np.stack([left, top, right, bottom], 1),
@@ -147,19 +163,23 @@ def _inside(name: Any, where: str) -> str:
 
     Annotations are data from anywhere: "../" would let them read other files.
     """
-    if not isinstance(name, str) or Path(name).is_absolute() or ".." in Path(name).parts:
-        raise wrong("the path of a file inside `masks_path`", name, where)
-    return name
+    if isinstance(name, str):
+        path = Path(name)
+        if not path.is_absolute() and ".." not in path.parts:
+            return name
+    raise wrong("the path of a file inside `masks_path`", name, where)
 
 
 def _extent(used: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The first and the last used position of each row, float32; of an empty row 1e8 and 0, as in
     `masks_to_boxes`.
     """
-    is_used, last = used.any(1), used.shape[1] - 1
-    first = np.where(is_used, used.argmax(1), 1e8)
-    end = np.where(is_used, last - used[:, ::-1].argmax(1), 0)
-    return first.astype(np.float32), end.astype(np.float32)
+    is_used = used.any(1)
+    first = used.argmax(1)
+    last = used.shape[1] - 1 - used[:, ::-1].argmax(1)
+    first = np.where(is_used, first, 1e8)
+    last = np.where(is_used, last, 0)
+    return first.astype(np.float32), last.astype(np.float32)
 
 
 # -- through what is done to the image -----------------------------------------------------------
@@ -170,10 +190,15 @@ def resized(target: Target, size: Size, out: Size, reference: ReferenceName) -> 
 
     Masks are resized by nearest neighbour, and are bool from then on; keypoints stay as they are,
     as in the original.
+
+    >>> target = {"boxes": np.ones((1, 4), np.float32), "area": np.ones(1, np.float32)}
+    >>> resized(target, (8, 8), (4, 16), "pillow")["boxes"].tolist()
+    [[2.0, 0.5, 2.0, 0.5]]
     """
-    vertical, horizontal = (float(m) / float(n) for n, m in zip(size, out, strict=True))
+    vertical = out[0] / size[0]
+    horizontal = out[1] / size[1]
     ratios = np.asarray([horizontal, vertical, horizontal, vertical], np.float32)
-    changed = {
+    changed: Target = {
         "size": np.asarray(out, np.int64),
         "boxes": target["boxes"] * ratios,
         "area": target["area"] * np.float32(vertical * horizontal),
@@ -194,9 +219,12 @@ def relative(target: Target, size: Size) -> Target:
     [[0.5, 0.375, 0.5, 0.25]]
     """
     x0, y0, x1, y1 = target["boxes"].T
-    boxes = np.stack([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0], -1)
+    middle_x = (x0 + x1) / 2
+    middle_y = (y0 + y1) / 2
+    boxes = np.stack([middle_x, middle_y, x1 - x0, y1 - y0], -1)
     height, width = size
-    return {**target, "boxes": boxes / np.asarray([width, height, width, height], np.float32)}
+    sides = np.asarray([width, height, width, height], np.float32)
+    return {**target, "boxes": boxes / sides}
 
 
 def padded(target: Target, size: Size, out: Size, are_relative: bool, is_pil: bool) -> Target:
@@ -205,15 +233,21 @@ def padded(target: Target, size: Size, out: Size, are_relative: bool, is_pil: bo
     Args:
         are_relative: boxes are shares of the image, which padding makes smaller.
         is_pil: they are multiplied in float64, as NumPy does on the PIL backend.
+
+    >>> target = {"boxes": np.full((1, 4), 0.5, np.float32)}
+    >>> padded(target, (8, 8), (16, 8), True, False)["boxes"].tolist()
+    [[0.5, 0.25, 0.5, 0.25]]
     """
-    vertical, horizontal = (n / m for n, m in zip(size, out, strict=True))
-    changed = {"size": np.asarray(out, np.int64)}
+    vertical = size[0] / out[0]
+    horizontal = size[1] / out[1]
+    changed: Target = {"size": np.asarray(out, np.int64)}
     if are_relative:
         dtype = np.float64 if is_pil else np.float32
         ratios = np.asarray([horizontal, vertical, horizontal, vertical], dtype)
         changed["boxes"] = (target["boxes"] * ratios).astype(np.float32)
     if "masks" in target:
-        rows, columns = (m - n for n, m in zip(size, out, strict=True))
+        rows = out[0] - size[0]
+        columns = out[1] - size[1]
         changed["masks"] = np.pad(target["masks"], ((0, 0), (0, rows), (0, columns)))
     return {**target, **changed}
 
@@ -225,10 +259,10 @@ def _objects(
     annotation: Any, name: str, keys: tuple[str, ...], where: str
 ) -> list[Mapping[str, Any]]:
     """The list under `name`, of an annotation that has the other keys too."""
-    if not isinstance(annotation, Mapping) or not {name, *keys} <= set(annotation):
-        raise wrong(
-            f"an object with {', '.join(f'`{key}`' for key in (*keys, name))}", annotation, where
-        )
+    needed = (*keys, name)
+    if not isinstance(annotation, Mapping) or not set(needed) <= set(annotation):
+        listed = ", ".join(f"`{key}`" for key in needed)
+        raise wrong(f"an object with {listed}", annotation, where)
     objects = annotation[name]
     if not isinstance(objects, (list, tuple)):
         raise wrong("a list of objects", objects, f"{where}.{name}")
@@ -252,39 +286,43 @@ def _box(item: Mapping[str, Any], where: str) -> np.ndarray:
 
 
 def _integer(value: Any, where: str) -> int:
-    value = value.item() if hasattr(value, "item") and np.size(value) == 1 else value
-    if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= 2**63:
+    """An integer that int64 holds, also one in an array."""
+    if hasattr(value, "item") and np.size(value) == 1:
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise wrong("an integer", value, where)
+    if abs(value) >= 2**63:
         raise wrong("an integer", value, where)
     return value
 
 
 def _integers(items: list[Mapping[str, Any]], name: str, places: list[str]) -> np.ndarray:
-    values = [
-        _integer(_field(item, name, place), f"{place}.{name}")
-        for item, place in zip(items, places, strict=True)
-    ]
+    values = []
+    for item, place in zip(items, places, strict=True):
+        value = _field(item, name, place)
+        values.append(_integer(value, f"{place}.{name}"))
     return np.asarray(values, np.int64)
 
 
 def _areas(items: list[Mapping[str, Any]], places: list[str]) -> np.ndarray:
-    values = [
-        numbers([_field(item, "area", place)], f"{place}.area")[0]
-        for item, place in zip(items, places, strict=True)
-    ]
-    return np.asarray(values, np.float32)
+    areas = []
+    for item, place in zip(items, places, strict=True):
+        value = _field(item, "area", place)
+        areas += list(numbers([value], f"{place}.area"))
+    return np.asarray(areas, np.float32)
 
 
 def _keypoints(items: list[Mapping[str, Any]], places: list[str], where: str) -> np.ndarray | None:
     """`(objects, 3 * points)` float32; None where no object has any."""
     if not any("keypoints" in item for item in items):
         return None
-    values = [
-        numbers(_field(item, "keypoints", place), f"{place}.keypoints")
-        for item, place in zip(items, places, strict=True)
-    ]
-    lengths = sorted({len(points) for points in values})
+    keypoints = []
+    for item, place in zip(items, places, strict=True):
+        value = _field(item, "keypoints", place)
+        keypoints.append(numbers(value, f"{place}.keypoints"))
+    lengths = sorted({len(points) for points in keypoints})
     if len(lengths) > 1 or lengths[0] % 3:
         raise wrong(
             "as many keypoints `x, y, visibility` for every object", lengths, f"{where}.annotations"
         )
-    return np.asarray(values, np.float32)
+    return np.asarray(keypoints, np.float32)

@@ -12,7 +12,7 @@ from jaxprep.huggingface.processor import BaseImageProcessor
 class AutoImageProcessor:
     """The image processor of any repository, directory or file:
     `AutoImageProcessor.from_pretrained(name)`, as in
-    `transformers/models/auto/image_processing_auto.py`.
+    https://github.com/huggingface/transformers/blob/main/src/transformers/models/auto/image_processing_auto.py
 
     >>> import json, pathlib, tempfile
     >>> config = {"image_processor_type": "ViTImageProcessor", "size": {"height": 8, "width": 8}}

@@ -37,6 +37,10 @@ class Call(NamedTuple):
         config: settings, with the call's own.
         layout: of arrays, where the caller says it.
         is_traced: the call is inside a caller's transformation.
+
+    >>> call = Call(np.zeros((2, 3, 3)), {}, HuggingFace("ViTImageProcessor"))
+    >>> call.with_settings(size=8).config.image_size
+    (8, 8)
     """
 
     images: Any
@@ -58,6 +62,9 @@ class Family:
         run: makes the results.
         inputs: the names of its inputs beside the images, in the order of their positions.
         methods: what its classes have besides the methods of every processor, or instead.
+
+    >>> PLAIN.inputs
+    ()
     """
 
     run: Callable[[Call], Results]
@@ -69,7 +76,11 @@ class Family:
 
 
 def reading_of(config: HuggingFace, layout: Layout | None) -> Reading:
-    """How a class reads its images."""
+    """How a class reads its images.
+
+    >>> reading_of(HuggingFace("CLIPImageProcessor"), None).to_rgb
+    True
+    """
     settings = config.effective
     return Reading(
         to_rgb=settings.flag("do_convert_rgb"),
@@ -80,7 +91,12 @@ def reading_of(config: HuggingFace, layout: Layout | None) -> Reading:
 
 
 def read(call: Call) -> list[Image]:
-    """The images of a call, as the backend takes them."""
+    """The images of a call, as the backend takes them.
+
+    >>> call = Call(np.zeros((20, 30, 3)), {}, HuggingFace("ViTImageProcessor"))
+    >>> read(call)[0].value_range
+    'unit'
+    """
     if call.is_traced:
         return traced_images(call.images, call.layout)
     config = call.config
@@ -95,7 +111,11 @@ def read(call: Call) -> list[Image]:
 
 
 def sizes_of(images: Sequence[Image]) -> list[Size]:
-    """Height and width of every image of a call."""
+    """Height and width of every image of a call.
+
+    >>> sizes_of([Image(np.zeros((2, 3, 3))), Image(np.zeros((2, 4, 4, 3)))])
+    [(2, 3), (4, 4), (4, 4)]
+    """
     return [size for image in images for size in [image.size] * image.count]
 
 
@@ -111,6 +131,10 @@ def run(call: Call, images: Sequence[Image]) -> Any:
 
     Raises:
         InputError: an image is not what the pipeline takes.
+
+    >>> call = Call(None, {}, HuggingFace("ViTImageProcessor", {"size": 8}))
+    >>> run(call, [Image(np.zeros((20, 30, 3), np.uint8))]).shape
+    (1, 8, 8, 3)
     """
     config = call.config
     # Sizes are part of the key of a pipeline's cache: where they do not count, one is enough.
@@ -138,6 +162,9 @@ def run_group(pipeline: Pipeline, images: Sequence[Image]) -> Ragged:
 
     Raises:
         InputError: an image is not what the pipeline takes.
+
+    >>> run_group(Pipeline(), [Image(np.zeros((2, 3, 3), np.uint8))]).stacked().shape
+    (1, 2, 3, 3)
     """
     # Checked one by one, so that the error names the image and not the canvas.
     for image in images:
@@ -174,6 +201,13 @@ def _check_channels(config: HuggingFace, results: Sequence[Any]) -> None:
 def run_traced(images: Sequence[Image], pipelines: Sequence[Pipeline]) -> Any:
     """The results of traced images, each through its pipeline: a list with one per image; of one
     batch, one array.
+
+    >>> import jax
+    >>> @jax.jit
+    ... def run_all(pixels):
+    ...     return run_traced([Image(pixels)], [Pipeline()])
+    >>> run_all(np.zeros((5, 2, 3, 3), np.uint8)).shape
+    (5, 2, 3, 3)
     """
     results: list[Any] = []
     for image, pipeline in zip(images, pipelines, strict=True):
@@ -205,12 +239,23 @@ def _join_traced(config: HuggingFace, results: list[Any]) -> Any:
 
 
 def plain(call: Call) -> Results:
-    """Images alone."""
+    """Images alone.
+
+    >>> config = HuggingFace("ViTImageProcessor", {"size": 8})
+    >>> sorted(plain(Call(np.zeros((20, 30, 3), np.uint8), {}, config)))
+    ['pixel_values']
+    """
     return image_results(call, read(call))
 
 
 def image_results(call: Call, images: Sequence[Image]) -> Results:
-    """The preprocessed images, and sizes where the class tells them."""
+    """The preprocessed images, and sizes where the class tells them.
+
+    >>> config = HuggingFace("Sam2ImageProcessor", {"size": 8})
+    >>> call = Call(None, {}, config)
+    >>> sorted(image_results(call, [Image(np.zeros((20, 30, 3), np.uint8))]))
+    ['original_sizes', 'pixel_values']
+    """
     # Video-LLaVA names them by a setting; all other classes `pixel_values`.
     results = {call.config.result_name: run(call, images)}
     return results | size_results(call.config, sizes_of(images))
@@ -221,6 +266,9 @@ def size_results(config: HuggingFace, sizes: Sequence[Size]) -> Results:
 
     Args:
         sizes: of the images as they came.
+
+    >>> size_results(HuggingFace("Sam2ImageProcessor"), [(20, 30)])
+    {'original_sizes': [array([20, 30])]}
     """
     return {name: SIZES[kind](config, sizes) for name, kind in config.row.sizes.items()}
 

@@ -80,6 +80,9 @@ def of_polygon(polygon: Any, size: Size, where: str, least: int = 6) -> Bool[np.
 
     Args:
         least: how many numbers it must have.
+
+    >>> of_polygon([0, 0, 2, 0, 2, 2, 0, 2], (2, 3), "$").astype(int).tolist()
+    [[1, 1, 0], [1, 1, 0]]
     """
     corners = numbers(polygon, where)
     if len(corners) < least or len(corners) % 2:
@@ -90,43 +93,63 @@ def of_polygon(polygon: Any, size: Size, where: str, least: int = 6) -> Bool[np.
     u, v = _outline(corners)
     # Between two points that differ in x, the outline crosses a column of the fine grid ...
     crosses = u[1:] != u[:-1]
-    left = np.where(u[1:] < u[:-1], u[1:], u[1:] - 1)
-    x = (left[crosses] + 0.5) / SCALE - 0.5
-    y = (np.minimum(v[1:], v[:-1])[crosses] + 0.5) / SCALE - 0.5
+    before, after = u[:-1], u[1:]
+    column = np.where(after < before, after, after - 1)
+    row = np.minimum(v[1:], v[:-1])
+    x = _to_pixels(column[crosses])
+    y = _to_pixels(row[crosses])
     # ... which counts where that column is the centre of a column of pixels.
-    is_centre = (np.floor(x) == x) & (x >= 0) & (x <= width - 1)
-    rows = np.ceil(np.clip(y[is_centre], 0, height)).astype(np.int64)
+    is_centre = np.floor(x) == x
+    is_inside = (x >= 0) & (x <= width - 1)
+    counts = is_centre & is_inside
+    columns = x[counts].astype(np.int64)
+    rows = np.ceil(np.clip(y[counts], 0, height)).astype(np.int64)
     # The image is numbered column by column, so a change at the bottom, `height`, starts the next
     # column, as in the original.
-    changes = x[is_centre].astype(np.int64) * height + rows
-    counts = np.bincount(changes, minlength=height * width + 1)[: height * width]
-    return (np.cumsum(counts) % 2 == 1).reshape(width, height).T
+    changes = np.bincount(columns * height + rows, minlength=height * width + 1)
+    is_within = np.cumsum(changes[: height * width]) % 2 == 1
+    return is_within.reshape(width, height).T
+
+
+def _to_pixels(points: np.ndarray) -> np.ndarray:
+    """Positions on the fine grid, between two points, in pixels."""
+    return (points + 0.5) / SCALE - 0.5
 
 
 def _outline(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Every point of the fine grid along the edges, `x` and `y`; both ends of each edge are
     there.
     """
-    x, y = (np.trunc(SCALE * corners[i::2] + 0.5) for i in (0, 1))
-    x0, x1, y0, y1 = x, np.roll(x, -1), y, np.roll(y, -1)
-    dx, dy = np.abs(x1 - x0), np.abs(y1 - y0)
-    is_flat = dx >= dy
-    # An edge is walked towards larger x (flat) or larger y (steep), so that rounding does not
-    # depend on its direction; the points come back in the direction of the polygon.
-    is_reversed = np.where(is_flat, x0 > x1, y0 > y1)
-    x0, x1 = np.where(is_reversed, x1, x0), np.where(is_reversed, x0, x1)
-    y0, y1 = np.where(is_reversed, y1, y0), np.where(is_reversed, y0, y1)
-    length = np.maximum(dx, dy)
-    slope = np.where(is_flat, y1 - y0, x1 - x0) / np.maximum(length, 1)
+    x0 = np.trunc(SCALE * corners[0::2] + 0.5)
+    y0 = np.trunc(SCALE * corners[1::2] + 0.5)
+    x1 = np.roll(x0, -1)
+    y1 = np.roll(y0, -1)
+    is_flat = np.abs(x1 - x0) >= np.abs(y1 - y0)
+    # A flat edge is walked along x, a steep one along y.
+    start = np.where(is_flat, x0, y0)
+    end = np.where(is_flat, x1, y1)
+    cross_start = np.where(is_flat, y0, x0)
+    cross_end = np.where(is_flat, y1, x1)
+    # It is walked towards the larger number, so that rounding does not depend on its direction;
+    # the points come back in the direction of the polygon.
+    is_reversed = start > end
+    cross_low = np.where(is_reversed, cross_end, cross_start)
+    cross_high = np.where(is_reversed, cross_start, cross_end)
+    low = np.minimum(start, end)
+    length = np.abs(end - start)
+    slope = (cross_high - cross_low) / np.maximum(length, 1)
+    # All edges at once: `edge` is the edge of each point, `step` its number on it.
     counts = length.astype(np.int64) + 1
     edge = np.repeat(np.arange(len(counts)), counts)
-    step = np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts)
+    first = np.cumsum(counts) - counts
+    step = np.arange(len(edge)) - first[edge]
     t = np.where(is_reversed[edge], length[edge] - step, step)
-    along, across = np.where(is_flat, x0, y0)[edge], np.where(is_flat, y0, x0)[edge]
+    along = low[edge] + t
     # C's cast to int truncates towards zero, negative coordinates too.
-    major, minor = along + t, np.trunc(across + slope[edge] * t + 0.5)
-    flat = is_flat[edge]
-    return np.where(flat, major, minor), np.where(flat, minor, major)
+    across = np.trunc(cross_low[edge] + slope[edge] * t + 0.5)
+    x = np.where(is_flat[edge], along, across)
+    y = np.where(is_flat[edge], across, along)
+    return x, y
 
 
 def numbers(values: Any, where: str) -> Float64[np.ndarray, " n"]:
@@ -134,6 +157,9 @@ def numbers(values: Any, where: str) -> Float64[np.ndarray, " n"]:
 
     Raises:
         InputError: something else.
+
+    >>> numbers([1, 2], "$").tolist()
+    [1.0, 2.0]
     """
     try:
         array = np.asarray(values, np.float64)
@@ -145,5 +171,9 @@ def numbers(values: Any, where: str) -> Float64[np.ndarray, " n"]:
 
 
 def wrong(what: str, value: Any, where: str) -> InputError:
-    """The error of a bad annotation."""
+    """The error of a bad annotation.
+
+    >>> wrong("a box", 7, "$.bbox")
+    InputError('Expected a box, got `7` - at `$.bbox`.')
+    """
     return InputError(f"Expected {what}, got `{codec.shown(value)}` - at `{where}`.")

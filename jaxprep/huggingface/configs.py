@@ -13,7 +13,7 @@ from jaxprep.formats.huggingface import classes
 from jaxprep.formats.huggingface.classes import Backend
 from jaxprep.formats.huggingface.config import to_json_value
 from jaxprep.formats.huggingface.read import TIMM, TYPE_KEYS, find_config
-from jaxprep.formats.huggingface.settings import Frozen, merged
+from jaxprep.formats.huggingface.settings import Frozen, drop_none, merged, split_keys
 from jaxprep.formats.timm import from_timm_json
 from jaxprep.formats.values import DataFormatName
 
@@ -26,7 +26,11 @@ CALL_KEYS = (*RESULT_KEYS, "input_data_format", "disable_grouping", "data_format
 
 
 class ArgumentError(InputError, TypeError):
-    """A keyword that a processor does not take."""
+    """A keyword that a processor does not take.
+
+    >>> issubclass(ArgumentError, TypeError)
+    True
+    """
 
 
 class Parsed(NamedTuple):
@@ -36,6 +40,9 @@ class Parsed(NamedTuple):
         config: typed.
         content: its JSON data, with what keywords replaced; it is what is written back.
         unused: the keywords that replaced nothing.
+
+    >>> parse({"image_processor_type": "ViTImageProcessor"}, {"color": "red"}).unused
+    {'color': 'red'}
     """
 
     config: Format
@@ -62,11 +69,14 @@ def parse(
 
     Raises:
         ConfigError: an image processor that is not read, or a wrong value.
+
+    >>> parse({"image_processor_type": "ViTImageProcessor"}, {"size": 8}).config.image_size
+    (8, 8)
     """
     document = find_config(content, model=model, class_name=class_name)
     backend = kwargs.get("backend") or backend
-    fields = {key: kwargs[key] for key in JAXPREP_KEYS if key in kwargs}
-    settings = {key: v for key, v in kwargs.items() if key not in (*JAXPREP_KEYS, "backend")}
+    fields, settings = split_keys(kwargs, JAXPREP_KEYS)
+    settings.pop("backend", None)
     if document.class_name == TIMM:
         return _parse_timm(document.content, settings, fields)
     name = document.class_name
@@ -75,10 +85,9 @@ def parse(
     if classes.rows()[name].max_size is not None:
         known |= {"max_size"}
     settings = _rename(settings, name, known)
-    used = {key: v for key, v in settings.items() if key in known or key in document.content}
-    unused = {key: value for key, value in settings.items() if key not in used}
+    used, unused = split_keys(settings, known | document.content.keys())
     # None means "as the config says", in `from_pretrained` as in a call.
-    replaced = json_settings({key: value for key, value in used.items() if value is not None})
+    replaced = json_settings(drop_none(used))
     full = merged(document.content, replaced)
     try:
         config = config_of(name, full, backend, **fields)
@@ -93,9 +102,7 @@ def parse(
 def _parse_timm(
     content: dict[str, Any], settings: dict[str, Any], fields: dict[str, Any]
 ) -> Parsed:
-    known = codec.field_types(Timm)
-    used = {key: value for key, value in settings.items() if key in known}
-    unused = {key: value for key, value in settings.items() if key not in known}
+    used, unused = split_keys(settings, codec.field_types(Timm))
     # Transformers returns channels first whatever library the model is from.
     overrides = {"data_format": "channels_first", **fields, **used}
     return Parsed(from_timm_json(content).overridden(overrides), Frozen(content), unused)
@@ -103,12 +110,12 @@ def _parse_timm(
 
 def _rename(settings: Mapping[str, Any], name: str, known: Collection[str]) -> dict[str, Any]:
     """Settings that had other names in former releases, by those of Transformers 5."""
-    names = {
-        old: new
-        for old, new in classes.renamed(name).items()
-        if new in known and new not in settings and old not in known
-    }
-    return {names.get(key, key): value for key, value in settings.items()}
+    renamed = dict(settings)
+    for old, new in classes.renamed(name).items():
+        is_taken = new in settings or old in known
+        if old in renamed and new in known and not is_taken:
+            renamed[new] = renamed.pop(old)
+    return renamed
 
 
 def config_of(name: str, settings: Mapping[str, Any], backend: Any, **fields: Any) -> HuggingFace:
@@ -119,6 +126,9 @@ def config_of(name: str, settings: Mapping[str, Any], backend: Any, **fields: An
 
     Raises:
         ConfigError: a backend, layout or setting that the class does not take.
+
+    >>> config_of("ViTImageProcessor", {}, "pil").data_format
+    'channels_first'
     """
     if backend not in (None, *get_args(Backend)):
         raise codec.expected(f"one of {list(get_args(Backend))}", backend, "backend")
@@ -133,8 +143,13 @@ def config_of(name: str, settings: Mapping[str, Any], backend: Any, **fields: An
 
 
 def json_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as JSON has them; enumerations of Transformers by their values."""
-    return {key: to_json_value(getattr(value, "value", value)) for key, value in settings.items()}
+    """Settings as JSON has them; enumerations of Transformers by their values.
+
+    >>> json_settings({"size": (8, 6)})
+    {'size': [8, 6]}
+    """
+    plain = {key: getattr(value, "value", value) for key, value in settings.items()}
+    return {key: to_json_value(value) for key, value in plain.items()}
 
 
 def layout_named(value: Any, where: str) -> DataFormatName | None:
@@ -142,6 +157,9 @@ def layout_named(value: Any, where: str) -> DataFormatName | None:
 
     Raises:
         ConfigError: anything else.
+
+    >>> layout_named("channels_last", "data_format")
+    'channels_last'
     """
     name = getattr(value, "value", value)
     if name is not None and name not in get_args(DataFormatName):

@@ -27,7 +27,14 @@ from jaxprep.huggingface.padding import Padding, padding_of
 
 
 def with_pixel_mask(call: Call) -> Results:
-    """Images, and their `pixel_mask` where they are padded."""
+    """Images, and their `pixel_mask` where they are padded.
+
+    >>> from jaxprep.huggingface import ViltImageProcessor
+    >>> processor = ViltImageProcessor(size={"shortest_edge": 32})
+    >>> images = [np.zeros((64, 64, 3), np.uint8), np.zeros((64, 96, 3), np.uint8)]
+    >>> processor(images).pixel_mask.shape
+    (2, 32, 32)
+    """
     return _with_pixel_mask(call, read(call))
 
 
@@ -35,6 +42,14 @@ def detection(call: Call) -> Results:
     """Images, their `pixel_mask`, and `labels`: of each image's annotation, a dictionary of arrays.
 
     Integers are int64; in JAX, where 64 bits are off by default, that is int32.
+
+    >>> from jaxprep.huggingface import DetrImageProcessor
+    >>> processor = DetrImageProcessor(size={"height": 8, "width": 8})
+    >>> box = {"bbox": [4, 4, 8, 8], "category_id": 7, "area": 64, "iscrowd": 0}
+    >>> annotation = {"image_id": 1, "annotations": [box]}
+    >>> result = processor(np.zeros((16, 16, 3), np.uint8), annotations=annotation)
+    >>> result.labels[0]["boxes"].tolist()
+    [[0.5, 0.5, 0.5, 0.5]]
     """
     given = {name for name, value in call.inputs.items() if value is not None}
     if call.is_traced and given:

@@ -19,7 +19,11 @@ TENSOR_TYPES = ("jax", "np", "pt", "tf")
 
 
 class ReturnTensors(enum.Enum):
-    """What a call returns where its caller does not say."""
+    """What a call returns where its caller does not say.
+
+    >>> AUTO is ReturnTensors.AUTO
+    True
+    """
 
     AUTO = "one array if all results are of one size, otherwise a list"
 
@@ -29,7 +33,12 @@ AUTO = ReturnTensors.AUTO
 
 
 class PerImage(list[Any]):
-    """A result that is never stacked: an array, or a dictionary of arrays, for each image."""
+    """A result that is never stacked: an array, or a dictionary of arrays, for each image.
+
+    >>> masks = PerImage([np.zeros((1, 2)), np.zeros((3, 2))])
+    >>> [mask.shape for mask in masks.converted("jax", "masks")]
+    [(1, 2), (3, 2)]
+    """
 
     def converted(self, kind: str, name: str) -> list[Any]:
         """The same with arrays of `kind`, one of `TENSOR_TYPES`."""
@@ -46,7 +55,7 @@ class BatchFeature(dict[str, Any]):
     `feature.pixel_values`.
 
     It is a registered pytree, so it goes into `jax.jit` and comes out of it as one. The contract is
-    that of `BatchFeature` in `transformers/feature_extraction_utils.py`.
+    that of https://github.com/huggingface/transformers/blob/main/src/transformers/feature_extraction_utils.py
 
     Args:
         data: the entries.
@@ -156,6 +165,12 @@ def finish(results: Mapping[str, Any], return_tensors: Any) -> BatchFeature:
 
     Raises:
         InputError: one array is asked for, and results differ in size.
+
+    >>> results = {"pixel_values": [np.zeros((2, 3)), np.zeros((2, 3))]}
+    >>> finish(results, AUTO).pixel_values.shape
+    (2, 2, 3)
+    >>> len(finish(results, None).pixel_values)
+    2
     """
     if return_tensors is not None and return_tensors is not AUTO:
         return BatchFeature(results, return_tensors)
@@ -190,7 +205,11 @@ def _join_arrays(arrays: list[Any]) -> Any:
 
 
 def stack_traced(arrays: Sequence[Any]) -> Any:
-    """Traced arrays of one shape and type as one array; None if they differ."""
+    """Traced arrays of one shape and type as one array; None if they differ.
+
+    >>> jax.jit(lambda x: stack_traced([x, x]))(np.zeros(3)).shape
+    (2, 3)
+    """
     if len({(array.shape, array.dtype) for array in arrays}) != 1:
         return None
     return jnp.stack(arrays)
@@ -242,6 +261,9 @@ def to_tensor(value: Any, kind: str, name: str) -> Any:
     Raises:
         InputError: the arrays of a list are of different sizes, or JAX would lose bits.
         MissingPackageError: PyTorch or TensorFlow is asked for and not installed.
+
+    >>> to_tensor([np.zeros(3), np.ones(3)], "np", "labels").shape
+    (2, 3)
     """
     if kind == "jax" and isinstance(value, jax.Array):
         return value

@@ -1,4 +1,8 @@
-"""Where configs come from and go to: directories, files, addresses, and the Hugging Face hub."""
+"""Read configs from directories, files, addresses and the Hugging Face hub, and write them there.
+
+The order in which files of a repository count is that of `get_image_processor_dict`:
+https://github.com/huggingface/transformers/blob/main/src/transformers/image_processing_base.py
+"""
 
 from __future__ import annotations
 
@@ -17,15 +21,19 @@ from jaxprep.presets.sources import resolve
 
 FILE = files.HUGGING_FACE[1]
 REPOSITORY = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
+"""The name of a repository: no absolute path, no `..`."""
 
 
-class Found(NamedTuple):
-    """A config as it was found.
+class ConfigFile(NamedTuple):
+    """The content of a config file.
 
     Attributes:
         content: JSON data.
         model: of the `config.json` beside it, None if there is none.
         where: its file or address.
+
+    >>> ConfigFile({"size": 8}, None, "preprocessor_config.json").content
+    {'size': 8}
     """
 
     content: Any
@@ -44,9 +52,27 @@ def find(
     subfolder: str = "",
     proxies: Mapping[str, str] | None = None,
     image_processor_filename: str | None = None,
-) -> Found:
-    """The config that a name stands for: an existing path, the address of a JSON file, or a
+) -> ConfigFile:
+    """Read the config that a name stands for: an existing path, the address of a JSON file, or a
     repository of the hub.
+
+    Args:
+        name: looked up in this order.
+        cache_dir, force_download, local_files_only, token, revision: as in `huggingface_hub`.
+        subfolder: of a directory or a repository.
+        proxies: by scheme, for an address.
+        image_processor_filename: the file of a directory or repository.
+
+    Raises:
+        PresetNotFoundError: nothing answers to the name.
+        HubError: the hub refuses or cannot be reached, and nothing is cached.
+        ConfigError: the file holds no JSON, or a name is not one.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write('{"size": 8}', Path(folder, FILE))
+    ...     find(folder).content
+    {'size': 8}
     """
     if not isinstance(name, (str, os.PathLike)) or not os.fspath(name):
         raise codec.expected(
@@ -63,12 +89,12 @@ def find(
     if text.startswith(("http://", "https://")):
         # The page of a file on the hub, as one copies it from the browser.
         address = text.replace("/blob/", "/resolve/", 1)
-        return _from_outside(
-            Found(codec.loads(fetch(address, files.MAX_BYTES, proxies), text), None, text)
-        )
+        content = codec.loads(fetch(address, files.MAX_BYTES, proxies), text)
+        return _refuse_folders(ConfigFile(content, None, text))
+    repository = f"hf://{text.removeprefix('hf://')}"
     wanted = (files.HUGGING_FACE[0], image_processor_filename or FILE, files.MODEL)
     folder = resolve(
-        "/".join(filter(None, (f"hf://{text.removeprefix('hf://')}", subfolder))),
+        f"{repository}/{subfolder}" if subfolder else repository,
         # "main" is what the hub takes where no revision is given.
         revision=None if revision == "main" else revision,
         token=token,
@@ -77,12 +103,12 @@ def find(
         force_download=force_download,
         files=tuple(dict.fromkeys(wanted)),
     )
-    return _from_outside(_read(folder, image_processor_filename))
+    return _refuse_folders(_read(folder, image_processor_filename))
 
 
-def _from_outside(found: Found) -> Found:
-    """Refuses a config that would have a folder of this machine read: that is for who runs it to
-    say.
+def _refuse_folders(found: ConfigFile) -> ConfigFile:
+    """Refuse a config from outside that names a folder of this machine: `repo_path` of OneFormer is
+    read as a directory where there is one, and only who runs the processor may say so.
     """
     outer = found.content if isinstance(found.content, dict) else {}
     for where, part in (("$", outer), ("$.image_processor", outer.get("image_processor"))):
@@ -92,37 +118,59 @@ def _from_outside(found: Found) -> Found:
     return found
 
 
-def _read(path: Path, name: str | None) -> Found:
+def _read(path: Path, name: str | None) -> ConfigFile:
     content, model, file = files.read_huggingface(path, name)
-    return Found(content, model, str(file))
+    return ConfigFile(content, model, str(file))
 
 
 def find_file(repo: str, name: str) -> tuple[Any, str]:
-    """JSON data of a file that a config names, and where it is: in a directory, or in a repository
-    of the hub.
+    """Read JSON data of a file that a config names, in a directory or a repository of the hub.
 
     Args:
         repo: a directory, or a repository of data sets or, if there is none, of models.
         name: the path of the file inside.
+
+    Returns:
+        the data, and the path of the file.
+
+    Raises:
+        ConfigError: the path leads out of the repository, or the file holds no JSON.
+        PresetNotFoundError: there is no such file.
+        HubError: the hub refuses or cannot be reached, and nothing is cached.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write('{"0": {"name": "sky"}}', Path(folder, "classes.json"))
+    ...     find_file(folder, "classes.json")[0]
+    {'0': {'name': 'sky'}}
     """
     folder, _, file = name.rpartition("/")
     if any(part in ("", ".", "..") for part in name.split("/")) or os.path.isabs(name):
         raise codec.expected("the path of a file inside the repository", name, "$.class_info_file")
     path = Path(repo) / name
     if not path.is_file():
-        handle = "/".join(filter(None, (f"hf://{repo}", folder)))
+        handle = f"hf://{repo}/{folder}" if folder else f"hf://{repo}"
+        # `load_metadata` of transformers/models/oneformer/image_processing_oneformer.py looks in a
+        # data set; some checkpoints hold the file themselves.
         try:
             path = resolve(handle, files=(file,), repo_type="dataset") / file
         except (HubError, PresetNotFoundError) as error:
             try:
                 path = resolve(handle, files=(file,)) / file
             except (HubError, PresetNotFoundError):
-                raise error from None
+                raise error from None  # the first place is where it belongs
     return files.load_json(path), str(path)
 
 
 def write(text: str, file: Path) -> None:
-    """Write a text file; where that fails, it is as it was."""
+    """Write a text file; where that fails, it is as it was.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write("{}", Path(folder, "a.json"))
+    ...     find(Path(folder, "a.json")).content
+    {}
+    """
     write_files({file: text})
 
 
@@ -138,8 +186,26 @@ def push(
     revision: str | None = None,
     create_pr: bool = False,
 ) -> Any:
-    """Commits one file to a model repository of the hub, which is made if needed; returns the hub's
-    answer.
+    """Commit one file to a model repository of the hub, which is made if needed.
+
+    Args:
+        text: of the file.
+        name: of the file.
+        repo_id: of the repository, "user/name".
+        commit_message, commit_description, private, token, revision, create_pr: as in
+            `huggingface_hub.HfApi`.
+
+    Returns:
+        the hub's answer.
+
+    Raises:
+        InputError: `repo_id` is no name.
+        HubError: the hub refuses or cannot be reached.
+        MissingPackageError: `huggingface_hub` is not installed.
+
+    >>> push("{}", FILE, "")
+    Traceback (most recent call last):
+    jaxprep.errors.InputError: Expected the name of a repository, got '' - at `repo_id`.
     """
     try:
         from huggingface_hub import HfApi
@@ -162,6 +228,7 @@ def push(
             create_pr=create_pr,
         )
     except (OSError, ValueError, RuntimeError) as error:
+        # The hub's errors go on with the request's headers and a link to the log-in page.
         first = next(iter(str(error).splitlines()), "")
         raise HubError(
             f"Expected to push `{name}`, got {type(error).__name__}: {first} - at {repo_id}."

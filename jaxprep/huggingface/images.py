@@ -30,6 +30,10 @@ IMAGES = Policy(
 class Image(NamedTuple):
     """One image `(h, w, c)` and the range of its values; inside a caller's transformation it may be
     a batch `(b, h, w, c)` of one shape, which stays one array so that its sharding is kept.
+
+    >>> image = Image(np.zeros((2, 3, 4), np.uint8))
+    >>> image.size, image.count, image.source.channels
+    ((2, 3), 1, 4)
     """
 
     pixels: Any
@@ -59,6 +63,9 @@ class Reading(NamedTuple):
         on_torch: round as the torchvision backend does where alpha of arrays is laid over white.
         layout: of arrays; None infers it from the number of channels.
         takes_palette: the indices of a palette may stand for themselves.
+
+    >>> Reading(to_rgb=True).layout is None
+    True
     """
 
     to_rgb: bool = False
@@ -72,6 +79,10 @@ def images_of(value: Any, reading: Reading) -> list[Image]:
 
     Raises:
         InputError: something that is no image, or an array whose channels cannot be told.
+
+    >>> images = images_of([np.zeros((20, 30, 3)), np.zeros((2, 8, 8, 3))], Reading())
+    >>> [image.size for image in images]
+    [(20, 30), (8, 8), (8, 8)]
     """
     images: list[Image] = []
     for item, where in flatten(value, "images"):
@@ -159,6 +170,9 @@ def with_value_range(array: np.ndarray) -> Image:
 
     Raises:
         InputError: integers that int32 does not hold.
+
+    >>> with_value_range(np.zeros((2, 2, 3), np.int64)).value_range
+    'integer'
     """
     if array.dtype == bool:
         array = array.astype(np.uint8)
@@ -218,6 +232,9 @@ def for_pillow(image: Image) -> Image:
 
     Raises:
         InputError: values that are neither.
+
+    >>> for_pillow(Image(np.full((1, 1, 1), 0.5, np.float32), "float")).pixels.tolist()
+    [[[127]]]
     """
     pixels = image.pixels
     if image.value_range == "uint8":
@@ -244,6 +261,10 @@ def traced_images(value: Any, layout: Layout | None, where: str = "images") -> l
 
     Raises:
         InputError: something that is no array.
+
+    >>> images = traced_images(jnp.zeros((5, 3, 4, 6)), None)
+    >>> images[0].pixels.shape, images[0].count
+    ((5, 4, 6, 3), 5)
     """
     images = []
     for array in value if isinstance(value, (list, tuple)) else [value]:
@@ -260,6 +281,9 @@ def traced_images(value: Any, layout: Layout | None, where: str = "images") -> l
 def traced_image(array: Any) -> Image:
     """A traced array with its channels last as an image; its type alone tells the range of its
     values.
+
+    >>> traced_image(jnp.zeros((2, 2, 3))).value_range
+    'float'
     """
     if array.dtype == np.uint8:
         return Image(array)
@@ -267,7 +291,11 @@ def traced_image(array: Any) -> Image:
 
 
 def one_by_one(images: list[Image]) -> list[Image]:
-    """The same images without batches."""
+    """The same images without batches.
+
+    >>> len(one_by_one([Image(jnp.zeros((5, 4, 6, 3)))]))
+    5
+    """
     singles: list[Image] = []
     for image in images:
         pixels = [image.pixels] if image.pixels.ndim == 3 else list(image.pixels)

@@ -22,6 +22,10 @@ NEAREST = {"resample": 0, "do_convert_rgb": False, "do_rescale": False, "do_norm
 class InstanceMasks(NamedTuple):
     """What is on a map: a mask for each label, 1 where the label is, in ascending order of labels,
     and the class of each.
+
+    >>> found = binary_masks(np.array([[0, 1]]), None, 0, False)
+    >>> found.masks.tolist(), found.classes.tolist()
+    ([[[0.0, 1.0]]], [1])
     """
 
     masks: Float32[np.ndarray, "n h w"]
@@ -78,6 +82,9 @@ def ids_of_images(given: Any, count: int) -> list[Ids]:
 
     Raises:
         InputError: another number of mappings, or something else.
+
+    >>> ids_of_images({1: 7}, 2)
+    [{1: 7}, {1: 7}]
     """
     mappings = list(given) if isinstance(given, (list, tuple)) else [given] * count
     if len(mappings) != count:
@@ -104,6 +111,10 @@ def resized_maps(
 
     Raises:
         InputError: a map has another size than its image after the resize.
+
+    >>> config = HuggingFace("OneFormerImageProcessor", {"size": {"height": 4, "width": 6}})
+    >>> resized_maps(config, [np.zeros((8, 12), np.int32)], [(4, 6)])[0].shape
+    (4, 6)
     """
     # `resample=NEAREST` in the original, on both backends; values are left alone.
     pipeline = replace(config, exact=False).overridden(NEAREST).resize_pipeline

@@ -1,6 +1,7 @@
 """`ImageProcessingMixin`: the config of an image processor in a file, in a directory, on the hub.
 
-The methods are those of `ImageProcessingMixin` in `transformers/image_processing_base.py`.
+The methods are those of `ImageProcessingMixin`:
+https://github.com/huggingface/transformers/blob/main/src/transformers/image_processing_base.py
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from jaxprep.errors import ConfigError
 from jaxprep.formats import Format, HuggingFace
 from jaxprep.formats.huggingface.classes import Backend
 from jaxprep.formats.huggingface.read import TYPE_KEYS
-from jaxprep.formats.huggingface.settings import Frozen
+from jaxprep.formats.huggingface.settings import Frozen, drop_none, split_keys
 from jaxprep.huggingface import hub
 from jaxprep.huggingface.configs import (
     JAXPREP_KEYS,
@@ -51,11 +52,22 @@ IGNORED_KEYS = (
     "user_agent",
 )
 """Keywords that Transformers takes and that change nothing here."""
+SIZE_KEYS = {"size", "crop_size", "pad_size"}
+"""Settings that are sizes in any of their forms."""
 PUSH_KEYS = ("commit_message", "commit_description", "private", "revision", "create_pr")
 
 
 class ImageProcessingMixin:
-    """A config in a file, in a directory, on the hub: reading it and writing it back."""
+    """Reads the config of an image processor, and writes it back.
+
+    >>> import tempfile
+    >>> from jaxprep.huggingface import ViTImageProcessor
+    >>> processor = ViTImageProcessor(size={"height": 8, "width": 8})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = processor.save_pretrained(folder)
+    ...     ViTImageProcessor.from_pretrained(folder).size
+    {'height': 8, 'width': 8}
+    """
 
     class_name: ClassVar[str | None] = None
     """The row of the table; None for the base classes, where the config names it."""
@@ -65,12 +77,15 @@ class ImageProcessingMixin:
     _content: Frozen
 
     def __init__(self, backend: Backend | None = None, **kwargs: Any):
-        """A processor of this class.
+        """Make a processor of this class.
 
         Args:
             backend: "torchvision", the default, or "pil".
             kwargs: settings, by the names of the class; what is not given is the class' default.
                 Also `exact` and `reference`, see `jaxprep.formats.HuggingFace`.
+
+        Raises:
+            ConfigError: a value that a setting does not take, or a base class, which has none.
         """
         name = self.class_name
         if name is None:
@@ -80,16 +95,13 @@ class ImageProcessingMixin:
             )
         # A config's content may be passed as keywords: `cls(**content)`.
         ignored = (*TYPE_KEYS, "processor_class")
-        given = {key: value for key, value in kwargs.items() if key not in ignored}
-        fields = {key: given.pop(key) for key in JAXPREP_KEYS if key in given}
+        _, given = split_keys(kwargs, ignored)
+        fields, given = split_keys(given, JAXPREP_KEYS)
         config = config_of(name, json_settings(given), backend or self.backend_name, **fields)
         # Transformers writes out every setting of the class, and sizes in full.
         defaults = {key: config.effective.get(key) for key in config.row.defaults}
-        settings = {key: value for key, value in config.settings.items() if value is not None}
-        sizes = {
-            key: size_of(config, key) for key in ("size", "crop_size", "pad_size") if key in given
-        }
-        full = {**defaults, **settings, **sizes}
+        sizes = {key: size_of(config, key) for key in SIZE_KEYS & given.keys()}
+        full = {**defaults, **drop_none(config.settings), **sizes}
         self._set(replace(config, settings=Frozen(full)), {**full, TYPE_KEYS[0]: name})
 
     def _set(self, config: Format, content: Mapping[str, Any]) -> None:
@@ -123,7 +135,7 @@ class ImageProcessingMixin:
         revision: str | None = "main",
         **kwargs: Any,
     ) -> Any:
-        """The processor of a repository, a directory, or a JSON file.
+        """Read the processor of a repository, a directory, or a JSON file.
 
         Args:
             pretrained_model_name_or_path: the id of a model repository on the hub, a directory, a
@@ -149,7 +161,7 @@ class ImageProcessingMixin:
             "revision": revision,
             "token": old_token if token is None else token,
         }
-        source = {key: kwargs.pop(key) for key in SOURCE_KEYS if key in kwargs}
+        source, kwargs = split_keys(kwargs, SOURCE_KEYS)
         file = hub.find(pretrained_model_name_or_path, **source)
         try:
             return cls._read(file.content, file.model, kwargs)
@@ -159,10 +171,10 @@ class ImageProcessingMixin:
     @classmethod
     def _read(cls, content: Any, model: Any, kwargs: Mapping[str, Any]) -> Any:
         wants_unused = kwargs.get("return_unused_kwargs", False)
-        ignored = (*IGNORED_KEYS, "return_unused_kwargs")
+        _, settings = split_keys(kwargs, (*IGNORED_KEYS, "return_unused_kwargs"))
         parsed = parse(
             content,
-            {key: value for key, value in kwargs.items() if key not in ignored},
+            settings,
             model=model,
             class_name=cls.class_name,
             backend=cls.backend_name,
@@ -174,35 +186,46 @@ class ImageProcessingMixin:
     def get_image_processor_dict(
         cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The content of the config as it stands there, and the keywords that say nothing about
-        where it is.
+        """Read the content of a config file, unchanged.
+
+        Args:
+            pretrained_model_name_or_path: as in `from_pretrained`.
+            kwargs: as in `from_pretrained`.
+
+        Returns:
+            the content, and the keywords that do not say where it is.
         """
-        source = {key: kwargs.pop(key) for key in SOURCE_KEYS if key in kwargs}
+        source, others = split_keys(kwargs, SOURCE_KEYS)
         content = hub.find(pretrained_model_name_or_path, **source).content
         nested = isinstance(content, dict) and content.get("image_processor")
         if isinstance(nested, dict):
             content = nested
         if not isinstance(content, dict):
             raise codec.expected("an object", content, "$")
-        return copy.deepcopy(content), {
-            key: value for key, value in kwargs.items() if key not in IGNORED_KEYS
-        }
+        _, unused = split_keys(others, IGNORED_KEYS)
+        return copy.deepcopy(content), unused
 
     @classmethod
     def from_dict(cls, image_processor_dict: Mapping[str, Any], **kwargs: Any) -> Any:
-        """The processor of a config's content; keywords as in `from_pretrained`."""
+        """Make the processor of a config's content; keywords as in `from_pretrained`.
+
+        >>> from jaxprep.huggingface import BaseImageProcessor
+        >>> content = {"image_processor_type": "ViTImageProcessor", "size": 8}
+        >>> BaseImageProcessor.from_dict(content).size
+        {'height': 8, 'width': 8}
+        """
         return cls._read(dict(image_processor_dict), None, kwargs)
 
     @classmethod
     def from_json_file(cls, json_file: str | os.PathLike[str]) -> Any:
-        """The processor of a JSON file."""
+        """Read the processor of a JSON file."""
         return cls.from_pretrained(Path(json_file))
 
     # -- writing ------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
-        """What was read, unchanged, with what was replaced since; all settings, if it was not read
-        from anywhere.
+        """The content of the config that was read, with the settings that were replaced since; of a
+        processor that was not read, all settings.
         """
         return copy.deepcopy(dict(self._content))
 
@@ -211,19 +234,22 @@ class ImageProcessingMixin:
         return json.dumps(self.to_dict(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
     def to_json_file(self, json_file_path: str | os.PathLike[str]) -> None:
-        """Writes `to_json_string` to a file."""
+        """Write `to_json_string` to a file."""
         hub.write(self.to_json_string(), Path(json_file_path))
 
     def save_pretrained(
         self, save_directory: str | os.PathLike[str], push_to_hub: bool = False, **kwargs: Any
     ) -> list[str]:
-        """Writes `preprocessor_config.json` to a directory, which is made if needed; returns its
-        path.
+        """Write `preprocessor_config.json` to a directory, which is made if needed.
 
         Args:
+            save_directory: its path.
             push_to_hub: commit it to the hub too, to the repository `repo_id`, by default that of
                 the directory's name.
             kwargs: `repo_id` and the keywords of `push_to_hub`.
+
+        Returns:
+            the path of the file, in a list.
 
         Raises:
             AssertionError: the path is a file.
@@ -242,11 +268,16 @@ class ImageProcessingMixin:
         return [str(file)]
 
     def push_to_hub(self, repo_id: str, token: str | bool | None = None, **kwargs: Any) -> Any:
-        """Commits `preprocessor_config.json` to a repository on the hub, which is made if needed.
+        """Commit `preprocessor_config.json` to a repository on the hub, which is made if needed.
 
         Args:
+            repo_id: of the repository, "user/name".
+            token: of the hub; by default that of the log-in.
             kwargs: `commit_message`, `commit_description`, `private`, `revision`, `create_pr`, as
                 in `huggingface_hub`.
+
+        Raises:
+            HubError: the hub refuses or cannot be reached.
         """
         auth = kwargs.pop("use_auth_token", None)
         unknown = sorted(set(kwargs) - set(PUSH_KEYS))
@@ -265,6 +296,10 @@ class ImageProcessingMixin:
 
 
 def size_of(config: HuggingFace, key: str) -> dict[str, int] | None:
-    """A size setting as an object with one of Transformers' sets of keys."""
+    """A size setting as an object with one of Transformers' sets of keys.
+
+    >>> size_of(HuggingFace("ViTImageProcessor", {"size": 8}), "size")
+    {'height': 8, 'width': 8}
+    """
     edges = config.effective.edges(key)
     return None if edges is None else edges.to_dict()

@@ -37,6 +37,12 @@ def oneformer(call: Call) -> Results:
     With `segmentation_maps`, `mask_labels`, `class_labels` and `text_inputs` too, as the task of
     each image wants them. Inside a caller's transformation, where texts are no values, images
     alone.
+
+    >>> from jaxprep.huggingface import OneFormerImageProcessor
+    >>> processor = OneFormerImageProcessor(size={"height": 8, "width": 8})
+    >>> result = processor(np.zeros((16, 16, 3), np.uint8), ["semantic"])
+    >>> result.task_inputs, result.pixel_mask.shape
+    (['the task is semantic'], (1, 8, 8))
     """
     results, padding = padded_images(call)
     if call.is_traced:
@@ -45,7 +51,14 @@ def oneformer(call: Call) -> Results:
 
 
 def texts_and_labels(call: Call, padding: Padding) -> Results:
-    """All results but the images."""
+    """All results but the images.
+
+    >>> content = {"7": {"name": "cat", "isthing": 1}}
+    >>> settings = {"metadata": metadata_from(content, "$"), "num_text": 2}
+    >>> config = HuggingFace("OneFormerImageProcessor", settings)
+    >>> texts_and_labels(Call(None, {}, config), Padding([(2, 2)], (2, 2)))
+    {'task_inputs': ['the task is panoptic']}
+    """
     tasks = tasks_of(call.inputs.get("task_inputs"), len(padding.sizes))
     found = instance_masks_of(call, padding.sizes)
     results: Results = {}
@@ -76,6 +89,13 @@ def annotated(
 ) -> Results:
     """`mask_labels`, padded with `ignore_index` as the original does, `class_labels` and
     `text_inputs`.
+
+    >>> content = {"7": {"name": "cat", "isthing": 1}}
+    >>> settings = {"metadata": metadata_from(content, "$"), "num_text": 2}
+    >>> config = HuggingFace("OneFormerImageProcessor", settings)
+    >>> found = InstanceMasks(np.ones((1, 2, 2), np.float32), np.array([7]))
+    >>> annotated(config, [found], ["semantic"], (2, 2))["text_inputs"]
+    [['a photo with a cat', 'a semantic photo']]
     """
     metadata = metadata_of(config)
     if metadata is None:
@@ -101,7 +121,11 @@ def annotated(
 
 
 class Annotation(NamedTuple):
-    """What a task wants to know of an image: masks, classes, and `num_text` texts."""
+    """What a task wants to know of an image: masks, classes, and `num_text` texts.
+
+    >>> Annotation(np.zeros((0, 2, 2)), np.zeros(0), ["a semantic photo"]).texts
+    ['a semantic photo']
+    """
 
     masks: np.ndarray
     classes: np.ndarray
@@ -111,7 +135,13 @@ class Annotation(NamedTuple):
 def semantic(
     found: InstanceMasks, metadata: Metadata, count: int, seen: MutableMapping[str, int]
 ) -> Annotation:
-    """One mask for each class: those of its instances together."""
+    """One mask for each class: those of its instances together.
+
+    >>> names = metadata_from({"7": {"name": "cat", "isthing": 1}}, "$")
+    >>> found = InstanceMasks(np.ones((1, 2, 2), np.float32), np.array([7]))
+    >>> semantic(found, names, 2, {"cat": 0}).texts
+    ['a photo with a cat', 'a semantic photo']
+    """
     classes = list(dict.fromkeys(found.classes.tolist()))
     masks = [found.masks[found.classes == number].max(0) for number in classes]
     stacked = np.stack(masks) if masks else found.masks[:0]
@@ -122,7 +152,13 @@ def semantic(
 def instance(
     found: InstanceMasks, metadata: Metadata, count: int, seen: MutableMapping[str, int]
 ) -> Annotation:
-    """The instances of things."""
+    """The instances of things.
+
+    >>> names = metadata_from({"7": {"name": "cat", "isthing": 1}}, "$")
+    >>> found = InstanceMasks(np.ones((1, 2, 2), np.float32), np.array([7]))
+    >>> instance(found, names, 2, {"cat": 0}).texts
+    ['a photo with a cat', 'an instance photo']
+    """
     is_thing = np.isin(found.classes, metadata["thing_ids"])
     things = InstanceMasks(found.masks[is_thing], found.classes[is_thing])
     return _with_texts(things, "an instance photo", metadata, count, seen)
@@ -131,7 +167,13 @@ def instance(
 def panoptic(
     found: InstanceMasks, metadata: Metadata, count: int, seen: MutableMapping[str, int]
 ) -> Annotation:
-    """Everything."""
+    """Everything.
+
+    >>> names = metadata_from({"7": {"name": "cat", "isthing": 1}}, "$")
+    >>> found = InstanceMasks(np.ones((1, 2, 2), np.float32), np.array([7]))
+    >>> panoptic(found, names, 2, {"cat": 0}).texts
+    ['a photo with a cat', 'an panoptic photo']
+    """
     # "an panoptic": the original's words, which the text encoder was trained with.
     return _with_texts(found, "an panoptic photo", metadata, count, seen)
 
@@ -175,6 +217,12 @@ def _with_texts(
 def metadata_of(config: HuggingFace) -> Metadata | None:
     """The `metadata` of the settings; if there is none, that of `class_info_file`, which is read on
     first use.
+
+    >>> content = {"7": {"name": "cat", "isthing": 1}}
+    >>> settings = {"metadata": metadata_from(content, "$"), "num_text": 2}
+    >>> config = HuggingFace("OneFormerImageProcessor", settings)
+    >>> metadata_of(config)["class_names"]
+    ['cat']
     """
     metadata = config.effective.get("metadata")
     if metadata:
@@ -198,6 +246,10 @@ def _from_file(folder: str, name: str) -> Metadata:
 def metadata_from(content: Any, where: str) -> Metadata:
     """The metadata of a `class_info_file`: an object with `{"name", "isthing"}` for each number of
     a class.
+
+    >>> names = metadata_from({"7": {"name": "cat", "isthing": 1}}, "$")
+    >>> names["7"], names["thing_ids"]
+    ('cat', [7])
     """
     if not isinstance(content, dict) or len(content) > MAX_CLASSES:
         raise codec.expected(f"an object with at most {MAX_CLASSES} classes", content, where)
@@ -216,7 +268,11 @@ def metadata_from(content: Any, where: str) -> Metadata:
 
 
 def checked(metadata: Any, where: str) -> Metadata:
-    """Metadata as a config holds it."""
+    """Metadata as a config holds it.
+
+    >>> checked({"7": "cat", "class_names": ["cat"], "thing_ids": [7]}, "$")["7"]
+    'cat'
+    """
     if not isinstance(metadata, Mapping) or len(metadata) > MAX_CLASSES:
         raise codec.expected(f"an object with at most {MAX_CLASSES} classes", metadata, where)
     for key, kind in (("class_names", str), ("thing_ids", int)):

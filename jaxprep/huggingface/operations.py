@@ -23,6 +23,7 @@ from jaxprep.formats.huggingface.builders import (
     Source,
     builders_of,
 )
+from jaxprep.formats.huggingface.settings import drop_none
 from jaxprep.huggingface.configs import json_settings, layout_named
 from jaxprep.huggingface.images import (
     IMAGES,
@@ -39,10 +40,15 @@ from jaxprep.types import Batch, Size, is_traced
 
 
 class ImageOperations(ImageProcessingMixin):
-    """Operations on one image, with the signatures of `TorchvisionBackend` and `PilBackend` in
-    `transformers/image_processing_backends.py`.
+    """Operations on one image, with the signatures of `TorchvisionBackend` and `PilBackend`:
+    https://github.com/huggingface/transformers/blob/main/src/transformers/image_processing_backends.py
 
     Images are what a call takes; results are `jax.Array`s in the layout of the image.
+
+    >>> import numpy as np
+    >>> from jaxprep.huggingface import ViTImageProcessor
+    >>> ViTImageProcessor().resize(np.zeros((20, 30, 3), np.uint8), size=(8, 6)).shape
+    (8, 6, 3)
     """
 
     @property
@@ -193,8 +199,8 @@ class ImageOperations(ImageProcessingMixin):
     ) -> jax.Array:
         """Run one builder of the class on one image."""
         config = self._class_config()
-        changed = {key: value for key, value in given.items() if value is not None}
-        config = replace(config, settings={**config.settings, **json_settings(changed)})
+        changed = json_settings(drop_none(given))
+        config = replace(config, settings={**config.settings, **changed})
 
         def pipeline_of(source: Source) -> Pipeline:
             build = Build(config.effective, config.backend, source, None, config.reference)

@@ -20,6 +20,9 @@ class Padding(NamedTuple):
     Attributes:
         sizes: height and width of each result before.
         padded_size: of all of them after.
+
+    >>> Padding([(1, 2), (2, 1)], (2, 2)).pixel_masks().shape
+    (2, 2, 2)
     """
 
     sizes: list[Size]
@@ -42,6 +45,10 @@ def padding_of(config: HuggingFace, sizes: Sequence[Size]) -> Padding:
 
     Raises:
         InputError: a result is larger than `pad_size`.
+
+    >>> config = HuggingFace("DetrImageProcessor", {"size": {"height": 8, "width": 6}})
+    >>> padding_of(config, [(20, 30)])
+    Padding(sizes=[(8, 6)], padded_size=(8, 6))
     """
     # Sizes are integer arithmetic on the host: no pixel is computed for them.
     unpadded = [config.unpadded_pipeline.output_size(size) for size in sizes]
@@ -55,13 +62,20 @@ def largest_of(sizes: Sequence[Size]) -> Size:
     >>> largest_of([(1, 4), (3, 2)])
     (3, 4)
     """
-    return max(height for height, _ in sizes), max(width for _, width in sizes)
+    heights = [height for height, _ in sizes]
+    widths = [width for _, width in sizes]
+    return max(heights), max(widths)
 
 
 def pad_masks(
     masks: Num[np.ndarray, "n h w"], size: Size, fill: float | None
 ) -> Num[np.ndarray, "n height width"]:
-    """Masks in the top-left corner of `size`; the rest is `fill`, or 0 where that is None."""
-    rows, columns = (n - m for n, m in zip(size, masks.shape[1:], strict=True))
+    """Masks in the top-left corner of `size`; the rest is `fill`, or 0 where that is None.
+
+    >>> pad_masks(np.ones((1, 1, 1)), (1, 2), 255).tolist()
+    [[[1.0, 255.0]]]
+    """
+    rows = size[0] - masks.shape[1]
+    columns = size[1] - masks.shape[2]
     value = 0 if fill is None else fill
     return np.pad(masks, ((0, 0), (0, rows), (0, columns)), constant_values=value)

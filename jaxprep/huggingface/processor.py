@@ -12,12 +12,12 @@ from jaxprep.errors import ConfigError
 from jaxprep.formats import Format, HuggingFace, Timm
 from jaxprep.formats.huggingface import classes
 from jaxprep.formats.huggingface.read import TIMM
-from jaxprep.formats.huggingface.settings import merged
+from jaxprep.formats.huggingface.settings import drop_none, merged
 from jaxprep.huggingface.call import Call, run_group, run_traced
 from jaxprep.huggingface.configs import CALL_KEYS, ArgumentError, json_settings, layout_named
 from jaxprep.huggingface.features import AUTO, BatchFeature, finish
 from jaxprep.huggingface.images import Reading, for_pillow, images_of, traced_images
-from jaxprep.huggingface.mixin import size_of
+from jaxprep.huggingface.mixin import SIZE_KEYS, size_of
 from jaxprep.huggingface.operations import ImageOperations
 from jaxprep.huggingface.registry import FAMILIES
 from jaxprep.pipeline import Pipeline
@@ -29,8 +29,8 @@ class BaseImageProcessor(ImageOperations):
     """An image processor: call it on images.
 
     Settings are attributes (`processor.size`, `processor.do_resize`); assigning to one replaces it
-    from then on. The contract is that of `BaseImageProcessor` in
-    `transformers/image_processing_utils.py`.
+    from then on. The contract is that of `BaseImageProcessor`:
+    https://github.com/huggingface/transformers/blob/main/src/transformers/image_processing_utils.py
 
     >>> from jaxprep.huggingface import ViTImageProcessor
     >>> processor = ViTImageProcessor(size={"height": 8, "width": 8})
@@ -77,7 +77,7 @@ class BaseImageProcessor(ImageOperations):
             raise AttributeError(name)
         config = self._class_config()
         # Always an object, whatever form the config has, as in Transformers.
-        if name in ("size", "crop_size", "pad_size"):
+        if name in SIZE_KEYS:
             return size_of(config, name)
         if name in classes.arguments(config.class_name) or name in config.effective.given:
             # A caller may change a list that it was given.
@@ -181,12 +181,18 @@ class BaseImageProcessor(ImageOperations):
             raise ArgumentError(
                 f"`{type(self).__name__}` takes no `{unknown[0]}`. It takes {sorted(known)}."
             )
-        given = {name: value for name, value in kwargs.items() if value is not None}
-        return config.overridden(_with_layout(json_settings(given)))
+        return config.overridden(_with_layout(json_settings(drop_none(kwargs))))
 
 
 class TimmWrapperImageProcessor(BaseImageProcessor):
-    """The evaluation transform of a timm model, which is one of PIL images."""
+    """The evaluation transform of a timm model, which is one of PIL images.
+
+    >>> import numpy as np
+    >>> content = {"pretrained_cfg": {"input_size": [3, 8, 8]}, "architecture": "resnet18"}
+    >>> processor = BaseImageProcessor.from_dict(content)
+    >>> processor(np.zeros((20, 30, 3), np.uint8)).pixel_values.shape
+    (1, 3, 8, 8)
+    """
 
     @property
     def model_input_names(self) -> list[str]:
@@ -219,8 +225,7 @@ class TimmWrapperImageProcessor(BaseImageProcessor):
         unknown = sorted(set(kwargs) - {"data_format"})
         if unknown:
             raise ArgumentError(f"`{type(self).__name__}` takes no `{unknown[0]}` in a call.")
-        given = {name: value for name, value in kwargs.items() if value is not None}
-        pipeline = self._config.overridden(_with_layout(given)).pipeline
+        pipeline = self._config.overridden(_with_layout(drop_none(kwargs))).pipeline
         layout = layout_named(input_data_format, "input_data_format")
         if is_traced(images):
             read = traced_images(images, layout)

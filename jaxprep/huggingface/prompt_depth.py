@@ -19,7 +19,14 @@ image_processing_prompt_depth_anything.py`).
 
 
 def prompted_depth(call: Call) -> Results:
-    """Images, and `prompt_depth` in metres, `(1, h, w)` or `(h, w, 1)`, at its own size."""
+    """Images, and `prompt_depth` in metres, `(1, h, w)` or `(h, w, 1)`, at its own size.
+
+    >>> from jaxprep.huggingface import PromptDepthAnythingImageProcessor
+    >>> processor = PromptDepthAnythingImageProcessor(size={"height": 14, "width": 14})
+    >>> image, depth = np.zeros((28, 28, 3), np.uint8), np.full((4, 4), 1500, np.uint16)
+    >>> processor(image, prompt_depth=depth).prompt_depth.shape
+    (1, 1, 4, 4)
+    """
     # `do_convert_rgb` is about the prompt, which has one channel whatever it says.
     call = call.with_settings(do_convert_rgb=False)
     images = one_by_one(read(call))
@@ -39,6 +46,11 @@ def in_metres(depth: Any, call: Call) -> Any:
 
     NumPy multiplies integers by a Python float in float64, which is rounded at the end; torch
     multiplies in float32.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> call = Call(None, {}, HuggingFace("PromptDepthAnythingImageProcessor"))
+    >>> in_metres(np.array([[[1000]], [[2000]]]), call)[:, 0, 0].tolist()
+    [1.0, 2.0]
     """
     scale = call.config.effective.number("prompt_scale_to_meter")
     if call.is_traced:

@@ -1,6 +1,7 @@
 """Sapiens2: images with their maps, or the crops of boxes of people, with heatmaps of keypoints.
 
-The arithmetic is that of `transformers/models/sapiens2/image_processing_sapiens2.py`.
+The arithmetic is that of
+https://github.com/huggingface/transformers/blob/main/src/transformers/models/sapiens2/image_processing_sapiens2.py
 """
 
 from __future__ import annotations
@@ -31,6 +32,12 @@ def people(call: Call) -> Results:
     labels of a pose.
 
     Inside a caller's transformation boxes and keypoints are known: they say what is computed.
+
+    >>> from jaxprep.huggingface import Sapiens2ImageProcessor
+    >>> processor = Sapiens2ImageProcessor(size={"height": 8, "width": 6})
+    >>> image = np.zeros((32, 32, 3), np.uint8)
+    >>> processor(image, boxes=[[[4, 4, 12, 16]]]).pixel_values.shape
+    (1, 3, 8, 6)
     """
     _check(call)
     if call.inputs.get("boxes") is None:
@@ -84,6 +91,9 @@ def boxes_of(value: Any, count: int) -> list[Float32[np.ndarray, "n 4"]]:
 
     Raises:
         InputError: other shapes, other numbers of them, or values that are not finite.
+
+    >>> boxes_of([[[0, 0, 4, 8]]], 1)[0].tolist()
+    [[0.0, 0.0, 4.0, 8.0]]
     """
     boxes_of_images = []
     wanted = f"a list of boxes for each of {count} images"
@@ -120,7 +130,14 @@ def _numbers(value: Any) -> np.ndarray:
 def crops(
     call: Call, images: Sequence[Image], boxes: Sequence[np.ndarray], method: str | None = None
 ) -> list[Image]:
-    """A float image for each box of each image."""
+    """A float image for each box of each image.
+
+    >>> config = HuggingFace("Sapiens2ImageProcessor", {"size": {"height": 8, "width": 6}})
+    >>> image = Image(np.zeros((32, 32, 3), np.uint8))
+    >>> boxes = [np.array([[4, 4, 12, 16]], np.float32)]
+    >>> crops(Call(None, {}, config), [image], boxes)[0].pixels.shape
+    (8, 6, 3)
+    """
     size = _crop_size(call.config)
     cropped = []
     for image, boxes_of_image in zip(images, boxes, strict=True):
@@ -140,6 +157,12 @@ def labels_of_crops(
 
     Transformers interpolates labels and truncates the result, so that most of an area of 5 may
     become 4; jaxprep does not reproduce that (`docs/differences.md`).
+
+    >>> config = HuggingFace("Sapiens2ImageProcessor", {"size": {"height": 8, "width": 6}})
+    >>> labels = Image(np.ones((32, 32, 1), np.uint8))
+    >>> boxes = [np.array([[4, 4, 12, 16]], np.float32)]
+    >>> labels_of_crops(Call(None, {}, config), [labels], boxes)[0].shape
+    (8, 6)
     """
     cropped = crops(call, maps, boxes, "nearest")
     if call.config.effective.flag("do_reduce_labels"):
@@ -152,7 +175,13 @@ def labels_of_crops(
 
 
 def poses(config: HuggingFace, boxes: Sequence[np.ndarray], keypoints: Any) -> Results:
-    """`labels`, heatmaps `(k, h, w)` of each person, and `label_weights` `(k,)`."""
+    """`labels`, heatmaps `(k, h, w)` of each person, and `label_weights` `(k,)`.
+
+    >>> config = HuggingFace("Sapiens2ImageProcessor", {"size": {"height": 64, "width": 48}})
+    >>> boxes = [np.array([[4, 4, 12, 16]], np.float32)]
+    >>> poses(config, boxes, [[[[10, 12, 1]]]])["labels"][0].shape
+    (1, 16, 12)
+    """
     heatmaps, weights = [], []
     wanted = f"keypoints for each of {len(boxes)} images"
     of_images = _of_length(keypoints, len(boxes), wanted, "keypoints")
@@ -189,6 +218,11 @@ def draw_heatmaps(
 
     Args:
         points: x, y and maybe visibility.
+
+    >>> config = HuggingFace("Sapiens2ImageProcessor", {"size": {"height": 64, "width": 48}})
+    >>> box, points = np.array([4, 4, 12, 16], np.float32), np.ones((1, 3), np.float32) * 8
+    >>> draw_heatmaps(config, box, points)[1].tolist()
+    [1.0]
     """
     settings, size = config.effective, _crop_size(config)
     factor = settings.integer("keypoint_heatmap_downscale_factor")
@@ -198,20 +232,33 @@ def draw_heatmaps(
     # UDP: pixel centres, so that the last column of the crop is the last of the heatmap
     # (https://arxiv.org/abs/1911.07524).
     centers = _on_heatmap(points[:, :2], window_of(box, size), (height, width))
-    visible = points[:, 2] > 0 if points.shape[1] > 2 else np.ones(len(points), bool)
+    visible = np.ones(len(points), bool)
+    if points.shape[1] > 2:
+        visible = points[:, 2] > 0
     # The cast truncates towards zero.
     starts = (centers + np.float32(0.5)).astype(np.int64) - radius
     ends = starts + 2 * radius + 1
-    overlaps = (starts < (width, height)).all(1) & (ends >= 0).all(1)
-    weight = (visible & overlaps).astype(np.float32)
-    columns, rows = np.arange(width), np.arange(height)
-    x = np.square(columns.astype(np.float32) - centers[:, 0, None])
-    y = np.square(rows.astype(np.float32) - centers[:, 1, None])
-    in_columns = (columns >= starts[:, 0, None]) & (columns < ends[:, 0, None])
-    in_rows = (rows >= starts[:, 1, None]) & (rows < ends[:, 1, None])
-    drawn = np.exp(-(x[:, None, :] + y[:, :, None]) / np.float32(2 * sigma**2))
+    starts_inside = (starts < (width, height)).all(1)
+    ends_inside = (ends >= 0).all(1)
+    weight = (visible & starts_inside & ends_inside).astype(np.float32)
+    x, in_columns = _along_axis(width, centers[:, 0], starts[:, 0], ends[:, 0])
+    y, in_rows = _along_axis(height, centers[:, 1], starts[:, 1], ends[:, 1])
+    squares = x[:, None, :] + y[:, :, None]
+    drawn = np.exp(-squares / np.float32(2 * sigma**2))
     is_inside = in_columns[:, None, :] & in_rows[:, :, None]
-    return (drawn * weight[:, None, None] * is_inside).astype(np.float32), weight
+    heatmaps = drawn * weight[:, None, None] * is_inside
+    return heatmaps.astype(np.float32), weight
+
+
+def _along_axis(
+    length: int, centers: np.ndarray, starts: np.ndarray, ends: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Squared distances `(k, length)` from the centres, and what lies between starts and ends."""
+    positions = np.arange(length)
+    distances = positions.astype(np.float32) - centers[:, None]
+    after_start = positions >= starts[:, None]
+    before_end = positions < ends[:, None]
+    return np.square(distances), after_start & before_end
 
 
 def _on_heatmap(points: np.ndarray, window: Sequence[Any], size: Size) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxprep.errors import InputError
 from jaxprep.formats import HuggingFace
+from jaxprep.formats.huggingface.settings import drop_none
 from jaxprep.huggingface.call import Call, Family, Results, read, run
 from jaxprep.huggingface.images import Image, one_by_one, traced_images
 from jaxprep.huggingface.segmentation import labels_for_pillow, maps_of
@@ -26,6 +27,12 @@ NAMES = {
 def prompted(call: Call) -> Results:
     """Images, examples `prompt_images`, and their masks `prompt_masks`; any of them may be left
     out.
+
+    >>> from jaxprep.huggingface import SegGptImageProcessor
+    >>> processor = SegGptImageProcessor(size={"height": 8, "width": 8})
+    >>> image, labels = np.zeros((16, 16, 3), np.uint8), np.ones((16, 16), np.uint8)
+    >>> sorted(processor(image, prompt_images=image, prompt_masks=labels))
+    ['pixel_values', 'prompt_masks', 'prompt_pixel_values']
     """
     results: Results = {}
     # `do_convert_rgb` is about the masks.
@@ -54,7 +61,7 @@ def _given(call: Call) -> dict[str, Any]:
     if isinstance(images, (list, tuple)) and not images:
         images = None
     inputs = {"images": images, **{name: call.inputs.get(name) for name in PROMPTED.inputs}}
-    given = {name: value for name, value in inputs.items() if value is not None}
+    given = drop_none(inputs)
     if not given:
         raise InputError("Expected at least one of `images`, `prompt_images` and `prompt_masks`.")
     return given
@@ -89,6 +96,9 @@ def paint(classes: Any, config: HuggingFace) -> Any:
 
     Raises:
         InputError: a class that has no colour.
+
+    >>> paint(np.ones((2, 2, 1), np.uint8), HuggingFace("SegGptImageProcessor")).shape
+    (2, 2, 3)
     """
     if config.effective.get("num_labels") is None:
         return classes.repeat(3, axis=-1)

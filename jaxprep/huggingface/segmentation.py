@@ -39,6 +39,12 @@ def with_maps(call: Call) -> Results:
     `segmentation_maps`.
 
     Labels are int64; in JAX, where 64 bits are off by default, that is int32.
+
+    >>> from jaxprep.huggingface import SegformerImageProcessor
+    >>> processor = SegformerImageProcessor(size={"height": 8, "width": 8})
+    >>> image, labels = np.zeros((16, 16, 3), np.uint8), np.ones((16, 16), np.uint8)
+    >>> processor(image, segmentation_maps=labels).labels.shape
+    (1, 8, 8)
     """
     images = one_by_one(read(call))
     results = image_results(call, images)
@@ -57,6 +63,10 @@ def config_of_maps(config: HuggingFace) -> HuggingFace:
 
     A string there stands for the setting of that name. `map_resample`, which Transformers does not
     have, replaces the filter in any case.
+
+    >>> config = config_of_maps(HuggingFace("SegformerImageProcessor"))
+    >>> config.effective.method()
+    'nearest'
     """
     settings = config.effective
     differing = {
@@ -79,6 +89,11 @@ def config_of_maps(config: HuggingFace) -> HuggingFace:
 def labels_of(call: Call, maps: list[Image]) -> Any:
     """Maps at the size of their images: a list of int64 arrays `(h, w)`; inside a transformation
     one array, if they have one size.
+
+    >>> config = HuggingFace("SegformerImageProcessor", {"size": {"height": 4, "width": 6}})
+    >>> call = Call(None, {}, config)
+    >>> labels_of(call, [Image(np.ones((8, 12, 1), np.uint8))])[0].shape
+    (4, 6)
     """
     if call.config.effective.flag("do_reduce_labels"):
         maps = [image._replace(pixels=reduce_labels(image.pixels)) for image in maps]
@@ -94,7 +109,11 @@ def labels_of(call: Call, maps: list[Image]) -> Any:
 
 
 def first_channels(results: Any) -> list[np.ndarray]:
-    """The only channel `(h, w)` of each result `(h, w, 1)`, of one array or of a list."""
+    """The only channel `(h, w)` of each result `(h, w, 1)`, of one array or of a list.
+
+    >>> first_channels(np.zeros((2, 4, 6, 1)))[0].shape
+    (4, 6)
+    """
     listed = results if isinstance(results, list) else np.asarray(results)
     return [np.asarray(result)[..., 0] for result in listed]
 
@@ -117,6 +136,11 @@ def labels_for_pillow(image: Image, config: HuggingFace) -> Image:
     """A map as 8 bits, where they hold its labels.
 
     Where they do not, Pillow could not resize it; a filter that only copies pixels still can.
+
+    >>> config = config_of_maps(HuggingFace("SegformerImageProcessor"))
+    >>> labels = Image(np.zeros((4, 6, 1), np.int32), "integer")
+    >>> labels_for_pillow(labels, config).value_range
+    'uint8'
     """
     pixels = image.pixels
     if image.value_range == "integer" and pixels.min() >= 0 and pixels.max() <= 255:
@@ -135,6 +159,11 @@ def paired_maps(call: Call, value: Any, count: int, where: str) -> list[Image]:
 
     Raises:
         InputError: something that is no map, or another number of them.
+
+    >>> config = HuggingFace("SegformerImageProcessor", {"size": {"height": 4, "width": 6}})
+    >>> call = Call(None, {}, config)
+    >>> len(paired_maps(call, np.zeros((2, 8, 12), np.uint8), 2, "segmentation_maps"))
+    2
     """
     maps = _traced_maps(value, where) if call.is_traced else maps_of(value, where)
     if len(maps) != count:
@@ -149,6 +178,9 @@ def maps_of(value: Any, where: str) -> list[Image]:
 
     Raises:
         InputError: something that is no map.
+
+    >>> [image.pixels.shape for image in maps_of(np.zeros((2, 4, 6), np.uint8), "maps")]
+    [(4, 6, 1), (4, 6, 1)]
     """
     maps: list[Image] = []
     for item, place in flatten(value, where):

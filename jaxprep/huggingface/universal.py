@@ -34,13 +34,27 @@ def maskformer(call: Call) -> Results:
 
     The padding of masks is `ignore_index`, as in the original; 0 where there is none.
     Labels are int64; in JAX, where 64 bits are off by default, that is int32.
+
+    >>> from jaxprep.huggingface import MaskFormerImageProcessor
+    >>> processor = MaskFormerImageProcessor(size={"height": 32, "width": 32})
+    >>> image, labels = np.zeros((64, 64, 3), np.uint8), np.ones((64, 64), np.uint8)
+    >>> result = processor(image, segmentation_maps=labels)
+    >>> result.pixel_mask.shape, result.mask_labels[0].shape
+    ((1, 32, 32), (1, 32, 32))
     """
     results, padding = padded_images(call)
     return results | padded_labels(call, padding)
 
 
 def padded_images(call: Call) -> tuple[Results, Padding]:
-    """`pixel_values` and `pixel_mask`, and how the images are padded."""
+    """`pixel_values` and `pixel_mask`, and how the images are padded.
+
+    >>> config = HuggingFace("MaskFormerImageProcessor", {"size": {"height": 32, "width": 32}})
+    >>> inputs = {"segmentation_maps": np.ones((64, 64), np.uint8)}
+    >>> image = np.zeros((64, 64, 3), np.uint8)
+    >>> padded_images(Call(image, {}, config))[1].padded_size
+    (32, 32)
+    """
     refuse_traced_maps(call)
     images = read(call)
     padding = padding_of(call.config, sizes_of(images))
@@ -48,7 +62,14 @@ def padded_images(call: Call) -> tuple[Results, Padding]:
 
 
 def padded_labels(call: Call, padding: Padding) -> Results:
-    """`mask_labels` and `class_labels`, if there are maps."""
+    """`mask_labels` and `class_labels`, if there are maps.
+
+    >>> config = HuggingFace("MaskFormerImageProcessor", {"size": {"height": 32, "width": 32}})
+    >>> inputs = {"segmentation_maps": np.ones((64, 64), np.uint8)}
+    >>> results = padded_labels(Call(None, inputs, config), Padding([(32, 32)], (32, 64)))
+    >>> results["mask_labels"][0].shape
+    (1, 32, 64)
+    """
     found = instance_masks_of(call, padding.sizes)
     if found is None:
         return {}
@@ -63,6 +84,11 @@ def instance_masks_of(call: Call, sizes: Sequence[Size]) -> list[InstanceMasks] 
 
     Args:
         sizes: of the images before padding.
+
+    >>> config = HuggingFace("MaskFormerImageProcessor", {"size": {"height": 32, "width": 32}})
+    >>> inputs = {"segmentation_maps": np.ones((64, 64), np.uint8)}
+    >>> instance_masks_of(Call(None, inputs, config), [(32, 32)])[0].classes.tolist()
+    [1]
     """
     maps = label_maps(call, len(sizes))
     if maps is None:
@@ -82,6 +108,11 @@ def label_maps(call: Call, count: int) -> list[np.ndarray] | None:
 
     Raises:
         InputError: another number of maps, or values that are no labels.
+
+    >>> config = HuggingFace("MaskFormerImageProcessor", {"size": {"height": 32, "width": 32}})
+    >>> inputs = {"segmentation_maps": np.ones((64, 64), np.uint8)}
+    >>> label_maps(Call(None, inputs, config), 1)[0].dtype
+    dtype('int32')
     """
     given = call.inputs.get("segmentation_maps")
     if given is None:
@@ -98,7 +129,11 @@ def label_maps(call: Call, count: int) -> list[np.ndarray] | None:
 
 
 def label_results(found: Sequence[InstanceMasks]) -> Results:
-    """`mask_labels` and `class_labels`."""
+    """`mask_labels` and `class_labels`.
+
+    >>> sorted(label_results([]))
+    ['class_labels', 'mask_labels']
+    """
     return {
         "mask_labels": PerImage(one.masks for one in found),
         "class_labels": PerImage(one.classes for one in found),
@@ -106,7 +141,11 @@ def label_results(found: Sequence[InstanceMasks]) -> Results:
 
 
 def ignore_index_of(config: HuggingFace) -> int | None:
-    """The label of pixels that belong to no class."""
+    """The label of pixels that belong to no class.
+
+    >>> ignore_index_of(HuggingFace("MaskFormerImageProcessor", {"ignore_index": 255}))
+    255
+    """
     if config.effective.get("ignore_index") is None:
         return None
     return config.effective.integer("ignore_index", -(2**31), 2**31 - 1)
@@ -115,6 +154,10 @@ def ignore_index_of(config: HuggingFace) -> int | None:
 def refuse_traced_maps(call: Call) -> None:
     """Refuse maps inside a caller's transformation, where the shape of the results would depend on
     their values.
+
+    >>> config = HuggingFace("MaskFormerImageProcessor", {"size": {"height": 32, "width": 32}})
+    >>> inputs = {"segmentation_maps": np.ones((64, 64), np.uint8)}
+    >>> refuse_traced_maps(Call(None, inputs, config))
     """
     if call.is_traced and call.inputs.get("segmentation_maps") is not None:
         raise InputError(
@@ -129,6 +172,9 @@ def refuse_traced_maps(call: Call) -> None:
 class Window(NamedTuple):
     """Where a window lies: the index of its image, and its first row or column and the one after
     its last, along the longer side.
+
+    >>> Window(image=0, start=0, end=640).end
+    640
     """
 
     image: int
@@ -142,6 +188,11 @@ def eomt(call: Call) -> Results:
 
     With `segmentation_maps`, `mask_labels` and `class_labels` of each image or window; with
     `ignore_index`, labels are one less.
+
+    >>> from jaxprep.huggingface import EomtImageProcessor
+    >>> processor = EomtImageProcessor(size={"shortest_edge": 8}, do_split_image=True)
+    >>> processor(np.zeros((8, 12, 3), np.uint8)).pixel_values.shape
+    (2, 3, 8, 8)
     """
     refuse_traced_maps(call)
     images = read(call)
@@ -175,6 +226,11 @@ def _uncut(call: Call) -> Call:
 def split(config: HuggingFace, images: Any) -> tuple[list[Window], list[Any]]:
     """Windows along the longer side of images `(h, w, c)` or maps `(h, w)`, which overlap as evenly
     as pixels allow: `_split_image` of `transformers/models/eomt/image_processing_eomt.py`.
+
+    >>> config = HuggingFace("EomtImageProcessor", {"size": {"shortest_edge": 8}})
+    >>> windows, parts = split(config, [np.zeros((8, 12, 3))])
+    >>> [(one.start, one.end) for one in windows], parts[0].shape
+    ([(0, 8), (4, 12)], (8, 8, 3))
     """
     length = window(config.effective)[0]
     windows, parts = [], []

@@ -21,6 +21,10 @@ class Inverse:
     It is computed on the host, operation by operation: truncation to uint8 shows the last bit. The
     source is `JanusImageProcessor.postprocess` of `transformers/models/janus/
     image_processing_janus.py`.
+
+    >>> inverse = Inverse(rescales=True, normalizes=True, factor=255.0, mean=0.5, std=0.5)
+    >>> inverse(np.zeros((1, 1, 3)), on_torch=False).tolist()
+    [[[127, 127, 127]]]
     """
 
     def __init__(self, rescales: bool, normalizes: bool, factor: float, mean: Any, std: Any):
@@ -76,6 +80,11 @@ def postprocess(
 
     Raises:
         InputError: PIL images are asked for of what is not rescaled and normalised.
+
+    >>> from jaxprep.huggingface import JanusImageProcessor
+    >>> image = np.full((3, 2, 2), -1, np.float32)
+    >>> JanusImageProcessor().postprocess(image).pixel_values.dtype
+    dtype('uint8')
     """
     settings = config.effective
     rescales = settings.flag("do_rescale") if do_rescale is None else do_rescale

@@ -16,6 +16,11 @@ def matte(call: Call) -> Results:
 
     The pipeline takes the two as one image: its steps leave the values of a trimap apart from those
     of the colours, as `transformers/models/vitmatte/image_processing_vitmatte.py` does.
+
+    >>> from jaxprep.huggingface import VitMatteImageProcessor
+    >>> image, trimap = np.zeros((32, 32, 3), np.uint8), np.zeros((32, 32), np.uint8)
+    >>> VitMatteImageProcessor()(image, trimaps=trimap).pixel_values.shape
+    (1, 4, 32, 32)
     """
     images = one_by_one(read(call))
     given = call.inputs.get("trimaps")

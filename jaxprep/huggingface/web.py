@@ -17,6 +17,10 @@ def fetch(url: str, max_bytes: int, proxies: Mapping[str, str] | None = None) ->
     Raises:
         PresetNotFoundError: there is none.
         HubError: it cannot be reached, or is larger than `max_bytes`.
+
+    >>> fetch("http://localhost:1", 10)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    jaxprep.errors.HubError: Expected a file, got URLError: ...
     """
     handlers = [] if proxies is None else [urllib.request.ProxyHandler(dict(proxies))]
     try:

@@ -159,7 +159,7 @@ class ReverseChannels(Pointwise):
         return reverse_channels(image, self.keep_alpha)
 
     def undo(self, image: np.ndarray) -> np.ndarray | None:
-        return reverse_channels(image, self.keep_alpha)
+        return np.asarray(reverse_channels(image, self.keep_alpha))
 
     def describe(self) -> str:
         alpha = ", alpha staying the last" if self.keep_alpha else ""

@@ -139,7 +139,7 @@ def resize(
     >>> import numpy as np
     >>> image = np.arange(16, dtype=np.uint8).reshape(4, 4, 1)
     >>> resize(image, 2, reference="pillow")[..., 0].tolist()
-    [[4, 6], [9, 11]]
+    [[4, 5], [10, 11]]
     """
     image = image if hasattr(image, "dtype") else np.asarray(image)
     step = Resize(size, method=method, antialias=antialias, reference=reference, rounded=rounded)  # type: ignore[arg-type]

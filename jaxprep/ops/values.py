@@ -201,7 +201,7 @@ def clip(image: Shaped[Array, "*shape"], low: float, high: float) -> Shaped[Arra
     """Confines values to a range: those below `low` become `low`, those above `high` `high`.
 
     >>> import numpy as np
-    >>> clip(np.array([-1.0, 0.5, 2.0]), 0.0, 1.0).tolist()
+    >>> clip(np.float32([-1.0, 0.5, 2.0]), 0.0, 1.0).tolist()
     [0.0, 0.5, 1.0]
     """
     return jnp.clip(image, jnp.asarray(low, image.dtype), jnp.asarray(high, image.dtype))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 
@@ -27,7 +28,7 @@ from jaxprep.pipeline.plan import (
 from jaxprep.pipeline.program import check_dtype
 from jaxprep.pipeline.ragged import Ragged
 from jaxprep.pipeline.segment import Segment
-from jaxprep.pipeline.step import KINDS, Geometry, Layout, Step
+from jaxprep.pipeline.step import KINDS, Geometry, Layout, Opaque, Pointwise, Step
 from jaxprep.resample.references import REFERENCES
 from jaxprep.resample.tables import canvas as canvas_of
 from jaxprep.types import Batch, Size, is_traced
@@ -297,7 +298,7 @@ class Pipeline:
             raise InputError(f"Expected an image of integers or real numbers, got dtype {dtype}.")
         channels = shape[-1]
         for step in self.inner_steps:
-            if not isinstance(step, Geometry):
+            if isinstance(step, Pointwise | Opaque):
                 channels = step.output_channels(channels)  # which refuses what it does not take
         for step in self.inner_steps:
             if not isinstance(step, Geometry):
@@ -359,11 +360,10 @@ class Pipeline:
             raise InputError(
                 f"Expected a `key`, as {random} draw: `pipeline(batch, key=jax.random.key(0))`."
             )
-        is_key = draws is not None or jnp.issubdtype(
-            getattr(key, "dtype", np.dtype(object)), jax.dtypes.prng_key
-        )
-        is_raw_key = getattr(key, "dtype", None) == jnp.uint32 and key.shape[-1:] == (2,)
-        if not (is_key or is_raw_key):
+        dtype = getattr(key, "dtype", np.dtype(object))
+        is_key = jnp.issubdtype(dtype, jax.dtypes.prng_key)
+        is_raw_key = dtype == jnp.uint32 and np.shape(key)[-1:] == (2,)
+        if draws is None and not (is_key or is_raw_key):
             raise InputError(f"Expected a key of `jax.random.key`, got {codec.shown(key)}.")
 
 

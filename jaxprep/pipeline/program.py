@@ -173,21 +173,25 @@ def prepare_pointwise(
     """Merges each run of affine steps without a draw; the number of channels is checked here."""
     prepared: list[Placed | PaddingSlot | MergedAffine] = []
     run: list[Pointwise] = []
-    for part in (*parts, None):
-        is_affine = isinstance(part, Placed) and part.index is None and part.step.affine()
-        if is_affine:
+    for part in parts:
+        if isinstance(part, Placed) and part.index is None and part.step.affine() is not None:
             run.append(part.step)
             continue
-        if run:
-            prepared.append(_merge(run, channels))
-            channels = prepared[-1].table.shape[1]
-            run = []
-        if part is None:
-            break
+        channels = _add_merged(prepared, run, channels)
+        run = []
         prepared.append(part)
         if isinstance(part, Placed):
             channels = part.step.output_channels(channels)
+    _add_merged(prepared, run, channels)
     return tuple(prepared)
+
+
+def _add_merged(prepared: list[Any], run: Sequence[Pointwise], channels: int) -> int:
+    """Adds a run of affine steps, if there are any, and returns how many channels come of them."""
+    if not run:
+        return channels
+    prepared.append(_merge(run, channels))
+    return prepared[-1].table.shape[1]
 
 
 def _merge(run: Sequence[Pointwise], channels: int) -> MergedAffine:

@@ -38,7 +38,7 @@ def run(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any, draws: Any)
     image = batch.image
     if lowered.reads_channels_first:
         image = jnp.moveaxis(image, -3, -1)
-    canvas: Size = image.shape[-3:-1]
+    canvas = (image.shape[-3], image.shape[-2])
     constants = None
     if plan is None:
         stages, constants = constant_program(lowered, canvas)

@@ -46,6 +46,35 @@ def examples_of_docstrings() -> Iterator[doctest.DocTest]:
                 yield parser.get_doctest(text, dict(vars(module)), name, module.__file__, None)
 
 
+def objects_without_example() -> set[str]:
+    """Return the names of the public functions and classes whose docstring has no example."""
+    lacking = set()
+    for module in public.modules():
+        objects = public.objects(module)
+        lacking |= {name for name, value in objects.items() if not has_example(value)}
+    return lacking
+
+
+def whole_module(name: str) -> str:
+    """Return the line that stands for all objects of an object's module in the list of those
+    without an example.
+    """
+    return name.rpartition(".")[0] + ".*"
+
+
+def list_without_example() -> list[str]:
+    """Return the lines of that list: of a module without any example one, else one per object."""
+    lacking = objects_without_example()
+    lines = set()
+    for module in public.modules():
+        names = set(public.objects(module))
+        if names <= lacking:
+            lines |= {whole_module(name) for name in names}
+        else:
+            lines |= names & lacking
+    return sorted(lines)
+
+
 def run(test: doctest.DocTest) -> None:
     """Run the examples of one docstring.
 
@@ -71,3 +100,7 @@ def run_page(page: Path) -> dict[str, Any]:
         code = "\n" * line + fence[1]  # so that an error tells the line of the page
         exec(compile(code, str(page), "exec"), names)
     return names
+
+
+if __name__ == "__main__":
+    print("\n".join(list_without_example()))

@@ -780,7 +780,7 @@ def test_the_pipeline_and_the_processor_run_inside_jit() -> None:
 
 
 def test_a_thousand_sizes_are_a_handful_of_programs() -> None:
-    from jaxprep.pipeline.run import run_batch
+    from jaxprep.pipeline.program import run_batch
 
     processor = small(size={"height": 7, "width": 7})
     before = run_batch._cache_size()  # canvases so small are batched

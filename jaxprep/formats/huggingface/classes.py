@@ -15,8 +15,8 @@ from jaxprep import codec
 from jaxprep.resources import load_json
 
 Backend = Literal["torchvision", "pil"]
-"""Whose arithmetic Transformers computes with: `TorchvisionBackend` or `PilBackend` of
-`transformers/image_processing_backends.py`.
+"""Whose arithmetic Transformers computes with, `TorchvisionBackend` or `PilBackend`:
+https://github.com/huggingface/transformers/blob/main/src/transformers/image_processing_backends.py
 """
 LegacySize = Literal["square", "longest_edge", "bounded", "bounded_by_default"]
 SizeKind = Literal["original", "resized", "original_if_resized"]
@@ -30,6 +30,9 @@ class Padding:
         to: "pad_size", that setting or, where it is not given, the largest result of the call; or
             "largest", the largest result whatever `pad_size` is.
         always: pad even where the setting `do_pad` is off.
+
+    >>> rows()["OneFormerImageProcessor"].padding
+    Padding(to='largest', always=True)
     """
 
     to: Literal["pad_size", "largest"]
@@ -45,6 +48,9 @@ class Annotations:
         masks: whether masks are drawn of detection annotations where a call asks for them.
         follow_normalize: whether boxes are converted exactly where values are normalised, if
             `do_convert_annotations` is not given.
+
+    >>> rows()["RTDetrImageProcessor"].annotations.panoptic
+    False
     """
 
     panoptic: bool
@@ -54,7 +60,11 @@ class Annotations:
 
 @dataclass(frozen=True)
 class ModernOutput:
-    """The name of the results where `setting` is false, for a class that once used another name."""
+    """The name of the results where `setting` is false, for a class that once used another name.
+
+    >>> rows()["VideoLlavaImageProcessor"].modern_output.name
+    'pixel_values'
+    """
 
     setting: str
     name: str
@@ -87,6 +97,10 @@ class ProcessorRow:
         legacy_size: how a lone number as `size` was meant in former releases; a key of
             `settings.LEGACY_SIZES`.
         max_size: the bound on the longer edge that goes with a lone number as `size`, in pixels.
+
+    >>> row = rows()["ViTImageProcessor"]
+    >>> row.builder_names("pil")
+    ('resize', 'center_crop', 'rescale_and_normalize', 'pad')
     """
 
     family: str
@@ -119,7 +133,11 @@ class ProcessorRow:
 
 @dataclass(frozen=True)
 class UnreadRow:
-    """A class of Transformers that jaxprep knows and does not read: why, and its model types."""
+    """A class of Transformers that jaxprep knows and does not read: why, and its model types.
+
+    >>> unread()["ZoeDepthImageProcessor"]
+    UnreadRow(family='odd', models=('zoedepth',))
+    """
 
     family: str
     models: tuple[str, ...]
@@ -137,18 +155,30 @@ def rows() -> dict[str, ProcessorRow]:
 
 @functools.cache
 def unread() -> dict[str, UnreadRow]:
-    """The classes of Transformers that are not read, by name."""
+    """The classes of Transformers that are not read, by name.
+
+    >>> "Qwen2VLImageProcessor" in unread()
+    True
+    """
     return codec.from_json(dict[str, UnreadRow], load_json("huggingface.json")["unread"])  # type: ignore[arg-type]
 
 
 def arguments(name: str) -> frozenset[str]:
-    """The names that a class takes as settings, in its config and in a call."""
+    """The names that a class takes as settings, in its config and in a call.
+
+    >>> sorted(arguments("GLPNImageProcessor") - arguments("ViTImageProcessor"))
+    ['size_divisor']
+    """
     shared = load_json("huggingface.json")["kwargs"]
     return frozenset([*shared, *rows()[name].kwargs])
 
 
 def renamed(name: str) -> dict[str, str]:
-    """Names that settings of a class had in former releases, and what they are called now."""
+    """Names that settings of a class had in former releases, and what they are called now.
+
+    >>> renamed("OwlViTImageProcessor")["rescale"]
+    'do_rescale'
+    """
     return {**load_json("huggingface.json")["renamed"], **rows()[name].renamed}
 
 

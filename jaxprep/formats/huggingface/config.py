@@ -25,6 +25,7 @@ from jaxprep.formats.huggingface.settings import (
     keep_implied,
     merged,
     settings_of,
+    split_keys,
 )
 from jaxprep.formats.timm import from_timm_json
 from jaxprep.formats.values import DataFormatName
@@ -201,7 +202,7 @@ class HuggingFace(Format):
             return self
         # Idefics has a setting `image_size` of its own; elsewhere it is a field of ours.
         if "image_size" in overrides and "image_size" not in self.row.kwargs:
-            others = {key: value for key, value in overrides.items() if key != "image_size"}
+            _, others = split_keys(overrides, ("image_size",))
             return self.with_image_size(overrides["image_size"]).overridden(others)
         # A key of the file that the class does not know may be replaced too: it is written back.
         known = {*classes.arguments(self.class_name), *FIELDS, *self.settings}
@@ -209,8 +210,8 @@ class HuggingFace(Format):
             if name not in known:
                 listed = {*classes.arguments(self.class_name), *FIELDS, "image_size"}
                 raise ConfigError(f"Unknown field - at `$.{name}`. Known: {sorted(listed)}.")
-        fields = {key: value for key, value in overrides.items() if key in FIELDS}
-        changed = {key: to_json_value(v) for key, v in overrides.items() if key not in FIELDS}
+        fields, settings = split_keys(overrides, FIELDS)
+        changed = {key: to_json_value(value) for key, value in settings.items()}
         implied = keep_implied(self.class_name, self.settings, changed)
         return replace(self, **fields, settings=merged(self.settings, implied | changed))
 

@@ -39,6 +39,9 @@ class Document(NamedTuple):
         class_name: the class in Transformers 5, read or "TimmWrapperImageProcessor".
         content: the keys of the config itself.
         where: its path inside the file, for messages.
+
+    >>> find_config({"image_processor": {"image_processor_type": "ViTImageProcessor"}}).where
+    '$.image_processor'
     """
 
     class_name: str

@@ -8,7 +8,7 @@ import contextlib
 import functools
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, NamedTuple, get_args
 
 from jaxprep import codec
@@ -24,16 +24,48 @@ ANNOTATION_FORMATS = ("coco_detection", "coco_panoptic")
 
 
 class Frozen(dict[str, Any]):
-    """A JSON object that is not changed any more, and so can be hashed."""
+    """A JSON object that is not changed any more, and so can be hashed.
+
+    >>> hash(Frozen(size=8)) == hash(Frozen(size=8))
+    True
+    """
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(json.dumps(self, sort_keys=True, default=str))
+
+
+def split_keys(
+    settings: Mapping[str, Any], keys: Container[str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Settings whose keys are among `keys`, and the others.
+
+    >>> split_keys({"size": 8, "exact": True}, ("exact",))
+    ({'exact': True}, {'size': 8})
+    """
+    among: dict[str, Any] = {}
+    others: dict[str, Any] = {}
+    for key, value in settings.items():
+        part = among if key in keys else others
+        part[key] = value
+    return among, others
+
+
+def drop_none(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings without those that are None, which says nothing.
+
+    >>> drop_none({"size": 8, "resample": None})
+    {'size': 8}
+    """
+    return {key: value for key, value in settings.items() if value is not None}
 
 
 class Edges(NamedTuple):
     """A `size`: one of the sets of keys that Transformers knows, in pixels; the others are None.
 
     It is `SizeDict` of `transformers/image_utils.py` without the keys that no class here takes.
+
+    >>> Edges(shortest_edge=8).keys, Edges(height=8, width=6).pair
+    (('shortest_edge',), (8, 6))
     """
 
     height: int | None = None
@@ -72,8 +104,8 @@ BOTH = ("shortest_edge", "longest_edge")
 LONGEST = ("longest_edge",)
 INSIDE = ("max_height", "max_width")
 KEY_SETS = (EXACT, SHORTEST, BOTH, LONGEST, INSIDE)
-"""The sets of keys that a size may have: `VALID_SIZE_DICT_KEYS` of
-`transformers/image_processing_utils.py`.
+"""The sets of keys that a size may have, `VALID_SIZE_DICT_KEYS`:
+https://github.com/huggingface/transformers/blob/main/src/transformers/image_processing_utils.py
 """
 
 
@@ -200,7 +232,8 @@ class Settings:
 
 
 def _number(value: Any, where: str) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value) or abs(value) > 1e12:
+    is_number = type(value) in (int, float)
+    if not is_number or not math.isfinite(value) or abs(value) > 1e12:
         raise codec.expected("a finite number", value, where)
     return float(value)
 
@@ -213,12 +246,10 @@ def _edges(value: Any, key: str, is_square: bool, max_size: int | None) -> Edges
     # Null entries of a size are the keys that are not given.
     sides = _sides(value, is_square, max_size)
     for name, side in sides.items():
-        if type(side) is not int or not 1 <= side <= 2**28:
-            raise codec.expected(
-                "a number of pixels of at least 1",
-                side,
-                f"{where}.{name}" if len(sides) > 1 else where,
-            )
+        is_pixels = type(side) is int and 1 <= side <= 2**28
+        if not is_pixels:
+            place = f"{where}.{name}" if len(sides) > 1 else where
+            raise codec.expected("a number of pixels of at least 1", side, place)
     if not any(set(sides) == set(names) for names in KEY_SETS):
         known = ", ".join(_braces(names) for names in KEY_SETS)
         raise codec.expected(f"one of the sets of keys {known}", sorted(map(str, sides)), where)
@@ -228,7 +259,7 @@ def _edges(value: Any, key: str, is_square: bool, max_size: int | None) -> Edges
 def _sides(value: Any, is_square: bool, max_size: int | None) -> dict[str, Any]:
     """The sides of a size by their keys, not checked yet."""
     if isinstance(value, Mapping):
-        return {name: side for name, side in value.items() if side is not None}
+        return drop_none(value)
     if isinstance(value, (list, tuple)) and len(value) == 2:
         return {"height": value[0], "width": value[1]}
     # `convert_to_size_dict` of transformers/image_processing_utils.py refuses a square with a
@@ -251,6 +282,9 @@ def upgrade_legacy(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """The keys of a config in the form of Transformers 5, from that of any release.
 
     A key of today wins where the former name is there too.
+
+    >>> upgrade_legacy("SamImageProcessor", {"size": 64})["size"]
+    {'longest_edge': 64}
     """
     row = classes.rows()[name]
     settings = dict(given)
@@ -276,8 +310,12 @@ def _square(settings: Mapping[str, Any], row: ProcessorRow) -> dict[str, Any]:
 def _longest_edge(settings: Mapping[str, Any], row: ProcessorRow) -> dict[str, Any]:
     """SAM: a lone number is the longer edge, of images and of masks."""
     del row
-    numbers = {key: settings.get(key) for key in ("size", "mask_size")}
-    return {key: {"longest_edge": n} for key, n in numbers.items() if type(n) is int}
+    changed = {}
+    for key in ("size", "mask_size"):
+        edge = settings.get(key)
+        if type(edge) is int:
+            changed[key] = {"longest_edge": edge}
+    return changed
 
 
 def _bounded(settings: Mapping[str, Any], row: ProcessorRow) -> dict[str, Any]:
@@ -306,13 +344,12 @@ def _bounded_by_default(settings: Mapping[str, Any], row: ProcessorRow) -> dict[
     if shortest is None and type(longest) is not int:
         return {}
     # `max_size` alone replaces the longer edge of the default.
-    default = row.defaults["size"]
-    return {
-        "size": {
-            "shortest_edge": default["shortest_edge"] if shortest is None else shortest,
-            "longest_edge": default["longest_edge"] if longest is None else longest,
-        }
-    }
+    size = dict(row.defaults["size"])
+    if shortest is not None:
+        size["shortest_edge"] = shortest
+    if longest is not None:
+        size["longest_edge"] = longest
+    return {"size": size}
 
 
 LEGACY_SIZES: dict[str, Callable[[Mapping[str, Any], ProcessorRow], dict[str, Any]]] = {
@@ -348,6 +385,9 @@ def keep_implied(name: str, given: Mapping[str, Any], changed: Mapping[str, Any]
     call that changes `do_normalize` alone does not change what is done to boxes, since
     Transformers derives the one from the other only when the processor is made
     (`DetrImageProcessor.__init__`).
+
+    >>> keep_implied("DetrImageProcessor", {}, {"do_normalize": False})
+    {'do_convert_annotations': True}
     """
     if "do_normalize" not in changed or not _follows_normalize(classes.rows()[name]):
         return {}
@@ -362,14 +402,22 @@ DERIVED_FROM = {"metadata": ("class_info_file", "repo_path")}
 
 
 def merged(given: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with some of them replaced; what was read from a file goes when another is named."""
+    """Settings with some of them replaced; what was read from a file goes when another is named.
+
+    >>> merged({"size": 8}, {"size": 6})
+    {'size': 6}
+    """
     replaced = {key for key, value in changed.items() if value != given.get(key)}
     stale = {key for key, sources in DERIVED_FROM.items() if replaced & set(sources)}
-    kept = {key: value for key, value in given.items() if key not in stale}
+    _, kept = split_keys(given, stale)
     return {**kept, **changed}
 
 
 @functools.lru_cache(maxsize=1024)
 def settings_of(name: str, given: Frozen) -> Settings:
-    """The settings of a config; made once for each."""
+    """The settings of a config; made once for each.
+
+    >>> settings_of("ViTImageProcessor", Frozen()).pair("size")
+    (224, 224)
+    """
     return Settings(name, given)

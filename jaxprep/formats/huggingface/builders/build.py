@@ -28,6 +28,9 @@ class Source(NamedTuple):
     Attributes:
         value_range: of their values.
         channels: how many they have, before any conversion to RGB.
+
+    >>> Source("float", 1).channels
+    1
     """
 
     value_range: ValueRange = "uint8"
@@ -44,6 +47,11 @@ class Build:
         reference: replaces "pillow", the PIL backend's.
         steps: so far.
         is_float: whether the values are floats after those steps.
+
+    >>> build = Build(Settings("ViTImageProcessor", {"size": 8}), "torchvision", Source())
+    >>> build.resize(size=(8, 8))
+    >>> build.steps[0].reference
+    'torchvision'
     """
 
     settings: Settings
@@ -119,6 +127,9 @@ class Builder(NamedTuple):
             size)` runs the builders that resize.
         size_key: the setting that holds the size of the operation.
         makes_square: the result is a square where `size` is a `shortest_edge` alone.
+
+    >>> BUILDERS["center_crop"].size_key
+    'crop_size'
     """
 
     add_steps: Callable[[Build], None]
@@ -135,7 +146,14 @@ BUILDERS: dict[str, Builder] = {}
 def builder(
     operation: Operation | None = None, size_key: str = "size", makes_square: bool = False
 ) -> Callable[[Function], Function]:
-    """Register a function of a `Build` under its own name; arguments as in `Builder`."""
+    """Register a function of a `Build` under its own name; arguments as in `Builder`.
+
+    >>> @builder("pad")
+    ... def pad_nothing(build):
+    ...     pass
+    >>> BUILDERS.pop("pad_nothing").operation
+    'pad'
+    """
 
     def register(function: Function) -> Function:
         BUILDERS[function.__name__] = Builder(function, operation, size_key, makes_square)
@@ -145,7 +163,11 @@ def builder(
 
 
 def builders_of(settings: Settings, backend: Backend) -> list[Builder]:
-    """The builders of a class, in order."""
+    """The builders of a class, in order.
+
+    >>> [entry.operation for entry in builders_of(Settings("DetrImageProcessor", {}), "pil")]
+    ['resize', None, 'pad']
+    """
     return [BUILDERS[name] for name in settings.row.builder_names(backend)]
 
 
@@ -154,7 +176,13 @@ Part = Literal["all", "unpadded", "resize"]
 
 
 def add_steps(build: Build, part: Part = "all") -> None:
-    """Append the steps of a class, but not the layout of the results."""
+    """Append the steps of a class, but not the layout of the results.
+
+    >>> build = Build(Settings("SegformerImageProcessor", {}), "torchvision", Source())
+    >>> add_steps(build)
+    >>> [type(step).__name__ for step in build.steps]
+    ['Resize', 'Normalize']
+    """
     if part != "resize":
         _add_to_rgb(build)
     for entry in builders_of(build.settings, build.backend):

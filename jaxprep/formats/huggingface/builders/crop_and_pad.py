@@ -19,20 +19,36 @@ def center_rule(build: Build) -> ops.crop.CenterRule:
 
     torchvision computes `int((n - m) / 2.0)`, `center_crop` of `transformers/image_transforms.py`
     `(n - m) // 2`; they differ where the crop is larger than the image.
+
+    >>> from jaxprep.formats.huggingface.builders.build import Source
+    >>> center_rule(Build(Settings("ViTImageProcessor", {}), "pil", Source()))
+    'floor'
     """
     return "down" if build.on_torch else "floor"
 
 
 @builder("center_crop", size_key="crop_size")
 def center_crop(build: Build) -> None:
-    """The middle of the image; a smaller image is padded with 0."""
+    """The middle of the image; a smaller image is padded with 0.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("CLIPImageProcessor")
+    >>> config.pipeline.output_size((480, 640))
+    (224, 224)
+    """
     if build.settings.flag("do_center_crop"):
         build.add(ops.CenterCrop(build.settings.pair("crop_size"), center_rule(build)))
 
 
 @builder("center_crop", size_key="size")
 def center_crop_share(build: Build) -> None:
-    """Perceiver: the middle `size / crop_size` of the shorter edge."""
+    """Perceiver: the middle `size / crop_size` of the shorter edge.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("PerceiverImageProcessor")
+    >>> [type(step).__name__ for step in config.pipeline.steps]
+    ['CenterCropShare', 'Resize', 'Normalize']
+    """
     if not build.settings.flag("do_center_crop"):
         return
     height, width = build.settings.pair("size")
@@ -45,7 +61,13 @@ def center_crop_share(build: Build) -> None:
 
 @builder("center_crop", size_key="crop_size")
 def center_crop_square(build: Build) -> None:
-    """BridgeTower: the square whose side is the `shortest_edge` of `crop_size`."""
+    """BridgeTower: the square whose side is the `shortest_edge` of `crop_size`.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("BridgeTowerImageProcessor")
+    >>> config.pipeline.output_size((480, 640))
+    (288, 288)
+    """
     if not build.settings.flag("do_center_crop"):
         return
     edges = build.settings.needed_edges("crop_size", SHORTEST, EXACT)
@@ -61,20 +83,32 @@ def center_crop_square(build: Build) -> None:
 
 
 def pads(settings: Settings) -> bool:
-    """Whether results are padded at all, to `pad_size` or to the largest of a call."""
+    """Whether results are padded at all, to `pad_size` or to the largest of a call.
+
+    >>> pads(Settings("DetrImageProcessor", {})), pads(Settings("ViTImageProcessor", {}))
+    (True, False)
+    """
     padding = settings.row.padding
     # MaskFormer and OneFormer pad whatever `do_pad` says.
     return padding is not None and (padding.always or settings.flag("do_pad"))
 
 
 def has_pad_size(settings: Settings) -> bool:
-    """Whether results are padded to the setting `pad_size`."""
+    """Whether results are padded to the setting `pad_size`.
+
+    >>> has_pad_size(Settings("DetrImageProcessor", {"pad_size": 1400}))
+    True
+    """
     padding = settings.row.padding
     return padding is not None and padding.to == "pad_size" and settings.get("pad_size") is not None
 
 
 def pads_to_largest(settings: Settings) -> bool:
-    """Whether results of different sizes are padded to the largest of a call."""
+    """Whether results of different sizes are padded to the largest of a call.
+
+    >>> pads_to_largest(Settings("DetrImageProcessor", {}))
+    True
+    """
     return pads(settings) and not has_pad_size(settings)
 
 
@@ -84,6 +118,11 @@ def pad(build: Build) -> None:
 
     Padding to the largest result of a call is no step, since it depends on the other images: see
     `pads_to_largest`.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("DetrImageProcessor", {"pad_size": {"height": 1400, "width": 1400}})
+    >>> config.pipeline.output_size((480, 640))
+    (1400, 1400)
     """
     if pads(build.settings) and has_pad_size(build.settings):
         build.add(ops.PadTo(build.settings.pair("pad_size")))
@@ -92,6 +131,11 @@ def pad(build: Build) -> None:
 def widest(build: Build) -> Size:
     """The one size that PP-OCR recognition gives to all images of a call, from the widest of them;
     where they are not known, the default.
+
+    >>> from jaxprep.formats.huggingface.builders.build import Source
+    >>> build = Build(Settings("PPOCRV5ServerRecImageProcessor", {}), "torchvision", Source())
+    >>> widest(build)
+    (48, 320)
     """
     size = build.settings.pair("size")
     # All images of a call get the aspect ratio of the widest, for one batch of text lines.
@@ -101,7 +145,13 @@ def widest(build: Build) -> Size:
 
 @builder()
 def pad_narrow(build: Build) -> None:
-    """PP-OCR recognition: to `pad_size`, unless the size of the call is wider."""
+    """PP-OCR recognition: to `pad_size`, unless the size of the call is wider.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("PPOCRV5ServerRecImageProcessor")
+    >>> config.pipeline.output_size((480, 640))
+    (48, 320)
+    """
     if not build.settings.flag("do_pad"):
         return
     # `do_pad and target_size.width < pad_size.width` in
@@ -113,7 +163,13 @@ def pad_narrow(build: Build) -> None:
 
 @builder()
 def pad_square(build: Build) -> None:
-    """LLaVA and Janus: a square around the image, in the colour of the mean."""
+    """LLaVA and Janus: a square around the image, in the colour of the mean.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("LlavaImageProcessor", {"do_pad": True})
+    >>> config.pipeline.output_size((480, 640))
+    (224, 224)
+    """
     if not build.settings.flag("do_pad"):
         return
     mean = build.settings.per_channel("image_mean")
@@ -126,7 +182,13 @@ def pad_square(build: Build) -> None:
 
 @builder()
 def pad_next_multiple(build: Build) -> None:
-    """Swin2SR: mirrored, to the next multiple of `size_divisor` above the size."""
+    """Swin2SR: mirrored, to the next multiple of `size_divisor` above the size.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("Swin2SRImageProcessor")
+    >>> config.pipeline.output_size((480, 640))
+    (488, 648)
+    """
     if build.settings.flag("do_pad"):
         # `(height // size_divisor + 1) * size_divisor`: a size that is a multiple already grows
         # too, in transformers/models/swin2sr/image_processing_swin2sr.py.
@@ -135,7 +197,14 @@ def pad_next_multiple(build: Build) -> None:
 
 @builder()
 def pad_around(build: Build) -> None:
-    """DPT: 0 on all sides, to a multiple of `size_divisor`; without one, nothing."""
+    """DPT: 0 on all sides, to a multiple of `size_divisor`; without one, nothing.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> settings = {"do_resize": False, "do_pad": True, "size_divisor": 14}
+    >>> config = HuggingFace("DPTImageProcessor", settings)
+    >>> config.pipeline.output_size((480, 640))
+    (490, 644)
+    """
     settings = build.settings
     if settings.flag("do_pad") and settings.get("size_divisor") is not None:
         # `_get_pad` in transformers/models/dpt/image_processing_dpt.py: the smaller half is above
@@ -145,7 +214,13 @@ def pad_around(build: Build) -> None:
 
 @builder()
 def pad_multiple(build: Build) -> None:
-    """ViTMatte: 0 below and to the right, to a multiple of `size_divisor`."""
+    """ViTMatte: 0 below and to the right, to a multiple of `size_divisor`.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("VitMatteImageProcessor")
+    >>> config.pipeline.output_size((500, 650))
+    (512, 672)
+    """
     if build.settings.flag("do_pad"):
         # `_pad_image` of transformers/models/vitmatte/image_processing_vitmatte.py.
         build.add(ops.PadToMultiple(build.settings.integer("size_divisor")))
@@ -157,6 +232,11 @@ def pad_window(build: Build) -> None:
 
     Splitting into windows is no step, since it makes several images of one; but its setting is
     checked here, where the config is made.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("EomtImageProcessor", {"do_pad": True})
+    >>> config.pipeline.output_size((480, 640))
+    (640, 640)
     """
     if build.settings.flag("do_split_image"):
         window(build.settings)
@@ -167,6 +247,9 @@ def pad_window(build: Build) -> None:
 def window(settings: Settings) -> Size:
     """The size that EoMT pads to; its height is also the length of the windows that an image is
     split into.
+
+    >>> window(Settings("EomtImageProcessor", {}))
+    (640, 640)
     """
     edges = settings.needed_edges("size", SHORTEST, BOTH)
     shortest = edges.side("shortest_edge")

@@ -20,6 +20,11 @@ from jaxprep.pipeline.step import check_size
 def resize(build: Build, antialias: bool = True) -> None:
     """Resize by any of the sets of keys that the base classes take (`TorchvisionBackend.resize` and
     `PilBackend.resize` of `transformers/image_processing_backends.py`).
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("CLIPImageProcessor")
+    >>> config.resize_pipeline.output_size((480, 640))
+    (224, 298)
     """
     settings = build.settings
     if not settings.flag("do_resize"):
@@ -40,7 +45,13 @@ def resize(build: Build, antialias: bool = True) -> None:
 
 @builder("resize")
 def resize_interpolating(build: Build) -> None:
-    """Resize without antialiasing."""
+    """Resize without antialiasing.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("DepthProImageProcessor")
+    >>> config.resize_pipeline.output_size((480, 640))
+    (1536, 1536)
+    """
     resize(build, antialias=False)
 
 
@@ -49,6 +60,11 @@ def resize_clipped(build: Build) -> None:
     """PP-DocLayoutV4: without antialiasing; values outside of the images' range are clipped.
 
     A bicubic filter overshoots at edges, and the class resizes floats, which do not saturate.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("PPDocLayoutV4ImageProcessor")
+    >>> [type(step).__name__ for step in config.pipeline.steps]
+    ['Rescale', 'Resize', 'Clip', 'Normalize']
     """
     settings = build.settings
     if not settings.flag("do_resize"):
@@ -73,7 +89,13 @@ def _shortest(build: Build) -> int:
 
 @builder("resize")
 def resize_shortest(build: Build) -> None:
-    """Video-LLaVA: the shorter edge, whatever is said of the longer one; or both sides."""
+    """Video-LLaVA: the shorter edge, whatever is said of the longer one; or both sides.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("VideoLlavaImageProcessor")
+    >>> config.resize_pipeline.output_size((480, 640))
+    (224, 298)
+    """
     settings = build.settings
     if not settings.flag("do_resize"):
         return
@@ -88,6 +110,11 @@ def resize_shortest(build: Build) -> None:
 def resize_convnext(build: Build) -> None:
     """ConvNeXT: below 384 the shorter edge becomes `size / crop_pct` and the middle is cropped;
     from 384 on the image is stretched to a square.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("ConvNextImageProcessor", {"size": {"shortest_edge": 224}})
+    >>> config.resize_pipeline.output_size((480, 640))
+    (224, 224)
     """
     if not build.settings.flag("do_resize"):
         return
@@ -110,7 +137,13 @@ def _divide_by_crop_pct(build: Build, edge: int) -> int:
 
 @builder("resize")
 def resize_crop_pct(build: Build) -> None:
-    """PoolFormer: the size is divided by `crop_pct`; a square means the shorter edge."""
+    """PoolFormer: the size is divided by `crop_pct`; a square means the shorter edge.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("PoolFormerImageProcessor")
+    >>> config.resize_pipeline.output_size((480, 640))
+    (248, 330)
+    """
     settings = build.settings
     if not settings.flag("do_resize"):
         return
@@ -128,7 +161,13 @@ def resize_crop_pct(build: Build) -> None:
 
 @builder("resize")
 def resize_levit(build: Build) -> None:
-    """LeViT: the shorter edge becomes 256 / 224 of what is asked for; or both sides."""
+    """LeViT: the shorter edge becomes 256 / 224 of what is asked for; or both sides.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("LevitImageProcessor")
+    >>> config.resize_pipeline.output_size((480, 640))
+    (256, 341)
+    """
     settings = build.settings
     if not settings.flag("do_resize"):
         return
@@ -142,7 +181,13 @@ def resize_levit(build: Build) -> None:
 
 @builder("resize")
 def resize_longest(build: Build) -> None:
-    """Janus: the longer edge becomes the side of the square `size`."""
+    """Janus: the longer edge becomes the side of the square `size`.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("JanusImageProcessor")
+    >>> config.resize_pipeline.output_size((480, 640))
+    (288, 384)
+    """
     settings = build.settings
     if not settings.flag("do_resize"):
         return
@@ -155,7 +200,13 @@ def resize_longest(build: Build) -> None:
 
 @builder("resize")
 def resize_longest_half_up(build: Build) -> None:
-    """SAM: the longer edge becomes `longest_edge`; the other is rounded half up."""
+    """SAM: the longer edge becomes `longest_edge`; the other is rounded half up.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("SamImageProcessor")
+    >>> config.resize_pipeline.output_size((480, 640))
+    (768, 1024)
+    """
     settings = build.settings
     if not settings.flag("do_resize"):
         return
@@ -167,7 +218,13 @@ def resize_longest_half_up(build: Build) -> None:
 
 @builder("resize")
 def resize_multiple_below(build: Build) -> None:
-    """GLPN: each side down to a multiple of `size_divisor`."""
+    """GLPN: each side down to a multiple of `size_divisor`.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("GLPNImageProcessor")
+    >>> config.resize_pipeline.output_size((500, 650))
+    (480, 640)
+    """
     if build.settings.flag("do_resize"):
         # `size` is not used: transformers/models/glpn/image_processing_glpn.py takes each side down
         # by itself.
@@ -176,7 +233,13 @@ def resize_multiple_below(build: Build) -> None:
 
 @builder("resize")
 def resize_textnet(build: Build) -> None:
-    """TextNet: the shorter edge, truncated, then both sides up to a multiple of `size_divisor`."""
+    """TextNet: the shorter edge, truncated, then both sides up to a multiple of `size_divisor`.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("TextNetImageProcessor")
+    >>> config.resize_pipeline.output_size((480, 640))
+    (640, 864)
+    """
     settings = build.settings
     if settings.flag("do_resize"):
         # transformers/models/textnet/image_processing_textnet.py: both sides up, after a
@@ -187,7 +250,13 @@ def resize_textnet(build: Build) -> None:
 
 @builder("resize")
 def resize_pplcnet(build: Build) -> None:
-    """PP-LCNet: the shorter edge `resize_short`, rounded, then both sides up to a multiple."""
+    """PP-LCNet: the shorter edge `resize_short`, rounded, then both sides up to a multiple.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("PPLCNetImageProcessor", {"size_divisor": 32})
+    >>> config.resize_pipeline.output_size((480, 640))
+    (256, 352)
+    """
     settings = build.settings
     if settings.flag("do_resize"):
         # transformers/models/pp_lcnet/image_processing_pp_lcnet.py, which rounds where TextNet
@@ -198,7 +267,13 @@ def resize_pplcnet(build: Build) -> None:
 
 @builder("resize")
 def resize_side_limit(build: Build) -> None:
-    """PP-OCR detection: by `limit_type` and `limit_side_len`, on floats."""
+    """PP-OCR detection: by `limit_type` and `limit_side_len`, on floats.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("PPOCRV5ServerDetImageProcessor")
+    >>> config.resize_pipeline.output_size((480, 640))
+    (480, 640)
+    """
     settings = build.settings
     if not settings.flag("do_resize"):
         return
@@ -212,7 +287,13 @@ def resize_side_limit(build: Build) -> None:
 
 @builder("resize")
 def resize_widest(build: Build) -> None:
-    """PP-OCRv5 recognition: see `widest`; on floats."""
+    """PP-OCRv5 recognition: see `widest`; on floats.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("PPOCRV5ServerRecImageProcessor")
+    >>> config.resize_pipeline.output_size((480, 640))
+    (48, 320)
+    """
     if build.settings.flag("do_resize"):
         # `stacked_images.float()` comes first in
         # transformers/models/pp_ocrv5_server_rec/image_processing_pp_ocrv5_server_rec.py.
@@ -221,7 +302,13 @@ def resize_widest(build: Build) -> None:
 
 @builder("resize")
 def resize_widest_interpolating(build: Build) -> None:
-    """PP-OCRv6 recognition: see `widest`; without antialiasing."""
+    """PP-OCRv6 recognition: see `widest`; without antialiasing.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("PPOCRV6SmallRecImageProcessor")
+    >>> config.resize_pipeline.output_size((480, 640))
+    (48, 320)
+    """
     if build.settings.flag("do_resize"):
         build.resize(size=widest(build), antialias=False)
 
@@ -230,6 +317,11 @@ def resize_widest_interpolating(build: Build) -> None:
 def resize_bounded(build: Build, antialias: bool = True) -> None:
     """DETR: the shorter edge with a bound on the longer one; or both sides; or the largest size
     inside a box.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("DetrImageProcessor")
+    >>> config.resize_pipeline.output_size((480, 640))
+    (800, 1066)
     """
     if build.settings.flag("do_resize"):
         # A lone `shortest_edge` is refused, as by `resize` of
@@ -240,7 +332,13 @@ def resize_bounded(build: Build, antialias: bool = True) -> None:
 
 @builder("resize")
 def resize_bounded_interpolating(build: Build) -> None:
-    """RF-DETR: as DETR, without antialiasing."""
+    """RF-DETR: as DETR, without antialiasing.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("RfDetrImageProcessor")
+    >>> config.resize_pipeline.output_size((480, 640))
+    (800, 1066)
+    """
     resize_bounded(build, antialias=False)
 
 
@@ -248,6 +346,11 @@ def resize_bounded_interpolating(build: Build) -> None:
 def resize_yolos(build: Build) -> None:
     """YOLOS: as DETR; where the aspect ratio is kept, both sides down to a multiple of 16, the size
     of its patches.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("YolosImageProcessor")
+    >>> config.resize_pipeline.output_size((480, 640))
+    (800, 1056)
     """
     if not build.settings.flag("do_resize"):
         return
@@ -265,6 +368,11 @@ def resize_yolos(build: Build) -> None:
 def resize_shortest_below(build: Build) -> None:
     """ViLT and BridgeTower: the shorter edge, the longer one at most 1333 / 800 of it, both down to
     a multiple of `size_divisor`.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("ViltImageProcessor")
+    >>> config.resize_pipeline.output_size((480, 640))
+    (384, 512)
     """
     settings = build.settings
     if settings.flag("do_resize"):
@@ -276,7 +384,14 @@ def resize_shortest_below(build: Build) -> None:
 
 @builder("resize")
 def resize_near_multiple(build: Build) -> None:
-    """DPT: about `size`, with the aspect ratio if it is to be kept, each side a multiple."""
+    """DPT: about `size`, with the aspect ratio if it is to be kept, each side a multiple.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> settings = {"keep_aspect_ratio": True, "ensure_multiple_of": 32}
+    >>> config = HuggingFace("DPTImageProcessor", settings)
+    >>> config.resize_pipeline.output_size((480, 640))
+    (384, 512)
+    """
     settings = build.settings
     if not settings.flag("do_resize"):
         return
@@ -289,7 +404,13 @@ def resize_near_multiple(build: Build) -> None:
 
 @builder("resize")
 def resize_or_fit(build: Build) -> None:
-    """Sapiens2: stretched to `size`; with `do_pad`, inside `size` and 0 around it."""
+    """Sapiens2: stretched to `size`; with `do_pad`, inside `size` and 0 around it.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("Sapiens2ImageProcessor", {"do_pad": True})
+    >>> config.resize_pipeline.output_size((480, 640))
+    (1024, 768)
+    """
     settings = build.settings
     if not settings.flag("do_resize"):
         return
@@ -306,6 +427,11 @@ def resize_or_fit(build: Build) -> None:
 def resize_multiple_above(build: Build) -> None:
     """MaskFormer: by any set of keys but a lone `shortest_edge`, then both sides up to a multiple
     of `size_divisor`; 0 means none.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("MaskFormerImageProcessor")
+    >>> config.resize_pipeline.output_size((480, 640))
+    (800, 1088)
     """
     settings = build.settings
     if not settings.flag("do_resize"):

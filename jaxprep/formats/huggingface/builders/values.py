@@ -14,6 +14,11 @@ def rescale(build: Build, offset: float = 0.0) -> None:
 
     `rescale` of `transformers/image_transforms.py` computes in float64 and casts; the torchvision
     backend multiplies a float32 tensor.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("GLPNImageProcessor")
+    >>> [type(step).__name__ for step in config.pipeline.steps]
+    ['Resize', 'Rescale']
     """
     if build.settings.flag("do_rescale"):
         factor = build.settings.number("rescale_factor")
@@ -25,7 +30,13 @@ def rescale(build: Build, offset: float = 0.0) -> None:
 
 @builder()
 def normalize(build: Build) -> None:
-    """`(x - image_mean) / image_std`."""
+    """`(x - image_mean) / image_std`.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("DINOv3ViTImageProcessor")
+    >>> [type(step).__name__ for step in config.pipeline.steps]
+    ['Rescale', 'Resize', 'Normalize']
+    """
     if build.settings.flag("do_normalize"):
         build.add(ops.Normalize(build.settings.per_channel("image_mean"), _std(build)))
         build.is_float = True
@@ -53,6 +64,11 @@ def rescale_and_normalize(build: Build) -> None:
     There mean and standard deviation are divided by the factor in float32
     (`_fuse_mean_std_and_rescale_factor` of `transformers/image_processing_backends.py`), which
     differs from two steps in the last bits.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("ViTImageProcessor")
+    >>> [type(step).__name__ for step in config.pipeline.steps]
+    ['Resize', 'Normalize']
     """
     settings = build.settings
     # Only where both are on, as in the original.
@@ -78,6 +94,11 @@ def _as_field(array: np.ndarray) -> float | tuple[float, ...]:
 def rescale_offset_and_normalize(build: Build) -> None:
     """EfficientNet: with `rescale_offset`, 1 is subtracted after the rescale, and nothing is
     fused.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("EfficientNetImageProcessor", {"rescale_offset": True})
+    >>> [type(step).__name__ for step in config.pipeline.steps]
+    ['Resize', 'Rescale', 'Normalize', 'Normalize']
     """
     if build.settings.flag("rescale_offset"):
         rescale(build, offset=-1.0)
@@ -92,6 +113,11 @@ def include_top(build: Build) -> None:
 
     A quirk of the published preprocessing (`include_top` in
     `transformers/models/efficientnet/image_processing_efficientnet.py`), which weights rely on.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("EfficientNetImageProcessor", {"do_normalize": False})
+    >>> [type(step).__name__ for step in config.pipeline.steps]
+    ['Resize', 'Rescale', 'Normalize']
     """
     if build.settings.flag("include_top"):
         # `include_top` of transformers/models/efficientnet/image_processing_efficientnet.py.
@@ -103,6 +129,11 @@ def include_top(build: Build) -> None:
 def rescale_and_normalize_matte(build: Build) -> None:
     """ViTMatte: the three colours are rescaled and normalised; the fourth channel, the trimap, is
     only rescaled.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("VitMatteImageProcessor")
+    >>> [type(step).__name__ for step in config.pipeline.steps]
+    ['Rescale', 'Normalize', 'PadToMultiple']
     """
     settings = build.settings
     if not settings.flag("do_normalize"):
@@ -132,7 +163,13 @@ def _three_floats(numbers: float | tuple[float, ...]) -> np.ndarray:
 
 @builder()
 def gray(build: Build) -> None:
-    """SuperPoint: three equal channels."""
+    """SuperPoint: three equal channels.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("SuperPointImageProcessor", {"do_grayscale": True})
+    >>> [type(step).__name__ for step in config.pipeline.steps]
+    ['ToGray', 'Resize', 'Rescale']
+    """
     if build.settings.flag("do_grayscale"):
         # Three channels, not one, by
         # https://github.com/huggingface/transformers/pull/25786#issuecomment-1730176446.
@@ -141,7 +178,13 @@ def gray(build: Build) -> None:
 
 @builder()
 def reverse_channels(build: Build) -> None:
-    """PP-OCR and PP-LCNet: RGB to BGR."""
+    """PP-OCR and PP-LCNet: RGB to BGR.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("PPLCNetImageProcessor")
+    >>> [type(step).__name__ for step in config.pipeline.steps]
+    ['Resize', 'CenterCrop', 'Normalize', 'ReverseChannels']
+    """
     build.add(ops.ReverseChannels())
 
 
@@ -151,6 +194,11 @@ def flip_channel_order(build: Build) -> None:
 
     On the torchvision backend alpha stays last; `flip_channel_order` of
     `transformers/image_transforms.py` reverses all channels.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("MobileViTImageProcessor")
+    >>> [type(step).__name__ for step in config.pipeline.steps]
+    ['Resize', 'CenterCrop', 'Rescale', 'ReverseChannels']
     """
     if build.settings.flag("do_flip_channel_order"):
         build.add(ops.ReverseChannels(keep_alpha=build.on_torch))
