@@ -1,5 +1,12 @@
 """Functions on one image, and the frozen steps of the same names that call them on one element of a
 `Batch`.
+
+>>> import numpy as np
+>>> resize(np.zeros((8, 6, 3), np.uint8), (4, 4)).shape
+(4, 4, 3)
+>>> from jaxprep import Batch
+>>> Resize((4, 4))(Batch(image=np.zeros((8, 6, 3), np.uint8))).image.shape
+(4, 4, 3)
 """
 
 from jaxprep.ops import sizes
