@@ -1,9 +1,12 @@
-"""The errors of the library. `JaxprepError` catches all of them.
+"""Defines the errors of the library. `JaxprepError` catches all of them.
 
 An error that callers may already catch by a class of Python's is of that class too.
 """
 
 from __future__ import annotations
+
+# A `ValueError` first of all, since code that called KerasHub or Transformers before catches that
+# for a bad image or config.
 
 
 class JaxprepError(ValueError):

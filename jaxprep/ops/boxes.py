@@ -1,4 +1,4 @@
-"""Converts bounding boxes between the formats of Keras and the corners `(x0, y0, x1, y1)` in pixels.
+"""Converts bounding boxes between Keras' formats and the corners `(x0, y0, x1, y1)` in pixels.
 
 The names of the formats and what they mean are those of
 https://github.com/keras-team/keras/blob/master/keras/src/layers/preprocessing/image_preprocessing/bounding_boxes/converters.py
@@ -60,11 +60,14 @@ def to_corners(boxes: Any, box_format: str, size: Size | Any) -> Any:
     if kind in ("yxyx", "center_yxhw"):
         a, b, c, d = b, a, d, c
     if kind.startswith("center"):
-        a, b = a - c / 2, b - d / 2
+        a = a - c / 2
+        b = b - d / 2
     if kind not in ("xyxy", "yxyx"):
-        c, d = a + c, b + d
+        c = a + c
+        d = b + d
     if box_format.startswith("rel_"):
-        a, b, c, d = a * width, b * height, c * width, d * height
+        a, c = a * width, c * width
+        b, d = b * height, d * height
     return jnp.stack([a, b, c, d], -1)
 
 
@@ -91,9 +94,11 @@ def from_corners(corners: Any, box_format: str, size: Size | Any) -> Any:
     if kind not in ("xyxy", "yxyx"):
         c, d = c - a, d - b
     if kind.startswith("center"):
-        a, b = a + c / 2, b + d / 2
+        a = a + c / 2
+        b = b + d / 2
     if box_format.startswith("rel_"):
-        a, b, c, d = a / width, b / height, c / width, d / height
+        a, c = a / width, c / width
+        b, d = b / height, d / height
     if kind in ("yxyx", "center_yxhw"):
         a, b, c, d = b, a, d, c
     return jnp.stack([a, b, c, d], -1)

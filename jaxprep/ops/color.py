@@ -39,7 +39,7 @@ def to_rgb(image: Shaped[Array, "*shape c"], *, alpha: Alpha = "drop") -> Shaped
     if channels in WITH_ALPHA and alpha == "white":
         colour = over_white(colour, image[..., -1:])
     # "drop" is `Image.convert("RGB")` of Pillow, which copies the colours that are stored and does
-    # not look at alpha: `rgba2rgb_` of
+    # not look at alpha: `rgba2rgb` of
     # https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Convert.c
     if channels > 3:
         return colour
@@ -222,8 +222,8 @@ def to_gray(image: Shaped[Array, "h w c"]) -> Shaped[Array, "h w channels"]:
     """Makes three equal channels, `0.2989 r + 0.587 g + 0.114 b`; an image whose channels are all
     equal stays as it is.
 
-    The weights are those of torchvision's `rgb_to_grayscale`, which Transformers calls. Integers are
-    truncated, as there.
+    The weights are those of torchvision's `rgb_to_grayscale`, which Transformers calls. Integers
+    are truncated, as there.
 
     >>> import numpy as np
     >>> to_gray(np.uint8([[[100, 0, 0]]])).tolist()
@@ -239,8 +239,10 @@ def to_gray(image: Shaped[Array, "h w c"]) -> Shaped[Array, "h w channels"]:
     red, green, blue = (channel.astype(jnp.float32) for channel in (red, green, blue))
     # In this order, and truncated by the cast, as `_rgb_to_grayscale_image` of
     # https://github.com/pytorch/vision/blob/main/torchvision/transforms/v2/functional/_color.py
-    gray = (red * np.float32(0.2989) + green * np.float32(0.587)) + blue * np.float32(0.114)
-    return jnp.where(is_gray, image[..., :3], gray[..., None].astype(image.dtype))
+    red_and_green = red * np.float32(0.2989) + green * np.float32(0.587)
+    gray = red_and_green + blue * np.float32(0.114)
+    gray = gray[..., None].astype(image.dtype)
+    return jnp.where(is_gray, image[..., :3], gray)
 
 
 @dataclass(frozen=True)

@@ -149,7 +149,8 @@ class CenterCrop(ToSize):
 
     def axes(self, size: Size, draw: Any = None) -> Axes:
         vertical = _center_window(size[0], self.size[0], self.rule)
-        return (vertical,), (_center_window(size[1], self.size[1], self.rule),)
+        horizontal = _center_window(size[1], self.size[1], self.rule)
+        return (vertical,), (horizontal,)
 
     def describe(self) -> str:
         fill = number_list(self.fill)
@@ -219,7 +220,8 @@ class CenterCropShare(Geometry):
         # The product is of float64 and then truncated, as there: it is not `shorter * a // b`.
         height, width = int(self.height * shorter), int(self.width * shorter)
         vertical = _center_window(size[0], height, self.rule)
-        return (vertical,), (_center_window(size[1], width, self.rule),)
+        horizontal = _center_window(size[1], width, self.rule)
+        return (vertical,), (horizontal,)
 
     def describe(self) -> str:
         share = f"{self.height:g} x {self.width:g} of the shorter side"
@@ -267,7 +269,7 @@ class Pad(Geometry):
     def check(self) -> None:
         for name in ("top", "bottom", "left", "right"):
             pixels = getattr(self, name)
-            # More than any published config pads, and two such sides stay far below int32.
+            # Two such margins and a side stay far below int32, in which positions are computed.
             if not 0 <= pixels <= 2**16:
                 raise codec.expected("0 to 65536 pixels", pixels, f"$.{name}")
 
@@ -351,10 +353,9 @@ class CropToAspect(ToSize):
 
     def axes(self, size: Size, draw: Any = None) -> Axes:
         (height, width), (new_height, new_width) = size, self.size
-        # A product of integers divided as floats and truncated:
-        # https://github.com/keras-team/keras/blob/master/keras/src/layers/preprocessing/image_preprocessing/resizing.py
-        # calls `smart_resize` and the backend's `image.resize`, which both compute it so. At least
-        # one pixel is left, where a very long image would lose all.
+        # A product of integers divided as floats and truncated, and at least one pixel: `resize` of
+        # https://github.com/keras-team/keras/blob/master/keras/src/backend/jax/image.py
+        # An exact quotient rounded down differs where the float quotient is just below an integer.
         crop_height = max(min(height, int(float(width * new_height) / new_width)), 1)
         crop_width = max(min(width, int(float(height * new_width) / new_height)), 1)
         top, left = (height - crop_height) // 2, (width - crop_width) // 2
@@ -396,14 +397,14 @@ class PadToAspect(ToSize):
         (height, width), (new_height, new_width) = size, self.size
         padded_height = max(height, int(float(width * new_height) / new_width))
         padded_width = max(width, int(float(height * new_width) / new_height))
-        # A line of one pixel height would become a square: 2**20 a side is far above any photograph
-        # and keeps a tall input of a server from asking for all memory.
+        # A line one pixel high becomes a square: the bound keeps such an input from asking for all
+        # memory, and is far above the sides of photographs.
         if max(padded_height, padded_width) > 2**20:
             raise InputError(
                 f"Expected an image whose padding stays below 2**20 pixels, got size {size}."
             )
-        # Only one side is short. Half of an odd deficit is lost on both sides, as in Keras, and the
-        # resize that follows stretches the pixel away.
+        # Only one side is short. Both margins are half of the deficit, truncated: `resize` of
+        # https://github.com/keras-team/keras/blob/master/keras/src/backend/jax/image.py
         above = (padded_height - height) // 2
         left = 0 if above else (padded_width - width) // 2
         return _windows(-above, height + 2 * above, -left, width + 2 * left)
@@ -440,7 +441,7 @@ class PadToSquare(Geometry):
 
     def axes(self, size: Size, draw: Any = None) -> Axes:
         side = max(size)
-        # `pad_to_square` of Transformers' Janus and LLaVA adds the odd pixel below or on the right:
+        # `pad_to_square` of Transformers' Janus begins at `(side - height) // 2`, too:
         # https://github.com/huggingface/transformers/blob/main/src/transformers/models/janus/image_processing_janus.py
         above, left = (side - size[0]) // 2, (side - size[1]) // 2
         return _windows(-above, side, -left, side)
@@ -521,7 +522,9 @@ class PadToAtLeast(ToSize):
     fill: FillValue = 0.0
 
     def axes(self, size: Size, draw: Any = None) -> Axes:
-        return _windows(0, max(size[0], self.size[0]), 0, max(size[1], self.size[1]))
+        height = max(size[0], self.size[0])
+        width = max(size[1], self.size[1])
+        return _windows(0, height, 0, width)
 
     def describe(self) -> str:
         fill = number_list(self.fill)
@@ -608,7 +611,6 @@ class PadToNextMultiple(Geometry):
     def axes(self, size: Size, draw: Any = None) -> Axes:
         # A side that is a multiple already gets `divisor` pixels more, as in
         # https://github.com/huggingface/transformers/blob/main/src/transformers/models/swin2sr/image_processing_swin2sr.py
-        # Super-resolution results are cropped afterwards, so this does not show there.
         height = (size[0] // self.divisor + 1) * self.divisor
         width = (size[1] // self.divisor + 1) * self.divisor
         check_size((height, width), "$.divisor")
@@ -620,7 +622,7 @@ class PadToNextMultiple(Geometry):
 
 
 def _mirrored(n: int, m: int) -> Take:
-    # NumPy repeats the reflection where the margin is longer than the image, as torchvision's
-    # `padding_mode="symmetric"` does. Boxes are of the image alone, so their positions do not move.
+    # `np.pad` itself, which Transformers' PIL backend calls, so that a margin longer than the image
+    # is reflected again as there. Boxes belong to the source at the start: their positions stay.
     rows = np.pad(np.arange(n), (0, m - n), mode="symmetric")
     return Take(rows, (1.0, 0.0))
