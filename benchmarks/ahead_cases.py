@@ -55,14 +55,14 @@ class AheadCase:
 
 
 def image_of(case: AheadCase, batch: int) -> Any:
-    """The shape and dtype of the input, `(batch, h, w, 3)`."""
+    """Return the shape and dtype of the input, `(batch, h, w, 3)`."""
     import jax
 
     return jax.ShapeDtypeStruct((batch, *case.size, 3), case.dtype)
 
 
 def jax_image(case: AheadCase, batch: int) -> Made:
-    """`jax.image.resize` and an affine, as people write it: float32, and no more said."""
+    """Return `jax.image.resize` and an affine, as people write it: float32, and no more said."""
     import jax
     import jax.numpy as jnp
 
@@ -78,7 +78,7 @@ def jax_image(case: AheadCase, batch: int) -> Made:
 
 
 def from_preset(case: AheadCase, batch: int) -> Made:
-    """The facade of a preset, as in `jax.jit(pre)`."""
+    """Return the facade of a preset, as in `jax.jit(pre)`."""
     import jaxprep
 
     preprocessor = jaxprep.ImageClassifierPreprocessor.from_preset(case.preset, **case.overrides)
@@ -86,7 +86,9 @@ def from_preset(case: AheadCase, batch: int) -> Made:
 
 
 def letterbox(case: AheadCase, batch: int) -> Made:
-    """The longer side becomes 224, and gray fills the rest of a square, as detectors have it."""
+    """Return a program that makes the longer side 224, and gray fills the rest of a square, as
+    detectors have it.
+    """
     import jaxprep
     from jaxprep import ops
 
@@ -100,7 +102,8 @@ def letterbox(case: AheadCase, batch: int) -> Made:
 
 
 def with_plan(case: AheadCase, batch: int, tall: bool = False) -> Made:
-    """Images of different sizes on one canvas, and the tables for them as an argument.
+    """Return a program for images of different sizes on one canvas, and the tables for them as an
+    argument.
 
     Args:
         tall: every second image is more than twice as high as it is wide. Pillow 13 resizes those
@@ -190,7 +193,7 @@ BY_NAME = {case.name: case for case in CASES}
 
 
 def cases_of(target: str, names: list[str]) -> list[AheadCase]:
-    """The cases for a chip; those whose name holds one of `names`, where any is given."""
+    """Return the cases for a chip; those whose name holds one of `names`, where any is given."""
     able = [case for case in CASES if not case.targets or target in case.targets]
     if not names:
         return able

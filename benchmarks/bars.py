@@ -53,7 +53,7 @@ class Bar(NamedTuple):
 
 
 def table(runs: list[Run], on_avx2: bool) -> str:
-    """Every bar for which both sides were measured.
+    """Return every bar for which both sides were measured.
 
     Args:
         on_avx2: the processes were kept to AVX2; the bars of `ON_AVX2` hold only there.
@@ -80,8 +80,8 @@ def _bars(runs: list[Run], cores: int, on_avx2: bool) -> Iterator[Bar]:
     def ratio(
         number: str, words: str, above: float | None, below: float | None, wanted: float
     ) -> Iterator[Bar]:
-        """A bar that is a ratio of two times; bars of a speed-up (`words` says so) are met from
-        below.
+        """Yield a bar that is a ratio of two times; bars of a speed-up (`words` says so) are met
+        from below.
         """
         if above is not None and below is not None:
             yield Bar(number, words, cores, above / below, wanted, "times faster" in words)

@@ -42,7 +42,7 @@ class Case:
         return len(set(self.sizes)) > 1
 
     def resized(self, size: Size) -> Size:
-        """Height and width after the resize, before a crop; the longer side is truncated, as
+        """Return height and width after the resize, before a crop; the longer side is truncated, as
         torchvision does.
         """
         if self.method == "none":
@@ -67,7 +67,7 @@ class Case:
 
 
 def uniform(height: int, width: int, target: int, method: str, batch: int) -> Case:
-    """A batch of images of one size, stretched."""
+    """Return the case of a batch of images of one size, stretched."""
     return Case(
         f"{height}x{width}-to-{target}-{method}-b{batch}",
         ((height, width),) * batch,
@@ -158,8 +158,8 @@ SETS = {
 
 
 def matching(name: str, pattern: str) -> list[Case]:
-    """The cases of a set whose id is the pattern, or else those whose id holds it (with `*`, `?`
-    and `[...]`).
+    """Return the cases of a set whose id is the pattern, or else those whose id holds it (with `*`,
+    `?` and `[...]`).
     """
     cases = SETS[name]
     return [case for case in cases if case.id == pattern] or [

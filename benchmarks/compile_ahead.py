@@ -127,7 +127,7 @@ def _names(text: str) -> list[str]:
 
 
 def compiled_in_process(python: str, target: str, case: AheadCase, args: argparse.Namespace) -> Row:
-    """One case in a process of its own: a compiler that aborts takes only its own case along."""
+    """Compile one case in a separate process: a compiler that aborts takes only its own case along."""
     batch = case.batch or args.batch
     dump = str(args.dump.resolve()) if args.dump else None
     request = {"target": target, "case": case.name, "batch": batch, "dump": dump}
@@ -170,7 +170,7 @@ def work(request: dict[str, Any]) -> Row:
 
 
 def costs(program: Any, text: str, floor: int) -> Row:
-    """The numbers of the table, of a compiled program and its text.
+    """Return the numbers of the table, of a compiled program and its text.
 
     Args:
         floor: the bytes of its input and its result.
@@ -202,7 +202,7 @@ def costs(program: Any, text: str, floor: int) -> Row:
 
 
 def versions() -> Row:
-    """The compilers that the numbers are of."""
+    """Return the compilers that the numbers are of."""
     from importlib import metadata
 
     installed = {}
@@ -221,7 +221,7 @@ def dump(folder: Path, name: str, text: str) -> None:
 
 
 def report(rows: list[Row]) -> str:
-    """The table of every target, then the bars."""
+    """Return the table of every target, then the bars."""
     lines = [
         f"jaxprep {commit()}. Static estimates of compilers, no measurements.",
         "Each program has one resize, to 224 x 224 x 3 float32, normalised.",
@@ -236,7 +236,7 @@ def report(rows: list[Row]) -> str:
 
 
 def line(row: Row) -> str:
-    """One program's numbers."""
+    """Return one program's numbers."""
     cycles = f"{row['cycles'] / 1e6:.2f}" if row["cycles"] else ""
     roofline = f"{row['roofline_s'] * 1e3:.2f}" if row["roofline_s"] else ""
     return (
@@ -255,7 +255,7 @@ def times_floor(row: Row) -> float:
 
 
 def bar_lines(rows: list[Row]) -> list[str]:
-    """Every bar of the project that these programs decide."""
+    """Return every bar of the project that these programs decide."""
     lines = []
     for bar in bars(rows):
         met = "met" if bar.is_met else "not met"
@@ -284,7 +284,7 @@ def bars(rows: list[Row]) -> Iterator[Bar]:
 
 
 def gpu_bars(row: Row) -> Iterator[Bar]:
-    """What a program for a GPU may cost: a kernel for each pass, and the image between them."""
+    """Yield what a program for a GPU may cost: a kernel for each pass, and the image between them."""
     case = BY_NAME[row["case"]]
     planned = row["kind"] == "plan"
     kernels = row["on_image"] + row["on_tables"]

@@ -72,7 +72,7 @@ def work(reference: str, largest: int) -> None:
 
 
 def compiled(method: str, side: int, reference: str, traced: bool) -> tuple[float, float]:
-    """Seconds to trace (plan and tables included), and to compile, for a batch of two."""
+    """Return seconds to trace (plan and tables included), and to compile, for a batch of two."""
     import jax
     import numpy as np
 

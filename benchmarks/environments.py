@@ -70,7 +70,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def pythons(args: argparse.Namespace, groups: set[str]) -> dict[str, str]:
-    """The python of each group; a line on stderr for each group that cannot be had.
+    """Return the python of each group; a line on stderr for each group that cannot be had.
 
     Args:
         args: with the options of `add_options`.
@@ -92,8 +92,8 @@ def pythons(args: argparse.Namespace, groups: set[str]) -> dict[str, str]:
 
 
 def _made(group: str, folder: Path) -> str | None:
-    """The python of a group's environment, which is made now unless it holds the same packages
-    already; None where it cannot be made.
+    """Return the python of a group's environment, which is made now unless it holds the same
+    packages already; None where it cannot be made.
     """
     home, note = folder / group, folder / group / "installed.json"
     python, wanted = str(home / "bin" / "python"), json.dumps(GROUPS[group])

@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def cached(folder: str) -> dict[str, str]:
-    """The variables that make JAX keep every program it compiles."""
+    """Return the variables that make JAX keep every program it compiles."""
     return {
         "JAX_COMPILATION_CACHE_DIR": folder,
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",

@@ -79,7 +79,7 @@ def seconds(command: list[str], cores: int) -> float:
 def compare(
     python: str, args: argparse.Namespace, folders: dict[int, Path], cores: int, home: Path
 ) -> None:
-    """Both sides on both folders, in turn; the smallest of several times counts."""
+    """Time both sides on both folders, in turn; the smallest of several times counts."""
     times: dict[tuple[str, int], list[float]] = {}
     for n in range(args.repeat):
         for count, folder in folders.items():
@@ -133,7 +133,7 @@ def make_photos(args: argparse.Namespace) -> None:
 
 
 def _decoded(folder: Path, cores: int) -> Iterator:
-    """The images of a folder, decoded in threads; few are held at a time."""
+    """Yield the images of a folder, decoded in threads; few are held at a time."""
     from concurrent.futures import ThreadPoolExecutor
 
     import jaxprep

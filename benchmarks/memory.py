@@ -46,7 +46,9 @@ def _line(case: Case, form: str, peak: int | None) -> str:
 
 
 def intermediate(case: Case, size: tuple[int, int]) -> int:
-    """Bytes of an image after its horizontal pass, in uint8: what a two-pass resize has to keep."""
+    """Return bytes of an image after its horizontal pass, in uint8: what a two-pass resize has to
+    keep.
+    """
     _, width = case.resized(size)
     return size[0] * min(width, case.target) * 3
 

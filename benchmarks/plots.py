@@ -57,7 +57,7 @@ def draw_with(python: str | None, results: Path) -> list[Path]:
 
 
 def bars_of(runs: list[dict[str, Any]], case: str, cores: int) -> list[Row]:
-    """Each peer's fastest form, slowest first, as a chart is drawn from below."""
+    """Return each peer's fastest form, slowest first, as a chart is drawn from below."""
     best: dict[str, Row] = {}
     for row in rows(runs, case, cores):
         if row.peer in NAMES:
@@ -66,7 +66,7 @@ def bars_of(runs: list[dict[str, Any]], case: str, cores: int) -> list[Row]:
 
 
 def draw(results: Path, cases: tuple[str, ...]) -> list[Path]:
-    """One SVG per case and number of cores, named after both."""
+    """Return one SVG per case and number of cores, named after both."""
     data = json.loads(results.read_text())
     written = []
     for case in cases:

@@ -46,8 +46,8 @@ CPU's own flags, and has no variable.
 
 
 def variables(cores: int, frugal: bool = False, isa: str = "native") -> dict[str, str]:
-    """The environment of a worker: jaxprep from this checkout, so many threads, no network, no
-    cache of programs.
+    """Return the environment of a worker: jaxprep from this checkout, so many threads, no network,
+    no cache of programs.
 
     Args:
         isa: the instructions that it may use, a key of `ISAS`.
@@ -80,8 +80,8 @@ def variables(cores: int, frugal: bool = False, isa: str = "native") -> dict[str
 def run_worker(
     python: str, peer: Peer, case: Case, cores: int, isa: str = "native", **more: Any
 ) -> Any:
-    """What the worker printed for a request (see `worker.py`); `{"error": ...}` with its last words
-    where it failed.
+    """Return what the worker printed for a request (see `worker.py`); `{"error": ...}` with its
+    last words where it failed.
     """
     request = {"peer": peer.name, "case": case.to_json(), "cores": cores, **more}
     command = [python, str(HERE / "worker.py"), json.dumps(request)]
@@ -89,7 +89,7 @@ def run_worker(
 
 
 def run_json(command: list[str], environment: dict[str, str], timeout: int = TIMEOUT) -> Any:
-    """The JSON on the last line that a command prints; `{"error": ...}` where it fails.
+    """Return the JSON on the last line that a command prints; `{"error": ...}` where it fails.
 
     Libraries print to stdout as they please, so that only the last line is the answer.
     """
@@ -106,7 +106,7 @@ def run_json(command: list[str], environment: dict[str, str], timeout: int = TIM
 
 
 def machine() -> dict[str, Any]:
-    """The CPU, the kernel, the checkout, and how busy the machine was at the start."""
+    """Return the CPU, the kernel, the checkout, and how busy the machine was at the start."""
     described = _cpu()
     flags = described.get("flags", described.get("Features", "")).split()
     return {
@@ -123,7 +123,7 @@ def machine() -> dict[str, Any]:
 
 
 def _cpu() -> dict[str, str]:
-    """The first processor of /proc/cpuinfo; nothing where there is none."""
+    """Return the first processor of /proc/cpuinfo; nothing where there is none."""
     try:
         first = Path("/proc/cpuinfo").read_text().split("\n\n")[0]
     except OSError:

@@ -76,8 +76,9 @@ class Instruction(NamedTuple):
     moves_only: bool
 
     def is_table_copy(self, floor: int) -> bool:
-        """Whether it only moves a table: it computes nothing, reads nothing made of the image, and
-        is small beside the program's input and result, which a mean broadcast to a batch is not.
+        """Return whether it only moves a table: it computes nothing, reads nothing made of the
+        image, and is small beside the program's input and result, which a mean broadcast to a batch
+        is not.
         """
         return self.moves_only and not self.on_image and self.bytes < SMALL * floor
 
@@ -104,13 +105,13 @@ class Line(NamedTuple):
 
 
 def collectives(text: str) -> list[str]:
-    """The opcodes of a program that move data between chips."""
+    """Return the opcodes of a program that move data between chips."""
     return COLLECTIVES.findall(text)
 
 
 def bytes_of(shape: str) -> int:
-    """The bytes of an array or of a tuple of arrays, as in `(f32[2,3]{1,0}, u8[])`; padding by the
-    chip's tiling is not known.
+    """Return the bytes of an array or of a tuple of arrays, as in `(f32[2,3]{1,0}, u8[])`; padding
+    by the chip's tiling is not known.
     """
     total = 0
     for kind, dimensions in SHAPE.findall(shape):
@@ -120,7 +121,7 @@ def bytes_of(shape: str) -> int:
 
 
 def instructions(text: str) -> list[Instruction]:
-    """Every instruction that runs, in those of loops and calls too.
+    """Return every instruction that runs, in those of loops and calls too.
 
     An instruction in a loop counts as often as the loop runs, where XLA knows it, else once.
     """
@@ -143,7 +144,7 @@ def _lines(body: str) -> Iterator[Line]:
 def _walk(
     body: list[Line], from_image: set[str], times: int, bodies: dict[str, list[Line]]
 ) -> Iterator[Instruction]:
-    """The instructions of a computation that runs `times` times.
+    """Yield the instructions of a computation that runs `times` times.
 
     Args:
         from_image: names of the parameters that are the image or computed from it; the names of

@@ -40,7 +40,7 @@ HEADINGS = (
 
 
 def rows(runs: Iterable[Run], case: str, cores: int) -> list[Row]:
-    """All forms of all peers, the fastest first."""
+    """Return all forms of all peers, the fastest first."""
     mine = [run for run in runs if run["case"] == case and "forms" in run]
     timed: dict[tuple[str, str], list[dict[str, Any]]] = {}
     peaks: dict[tuple[str, str], int | None] = {}
@@ -57,8 +57,8 @@ def rows(runs: Iterable[Run], case: str, cores: int) -> list[Row]:
 
 
 def _merged(peer: str, form: str, times: list[dict[str, Any]], batch: int, peak: int | None) -> Row:
-    """One row of several processes: the smallest minimum, since noise only ever adds time, and the
-    median of medians.
+    """Return one row of several processes: the smallest minimum, since noise only ever adds time,
+    and the median of medians.
     """
     minima = [one["minimum"] for one in times]
     per_image = 1000 / batch
@@ -86,13 +86,13 @@ def _difference(difference: dict[str, Any] | None) -> str:
 
 
 def fastest(measured: Iterable[Row], peer: str) -> Row | None:
-    """A peer's fastest form."""
+    """Return a peer's fastest form."""
     forms = [row for row in measured if row.peer == peer]
     return min(forms, key=lambda row: row.minimum, default=None)
 
 
 def table(case: Case, runs: list[Run]) -> str:
-    """The rows of one case for every number of cores, with ratios to the fastest form of
+    """Return the rows of one case for every number of cores, with ratios to the fastest form of
     `jaxprep`.
     """
     lines = []
@@ -123,7 +123,7 @@ def table(case: Case, runs: list[Run]) -> str:
 
 
 def _exactness(measured: list[Row]) -> list[str]:
-    """Whether each of ours that has another peer as its reference has that peer's levels."""
+    """Return whether each of ours that has another peer as its reference has that peer's levels."""
     lines = []
     for name in OURS:
         reference = BY_NAME[name].reference
@@ -135,7 +135,7 @@ def _exactness(measured: list[Row]) -> list[str]:
 
 
 def line(run: Run) -> str:
-    """One process in one line, as it is done."""
+    """Return one process in one line, as it is done."""
     name = f"{run['case']}  {run['cores']} core(s)  {run['peer']}  {run['what']}"
     if "error" in run:
         return f"{name}: failed: {run['error']}"
@@ -149,7 +149,7 @@ def line(run: Run) -> str:
 
 
 def notes(peers: Iterable[Peer]) -> str:
-    """What each peer does, and what it leaves out."""
+    """Return what each peer does, and what it leaves out."""
     lines = [f"{peer.name:26}{peer.note}" for peer in peers if peer.note]
     return "\n".join(["", *lines, ""])
 

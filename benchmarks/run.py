@@ -115,19 +115,19 @@ def _cores(text: str) -> tuple[int, ...]:
 
 
 def is_avx2(isa: str, machine: dict[str, Any]) -> bool:
-    """Whether the processes were kept to AVX2, by `--isa` or by the CPU."""
+    """Return whether the processes were kept to AVX2, by `--isa` or by the CPU."""
     return "avx2" in machine["flags"] and (isa == "avx2" or "avx512f" not in machine["flags"])
 
 
 def timing(args: argparse.Namespace) -> dict[str, Any]:
-    """The part of a worker's request that says how long to measure."""
+    """Return the part of a worker's request that says how long to measure."""
     return QUICK if args.quick else FULL
 
 
 def measured(
     case: Case, peers: list[Peer], pythons: dict[str, str], args: argparse.Namespace
 ) -> Iterator[report.Run]:
-    """Every process of one case, in an order in which peers, rounds and cores alternate."""
+    """Yield every process of one case, in an order in which peers, rounds and cores alternate."""
     # rounds outside, cores inside: the processes of one measurement are spread over the run
     able = [peer for peer in peers if peer.takes(case)]
     todo = [(cores, dict(timing(args))) for _ in range(args.rounds) for cores in args.cores]

@@ -66,8 +66,8 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def make_images(case: Any) -> list[Any]:
-    """Noise, the same everywhere: the hardest input for a rounding rule, and as fast as any other
-    for all peers.
+    """Return noise, the same everywhere: the hardest input for a rounding rule, and as fast as any
+    other for all peers.
     """
     import numpy as np
 
@@ -76,8 +76,8 @@ def make_images(case: Any) -> list[Any]:
 
 
 def check(case: Any, images: list[Any], peer: Any, result: Any) -> dict[str, Any]:
-    """A digest of the uint8 levels of a result, and how they differ from Pillow's where Pillow is
-    installed.
+    """Return a digest of the uint8 levels of a result, and how they differ from Pillow's where
+    Pillow is installed.
 
     Raises:
         AssertionError: the peer is exact to Pillow by its row, and the result is not.
@@ -126,7 +126,7 @@ def versions() -> dict[str, str]:
 
 
 def device() -> str:
-    """What JAX computes on, if the peer uses JAX."""
+    """Return what JAX computes on, if the peer uses JAX."""
     if "jax" not in sys.modules:
         return "cpu"
     first = sys.modules["jax"].devices()[0]

@@ -1,8 +1,8 @@
-"""Bounding boxes and segmentation masks in dictionaries of inputs, converted with their images.
+"""Converts bounding boxes and segmentation masks in dictionaries, with their images.
 
 The keys, and what happens to a box that is cropped away, are those of Keras:
 https://github.com/keras-team/keras/blob/master/keras/src/layers/preprocessing/image_preprocessing/resizing.py
-and `bounding_boxes/converters.py` in the same folder. Boxes follow the pixels' own geometry here,
+and `bounding_boxes/converters.py` in the same folder. Boxes move exactly as the pixels do here,
 which Keras computes by another formula; docs/differences.md has both.
 """
 
@@ -29,7 +29,7 @@ MIN_SIDE = 1e-3
 
 
 def has_labels(x: Mapping[str, Any]) -> bool:
-    """Whether a dictionary has boxes or masks.
+    """Return whether a dictionary has boxes or masks.
 
     >>> has_labels({"images": None, "labels": [1]})
     False
@@ -63,6 +63,7 @@ def convert_labelled(x: Mapping[str, Any], config: Format) -> dict[str, Any]:
     [[0.0, 0.0, 2.0, 2.0]]
     """
     images = x[IMAGES]
+    # Images of different sizes have boxes in pixels of their image each.
     if not is_traced(images) and inputs.is_list_of_images(images):
         return _convert_each(x, config)
     image = _to_array(images, config)
@@ -86,7 +87,7 @@ def convert_labelled(x: Mapping[str, Any], config: Format) -> dict[str, Any]:
 
 
 def _to_array(images: Any, config: Format) -> Any:
-    """An image or a batch in the layout that the pipeline reads."""
+    """Return an image or a batch in the layout that the pipeline reads."""
     if is_traced(images):
         return images
     if inputs.is_pil(images):
@@ -119,12 +120,12 @@ def _convert_each(x: Mapping[str, Any], config: Format) -> dict[str, Any]:
 
 
 def _box_format(config: Format) -> str:
-    """The format of a config's boxes. Only KerasHub's has one; elsewhere they are corners."""
+    """Return the format of a config's boxes: KerasHub's names it, for others they are corners."""
     return getattr(config, "bounding_box_format", "xyxy")
 
 
 def _corners(boxes: Any, size: Size, config: Format) -> Float[Array, "*batch n 4"]:
-    """The boxes of a dictionary, for images of `size`, as corners in pixels."""
+    """Return the boxes of a dictionary, for images of `size`, as corners in pixels."""
     if not isinstance(boxes, Mapping) or not {"boxes", "labels"} <= set(boxes):
         raise InputError(
             f"Expected a dictionary with `boxes` and `labels`, got {codec.shown(boxes)} - at "
@@ -136,6 +137,7 @@ def _corners(boxes: Any, size: Size, config: Format) -> Float[Array, "*batch n 4
             f"Expected boxes (n, 4) or (batch, n, 4), got shape {array.shape} - at `{BOXES}.boxes`."
         )
     corners = to_corners(array, _box_format(config), size)
+    # Boxes of a batch are padded with -1 by some data sets, and with 0 by others.
     all_zero = jnp.all(array == 0, -1, keepdims=True)
     all_minus_one = jnp.all(array == -1, -1, keepdims=True)
     # Padding must have no area in the results, wherever crops and pads move it.
@@ -149,6 +151,7 @@ def _boxes_of_corners(
     sides = corners[..., 2:] - corners[..., :2]
     has_area = jnp.all(sides > MIN_SIDE, -1)
     labels = jnp.asarray(boxes["labels"])
+    # -1 stands for no class, as in Keras' own padding of labels.
     no_label = -jnp.ones((), labels.dtype)
     assert config.image_size is not None  # boxes are converted only where the size is known
     return {

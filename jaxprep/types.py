@@ -1,4 +1,4 @@
-"""Defines `Batch`, the pytree that every pipeline takes and returns, and the types of signatures."""
+"""Defines `Batch`, the pytree that pipelines take and return, and the types of signatures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`jaxprep show`: a picture of what a model will see."""
+"""Draws a picture of what a model will see: `jaxprep show`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SHADE = 0.5
 
 
 class Box(NamedTuple):
-    """A rectangle in pixels of an image; it may reach beyond the image.
+    """Holds a rectangle in pixels of an image; it may reach beyond the image.
 
     >>> Box(left=-1, top=0, right=3, bottom=2).width
     4
@@ -48,7 +48,7 @@ class Box(NamedTuple):
     bottom: float
 
     def scaled(self, factor: float, x: float = 0, y: float = 0) -> Box:
-        """The box in an image whose pixels are `1 / factor` as large and begin at `(x, y)`.
+        """Return the box in an image whose pixels are `1 / factor` as large and begin at `(x, y)`.
 
         >>> Box(10, 10, 20, 30).scaled(2, 5, 5)
         Box(left=10, top=10, right=30, bottom=50)
@@ -87,6 +87,7 @@ def execute(args: argparse.Namespace) -> int:
     """
     config = load_config(args)
     output, path = Path(args.output), Path(args.photo)
+    # JPEG would blur the pixels that the picture is to show.
     if output.suffix.lower() != ".png":
         raise InputError(f"Expected the name of a PNG file, got '{output}' - at `--output`.")
     photo = decode_photo(path, config, args.alpha)
@@ -103,7 +104,8 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def kept_box(pipeline: Pipeline, size: Size) -> Box:
-    """The region of an image of `size` that its result shows: the result's corners, mapped back.
+    """Return the region of an image of `size` that its result shows: the result's corners, mapped
+    back.
 
     >>> from jaxprep import ops
     >>> kept_box(Pipeline((ops.CenterCrop(2),)), (4, 6)) == Box(left=2, top=1, right=4, bottom=3)
@@ -120,7 +122,8 @@ def kept_box(pipeline: Pipeline, size: Size) -> Box:
 
 
 def undone(result: Num[np.ndarray, ...], pipeline: Pipeline) -> UInt8[np.ndarray, "height width 3"]:
-    """A result as RGB in [0, 255]: values before they were scaled, channels in their first order.
+    """Return a result as RGB in [0, 255]: values before they were scaled, channels in their first
+    order.
 
     What a step lost stays lost. Where a step cannot be undone at all, the range of the values is
     stretched to [0, 255].
@@ -132,6 +135,7 @@ def undone(result: Num[np.ndarray, ...], pipeline: Pipeline) -> UInt8[np.ndarray
     >>> undone(np.ones((1, 1, 3), np.float32), Pipeline((ops.Rescale(1 / 255),))).tolist()
     [[[255, 255, 255]]]
     """
+    # In float64, so that a level that was scaled and shifted rounds to itself again.
     image = result.astype(np.float64)
     for step in reversed(pipeline.steps):
         before = step.undo(image)
@@ -146,7 +150,7 @@ def undone(result: Num[np.ndarray, ...], pipeline: Pipeline) -> UInt8[np.ndarray
 
 
 def _stretched(image: np.ndarray) -> np.ndarray:
-    """An image whose smallest value became 0 and whose largest 255."""
+    """Return an image whose smallest value became 0 and whose largest 255."""
     lowest = image.min()
     spread = image.max() - lowest
     factor = 255 / spread if spread else 0
@@ -187,7 +191,10 @@ def picture(
 
 
 def _enlarged(image: Image.Image) -> Image.Image:
-    """The image with each pixel as a square, so that its pixels can be seen, unless it is large."""
+    """Draw the image with each pixel as a square, so that its pixels can be seen, unless it is
+    large.
+    """
+    # By an integer: all pixels are squares of one size then, and their edges stay sharp.
     factor = max(1, round(HEIGHT / image.height))
     size = (image.width * factor, image.height * factor)
     image = image.resize(size, Image.Resampling.NEAREST)
@@ -198,7 +205,8 @@ def _enlarged(image: Image.Image) -> Image.Image:
 
 
 def _photo_panel(photo: Image.Image, box: Box, height: int) -> Image.Image:
-    """The photo and what the box has beyond it, hatched; darker outside the box, the box framed.
+    """Draw the photo and, hatched, what the box has beyond it; darker outside the box, the box
+    framed.
 
     Args:
         photo: the photo.
@@ -221,7 +229,7 @@ def _photo_panel(photo: Image.Image, box: Box, height: int) -> Image.Image:
     photo_box = Box(0, 0, photo.width, photo.height).scaled(factor, shown.left, shown.top)
     left, top, right, bottom = _to_pixels(photo_box, panel)
     kept = _to_pixels(box.scaled(factor, shown.left, shown.top), panel)
-    # `reducing_gap`: Pillow first averages blocks of whole pixels, which large photos need:
+    # `reducing_gap`: Pillow first averages blocks of pixels, for which large photos do not take seconds:
     # https://pillow.readthedocs.io/en/stable/reference/Image.html#PIL.Image.Image.resize
     small = photo.resize((right - left, bottom - top), Image.Resampling.LANCZOS, reducing_gap=3.0)
     panel.paste(Image.eval(small, lambda level: round(level * SHADE)), (left, top))
@@ -235,14 +243,14 @@ def _photo_panel(photo: Image.Image, box: Box, height: int) -> Image.Image:
 
 
 def _to_pixels(box: Box, panel: Image.Image) -> tuple[int, int, int, int]:
-    """The box in integers inside the panel, at least one pixel wide and high."""
+    """Return the box in integers inside the panel, at least one pixel wide and high."""
     left, top = min(round(box.left), panel.width - 1), min(round(box.top), panel.height - 1)
     right, bottom = min(round(box.right), panel.width), min(round(box.bottom), panel.height)
     return left, top, max(right, left + 1), max(bottom, top + 1)
 
 
 def _shortened(parts: Sequence[str], width: int, font: Any) -> str:
-    """The parts on one line; the longest is shortened in its middle until they fit."""
+    """Join the parts on one line; the longest is shortened in its middle until they fit."""
     shown = list(parts)
     while font.getlength(text := "   ".join(shown)) > width:
         lengths = list(map(len, shown))

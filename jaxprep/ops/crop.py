@@ -158,7 +158,7 @@ class CenterCrop(ToSize):
 
 
 def _center_window(n: int, m: int, rule: CenterRule) -> Window:
-    """The middle `m` of `n` pixels."""
+    """Return the middle `m` of `n` pixels."""
     if n < m:
         # Transformers' PIL backend pads by `ceil((m - n) / 2)` on top and left: `center_crop` of
         # https://github.com/huggingface/transformers/blob/main/src/transformers/image_transforms.py

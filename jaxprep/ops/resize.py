@@ -134,10 +134,10 @@ class SizeRule(ABC):
 
     @abstractmethod
     def output_size(self, size: Size) -> Size:
-        """Height and width of the result for an image of `size`."""
+        """Return the height and width of the result for an image of `size`."""
 
     def describe(self) -> str:
-        """What the rule aims at, in plain English, after the word "resize"."""
+        """Return what the rule aims at, in plain English, after the word "resize"."""
         data = codec.to_json(self)
         fields = [f"{name} {value}" for name, value in data.items() if name != self.tag_key]
         return type(self).__name__ + (f": {', '.join(fields)}" if fields else "")

@@ -50,7 +50,7 @@ class AspectRatio(SizeRule):
 
 
 def _bounded_edge(size: Size, shortest: int, longest: int) -> tuple[int, float]:
-    """DETR's shorter side, rounded and as it was before."""
+    """Return DETR's shorter side, rounded and as it was before."""
     # In float64 and in this order: `round` is Python's, half to even.
     short, long = float(min(size)), float(max(size))
     if long / short * shortest <= longest:

@@ -25,7 +25,7 @@ PerChannel = float | tuple[float, ...]
 
 
 def _fitting_channels(step: Pointwise, channels: int, *values: PerChannel) -> int:
-    """The number of channels where each of `values` is one number, or one per channel."""
+    """Return the number of channels where each of `values` is one number, or one per channel."""
     # NumPy, Keras and Transformers broadcast `(h, w, 1)` with 3 means: gray becomes 3 channels.
     for numbers in values:
         if not isinstance(numbers, tuple) or len(numbers) in (1, channels):
@@ -144,7 +144,7 @@ def _is_integer(value: float) -> bool:
 
 
 def _as_normalization(scale: np.ndarray, offset: np.ndarray) -> str:
-    """The same as mean and standard deviation of values in [0, 1], as papers state them."""
+    """Return the same as mean and standard deviation of values in [0, 1], as papers state them."""
     # One number for all channels is only a change of range, and no statistic.
     if scale.ndim == offset.ndim == 0 or not np.all(scale):
         return ""

@@ -73,7 +73,7 @@ class WindowResize(ToSize):
     rounded: bool = True
 
     def draw(self, key: Any, size: tuple[Any, Any]) -> tuple[Any, Any, Any, Any]:
-        """The window of all pixels; `resize_window` takes others."""
+        """Return the window of all pixels; `resize_window` takes others."""
         del key
         return 0, 0, size[0], size[1]
 
