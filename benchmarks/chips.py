@@ -1,6 +1,4 @@
-"""Compiling for chips that this machine does not have: XLA takes a description in place of a
-device.
-"""
+"""Compiles for chips that this machine does not have: XLA takes a description as a device."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ tables: kernels   instructions that compute from tables of weights and positions
 tables: copies    instructions that only move such tables
 MB, times floor   what all instructions read and write, each array once for every instruction that
                   uses it; the floor reads the input and writes the result once
-temporaries MB    memory that the program needs beside its input and its result
+temporaries MB    memory that the program needs besides its input and its result
 M cycles          the TPU compiler's static estimate, in millions, summed over the instructions
 roofline ms       XLA's `optimal_seconds` for a TPU: bytes and operations by the chip's peak rates
 pod               one chip's share of 2,048 images over 256 chips
@@ -54,7 +54,7 @@ compiled s        tracing, tables and compilation, on this machine
 
 
 class Bar(NamedTuple):
-    """`value` must be at most `wanted`."""
+    """States that `value` must be at most `wanted`."""
 
     target: str
     words: str
@@ -82,6 +82,7 @@ def main() -> None:
             rows.append(row)
     if not rows:
         raise SystemExit("Expected the name of a case, got none of them; --list prints them all.")
+    # Printed once more than the lines above: those went to stderr as each program was done.
     text = report(rows)
     print(text)
     args.output.mkdir(parents=True, exist_ok=True)
@@ -116,6 +117,7 @@ def parse() -> argparse.Namespace:
         parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(GROUPS)}")
     if args.list:
         raise SystemExit("\n".join(BY_NAME))
+    # A table of some cases must not replace the committed one of all.
     is_part = bool(args.targets or args.only or args.batch != BATCH)
     args.targets = args.targets or list(GROUPS)
     args.name = args.name or ("partial_ahead" if is_part else "compile_ahead")
@@ -127,7 +129,7 @@ def _names(text: str) -> list[str]:
 
 
 def compiled_in_process(python: str, target: str, case: AheadCase, args: argparse.Namespace) -> Row:
-    """Compile one case in a separate process: a compiler that aborts takes only its own case along."""
+    """Compile one case in a separate process: a compiler that aborts ends no other case."""
     batch = case.batch or args.batch
     dump = str(args.dump.resolve()) if args.dump else None
     request = {"target": target, "case": case.name, "batch": batch, "dump": dump}
@@ -152,6 +154,7 @@ def work(request: dict[str, Any]) -> Row:
         explicit = "Explicit" in case.name
         program, sharding = compile_for_pod(function, args[0], explicit)
         result = program.out_info
+        # The results must stay where their images are: 4 is their rank.
         kept = jax.tree.leaves(program.output_shardings)[0].is_equivalent_to(sharding, 4)
         more = {"sharding_kept": bool(kept)}
         chips = sharding.num_devices
@@ -284,11 +287,11 @@ def bars(rows: list[Row]) -> Iterator[Bar]:
 
 
 def gpu_bars(row: Row) -> Iterator[Bar]:
-    """Yield what a program for a GPU may cost: a kernel for each pass, and the image between them."""
+    """Yield what a program for a GPU may cost: a kernel a pass, and the image between them."""
     case = BY_NAME[row["case"]]
     planned = row["kind"] == "plan"
     kernels = row["on_image"] + row["on_tables"]
-    words = f"{row['case']}: kernels beside copies of tables"
+    words = f"{row['case']}: kernels besides copies of tables"
     yield Bar("h100", words, kernels, 6 if planned else 2)
     wanted = 1.8 if planned else 1.6
     yield Bar("h100", f"{row['case']}: bytes to the floor", times_floor(row), wanted)

@@ -1,5 +1,6 @@
-"""Time the first call in a new process (import, load a preset, compile, run) and, to compare,
-`import jax` with a trivial jit.
+"""Times the first call in a new process: import, load a preset, compile, run.
+
+To compare, `import jax` with a trivial jit is timed too.
 
 Usage: `python benchmarks/first_call.py [--preset resnet_50_imagenet] [--repeat 5] [--python
 jaxprep=PATH]`.
@@ -56,17 +57,19 @@ def main() -> None:
     python = environments.pythons(args, {"jaxprep"}).get("jaxprep")
     if python is None:
         raise SystemExit(1)
+    # JAX's cache in a folder that is empty at first: one on this machine may hold the programs.
     with tempfile.TemporaryDirectory() as cache:
         settings = {"no cache": {}, "persistent cache": cached(cache)}
         for more in settings.values():  # fills the cache, and the system's cache of files
             for code in (TRIVIAL, OURS):
                 run(python, code, args, more)
         for name, more in settings.items():
-            pairs = [
-                (run(python, TRIVIAL, args, more), run(python, OURS, args, more))
-                for _ in range(args.repeat)
-            ]
-            report(name, *zip(*pairs, strict=True))
+            # In turn, so that what drifts in the machine is in both.
+            trivial, ours = [], []
+            for _ in range(args.repeat):
+                trivial.append(run(python, TRIVIAL, args, more))
+                ours.append(run(python, OURS, args, more))
+            report(name, tuple(trivial), tuple(ours))
 
 
 def cached(folder: str) -> dict[str, str]:

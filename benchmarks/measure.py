@@ -1,5 +1,6 @@
-"""Time a function of no arguments: warm runs, the first one, memory, page faults. Only the
-standard library.
+"""Times a function of no arguments: warm runs, the first one, memory, page faults.
+
+Only the standard library is imported.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Measure the peak memory of one warm call beyond input and output: per image, and in units of the
-image after the first pass.
+"""Measures the peak memory of one warm call beyond input and output.
+
+It is given per image, and in units of the image after the first pass.
 
 Usage: `python benchmarks/memory.py [--set bars] [--only PATTERN] [--python jaxprep=PATH]`.
 """
@@ -31,8 +32,9 @@ def main() -> None:
             answer = run_worker(python, peer, case, args.cores)
             if "error" in answer:
                 print(f"{case.id}: {answer['error']}")
-            for form, found in answer.get("forms", {}).items():
-                print(_line(case, form, found["peak_bytes"]))
+            # A peer that failed has no forms.
+            for form, measured in answer.get("forms", {}).items():
+                print(_line(case, form, measured["peak_bytes"]))
 
 
 def _line(case: Case, form: str, peak: int | None) -> str:
@@ -42,13 +44,16 @@ def _line(case: Case, form: str, peak: int | None) -> str:
     output = case.batch * case.target**2 * 3 * 4
     beyond = max(0, peak - output)
     share = beyond / sum(intermediate(case, size) for size in case.sizes)
-    return f"{case.id:32}{form:24}{beyond / 1e6:8.1f}{beyond / 1e6 / case.batch:10.2f}{share:22.1f}"
+    megabytes = beyond / 1e6
+    numbers = f"{megabytes:8.1f}{megabytes / case.batch:10.2f}{share:22.1f}"
+    return f"{case.id:32}{form:24}{numbers}"
 
 
 def intermediate(case: Case, size: tuple[int, int]) -> int:
     """Return bytes of an image after its horizontal pass, in uint8: what a two-pass resize has to
     keep.
     """
+    # Rows of the source, columns of the result; a crop leaves out columns that are not needed.
     _, width = case.resized(size)
     return size[0] * min(width, case.target) * 3
 

@@ -1,4 +1,4 @@
-"""Start workers, and describe the machine they run on. Only the standard library."""
+"""Starts workers, and describes the machine they run on, with the standard library alone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ISAS: dict[str, dict[str, str]] = {
     "avx2": {
         # XLA: jaxprep, the floor, jax.image, KerasHub, dm_pix
         "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
-        # ATen's own kernels (torchvision's resize among them), and oneDNN's
+        # ATen's kernels (torchvision's resize among them), and oneDNN's
         "ATEN_CPU_CAPABILITY": "avx2",
         "ONEDNN_MAX_CPU_ISA": "AVX2",
         # what NumPy 2.4 dispatches above X86_V3

@@ -1,5 +1,6 @@
-"""Reading what XLA compiled: every instruction of the final program, the bytes it reads and writes,
-and what it works on. Only the standard library.
+"""Reads what XLA compiled: the instructions of the final program, and the bytes each moves.
+
+Only the standard library is imported.
 
 The text is HLO after all passes, as `Compiled.as_text()` gives it
 (https://openxla.org/xla/operation_semantics has the instructions).
@@ -36,7 +37,7 @@ FREE = {
 """These are names for memory, and nothing runs."""
 
 CALLS = {"call", "while", "conditional", "async-start"}
-"""These run another computation, whose instructions are counted in their place."""
+"""These run another computation, whose instructions are counted instead."""
 
 MOVES = FREE | {
     "copy", "copy-start", "copy-done", "slice", "dynamic-slice", "reshape", "transpose",
@@ -54,8 +55,7 @@ COLLECTIVES = re.compile(
 
 
 class Instruction(NamedTuple):
-    """One instruction of the final program that runs: on a GPU a kernel or a copy, on a TPU a
-    fusion, a product, a copy.
+    """Holds one instruction that runs: on a GPU a kernel or a copy, on a TPU a fusion or a product.
 
     Attributes:
         bytes: of all operands and of the result, each counted once for every time it runs.
@@ -84,7 +84,7 @@ class Instruction(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One line of a computation, taken apart."""
+    """Holds the parts of one line of a computation."""
 
     name: str
     shape: str

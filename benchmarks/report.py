@@ -1,4 +1,4 @@
-"""Merge what the processes measured, and print it as tables."""
+"""Merges what the processes measured, and prints it as tables."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ Run = dict[str, Any]
 
 
 class Row(NamedTuple):
-    """One way of calling one peer in one case, over all its processes: times in milliseconds per
-    image.
+    """Holds one form of calling one peer in one case, over all its processes.
+
+    Times are in milliseconds per image.
     """
 
     peer: str
@@ -41,12 +42,14 @@ HEADINGS = (
 
 def rows(runs: Iterable[Run], case: str, cores: int) -> list[Row]:
     """Return all forms of all peers, the fastest first."""
+    # A process that failed has no forms, and is told of below the table.
     mine = [run for run in runs if run["case"] == case and "forms" in run]
     timed: dict[tuple[str, str], list[dict[str, Any]]] = {}
     peaks: dict[tuple[str, str], int | None] = {}
     for run in mine:
         for form, measured in run["forms"].items():
             key = run["peer"], form
+            # Memory is measured once, for any number of cores.
             if run["what"] == "memory":
                 peaks[key] = measured["peak_bytes"]
             elif run["cores"] == cores:
@@ -67,6 +70,7 @@ def _merged(peer: str, form: str, times: list[dict[str, Any]], batch: int, peak:
         form,
         min(minima) * per_image,
         statistics.median(one["median"] for one in times) * per_image,
+        # How far processes differ, whatever one process says about itself.
         max(minima) / min(minima),
         statistics.median(one["cpu"] for one in times) * per_image,
         min(one["first"] for one in times) * 1000,
@@ -98,27 +102,28 @@ def table(case: Case, runs: list[Run]) -> str:
     lines = []
     for cores in sorted({run["cores"] for run in runs if run["case"] == case.id}):
         measured = rows(runs, case.id, cores)
-        ours, floor = fastest(measured, "jaxprep"), fastest(measured, "floor")
-        note = (
-            f", jaxprep at {ours.minimum / floor.minimum:.1f} times the floor"
-            if ours and floor
-            else ""
-        )
-        lines.append(f"\n{case.id}, {cores} {'core' if cores == 1 else 'cores'}{note}")
+        ours = fastest(measured, "jaxprep")
+        floor = fastest(measured, "floor")
+        # A bound that no library can be below: how much of the time is memory alone.
+        note = ""
+        if ours and floor:
+            note = f", jaxprep at {ours.minimum / floor.minimum:.1f} times the floor"
+        noun = "core" if cores == 1 else "cores"
+        lines.append(f"\n{case.id}, {cores} {noun}{note}")
         lines += HEADINGS
         for row in measured:
             peak = "" if row.peak_mb is None else f"{row.peak_mb:.1f}"
             ratio = f"{row.minimum / ours.minimum:.2f}" if ours else ""
-            lines.append(
-                f"{row.peer:26}{row.form:22}{row.minimum:9.3f}{row.median:9.3f}{row.cpu:8.3f}{row.first_ms:9.1f}"
-                f"{peak:>8}{row.faults:8.0f}{ratio:>9}  {row.differs}".rstrip()
-            )
+            times = f"{row.minimum:9.3f}{row.median:9.3f}{row.cpu:8.3f}{row.first_ms:9.1f}"
+            costs = f"{peak:>8}{row.faults:8.0f}{ratio:>9}"
+            text = f"{row.peer:26}{row.form:22}{times}{costs}  {row.differs}"
+            # An empty last column would leave spaces in the committed files.
+            lines.append(text.rstrip())
         lines += _exactness(measured)
     failed = [run for run in runs if run["case"] == case.id and "error" in run]
-    lines += [
-        f"{run['peer']} failed ({run['what']}, {run['cores']} cores): {run['error']}"
-        for run in failed
-    ]
+    for run in failed:
+        what = f"{run['what']}, {run['cores']} cores"
+        lines.append(f"{run['peer']} failed ({what}): {run['error']}")
     return "\n".join(lines) + "\n"
 
 
@@ -127,8 +132,13 @@ def _exactness(measured: list[Row]) -> list[str]:
     lines = []
     for name in OURS:
         reference = BY_NAME[name].reference
-        ours, theirs = fastest(measured, name), fastest(measured, reference) if reference else None
+        # "float" reproduces no other library.
+        if reference is None:
+            continue
+        ours = fastest(measured, name)
+        theirs = fastest(measured, reference)
         if ours and theirs:
+            # Capitals, since this is the one line of a long table that must not be missed.
             words = "has the levels of" if ours.levels == theirs.levels else "DIFFERS FROM"
             lines.append(f"{name} {words} {theirs.peer}")
     return lines

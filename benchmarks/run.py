@@ -1,4 +1,4 @@
-"""The benchmark suite: `python benchmarks/run.py`. See README.md beside it."""
+"""Runs the benchmark suite: `python benchmarks/run.py`. See README.md in this folder."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ def main() -> None:
     peers = [peer for peer in peers if peer.environment in pythons]
     about = machine()
     runs: list[report.Run] = []
+    # A table as soon as its case is done: a run of all cases takes long.
     for case in cases:
         for done in measured(case, peers, pythons, args):
             print(report.line(done), file=sys.stderr)
@@ -44,6 +45,7 @@ def main() -> None:
     print(summary)
     args.output.mkdir(parents=True, exist_ok=True)
     path = args.output / f"{args.name}.json"
+    # The JSON has every process, so that tables and charts can be made again.
     path.write_text(json.dumps(results, indent=1) + "\n")
     tables = "\n".join(report.table(case, runs) for case in cases)
     first = report.header(about, args.isa)
@@ -55,7 +57,7 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Measure jaxprep beside its peers.")
+    parser = argparse.ArgumentParser(description="Measure jaxprep and its peers.")
     parser.add_argument(
         "--set", choices=SETS, help="which cases; default: bars, with --quick three of them"
     )

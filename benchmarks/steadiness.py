@@ -1,4 +1,4 @@
-"""Compare the minima of many processes: the slowest with the fastest.
+"""Compares the minima of many processes: the slowest with the fastest.
 
 The minimum of one process does not show what differs from process to process, such as where in
 memory the arrays lie.
@@ -34,24 +34,24 @@ def main() -> None:
     peer = BY_NAME[args.peer]
     python = environments.pythons(args, {peer.environment}).get(peer.environment)
     cases = [case for case in matching("all", args.only) if peer.takes(case)]
+    # Without an environment there is nothing to measure, and `pythons` has said why.
     for case in cases if python else ():
         for cores in map(int, args.cores.split(",")):
             request = {"seconds": args.seconds, "at_least": 5, "forms": [args.form]}
             answers = [
                 run_worker(python, peer, case, cores, **request) for _ in range(args.processes)
             ]
+            # A set, since twenty processes fail for one reason.
             errors = {answer["error"] for answer in answers if "error" in answer}
-            forms = [
-                answer["forms"][args.form]
-                for answer in answers
-                if args.form in answer.get("forms", {})
-            ]
+            all_forms = [answer.get("forms", {}) for answer in answers]
+            forms = [forms[args.form] for forms in all_forms if args.form in forms]
             print("\n".join([*errors, _report(f"{case.id}, {cores} core(s)", forms, case.batch)]))
 
 
 def _report(name: str, forms: list[dict[str, float]], batch: int) -> str:
     if not forms:
         return f"{name}: nothing measured"
+    # CPU time too: where minima differ and it does not, the machine was busy.
     minima, cpu = (sorted(1000 / batch * one[key] for one in forms) for key in ("minimum", "cpu"))
     return (
         f"{name}: slowest / fastest minimum {minima[-1] / minima[0]:.2f} (wanted: at most 1.5)\n"

@@ -1,5 +1,6 @@
-"""The libraries that are measured: a peer is a row of this table, and a module in this folder that
-does the work, in a process of that peer alone.
+"""Lists the libraries that are measured: a peer is a row here, and a module in this folder.
+
+The module does the work, in a process of that peer alone.
 
 A module has `prepare(case, images, cores, **options)`, which returns what is to be timed: for each
 *form* (how users call the peer) a function without arguments that returns the finished result. A
@@ -13,12 +14,13 @@ from dataclasses import dataclass, field
 from cases import Case
 
 RESIZES = frozenset({"bilinear", "bicubic", "lanczos"})
+# torchvision has no Lanczos for tensors: `InterpolationMode.LANCZOS` is of PIL images only.
 TENSOR_RESIZES = frozenset({"bilinear", "bicubic"})
 
 
 @dataclass(frozen=True)
 class Peer:
-    """One row.
+    """Describes one library, or one of its backends.
 
     Attributes:
         name: as in `--peers`.

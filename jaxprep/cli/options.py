@@ -223,7 +223,7 @@ def _parse_count(text: str) -> int:
 
 
 def _parse_size(text: str) -> tuple[int, int]:
-    # `inspect` itself prints `480 x 640`, and people copy `480×640` from web pages.
+    # `480×640` is copied from web pages, and `480,640` is how Python prints a size.
     match = re.fullmatch(r"(\d{1,9})[x×,](\d{1,9})", text)
     if not match or int(match[1]) == 0 or int(match[2]) == 0:
         raise argparse.ArgumentTypeError(

@@ -53,7 +53,7 @@ def describe(name: str) -> dict[str, Any]:
     }
     try:
         config: Any = presets.load(name)
-    # KerasHub names some presets whose files nobody can read; the table lists them all the same.
+    # A name that is known and whose numbers are not: the table lists it all the same.
     except ConfigError as error:
         return {**row, "known": False, "note": str(error)}
     size = config.image_size

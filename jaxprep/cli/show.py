@@ -229,7 +229,7 @@ def _photo_panel(photo: Image.Image, box: Box, height: int) -> Image.Image:
     photo_box = Box(0, 0, photo.width, photo.height).scaled(factor, shown.left, shown.top)
     left, top, right, bottom = _to_pixels(photo_box, panel)
     kept = _to_pixels(box.scaled(factor, shown.left, shown.top), panel)
-    # `reducing_gap`: Pillow first averages blocks of pixels, for which large photos do not take seconds:
+    # `reducing_gap`: Pillow first averages blocks of pixels, which makes large photos quick:
     # https://pillow.readthedocs.io/en/stable/reference/Image.html#PIL.Image.Image.resize
     small = photo.resize((right - left, bottom - top), Image.Resampling.LANCZOS, reducing_gap=3.0)
     panel.paste(Image.eval(small, lambda level: round(level * SHADE)), (left, top))

@@ -124,7 +124,8 @@ class Collection:
         settings = _parsed_entry(self.table.presets[preset], "$")["settings"]
         if isinstance(settings, str):
             settings = self.table.settings[settings]
-        # KerasHub names presets whose files cannot be downloaded without an account.
+        # Some presets of KerasHub make patches of a number that depends on the image: the name is
+        # known, and what it does no format here can say.
         if settings is None:
             source = details.get("source") or self.table.source
             raise ConfigError(
