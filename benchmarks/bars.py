@@ -65,7 +65,8 @@ def table(runs: list[Run], on_avx2: bool) -> str:
         for cores in sorted({run["cores"] for run in runs})
         for bar in _bars(runs, cores, on_avx2)
     ]
-    lines = [f"\n{'bar':5}{'':100}{'cores':>6}{'measured':>10}{'wanted':>9}"]
+    heading = f"{'bar':105}{'cores':>6}{'measured':>10}{'wanted':>9}"
+    lines = ["", heading]
     for bar in sorted(measured, key=lambda bar: (bar.number, bar.words, bar.cores)):
         sign = "≥" if bar.at_least else "≤"
         met = "met" if bar.is_met else "not met"

@@ -34,10 +34,10 @@ Row = dict[str, Any]
 """What one process reports: `target`, `case`, `kind`, `batch`, and numbers, or `error`."""
 
 HEADINGS = (
-    f"{'':28}{'':>6}{'kernels':>10}{'tables:':>9}{'':>8}{'':>10}{'times':>8}{'tempora-':>10}"
-    f"{'M':>9}{'roof-':>9}{'compiled':>10}",
-    f"{'program':28}{'batch':>6}{'on image':>10}{'kernels':>9}{'copies':>8}{'MB':>10}{'floor':>8}"
-    f"{'ries MB':>10}{'cycles':>9}{'line ms':>9}{'s':>10}",
+    "                                     kernels  tables:                     times "
+    " tempora-        M    roof-  compiled",
+    "program                      batch  on image  kernels  copies        MB   floor "
+    "  ries MB   cycles  line ms         s",
 )
 LEGEND = """
 kernels on image  instructions of the final program that read the image or what was made of it
@@ -242,11 +242,21 @@ def line(row: Row) -> str:
     """Return one program's numbers."""
     cycles = f"{row['cycles'] / 1e6:.2f}" if row["cycles"] else ""
     roofline = f"{row['roofline_s'] * 1e3:.2f}" if row["roofline_s"] else ""
-    return (
-        f"{row['case']:28}{row['batch']:6}{row['on_image']:10}{row['on_tables']:9}"
-        f"{row['table_copies']:8}{row['bytes'] / 1e6:10.1f}{times_floor(row):8.1f}"
-        f"{row['temporaries'] / 1e6:10.1f}{cycles:>9}{roofline:>9}{row['compiled_s']:10.0f}"
+    # The order and the widths of `HEADINGS`.
+    columns = (
+        f"{row['case']:28}",
+        f"{row['batch']:6}",
+        f"{row['on_image']:10}",
+        f"{row['on_tables']:9}",
+        f"{row['table_copies']:8}",
+        f"{row['bytes'] / 1e6:10.1f}",
+        f"{times_floor(row):8.1f}",
+        f"{row['temporaries'] / 1e6:10.1f}",
+        f"{cycles:>9}",
+        f"{roofline:>9}",
+        f"{row['compiled_s']:10.0f}",
     )
+    return "".join(columns)
 
 
 def failure(row: Row) -> str:

@@ -107,12 +107,13 @@ def report(
         ("jaxprep: import, load, first call", ours),
     ):
         minima = {part: min(one[part] for one in runs) for part in runs[0]}
-        parts = (f"{part} {minimum:.2f}" for part, minimum in minima.items() if part != "total")
-        totals = [one["total"] for one in runs]
-        print(
-            f"  {words:36}{min(totals):6.2f}{statistics.median(totals):6.2f}   ({', '.join(parts)})"
-        )
-    ratio = min(one["total"] for one in ours) / min(one["total"] for one in trivial)
+        minimum = minima.pop("total")
+        median = statistics.median(one["total"] for one in runs)
+        parts = ", ".join(f"{part} {seconds:.2f}" for part, seconds in minima.items())
+        print(f"  {words:36}{minimum:6.2f}{median:6.2f}   ({parts})")
+    ours_seconds = min(one["total"] for one in ours)
+    trivial_seconds = min(one["total"] for one in trivial)
+    ratio = ours_seconds / trivial_seconds
     print(f"  ratio of the minima: {ratio:.2f} (wanted: under 2.5)")
     sys.stdout.flush()
 

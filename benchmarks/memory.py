@@ -14,6 +14,10 @@ from cases import SETS, Case, matching
 from peers import BY_NAME
 from processes import run_worker
 
+HEADINGS = """\
+                                                               beyond input and output
+case                            form                          MB  MB/image   intermediates/image"""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -25,8 +29,7 @@ def main() -> None:
     args = parser.parse_args()
     peer = BY_NAME[args.peer]
     python = environments.pythons(args, {peer.environment}).get(peer.environment)
-    print(f"{'':32}{'':24}{'beyond input and output':>30}")
-    print(f"{'case':32}{'form':24}{'MB':>8}{'MB/image':>10}{'intermediates/image':>22}")
+    print(HEADINGS)
     for case in matching(args.set, args.only):
         if python and peer.takes(case):
             answer = run_worker(python, peer, case, args.cores)

@@ -33,10 +33,10 @@ class Row(NamedTuple):
 
 
 HEADINGS = (
-    f"{'':48}{'ms per image':^18}{'CPU':>8}{'first':>9}{'peak':>8}{'faults':>8}{'times':>9}"
-    "  levels that",
-    f"{'peer':26}{'form':22}{'minimum':>9}{'median':>9}{'ms':>8}{'call ms':>9}{'MB':>8}"
-    f"{'a call':>8}{'jaxprep':>9}  are not Pillow's",
+    "                                                   ms per image        CPU    "
+    "first    peak  faults    times  levels that",
+    "peer                      form                    minimum   median      ms  "
+    "call ms      MB  a call  jaxprep  are not Pillow's",
 )
 
 
@@ -114,11 +114,21 @@ def table(case: Case, runs: list[Run]) -> str:
         for row in measured:
             peak = "" if row.peak_mb is None else f"{row.peak_mb:.1f}"
             ratio = f"{row.minimum / ours.minimum:.2f}" if ours else ""
-            times = f"{row.minimum:9.3f}{row.median:9.3f}{row.cpu:8.3f}{row.first_ms:9.1f}"
-            costs = f"{peak:>8}{row.faults:8.0f}{ratio:>9}"
-            text = f"{row.peer:26}{row.form:22}{times}{costs}  {row.differs}"
+            # The order and the widths of `HEADINGS`.
+            columns = (
+                f"{row.peer:26}",
+                f"{row.form:22}",
+                f"{row.minimum:9.3f}",
+                f"{row.median:9.3f}",
+                f"{row.cpu:8.3f}",
+                f"{row.first_ms:9.1f}",
+                f"{peak:>8}",
+                f"{row.faults:8.0f}",
+                f"{ratio:>9}",
+                f"  {row.differs}",
+            )
             # An empty last column would leave spaces in the committed files.
-            lines.append(text.rstrip())
+            lines.append("".join(columns).rstrip())
         lines += _exactness(measured)
     failed = [run for run in runs if run["case"] == case.id and "error" in run]
     for run in failed:
@@ -166,8 +176,13 @@ def notes(peers: Iterable[Peer]) -> str:
 
 def header(machine: dict[str, Any], isa: str = "native") -> str:
     limit = "" if isa == "native" else f", kept to {isa.upper()}"
-    return (
-        f"{machine['cpu']} ({', '.join(machine['flags'])}), {machine['cores']} cores, "
-        f"{machine['memory_gib']} GiB, {machine['kernel']}, jaxprep {machine['commit']}, "
-        f"load at the start {machine['load']:.1f}{limit}"
+    flags = ", ".join(machine["flags"])
+    parts = (
+        f"{machine['cpu']} ({flags})",
+        f"{machine['cores']} cores",
+        f"{machine['memory_gib']} GiB",
+        f"{machine['kernel']}",
+        f"jaxprep {machine['commit']}",
+        f"load at the start {machine['load']:.1f}",
     )
+    return ", ".join(parts) + limit

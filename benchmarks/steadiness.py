@@ -45,19 +45,27 @@ def main() -> None:
             errors = {answer["error"] for answer in answers if "error" in answer}
             all_forms = [answer.get("forms", {}) for answer in answers]
             forms = [forms[args.form] for forms in all_forms if args.form in forms]
-            print("\n".join([*errors, _report(f"{case.id}, {cores} core(s)", forms, case.batch)]))
+            name = f"{case.id}, {cores} core(s)"
+            print("\n".join([*errors, _report(name, forms, case.batch)]))
 
 
 def _report(name: str, forms: list[dict[str, float]], batch: int) -> str:
     if not forms:
         return f"{name}: nothing measured"
     # CPU time too: where minima differ and it does not, the machine was busy.
-    minima, cpu = (sorted(1000 / batch * one[key] for one in forms) for key in ("minimum", "cpu"))
-    return (
-        f"{name}: slowest / fastest minimum {minima[-1] / minima[0]:.2f} (wanted: at most 1.5)\n"
-        f"  minima, ms per image: {' '.join(f'{value:.3f}' for value in minima)}\n"
-        f"  CPU, ms per image:    {' '.join(f'{value:.3f}' for value in cpu)}"
-    )
+    minima = sorted(1000 / batch * one["minimum"] for one in forms)
+    cpu = sorted(1000 / batch * one["cpu"] for one in forms)
+    ratio = minima[-1] / minima[0]
+    lines = [
+        f"{name}: slowest / fastest minimum {ratio:.2f} (wanted: at most 1.5)",
+        f"  minima, ms per image: {_listed(minima)}",
+        f"  CPU, ms per image:    {_listed(cpu)}",
+    ]
+    return "\n".join(lines)
+
+
+def _listed(times: list[float]) -> str:
+    return " ".join(f"{time:.3f}" for time in times)
 
 
 if __name__ == "__main__":
