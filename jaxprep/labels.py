@@ -74,9 +74,11 @@ def convert_labelled(x: Mapping[str, Any], config: Format) -> dict[str, Any]:
         batch = batch.replace(extras={MASKS: x[MASKS]})
     # Without a size of the results nothing is resized or cropped, and boxes stay as they are.
     if BOXES in x and config.image_size is not None:
-        channels_first = pipeline.reads_channels_first
-        size = image.shape[-2:] if channels_first else image.shape[-3:-1]
-        batch = batch.replace(boxes=_corners(x[BOXES], size, config))
+        if pipeline.reads_channels_first:
+            height, width = image.shape[-2:]
+        else:
+            height, width = image.shape[-3:-1]
+        batch = batch.replace(boxes=_corners(x[BOXES], (height, width), config))
     batch = pipeline(batch)
     result = {**x, IMAGES: batch.image}
     if MASKS in x:
@@ -106,16 +108,21 @@ def _convert_each(x: Mapping[str, Any], config: Format) -> dict[str, Any]:
             single[BOXES] = {key: value[i] for key, value in x[BOXES].items()}
         results.append(convert_labelled(single, config))
     combined = dict(x)
-    combined_boxes: dict[str, Any] = {}
     for key in results[0]:
         values = [result[key] for result in results]
         if key == BOXES:
-            for name in values[0]:
-                entries = [np.asarray(boxes[name]) for boxes in values]
-                combined_boxes[name] = Ragged.of(entries).stacked_or_listed()
-            combined[key] = combined_boxes
+            combined[key] = _combined_boxes(values)
         else:
             combined[key] = Ragged.of(values).stacked_or_listed()
+    return combined
+
+
+def _combined_boxes(boxes: list[dict[str, Any]]) -> dict[str, Any]:
+    """Stack the entries of boxes of several images, or list them where they differ in number."""
+    combined = {}
+    for name in boxes[0]:
+        entries = [np.asarray(of_image[name]) for of_image in boxes]
+        combined[name] = Ragged.of(entries).stacked_or_listed()
     return combined
 
 
@@ -126,7 +133,8 @@ def _box_format(config: Format) -> str:
 
 def _corners(boxes: Any, size: Size, config: Format) -> Float[Array, "*batch n 4"]:
     """Return the boxes of a dictionary, for images of `size`, as corners in pixels."""
-    if not isinstance(boxes, Mapping) or not {"boxes", "labels"} <= set(boxes):
+    has_keys = isinstance(boxes, Mapping) and {"boxes", "labels"} <= set(boxes)
+    if not has_keys:
         raise InputError(
             f"Expected a dictionary with `boxes` and `labels`, got {codec.shown(boxes)} - at "
             f"`{BOXES}`."

@@ -180,6 +180,7 @@ class KerasHub(Format):
         >>> KerasHub(interpolation="box").is_expressible
         False
         """
+        # Three fields that KerasHub has no argument for: these are the values that it means.
         if self.data_format != "channels_last" or not self.rounded or self.reference != "jax":
             return False
         # What a class has as constants its file does not say.
@@ -401,4 +402,6 @@ def _pairs(left: list[float], right: list[float], where: str) -> list[tuple[floa
     count = max(len(left), len(right))
     if {len(left), len(right)} - {1, count}:
         raise codec.expected(f"{count} values in each list", right, where)
-    return list(zip(left * (count // len(left)), right * (count // len(right)), strict=True))
+    repeated_left = left * (count // len(left))
+    repeated_right = right * (count // len(right))
+    return list(zip(repeated_left, repeated_right, strict=True))

@@ -132,9 +132,11 @@ class OpenClip(Format):
             return self._pipeline_with("nearest", 255.0 if self.fill_color else 0.0), "RGB"
         if mode == "P":
             colours = palette or []
-            has_colour = self.fill_color < len(colours)
-            colour = colours[self.fill_color] if has_colour else (0, 0, 0)
-            return self._pipeline_with("nearest", tuple(map(float, colour))), "RGB"
+            colour = (0, 0, 0)
+            if self.fill_color < len(colours):
+                colour = colours[self.fill_color]
+            fill = tuple(map(float, colour))
+            return self._pipeline_with("nearest", fill), "RGB"
         return self.pipeline, mode if mode in ("RGBA", "LA", "L") else "RGB"
 
 

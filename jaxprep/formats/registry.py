@@ -83,7 +83,10 @@ def format_of(content: Any) -> type[Format] | None:
     """
     if not isinstance(content, dict):
         return None
-    return next((format for format in _FORMATS.values() if format.reads(content)), None)
+    for format in _FORMATS.values():
+        if format.reads(content):
+            return format
+    return None
 
 
 def file_names() -> tuple[str, ...]:
@@ -96,5 +99,11 @@ def file_names() -> tuple[str, ...]:
     >>> file_names()[-1]
     'config.json'
     """
-    names = dict.fromkeys(name for format in _FORMATS.values() for name in format.files)
-    return (*(name for name in names if name != MODEL_FILE), *names.keys() & {MODEL_FILE})
+    # A dictionary is a set that keeps its order.
+    names: dict[str, None] = {}
+    for format in _FORMATS.values():
+        names.update(dict.fromkeys(format.files))
+    others = [name for name in names if name != MODEL_FILE]
+    if MODEL_FILE in names:
+        return (*others, MODEL_FILE)
+    return tuple(others)

@@ -132,7 +132,9 @@ class Timm(Format):
 
     @functools.cached_property
     def pipeline(self) -> Pipeline:
-        share = self.test_crop_pct if self.use_test_size and self.test_crop_pct else self.crop_pct
+        share = self.crop_pct
+        if self.use_test_size and self.test_crop_pct:
+            share = self.test_crop_pct
         size = self.image_size
         # As `scale_size` in timm/data/transforms_factory.py: rounded otherwise, the crop moves.
         height, width = (math.floor(n / share) for n in size)
