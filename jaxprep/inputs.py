@@ -90,8 +90,10 @@ def is_list_of_images(value: Any) -> bool:
     """
     if not isinstance(value, (list, tuple)):
         return False
-    if any(is_pil(item) or hasattr(item, "ndim") or hasattr(item, "shape") for item in value):
-        return True
+    # Nested numbers have neither; tensors of some libraries have a shape and no `ndim`.
+    for item in value:
+        if is_pil(item) or hasattr(item, "ndim") or hasattr(item, "shape"):
+            return True
     return bool(value) and not isinstance(value[0], (list, tuple, int, float))
 
 

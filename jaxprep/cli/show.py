@@ -114,10 +114,13 @@ def kept_box(pipeline: Pipeline, size: Size) -> Box:
     height, width = pipeline.output_size(size)
     matrix = position_matrix(pipeline.segments, size)
     # Crops, pads and resizes move each axis alone: (x, y) -> (x * scale_x + shift_x, ...).
-    (scale_x, shift_x), (scale_y, shift_y) = matrix[0, [0, 2]], matrix[1, [1, 2]]
+    scale_x, shift_x = matrix[0, [0, 2]]
+    scale_y, shift_y = matrix[1, [1, 2]]
     # Sorted, since a mirrored image has its left edge on the right.
-    top, bottom = sorted(((0 - shift_y) / scale_y, (height - shift_y) / scale_y))
-    left, right = sorted(((0 - shift_x) / scale_x, (width - shift_x) / scale_x))
+    rows = (0 - shift_y) / scale_y, (height - shift_y) / scale_y
+    columns = (0 - shift_x) / scale_x, (width - shift_x) / scale_x
+    top, bottom = sorted(rows)
+    left, right = sorted(columns)
     return Box(left, top, right, bottom)
 
 
@@ -183,10 +186,13 @@ def picture(
     font = ImageFont.load_default(FONT_SIZE)
     line_height = FONT_SIZE + BORDER
     page = Image.new("RGB", (width, height + line_height + 2 * BORDER), PAPER)
-    page.paste(left, (BORDER, BORDER + (height - left.height) // 2))
-    page.paste(right, (left.width + 2 * BORDER, BORDER + (height - right.height) // 2))
+    left_top = BORDER + (height - left.height) // 2
+    right_top = BORDER + (height - right.height) // 2
+    page.paste(left, (BORDER, left_top))
+    page.paste(right, (left.width + 2 * BORDER, right_top))
     text = _shortened(caption, width - 2 * BORDER, font)
-    ImageDraw.Draw(page).text((BORDER, height + 2 * BORDER), text, INK, font)
+    draw = ImageDraw.Draw(page)
+    draw.text((BORDER, height + 2 * BORDER), text, INK, font)
     return page
 
 
@@ -220,8 +226,9 @@ def _photo_panel(photo: Image.Image, box: Box, height: int) -> Image.Image:
         bottom=max(box.bottom, photo.height),
     )
     factor = min(height / shown.height, MAX_ASPECT * height / shown.width)
-    panel_size = max(1, round(shown.width * factor)), max(1, round(shown.height * factor))
-    panel = Image.new("RGB", panel_size, MARGIN)
+    panel_width = max(1, round(shown.width * factor))
+    panel_height = max(1, round(shown.height * factor))
+    panel = Image.new("RGB", (panel_width, panel_height), MARGIN)
     draw = ImageDraw.Draw(panel)
     for x in range(-panel.height, panel.width, HATCH):
         draw.line((x, panel.height, x + panel.height, 0), HATCHING, 1)
@@ -232,20 +239,29 @@ def _photo_panel(photo: Image.Image, box: Box, height: int) -> Image.Image:
     # `reducing_gap`: Pillow first averages blocks of pixels, which makes large photos quick:
     # https://pillow.readthedocs.io/en/stable/reference/Image.html#PIL.Image.Image.resize
     small = photo.resize((right - left, bottom - top), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    panel.paste(Image.eval(small, lambda level: round(level * SHADE)), (left, top))
-    inside = max(kept[0], left), max(kept[1], top), min(kept[2], right), min(kept[3], bottom)
-    if inside[0] < inside[2] and inside[1] < inside[3]:
-        bright = (inside[0] - left, inside[1] - top, inside[2] - left, inside[3] - top)
-        panel.paste(small.crop(bright), inside[:2])
+    darker = Image.eval(small, lambda level: round(level * SHADE))
+    panel.paste(darker, (left, top))
+    kept_left, kept_top, kept_right, kept_bottom = kept
+    bright_left, bright_top = max(kept_left, left), max(kept_top, top)
+    bright_right, bright_bottom = min(kept_right, right), min(kept_bottom, bottom)
+    # A crop may lie beyond the photo altogether, in its padding.
+    if bright_left < bright_right and bright_top < bright_bottom:
+        bright = small.crop(
+            (bright_left - left, bright_top - top, bright_right - left, bright_bottom - top)
+        )
+        panel.paste(bright, (bright_left, bright_top))
     # Pillow draws the right and bottom edges of a rectangle on the pixels that are given.
-    draw.rectangle((kept[0], kept[1], kept[2] - 1, kept[3] - 1), outline=FRAME, width=3)
+    frame = kept_left, kept_top, kept_right - 1, kept_bottom - 1
+    draw.rectangle(frame, outline=FRAME, width=3)
     return panel
 
 
 def _to_pixels(box: Box, panel: Image.Image) -> tuple[int, int, int, int]:
     """Return the box in integers inside the panel, at least one pixel wide and high."""
-    left, top = min(round(box.left), panel.width - 1), min(round(box.top), panel.height - 1)
-    right, bottom = min(round(box.right), panel.width), min(round(box.bottom), panel.height)
+    left = min(round(box.left), panel.width - 1)
+    top = min(round(box.top), panel.height - 1)
+    right = min(round(box.right), panel.width)
+    bottom = min(round(box.bottom), panel.height)
     return left, top, max(right, left + 1), max(bottom, top + 1)
 
 

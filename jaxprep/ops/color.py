@@ -191,7 +191,8 @@ def reverse_channels(
     [3, 2, 1, 4]
     """
     if keep_alpha and image.shape[-1] == 4:
-        return image[..., np.array([2, 1, 0, 3])]
+        order = np.array([2, 1, 0, 3])
+        return image[..., order]
     return image[..., ::-1]
 
 

@@ -285,7 +285,8 @@ class Pad(Geometry):
             "on the left": self.left,
             "on the right": self.right,
         }
-        margins = ", ".join(f"{pixels} {side}" for side, pixels in sides.items() if pixels)
+        words = [f"{pixels} {side}" for side, pixels in sides.items() if pixels]
+        margins = ", ".join(words)
         if not margins:
             return "pad nothing"
         return f"pad with {number_list(self.fill)}: {margins} (pixels)"
@@ -320,8 +321,11 @@ class Flip(Geometry):
         return (Reverse(self.vertical),), (Reverse(self.horizontal),)
 
     def describe(self) -> str:
-        directions = ["left to right"] * self.horizontal + ["top to bottom"] * self.vertical
-        return f"mirror {' and '.join(directions)}" if directions else "mirror nothing"
+        directions = ["left to right"] * self.horizontal
+        directions += ["top to bottom"] * self.vertical
+        if not directions:
+            return "mirror nothing"
+        return f"mirror {' and '.join(directions)}"
 
 
 def crop_to_aspect(
@@ -352,13 +356,17 @@ class CropToAspect(ToSize):
     size: Size
 
     def axes(self, size: Size, draw: Any = None) -> Axes:
-        (height, width), (new_height, new_width) = size, self.size
+        height, width = size
+        new_height, new_width = self.size
         # A product of integers divided as floats and truncated, and at least one pixel: `resize` of
         # https://github.com/keras-team/keras/blob/master/keras/src/backend/jax/image.py
         # An exact quotient rounded down differs where the float quotient is just below an integer.
-        crop_height = max(min(height, int(float(width * new_height) / new_width)), 1)
-        crop_width = max(min(width, int(float(height * new_width) / new_height)), 1)
-        top, left = (height - crop_height) // 2, (width - crop_width) // 2
+        crop_height = int(float(width * new_height) / new_width)
+        crop_height = max(min(height, crop_height), 1)
+        crop_width = int(float(height * new_width) / new_height)
+        crop_width = max(min(width, crop_width), 1)
+        top = (height - crop_height) // 2
+        left = (width - crop_width) // 2
         return _windows(top, crop_height, left, crop_width)
 
     def describe(self) -> str:
@@ -394,7 +402,8 @@ class PadToAspect(ToSize):
     fill: FillValue = 0.0
 
     def axes(self, size: Size, draw: Any = None) -> Axes:
-        (height, width), (new_height, new_width) = size, self.size
+        height, width = size
+        new_height, new_width = self.size
         padded_height = max(height, int(float(width * new_height) / new_width))
         padded_width = max(width, int(float(height * new_width) / new_height))
         # A line one pixel high becomes a square: the bound keeps such an input from asking for all

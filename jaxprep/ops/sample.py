@@ -50,13 +50,15 @@ def window_of(box: Any, size: Size) -> Window:
     # Every number is rounded to float32 after each operation, as torch's tensors are there.
     x, y, width, height = (np.float32(n) for n in box)
     ratio = np.float32(size[1] / size[0])
-    wide, high = width * np.float32(BOX_MARGIN), height * np.float32(BOX_MARGIN)
+    wide = width * np.float32(BOX_MARGIN)
+    high = height * np.float32(BOX_MARGIN)
     # The shorter side grows, so that the person stays inside.
     if wide > high * ratio:
         sides = wide, wide / ratio
     else:
         sides = high * ratio, high
-    return Window(x + np.float32(0.5) * width, y + np.float32(0.5) * height, *sides)
+    half = np.float32(0.5)
+    return Window(x + half * width, y + half * height, *sides)
 
 
 def sample_box(
@@ -123,7 +125,8 @@ class SampleBox(ToSize):
 
 
 def _sampled_axis(middle: Any, length: Any, n: int, m: int, method: str) -> Sample:
-    taps = sample_taps(positions(middle, length, n, m), n, method)
+    source_positions = positions(middle, length, n, m)
+    taps = sample_taps(source_positions, n, method)
     scale = float(m - 1) / float(length) if length else 1.0
     # Sample 0 lies at the window's start, in the middle of a pixel, and the last at its end: so the
     # scale is of `m - 1` intervals, as `scale_x` there.

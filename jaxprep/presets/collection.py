@@ -40,11 +40,10 @@ class CollectionTable:
         # All of it is checked when it is read: a wrong entry would otherwise be met by whoever
         # happens to load that preset.
         for name, entry in self.presets.items():
-            settings = _parsed_entry(entry, f"$.presets.{name}")["settings"]
+            where = f"$.presets.{name}"
+            settings = _parsed_entry(entry, where)["settings"]
             if isinstance(settings, str) and settings not in self.settings:
-                raise codec.expected(
-                    "the name of one of the `settings`", settings, f"$.presets.{name}"
-                )
+                raise codec.expected("the name of one of the `settings`", settings, where)
         for alias, name in self.aliases.items():
             if alias in self.presets:
                 raise codec.expected("a name that no preset has", alias, "$.aliases")

@@ -69,7 +69,11 @@ def _built_in_collection(name: str, format: type[Format]) -> Collection:
 
 def _built_in_collections() -> dict[str, type[Format]]:
     """Return the formats that have a collection, by its name."""
-    return {format.collection: format for format in registered() if format.collection is not None}
+    formats = {}
+    for format in registered():
+        if format.collection is not None:
+            formats[format.collection] = format
+    return formats
 
 
 def collections() -> tuple[Collection, ...]:
@@ -123,10 +127,11 @@ def built_in(name: str) -> Format:
             config = collection.config(name.removeprefix(collection.prefix))
             if config is not None:
                 return config
-    hint = ", ".join(nearest(name))
+    similar = ", ".join(nearest(name))
+    hint = f" Nearest: {similar}." if similar else ""
     raise PresetNotFoundError(
         "Expected a path, an `hf://` or `kaggle://` handle, or a built-in preset, got "
-        f"{name[:1000]!r}." + (f" Nearest: {hint}." if hint else "")
+        f"{name[:1000]!r}.{hint}"
     )
 
 
