@@ -149,7 +149,7 @@ EAGER = (
     uniform(512, 512, 224, "bilinear", 16),
     CLIP,
 )
-"""One photograph and 16, for the facade called eagerly beside `jax.jit` on the same array."""
+"""One photograph and 16, for the facade called eagerly and `jax.jit` on the same array."""
 
 AVX2 = (*EAGER, uniform(512, 512, 224, "bicubic", 16), RAGGED_CASE)
 """What the bar for a core with AVX2 names."""

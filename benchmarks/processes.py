@@ -41,7 +41,7 @@ ISAS: dict[str, dict[str, str]] = {
 Each was seen to work: `torch.backends.cpu.get_cpu_capability()`, NumPy's `__cpu_features__`,
 `cv2.getCPUFeaturesLine()` and `cv2.ipp.getIppVersion()`, `vips_vector_get_supported_targets()`,
 `ld.so --list-diagnostics`. Pillow from PyPI has no kernels for AVX2 or AVX-512. kornia-rs reads the
-CPU's own flags, and has no variable.
+CPU's flags, and has no variable.
 """
 
 
@@ -63,7 +63,7 @@ def variables(cores: int, frugal: bool = False, isa: str = "native") -> dict[str
     return {
         **kept,
         "PYTHONPATH": str(ROOT),
-        # each library counts the cores by its own rule, and not all of them look at the affinity
+        # each library counts the cores by another rule, and not all of them look at the affinity
         "OMP_NUM_THREADS": str(cores),
         "RAYON_NUM_THREADS": str(cores),  # kornia-rs
         "VIPS_CONCURRENCY": str(cores),

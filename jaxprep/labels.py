@@ -159,7 +159,7 @@ def _boxes_of_corners(
     sides = corners[..., 2:] - corners[..., :2]
     has_area = jnp.all(sides > MIN_SIDE, -1)
     labels = jnp.asarray(boxes["labels"])
-    # -1 stands for no class, as in Keras' own padding of labels.
+    # -1 stands for no class, as in Keras' padding of labels.
     no_label = -jnp.ones((), labels.dtype)
     assert config.image_size is not None  # boxes are converted only where the size is known
     return {

@@ -25,7 +25,7 @@ class Batch:
         image: `(h, w, c)` or `(batch, h, w, c)`; a step that changes the layout says so. uint8 in
             [0, 255], another integer type, or floating point.
         label: any pytree; never touched. Called eagerly it never enters the compiled program, so
-            any value passes unchanged, strings and int64 included; under the user's own `jit` JAX's
+            any value passes unchanged, strings and int64 included; under the user's `jit` JAX's
             rules for dtypes hold.
         weight: sample weights; never touched, like `label`.
         index: `(batch,)` integers, the position of each image in its stream.

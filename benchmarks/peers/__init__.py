@@ -29,7 +29,7 @@ class Peer:
         options: for the module's `prepare`.
         methods: the methods of a case that it has.
         ragged: whether it takes images of several sizes.
-        reference: whose uint8 levels its result must equal: "pillow" is checked in its own process,
+        reference: whose uint8 levels its result must equal: "pillow" is checked in its process,
             "torchvision" against the peer `torchvision`; None where it is not exact.
         note: what it does, and what it leaves out; printed below the tables.
     """

@@ -71,7 +71,7 @@ class Format(ABC):
             palette: the RGB colour of each index, for mode P.
         """
         del mode, palette
-        # timm, torchvision and KerasHub's own data loaders call `image.convert("RGB")` first.
+        # The data loaders of timm and torchvision call `image.convert("RGB")` first.
         return self.pipeline, "RGB"
 
     def overridden(self, overrides: dict[str, Any]) -> Self:

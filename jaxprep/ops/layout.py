@@ -74,7 +74,7 @@ class ChannelsLast(Layout):
     (4, 5, 3)
     """
 
-    # Heights and widths are found on other axes of the input than elsewhere.
+    # Heights and widths are on other axes of the input than elsewhere.
     is_input: ClassVar[bool] = True
     keeps_corner: ClassVar[bool] = True
 

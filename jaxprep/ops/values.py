@@ -101,8 +101,8 @@ class Rescale(Pointwise):
         scale = np.asarray(self.scale, np.float64)
         # NaN equals nothing, so that a scale of 0 is refused without a warning of NumPy's.
         inverse = 1 / np.where(scale == 0, np.nan, scale)
-        # A float64 as 1/255 is off by at most 1.2e-16 of itself: 1e-12 leaves room for factors
-        # that were printed to 13 digits.
+        # A float64 as 1/255 is off by at most 1.2e-16 of itself: 1e-12 also takes factors that
+        # were printed to 13 digits.
         if not np.allclose(inverse, np.round(inverse), rtol=1e-12, atol=0):
             raise codec.expected(
                 "the inverse of an integer, since it is divided by", self.scale, "$.scale"
@@ -229,7 +229,7 @@ class Cast(Pointwise):
     dtype: DTypeName = "float32"
 
     def apply(self, image: Any, draw: Any = None) -> Any:
-        # XLA's own conversion truncates, and what it gives for 300.0 depends on the platform.
+        # XLA's conversion truncates, and what it gives for 300.0 depends on the platform.
         if jnp.issubdtype(image.dtype, jnp.floating) and self.dtype in ("uint8", "int32"):
             return round_to(jnp.asarray(image, jnp.float32), jnp.dtype(self.dtype))
         return image.astype(jnp.dtype(self.dtype))
