@@ -76,9 +76,10 @@ class Instruction(NamedTuple):
     moves_only: bool
 
     def is_table_copy(self, floor: int) -> bool:
-        """Return whether it only moves a table: it computes nothing, reads nothing made of the
-        image, and is small against the program's input and result, which a mean broadcast to a batch
-        is not.
+        """Return whether it only moves a table.
+
+        It then computes nothing, reads nothing made of the image, and is small against the
+        program's input and result, which a mean broadcast to a batch is not.
         """
         return self.moves_only and not self.on_image and self.bytes < SMALL * floor
 
