@@ -13,7 +13,6 @@ import json
 import math
 import types
 import typing
-from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from jaxprep.errors import ConfigError
@@ -102,7 +101,10 @@ def register(*bases: type) -> None:
     """Make the concrete subclasses of `bases` readable where a field is annotated with the base.
 
     The name of the class tells them apart: it is written as ``{"<key>": "<ClassName>", ...}``, with
-    the key that the base states in `tag_key`.
+    the key that the base states in `tag_key`. A name of jaxprep's means jaxprep's class: another
+    class of that name is not written. Two other classes of one name in different places are refused
+    when either is written or read. A class that is defined anew in its place, as when a notebook's
+    cell runs again, replaces the one before.
 
     >>> class Shape:
     ...     tag_key = "shape"
@@ -127,29 +129,48 @@ def _tagged_base(cls: type) -> type | None:
 
 def _tag(cls: type) -> dict[str, str]:
     base: Any = _tagged_base(cls)
-    return {base.tag_key: cls.__name__} if base else {}
+    if not base:
+        return {}
+    classes = _subclasses(base).get(cls.__name__, [cls])
+    if _place(_class_of_name(classes, "$")) != _place(cls):
+        raise _ambiguous(classes, "$")
+    return {base.tag_key: cls.__name__}
 
 
-def _subclasses(base: type) -> dict[str, type]:
-    """The concrete dataclasses below a class, by name.
-
-    Of two of one name the first counts, so that a user's class cannot replace one of jaxprep's; in
-    one module the last, which a notebook's cell has defined anew.
-    """
-    classes: dict[str, type] = {}
-    for cls in _all_subclasses(base):
-        if not dataclasses.is_dataclass(cls) or getattr(cls, "__abstractmethods__", None):
-            continue
-        known = classes.setdefault(cls.__name__, cls)
-        if known.__module__ == cls.__module__:
-            classes[cls.__name__] = cls
+def _subclasses(base: type) -> dict[str, list[type]]:
+    """The concrete dataclasses below a class, by name, in the order of their definition."""
+    classes: dict[str, list[type]] = {}
+    for cls in base.__subclasses__():
+        for name, below in _subclasses(cls).items():
+            classes.setdefault(name, []).extend(below)
+        if dataclasses.is_dataclass(cls) and not getattr(cls, "__abstractmethods__", None):
+            classes.setdefault(cls.__name__, []).append(cls)
     return classes
 
 
-def _all_subclasses(base: type) -> Iterator[type]:
-    for cls in base.__subclasses__():
-        yield cls
-        yield from _all_subclasses(cls)
+def _class_of_name(classes: list[type], where: str) -> type:
+    """The class that data means by a name, of all that have the name.
+
+    Raises:
+        ConfigError: it could be any of several.
+    """
+    built_in = [cls for cls in classes if cls.__module__.startswith("jaxprep.")]
+    candidates = built_in or classes
+    if len({_place(cls) for cls in candidates}) > 1:
+        raise _ambiguous(candidates, where)
+    return candidates[-1]
+
+
+def _place(cls: type) -> str:
+    return f"`{cls.__module__}.{cls.__qualname__}`"
+
+
+def _ambiguous(classes: list[type], where: str) -> ConfigError:
+    places = " and ".join(sorted({_place(cls) for cls in classes}))
+    return ConfigError(
+        f"Expected one class of the name `{classes[0].__name__}`, got {places}: rename one of them "
+        f"- at `{where}`."
+    )
 
 
 def shown(value: Any) -> str:
@@ -291,7 +312,7 @@ def _tagged_class(base: Any, kind: type, data: dict[str, Any], where: str) -> ty
     classes = _subclasses(base)
     if not isinstance(name, str) or name not in classes:
         raise expected(f"one of {sorted(classes)}", name, f"{where}.{base.tag_key}")
-    return classes[name]
+    return _class_of_name(classes[name], f"{where}.{base.tag_key}")
 
 
 @functools.cache

@@ -228,9 +228,18 @@ def _convert_images(x: Any, config: Format) -> Any:
     # A batch of one size runs image by image on all cores, as a list of many sizes does: on CPU
     # that is faster than one program for the batch.
     if pixels.ndim == 4:
-        return _run([inputs.Image(image, pipeline) for image in pixels])
+        return _run_batch(pipeline, pixels)
     pipeline.check_image(pixels.shape, pixels.dtype)
     return eager.run_image(pipeline.lowered, pixels, pixels.shape[:2])
+
+
+def _run_batch(pipeline: Pipeline, images: np.ndarray) -> Any:
+    """Run a batch `(b, h, w, c)` through one pipeline."""
+    if not len(images):
+        raise InputError("Expected at least one image, got a batch of none.")
+    pipeline.check_image(images.shape[1:], images.dtype)
+    sizes = [images.shape[1:3]] * len(images)
+    return pipeline.run_images(images, sizes).stacked_or_listed()
 
 
 def _run(images: list[inputs.Image]) -> Any:

@@ -1,6 +1,10 @@
 """Functions on one image, and the frozen steps of the same names that call them on one element of a
 `Batch`.
 
+For steps of other packages there are the four kinds (`Geometry`, `Pointwise`, `Opaque`, `Layout`), the axis steps
+that a geometry returns (`Window`, `Reverse`, `Take`, `Resample`), and `Resampling`. The page
+`docs/extending.md` shows each of them.
+
 >>> import numpy as np
 >>> resize(np.zeros((8, 6, 3), np.uint8), (4, 4)).shape
 (4, 4, 3)
@@ -52,9 +56,11 @@ from jaxprep.ops.layout import ChannelsFirst, ChannelsLast, channels_first, chan
 from jaxprep.ops.resize import Resize, resize
 from jaxprep.ops.values import Cast, Clip, Normalize, Rescale, clip, normalize, rescale
 from jaxprep.ops.window import resize_window
-from jaxprep.pipeline.step import Geometry, Layout, Opaque, Pointwise, Step
+from jaxprep.pipeline.step import Geometry, Layout, Opaque, Pointwise, Resampling, Step
+from jaxprep.resample.tables import OUTSIDE, Resample, Reverse, Take, Window
 
 __all__ = [
+    "OUTSIDE",
     "Cast",
     "CenterCrop",
     "CenterCropShare",
@@ -77,13 +83,18 @@ __all__ = [
     "PadToSquare",
     "Pointwise",
     "Premultiply",
+    "Resample",
+    "Resampling",
     "Rescale",
     "Resize",
+    "Reverse",
     "ReverseChannels",
     "Step",
+    "Take",
     "ToGray",
     "ToRGB",
     "Unpremultiply",
+    "Window",
     "center_crop",
     "center_crop_share",
     "channels_first",

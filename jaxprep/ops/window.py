@@ -82,6 +82,10 @@ class WindowResize(ToSize):
         return self.size
 
     @property
+    def keeps_window(self) -> bool:  # type: ignore[override]
+        return self.method != "nearest"
+
+    @property
     def resampling(self) -> Resampling | None:  # type: ignore[override]
         # The other references round by tables that NumPy makes in float64: with a traced window the
         # table is made in the graph, from integers, which only `float` defines.

@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxprep.pipeline.plan import Bucket, Stage, Tables
 from jaxprep.pipeline.segment import Placed, Segment, check_declared, in_arithmetic
-from jaxprep.resample.tables import AxisTable, TracedAxis
+from jaxprep.resample.tables import AxisTable, Taps, TracedAxis
 from jaxprep.types import Size
 
 
@@ -35,13 +35,13 @@ def drawn_tables(
         draws: of all steps of the pipeline.
     """
     axes = TracedAxis(vertical, source[0]), TracedAxis(horizontal, source[1])
-    for number, placed in enumerate(segment.drawn, len(segment.geometry) + 1):
+    for placed in segment.drawn:
         size = (axes[0].length, axes[1].length)
         axis_steps = placed.step.axes(size, placed.draw(draws))
         for axis, steps in zip(axes, axis_steps, strict=True):
             for axis_step in steps:
                 check_declared(placed.step, axis_step)
-                axis.apply(axis_step, number)
+                axis.apply(axis_step, placed.number)
     return DrawnTables(axes[0].table(), axes[1].table(), (axes[0].length, axes[1].length))
 
 
@@ -60,10 +60,13 @@ def draw_tables(stage: Stage, tables: Tables, draws: Any) -> Tables:
     """The tables of a stage with its drawn steps, made in the program."""
     made = drawn_tables(stage.segment, *_moved_axes(stage, tables), stage.source, draws)
     passes = []
-    for table in (made.vertical, made.horizontal):
-        passes.append(in_arithmetic(table, stage.segment, table.edge.shape[0]))
-    edges = (made.vertical.edge, made.horizontal.edge)
-    return tables._replace(vertical=passes[0], horizontal=passes[1], edges=edges)
+    edges = []
+    for table, count in zip((made.vertical, made.horizontal), stage.out, strict=True):
+        taps = in_arithmetic(table, stage.segment, table.edge.shape[0])
+        # a flip keeps the canvas that it is given, which is larger than a result of known size
+        passes.append(Taps(taps.start[:count], taps.weight[:count], taps.shift))
+        edges.append(table.edge[:count])
+    return tables._replace(vertical=passes[0], horizontal=passes[1], edges=(edges[0], edges[1]))
 
 
 def draw_all(stages: Bucket, tables: Sequence[Tables], key: Any, count: int) -> tuple[Any, ...]:
@@ -80,7 +83,10 @@ def draw_all(stages: Bucket, tables: Sequence[Tables], key: Any, count: int) -> 
     def draw(placed: Any, size: Any) -> None:
         if placed.index is not None:
             own_key = jax.random.fold_in(key, placed.index)
-            draws[placed.index] = placed.step.draw(own_key, size)
+            # int32 also where they are known: Python would compute in float64, and the draws of a
+            # plan would differ
+            sides = (jnp.asarray(size[0], jnp.int32), jnp.asarray(size[1], jnp.int32))
+            draws[placed.index] = placed.step.draw(own_key, sides)
 
     for stage, own in zip(stages, tables, strict=True):
         size = stage.source if own.size is None else (own.size[0], own.size[1])

@@ -11,13 +11,14 @@ import jax
 import numpy as np
 
 from jaxprep.errors import InputError
-from jaxprep.pipeline.cores import on_cores
+from jaxprep.pipeline.cores import core_count, on_cores
 from jaxprep.pipeline.lower import Lowered, output_channels, static_sizes
 from jaxprep.pipeline.plan import (
     as_sizes,
     bucket_of,
     image_tables,
     make_plan,
+    read_window,
     result_size,
 )
 from jaxprep.pipeline.positions import is_axis_aligned, move_positions, position_matrix
@@ -47,13 +48,15 @@ def run_image(lowered: Lowered, image: np.ndarray, size: Size) -> jax.Array:
     program = program_of(lowered, size, image.shape[-1], image.dtype)
     if not runs_alone(program):
         return run_images(lowered, image[None], [size]).stacked()[0]
-    height, width = program.stages[0].source
+    is_canvas = image.shape[:2] == program.stages[0].source
     canvas = image
-    if image.shape[:2] != (height, width):  # JAX copies the array: it may keep no part of the image
-        canvas = _new_array((height, width, image.shape[-1]), program.dtype)
-        canvas[: size[0], : size[1]] = image[: size[0], : size[1]]
-    tables, out = _tables_on_device(lowered.segments, size, program.stages)
+    if not is_canvas:
+        window = read_window(lowered.segments, size)
+        canvas = _kept_canvas(program)
+        canvas[: window.height, : window.width] = window.of(image)
+    tables, out = _tables_on_device(lowered.segments, size, program.stages, not is_canvas)
     result = run_one(program, canvas, tables, None if program.fills_canvas else out)
+    result.block_until_ready()  # the canvas is free again
     wanted = result_size(lowered.segments, size)
     if program.stages[-1].out == wanted:
         return result
@@ -76,7 +79,8 @@ def run_images(
     results = _Results(wanted)
     if len(members) == 1:
         (program,) = members
-        if not runs_alone(program):
+        is_batch = isinstance(images, np.ndarray) and images.shape[1:3] == program.stages[0].source
+        if not runs_alone(program) or (is_batch and core_count() == 1):
             batch = _run_group(lowered, program, images, sizes, members[program])
             is_whole = len(batch) == len(images) and program.stages[-1].out == wanted[0]
             if is_whole and len(set(wanted)) == 1:
@@ -93,10 +97,10 @@ def run_images(
 
     def run(task: tuple[Program, int]) -> None:
         program, i = task
-        height, width = sizes[i]
+        window = read_window(lowered.segments, sizes[i])
         canvas = _kept_canvas(program)
-        canvas[:height, :width] = images[i][:height, :width]
-        tables, out = _tables_on_device(lowered.segments, sizes[i], program.stages)
+        canvas[: window.height, : window.width] = window.of(images[i])
+        tables, out = _tables_on_device(lowered.segments, sizes[i], program.stages, True)
         result = run_one(program, canvas, tables, None if program.fills_canvas else out)
         result = np.asarray(result)  # waits for it: the canvas is free again
         results.add(program, [i], result[None])
@@ -113,9 +117,11 @@ def runs_alone(program: Program) -> bool:
 
 
 @functools.lru_cache(maxsize=1024)
-def _tables_on_device(segments: tuple[Segment, ...], size: Size, stages: Any) -> Any:
+def _tables_on_device(
+    segments: tuple[Segment, ...], size: Size, stages: Any, is_windowed: bool
+) -> Any:
     """The tables of one image and the size of its result, on the device."""
-    tables = image_tables(segments, size, stages)
+    tables = image_tables(segments, size, stages, is_windowed)
     out = np.asarray(result_size(segments, size), np.int32)
     return jax.device_put((jax.tree.map(np.ascontiguousarray, tables), out))
 
@@ -126,20 +132,19 @@ def _run_group(
     """The results of the images that share a program, on its canvas, and of fill-ins up to a bucket
     of the batch."""
     count = bucket(len(members))
-    height, width = program.stages[0].source
+    source = program.stages[0].source
     is_batch = isinstance(images, np.ndarray) and len(members) == len(images) == count
-    fits = is_batch and images.shape[1:3] == (height, width)
-    if fits and all(size == (height, width) for size in sizes):
-        canvases = images
-    else:
-        canvases = _new_array((count, height, width, program.channels or 0), program.dtype)
+    fills_source = is_batch and all(size == source == images.shape[1:3] for size in sizes)
+    canvases = images
+    if not fills_source:
+        canvases = _new_array((count, *source, program.channels or 0), program.dtype)
         for slot, i in zip(canvases, members, strict=False):
-            h, w = sizes[i]
-            slot[:h, :w] = images[i][:h, :w]
+            window = read_window(lowered.segments, sizes[i])
+            slot[: window.height, : window.width] = window.of(images[i])
         canvases[len(members) :] = 0
     rows = [sizes[i] for i in members]
     rows += rows[:1] * (count - len(members))
-    plan = make_plan(lowered.steps, lowered.segments, rows, program.stages)
+    plan = make_plan(lowered.steps, lowered.segments, rows, program.stages, not fills_source)
     out = None if program.fills_canvas else plan.size
     return run_batch(program, jax.device_put(canvases), plan.tables, out)
 

@@ -78,6 +78,8 @@ def segments(steps: tuple[Step, ...]) -> tuple[Segment, ...]:
                 cut.append(Segment())
             cut[-1] = _with_geometry(cut[-1], step, placed)
             static_size = _static_size(step, static_size)
+            if step.is_random and step.static_output_size is None:
+                static_size = None  # known beforehand, but traced in a program with a plan
     has_steps = [segment for segment in cut if segment != Segment()]
     return tuple(has_steps) or (Segment(),)
 
@@ -108,14 +110,15 @@ def _with_geometry(segment: Segment, step: Geometry, placed: Placed) -> Segment:
     if step.resampling is None:
         pointwise = (*pointwise, slot)
     if step.is_random or segment.drawn:
-        return replace(segment, drawn=(*segment.drawn, placed), pointwise=pointwise)
+        numbered = placed._replace(number=number)
+        return replace(segment, drawn=(*segment.drawn, numbered), pointwise=pointwise)
     return replace(segment, geometry=(*segment.geometry, step), pointwise=pointwise)
 
 
 def _static_size(step: Geometry, before: Size | None) -> Size | None:
     if step.static_output_size is not None:
         return step.static_output_size
-    return None if before is None or step.is_random else step.output_size(before)
+    return None if before is None else step.output_size(before)
 
 
 def output_channels(parts: Sequence[Segment], channels: int) -> int:

@@ -73,6 +73,8 @@ class Pipeline:
             self._check_step(step, i)
         codec.check_fields(self)
         segments(self.inner_steps)  # what cannot be lowered is refused here
+        if self.kinds:
+            _ = self.mask_steps  # and what masks cannot follow
 
     def _check_step(self, step: Step, i: int) -> None:
         where = f"$.steps[{i}]"
@@ -84,6 +86,20 @@ class Pipeline:
             raise ConfigError(
                 f"Expected a step of one of the kinds {kinds}, got `{name}` - at `{where}`."
             )
+        # without the decorator a class has no fields: unequal steps would be equal, or unhashable
+        parameters = vars(type(step)).get("__dataclass_params__")
+        if parameters is None or not parameters.frozen:
+            raise ConfigError(
+                f"Expected `{name}` to be a frozen dataclass: write "
+                f"`@dataclasses.dataclass(frozen=True)` before its class - at `{where}`."
+            )
+        try:
+            hash(step)
+        except TypeError as error:
+            raise ConfigError(
+                f"Expected `{name}` to have fields of numbers, strings and tuples, got "
+                f"{codec.shown(step)}: {error} - at `{where}`."
+            ) from error
         if not isinstance(step, Layout):
             return
         if step.is_input and i > 0:
@@ -126,6 +142,7 @@ class Pipeline:
             batch = batch.replace(image=np.asarray(batch.image))
         self._check(batch, plan)
         self._check_key(key, draws)
+        self._check_index(batch, key)
         masks = [batch.extras.get(name) for name, _ in self.kinds]
         follows = (batch.image, batch.size, batch.boxes, batch.keypoints, plan, masks, key, draws)
         if isinstance(batch.image, jax.core.Tracer) or is_traced(follows):
@@ -142,6 +159,7 @@ class Pipeline:
             key, batch, plan: as in a call.
         """
         self._check_key(key, None)
+        self._check_index(batch, key)
         return traced.draw(self.lowered, batch, plan, key)
 
     @functools.cached_property
@@ -194,13 +212,19 @@ class Pipeline:
         needs_whole = self.layout is not None and not self.layout.keeps_corner
         return needs_whole and sizes[-1] is None
 
-    def run_images(self, images: Sequence[np.ndarray], sizes: Sequence[Size]) -> Ragged:
+    def run_images(
+        self, images: Sequence[np.ndarray] | np.ndarray, sizes: Sequence[Size]
+    ) -> Ragged:
         """Runs images on the host, of any sizes, eagerly.
 
         Args:
             images: `(h, w, c)` each, of one dtype, or a batch of them.
             sizes: height and width of each, in the top-left corner of its array.
+
+        Raises:
+            InputError: a step is random: `run_images` takes no key.
         """
+        self._check_key(None, None)
         return eager.run_images(self.lowered, images, sizes)
 
     def output_size(self, size: Size) -> Size:
@@ -360,11 +384,40 @@ class Pipeline:
             raise InputError(
                 f"Expected a `key`, as {random} draw: `pipeline(batch, key=jax.random.key(0))`."
             )
+        if draws is not None:
+            self._check_draws(draws)
+            return
+        assert key is not None
         dtype = getattr(key, "dtype", np.dtype(object))
-        is_key = jnp.issubdtype(dtype, jax.dtypes.prng_key)
-        is_raw_key = dtype == jnp.uint32 and np.shape(key)[-1:] == (2,)
-        if draws is None and not (is_key or is_raw_key):
-            raise InputError(f"Expected a key of `jax.random.key`, got {codec.shown(key)}.")
+        is_key = jnp.issubdtype(dtype, jax.dtypes.prng_key) and key.shape == ()
+        is_raw_key = dtype == jnp.uint32 and key.shape == (2,)  # of `jax.random.PRNGKey`
+        if not (is_key or is_raw_key):
+            raise InputError(f"Expected one key of `jax.random.key`, got {codec.shown(key)}.")
+
+    def _check_draws(self, draws: Any) -> None:
+        count = len(self.inner_steps)
+        if not isinstance(draws, (tuple, list)) or len(draws) != count:
+            raise InputError(
+                f"Expected `draws` for each of the {count} steps, as `Pipeline.draw` returns them, "
+                f"got {codec.shown(draws)}."
+            )
+        for step, draw in zip(self.inner_steps, draws, strict=True):
+            if step.is_random != (draw is not None):
+                wanted = "a draw" if step.is_random else "None, as it is not random,"
+                raise InputError(
+                    f"Expected {wanted} for `{type(step).__name__}`, got {codec.shown(draw)}."
+                )
+
+    @staticmethod
+    def _check_index(batch: Batch, key: Any) -> None:
+        if key is None or batch.index is None:
+            return
+        shape = np.shape(batch.index)
+        if shape != tuple(batch.image.shape[:-3]):
+            raise InputError(
+                f"Expected an index for each image, {tuple(batch.image.shape[:-3])}, got {shape} - "
+                "at `batch.index`."
+            )
 
 
 Step.pipeline_type = Pipeline

@@ -132,6 +132,55 @@ def stage_of(
     )
 
 
+WINDOW_GAIN = 1.5
+"""The canvas of an image must have more than so many times the pixels of the canvas for what is read
+of it: otherwise both share programs with other images."""
+WINDOW_PIXELS = 2**16
+"""The canvas of an image must have more pixels than this for the same: smaller ones are fast."""
+
+
+class ReadWindow(NamedTuple):
+    """The part of an image that its program reads, in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    def of(self, image: np.ndarray) -> np.ndarray:
+        """The pixels of the window."""
+        return image[self.top : self.top + self.height, self.left : self.left + self.width]
+
+
+@functools.lru_cache(maxsize=8192)
+def read_window(parts: tuple[Segment, ...], size: Size) -> ReadWindow:
+    """The window that the first geometry of a pipeline reads of an image of `size`.
+
+    What a crop after a resize leaves out need not be copied to a canvas: of a photograph 480x640
+    that is resized and cropped to a square, 480x480.
+    """
+    for segment in parts:
+        if segment.opaque is not None or segment.drawn:
+            break
+        if segment.geometry:
+            made = segment_tables(segment, size)
+            top, height = _read_extent(made.vertical, size[0])
+            left, width = _read_extent(made.horizontal, size[1])
+            return ReadWindow(top, left, height, width)
+    return ReadWindow(0, 0, *size)
+
+
+def _read_extent(table: AxisTable, n: int) -> tuple[int, int]:
+    """The first pixel that a table reads, and how many from there on."""
+    if table.taps is None:
+        return 0, n
+    start = table.taps.start[table.edge == 0]  # rows that are filled read nothing
+    if not len(start):
+        return 0, 1
+    first = int(start.min())
+    return first, int(start.max()) + table.count - first
+
+
 @functools.lru_cache(maxsize=8192)
 def bucket_of(
     parts: tuple[Segment, ...], size: Size, source: Size | None = None, exact_sizes: bool = False
@@ -142,10 +191,17 @@ def bucket_of(
     image which fills it, unless this image needs more, so that the images of a canvas share it.
 
     Args:
+        source: by default the bucket of the `read_window`.
         exact_sizes: use the image's own sizes instead of buckets.
     """
     largest = size if source is None else source
-    source = _canvas(size, exact_sizes) if source is None else source
+    if source is None:
+        source = _canvas(size, exact_sizes)
+        window = read_window(parts, size)
+        window_canvas = _canvas((window.height, window.width), exact_sizes)
+        pixels = source[0] * source[1]
+        if pixels > WINDOW_PIXELS and pixels > WINDOW_GAIN * window_canvas[0] * window_canvas[1]:
+            source = window_canvas
     stages = []
     columns = zip(
         parts, all_tables(parts, size), all_tables(parts, largest), static_sizes(parts), strict=True
@@ -202,10 +258,18 @@ def _largest(sizes: Sequence[Size]) -> Size:
 
 
 def make_plan(
-    steps: tuple[Step, ...], parts: tuple[Segment, ...], sizes: Sequence[Size], stages: Bucket
+    steps: tuple[Step, ...],
+    parts: tuple[Segment, ...],
+    sizes: Sequence[Size],
+    stages: Bucket,
+    is_windowed: bool = False,
 ) -> Plan:
-    """The tables of images of `sizes` for a program that serves all of them."""
-    tables_of_images = [image_tables(parts, size, stages) for size in sizes]
+    """The tables of images of `sizes` for a program that serves all of them.
+
+    Args:
+        is_windowed: the canvases hold the `read_window` of each image.
+    """
+    tables_of_images = [image_tables(parts, size, stages, is_windowed) for size in sizes]
     if any(step.is_random for step in steps):
         for i, size in enumerate(sizes):
             tables_of_images[i] = with_matrices(parts, size, tables_of_images[i])
@@ -230,13 +294,29 @@ def plan_of(lowered: Lowered, sizes: Sequence[Size], canvas: Size) -> Plan:
     return make_plan(lowered.steps, lowered.segments, sizes, stages)
 
 
-def image_tables(parts: tuple[Segment, ...], size: Size, stages: Bucket) -> tuple[Tables, ...]:
-    """The arrays of one image, padded to the shapes of the stages."""
+def image_tables(
+    parts: tuple[Segment, ...], size: Size, stages: Bucket, is_windowed: bool = False
+) -> tuple[Tables, ...]:
+    """The arrays of one image, padded to the shapes of the stages.
+
+    Args:
+        is_windowed: the canvas holds the `read_window` of the image.
+    """
+    window = read_window(parts, size) if is_windowed else None
     tables = []
     for segment, stage in zip(parts, stages, strict=True):
-        tables.append(_padded_tables(segment, stage, size))
+        tables.append(_padded_tables(segment, stage, size, window))
         size = segment_tables(segment, size).size
+        if segment.moves_pixels or segment.opaque is not None:
+            window = None
     return tuple(tables)
+
+
+def _inside(taps: Taps, first: int, extent: int) -> Taps:
+    """The table of an axis over its pixels from `first` on; rows that are filled read anything."""
+    last = max(extent - taps.weight.shape[1], 0)
+    start = np.clip(taps.start - np.int32(first), 0, last)
+    return taps._replace(start=start.astype(np.int32))
 
 
 def with_matrices(
@@ -251,8 +331,8 @@ def with_matrices(
 
 
 @functools.lru_cache(maxsize=8192)
-def _padded_tables(segment: Segment, stage: Stage, size: Size) -> Tables:
-    size_array = np.asarray(size, np.int32)
+def _padded_tables(segment: Segment, stage: Stage, size: Size, window: ReadWindow | None) -> Tables:
+    size_array = np.asarray(size if window is None else window[2:], np.int32)
     made = segment_tables(segment, size)
     moved = (made.vertical.length, made.horizontal.length)
     moved_size = np.asarray(moved, np.int32) if segment.drawn else None
@@ -262,6 +342,8 @@ def _padded_tables(segment: Segment, stage: Stage, size: Size) -> Tables:
     edges = []
     for axis, table in enumerate((made.vertical, made.horizontal)):
         taps = in_arithmetic(table, segment, table.length)
+        if window is not None:
+            taps = _inside(taps, window[axis], window[2 + axis])
         passes.append(widen(taps, stage.source[axis], stage.rows[axis], stage.counts[axis]))
         edges.append(np.pad(table.edge, (0, stage.rows[axis] - table.length)))
     first = np.bool_(made.vertical_first) if stage.order == "both" else None

@@ -31,13 +31,15 @@ def segment_matrix(segment: Segment, size: Size) -> np.ndarray:
     matrix = np.array([[scale_x, 0, shift_x], [0, scale_y, shift_y], [0, 0, 1]], np.float64)
     if segment.opaque is None or segment.opaque.step.is_random:
         return matrix
-    moved = segment.opaque.step.matrix(size)
+    with jax.ensure_compile_time_eval():  # `matrix` may call `jax.numpy`, also inside of `jit`
+        moved = segment.opaque.step.matrix(size)
     return matrix if moved is None else matrix @ np.asarray(moved, np.float64)
 
 
 def is_axis_aligned(segments: Sequence[Segment]) -> bool:
-    """Whether positions move along each axis by itself, as without an opaque step."""
-    return all(segment.opaque is None for segment in segments)
+    """Whether x goes to x and y to y: no opaque step moves positions."""
+    opaque = [segment.opaque.step for segment in segments if segment.opaque is not None]
+    return not any(step.moves_positions() for step in opaque)
 
 
 @functools.partial(jax.jit, static_argnames="is_axis_aligned")

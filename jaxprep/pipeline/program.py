@@ -75,8 +75,7 @@ def run_stages(
     for stage, tables in zip(program.stages, planned if constants is None else constants):
         is_last = stage is program.stages[-1]
         if stage.segment.opaque is not None:
-            placed = stage.segment.opaque
-            image = placed.step.apply(engine.pixels(image), placed.draw(draws))
+            image = _apply_opaque(stage.segment.opaque, engine.pixels(image), draws)
         if not is_last and changes_nothing(stage, tables, engine.pixels(image)):
             continue
         is_float = jnp.issubdtype(image.dtype, jnp.floating)
@@ -97,10 +96,35 @@ def run_stages(
         )
         epilogue = Epilogue(compute)
         if is_last and program.layout is not None:
-            store = None if program.layout.planar else program.layout.store
+            store = None
+            if not program.layout.planar:
+                store = functools.partial(_store, program.layout)
             epilogue = Epilogue(compute, program.layout.planar, store)
         image = engine.run_segment(image, passes_of(stage, tables), epilogue, is_last)
     return image
+
+
+def _apply_opaque(placed: Placed, image: Any, draws: Any) -> Any:
+    step = placed.step
+    expected = (*step.output_size(image.shape[:2]), step.output_channels(image.shape[2]))
+    result = step.apply(image, placed.draw(draws))
+    if tuple(result.shape) != expected:
+        raise InputError(
+            f"Expected `{type(step).__name__}.apply` to return shape {expected}, of its "
+            f"`output_size` and `output_channels`, got {tuple(result.shape)}."
+        )
+    return result
+
+
+def _store(layout: Layout, image: Any) -> Any:
+    expected = tuple(layout.shape(image.shape[:2], image.shape[2]))
+    result = layout.store(image)
+    if tuple(result.shape) != expected:
+        raise InputError(
+            f"Expected `{type(layout).__name__}.store` to return shape {expected}, that of its "
+            f"`shape`, got {tuple(result.shape)}."
+        )
+    return result
 
 
 def changes_nothing(stage: Stage, tables: Tables, image: jax.Array) -> bool:
@@ -204,8 +228,11 @@ def _merge(run: Sequence[Pointwise], channels: int) -> MergedAffine:
         a, b = coefficients
         scale, offset = scale * a, offset * a + b
     values: Any = np.repeat(np.arange(256, dtype=np.uint8)[:, None], channels, axis=1)
-    for step in run:
-        values = step.apply(values)
+    with jax.ensure_compile_time_eval():  # `apply` may call `jax.numpy`, also inside of `jit`
+        for step in run:
+            values = step.apply(values)
+    # NumPy multiplies uint8 by a Python float in float64, where JAX does in float32
+    values = np.asarray(values, np.float32)
     scale, offset = np.asarray(scale), np.asarray(offset)
     merged = np.arange(256)[:, None] * scale.astype(np.float32) + offset.astype(np.float32)
     bound = TOLERANCE * np.maximum(1, np.abs(values))
@@ -239,11 +266,23 @@ def compute_epilogue(
         if isinstance(part, MergedAffine):
             rows = _apply_affine(rows, part, exact)
         elif isinstance(part, Placed):
-            image = part.step.apply(rows.image(), part.draw(draws))
-            rows = Rows.of(image, rows.form)
+            rows = Rows.of(_apply_step(part, rows.image(), draws), rows.form)
         elif edges is not None:
             rows = _pad(rows, part, edges)
     return rows if size is None else zero_outside(rows, size)
+
+
+def _apply_step(placed: Placed, image: Any, draws: Any) -> Any:
+    """Applies a pointwise step that is no affine, or one with a draw."""
+    step = placed.step
+    expected = (*image.shape[:2], step.output_channels(image.shape[2]))
+    result = step.apply(image, placed.draw(draws))
+    if tuple(result.shape) != expected:
+        raise InputError(
+            f"Expected `{type(step).__name__}.apply` to return shape {expected}, as a pointwise "
+            f"step with its `output_channels`, got {tuple(result.shape)}."
+        )
+    return result
 
 
 def _pad(rows: Rows, slot: PaddingSlot, edges: tuple[Any, Any]) -> Rows:
@@ -347,6 +386,29 @@ def _sharded_over(images: jax.Array, own: Any) -> Any:
     axis = shardings[0].spec[0]
     alike = all(sharding.spec[0] == axis and not any(sharding.spec[1:]) for sharding in shardings)
     return axis if alike and shardings[0].mesh.are_all_axes_explicit else None
+
+
+def map_batch(function: Callable[..., Any], shared: Any, batched: Any, count: int) -> Any:
+    """Maps `function(shared, *one)` over the `count` examples of `batched`, a tuple of pytrees.
+
+    On an explicit mesh each device maps what it has, as in `run_images`. A plain `vmap` would make
+    JAX refuse code that combines what is sharded with what is not (`ShardingTypeError`), such as
+    `jnp.stack([drawn, 0])` in a step.
+    """
+
+    def map_examples(shared: Any, batched: Any) -> Any:
+        leaves = jax.tree.leaves(batched)
+        here = leaves[0].shape[0] if leaves else count  # of a device, it has fewer
+        return jax.vmap(functools.partial(function, shared), axis_size=here)(*batched)
+
+    leaves = jax.tree.leaves(batched)
+    axis = _sharded_over(leaves[0], leaves[1:]) if leaves else None
+    if axis is None:
+        return map_examples(shared, batched)
+    mesh, along_batch = jax.typeof(leaves[0]).sharding.mesh, PartitionSpec(axis)
+    specs = (PartitionSpec(), along_batch)
+    mapped = jax.shard_map(map_examples, mesh=mesh, in_specs=specs, out_specs=along_batch)
+    return mapped(shared, batched)
 
 
 ONE_THREAD = {"xla_disable_hlo_passes": "cpu-parallel-task-assigner"}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -14,12 +15,12 @@ from jaxprep.errors import InputError
 from jaxprep.pipeline.step import FillValue, Geometry
 from jaxprep.resample.passes import Arithmetic
 from jaxprep.resample.references import REFERENCES
-from jaxprep.resample.tables import AxisTable, HostAxis, Resample, Taps, vertical_first
+from jaxprep.resample.tables import AxisTable, HostAxis, Resample, Take, Taps, vertical_first
 from jaxprep.types import Size
 
-COPY_SHIFT = 9
+COPY_SHIFT = 8
 """Fractional bits of the weight 1 on an axis that only copies while the other is summed in
-integers; the engine for TPU needs at least 9."""
+integers; the engine for TPU takes 8 to 22."""
 
 
 class PaddingSlot(NamedTuple):
@@ -41,10 +42,13 @@ class Placed(NamedTuple):
         step: the step.
         index: of the step in the pipeline, if it is random; otherwise None, so that equal segments
             of different pipelines share a program.
+        number: of a geometric step in `Segment.drawn`, counted from 1 in its segment; see
+            `PaddingSlot`.
     """
 
     step: Any
     index: int | None = None
+    number: int = 0
 
     def draw(self, draws: Sequence[Any] | None) -> Any:
         """The draw of the step."""
@@ -127,7 +131,9 @@ def segment_tables(segment: Segment, size: Size) -> SegmentTables:
     first = True
     for number, step in enumerate(segment.geometry, 1):
         before = (axes[0].length, axes[1].length)
-        for axis, axis_steps in zip(axes, step.axes(before), strict=True):
+        with jax.ensure_compile_time_eval():  # `axes` may call `jax.numpy`, also inside of `jit`
+            steps_of_axes = step.axes(before)
+        for axis, axis_steps in zip(axes, steps_of_axes, strict=True):
             for axis_step in axis_steps:
                 check_declared(step, axis_step)
                 axis.apply(axis_step, number)
@@ -154,6 +160,13 @@ def check_declared(step: Geometry, axis_step: Any) -> None:
         raise InputError(
             f"Expected `{type(step).__name__}.resampling` to say how its `Resample` mixes pixels, "
             "got None."
+        )
+    repeats = isinstance(axis_step, Take) or getattr(axis_step, "method", None) == "nearest"
+    if repeats and step.keeps_window:
+        raise InputError(
+            f"Expected `{type(step).__name__}.keeps_window` to be False, as its "
+            f"`{type(axis_step).__name__}` leaves out or repeats pixels: a resize cannot share its "
+            "pass."
         )
 
 

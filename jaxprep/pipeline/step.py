@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxprep import codec
-from jaxprep.errors import InputError
+from jaxprep.errors import ConfigError, InputError
 from jaxprep.resample.tables import AxisStep, output_length
 from jaxprep.types import Batch, Size
 
@@ -153,6 +153,7 @@ class Pointwise(Step):
 
     def affine(self, draw: Any = None) -> tuple[Any, Any] | None:
         """`(scale, offset)` where the step is `scale * x + offset` per channel, float64; else None.
+        The result is float32, whatever the dtype of x.
 
         Steps of one affine after another run as one multiply-add, or, where a pipeline is exact, by
         a table of 256 values that `apply` makes.
@@ -195,6 +196,25 @@ class Opaque(Step):
         `for_mask`.
         """
         del size, draw
+        return None
+
+    @classmethod
+    def moves_positions(cls) -> bool:
+        """Whether the class defines `matrix`, so that boxes, keypoints and masks move."""
+        return cls.matrix is not Opaque.matrix
+
+    def for_mask(self) -> Step | None:
+        """The step that a mask goes through; None where it stays as it is.
+
+        Raises:
+            ConfigError: the step defines `matrix`, but not what happens to a mask.
+        """
+        if self.moves_positions():
+            name = type(self).__name__
+            raise ConfigError(
+                f"Expected `{name}.for_mask` to return the step that a mask goes through, as "
+                f"`{name}.matrix` moves positions: `self` where `{name}` mixes no pixels."
+            )
         return None
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxprep.errors import InputError
 from jaxprep.pipeline.draws import draw_all, drawn_matrix
@@ -24,6 +25,7 @@ from jaxprep.pipeline.positions import is_axis_aligned, move_positions, position
 from jaxprep.pipeline.program import (
     Program,
     constant_program,
+    map_batch,
     on_platform,
     run_images,
     run_stages,
@@ -61,10 +63,9 @@ def run(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any, draws: Any)
     matrix = None if plan is None else plan.matrix
     if image.ndim == 3:
         image = on_platform(run_one, image, own)
-        following = follow(*following, matrix, *own)
+        following = follow(None, *following, matrix, *own)
     else:
-        mapped = jax.vmap(follow, axis_size=image.shape[0])
-        following = mapped(*following, matrix, *own)
+        following = map_batch(follow, None, (*following, matrix, *own), image.shape[0])
         arithmetics = {stage.arithmetic for stage in stages}
         image = run_images(run_one, image, own, arithmetics, program.form)
     boxes, keypoints, masks = following
@@ -75,17 +76,11 @@ def run(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any, draws: Any)
 
 def _run_known_sizes(lowered: Lowered, batch: Batch, key: Any, draws: Any) -> Batch:
     """A batch whose sizes are known although its pixels are traced: the plan is made here."""
-    if is_traced(batch.size):
-        raise InputError(
-            "Expected a plan, since the sizes of the images are traced: make it outside of jit "
-            "with `plan = pipeline.plan(sizes)`, and call `pipeline(batch, plan=plan)` inside."
-        )
     shape = batch.image.shape
     canvas = shape[-2:] if lowered.reads_channels_first else shape[-3:-1]
-    plan = plan_of(lowered, as_sizes(np.atleast_2d(np.asarray(batch.size))), canvas)
-    largest = int(plan.size[:, 0].max()), int(plan.size[:, 1].max())
-    if batch.image.ndim == 3:
-        plan = jax.tree.map(lambda leaf: leaf[0], plan)
+    plan = _plan_of_known_sizes(lowered, batch, canvas)
+    sizes = np.atleast_2d(plan.size)
+    largest = int(sizes[:, 0].max()), int(sizes[:, 1].max())
     done = run(lowered, batch, plan, key, draws)
     if lowered.layout is not None and not lowered.layout.planar:
         return done
@@ -102,12 +97,39 @@ def cut(images: Any, size: Size, channels_first: bool) -> Any:
 
 def draw(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any) -> tuple[Any, ...]:
     """What the random steps draw for a batch, or one image; see `Pipeline.draw`."""
-    if plan is not None:
-        return _draws(lowered, plan.stages, None, plan, key, batch)
     shape = batch.image.shape
     canvas = shape[-2:] if lowered.reads_channels_first else shape[-3:-1]
+    if plan is None and batch.size is not None:
+        plan = _plan_of_known_sizes(lowered, batch, canvas)
+    # jitted, as calls are: one by one, operations would round where a program contracts them
+    return _draw_jitted(lowered, canvas, Batch(image=batch.image, index=batch.index), plan, key)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _draw_jitted(
+    lowered: Lowered, canvas: Size, batch: Batch, plan: Plan | None, key: Any
+) -> tuple[Any, ...]:
+    if plan is not None:
+        return _draws(lowered, plan.stages, None, plan, key, batch)
     stages, constants = constant_program(lowered, canvas)
     return _draws(lowered, stages, constants, None, key, batch)
+
+
+def _plan_of_known_sizes(lowered: Lowered, batch: Batch, canvas: Size) -> Plan:
+    """The plan for `batch.size`.
+
+    Raises:
+        InputError: the sizes are traced.
+    """
+    if is_traced(batch.size):
+        raise InputError(
+            "Expected a plan, since the sizes of the images are traced: make it outside of jit "
+            "with `plan = pipeline.plan(sizes)`, and call `pipeline(batch, plan=plan)` inside."
+        )
+    plan = plan_of(lowered, as_sizes(np.atleast_2d(np.asarray(batch.size))), canvas)
+    if batch.image.ndim == 3:
+        return jax.tree.map(lambda leaf: leaf[0], plan)
+    return plan
 
 
 def _draws(
@@ -120,17 +142,27 @@ def _draws(
 ) -> tuple[Any, ...]:
     count = len(lowered.steps)
 
-    def draw_one(index: Any, tables: Any) -> tuple[Any, ...]:
+    def draw_one(key: Any, index: Any, tables: Any) -> tuple[Any, ...]:
         own_key = jax.random.fold_in(key, index)
         return draw_all(stages, constants or tables, own_key, count)
 
     tables = None if plan is None else plan.tables
     if batch.image.ndim == 3:
-        return draw_one(0 if batch.index is None else batch.index, tables)
+        return draw_one(key, 0 if batch.index is None else batch.index, tables)
     index = batch.index
     if index is None:
-        index = jnp.arange(batch.image.shape[0])
-    return jax.vmap(draw_one)(jnp.asarray(index), tables)
+        index = _positions(batch.image)
+    return map_batch(draw_one, key, (jnp.asarray(index), tables), batch.image.shape[0])
+
+
+def _positions(images: Any) -> jax.Array:
+    """The position of each image in its batch, sharded as the images are on an explicit mesh."""
+    index = jnp.arange(images.shape[0])
+    sharding = jax.typeof(images).sharding
+    if sharding.mesh.empty or not sharding.mesh.are_all_axes_explicit:
+        return index
+    along_batch = PartitionSpec(sharding.spec[0])
+    return jax.sharding.reshard(index, NamedSharding(sharding.mesh, along_batch))
 
 
 def _follow(
@@ -138,6 +170,7 @@ def _follow(
     stages: Bucket,
     constants: tuple[Tables, ...] | None,
     canvas: Size,
+    _: None,
     boxes: Any,
     keypoints: Any,
     masks: dict[str, Any],
@@ -175,9 +208,7 @@ def run_jitted(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any, draw
     shape = batch.image.shape
     canvas = shape[-2:] if lowered.reads_channels_first else shape[-3:-1]
     if plan is None and batch.size is not None:
-        plan = plan_of(lowered, as_sizes(np.atleast_2d(np.asarray(batch.size))), canvas)
-        if batch.image.ndim == 3:
-            plan = jax.tree.map(lambda leaf: leaf[0], plan)
+        plan = _plan_of_known_sizes(lowered, batch, canvas)
     masks = {name: batch.extras[name] for name in lowered.kinds if name in batch.extras}
     index = None if key is None else batch.index
     entering = Batch(batch.image, None, None, index, None, batch.boxes, batch.keypoints, masks)

@@ -265,7 +265,7 @@ def _one_pass(
 
     # A TPU gathers slowly and multiplies matrices fast.
     def on_tpu(maps: jax.Array, taps: Taps) -> jax.Array:
-        return float_pass(arrange(maps), taps, 1).reshape(shape)
+        return float_pass(arrange(maps), taps, 1, is_first=True).reshape(shape)
 
     if arithmetic == "copy":
         return lax.platform_dependent(maps, taps, cpu=on_cpu, default=plain)

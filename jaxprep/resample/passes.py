@@ -184,7 +184,14 @@ class Epilogue(NamedTuple):
         return rows.planes() if self.planar else rows.image()
 
 
-def apply_taps(image: jax.Array, taps: Taps, axis: int, arithmetic: Arithmetic) -> jax.Array:
+def apply_taps(
+    image: jax.Array,
+    taps: Taps,
+    axis: int,
+    arithmetic: Arithmetic,
+    *,
+    gather_weights: bool = False,
+) -> jax.Array:
     """Computes one pass: every output is a weighted sum of `K` neighbouring inputs.
 
     Args:
@@ -193,6 +200,9 @@ def apply_taps(image: jax.Array, taps: Taps, axis: int, arithmetic: Arithmetic) 
         taps: the table of the axis.
         axis: the axis of the pass (0 vertical, 1 horizontal for an image).
         arithmetic: how to sum.
+        gather_weights: read the weights of a traced table by a gather. XLA:GPU makes a kernel of
+            its own of each slice of such a table (26 for two passes of 13 taps, which move 18 MB at
+            batch 64), and fuses a gather.
 
     Returns:
         the image with the axis as long as the table: of its own dtype for a copy, uint8 for
@@ -217,9 +227,26 @@ def apply_taps(image: jax.Array, taps: Taps, axis: int, arithmetic: Arithmetic) 
         total = loop_over_blocks(looped, add, start, image)
     for k in range(looped, count):  # unrolled: XLA fuses all of it into one loop over the outputs
         pixels = take(image, taps.start + k, axis).astype(total.dtype)
-        weight_k = lax.slice_in_dim(weight, k, k + 1, axis=1).astype(total.dtype)
+        weight_k = lax.slice_in_dim(weight, k, k + 1, axis=1)
+        if gather_weights and not isinstance(taps.weight, np.ndarray):
+            weight_k = _gather_column(weight, k)
+        weight_k = weight_k.astype(total.dtype)
         total = pixels * weight_k.reshape(column) + total
     return to_uint8(total, taps.shift) if arithmetic == "integer" else total
+
+
+def _gather_column(table: jax.Array, k: int) -> jax.Array:
+    """Column `k` of a table `(m, taps)`, by a gather of single numbers."""
+    # an index that is computed: XLA makes a slice again of one that is a constant
+    shape = (table.shape[0], 2)
+    is_row = lax.broadcasted_iota(jnp.int32, shape, 1) == 0
+    index = lax.select(
+        is_row, lax.broadcasted_iota(jnp.int32, shape, 0), jnp.full(shape, jnp.int32(k))
+    )
+    numbers = lax.GatherDimensionNumbers(
+        offset_dims=(), collapsed_slice_dims=(0, 1), start_index_map=(0, 1)
+    )
+    return lax.gather(table, index, numbers, (1, 1), mode="promise_in_bounds")
 
 
 def looped_taps(count: int, arithmetic: Arithmetic) -> int:

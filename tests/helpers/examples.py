@@ -98,7 +98,8 @@ def run_page(page: Path) -> dict[str, Any]:
     for fence in FENCE.finditer(text):
         line = text.count("\n", 0, fence.start(1))
         code = "\n" * line + fence[1]  # so that an error tells the line of the page
-        exec(compile(code, str(page), "exec"), names)
+        # `dont_inherit`: not the `__future__` imports of this module
+        exec(compile(code, str(page), "exec", dont_inherit=True), names)
     return names
 
 

@@ -165,3 +165,13 @@ def test_a_table_made_in_the_graph_equals_the_one_made_on_the_host(count):
     known = tpu.dense_matrix(Taps(start, weight, np.int32(22)), n)
     make = jax.jit(lambda start, weight: tpu.dense_matrix(Taps(start, weight, 22), n))
     np.testing.assert_array_equal(make(start, weight), known)
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.int32])
+@pytest.mark.parametrize("shift", [8, 22])
+@pytest.mark.parametrize("taps", [1, tpu.INT16_TAPS, tpu.INT16_TAPS + 1])
+def test_the_largest_carry_fits_from_8_to_22_fractional_bits(dtype, shift, taps):
+    image = np.full((taps, 1, 1), 255, np.uint8)
+    table = Taps(np.int32([0]), np.full((1, taps), 255, dtype), np.int32(shift))
+    result = vertical_pass(TpuEngine(), image, table, False)
+    np.testing.assert_array_equal(result, vertical_pass(PlainEngine(), image, table, False))

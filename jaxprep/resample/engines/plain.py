@@ -70,7 +70,7 @@ def two_passes(image: jax.Array, passes: Passes) -> jax.Array:
     order = [(0, passes.vertical), (1, passes.horizontal)]
     for axis, taps in order if passes.vertical_first else reversed(order):
         if taps is not None:
-            image = apply_taps(image, taps, axis, passes.arithmetic)
+            image = apply_taps(image, taps, axis, passes.arithmetic, gather_weights=True)
     return image
 
 

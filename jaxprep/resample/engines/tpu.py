@@ -12,8 +12,8 @@ exact and images in one layout. All cycles below are the compiler's own estimate
 * Between the two products only the carry `sum >> 8` is kept, in int16 where it is large: int32
   sums of a batch (88 MB) and the images do not fit the 128 MiB of a v5e's vector memory together.
 * Axes are never merged, split or sliced: XLA stores an image `(h, w, c)` as planes, `w` along the
-  lanes, and products over `w` or `h` keep it so. A reshape to rows `(h, w * c)` or a slice of the
-  unread border costs 0.5 to 1.2 M cycles, more than both passes together.
+  lanes, and products over `w` or `h` keep it so. A reshape to rows `(h, w * c)` costs 0.5 M cycles
+  and a slice of the unread columns 1.2 M, against 0.6 to 0.8 M for both passes.
 """
 
 from __future__ import annotations
@@ -33,8 +33,10 @@ from jaxprep.resample.tables import Taps
 
 CARRY_BITS = 8
 """Bits of a weight that the first product of an integer pass takes."""
-INT16_TAPS = 128
-"""The most taps whose carry fits int16: `255 * 255 * 128 >> 8 < 2**15`."""
+INT16_TAPS = 96
+"""The most taps whose carry fits int16: `255 * 255 * 96 + 2**21 >> 8 < 2**15`, with one half of 22
+bits.
+"""
 
 
 class Digits(NamedTuple):
@@ -44,7 +46,7 @@ class Digits(NamedTuple):
         low: `(m, n)` uint8.
         high: `(m, n)`, signed: bfloat16 for int16 weights, whose high byte has 8 bits and so is
             one factor of the matrix unit; float32 for int32 weights, whose 15 bits are two.
-        shift: int32 scalar, fractional bits of the weights; at least 9.
+        shift: int32 scalar, fractional bits of the weights, from 8 to 22.
         taps: nonzero entries in a row, at most.
     """
 
@@ -83,72 +85,77 @@ def two_passes(image: jax.Array, passes: Passes) -> jax.Array:
     order = [(passes.vertical, 0), (passes.horizontal, 1)]
     if not passes.vertical_first:
         order.reverse()
-    is_large = True
+    is_first = True
     for taps, axis in order:
         if taps is None:
             continue
         if passes.arithmetic == "integer":
-            image = integer_pass(image, taps, axis, is_large=is_large)
+            image = integer_pass(image, taps, axis, is_first=is_first)
         else:
-            image = float_pass(image, taps, axis)
-        is_large = False
+            image = float_pass(image, taps, axis, is_first=is_first)
+        is_first = False
     return image
 
 
-def integer_pass(image: jax.Array, taps: Taps, axis: int, *, is_large: bool) -> jax.Array:
+def integer_pass(image: jax.Array, taps: Taps, axis: int, *, is_first: bool) -> jax.Array:
     """Resamples one axis of a uint8 image: `clip((half + sum(weight * pixel)) >> shift)`, exactly.
 
-    `floor((low + 256 * high) / 2**shift) = floor((floor(low / 256) + high) / 2**(shift - 8))`: so
-    of the first product only `low >> 8` is needed. Its sums are below `2**16` times the taps. Those
-    of the second are below `2**24`: normalised weights of 22 bits sum to less than `2**23` in
-    absolute value, hence their high parts to less than `2**15`, times 255.
+    `floor((low + 256 * high) / 2**shift) = floor((floor(low / 256) + high) / 2**(shift - 8))`: of
+    the first product, and one half, only the carry is needed. Sums of the first product are below
+    `2**16` times the taps. Those of the second are below `2**24`: normalised weights of 22 bits sum
+    to less than `2**23` in absolute value, hence their high parts to less than `2**15` and one a
+    tap, times 255.
 
     Args:
         image: `(h, w, c)` uint8.
-        is_large: keep the carry in int16. For the first pass of two that is 359 + 215 k cycles
-            against 405 + 362 k with int32; for the smaller second one, 109 + 183 k against
-            45 + 183 k, because XLA stores int32 results without packing them.
+        is_first: no pass came before. The carry of a first pass, the larger one, is kept in int16:
+            215 + 359 k cycles against 362 + 405 k with int32. That of the second fits the vector
+            memory as it is, and int32 needs no packing: 45 + 183 k against 109 + 183 k.
     """
     digits = _digits(taps, image.shape[axis])
-    carry = _product(digits.low, image, axis, jnp.int32) >> CARRY_BITS
-    if is_large and digits.taps <= INT16_TAPS:
+    product = functools.partial(_product, is_first=is_first)
+    shift = jnp.asarray(digits.shift, jnp.int32)
+    half = lax.shift_left(jnp.int32(1), shift - 1)
+    carry = (product(digits.low, image, axis, jnp.int32) + half) >> CARRY_BITS
+    if is_first and digits.taps <= INT16_TAPS:
         carry = carry.astype(jnp.int16)
     # float32 factors of 15 bits are two bfloat16 numbers each: with HIGH, XLA multiplies both by a
     # pixel, which is one, in one pass over the image (362 k cycles; two products: 215 + 229 k)
     pixels = image.astype(digits.high.dtype)
-    high = _product(digits.high, pixels, axis, jnp.float32, lax.Precision.HIGH).astype(jnp.int32)
-    shift = jnp.asarray(digits.shift, jnp.int32) - CARRY_BITS
-    half = lax.shift_left(jnp.int32(1), shift - 1)
+    high = product(digits.high, pixels, axis, jnp.float32, lax.Precision.HIGH).astype(jnp.int32)
     # the carry comes first: XLA fuses this sum with the product of its last operand, and the other
     # order leaves the more expensive one a result of its own in the second pass (284 k, not 228 k)
-    total = carry.astype(jnp.int32) + high + half
-    total = lax.shift_right_arithmetic(total, jnp.broadcast_to(shift, total.shape))
+    total = carry.astype(jnp.int32) + high
+    shifts = jnp.broadcast_to(shift - CARRY_BITS, total.shape)
+    total = lax.shift_right_arithmetic(total, shifts)
     return lax.clamp(jnp.int32(0), total, jnp.int32(255)).astype(jnp.uint8)
 
 
-def float_pass(image: jax.Array, taps: Taps, axis: int) -> jax.Array:
+def float_pass(image: jax.Array, taps: Taps, axis: int, *, is_first: bool) -> jax.Array:
     """Resamples one axis of an image `(h, w, c)` in float32.
 
     XLA sees where pixels came from: of uint8 and bfloat16 it multiplies only one bfloat16 factor.
     """
     matrix = dense_matrix(taps, image.shape[axis])
     pixels = image.astype(jnp.float32)
-    return _product(matrix, pixels, axis, jnp.float32, lax.Precision.HIGHEST)
+    return _product(matrix, pixels, axis, jnp.float32, lax.Precision.HIGHEST, is_first=is_first)
 
 
 def _product(
-    matrix: Any, image: jax.Array, axis: int, dtype: Any, precision: Any = None
+    matrix: Any, image: jax.Array, axis: int, dtype: Any, precision: Any = None, *, is_first: bool
 ) -> jax.Array:
     """`matrix` `(m, n)` applied to an axis of the image `(h, w, c)`, summed in `dtype`.
 
-    The order of the operands decides the layout: rows as `matrix @ image` and columns as
-    `image @ matrix.T` end with `w` along the lanes, as an image is stored. With `matrix` first for
-    columns too, the float32 result is transposed at the end wherever rows come first: 150 k cycles.
+    The order of the operands decides the layout of the result. A last pass must leave `w` along
+    the lanes, as images are stored: rows as `matrix @ image`, columns as `image @ matrix.T`. A
+    first pass does best with the image first. Each wrong order costs a transposition of the
+    float32 result: 110 to 150 k cycles.
     """
     dot = functools.partial(lax.dot_general, precision=precision, preferred_element_type=dtype)
-    if axis == 0:
+    if axis == 0 and not is_first:
         return dot(matrix, image, (((1,), (0,)), ((), ())))
-    return dot(image, matrix, (((1,), (1,)), ((), ()))).swapaxes(1, 2)
+    result = dot(image, matrix, (((axis,), (1,)), ((), ())))
+    return jnp.moveaxis(result, -1, axis)
 
 
 def _digits(taps: Taps, n: int) -> Digits:

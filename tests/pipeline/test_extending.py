@@ -1,0 +1,771 @@
+"""Laws of steps that are written outside of the package: each runs the same alone and in a
+pipeline, eagerly and in a program, image by image and in a batch, or is refused with one clear
+error.
+
+The classes use public names only, as those of a user would.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers.images import noise
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from jaxprep import Batch, Pipeline, ops
+from jaxprep.errors import ConfigError, InputError
+
+frozen = dataclasses.dataclass(frozen=True)
+Sizes = tuple[int, int]
+
+
+@frozen
+class Solarize(ops.Pointwise):
+    """Inverts the values from a threshold on."""
+
+    threshold: int = 128
+
+    def apply(self, image: Any, draw: Any = None) -> Any:
+        return jnp.where(image >= self.threshold, 255 - image, image)
+
+
+@frozen
+class Doubled(ops.Pointwise):
+    """An affine whose `apply` uses `jax.numpy`, and a Python number."""
+
+    factor: float = 0.5
+
+    def apply(self, image: Any, draw: Any = None) -> Any:
+        return jnp.add(image * self.factor, 1)
+
+    def affine(self, draw: Any = None) -> Any:
+        return self.factor, 1.0
+
+
+@frozen
+class BoxBlur(ops.Opaque):
+    """The mean of 3 x 3 pixels."""
+
+    def apply(self, image: Any, draw: Any = None) -> Any:
+        height, width, _ = image.shape
+        padded = jnp.pad(image.astype(jnp.float32), ((1, 1), (1, 1), (0, 0)), mode="edge")
+        rows = padded[:height] + padded[1:-1] + padded[2:]
+        return (rows[:, :width] + rows[:, 1:-1] + rows[:, 2:]) / 9
+
+
+@frozen
+class QuarterTurn(ops.Opaque):
+    """Turns the image to the left by 90 degrees."""
+
+    def apply(self, image: Any, draw: Any = None) -> Any:
+        return jnp.rot90(image)
+
+    def output_size(self, size: Sizes) -> Sizes:
+        return size[1], size[0]
+
+    def matrix(self, size: Sizes, draw: Any = None) -> Any:
+        return jnp.array([[0, 1, 0], [-1, 0, size[1]], [0, 0, 1]], jnp.float32)
+
+    def for_mask(self) -> QuarterTurn:
+        return self
+
+
+@frozen
+class Third(ops.Geometry):
+    """One of nine parts."""
+
+    row: int = 1
+    column: int = 2
+
+    def axes(self, size: Sizes, draw: Any = None) -> Any:
+        height, width = size[0] // 3, size[1] // 3
+        top, left = self.row * height, self.column * width
+        return (ops.Window(top, height),), (ops.Window(left, width), ops.Reverse())
+
+
+@frozen
+class Swapped(ops.Geometry):
+    """Neighbouring rows in the other order."""
+
+    keeps_window: ClassVar[bool] = False
+
+    def axes(self, size: Sizes, draw: Any = None) -> Any:
+        rows = jnp.minimum(jnp.arange(size[0]) ^ 1, size[0] - 1)
+        return (ops.Take(rows, map=(1.0, 0.0)),), ()
+
+
+@frozen
+class RandomMirror(ops.Geometry):
+    probability: float = 0.5
+
+    def draw(self, key: Any, size: Any) -> Any:
+        return jax.random.bernoulli(key, self.probability)
+
+    def output_size(self, size: Sizes) -> Sizes:
+        return size
+
+    def axes(self, size: Sizes, draw: Any = None) -> Any:
+        return (), (ops.Reverse(draw),)
+
+
+@frozen
+class RandomWindow(ops.Geometry):
+    """A random window, resized."""
+
+    size: Sizes = (8, 6)
+    method: str = "bilinear"
+
+    @property
+    def static_output_size(self) -> Sizes:
+        return self.size
+
+    @property
+    def resampling(self) -> ops.Resampling | None:
+        return None if self.method == "nearest" else ops.Resampling("float")
+
+    @property
+    def keeps_window(self) -> bool:  # type: ignore[override]
+        return self.method != "nearest"
+
+    def for_mask(self) -> RandomWindow:
+        return dataclasses.replace(self, method="nearest")
+
+    def draw(self, key: Any, size: Any) -> Any:
+        keys = jax.random.split(key, 4)
+        height, width = size
+        share = jax.random.uniform(keys[0], minval=0.3, maxval=1.0)
+        ratio = jnp.exp(jax.random.uniform(keys[1], minval=-0.3, maxval=0.3))
+        window_height = jnp.clip(jnp.round(height * share * ratio), 1, height).astype(jnp.int32)
+        window_width = jnp.clip(jnp.round(width * share / ratio), 1, width).astype(jnp.int32)
+        return {
+            "top": jax.random.randint(keys[2], (), 0, height - window_height + 1),
+            "left": jax.random.randint(keys[3], (), 0, width - window_width + 1),
+            "height": window_height,
+            "width": window_width,
+        }
+
+    def axes(self, size: Sizes, draw: Any = None) -> Any:
+        vertical = ops.Resample(self.size[0], self.method)
+        horizontal = ops.Resample(self.size[1], self.method)
+        return (
+            (ops.Window(draw["top"], draw["height"]), vertical),
+            (ops.Window(draw["left"], draw["width"]), horizontal),
+        )
+
+
+@frozen
+class RandomShift(ops.Geometry):
+    """A random crop of the image with a margin around it."""
+
+    size: Sizes = (16, 18)
+    margin: int = 5
+    fill: float = 0.0
+
+    @property
+    def static_output_size(self) -> Sizes:
+        return self.size
+
+    def draw(self, key: Any, size: Any) -> Any:
+        low = jnp.array([-self.margin, -self.margin])
+        high = jnp.array([size[0] - self.size[0], size[1] - self.size[1]]) + self.margin + 1
+        return jax.random.randint(key, (2,), low, high)
+
+    def axes(self, size: Sizes, draw: Any = None) -> Any:
+        return (ops.Window(draw[0], self.size[0]),), (ops.Window(draw[1], self.size[1]),)
+
+
+@frozen
+class RandomGain(ops.Pointwise):
+    amount: float = 0.5
+
+    def draw(self, key: Any, size: Any) -> Any:
+        return jax.random.uniform(key, minval=1 - self.amount, maxval=1 + self.amount)
+
+    def apply(self, image: Any, draw: Any = None) -> Any:
+        return image.astype(jnp.float32) * draw
+
+
+@frozen
+class RandomHalfTurn(ops.Opaque):
+    def draw(self, key: Any, size: Any) -> Any:
+        return jax.random.bernoulli(key)
+
+    def apply(self, image: Any, draw: Any = None) -> Any:
+        return jnp.where(draw, image[::-1, ::-1], image)
+
+    def matrix(self, size: Sizes, draw: Any = None) -> Any:
+        turn = jnp.array([[-1, 0, size[1]], [0, -1, size[0]], [0, 0, 1]], jnp.float32)
+        return jnp.where(draw, turn, jnp.eye(3))
+
+    def for_mask(self) -> RandomHalfTurn:
+        return self
+
+
+@frozen
+class Grid(ops.Layout):
+    """Patches in their grid, `(rows, columns, patch, patch, c)`; the rest is left out."""
+
+    patch: int = 4
+    keeps_corner: ClassVar[bool] = True
+
+    def store(self, image: Any) -> Any:
+        rows, columns, channels = image.shape[0], image.shape[1], image.shape[2]
+        rows, columns = rows // self.patch, columns // self.patch
+        image = image[: rows * self.patch, : columns * self.patch]
+        patches = image.reshape(rows, self.patch, columns, self.patch, channels)
+        return patches.swapaxes(1, 2)
+
+    def shape(self, size: Sizes, channels: int) -> tuple[int, ...]:
+        grid = size[0] // self.patch, size[1] // self.patch
+        return *grid, self.patch, self.patch, channels
+
+
+@frozen
+class Tokens(ops.Layout):
+    """Patches one after another, `(rows * columns, patch * patch * c)`."""
+
+    patch: int = 4
+
+    def store(self, image: Any) -> Any:
+        return Grid(self.patch).store(image).reshape(self.shape(image.shape[:2], image.shape[2]))
+
+    def shape(self, size: Sizes, channels: int) -> tuple[int, ...]:
+        count = (size[0] // self.patch) * (size[1] // self.patch)
+        return count, self.patch**2 * channels
+
+
+HEIGHT, WIDTH = 24, 30
+KEY = jax.random.key(5)
+BOXES = np.float32([[3, 4, 11, 13], [0, 0, WIDTH, HEIGHT]])
+FIXED = {
+    "pointwise": (Solarize(),),
+    "affine": (Doubled(),),
+    "opaque": (BoxBlur(),),
+    "opaque that moves": (QuarterTurn(),),
+    "window": (Third(),),
+    "rows": (Swapped(),),
+    "grid": (Grid(),),
+    "tokens": (Tokens(),),
+    "all": (
+        Third(),
+        ops.Resize((16, 12), reference="pillow"),
+        QuarterTurn(),
+        Solarize(),
+        BoxBlur(),
+        Tokens(),
+    ),
+}
+RANDOM = {
+    "mirror": (RandomMirror(),),
+    "window": (RandomWindow(),),
+    "shift": (RandomShift(fill=7.0),),
+    "gain": (RandomGain(),),
+    "half turn": (RandomHalfTurn(),),
+    "after a resize": (ops.Resize((16, 12)), RandomMirror(), ops.CenterCrop((10, 9)), Tokens()),
+    "before a resize": (RandomMirror(), RandomShift(), ops.Resize(shortest_edge=9), RandomMirror()),
+    "two": (RandomWindow((20, 18)), RandomMirror(), ops.Resize((9, 8)), RandomGain(), Grid()),
+}
+SIZES = ((24, 30), (17, 30), (24, 15))
+
+
+def batch_of(count: int, seed: int = 0) -> Batch:
+    images = noise(count, HEIGHT, WIDTH, 3, seed=seed)
+    boxes = np.tile(BOXES, (count, 1, 1))
+    index = np.arange(count, dtype=np.int32) + 40
+    return Batch(image=images, boxes=boxes, keypoints=boxes[..., :2], index=index)
+
+
+def take(batch: Batch, indices: Any) -> Batch:
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[indices], batch)
+
+
+def assert_same(got: Batch, want: Batch) -> None:
+    """Equal integers; floats within 1e-6, as XLA contracts a product and a sum where it likes."""
+    for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        one, other = np.asarray(one), np.asarray(other)
+        assert (one.shape, one.dtype) == (other.shape, other.dtype)
+        if np.issubdtype(one.dtype, np.floating):
+            atol = 1e-6 * max(1, np.abs(other).max())
+            np.testing.assert_allclose(one, other, rtol=0, atol=atol)
+        else:
+            # an integer that is rounded from such a sum may be the next one
+            assert np.abs(one.astype(int) - other).max() <= 1
+
+
+def in_each_form(steps: tuple[ops.Step, ...], key: Any) -> None:
+    pipeline = Pipeline(steps)
+    batch = batch_of(3)
+    want = pipeline(batch, key=key)
+    assert_same(jax.jit(lambda batch, key: pipeline(batch, key=key))(batch, key), want)
+    assert_same(jax.vmap(lambda batch: pipeline(batch, key=key))(batch), want)
+    assert_same(pipeline(take(batch, 1), key=key), take(want, 1))
+    again = Pipeline.from_json(json.loads(json.dumps(pipeline.to_json())))
+    assert again == pipeline and hash(again) == hash(pipeline)
+    plan = pipeline.plan([(HEIGHT, WIDTH)] * 3, (HEIGHT, WIDTH))
+    planned = jax.jit(lambda batch, plan, key: pipeline(batch, plan=plan, key=key))
+    got = planned(batch, plan, key).replace(size=None)
+    if pipeline.layout is None:
+        height, width = want.image.shape[1:3]
+        got = got.replace(image=got.image[:, :height, :width])
+    assert_same(got.replace(image=corner(got.image, want.image)), want)
+
+
+def corner(array: Any, like: Any) -> Any:
+    return array[tuple(slice(n) for n in like.shape)]
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_a_step_of_ones_own_is_the_same_in_each_form(name):
+    in_each_form(FIXED[name], None)
+
+
+@pytest.mark.parametrize("name", RANDOM)
+def test_a_random_step_of_ones_own_is_the_same_in_each_form(name):
+    in_each_form(RANDOM[name], KEY)
+
+
+@pytest.mark.parametrize("steps", [FIXED["all"], RANDOM["before a resize"], RANDOM["two"]])
+def test_a_pipeline_is_its_steps_one_by_one(steps):
+    batch = batch_of(2).replace(keypoints=None)
+    pipeline = Pipeline(steps)
+    key = KEY if pipeline.is_random else None
+    draws = pipeline.draw(key, batch) if pipeline.is_random else (None,) * len(steps)
+    want = batch
+    for i, step in enumerate(steps):
+        own = None
+        if i < len(draws) and draws[i] is not None:
+            own = (draws[i],)
+        want = Pipeline((step,))(want, draws=own)
+    assert_same(pipeline(batch, key=key), want)
+
+
+def test_a_step_alone_takes_a_batch_and_a_key():
+    batch = batch_of(2)
+    assert_same(Solarize()(batch), Pipeline((Solarize(),))(batch))
+    assert_same(RandomMirror()(batch, key=KEY), Pipeline((RandomMirror(),))(batch, key=KEY))
+
+
+# What the steps say is what happens
+
+
+def test_the_steps_are_what_NumPy_computes():
+    image = noise(HEIGHT, WIDTH, 3)
+
+    def run(*steps: ops.Step) -> np.ndarray:
+        return np.asarray(Pipeline(steps)(Batch(image=image)).image)
+
+    np.testing.assert_array_equal(run(Solarize()), np.where(image >= 128, 255 - image, image))
+    np.testing.assert_array_equal(run(Doubled()), image * np.float32(0.5) + 1)
+    np.testing.assert_array_equal(run(QuarterTurn()), np.rot90(image))
+    np.testing.assert_array_equal(run(Third()), image[8:16, 20:30][:, ::-1])
+    np.testing.assert_array_equal(run(Swapped())[:4], image[[1, 0, 3, 2]])
+    np.testing.assert_array_equal(run(Grid())[1, 2], image[4:8, 8:12])
+    np.testing.assert_array_equal(run(Tokens())[9], image[4:8, 8:12].reshape(-1))
+    padded = np.pad(image.astype(float), ((1, 1), (1, 1), (0, 0)), mode="edge")
+    want = sum(padded[i : i + HEIGHT, j : j + WIDTH] for i in range(3) for j in range(3)) / 9
+    np.testing.assert_allclose(run(BoxBlur()), want, rtol=1e-5)
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_an_affine_of_ones_own_may_use_jax_numpy_also_where_a_table_is_made_of_it(exact):
+    pipeline = Pipeline((Doubled(1 / 3), ops.Normalize(10.0, 7.0)), exact=exact)
+    image = noise(4, 5, 3)
+    want = ((image * np.float64(1 / 3) + 1) - 10) / 7
+    for call in (pipeline, jax.jit(pipeline)):
+        result = np.asarray(call(Batch(image=image)).image)
+        assert result.dtype == np.float32
+        np.testing.assert_allclose(result, want, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["bilinear", "bicubic", "box", "nearest"])
+def test_a_drawn_window_is_the_crop_resized(method):
+    images = noise(6, HEIGHT, WIDTH, 3, dtype="float32")
+    pipeline = Pipeline((RandomWindow(method=method),))
+    (draws,) = pipeline.draw(KEY, Batch(image=images))
+    results = pipeline(Batch(image=images), key=KEY).image
+    for i, image in enumerate(images):
+        top, left, height, width = (int(draws[k][i]) for k in ("top", "left", "height", "width"))
+        want = ops.resize(image[top : top + height, left : left + width], (8, 6), method=method)
+        np.testing.assert_allclose(results[i], want, rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("before", [(), (ops.Flip(),), (RandomMirror(1.0),)])
+def test_a_drawn_shift_is_the_crop_of_the_padded_image_also_before_a_resize(before):
+    image = noise(HEIGHT, WIDTH, 3, dtype="float32")
+    flipped = image[:, ::-1] if before else image
+    for i in range(2):
+        batch = Batch(image=image, index=np.int32(i))
+        pipeline = Pipeline((*before, RandomShift(fill=3.0)))
+        top, left = np.asarray(pipeline.draw(KEY, batch)[-1])
+        padded = np.pad(flipped, ((5, 5), (5, 5), (0, 0)), constant_values=3.0)
+        want = padded[5 + top : 21 + top, 5 + left : 23 + left]
+        np.testing.assert_array_equal(pipeline(batch, key=KEY).image, want)
+        for fill in (0.0, 3.0):
+            shifted = Pipeline((*before, RandomShift(fill=fill), ops.Resize((7, 25))))
+            want = ops.resize(np.where(want == 3.0, np.float32(fill), want), (7, 25))
+            np.testing.assert_allclose(shifted(batch, key=KEY).image, want, rtol=0, atol=2e-5)
+            want = padded[5 + top : 21 + top, 5 + left : 23 + left]
+
+
+PLACED = [
+    (ops.Resize((48, 45)), RandomShift((40, 40)), RandomMirror()),
+    (RandomMirror(), RandomWindow((32, 40)), RandomHalfTurn()),
+    (QuarterTurn(), RandomMirror(1.0), ops.Resize((40, 48)), RandomShift((44, 50))),
+]
+
+
+@pytest.mark.parametrize("steps", PLACED)
+@pytest.mark.parametrize("ragged", [False, True])
+def test_boxes_masks_and_keypoints_follow_what_is_drawn(steps, ragged):
+    """A rectangle of ones: its box in the result is the box that the pipeline returns."""
+    image = np.zeros((4, 60, 72, 3), np.float32)
+    image[:, 16:40, 20:44] = 1
+    boxes = np.tile(np.float32([[20, 16, 44, 40]]), (4, 1, 1))
+    batch = Batch(image=image, boxes=boxes, keypoints=boxes[..., :2])
+    if ragged and any(isinstance(step, QuarterTurn) for step in steps):
+        pytest.skip("an opaque step takes images of one size")
+    if ragged:
+        batch = batch.replace(size=np.int32([[60, 72], [50, 72], [60, 50], [48, 48]]))
+        pipeline = Pipeline(steps)
+    else:
+        batch = batch.replace(extras={"mask": image[..., 0].astype(np.uint8)})
+        pipeline = Pipeline(steps, kinds=(("mask", "mask"),))
+    result = pipeline(batch, key=KEY)
+    for i in range(4):
+        rows, columns = np.nonzero(np.asarray(result.image[i, ..., 0]) > 0.5)
+        seen = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+        np.testing.assert_allclose(np.asarray(result.boxes)[i, 0], seen, atol=1)
+        corners = np.asarray(result.boxes)[i, 0].reshape(2, 2)
+        point = np.asarray(result.keypoints)[i, 0]
+        limit = result.image.shape[2:0:-1]
+        assert np.any(np.abs(np.clip(point, 0, limit) - corners) < 1e-3)
+        if not ragged:
+            agrees = (np.asarray(result.image[i, ..., 0]) > 0.5) == result.extras["mask"][i]
+            assert np.mean(agrees) > 0.9
+
+
+def test_positions_that_are_infinite_stay_so_beside_an_opaque_step_that_moves_nothing():
+    points = np.float32([[1, 2], [np.inf, np.inf]])
+    for call in (Pipeline((BoxBlur(),)), jax.jit(Pipeline((BoxBlur(),)))):
+        result = call(Batch(image=noise(4, 5, 3), keypoints=points))
+        np.testing.assert_array_equal(result.keypoints, points)
+
+
+# Draws
+
+
+@pytest.mark.parametrize("name", ["gain", "half turn", "before a resize"])
+def test_an_example_draws_the_same_in_any_batch_and_order(name):
+    pipeline = Pipeline(RANDOM[name])
+    batch = batch_of(7)
+    want = pipeline(batch, key=KEY)
+    for order in ([6], [5, 0, 3]):
+        assert_same(pipeline(take(batch, order), key=KEY), take(want, order))
+
+
+def test_without_an_index_an_example_draws_by_its_position():
+    pipeline = Pipeline((RandomShift(),))
+    batch = batch_of(4)
+    by_position = pipeline(batch.replace(index=None), key=KEY)
+    numbered = pipeline(batch.replace(index=np.arange(4)), key=KEY)
+    np.testing.assert_array_equal(by_position.image, numbered.image)
+    assert np.any(pipeline(batch, key=KEY).image != by_position.image)
+
+
+def test_two_random_steps_of_one_class_draw_each_for_itself():
+    pipeline = Pipeline((RandomMirror(), RandomMirror()))
+    first, second = pipeline.draw(KEY, Batch(image=np.zeros((64, 4, 4, 3), np.uint8)))
+    assert 10 < np.sum(np.asarray(first) != np.asarray(second)) < 54
+    assert 10 < np.sum(first) < 54
+
+
+@pytest.mark.parametrize(
+    ("name", "ragged"),
+    [("half turn", False), ("two", False), ("window", True), ("before a resize", True)],
+)
+def test_draws_are_replayed_and_are_those_of_the_call(name, ragged):
+    pipeline = Pipeline(RANDOM[name])
+    batch = batch_of(3)
+    if ragged:
+        batch = batch.replace(size=np.int32(SIZES))
+    draws = pipeline.draw(KEY, batch)
+    want = pipeline(batch, key=KEY)
+    assert_same(pipeline(batch, draws=draws), want)
+    if not ragged:
+        return
+    plan = pipeline.plan(SIZES, (HEIGHT, WIDTH))
+    for one, other in zip(
+        jax.tree.leaves(draws), jax.tree.leaves(pipeline.draw(KEY, batch, plan=plan)), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+    i, (height, width) = 1, SIZES[1]
+    alone = take(batch, i).replace(image=batch.image[i, :height, :width], size=None)
+    result = pipeline(alone, key=KEY)
+    assert_same(result, take(want, i).replace(image=corner(want.image[i], result.image), size=None))
+
+
+@pytest.mark.parametrize("name", ["shift", "half turn"])
+@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
+def test_a_mesh_changes_no_draw(name, kind):
+    pipeline = Pipeline(RANDOM[name])
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(kind,))
+    along_batch = NamedSharding(mesh, PartitionSpec("data"))
+    jitted = jax.jit(lambda batch, key: pipeline(batch, key=key))
+    for batch in (batch_of(4), batch_of(4).replace(index=None)):
+        want = pipeline(batch, key=KEY)
+        with jax.set_mesh(mesh):
+            got = jitted(jax.device_put(batch, along_batch), KEY)
+        assert_same(got, want)
+        assert got.image.sharding.spec[0] == "data"
+
+
+def test_an_explicit_mesh_takes_a_plan_and_a_key():
+    pipeline = Pipeline(RANDOM["before a resize"])
+    batch, plan = batch_of(4), pipeline.plan([*SIZES, (20, 20)], (HEIGHT, WIDTH))
+    call = jax.jit(lambda batch, plan, key: pipeline(batch, plan=plan, key=key))
+    want = call(batch, plan, KEY)
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Explicit,))
+    sharded = jax.device_put((batch, plan), NamedSharding(mesh, PartitionSpec("data")))
+    with jax.set_mesh(mesh):
+        assert_same(call(*sharded, KEY), want)
+
+
+def test_a_gradient_passes_through_what_is_drawn():
+    pipeline = Pipeline((RandomMirror(), RandomWindow(), RandomGain()))
+    image = noise(2, HEIGHT, WIDTH, 3, dtype="float32")
+
+    def total(image: jax.Array, weight: jax.Array) -> jax.Array:
+        return jnp.vdot(pipeline(Batch(image=image), key=KEY).image, weight)
+
+    weight = noise(2, 8, 6, 3, dtype="float32", seed=1)
+    other = noise(2, HEIGHT, WIDTH, 3, dtype="float32", seed=2)
+    gradient = jax.jit(jax.grad(total))(image, weight)
+    # the pipeline is linear: its value for another image is the product with the gradient
+    np.testing.assert_allclose(np.vdot(gradient, other), total(other, weight), rtol=1e-3)
+
+
+# Images of different sizes
+
+
+def test_an_opaque_step_takes_images_of_different_sizes_one_by_one():
+    pipeline = Pipeline((QuarterTurn(), BoxBlur()))
+    batch = batch_of(3).replace(size=np.int32(SIZES))
+    result = pipeline(batch)
+    for i, (height, width) in enumerate(SIZES):
+        alone = pipeline(Batch(image=batch.image[i, :height, :width], boxes=BOXES))
+        assert tuple(result.size[i]) == (width, height) == alone.image.shape[:2]
+        np.testing.assert_allclose(result.image[i, :width, :height], alone.image, rtol=1e-6)
+        assert not np.any(result.image[i, width:]) and not np.any(result.image[i, :, height:])
+        np.testing.assert_allclose(result.boxes[i], alone.boxes)
+
+
+@pytest.mark.parametrize("steps", [(BoxBlur(),), (RandomMirror(), RandomHalfTurn()), (Tokens(),)])
+def test_a_plan_for_what_sees_the_array_around_an_image_is_refused(steps):
+    with pytest.raises(InputError, match=r"images of one size before.*put a step that gives them"):
+        Pipeline(steps).plan(SIZES)
+    Pipeline((ops.Resize((8, 8)), RandomMirror(), *steps)).plan(SIZES)
+
+
+# Refusals
+
+
+@frozen
+class NoKind(ops.Step):
+    pass
+
+
+class Undecorated(ops.Pointwise):
+    def apply(self, image: Any, draw: Any = None) -> Any:
+        return image
+
+
+class Inherited(Solarize):
+    level: int = 3
+
+
+@dataclasses.dataclass
+class Thawed(Undecorated):
+    level: int = 3
+
+
+@frozen
+class Unhashable(Undecorated):
+    values: Any = ()
+
+
+@frozen
+class Unturned(QuarterTurn):
+    for_mask = ops.Opaque.for_mask
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (NoKind, r"one of the kinds .*got `NoKind` - at `\$\.steps\[1\]`"),
+        (Undecorated, r"`Undecorated` to be a frozen dataclass.*at `\$\.steps\[1\]`"),
+        (Inherited, r"`Inherited` to be a frozen dataclass.*at `\$\.steps\[1\]`"),
+        (Thawed, r"`Thawed` to be a frozen dataclass.*at `\$\.steps\[1\]`"),
+        (lambda: Unhashable([1]), r"numbers, strings and tuples.*at `\$\.steps\[1\]`"),
+    ],
+)
+def test_a_step_that_no_pipeline_can_run_is_refused_with_its_place(make, message):
+    with pytest.raises(ConfigError, match=message):
+        Pipeline((ops.Flip(), make()))
+
+
+def test_a_mask_beside_an_opaque_step_that_says_nothing_of_masks_is_refused():
+    Pipeline((Unturned(),))
+    with pytest.raises(ConfigError, match=r"`Unturned\.for_mask` to return the step"):
+        Pipeline((Unturned(),), kinds=(("mask", "mask"),))
+
+
+@frozen
+class WrongSize(ops.Opaque):
+    def apply(self, image: Any, draw: Any = None) -> Any:
+        return jnp.rot90(image)
+
+
+@frozen
+class WrongChannels(ops.Pointwise):
+    def apply(self, image: Any, draw: Any = None) -> Any:
+        return image[..., :1]
+
+
+@frozen
+class WrongShape(ops.Layout):
+    def store(self, image: Any) -> Any:
+        return image.reshape(-1)
+
+    def shape(self, size: Sizes, channels: int) -> tuple[int, ...]:
+        return size[0] * size[1], channels
+
+
+@frozen
+class Undeclared(ops.Geometry):
+    """Does not say that it mixes pixels."""
+
+    def axes(self, size: Sizes, draw: Any = None) -> Any:
+        return (ops.Resample(5, "bilinear"),), ()
+
+
+@frozen
+class UndeclaredRows(ops.Geometry):
+    def axes(self, size: Sizes, draw: Any = None) -> Any:
+        return (ops.Take(np.arange(0, size[0], 2)),), ()
+
+
+@frozen
+class RandomUndeclared(ops.Geometry):
+    """Does not say how large its results are."""
+
+    def draw(self, key: Any, size: Any) -> Any:
+        return jax.random.bernoulli(key)
+
+    def axes(self, size: Sizes, draw: Any = None) -> Any:
+        return (), (ops.Reverse(draw),)
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        (WrongSize(), r"`WrongSize\.apply` to return shape \(24, 30, 3\).*got \(30, 24, 3\)"),
+        (WrongChannels(), r"`WrongChannels\.apply` to return shape \(.*, 3\).*got \(.*, 1\)"),
+        (WrongShape(), r"`WrongShape\.store` to return shape \(720, 3\).*got \(2160,\)"),
+        (Undeclared(), r"`Undeclared\.resampling` to say how its `Resample` mixes pixels"),
+        (UndeclaredRows(), r"`UndeclaredRows\.keeps_window` to be False, as its `Take`"),
+        (RandomUndeclared(), r"`RandomUndeclared` to define `static_output_size` or `output_size`"),
+    ],
+)
+def test_a_step_that_does_not_do_what_it_says_is_refused(step, message):
+    pipeline = Pipeline((step,))
+    batch = Batch(image=noise(HEIGHT, WIDTH, 3))
+    with pytest.raises(InputError, match=message):
+        pipeline(batch, key=KEY if pipeline.is_random else None)
+    with pytest.raises(InputError, match=message):
+        jax.jit(lambda batch: pipeline(batch, key=KEY if pipeline.is_random else None))(batch)
+
+
+FIXED_ONE, RANDOM_ONE = Pipeline((Solarize(),)), Pipeline((ops.Flip(), RandomMirror()))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda b: FIXED_ONE(b, key=KEY), "no `key`, as no step of this pipeline is random"),
+        (lambda b: FIXED_ONE(b, draws=(None,)), "no `draws`, as no step"),
+        (lambda b: FIXED_ONE.draw(KEY, b), "no `key`, as no step"),
+        (lambda b: RANDOM_ONE(b), r"a `key`, as \['RandomMirror'\] draw"),
+        (lambda b: RANDOM_ONE.draw(None, b), r"a `key`, as \['RandomMirror'\] draw"),
+        (lambda b: RANDOM_ONE.run_images([b.image[0]], [(HEIGHT, WIDTH)]), "a `key`"),
+        (lambda b: RANDOM_ONE(b, key="not a key"), "one key of `jax.random.key`, got 'not a key'"),
+        (lambda b: RANDOM_ONE(b, key=3), "one key of `jax.random.key`, got 3"),
+        (lambda b: RANDOM_ONE(b, key=jax.random.split(KEY, 2)), "one key of `jax.random.key`"),
+        (lambda b: RANDOM_ONE(b, draws=(np.bool_(True),)), "`draws` for each of the 2 steps"),
+        (lambda b: RANDOM_ONE(b, draws=(None, None)), "a draw for `RandomMirror`, got None"),
+        (lambda b: RANDOM_ONE(b.replace(index=np.arange(3)), key=KEY), r"\(2,\), got \(3,\)"),
+    ],
+)
+def test_a_key_that_is_missing_or_not_wanted_is_refused(call, message):
+    with pytest.raises(InputError, match=message):
+        call(batch_of(2))
+
+
+def test_a_raw_key_draws_as_the_key_that_it_is():
+    batch = batch_of(3)
+    raw = jax.random.PRNGKey(5)
+    assert_same(RANDOM_ONE(batch, key=raw), RANDOM_ONE(batch, key=KEY))
+
+
+# JSON
+
+
+def twin(module: str, qualname: str) -> type:
+    @frozen
+    class Twin(ops.Pointwise):
+        level: int = 1
+
+        def apply(self, image: Any, draw: Any = None) -> Any:
+            return image
+
+    Twin.__module__, Twin.__qualname__ = module, qualname
+    return Twin
+
+
+def test_two_classes_of_one_name_are_refused_and_one_defined_anew_replaces_the_first():
+    first = twin("a_library", "Twin")
+    data = Pipeline((first(),)).to_json()
+    again = twin("a_library", "Twin")
+    assert type(Pipeline.from_json(data).steps[0]) is again
+    second = twin("another_library", "Twin")
+    message = r"one class of the name `Twin`, got `a_library\.Twin` and `another_library\.Twin`"
+    with pytest.raises(ConfigError, match=message + r".*at `\$\.steps\[0\]\.step`"):
+        Pipeline.from_json(data)
+    with pytest.raises(ConfigError, match=message):
+        Pipeline((second(),)).to_json()
+
+
+def test_a_name_of_jaxprep_s_means_jaxprep_s_step():
+    @frozen
+    class Flip(ops.Geometry):
+        def axes(self, size: Sizes, draw: Any = None) -> Any:
+            return (ops.Reverse(),), ()
+
+    assert Pipeline.from_json(Pipeline((ops.Flip(),)).to_json()) == Pipeline((ops.Flip(),))
+    with pytest.raises(ConfigError, match=r"one class of the name `Flip`, got .*ops\.crop\.Flip"):
+        Pipeline((Flip(),)).to_json()
+
+
+def test_a_step_whose_class_is_not_imported_is_refused_with_the_names_that_are():
+    with pytest.raises(ConfigError, match=r"one of \[.*'Solarize'.*\], got `'Elsewhere'`"):
+        Pipeline.from_json({"steps": [{"step": "Elsewhere"}]})
+
+
+def test_a_line_describes_a_step_of_ones_own():
+    assert Solarize(9).describe() == "Solarize: threshold 9"
+    assert BoxBlur().describe() == "BoxBlur"
