@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Do what README.md promises, the way a newcomer would: its two commands, then the project's own checks.
+"""Does what README.md promises, as a newcomer would: its two commands, then the project's checks.
 
-Each command runs in its own fresh copy of the working tree (what git tracks or would track), outside any virtual
-environment. The checks run after the tests, in the environment that the test command made, with the extra `dev`.
-The last line is pytest's; the exit status is 0 only if everything succeeded.
+Each command runs in a fresh copy of the working tree (what git tracks or would track), outside any
+virtual environment. The checks run after the tests, in the environment that the test command made,
+with the extra `dev`. The last line is pytest's; the exit status is 0 only if everything succeeded.
 """
 
 import os
@@ -47,7 +47,8 @@ def readme_command(readme: str, marker: str) -> str:
     found = re.findall(COMMAND.format(marker), readme)
     if len(found) != 1:
         sys.exit(
-            f"Expected one ```console block of one line after <!-- ci:{marker} --> in README.md, got {len(found)}."
+            f"Expected one ```console block of one line after <!-- ci:{marker} --> in README.md, "
+            f"got {len(found)}."
         )
     return found[0]
 
@@ -77,7 +78,11 @@ def made_venv(copy: Path) -> Path:
 
 
 def run(command: str, folder: Path, venv: Path | None = None) -> tuple[bool, list[str]]:
-    """Run a command line with bash, showing its output; whether it succeeded, and the lines it printed."""
+    """Run a command line with bash, showing its output.
+
+    Returns:
+        whether it succeeded, and the lines that it printed.
+    """
     print(f"\n$ {command}", flush=True)
     start = time.monotonic()
     process = subprocess.Popen(
@@ -101,7 +106,7 @@ def run(command: str, folder: Path, venv: Path | None = None) -> tuple[bool, lis
 
 
 def environment(venv: Path | None) -> dict[str, str]:
-    """Ours without any Python environment that is active here, and with `venv` active if one is given."""
+    """Return ours without an active Python environment, and with `venv` active if one is given."""
     outside = {
         key: value
         for key, value in os.environ.items()

@@ -1,6 +1,4 @@
-"""The programs that `compile_ahead.py` compiles, as data; JAX and jaxprep are imported only where a
-program is made.
-"""
+"""Lists the programs that `compile_ahead.py` compiles; JAX is imported only where one is made."""
 
 from __future__ import annotations
 
@@ -12,7 +10,9 @@ from cases import MEAN, STD
 
 TARGET = 224
 BATCH = 64
+# Eight images for each of 256 chips.
 POD_BATCH = 2048
+# Presets that differ in nothing but the filter, so that two rows compare.
 PILLOW_BILINEAR = "torchvision/ResNet50_Weights.IMAGENET1K_V2"
 PILLOW_BICUBIC = "timm/resnet50.a1_in1k"
 CLIP = "open_clip/ViT-B-32/openai"
@@ -24,7 +24,7 @@ Made = tuple[Callable[..., Any], tuple[Any, ...]]
 
 @dataclass(frozen=True)
 class AheadCase:
-    """A batch of images to `(batch, 224, 224, 3)`, normalised.
+    """States how a batch of images becomes `(batch, 224, 224, 3)`, normalised.
 
     Attributes:
         name: unique.
@@ -55,17 +55,19 @@ class AheadCase:
 
 
 def image_of(case: AheadCase, batch: int) -> Any:
-    """The shape and dtype of the input, `(batch, h, w, 3)`."""
+    """Return the shape and dtype of the input, `(batch, h, w, 3)`."""
     import jax
 
+    # No array: a compiler needs none, and a batch of 2,048 images would take 1.6 GB.
     return jax.ShapeDtypeStruct((batch, *case.size, 3), case.dtype)
 
 
 def jax_image(case: AheadCase, batch: int) -> Made:
-    """`jax.image.resize` and an affine, as people write it: float32, and no more said."""
+    """Return `jax.image.resize` and an affine, as people write it: float32, and no more said."""
     import jax
     import jax.numpy as jnp
 
+    # Closed over, so constants of the program, as ours are.
     mean, std = jnp.array(MEAN), jnp.array(STD)
     method = case.overrides["method"]
     shape = (batch, TARGET, TARGET, 3)
@@ -78,7 +80,7 @@ def jax_image(case: AheadCase, batch: int) -> Made:
 
 
 def from_preset(case: AheadCase, batch: int) -> Made:
-    """The facade of a preset, as in `jax.jit(pre)`."""
+    """Return the facade of a preset, as in `jax.jit(pre)`."""
     import jaxprep
 
     preprocessor = jaxprep.ImageClassifierPreprocessor.from_preset(case.preset, **case.overrides)
@@ -86,12 +88,16 @@ def from_preset(case: AheadCase, batch: int) -> Made:
 
 
 def letterbox(case: AheadCase, batch: int) -> Made:
-    """The longer side becomes 224, and gray fills the rest of a square, as detectors have it."""
+    """Return a program that makes the longer side 224, and gray fills the rest of a square, as
+    detectors have it.
+    """
     import jaxprep
     from jaxprep import ops
 
     steps = (
         ops.Resize(longest_edge=TARGET, method="bilinear", reference="pillow"),
+        # The gray of YOLO's letterbox:
+        # https://github.com/ultralytics/ultralytics/blob/main/ultralytics/data/augment.py
         ops.PadTo(TARGET, fill=114.0),
         ops.Rescale(),
         ops.Normalize(MEAN, STD),
@@ -100,7 +106,8 @@ def letterbox(case: AheadCase, batch: int) -> Made:
 
 
 def with_plan(case: AheadCase, batch: int, tall: bool = False) -> Made:
-    """Images of different sizes on one canvas, and the tables for them as an argument.
+    """Return a program for images of different sizes on one canvas, and the tables for them as an
+    argument.
 
     Args:
         tall: every second image is more than twice as high as it is wide. Pillow 13 resizes those
@@ -112,8 +119,11 @@ def with_plan(case: AheadCase, batch: int, tall: bool = False) -> Made:
 
     pipeline = jaxprep.ImageClassifierPreprocessor.from_preset(case.preset).pipeline
     random = np.random.default_rng(0)
+    # Less than twice as high as wide, so that all are resized in one order; see `tall`.
     heights, widths = random.integers(225, 480, batch), random.integers(300, 512, batch)
     if tall:
+        # `ImagingResample` of Pillow 13 compares what each order costs:
+        # https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Resample.c
         heights[::2], widths[::2] = 512, 240
     plan = pipeline.plan(np.stack([heights, widths], axis=1), canvas=case.size)
 
@@ -129,6 +139,7 @@ def with_plan_and_tall_images(case: AheadCase, batch: int) -> Made:
 
 PLANNED = {"make": with_plan, "preset": PILLOW_BICUBIC, "kind": "plan"}
 TORCHVISION = {"reference": "torchvision"}
+# Peers first: what follows is read against them.
 CASES = (
     AheadCase(
         "jax.image bilinear",
@@ -190,7 +201,8 @@ BY_NAME = {case.name: case for case in CASES}
 
 
 def cases_of(target: str, names: list[str]) -> list[AheadCase]:
-    """The cases for a chip; those whose name holds one of `names`, where any is given."""
+    """Return the cases for a chip; those whose name holds one of `names`, where any is given."""
+    # 256 chips are a TPU pod; no description of 256 GPUs is at hand.
     able = [case for case in CASES if not case.targets or target in case.targets]
     if not names:
         return able

@@ -1,4 +1,4 @@
-"""The bars of the project, beside what was measured. Nothing fails here: a reader judges."""
+"""Compares what was measured with the bars of the project. Nothing fails: a reader judges."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from cases import BARS, EAGER
 from report import Run, fastest, rows
 
 MAIN, CLIP, RAGGED, SAME_PIXELS = (case.id for case in BARS[:4])
+# Times faster than each peer in the main case and CLIP's, on every number of cores.
 SPEED_UPS = {
     "transformers-torchvision": 3.5,
     "timm": 8.0,
@@ -19,7 +20,8 @@ SPEED_UPS = {
 }
 OURS = {"transformers-torchvision": "jaxprep-torchvision"}
 """Which of ours a peer is compared with: the one of its reference, where that is not Pillow."""
-BESIDE_TORCHVISION = {
+# Times as long as torchvision's native kernel, at most. Large images are where it is ahead.
+TO_TORCHVISION = {
     MAIN: 1.0,
     "512x512-to-224-bicubic-b16": 1.0,
     "1080x1920-to-224-bilinear-b16": 1.5,
@@ -38,7 +40,7 @@ TWELVE_MEGAPIXELS = ("3000x4000-to-224-bilinear-b1", "3000x4000-to-224-bicubic-b
 
 
 class Bar(NamedTuple):
-    """`value` must be at least or at most `wanted`."""
+    """States that `value` must be at least or at most `wanted`."""
 
     number: str
     words: str
@@ -53,7 +55,7 @@ class Bar(NamedTuple):
 
 
 def table(runs: list[Run], on_avx2: bool) -> str:
-    """Every bar for which both sides were measured.
+    """Return every bar for which both sides were measured.
 
     Args:
         on_avx2: the processes were kept to AVX2; the bars of `ON_AVX2` hold only there.
@@ -63,7 +65,8 @@ def table(runs: list[Run], on_avx2: bool) -> str:
         for cores in sorted({run["cores"] for run in runs})
         for bar in _bars(runs, cores, on_avx2)
     ]
-    lines = [f"\n{'bar':5}{'':100}{'cores':>6}{'measured':>10}{'wanted':>9}"]
+    heading = f"{'bar':105}{'cores':>6}{'measured':>10}{'wanted':>9}"
+    lines = ["", heading]
     for bar in sorted(measured, key=lambda bar: (bar.number, bar.words, bar.cores)):
         sign = "≥" if bar.at_least else "≤"
         met = "met" if bar.is_met else "not met"
@@ -74,14 +77,15 @@ def table(runs: list[Run], on_avx2: bool) -> str:
 
 def _bars(runs: list[Run], cores: int, on_avx2: bool) -> Iterator[Bar]:
     def time_of(case: str, peer: str, form: str | None = None) -> float | None:
+        # A user takes the fastest form of a peer, so that is what ours has to beat.
         row = fastest((row for row in rows(runs, case, cores) if form in (None, row.form)), peer)
         return row.minimum if row else None
 
     def ratio(
         number: str, words: str, above: float | None, below: float | None, wanted: float
     ) -> Iterator[Bar]:
-        """A bar that is a ratio of two times; bars of a speed-up (`words` says so) are met from
-        below.
+        """Yield a bar that is a ratio of two times; bars of a speed-up (`words` says so) are met
+        from below.
         """
         if above is not None and below is not None:
             yield Bar(number, words, cores, above / below, wanted, "times faster" in words)
@@ -108,6 +112,7 @@ def _bars(runs: list[Run], cores: int, on_avx2: bool) -> Iterator[Bar]:
             yield from ratio(
                 "1", f"{case}: times faster than {peer}", time_of(case, peer), ours, times
             )
+    # Photographs of many sizes: first as Transformers takes them, then on a canvas with a plan.
     for form in ("facade, list of arrays", "jit", "jit, a device per core"):
         ours, same = (time_of(case, "jaxprep-torchvision", form) for case in (RAGGED, SAME_PIXELS))
         theirs = time_of(RAGGED, "transformers-torchvision")
@@ -118,7 +123,7 @@ def _bars(runs: list[Run], cores: int, on_avx2: bool) -> Iterator[Bar]:
             "2", f"{RAGGED} ({form}): to the uniform batch of as many pixels", ours, same, 1.5
         )
     if cores == 1:
-        for case, times in BESIDE_TORCHVISION.items():
+        for case, times in TO_TORCHVISION.items():
             for peer in ("jaxprep", "jaxprep-torchvision"):
                 ours, theirs = time_of(case, peer), time_of(case, "torchvision")
                 yield from ratio("3", f"{case}: {peer} to torchvision", ours, theirs, times)
@@ -129,6 +134,7 @@ def _bars(runs: list[Run], cores: int, on_avx2: bool) -> Iterator[Bar]:
             time_of(MAIN, "floor"),
             5.0,
         )
+    # A phone's photograph: the arithmetic of the first pass is all of the time.
     for case in TWELVE_MEGAPIXELS:
         ours, theirs = time_of(case, "jaxprep"), time_of(case, "pillow")
         yield from ratio("4", f"{case}: times faster than pillow", theirs, ours, 4.0)

@@ -1,5 +1,6 @@
-"""What is measured, as data: which images, to which size, by which method. Only the standard
-library is imported.
+"""Lists what is measured: which images, to which size, by which method.
+
+Only the standard library is imported.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ from typing import Any
 
 Size = tuple[int, int]
 
+# Of ImageNet, as in
+# https://github.com/pytorch/vision/blob/main/torchvision/transforms/_presets.py
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
 class Case:
-    """uint8 images to normalised float32.
+    """States how uint8 images become normalised float32.
 
     Attributes:
         id: its name, unique.
@@ -42,7 +45,7 @@ class Case:
         return len(set(self.sizes)) > 1
 
     def resized(self, size: Size) -> Size:
-        """Height and width after the resize, before a crop; the longer side is truncated, as
+        """Return height and width after the resize, before a crop; the longer side is truncated, as
         torchvision does.
         """
         if self.method == "none":
@@ -55,6 +58,7 @@ class Case:
 
     def window(self, size: Size) -> tuple[slice, slice]:
         """Rows and columns of the middle `target` x `target` of an image of `size`."""
+        # Half to even, as torchvision's `center_crop`.
         top, left = (round((n - self.target) / 2) for n in size)
         return slice(top, top + self.target), slice(left, left + self.target)
 
@@ -67,7 +71,7 @@ class Case:
 
 
 def uniform(height: int, width: int, target: int, method: str, batch: int) -> Case:
-    """A batch of images of one size, stretched."""
+    """Return the case of a batch of images of one size, stretched."""
     return Case(
         f"{height}x{width}-to-{target}-{method}-b{batch}",
         ((height, width),) * batch,
@@ -76,6 +80,7 @@ def uniform(height: int, width: int, target: int, method: str, batch: int) -> Ca
     )
 
 
+# Areas and aspect ratios as in ImageNet and COCO, whose longer sides are 500 and 640 pixels.
 RAGGED = (
     (225, 300), (300, 225), (240, 320), (320, 240), (333, 500), (500, 333), (375, 500), (500, 375),
     (427, 640), (640, 427), (480, 640), (640, 480), (360, 480), (281, 500), (400, 400), (512, 341),
@@ -114,6 +119,7 @@ LARGE = 1_000_000
 def _grid() -> tuple[Case, ...]:
     """Lines through the product of sources, targets, methods and batches, in place of all of it."""
     cases = []
+    # Most of all combinations would say what their neighbours say.
     for height, width in SOURCES:
         batch = 1 if height * width > LARGE else 16
         cases += [uniform(height, width, target, "bilinear", batch) for target in (224, 384, 1024)]
@@ -130,6 +136,7 @@ def _grid() -> tuple[Case, ...]:
         Case("ragged-to-224-bilinear-b64", RAGGED * 4, 224, "bilinear"),
         Case("crop-512x512-to-224-b16", ((512, 512),) * 16, 224, "none", crop=True),
     ]
+    # Two lines meet where they differ in nothing.
     return tuple(dict.fromkeys(cases))
 
 
@@ -142,7 +149,7 @@ EAGER = (
     uniform(512, 512, 224, "bilinear", 16),
     CLIP,
 )
-"""One photograph and 16, for the facade called eagerly beside `jax.jit` on the same array."""
+"""One photograph and 16, for the facade called eagerly and `jax.jit` on the same array."""
 
 AVX2 = (*EAGER, uniform(512, 512, 224, "bicubic", 16), RAGGED_CASE)
 """What the bar for a core with AVX2 names."""
@@ -158,8 +165,8 @@ SETS = {
 
 
 def matching(name: str, pattern: str) -> list[Case]:
-    """The cases of a set whose id is the pattern, or else those whose id holds it (with `*`, `?`
-    and `[...]`).
+    """Return the cases of a set whose id is the pattern, or else those whose id holds it (with `*`,
+    `?` and `[...]`).
     """
     cases = SETS[name]
     return [case for case in cases if case.id == pattern] or [

@@ -1,6 +1,4 @@
-"""Compiling for chips that this machine does not have: XLA takes a description in place of a
-device.
-"""
+"""Compiles for chips that this machine does not have: XLA takes a description as a device."""
 
 from __future__ import annotations
 
@@ -59,7 +57,7 @@ device_description_str: "NVIDIA H100 80GB HBM3"
 
 
 def compile_for(target: str, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-    """The compiled program of `function` for one chip.
+    """Return the compiled program of `function` for one chip.
 
     Args:
         target: a key of `GROUPS`.
@@ -79,8 +77,8 @@ def compile_for(target: str, function: Callable[..., Any], args: tuple[Any, ...]
 
 
 def compile_for_pod(function: Callable[..., Any], image: Any, explicit: bool) -> Any:
-    """The compiled program of `function` for 256 chips, and the sharding of its input: the batch
-    axis over all chips.
+    """Return the compiled program of `function` for 256 chips, and the sharding of its input: the
+    batch axis over all chips.
 
     Args:
         image: its shape and dtype.

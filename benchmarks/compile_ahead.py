@@ -34,10 +34,10 @@ Row = dict[str, Any]
 """What one process reports: `target`, `case`, `kind`, `batch`, and numbers, or `error`."""
 
 HEADINGS = (
-    f"{'':28}{'':>6}{'kernels':>10}{'tables:':>9}{'':>8}{'':>10}{'times':>8}{'tempora-':>10}"
-    f"{'M':>9}{'roof-':>9}{'compiled':>10}",
-    f"{'program':28}{'batch':>6}{'on image':>10}{'kernels':>9}{'copies':>8}{'MB':>10}{'floor':>8}"
-    f"{'ries MB':>10}{'cycles':>9}{'line ms':>9}{'s':>10}",
+    "                                     kernels  tables:                     times "
+    " tempora-        M    roof-  compiled",
+    "program                      batch  on image  kernels  copies        MB   floor "
+    "  ries MB   cycles  line ms         s",
 )
 LEGEND = """
 kernels on image  instructions of the final program that read the image or what was made of it
@@ -45,7 +45,7 @@ tables: kernels   instructions that compute from tables of weights and positions
 tables: copies    instructions that only move such tables
 MB, times floor   what all instructions read and write, each array once for every instruction that
                   uses it; the floor reads the input and writes the result once
-temporaries MB    memory that the program needs beside its input and its result
+temporaries MB    memory that the program needs besides its input and its result
 M cycles          the TPU compiler's static estimate, in millions, summed over the instructions
 roofline ms       XLA's `optimal_seconds` for a TPU: bytes and operations by the chip's peak rates
 pod               one chip's share of 2,048 images over 256 chips
@@ -54,7 +54,7 @@ compiled s        tracing, tables and compilation, on this machine
 
 
 class Bar(NamedTuple):
-    """`value` must be at most `wanted`."""
+    """States that `value` must be at most `wanted`."""
 
     target: str
     words: str
@@ -82,6 +82,7 @@ def main() -> None:
             rows.append(row)
     if not rows:
         raise SystemExit("Expected the name of a case, got none of them; --list prints them all.")
+    # Printed once more than the lines above: those went to stderr as each program was done.
     text = report(rows)
     print(text)
     args.output.mkdir(parents=True, exist_ok=True)
@@ -116,6 +117,7 @@ def parse() -> argparse.Namespace:
         parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(GROUPS)}")
     if args.list:
         raise SystemExit("\n".join(BY_NAME))
+    # A table of some cases must not replace the committed one of all.
     is_part = bool(args.targets or args.only or args.batch != BATCH)
     args.targets = args.targets or list(GROUPS)
     args.name = args.name or ("partial_ahead" if is_part else "compile_ahead")
@@ -127,7 +129,7 @@ def _names(text: str) -> list[str]:
 
 
 def compiled_in_process(python: str, target: str, case: AheadCase, args: argparse.Namespace) -> Row:
-    """One case in a process of its own: a compiler that aborts takes only its own case along."""
+    """Compile one case in a separate process: a compiler that aborts ends no other case."""
     batch = case.batch or args.batch
     dump = str(args.dump.resolve()) if args.dump else None
     request = {"target": target, "case": case.name, "batch": batch, "dump": dump}
@@ -152,6 +154,7 @@ def work(request: dict[str, Any]) -> Row:
         explicit = "Explicit" in case.name
         program, sharding = compile_for_pod(function, args[0], explicit)
         result = program.out_info
+        # The results must stay where their images are: 4 is their rank.
         kept = jax.tree.leaves(program.output_shardings)[0].is_equivalent_to(sharding, 4)
         more = {"sharding_kept": bool(kept)}
         chips = sharding.num_devices
@@ -170,7 +173,7 @@ def work(request: dict[str, Any]) -> Row:
 
 
 def costs(program: Any, text: str, floor: int) -> Row:
-    """The numbers of the table, of a compiled program and its text.
+    """Return the numbers of the table, of a compiled program and its text.
 
     Args:
         floor: the bytes of its input and its result.
@@ -202,7 +205,7 @@ def costs(program: Any, text: str, floor: int) -> Row:
 
 
 def versions() -> Row:
-    """The compilers that the numbers are of."""
+    """Return the compilers that the numbers are of."""
     from importlib import metadata
 
     installed = {}
@@ -221,7 +224,7 @@ def dump(folder: Path, name: str, text: str) -> None:
 
 
 def report(rows: list[Row]) -> str:
-    """The table of every target, then the bars."""
+    """Return the table of every target, then the bars."""
     lines = [
         f"jaxprep {commit()}. Static estimates of compilers, no measurements.",
         "Each program has one resize, to 224 x 224 x 3 float32, normalised.",
@@ -236,14 +239,24 @@ def report(rows: list[Row]) -> str:
 
 
 def line(row: Row) -> str:
-    """One program's numbers."""
+    """Return one program's numbers."""
     cycles = f"{row['cycles'] / 1e6:.2f}" if row["cycles"] else ""
     roofline = f"{row['roofline_s'] * 1e3:.2f}" if row["roofline_s"] else ""
-    return (
-        f"{row['case']:28}{row['batch']:6}{row['on_image']:10}{row['on_tables']:9}"
-        f"{row['table_copies']:8}{row['bytes'] / 1e6:10.1f}{times_floor(row):8.1f}"
-        f"{row['temporaries'] / 1e6:10.1f}{cycles:>9}{roofline:>9}{row['compiled_s']:10.0f}"
+    # The order and the widths of `HEADINGS`.
+    columns = (
+        f"{row['case']:28}",
+        f"{row['batch']:6}",
+        f"{row['on_image']:10}",
+        f"{row['on_tables']:9}",
+        f"{row['table_copies']:8}",
+        f"{row['bytes'] / 1e6:10.1f}",
+        f"{times_floor(row):8.1f}",
+        f"{row['temporaries'] / 1e6:10.1f}",
+        f"{cycles:>9}",
+        f"{roofline:>9}",
+        f"{row['compiled_s']:10.0f}",
     )
+    return "".join(columns)
 
 
 def failure(row: Row) -> str:
@@ -255,7 +268,7 @@ def times_floor(row: Row) -> float:
 
 
 def bar_lines(rows: list[Row]) -> list[str]:
-    """Every bar of the project that these programs decide."""
+    """Return every bar of the project that these programs decide."""
     lines = []
     for bar in bars(rows):
         met = "met" if bar.is_met else "not met"
@@ -284,11 +297,11 @@ def bars(rows: list[Row]) -> Iterator[Bar]:
 
 
 def gpu_bars(row: Row) -> Iterator[Bar]:
-    """What a program for a GPU may cost: a kernel for each pass, and the image between them."""
+    """Yield what a program for a GPU may cost: a kernel a pass, and the image between them."""
     case = BY_NAME[row["case"]]
     planned = row["kind"] == "plan"
     kernels = row["on_image"] + row["on_tables"]
-    words = f"{row['case']}: kernels beside copies of tables"
+    words = f"{row['case']}: kernels besides copies of tables"
     yield Bar("h100", words, kernels, 6 if planned else 2)
     wanted = 1.8 if planned else 1.6
     yield Bar("h100", f"{row['case']}: bytes to the floor", times_floor(row), wanted)

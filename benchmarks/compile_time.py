@@ -1,5 +1,4 @@
-"""Time tracing and compiling, by the number of taps K. Nothing is run, so that images may be of any
-size.
+"""Times tracing and compiling, by the number of taps K. Nothing runs, so any size is possible.
 
 Usage: `python benchmarks/compile_time.py [--reference pillow] [--largest 300] [--python
 jaxprep=PATH]`.
@@ -17,6 +16,8 @@ from typing import Any
 import environments
 from processes import variables
 
+# `support` of the filters in
+# https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Resample.c
 SUPPORT = {"bilinear": 1, "bicubic": 2, "lanczos": 3}
 TARGET = 224
 SWEEP = (
@@ -60,19 +61,18 @@ def work(reference: str, largest: int) -> None:
     for method, side in SWEEP:
         if taps(method, side) <= largest:
             times = [
-                seconds
-                for traced in (False, True)
-                for seconds in compiled(method, side, reference, traced)
+                *compiled(method, side, reference, traced=False),
+                *compiled(method, side, reference, traced=True),
             ]
             name = f"{side}x{side} {method}"
-            print(
-                f"{taps(method, side):4}  {name:24}{''.join(f'{value:11.2f}' for value in times)}"
-            )
+            columns = "".join(f"{value:11.2f}" for value in times)
+            print(f"{taps(method, side):4}  {name:24}{columns}")
+            # Each row takes longer than the one before: a pipe would keep them all back.
             sys.stdout.flush()
 
 
 def compiled(method: str, side: int, reference: str, traced: bool) -> tuple[float, float]:
-    """Seconds to trace (plan and tables included), and to compile, for a batch of two."""
+    """Return seconds to trace (plan and tables included), and to compile, for a batch of two."""
     import jax
     import numpy as np
 
@@ -81,6 +81,7 @@ def compiled(method: str, side: int, reference: str, traced: bool) -> tuple[floa
     from peers.jaxprep_ import pipeline_of
 
     pipeline = pipeline_of(uniform(side, side, TARGET, method, 2), reference)
+    # With constant tables `plan` is None, and the tables are made while the program is traced.
     begin = time.perf_counter()
     plan = pipeline.plan([(side, side)] * 2) if traced else None
     height, width = plan.canvas if traced else (side, side)

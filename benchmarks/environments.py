@@ -1,8 +1,7 @@
-"""Make a virtual environment for each group of peers, once, and use it again. Only the standard
-library.
+"""Makes a virtual environment for each group of peers, once, and uses it again.
 
-Peers have environments of their own, since some of them exclude each other's versions of NumPy or
-JAX, and so that none is slowed down by what another one imports.
+Only the standard library is imported. Groups have separate environments, since some of them exclude
+each other's versions of NumPy or JAX, and so that none is slowed down by what another one imports.
 """
 
 from __future__ import annotations
@@ -65,12 +64,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="GROUP=PATH",
-        help=f"an existing python for a group ({', '.join(GROUPS)}), in place of a new environment",
+        help=f"an existing python for a group ({', '.join(GROUPS)}), instead of a new environment",
     )
 
 
 def pythons(args: argparse.Namespace, groups: set[str]) -> dict[str, str]:
-    """The python of each group; a line on stderr for each group that cannot be had.
+    """Return the python of each group; a line on stderr for each group that cannot be had.
 
     Args:
         args: with the options of `add_options`.
@@ -80,20 +79,20 @@ def pythons(args: argparse.Namespace, groups: set[str]) -> dict[str, str]:
     if unknown := set(given) - set(GROUPS):
         known, got = ", ".join(GROUPS), ", ".join(sorted(unknown))
         raise SystemExit(f"Expected GROUP=PATH with one of {known}, got {got}.")
-    found: dict[str, str] = {}
+    usable: dict[str, str] = {}
     for group in sorted(groups):
         python = given.get(group) or _made(group, args.environments)
         why_not = "not installed" if python is None else _why_not(python, group)
         if why_not:
             print(f"{group}: skipped ({why_not})", file=sys.stderr)
         else:
-            found[group] = python
-    return found
+            usable[group] = python
+    return usable
 
 
 def _made(group: str, folder: Path) -> str | None:
-    """The python of a group's environment, which is made now unless it holds the same packages
-    already; None where it cannot be made.
+    """Return the python of a group's environment, which is made now unless it holds the same
+    packages already; None where it cannot be made.
     """
     home, note = folder / group, folder / group / "installed.json"
     python, wanted = str(home / "bin" / "python"), json.dumps(GROUPS[group])

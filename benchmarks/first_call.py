@@ -1,5 +1,6 @@
-"""Time the first call in a new process (import, load a preset, compile, run) and, to compare,
-`import jax` with a trivial jit.
+"""Times the first call in a new process: import, load a preset, compile, run.
+
+To compare, `import jax` with a trivial jit is timed too.
 
 Usage: `python benchmarks/first_call.py [--preset resnet_50_imagenet] [--repeat 5] [--python
 jaxprep=PATH]`.
@@ -56,21 +57,23 @@ def main() -> None:
     python = environments.pythons(args, {"jaxprep"}).get("jaxprep")
     if python is None:
         raise SystemExit(1)
+    # JAX's cache in a folder that is empty at first: one on this machine may hold the programs.
     with tempfile.TemporaryDirectory() as cache:
         settings = {"no cache": {}, "persistent cache": cached(cache)}
         for more in settings.values():  # fills the cache, and the system's cache of files
             for code in (TRIVIAL, OURS):
                 run(python, code, args, more)
         for name, more in settings.items():
-            pairs = [
-                (run(python, TRIVIAL, args, more), run(python, OURS, args, more))
-                for _ in range(args.repeat)
-            ]
-            report(name, *zip(*pairs, strict=True))
+            # In turn, so that what drifts in the machine is in both.
+            trivial, ours = [], []
+            for _ in range(args.repeat):
+                trivial.append(run(python, TRIVIAL, args, more))
+                ours.append(run(python, OURS, args, more))
+            report(name, tuple(trivial), tuple(ours))
 
 
 def cached(folder: str) -> dict[str, str]:
-    """The variables that make JAX keep every program it compiles."""
+    """Return the variables that make JAX keep every program it compiles."""
     return {
         "JAX_COMPILATION_CACHE_DIR": folder,
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
@@ -104,12 +107,13 @@ def report(
         ("jaxprep: import, load, first call", ours),
     ):
         minima = {part: min(one[part] for one in runs) for part in runs[0]}
-        parts = (f"{part} {minimum:.2f}" for part, minimum in minima.items() if part != "total")
-        totals = [one["total"] for one in runs]
-        print(
-            f"  {words:36}{min(totals):6.2f}{statistics.median(totals):6.2f}   ({', '.join(parts)})"
-        )
-    ratio = min(one["total"] for one in ours) / min(one["total"] for one in trivial)
+        minimum = minima.pop("total")
+        median = statistics.median(one["total"] for one in runs)
+        parts = ", ".join(f"{part} {seconds:.2f}" for part, seconds in minima.items())
+        print(f"  {words:36}{minimum:6.2f}{median:6.2f}   ({parts})")
+    ours_seconds = min(one["total"] for one in ours)
+    trivial_seconds = min(one["total"] for one in trivial)
+    ratio = ours_seconds / trivial_seconds
     print(f"  ratio of the minima: {ratio:.2f} (wanted: under 2.5)")
     sys.stdout.flush()
 

@@ -1,5 +1,4 @@
-"""Time `jaxprep run` on a folder of JPEGs and, to compare, decoding alone, with the same decoder
-and as many threads.
+"""Times `jaxprep run` on a folder of JPEGs and, to compare, decoding alone by as many threads.
 
 The photographs of `examples/photos` are cut into JPEGs of 500 x 375. Each side is run on few and on
 many of them, and the throughput is that of the difference, so that imports and compilation cancel;
@@ -79,21 +78,15 @@ def seconds(command: list[str], cores: int) -> float:
 def compare(
     python: str, args: argparse.Namespace, folders: dict[int, Path], cores: int, home: Path
 ) -> None:
-    """Both sides on both folders, in turn; the smallest of several times counts."""
+    """Time both sides on both folders, in turn; the smallest of several times counts."""
     times: dict[tuple[str, int], list[float]] = {}
     for n in range(args.repeat):
         for count, folder in folders.items():
             output = home / f"out-{cores}-{n}-{count}"
             command = [python, "-m", "jaxprep", "run", "--preset", args.preset, str(folder)]
-            command += [
-                "--output",
-                str(output),
-                "--quiet",
-                "--batch-size",
-                str(BATCH),
-                "--workers",
-                str(cores),
-            ]
+            command += ["--output", str(output), "--quiet"]
+            # as many threads as the other side has
+            command += ["--batch-size", str(BATCH), "--workers", str(cores)]
             times.setdefault(("jaxprep run", count), []).append(seconds(command, cores))
             # so that the page cache takes its memory again: new pages are slow on virtual machines
             shutil.rmtree(output)
@@ -125,15 +118,16 @@ def make_photos(args: argparse.Namespace) -> None:
         photo = photos[i % len(photos)]
         side = random.uniform(0.6, 1.0) * min(photo.width / WIDTH, photo.height / HEIGHT)
         width, height = WIDTH * side, HEIGHT * side
-        left, top = random.uniform(0, photo.width - width), random.uniform(0, photo.height - height)
-        cut = photo.resize(
-            (WIDTH, HEIGHT), Image.Resampling.BICUBIC, box=(left, top, left + width, top + height)
-        )
+        left = random.uniform(0, photo.width - width)
+        top = random.uniform(0, photo.height - height)
+        window = left, top, left + width, top + height
+        cut = photo.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC, box=window)
+        # Decoding takes longer for a higher quality, and less for a lower one.
         cut.save(args.folder / f"{i:05}.jpg", quality=90)
 
 
 def _decoded(folder: Path, cores: int) -> Iterator:
-    """The images of a folder, decoded in threads; few are held at a time."""
+    """Yield the images of a folder, decoded in threads; few are held at a time."""
     from concurrent.futures import ThreadPoolExecutor
 
     import jaxprep
@@ -162,7 +156,7 @@ def stages(args: argparse.Namespace) -> None:
     images = list(_decoded(args.folder, int(args.cores)))
     spent["decode"] = time.perf_counter() - begin
     groups = [images[i : i + BATCH] for i in range(0, len(images), BATCH)]
-    # the last batch may be smaller, and then has a program of its own
+    # the last batch may be smaller, for which another program is compiled
     for group in (groups[0], groups[-1]):
         jax.block_until_ready(preprocessor(group))
     begin = time.perf_counter()

@@ -1,5 +1,6 @@
-"""Time a function of no arguments: warm runs, the first one, memory, page faults. Only the
-standard library.
+"""Times a function of no arguments: warm runs, the first one, memory, page faults.
+
+Only the standard library is imported.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ run less often.
 
 
 def first(call: Callable[[], Any]) -> tuple[float, Any]:
-    """Seconds of the first call, compilation included, and its result."""
+    """Return seconds of the first call, compilation included, and its result."""
     begin = time.perf_counter()
     result = call()
     return time.perf_counter() - begin, result
@@ -66,8 +67,8 @@ def _timed(call: Callable[[], Any]) -> float:
 
 
 def peak_of(call: Callable[[], Any]) -> int | None:
-    """Bytes by which a warm call raises the resident memory at its highest, result included; None
-    where nobody knows.
+    """Return bytes by which a warm call raises the resident memory at its highest, result included;
+    None where nobody knows.
 
     Run it under `MALLOC_MMAP_THRESHOLD_`, so that the allocator keeps nothing from earlier calls.
     What a runtime frees in the background gets a moment to be freed, and what JAX frees at a
@@ -91,7 +92,7 @@ def peak_of(call: Callable[[], Any]) -> int | None:
 
 
 def _status(name: str) -> int:
-    """Bytes, of a line such as `VmRSS:   123456 kB` in /proc/self/status."""
+    """Return bytes, of a line such as `VmRSS:   123456 kB` in /proc/self/status."""
     for line in Path("/proc/self/status").read_text().splitlines():
         label, _, value = line.partition(":")
         if label == name:

@@ -1,5 +1,6 @@
-"""Bar charts of milliseconds per image, as SVG, from the JSON that `run.py` writes. Run by a python
-with matplotlib.
+"""Draws bar charts of milliseconds per image, as SVG, from the JSON that `run.py` writes.
+
+It runs in a python with matplotlib.
 
 Usage: `python plots.py results/bars.json [CASE-ID ...]`.
 """
@@ -41,6 +42,7 @@ NAMES = {
     "keras-hub": "KerasHub on JAX",
     "dm-pix": "dm_pix",
 }
+# Text in the colours of GitHub's pages, on which the charts are read.
 OURS, THEIRS, INK, MUTED = "#0f6fc6", "#b8bfc7", "#24292f", "#6a737d"
 
 
@@ -57,21 +59,23 @@ def draw_with(python: str | None, results: Path) -> list[Path]:
 
 
 def bars_of(runs: list[dict[str, Any]], case: str, cores: int) -> list[Row]:
-    """Each peer's fastest form, slowest first, as a chart is drawn from below."""
+    """Return each peer's fastest form, slowest first, as a chart is drawn from below."""
     best: dict[str, Row] = {}
     for row in rows(runs, case, cores):
+        # Rows come fastest first, so that the first of a peer is its fastest.
         if row.peer in NAMES:
             best.setdefault(row.peer, row)
     return sorted(best.values(), key=lambda row: -row.minimum)
 
 
 def draw(results: Path, cases: tuple[str, ...]) -> list[Path]:
-    """One SVG per case and number of cores, named after both."""
+    """Draw one SVG per case and number of cores, named after both."""
     data = json.loads(results.read_text())
     written = []
     for case in cases:
         for cores in sorted({run["cores"] for run in data["runs"] if run["what"] == "time"}):
             drawn_rows = bars_of(data["runs"], case, cores)
+            # A bar alone compares nothing.
             if len(drawn_rows) > 1:
                 path = results.with_name(
                     f"{results.stem}-{case}-{cores}-core{'s' if cores > 1 else ''}.svg"

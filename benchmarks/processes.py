@@ -1,4 +1,4 @@
-"""Start workers, and describe the machine they run on. Only the standard library."""
+"""Starts workers, and describes the machine they run on, with the standard library alone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ISAS: dict[str, dict[str, str]] = {
     "avx2": {
         # XLA: jaxprep, the floor, jax.image, KerasHub, dm_pix
         "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
-        # ATen's own kernels (torchvision's resize among them), and oneDNN's
+        # ATen's kernels (torchvision's resize among them), and oneDNN's
         "ATEN_CPU_CAPABILITY": "avx2",
         "ONEDNN_MAX_CPU_ISA": "AVX2",
         # what NumPy 2.4 dispatches above X86_V3
@@ -41,13 +41,13 @@ ISAS: dict[str, dict[str, str]] = {
 Each was seen to work: `torch.backends.cpu.get_cpu_capability()`, NumPy's `__cpu_features__`,
 `cv2.getCPUFeaturesLine()` and `cv2.ipp.getIppVersion()`, `vips_vector_get_supported_targets()`,
 `ld.so --list-diagnostics`. Pillow from PyPI has no kernels for AVX2 or AVX-512. kornia-rs reads the
-CPU's own flags, and has no variable.
+CPU's flags, and has no variable.
 """
 
 
 def variables(cores: int, frugal: bool = False, isa: str = "native") -> dict[str, str]:
-    """The environment of a worker: jaxprep from this checkout, so many threads, no network, no
-    cache of programs.
+    """Return the environment of a worker: jaxprep from this checkout, so many threads, no network,
+    no cache of programs.
 
     Args:
         isa: the instructions that it may use, a key of `ISAS`.
@@ -63,7 +63,7 @@ def variables(cores: int, frugal: bool = False, isa: str = "native") -> dict[str
     return {
         **kept,
         "PYTHONPATH": str(ROOT),
-        # each library counts the cores by its own rule, and not all of them look at the affinity
+        # each library counts the cores by another rule, and not all of them look at the affinity
         "OMP_NUM_THREADS": str(cores),
         "RAYON_NUM_THREADS": str(cores),  # kornia-rs
         "VIPS_CONCURRENCY": str(cores),
@@ -80,8 +80,8 @@ def variables(cores: int, frugal: bool = False, isa: str = "native") -> dict[str
 def run_worker(
     python: str, peer: Peer, case: Case, cores: int, isa: str = "native", **more: Any
 ) -> Any:
-    """What the worker printed for a request (see `worker.py`); `{"error": ...}` with its last words
-    where it failed.
+    """Return what the worker printed for a request (see `worker.py`); `{"error": ...}` with its
+    last words where it failed.
     """
     request = {"peer": peer.name, "case": case.to_json(), "cores": cores, **more}
     command = [python, str(HERE / "worker.py"), json.dumps(request)]
@@ -89,7 +89,7 @@ def run_worker(
 
 
 def run_json(command: list[str], environment: dict[str, str], timeout: int = TIMEOUT) -> Any:
-    """The JSON on the last line that a command prints; `{"error": ...}` where it fails.
+    """Return the JSON on the last line that a command prints; `{"error": ...}` where it fails.
 
     Libraries print to stdout as they please, so that only the last line is the answer.
     """
@@ -106,7 +106,7 @@ def run_json(command: list[str], environment: dict[str, str], timeout: int = TIM
 
 
 def machine() -> dict[str, Any]:
-    """The CPU, the kernel, the checkout, and how busy the machine was at the start."""
+    """Return the CPU, the kernel, the checkout, and how busy the machine was at the start."""
     described = _cpu()
     flags = described.get("flags", described.get("Features", "")).split()
     return {
@@ -123,7 +123,7 @@ def machine() -> dict[str, Any]:
 
 
 def _cpu() -> dict[str, str]:
-    """The first processor of /proc/cpuinfo; nothing where there is none."""
+    """Return the first processor of /proc/cpuinfo; nothing where there is none."""
     try:
         first = Path("/proc/cpuinfo").read_text().split("\n\n")[0]
     except OSError:

@@ -1,5 +1,6 @@
-"""Reading what XLA compiled: every instruction of the final program, the bytes it reads and writes,
-and what it works on. Only the standard library.
+"""Reads what XLA compiled: the instructions of the final program, and the bytes each moves.
+
+Only the standard library is imported.
 
 The text is HLO after all passes, as `Compiled.as_text()` gives it
 (https://openxla.org/xla/operation_semantics has the instructions).
@@ -36,7 +37,7 @@ FREE = {
 """These are names for memory, and nothing runs."""
 
 CALLS = {"call", "while", "conditional", "async-start"}
-"""These run another computation, whose instructions are counted in their place."""
+"""These run another computation, whose instructions are counted instead."""
 
 MOVES = FREE | {
     "copy", "copy-start", "copy-done", "slice", "dynamic-slice", "reshape", "transpose",
@@ -54,8 +55,7 @@ COLLECTIVES = re.compile(
 
 
 class Instruction(NamedTuple):
-    """One instruction of the final program that runs: on a GPU a kernel or a copy, on a TPU a
-    fusion, a product, a copy.
+    """Holds one instruction that runs: on a GPU a kernel or a copy, on a TPU a fusion or a product.
 
     Attributes:
         bytes: of all operands and of the result, each counted once for every time it runs.
@@ -76,14 +76,16 @@ class Instruction(NamedTuple):
     moves_only: bool
 
     def is_table_copy(self, floor: int) -> bool:
-        """Whether it only moves a table: it computes nothing, reads nothing made of the image, and
-        is small beside the program's input and result, which a mean broadcast to a batch is not.
+        """Return whether it only moves a table.
+
+        It then computes nothing, reads nothing made of the image, and is small against the
+        program's input and result, which a mean broadcast to a batch is not.
         """
         return self.moves_only and not self.on_image and self.bytes < SMALL * floor
 
 
 class Line(NamedTuple):
-    """One line of a computation, taken apart."""
+    """Holds the parts of one line of a computation."""
 
     name: str
     shape: str
@@ -104,13 +106,13 @@ class Line(NamedTuple):
 
 
 def collectives(text: str) -> list[str]:
-    """The opcodes of a program that move data between chips."""
+    """Return the opcodes of a program that move data between chips."""
     return COLLECTIVES.findall(text)
 
 
 def bytes_of(shape: str) -> int:
-    """The bytes of an array or of a tuple of arrays, as in `(f32[2,3]{1,0}, u8[])`; padding by the
-    chip's tiling is not known.
+    """Return the bytes of an array or of a tuple of arrays, as in `(f32[2,3]{1,0}, u8[])`; padding
+    by the chip's tiling is not known.
     """
     total = 0
     for kind, dimensions in SHAPE.findall(shape):
@@ -120,7 +122,7 @@ def bytes_of(shape: str) -> int:
 
 
 def instructions(text: str) -> list[Instruction]:
-    """Every instruction that runs, in those of loops and calls too.
+    """Return every instruction that runs, in those of loops and calls too.
 
     An instruction in a loop counts as often as the loop runs, where XLA knows it, else once.
     """
@@ -143,7 +145,7 @@ def _lines(body: str) -> Iterator[Line]:
 def _walk(
     body: list[Line], from_image: set[str], times: int, bodies: dict[str, list[Line]]
 ) -> Iterator[Instruction]:
-    """The instructions of a computation that runs `times` times.
+    """Yield the instructions of a computation that runs `times` times.
 
     Args:
         from_image: names of the parameters that are the image or computed from it; the names of

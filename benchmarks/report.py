@@ -1,4 +1,4 @@
-"""Merge what the processes measured, and print it as tables."""
+"""Merges what the processes measured, and prints it as tables."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ Run = dict[str, Any]
 
 
 class Row(NamedTuple):
-    """One way of calling one peer in one case, over all its processes: times in milliseconds per
-    image.
+    """Holds one form of calling one peer in one case, over all its processes.
+
+    Times are in milliseconds per image.
     """
 
     peer: str
@@ -32,21 +33,23 @@ class Row(NamedTuple):
 
 
 HEADINGS = (
-    f"{'':48}{'ms per image':^18}{'CPU':>8}{'first':>9}{'peak':>8}{'faults':>8}{'times':>9}"
-    "  levels that",
-    f"{'peer':26}{'form':22}{'minimum':>9}{'median':>9}{'ms':>8}{'call ms':>9}{'MB':>8}"
-    f"{'a call':>8}{'jaxprep':>9}  are not Pillow's",
+    "                                                   ms per image        CPU    "
+    "first    peak  faults    times  levels that",
+    "peer                      form                    minimum   median      ms  "
+    "call ms      MB  a call  jaxprep  are not Pillow's",
 )
 
 
 def rows(runs: Iterable[Run], case: str, cores: int) -> list[Row]:
-    """All forms of all peers, the fastest first."""
+    """Return all forms of all peers, the fastest first."""
+    # A process that failed has no forms, and is told of below the table.
     mine = [run for run in runs if run["case"] == case and "forms" in run]
     timed: dict[tuple[str, str], list[dict[str, Any]]] = {}
     peaks: dict[tuple[str, str], int | None] = {}
     for run in mine:
         for form, measured in run["forms"].items():
             key = run["peer"], form
+            # Memory is measured once, for any number of cores.
             if run["what"] == "memory":
                 peaks[key] = measured["peak_bytes"]
             elif run["cores"] == cores:
@@ -57,8 +60,8 @@ def rows(runs: Iterable[Run], case: str, cores: int) -> list[Row]:
 
 
 def _merged(peer: str, form: str, times: list[dict[str, Any]], batch: int, peak: int | None) -> Row:
-    """One row of several processes: the smallest minimum, since noise only ever adds time, and the
-    median of medians.
+    """Return one row of several processes: the smallest minimum, since noise only ever adds time,
+    and the median of medians.
     """
     minima = [one["minimum"] for one in times]
     per_image = 1000 / batch
@@ -67,6 +70,7 @@ def _merged(peer: str, form: str, times: list[dict[str, Any]], batch: int, peak:
         form,
         min(minima) * per_image,
         statistics.median(one["median"] for one in times) * per_image,
+        # How far processes differ, whatever one process says about itself.
         max(minima) / min(minima),
         statistics.median(one["cpu"] for one in times) * per_image,
         min(one["first"] for one in times) * 1000,
@@ -86,56 +90,72 @@ def _difference(difference: dict[str, Any] | None) -> str:
 
 
 def fastest(measured: Iterable[Row], peer: str) -> Row | None:
-    """A peer's fastest form."""
+    """Return a peer's fastest form."""
     forms = [row for row in measured if row.peer == peer]
     return min(forms, key=lambda row: row.minimum, default=None)
 
 
 def table(case: Case, runs: list[Run]) -> str:
-    """The rows of one case for every number of cores, with ratios to the fastest form of
+    """Return the rows of one case for every number of cores, with ratios to the fastest form of
     `jaxprep`.
     """
     lines = []
     for cores in sorted({run["cores"] for run in runs if run["case"] == case.id}):
         measured = rows(runs, case.id, cores)
-        ours, floor = fastest(measured, "jaxprep"), fastest(measured, "floor")
-        note = (
-            f", jaxprep at {ours.minimum / floor.minimum:.1f} times the floor"
-            if ours and floor
-            else ""
-        )
-        lines.append(f"\n{case.id}, {cores} {'core' if cores == 1 else 'cores'}{note}")
+        ours = fastest(measured, "jaxprep")
+        floor = fastest(measured, "floor")
+        # A bound that no library can be below: how much of the time is memory alone.
+        note = ""
+        if ours and floor:
+            note = f", jaxprep at {ours.minimum / floor.minimum:.1f} times the floor"
+        noun = "core" if cores == 1 else "cores"
+        lines.append(f"\n{case.id}, {cores} {noun}{note}")
         lines += HEADINGS
         for row in measured:
             peak = "" if row.peak_mb is None else f"{row.peak_mb:.1f}"
             ratio = f"{row.minimum / ours.minimum:.2f}" if ours else ""
-            lines.append(
-                f"{row.peer:26}{row.form:22}{row.minimum:9.3f}{row.median:9.3f}{row.cpu:8.3f}{row.first_ms:9.1f}"
-                f"{peak:>8}{row.faults:8.0f}{ratio:>9}  {row.differs}".rstrip()
+            # The order and the widths of `HEADINGS`.
+            columns = (
+                f"{row.peer:26}",
+                f"{row.form:22}",
+                f"{row.minimum:9.3f}",
+                f"{row.median:9.3f}",
+                f"{row.cpu:8.3f}",
+                f"{row.first_ms:9.1f}",
+                f"{peak:>8}",
+                f"{row.faults:8.0f}",
+                f"{ratio:>9}",
+                f"  {row.differs}",
             )
+            # An empty last column would leave spaces in the committed files.
+            lines.append("".join(columns).rstrip())
         lines += _exactness(measured)
     failed = [run for run in runs if run["case"] == case.id and "error" in run]
-    lines += [
-        f"{run['peer']} failed ({run['what']}, {run['cores']} cores): {run['error']}"
-        for run in failed
-    ]
+    for run in failed:
+        what = f"{run['what']}, {run['cores']} cores"
+        lines.append(f"{run['peer']} failed ({what}): {run['error']}")
     return "\n".join(lines) + "\n"
 
 
 def _exactness(measured: list[Row]) -> list[str]:
-    """Whether each of ours that has another peer as its reference has that peer's levels."""
+    """Return whether each of ours that has another peer as its reference has that peer's levels."""
     lines = []
     for name in OURS:
         reference = BY_NAME[name].reference
-        ours, theirs = fastest(measured, name), fastest(measured, reference) if reference else None
+        # "float" reproduces no other library.
+        if reference is None:
+            continue
+        ours = fastest(measured, name)
+        theirs = fastest(measured, reference)
         if ours and theirs:
+            # Capitals, since this is the one line of a long table that must not be missed.
             words = "has the levels of" if ours.levels == theirs.levels else "DIFFERS FROM"
             lines.append(f"{name} {words} {theirs.peer}")
     return lines
 
 
 def line(run: Run) -> str:
-    """One process in one line, as it is done."""
+    """Return one process in one line, as it is done."""
     name = f"{run['case']}  {run['cores']} core(s)  {run['peer']}  {run['what']}"
     if "error" in run:
         return f"{name}: failed: {run['error']}"
@@ -149,15 +169,20 @@ def line(run: Run) -> str:
 
 
 def notes(peers: Iterable[Peer]) -> str:
-    """What each peer does, and what it leaves out."""
+    """Return what each peer does, and what it leaves out."""
     lines = [f"{peer.name:26}{peer.note}" for peer in peers if peer.note]
     return "\n".join(["", *lines, ""])
 
 
 def header(machine: dict[str, Any], isa: str = "native") -> str:
     limit = "" if isa == "native" else f", kept to {isa.upper()}"
-    return (
-        f"{machine['cpu']} ({', '.join(machine['flags'])}), {machine['cores']} cores, "
-        f"{machine['memory_gib']} GiB, {machine['kernel']}, jaxprep {machine['commit']}, "
-        f"load at the start {machine['load']:.1f}{limit}"
+    flags = ", ".join(machine["flags"])
+    parts = (
+        f"{machine['cpu']} ({flags})",
+        f"{machine['cores']} cores",
+        f"{machine['memory_gib']} GiB",
+        f"{machine['kernel']}",
+        f"jaxprep {machine['commit']}",
+        f"load at the start {machine['load']:.1f}",
     )
+    return ", ".join(parts) + limit

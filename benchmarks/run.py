@@ -1,4 +1,4 @@
-"""The benchmark suite: `python benchmarks/run.py`. See README.md beside it."""
+"""Runs the benchmark suite: `python benchmarks/run.py`. See README.md in this folder."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ def main() -> None:
     peers = [peer for peer in peers if peer.environment in pythons]
     about = machine()
     runs: list[report.Run] = []
+    # A table as soon as its case is done: a run of all cases takes long.
     for case in cases:
         for done in measured(case, peers, pythons, args):
             print(report.line(done), file=sys.stderr)
@@ -44,6 +45,7 @@ def main() -> None:
     print(summary)
     args.output.mkdir(parents=True, exist_ok=True)
     path = args.output / f"{args.name}.json"
+    # The JSON has every process, so that tables and charts can be made again.
     path.write_text(json.dumps(results, indent=1) + "\n")
     tables = "\n".join(report.table(case, runs) for case in cases)
     first = report.header(about, args.isa)
@@ -55,7 +57,7 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Measure jaxprep beside its peers.")
+    parser = argparse.ArgumentParser(description="Measure jaxprep and its peers.")
     parser.add_argument(
         "--set", choices=SETS, help="which cases; default: bars, with --quick three of them"
     )
@@ -115,19 +117,19 @@ def _cores(text: str) -> tuple[int, ...]:
 
 
 def is_avx2(isa: str, machine: dict[str, Any]) -> bool:
-    """Whether the processes were kept to AVX2, by `--isa` or by the CPU."""
+    """Return whether the processes were kept to AVX2, by `--isa` or by the CPU."""
     return "avx2" in machine["flags"] and (isa == "avx2" or "avx512f" not in machine["flags"])
 
 
 def timing(args: argparse.Namespace) -> dict[str, Any]:
-    """The part of a worker's request that says how long to measure."""
+    """Return the part of a worker's request that says how long to measure."""
     return QUICK if args.quick else FULL
 
 
 def measured(
     case: Case, peers: list[Peer], pythons: dict[str, str], args: argparse.Namespace
 ) -> Iterator[report.Run]:
-    """Every process of one case, in an order in which peers, rounds and cores alternate."""
+    """Yield every process of one case, in an order in which peers, rounds and cores alternate."""
     # rounds outside, cores inside: the processes of one measurement are spread over the run
     able = [peer for peer in peers if peer.takes(case)]
     todo = [(cores, dict(timing(args))) for _ in range(args.rounds) for cores in args.cores]

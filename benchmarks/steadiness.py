@@ -1,4 +1,4 @@
-"""Compare the minima of many processes: the slowest with the fastest.
+"""Compares the minima of many processes: the slowest with the fastest.
 
 The minimum of one process does not show what differs from process to process, such as where in
 memory the arrays lie.
@@ -34,30 +34,38 @@ def main() -> None:
     peer = BY_NAME[args.peer]
     python = environments.pythons(args, {peer.environment}).get(peer.environment)
     cases = [case for case in matching("all", args.only) if peer.takes(case)]
+    # Without an environment there is nothing to measure, and `pythons` has said why.
     for case in cases if python else ():
         for cores in map(int, args.cores.split(",")):
             request = {"seconds": args.seconds, "at_least": 5, "forms": [args.form]}
             answers = [
                 run_worker(python, peer, case, cores, **request) for _ in range(args.processes)
             ]
+            # A set, since twenty processes fail for one reason.
             errors = {answer["error"] for answer in answers if "error" in answer}
-            forms = [
-                answer["forms"][args.form]
-                for answer in answers
-                if args.form in answer.get("forms", {})
-            ]
-            print("\n".join([*errors, _report(f"{case.id}, {cores} core(s)", forms, case.batch)]))
+            all_forms = [answer.get("forms", {}) for answer in answers]
+            forms = [forms[args.form] for forms in all_forms if args.form in forms]
+            name = f"{case.id}, {cores} core(s)"
+            print("\n".join([*errors, _report(name, forms, case.batch)]))
 
 
 def _report(name: str, forms: list[dict[str, float]], batch: int) -> str:
     if not forms:
         return f"{name}: nothing measured"
-    minima, cpu = (sorted(1000 / batch * one[key] for one in forms) for key in ("minimum", "cpu"))
-    return (
-        f"{name}: slowest / fastest minimum {minima[-1] / minima[0]:.2f} (wanted: at most 1.5)\n"
-        f"  minima, ms per image: {' '.join(f'{value:.3f}' for value in minima)}\n"
-        f"  CPU, ms per image:    {' '.join(f'{value:.3f}' for value in cpu)}"
-    )
+    # CPU time too: where minima differ and it does not, the machine was busy.
+    minima = sorted(1000 / batch * one["minimum"] for one in forms)
+    cpu = sorted(1000 / batch * one["cpu"] for one in forms)
+    ratio = minima[-1] / minima[0]
+    lines = [
+        f"{name}: slowest / fastest minimum {ratio:.2f} (wanted: at most 1.5)",
+        f"  minima, ms per image: {_listed(minima)}",
+        f"  CPU, ms per image:    {_listed(cpu)}",
+    ]
+    return "\n".join(lines)
+
+
+def _listed(times: list[float]) -> str:
+    return " ".join(f"{time:.3f}" for time in times)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-"""One peer, one case, so many cores: runs in a process of its own, under the peer's python, and
-prints JSON.
+"""Measures one peer in one case on some cores, in a separate process, and prints JSON.
+
+It runs under the peer's python.
 
 Usage: `python worker.py REQUEST`, a JSON object with `peer`, `case`, `cores`, and for timing
 `seconds` and `at_least`; without them the memory is measured. Optional: `forms`, to measure some
@@ -51,11 +52,13 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
     for name, call in forms.items():
         if name not in request.get("forms", forms):
             continue
+        # Memory in other processes than times: its measurement frees what makes calls fast.
         if "seconds" not in request:
             answer["forms"][name] = {"peak_bytes": peak_of(call)}
             continue
         seconds, result = first(call)
         checks = {} if peer.name == "floor" else check(case, images, peer, np.asarray(result))
+        # Its memory would be counted with that of the calls that follow.
         del result
         answer["forms"][name] = {
             "first": seconds,
@@ -66,18 +69,19 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def make_images(case: Any) -> list[Any]:
-    """Noise, the same everywhere: the hardest input for a rounding rule, and as fast as any other
-    for all peers.
+    """Return noise, the same everywhere: the hardest input for a rounding rule, and as fast as any
+    other for all peers.
     """
     import numpy as np
 
+    # Named, since NumPy may change what `default_rng` is.
     random = np.random.Generator(np.random.PCG64(3))
     return [random.integers(0, 256, (height, width, 3), np.uint8) for height, width in case.sizes]
 
 
 def check(case: Any, images: list[Any], peer: Any, result: Any) -> dict[str, Any]:
-    """A digest of the uint8 levels of a result, and how they differ from Pillow's where Pillow is
-    installed.
+    """Return a digest of the uint8 levels of a result, and how they differ from Pillow's where
+    Pillow is installed.
 
     Raises:
         AssertionError: the peer is exact to Pillow by its row, and the result is not.
@@ -104,6 +108,7 @@ def check(case: Any, images: list[Any], peer: Any, result: Any) -> dict[str, Any
         "share": float(np.mean(difference > 0)),
         "largest": int(difference.max()),
     }
+    # A faster peer that computes something else is no comparison: the run stops here.
     if peer.reference == "pillow":
         assert not difference.any(), (
             f"{np.count_nonzero(difference)} of {difference.size} levels are not Pillow's"
@@ -126,7 +131,8 @@ def versions() -> dict[str, str]:
 
 
 def device() -> str:
-    """What JAX computes on, if the peer uses JAX."""
+    """Return what JAX computes on, if the peer uses JAX."""
+    # Not imported here: peers without JAX should not pay for it.
     if "jax" not in sys.modules:
         return "cpu"
     first = sys.modules["jax"].devices()[0]

@@ -1,13 +1,16 @@
-"""The errors of the library. `JaxprepError` catches all of them.
+"""Defines the errors of the library. `JaxprepError` catches all of them.
 
 An error that callers may already catch by a class of Python's is of that class too.
 """
 
 from __future__ import annotations
 
+# A `ValueError` first of all, since code that called KerasHub or Transformers before catches that
+# for a bad image or config.
+
 
 class JaxprepError(ValueError):
-    """The base class of every error that jaxprep raises on purpose.
+    """Base class of every error that jaxprep raises on purpose.
 
     >>> issubclass(PresetNotFoundError, FileNotFoundError)
     True
@@ -15,7 +18,7 @@ class JaxprepError(ValueError):
 
 
 class InputError(JaxprepError):
-    """An image, label, box or argument of a call is not what the call accepts.
+    """Raised where an image, label, box or argument is not what a call accepts.
 
     >>> import jaxprep
     >>> try:
@@ -27,7 +30,7 @@ class InputError(JaxprepError):
 
 
 class ConfigError(JaxprepError):
-    """A configuration, in Python or in a file, is not valid.
+    """Raised where a configuration, in Python or in a file, is not valid.
 
     >>> import jaxprep
     >>> try:
@@ -39,7 +42,7 @@ class ConfigError(JaxprepError):
 
 
 class PresetNotFoundError(JaxprepError, FileNotFoundError):
-    """There is no preset, directory or file of the name given.
+    """Raised where there is no preset, directory or file of the name given.
 
     >>> import jaxprep
     >>> try:
@@ -51,7 +54,7 @@ class PresetNotFoundError(JaxprepError, FileNotFoundError):
 
 
 class DecodeError(JaxprepError):
-    """A file is not an image that can be read.
+    """Raised where a file is not an image that can be read.
 
     >>> import jaxprep
     >>> try:
@@ -63,7 +66,7 @@ class DecodeError(JaxprepError):
 
 
 class HubError(JaxprepError, OSError):
-    """A hub refused, failed or could not be reached.
+    """Raised where a hub refused, failed or could not be reached.
 
     >>> issubclass(HubError, OSError)
     True
@@ -71,7 +74,7 @@ class HubError(JaxprepError, OSError):
 
 
 class MissingPackageError(JaxprepError, ImportError):
-    """An optional package is needed and not installed.
+    """Raised where an optional package is needed and not installed.
 
     >>> issubclass(MissingPackageError, ImportError)
     True

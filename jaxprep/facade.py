@@ -1,4 +1,4 @@
-"""`ImageConverter` and `ImageClassifierPreprocessor`: KerasHub's calls, on any preset's pipeline.
+"""Defines `ImageConverter` and `ImageClassifierPreprocessor`: KerasHub's calls, on any preset.
 
 The contract is that of KerasHub 0.32:
 https://github.com/keras-team/keras-hub/blob/master/keras_hub/src/layers/preprocessing/image_converter.py
@@ -27,7 +27,7 @@ from jaxprep.types import Batch, Size, is_traced
 
 
 class _ClassProperty:
-    """A property of the class itself, as KerasHub's `presets` is.
+    """Makes a property of the class itself, as KerasHub's `presets` is.
 
     `classmethod` around `property` does this no more since Python 3.13.
     """
@@ -41,7 +41,7 @@ class _ClassProperty:
 
 
 def _presets() -> dict[str, dict[str, Any]]:
-    """Every named preset, with its `metadata`: description, parameter count, collection."""
+    """Return every named preset, with its `metadata`: description, parameter count, collection."""
     return presets.metadata()
 
 
@@ -80,6 +80,7 @@ class ImageConverter:
         data_format: str | None = None,
         **kwargs: Any,
     ):
+        # By name, since one reader checks them, those of files and of `overridden` alike.
         given = {
             "image_size": image_size,
             "scale": scale,
@@ -100,7 +101,7 @@ class ImageConverter:
 
     @classmethod
     def from_config(cls, config: Format | Pipeline) -> Self:
-        """A converter for a config of any format, or for a pipeline of your own.
+        """Return a converter for a config of any format, or for any pipeline.
 
         >>> import numpy as np
         >>> ImageConverter.from_config(Pipeline())(np.zeros((8, 6, 3), np.uint8)).shape
@@ -117,7 +118,8 @@ class ImageConverter:
 
     @classmethod
     def from_preset(cls, preset: str | os.PathLike[str], **overrides: Any) -> Self:
-        """The converter of a preset; arguments and errors are those of `jaxprep.presets.load`.
+        """Return the converter of a preset; arguments and errors are those of
+        `jaxprep.presets.load`.
 
         >>> ImageConverter.from_preset("resnet_50_imagenet", image_size=(32, 32)).image_size
         (32, 32)
@@ -127,8 +129,13 @@ class ImageConverter:
     presets = _ClassProperty(_presets)
 
     def save_to_preset(self, preset_dir: str | os.PathLike[str]) -> None:
-        """Write the config to a directory: `jaxprep.json`, and KerasHub's own file where that can
-        say the same.
+        """Write the config to a directory: `jaxprep.json`, and KerasHub's file where it can say it.
+
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     ImageConverter(image_size=(4, 4)).save_to_preset(folder)
+        ...     sorted(os.listdir(folder))
+        ['image_converter.json', 'jaxprep.json', 'preprocessor.json']
         """
         presets.save(self.config, preset_dir)
 
@@ -143,7 +150,7 @@ class ImageConverter:
         return self.config.image_size
 
     def replace(self, **changes: Any) -> Self:
-        """A copy with other values in some fields of the config.
+        """Return a copy with other values in some fields of the config.
 
         >>> ImageConverter(image_size=(4, 4)).replace(antialias=True).antialias
         True
@@ -191,6 +198,7 @@ def convert(x: Any, config: Format) -> Any:
     >>> convert(np.zeros((8, 6, 3), np.uint8), KerasHub(image_size=(4, 4))).shape
     (4, 4, 3)
     """
+    # First, since a tracer has no values to look at: `jax.jit(pre)` takes this line and no other.
     if isinstance(x, jax.core.Tracer):
         return config.pipeline(Batch(image=x)).image
     # Tensors of other frameworks may look like arrays and hold no values.
@@ -217,6 +225,8 @@ def _convert_images(x: Any, config: Format) -> Any:
         pixels, pipeline = inputs.from_pil(x, config)
     else:
         pixels, pipeline = inputs.from_array(x, config), config.pipeline
+    # A batch of one size runs image by image on all cores, as a list of many sizes does: on CPU
+    # that is faster than one program for the batch.
     if pixels.ndim == 4:
         return _run_batch(pipeline, pixels)
     pipeline.check_image(pixels.shape, pixels.dtype)
@@ -284,6 +294,7 @@ class ImageClassifierPreprocessor:
     def __init__(
         self, image_converter: ImageConverter | None = None, config_file: str = PREPROCESSOR
     ):
+        # A config or a pipeline says all that a converter says.
         if isinstance(image_converter, (Format, Pipeline)):
             image_converter = ImageConverter.from_config(image_converter)
         if image_converter is not None and not isinstance(image_converter, ImageConverter):
@@ -299,7 +310,7 @@ class ImageClassifierPreprocessor:
     def from_preset(
         cls, preset: str | os.PathLike[str], config_file: str = PREPROCESSOR, **overrides: Any
     ) -> Self:
-        """The preprocessor of a preset.
+        """Return the preprocessor of a preset.
 
         Args:
             preset: a path, an `hf://` or `kaggle://` handle, or a built-in name; see
@@ -308,6 +319,10 @@ class ImageClassifierPreprocessor:
             config_file: the file to read in a directory.
             overrides: fields of the preset's config to change, such as `image_size`,
                 `interpolation` or `exact`; or `image_converter`, to replace all of it.
+
+        >>> preset = "timm/resnet50.a1_in1k"
+        >>> ImageClassifierPreprocessor.from_preset(preset, crop_pct=1.0).image_size
+        (224, 224)
         """
         replaces_converter = "image_converter" in overrides
         converter = overrides.pop("image_converter", None)
@@ -327,8 +342,8 @@ class ImageClassifierPreprocessor:
         presets.save(self._config(), preset_dir, self.config_file)
 
     def to_json(self) -> dict[str, Any]:
-        """The config as JSON data, to keep with a checkpoint: `orbax.checkpoint.args.JsonSave`
-        takes it.
+        """Return the config as JSON data, to keep with a checkpoint:
+        `orbax.checkpoint.args.JsonSave` takes it.
 
         >>> data = ImageClassifierPreprocessor(KerasHub(image_size=(4, 4))).to_json()
         >>> ImageClassifierPreprocessor.from_json(data).image_size
@@ -338,7 +353,7 @@ class ImageClassifierPreprocessor:
 
     @classmethod
     def from_json(cls, data: Any) -> Self:
-        """The preprocessor of JSON data: that of `to_json`, or of any format's files."""
+        """Return the preprocessor of JSON data: that of `to_json`, or of any format's files."""
         return cls(ImageConverter.from_config(files.from_json(data)))
 
     def _config(self) -> Format:
@@ -355,7 +370,9 @@ class ImageClassifierPreprocessor:
         return self._config().image_size
 
     def replace(self, **changes: Any) -> Self:
-        """A copy with another `image_converter` or `config_file`, or other fields of the config."""
+        """Return a copy with another `image_converter` or `config_file`, or other fields of the
+        config.
+        """
         converter = changes.pop("image_converter", self.image_converter)
         changed = type(self)(converter, changes.pop("config_file", self.config_file))
         if not changes:
@@ -385,6 +402,7 @@ class ImageClassifierPreprocessor:
             InputError: rank, channels or type of an image are not what the config takes, or a tuple
                 of another length.
         """
+        # `keras.utils.unpack_x_y_sample_weight`: a tuple is never a list of images.
         if isinstance(x, tuple) and y is None and sample_weight is None:
             if len(x) not in (1, 2, 3):
                 raise InputError(

@@ -1,4 +1,4 @@
-"""The reader of what callers pass as images: arrays of any library, PIL images, and lists of them.
+"""Reads what callers pass as images: arrays of any library, PIL images, and lists of them.
 
 What a caller accepts is a `Policy`. This module reads for KerasHub's contract (`from_array`,
 `from_pil`, `from_list`); `jaxprep.huggingface.images` reads for that of Transformers.
@@ -27,7 +27,7 @@ CHANNEL_COUNTS = (1, 3, 4)
 
 @dataclass(frozen=True)
 class Policy:
-    """What a caller accepts as an image.
+    """States what a caller accepts as an image.
 
     Attributes:
         expected: what errors say was expected.
@@ -44,7 +44,7 @@ class Policy:
     narrows: bool = False
 
     def refused(self, value: Any, where: str, why: str = "") -> InputError:
-        """The error for a value of another type."""
+        """Return the error for a value of another type."""
         got = f"`{type(value).__name__}`{why}"
         hint = f" {self.hint}" if self.hint else ""
         return InputError(f"Expected {self.expected}, got {got} - at `{where}`.{hint}")
@@ -58,18 +58,20 @@ FACADE = Policy(
 
 
 def is_pil(value: Any) -> bool:
-    """Whether a value is a PIL image; PIL is not imported to find out.
+    """Return whether a value is a PIL image; PIL is not imported to find out.
 
     >>> is_pil(np.zeros((2, 2, 3)))
     False
     """
+    # PIL's classes for files (`JpegImageFile`) derive from `Image`. A program of arrays alone never
+    # imports PIL, and its first call should not.
     return any(
         cls.__module__ == "PIL.Image" and cls.__name__ == "Image" for cls in type(value).__mro__
     )
 
 
 def is_numbers(value: Any) -> bool:
-    """Whether a list is the nested numbers of an image, as against a list of images.
+    """Return whether a list is the nested numbers of an image, as against a list of images.
 
     >>> is_numbers([[[0, 1, 2]]]), is_numbers([np.zeros((2, 2, 3))])
     (True, False)
@@ -80,22 +82,25 @@ def is_numbers(value: Any) -> bool:
 
 
 def is_list_of_images(value: Any) -> bool:
-    """Whether a list or tuple holds images, as against the nested numbers of one image or batch.
+    """Return whether a list or tuple holds images, as against the nested numbers of one image or
+    batch.
 
     >>> is_list_of_images([np.zeros((2, 2, 3))]), is_list_of_images([[[0, 1, 2]]])
     (True, False)
     """
     if not isinstance(value, (list, tuple)):
         return False
-    if any(is_pil(item) or hasattr(item, "ndim") or hasattr(item, "shape") for item in value):
-        return True
+    # Nested numbers have neither; tensors of some libraries have a shape and no `ndim`.
+    for item in value:
+        if is_pil(item) or hasattr(item, "ndim") or hasattr(item, "shape"):
+            return True
     return bool(value) and not isinstance(value[0], (list, tuple, int, float))
 
 
 def flatten(value: Any, where: str) -> Iterator[tuple[Any, str]]:
-    """Every image of nested lists in order, and its place in the call, for messages.
+    """Yield every image of nested lists in order, and its position in the call, for messages.
 
-    >>> [place for _, place in flatten(["a.png", ["b.png"]], "images")]
+    >>> [position for _, position in flatten(["a.png", ["b.png"]], "images")]
     ['images[0]', 'images[1][0]']
     """
     if not isinstance(value, (list, tuple)) or is_numbers(value):
@@ -134,11 +139,11 @@ def check_foreign(value: Any) -> None:
 
 
 def as_numpy(value: Any, where: str, policy: Policy) -> Shaped[np.ndarray, "*shape"]:
-    """The numbers of an array of any library; those of torch through DLPack.
+    """Return the numbers of an array of any library; those of torch through DLPack.
 
     Args:
         value: an array, a number, or nested lists of numbers.
-        where: its place in the call, for messages.
+        where: its position in the call, for messages.
         policy: what the caller accepts.
 
     Raises:
@@ -186,8 +191,8 @@ def _narrowed(array: np.ndarray, is_nested: bool) -> np.ndarray:
 
 
 def layout_of(shape: tuple[int, ...], where: str = "images") -> Layout:
-    """Where the channels are, from their number: 1, 3 or 4. Where both ends may be the channels,
-    they are first, with a warning.
+    """Return where the channels are, from their number: 1, 3 or 4. Where both ends may be the
+    channels, they are first, with a warning.
 
     Raises:
         InputError: neither end can be the channels.
@@ -214,7 +219,7 @@ def layout_of(shape: tuple[int, ...], where: str = "images") -> Layout:
 
 
 def channels_last(array: Any, layout: Layout) -> Any:
-    """An image or a batch, NumPy or JAX, with its channels as the last axis.
+    """Return an image or a batch, NumPy or JAX, with its channels as the last axis.
 
     >>> channels_last(np.zeros((3, 20, 30)), "channels_first").shape
     (20, 30, 3)
@@ -228,7 +233,7 @@ def channels_last(array: Any, layout: Layout) -> Any:
 
 
 class Image(NamedTuple):
-    """One image `(h, w, c)` on the host, and the pipeline that it goes through.
+    """Holds one image `(h, w, c)` on the host, and the pipeline that it goes through.
 
     >>> Image(np.zeros((2, 3, 3), np.uint8), Pipeline()).pixels.shape
     (2, 3, 3)
@@ -239,12 +244,13 @@ class Image(NamedTuple):
 
 
 def from_array(value: Any, config: Format, where: str = "x") -> Shaped[np.ndarray, "... h w c"]:
-    """An array of one image or a batch with its channels last, whatever the layout of the config.
+    """Return an array of one image or a batch with its channels last, whatever the layout of the
+    config.
 
     Args:
         value: `(h, w, c)` or `(b, h, w, c)`, channels first where `config` reads them so.
         config: of the caller.
-        where: the value's place in the call, for messages.
+        where: the value's position in the call, for messages.
 
     Raises:
         InputError: not an array of numbers, or of another rank.
@@ -254,6 +260,7 @@ def from_array(value: Any, config: Format, where: str = "x") -> Shaped[np.ndarra
     (2, 3, 3)
     """
     array = as_numpy(value, where, FACADE)
+    # KerasHub asks the config, not the shape: `(3, 224, 224)` is an image of 224 channels to it.
     is_first = config.pipeline.reads_channels_first
     if array.ndim not in (3, 4):
         axes = "c, h, w" if is_first else "h, w, c"
@@ -265,7 +272,7 @@ def from_array(value: Any, config: Format, where: str = "x") -> Shaped[np.ndarra
 
 
 def from_pil(image: Any, config: Format) -> Image:
-    """A PIL image, converted to the mode that the config starts from.
+    """Return a PIL image, converted to the mode that the config starts from.
 
     >>> from PIL import Image as pil
     >>> from jaxprep.formats import Custom
@@ -285,7 +292,8 @@ def from_pil(image: Any, config: Format) -> Image:
 
 
 def from_list(values: Sequence[Any], config: Format) -> list[Image]:
-    """The images of a list; arrays of different types are promoted to one that holds them all.
+    """Return the images of a list; arrays of different types are promoted to one that holds them
+    all.
 
     Raises:
         InputError: an empty list, or something that is not one image.
@@ -298,7 +306,7 @@ def from_list(values: Sequence[Any], config: Format) -> list[Image]:
     if not len(values):
         raise InputError("Expected at least one image, got an empty list - at `x`.")
     images = [_from_item(value, config, f"x[{i}]") for i, value in enumerate(values)]
-    # One program for the list; uint8 beside float32 is computed as float32.
+    # One program for the list; with one image of float32 those of uint8 are computed as float32.
     dtype = np.result_type(*{image.pixels.dtype for image in images})
     return [Image(image.pixels.astype(dtype, copy=False), image.pipeline) for image in images]
 

@@ -1,8 +1,8 @@
-"""Bounding boxes and segmentation masks in dictionaries of inputs, converted with their images.
+"""Converts bounding boxes and segmentation masks in dictionaries, with their images.
 
 The keys, and what happens to a box that is cropped away, are those of Keras:
 https://github.com/keras-team/keras/blob/master/keras/src/layers/preprocessing/image_preprocessing/resizing.py
-and `bounding_boxes/converters.py` in the same folder. Boxes follow the pixels' own geometry here,
+and `bounding_boxes/converters.py` in the same folder. Boxes move exactly as the pixels do here,
 which Keras computes by another formula; docs/differences.md has both.
 """
 
@@ -29,7 +29,7 @@ MIN_SIDE = 1e-3
 
 
 def has_labels(x: Mapping[str, Any]) -> bool:
-    """Whether a dictionary has boxes or masks.
+    """Return whether a dictionary has boxes or masks.
 
     >>> has_labels({"images": None, "labels": [1]})
     False
@@ -63,6 +63,7 @@ def convert_labelled(x: Mapping[str, Any], config: Format) -> dict[str, Any]:
     [[0.0, 0.0, 2.0, 2.0]]
     """
     images = x[IMAGES]
+    # Images of different sizes have boxes in pixels of their image each.
     if not is_traced(images) and inputs.is_list_of_images(images):
         return _convert_each(x, config)
     image = _to_array(images, config)
@@ -73,9 +74,11 @@ def convert_labelled(x: Mapping[str, Any], config: Format) -> dict[str, Any]:
         batch = batch.replace(extras={MASKS: x[MASKS]})
     # Without a size of the results nothing is resized or cropped, and boxes stay as they are.
     if BOXES in x and config.image_size is not None:
-        channels_first = pipeline.reads_channels_first
-        size = image.shape[-2:] if channels_first else image.shape[-3:-1]
-        batch = batch.replace(boxes=_corners(x[BOXES], size, config))
+        if pipeline.reads_channels_first:
+            height, width = image.shape[-2:]
+        else:
+            height, width = image.shape[-3:-1]
+        batch = batch.replace(boxes=_corners(x[BOXES], (height, width), config))
     batch = pipeline(batch)
     result = {**x, IMAGES: batch.image}
     if MASKS in x:
@@ -86,7 +89,7 @@ def convert_labelled(x: Mapping[str, Any], config: Format) -> dict[str, Any]:
 
 
 def _to_array(images: Any, config: Format) -> Any:
-    """An image or a batch in the layout that the pipeline reads."""
+    """Return an image or a batch in the layout that the pipeline reads."""
     if is_traced(images):
         return images
     if inputs.is_pil(images):
@@ -105,27 +108,33 @@ def _convert_each(x: Mapping[str, Any], config: Format) -> dict[str, Any]:
             single[BOXES] = {key: value[i] for key, value in x[BOXES].items()}
         results.append(convert_labelled(single, config))
     combined = dict(x)
-    combined_boxes: dict[str, Any] = {}
     for key in results[0]:
         values = [result[key] for result in results]
         if key == BOXES:
-            for name in values[0]:
-                entries = [np.asarray(boxes[name]) for boxes in values]
-                combined_boxes[name] = Ragged.of(entries).stacked_or_listed()
-            combined[key] = combined_boxes
+            combined[key] = _combined_boxes(values)
         else:
             combined[key] = Ragged.of(values).stacked_or_listed()
     return combined
 
 
+def _combined_boxes(boxes: list[dict[str, Any]]) -> dict[str, Any]:
+    """Stack the entries of boxes of several images, or list them where they differ in number."""
+    combined = {}
+    for name in boxes[0]:
+        entries = [np.asarray(of_image[name]) for of_image in boxes]
+        combined[name] = Ragged.of(entries).stacked_or_listed()
+    return combined
+
+
 def _box_format(config: Format) -> str:
-    """The format of a config's boxes. Only KerasHub's has one; elsewhere they are corners."""
+    """Return the format of a config's boxes: KerasHub's names it, for others they are corners."""
     return getattr(config, "bounding_box_format", "xyxy")
 
 
 def _corners(boxes: Any, size: Size, config: Format) -> Float[Array, "*batch n 4"]:
-    """The boxes of a dictionary, for images of `size`, as corners in pixels."""
-    if not isinstance(boxes, Mapping) or not {"boxes", "labels"} <= set(boxes):
+    """Return the boxes of a dictionary, for images of `size`, as corners in pixels."""
+    has_keys = isinstance(boxes, Mapping) and {"boxes", "labels"} <= set(boxes)
+    if not has_keys:
         raise InputError(
             f"Expected a dictionary with `boxes` and `labels`, got {codec.shown(boxes)} - at "
             f"`{BOXES}`."
@@ -136,6 +145,7 @@ def _corners(boxes: Any, size: Size, config: Format) -> Float[Array, "*batch n 4
             f"Expected boxes (n, 4) or (batch, n, 4), got shape {array.shape} - at `{BOXES}.boxes`."
         )
     corners = to_corners(array, _box_format(config), size)
+    # Boxes of a batch are padded with -1 by some data sets, and with 0 by others.
     all_zero = jnp.all(array == 0, -1, keepdims=True)
     all_minus_one = jnp.all(array == -1, -1, keepdims=True)
     # Padding must have no area in the results, wherever crops and pads move it.
@@ -149,6 +159,7 @@ def _boxes_of_corners(
     sides = corners[..., 2:] - corners[..., :2]
     has_area = jnp.all(sides > MIN_SIDE, -1)
     labels = jnp.asarray(boxes["labels"])
+    # -1 stands for no class, as in Keras' padding of labels.
     no_label = -jnp.ones((), labels.dtype)
     assert config.image_size is not None  # boxes are converted only where the size is known
     return {

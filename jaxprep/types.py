@@ -1,6 +1,4 @@
-"""`Batch`, the pytree that every pipeline takes and returns, and the array aliases of the
-signatures.
-"""
+"""Defines `Batch`, the pytree that pipelines take and return, and the types of signatures."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ Size: TypeAlias = tuple[int, int]
 
 @struct.dataclass
 class Batch:
-    """Images and what belongs to them; a registered pytree whose leaves share a leading batch axis.
+    """Holds images with their labels, boxes and sizes: a pytree whose leaves share a batch axis.
 
     A batch of one image has no batch axis: under `vmap` each leaf is one image's.
 
@@ -27,16 +25,22 @@ class Batch:
         image: `(h, w, c)` or `(batch, h, w, c)`; a step that changes the layout says so. uint8 in
             [0, 255], another integer type, or floating point.
         label: any pytree; never touched. Called eagerly it never enters the compiled program, so
-            any value passes unchanged, strings and int64 included; under the user's own `jit` JAX's
+            any value passes unchanged, strings and int64 included; under the user's `jit` JAX's
             rules for dtypes hold.
         weight: sample weights; never touched, like `label`.
         index: `(batch,)` integers, the position of each image in its stream.
         size: `(2,)` or `(batch, 2)` int32, the valid height and width of `image`, which sits in the
-            top-left corner of its canvas. None: the whole image is valid.
+            top-left corner of its canvas. None: all of the image is valid.
         boxes: `(n, 4)` or `(batch, n, 4)` float32, pixel corners `(x0, y0, x1, y1)` of the image.
         keypoints: `(n, 2)` or `(batch, n, 2)` float32, pixel positions `(x, y)` of the image.
         extras: arrays by name for everything else; which of them follow the image's geometry is
             stated by the pipeline's `kinds`.
+
+    >>> batch = Batch(image=np.zeros((2, 4, 6, 3), np.uint8), label=["cat", "dog"])
+    >>> [leaf.shape for leaf in jax.tree.leaves(batch.image)]
+    [(2, 4, 6, 3)]
+    >>> batch.replace(label=None).label is None
+    True
     """
 
     image: Any = None
@@ -48,13 +52,17 @@ class Batch:
     keypoints: Any = None
     extras: dict[str, Any] = struct.field(default_factory=dict)
 
+    # `struct.dataclass` adds this method when the class is made, where pyright cannot see it.
     if TYPE_CHECKING:
 
         def replace(self, **changes: Any) -> Batch:
-            """A changed copy; flax makes it."""
+            """Return a copy with other values in some fields."""
             ...
 
 
+# Without this `jax.export` refuses a function of a `Batch`. All fields are children of the pytree,
+# so there is no auxiliary data to write:
+# https://docs.jax.dev/en/latest/jax.export.html#jax.export.register_pytree_node_serialization
 export.register_pytree_node_serialization(
     Batch,
     serialized_name="jaxprep.Batch",
@@ -64,5 +72,9 @@ export.register_pytree_node_serialization(
 
 
 def is_traced(tree: Any) -> bool:
-    """Whether any leaf is a tracer: whether a caller's `jit`, `vmap` or `grad` is at work."""
+    """Return whether any leaf is a tracer: whether a caller's `jit`, `vmap` or `grad` is at work.
+
+    >>> is_traced(np.zeros(3))
+    False
+    """
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))

@@ -1,5 +1,6 @@
-"""The libraries that are measured: a peer is a row of this table, and a module in this folder that
-does the work, in a process of that peer alone.
+"""Lists the libraries that are measured: a peer is a row here, and a module in this folder.
+
+The module does the work, in a process of that peer alone.
 
 A module has `prepare(case, images, cores, **options)`, which returns what is to be timed: for each
 *form* (how users call the peer) a function without arguments that returns the finished result. A
@@ -13,12 +14,13 @@ from dataclasses import dataclass, field
 from cases import Case
 
 RESIZES = frozenset({"bilinear", "bicubic", "lanczos"})
+# torchvision has no Lanczos for tensors: `InterpolationMode.LANCZOS` is of PIL images only.
 TENSOR_RESIZES = frozenset({"bilinear", "bicubic"})
 
 
 @dataclass(frozen=True)
 class Peer:
-    """One row.
+    """Describes one library, or one of its backends.
 
     Attributes:
         name: as in `--peers`.
@@ -27,7 +29,7 @@ class Peer:
         options: for the module's `prepare`.
         methods: the methods of a case that it has.
         ragged: whether it takes images of several sizes.
-        reference: whose uint8 levels its result must equal: "pillow" is checked in its own process,
+        reference: whose uint8 levels its result must equal: "pillow" is checked in its process,
             "torchvision" against the peer `torchvision`; None where it is not exact.
         note: what it does, and what it leaves out; printed below the tables.
     """

@@ -1,4 +1,4 @@
-"""dm_pix: it crops and has no antialiased resize, so it takes part in the case that only crops."""
+"""Runs dm_pix, which crops and has no antialiased resize, in the case that only crops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The floor: read every input byte and write every output byte once, and do next to nothing else.
+"""Reads every input byte and writes every output byte once: the floor of all times.
 
 No preprocessing can be faster, as long as input and output come from and go to memory.
 """

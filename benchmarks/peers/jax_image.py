@@ -1,4 +1,4 @@
-"""`jax.image.resize` and an affine in one jitted program: what one writes without a library."""
+"""Runs `jax.image.resize` and an affine in one jitted program, as without a library."""
 
 from __future__ import annotations
 
@@ -22,5 +22,6 @@ def prepare(case: Case, images: list[np.ndarray], cores: int) -> dict:
         x = jax.image.resize(x.astype(jnp.float32), shape, METHODS[case.method], antialias=True)
         return x[:, rows, columns] * SCALE + OFFSET
 
+    # On the device, as in a training step.
     batch = jnp.asarray(np.stack(images))
     return {"jit": lambda: jax.block_until_ready(program(batch))}

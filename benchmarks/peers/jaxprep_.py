@@ -1,6 +1,4 @@
-"""jaxprep: the pipeline jitted, as in a training step, and the facade called eagerly, as on a
-server.
-"""
+"""Runs jaxprep: the pipeline jitted, as in training, and the facade eagerly, as on a server."""
 
 from __future__ import annotations
 
@@ -28,7 +26,7 @@ JITTED_FACADE = "jit(facade), NumPy"
 
 
 def pipeline_of(case: Case, reference: str) -> jaxprep.Pipeline:
-    """The steps of a case."""
+    """Return the steps of a case."""
     steps: list[Any] = []
     if case.method != "none":
         rule = {"shortest_edge": case.target} if case.crop else {"size": case.target}
@@ -39,6 +37,7 @@ def pipeline_of(case: Case, reference: str) -> jaxprep.Pipeline:
 
 
 def prepare(case: Case, images: list[np.ndarray], cores: int, reference: str) -> dict:
+    # Before JAX starts, as README advises for CPU: a device per core.
     jax.config.update("jax_num_cpu_devices", cores)
     pipeline = pipeline_of(case, reference)
     facade = jaxprep.ImageConverter.from_config(pipeline)
@@ -52,15 +51,14 @@ def prepare(case: Case, images: list[np.ndarray], cores: int, reference: str) ->
 
 
 def _sharded(batch: Any) -> Any:
-    """A batch over all devices, one per core; None where there is one, or where it does not
-    divide.
-    """
+    """Shard a batch over all devices; return None for one device, or where it does not divide."""
     count = len(jax.devices())
-    if count == 1 or len(jax.tree.leaves(batch)[0]) % count:
+    images = jax.tree.leaves(batch)[0]
+    if count == 1 or len(images) % count:
         return None
-    return jax.device_put(
-        batch, NamedSharding(jax.make_mesh((count,), ("batch",)), PartitionSpec("batch"))
-    )
+    # The mesh is an explicit one, as README advises.
+    mesh = jax.make_mesh((count,), ("batch",))
+    return jax.device_put(batch, NamedSharding(mesh, PartitionSpec("batch")))
 
 
 def _uniform(pipeline: jaxprep.Pipeline, images: np.ndarray) -> dict:
@@ -68,21 +66,21 @@ def _uniform(pipeline: jaxprep.Pipeline, images: np.ndarray) -> dict:
         return pipeline(jaxprep.Batch(image=image)).image
 
     program, of_core = jax.jit(run), jax.jit(run, compiler_options=ONE_THREAD)
+    # In training the batch is on the device before the step; a server has NumPy's.
     on_device, sharded = jnp.asarray(images), _sharded(images)
     forms = {
         JITTED: lambda: jax.block_until_ready(program(on_device)),
         "jit, NumPy batch": lambda: jax.block_until_ready(program(images)),
     }
-    return (
-        forms
-        if sharded is None
-        else {**forms, SHARDED: lambda: jax.block_until_ready(of_core(sharded))}
-    )
+    if sharded is not None:
+        forms[SHARDED] = lambda: jax.block_until_ready(of_core(sharded))
+    return forms
 
 
 def _same_array(facade: Any, images: list[np.ndarray]) -> dict:
-    """The facade called eagerly, and under `jax.jit`, on one NumPy array: a photograph `(h, w, c)`
-    or a batch `(b, h, w, c)`.
+    """Return the facade called eagerly, and under `jax.jit`, on the same NumPy array.
+
+    The array is a photograph `(h, w, c)` or a batch `(b, h, w, c)`.
     """
     array = images[0] if len(images) == 1 else np.stack(images)
     program = jax.jit(facade)
@@ -93,9 +91,7 @@ def _same_array(facade: Any, images: list[np.ndarray]) -> dict:
 
 
 def _ragged(pipeline: jaxprep.Pipeline, images: list[np.ndarray]) -> dict:
-    """Images on the smallest canvas that holds the largest of them, on the device already, and
-    their plan.
-    """
+    """Return the pipeline jitted with a plan, on the smallest canvas that holds all images."""
     sizes = np.asarray([image.shape[:2] for image in images])
     plan = pipeline.plan(sizes, canvas=sizes.max(axis=0))
     canvas = np.zeros((len(images), *plan.canvas, 3), np.uint8)
@@ -106,10 +102,11 @@ def _ragged(pipeline: jaxprep.Pipeline, images: list[np.ndarray]) -> dict:
         return pipeline(jaxprep.Batch(image=image), plan=plan).image
 
     program, of_core = jax.jit(run), jax.jit(run, compiler_options=ONE_THREAD)
-    on_device, tables, sharded = jnp.asarray(canvas), jax.device_put(plan), _sharded((canvas, plan))
+    # A loader puts both on the device ahead of the step.
+    on_device = jnp.asarray(canvas)
+    tables = jax.device_put(plan)
+    sharded = _sharded((canvas, plan))
     forms = {JITTED: lambda: jax.block_until_ready(program(on_device, tables))}
-    return (
-        forms
-        if sharded is None
-        else {**forms, SHARDED: lambda: jax.block_until_ready(of_core(*sharded))}
-    )
+    if sharded is not None:
+        forms[SHARDED] = lambda: jax.block_until_ready(of_core(*sharded))
+    return forms

@@ -1,4 +1,4 @@
-"""kornia-rs: Rust with SIMD kernels, called from Python on NumPy arrays.
+"""Runs kornia-rs: Rust with SIMD kernels, called from Python on NumPy arrays.
 
 Bilinear it never antialiases: a smaller result leaves most pixels out, which is less work for
 another result. Bicubic and Lanczos are antialiased, in fixed point with other rounding than

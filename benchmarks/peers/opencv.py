@@ -1,5 +1,6 @@
-"""OpenCV and NumPy. Only INTER_AREA averages what a smaller result covers; the others alias, and
-are another result.
+"""Runs OpenCV and NumPy.
+
+Only INTER_AREA averages what a smaller result covers; the others alias, and are another result.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 from cases import Case
 from peers.normalise import normalise_into
 
+# https://docs.opencv.org/4.x/da/d54/group__imgproc__transform.html, `InterpolationFlags`
 METHODS = {
     "bilinear": ("INTER_LINEAR", "INTER_AREA"),
     "bicubic": ("INTER_CUBIC", "INTER_AREA"),

@@ -1,6 +1,4 @@
-"""Pillow and NumPy, written as one would who wants it fast: PIL images in hand, one pass of
-arithmetic in place.
-"""
+"""Runs Pillow and NumPy, written to be fast: PIL images exist, and arithmetic is in place."""
 
 from __future__ import annotations
 
@@ -34,7 +32,7 @@ def prepare(case: Case, images: list[np.ndarray], cores: int) -> dict:
 
 
 def resize(case: Case, photo: Image.Image) -> np.ndarray:
-    """The uint8 levels of a case by Pillow: what `reference="pillow"` must equal."""
+    """Return the uint8 levels of a case by Pillow: what `reference="pillow"` must equal."""
     height, width = case.resized((photo.height, photo.width))
     if case.method != "none":
         photo = photo.resize((width, height), METHODS[case.method])
@@ -45,9 +43,7 @@ def resize(case: Case, photo: Image.Image) -> np.ndarray:
 def in_turn_and_in_threads(
     one: Callable[[int, Any], None], count: int, make: Callable[[], Any], cores: int
 ) -> dict:
-    """The forms of a peer that works image by image: one after another, and on several cores in as
-    many threads.
-    """
+    """Return the forms of a peer that works image by image: in turn, and in a thread per core."""
 
     def in_turn() -> Any:
         out = make()
@@ -57,6 +53,7 @@ def in_turn_and_in_threads(
 
     forms: dict[str, Callable[[], Any]] = {"PIL images": in_turn}
     if cores > 1 and count > 1:
+        # Made once: starting threads is no part of a call. Pillow's C code runs without the GIL.
         pool = ThreadPoolExecutor(cores)
 
         def in_threads() -> Any:

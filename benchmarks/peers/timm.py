@@ -1,4 +1,4 @@
-"""timm's evaluation transform on PIL images, stacked as a data loader does."""
+"""Runs timm's evaluation transform on PIL images, stacked as a data loader does."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ def prepare(case: Case, images: list[np.ndarray], cores: int) -> dict:
         interpolation=case.method,
         mean=MEAN,
         std=STD,
+        # The resize is to the size of the crop, as in the other peers.
         crop_pct=1.0,
         crop_mode="center" if case.crop else "squash",
     )

@@ -1,4 +1,4 @@
-"""Load torch with as many threads as cores, so that torchvision can be imported after it."""
+"""Loads torch with as many threads as cores, so that torchvision can be imported after it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ GOLDENS = Path(__file__).resolve().parents[2] / "tests" / "goldens"
 
 
 def load_torch(cores: int) -> Any:
-    """The module `torch`; torchvision, timm and Transformers may be imported afterwards."""
+    """Import and return `torch`; torchvision, timm and Transformers may be imported afterwards."""
     sys.path.insert(0, str(GOLDENS))
     # declares the operators that torchvision misses with the CPU build of torch
     importlib.import_module("_torch_env")

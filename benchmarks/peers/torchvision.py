@@ -1,6 +1,4 @@
-"""torchvision v2's functions on a uint8 batch, with its memory channels last (as it likes best) and
-planar.
-"""
+"""Runs torchvision v2's functions on a uint8 batch, in memory channels last and planar."""
 
 from __future__ import annotations
 
@@ -18,6 +16,7 @@ def prepare(case: Case, images: list[np.ndarray], cores: int, part: str = "all")
     method = {"bilinear": InterpolationMode.BILINEAR, "bicubic": InterpolationMode.BICUBIC}[
         case.method
     ]
+    # One number is the shorter side, as for CLIP.
     size = [case.target] if case.crop else [case.target, case.target]
 
     def resize(x):
@@ -34,6 +33,8 @@ def prepare(case: Case, images: list[np.ndarray], cores: int, part: str = "all")
         return {
             "list of tensors": lambda: finish(torch.cat([resize(tensor) for tensor in tensors]))
         }
+    # A view of channels-last memory, which the uint8 kernel is fastest with:
+    # https://github.com/pytorch/pytorch/blob/main/aten/src/ATen/native/cpu/UpSampleKernel.cpp
     batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
     planar = batch.contiguous()
     return {

@@ -1,6 +1,4 @@
-"""Transformers' image processors, called as users call them, and with what its torchvision backend
-is fastest with.
-"""
+"""Runs Transformers' image processors as users call them, and on the fastest kinds of input."""
 
 from __future__ import annotations
 
@@ -11,6 +9,7 @@ import numpy as np
 from cases import MEAN, STD, Case
 from peers.torch_ import load_torch
 
+# `PIL.Image.Resampling`'s numbers, as configs on the hub have them.
 METHODS = {"lanczos": 1, "bilinear": 2, "bicubic": 3}
 
 

@@ -1,4 +1,4 @@
-"""libvips through pyvips, and NumPy.
+"""Runs libvips through pyvips, and NumPy.
 
 It antialiases with Pillow's filters, but its fixed-point weights are those of positions rounded to
 a fraction of a pixel (`VIPS_TRANSFORM_SCALE` in

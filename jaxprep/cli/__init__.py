@@ -1,4 +1,4 @@
-"""The command line: `jaxprep run`, `show`, `presets` and `inspect`."""
+"""Runs the commands `jaxprep run`, `show`, `presets` and `inspect`."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _warn(message: Warning | str, *_: object) -> None:
-    """Take the place of `warnings.showwarning`, which prints a line of source code too."""
+    """Print a warning in one line; `warnings.showwarning` prints a line of source code too."""
     _say(f"warning: {message}")
 
 

@@ -1,4 +1,4 @@
-"""`jaxprep inspect`: what a preset does, in words."""
+"""Prints what a preset does, in words: `jaxprep inspect`."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ def execute(args: argparse.Namespace) -> int:
     0
     """
     config = load_config(args)
+    # Nothing else on stdout, so that the output is a file that `--preset` takes.
     if args.json:
         print(codec.dumps(to_json(config)), end="")
         return 0
@@ -65,6 +66,7 @@ def execute(args: argparse.Namespace) -> int:
 
 def _origin(handle: str, config: Format) -> Iterator[str]:
     """Lines that say where the numbers are from, as far as it is known."""
+    # The order in which `presets.load` looks: a path hides a built-in name.
     if os.path.exists(handle) or is_hub_handle(handle):
         yield f"a config of the format {type(config).__name__}"
         return
@@ -83,7 +85,7 @@ def _origin(handle: str, config: Format) -> Iterator[str]:
 
 
 def describe_steps(pipeline: Pipeline, size: Size | None = None) -> list[str]:
-    """The steps, numbered, in words.
+    """Return the steps, numbered, in words.
 
     Args:
         pipeline: whose steps.
@@ -96,6 +98,7 @@ def describe_steps(pipeline: Pipeline, size: Size | None = None) -> list[str]:
     lines = []
     for number, step in enumerate(pipeline.steps, 1):
         line = f"{number:2}. {step.describe()}"
+        # Other steps keep the size, and a line that says so would say nothing.
         if size is not None and isinstance(step, Geometry):
             before, size = size, step.output_size(size)
             line += f": {by(before)} -> {by(size)}"
@@ -111,7 +114,10 @@ def _describe_result(config: Format) -> str:
 
 
 def _describe_program(pipeline: Pipeline) -> str:
-    """How often the pixels are read: once per axis where a segment moves them, otherwise once."""
+    """Return how often the pixels are read: once per axis where a segment moves them, otherwise
+    once.
+    """
+    # A resize or crop has a pass along each axis, which colours and casts are part of.
     segments = len(pipeline.segments)
     moving = sum(bool(segment.moves_pixels) for segment in pipeline.segments)
     passes = segments + moving

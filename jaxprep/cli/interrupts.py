@@ -1,4 +1,4 @@
-"""Take Ctrl-C at a moment when it does no harm."""
+"""Defers Ctrl-C to a moment when it does no harm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The manifest of an output folder: which run it belongs to, and what became of every image.
+"""Reads and writes the manifest of an output folder: its run, and what became of every image.
 
 With it a run can continue where another ended.
 """
@@ -22,7 +22,7 @@ Record = dict[str, Any]
 
 
 def fingerprint(path: Path) -> Record:
-    """What changes when a file changes: its size in bytes, and when it was written.
+    """Return what changes when a file changes: its size in bytes, and when it was written.
 
     Empty if there is no such file.
 
@@ -37,9 +37,9 @@ def fingerprint(path: Path) -> Record:
 
 
 class Manifest:
-    """The files `manifest.json` (settings) and `manifest.jsonl` (a line for each image).
+    """Keeps the files `manifest.json` (settings) and `manifest.jsonl` (a line for each image).
 
-    During a run lines are only appended, each after its result is in place, so that every line is
+    During a run lines are only appended, each after its result is written, so that every line is
     true whenever the process ends. Lines that later ones replace are dropped at the end and when
     the folder is opened again, as is a last line that a crash cut off.
 
@@ -83,7 +83,7 @@ class Manifest:
         self._drop_replaced_lines()
 
     def is_done(self, path: Path, current: Record) -> bool:
-        """Whether the result of an image exists, and is that of the file as it is now.
+        """Return whether the result of an image exists, and is that of the file as it is now.
 
         Args:
             path: of the image.
@@ -92,7 +92,9 @@ class Manifest:
         record = self.records.get(str(path))
         if record is None or record["status"] != DONE or not current:
             return False
-        return current.items() <= record.items() and (self.folder / record["file"]).exists()
+        # The file may have been removed since: the manifest alone does not prove that it is there.
+        is_same_image = current.items() <= record.items()
+        return is_same_image and (self.folder / record["file"]).exists()
 
     def add(self, records: list[Record]) -> None:
         """Append lines, all of them or none. Threads may call this at the same time."""
@@ -167,11 +169,12 @@ def _to_line(record: Record) -> bytes:
 
 
 def _parse_line(line: bytes) -> Record | None:
-    """The record of a line; None if the line was cut off or is another program's."""
+    """Return the record of a line; None if the line was cut off or is another program's."""
     if not line.endswith(b"\n"):
         return None
     try:
         record = json.loads(line)
+    # The disk was full, or somebody edited the file: its image is done again.
     except ValueError:
         return None
     is_record = isinstance(record, dict) and {"path", "status"} <= record.keys()

@@ -1,4 +1,4 @@
-"""The options of every command. Nothing here loads JAX, so that `--help` is quick."""
+"""Parses the options of every command. Nothing here loads JAX, so that `--help` is quick."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ not decoded again; those that changed since are done anew, and their last result
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The parser of the command line; `args.command` names the module that executes it.
+    """Return the parser of the command line; `args.command` names the module that executes it.
 
     >>> make_parser().parse_args(["presets", "resnet*"]).pattern
     'resnet*'
@@ -39,6 +39,7 @@ def make_parser() -> argparse.ArgumentParser:
         epilog=EXIT_STATUS,
     )
     parser.add_argument("--version", action="version", version=f"jaxprep {__version__}")
+    # Required: `jaxprep` alone would do nothing, and exit with success.
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, summary, add_options in (
         ("run", "preprocess files and write arrays", _add_run_options),
@@ -50,6 +51,7 @@ def make_parser() -> argparse.ArgumentParser:
             name,
             help=summary,
             description=summary.capitalize() + ".",
+            # The texts below are wrapped already, in paragraphs that argparse would join.
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         add_options(command)
@@ -104,6 +106,7 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="threads that decode; default: one per CPU core",
     )
+    # For cron and CI, whose logs a progress bar fills.
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
 
 
@@ -179,6 +182,7 @@ def _add_handle_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_alpha_option(parser: argparse.ArgumentParser) -> None:
+    # The default is what `Image.convert("RGB")` does, and so all libraries that presets are from.
     parser.add_argument(
         "--alpha",
         choices=("drop", "white"),
@@ -189,7 +193,7 @@ def _add_alpha_option(parser: argparse.ArgumentParser) -> None:
 
 
 def load_config(args: argparse.Namespace) -> Any:
-    """The config that the options `PRESET`, `--override`, `--revision` and the like ask for.
+    """Return the config that the options `PRESET`, `--override`, `--revision` and the like ask for.
 
     Raises:
         JaxprepError: as `jaxprep.presets.load` does.
@@ -212,12 +216,14 @@ def load_config(args: argparse.Namespace) -> Any:
 
 
 def _parse_count(text: str) -> int:
+    # At most nine digits, since `int` of a very long text takes seconds.
     if not re.fullmatch(r"0*[1-9]\d{0,8}", text):
         raise argparse.ArgumentTypeError(f"expected a number of at least 1, got {text!r}")
     return int(text)
 
 
 def _parse_size(text: str) -> tuple[int, int]:
+    # `480×640` is copied from web pages, and `480,640` is how Python prints a size.
     match = re.fullmatch(r"(\d{1,9})[x×,](\d{1,9})", text)
     if not match or int(match[1]) == 0 or int(match[2]) == 0:
         raise argparse.ArgumentTypeError(

@@ -1,4 +1,4 @@
-"""Run a function ahead of its results in threads, and group items that belong together."""
+"""Runs a function ahead of its results in threads, and groups items that belong together."""
 
 from __future__ import annotations
 

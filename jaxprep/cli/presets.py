@@ -1,4 +1,4 @@
-"""`jaxprep presets`: a table of the named presets."""
+"""Prints a table of the named presets: `jaxprep presets`."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ def execute(args: argparse.Namespace) -> int:
     0
     """
     names = presets.matching(args.pattern)
+    # An error, not an empty table: a script that pipes the names would go on with none.
     if not names:
         near = nearest(args.pattern.strip("*?"))
         hint = f" Nearest: {', '.join(near)}." if near else ""
@@ -39,7 +40,7 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def describe(name: str) -> dict[str, Any]:
-    """The row of a preset; `note` says why the numbers of some are not known.
+    """Return the row of a preset; `note` says why the numbers of some are not known.
 
     >>> describe("timm/resnet50.a1_in1k")["image_size"]
     [224, 224]
@@ -52,6 +53,7 @@ def describe(name: str) -> dict[str, Any]:
     }
     try:
         config: Any = presets.load(name)
+    # A name that is known and whose numbers are not: the table lists it all the same.
     except ConfigError as error:
         return {**row, "known": False, "note": str(error)}
     size = config.image_size
@@ -64,11 +66,12 @@ def describe(name: str) -> dict[str, Any]:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The rows as text, in columns.
+    """Return the rows as text, in columns.
 
     >>> print(table([describe("timm/resnet50.a1_in1k")]).splitlines()[1])
     timm/resnet50.a1_in1k  224 x 224   bicubic
     """
+    # Widths of what is shown, not of all presets, so that a short table fits on a screen.
     cells = [("NAME", "IMAGE SIZE", "INTERPOLATION", "PARAMS"), *map(_cells, rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = []
@@ -86,7 +89,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, str, str, str]:
 
 
 def _abbreviated(count: int) -> str:
-    """A count in three or four characters: 1234567 becomes 1.2M."""
+    """Return a count in three or four characters: 1234567 becomes 1.2M."""
     for unit, letter in ((10**9, "B"), (10**6, "M"), (10**3, "K")):
         if count >= unit:
             return f"{count / unit:.1f}{letter}"

@@ -1,4 +1,4 @@
-"""`jaxprep run`: decode image files, preprocess them, write arrays."""
+"""Decodes image files, preprocesses them and writes arrays: `jaxprep run`."""
 
 from __future__ import annotations
 
@@ -29,12 +29,13 @@ from jaxprep.pipeline.cores import core_count
 from jaxprep.pipeline.plan import Bucket
 from jaxprep.presets.files import to_json
 
+# Not 1 or 2, which are those of a fatal error and of wrong usage: a script can tell them apart.
 DONE_ALL, SOME_SKIPPED = 0, 3
 """Exit statuses."""
 
 
 class Photo(NamedTuple):
-    """A decoded image.
+    """Holds a decoded image.
 
     Attributes:
         source: where it comes from.
@@ -82,6 +83,7 @@ def execute(args: argparse.Namespace) -> int:
     writer = _writer(manifest, config, len(remaining), args)
     with _progress(len(paths), done_before, args.quiet) as bar:
         _write_all(remaining, config, writer, bar, args)
+    # Only here: `finished` in the settings says that a run was not interrupted.
     manifest.finish()
     statuses = [manifest.records[str(path)]["status"] for path in remaining]
     skipped = statuses.count(SKIPPED)
@@ -93,6 +95,7 @@ def execute(args: argparse.Namespace) -> int:
 def _writer(manifest: Manifest, config: Format, count: int, args: argparse.Namespace) -> Writer:
     if args.format == "npy":
         return Files(manifest)
+    # A shard's buffer is made for as many images as there are left, which may be few.
     return Shards(manifest, min(args.shard_size, count), stacked=config.image_size is not None)
 
 
@@ -156,7 +159,9 @@ def _bucket(numbered: tuple[int, Photo]) -> Bucket:
 
 
 def _progress(total: int, done: int, quiet: bool) -> Any:
-    """A bar on stderr; in a file, where it cannot redraw itself, a line every ten seconds."""
+    """Return a progress bar on stderr; in a file, where it cannot redraw itself, a line every ten
+    seconds.
+    """
     interval = 0.1 if sys.stderr.isatty() else 10.0
     return tqdm(
         total=total,
@@ -233,11 +238,13 @@ class Converter:
         self.largest: dict[Bucket, int] = {}
 
     def __call__(self, photos: Sequence[Photo]) -> list[np.ndarray]:
-        """The results, one array `(height, width, channels)` for each photo."""
+        """Return the results, one array `(height, width, channels)` for each photo."""
         bucket = photos[0].bucket
         count = max(len(photos), self.largest.get(bucket, 0))
         self.largest[bucket] = count
         images = [in_layout(photo.image, self.config) for photo in photos]
+        # The last image again: what is computed for it is thrown away, and costs less than to
+        # compile a program for a smaller batch.
         images += images[-1:] * (count - len(photos))
         results = self.preprocess(images)
         # A batch comes to the host at once, not row by row.
@@ -250,13 +257,14 @@ class Converter:
 
 
 def in_layout(image: UInt8[np.ndarray, "h w 3"], config: Format) -> Num[np.ndarray, ...]:
-    """An RGB image in the mode (RGB or gray) and the layout that the config takes.
+    """Return an RGB image in the mode (RGB or gray) and the layout that the config takes.
 
     >>> from jaxprep.formats import Timm
     >>> config = Timm(input_size=(1, 4, 4), mean=(0.5,), std=(0.5,))
     >>> in_layout(np.zeros((8, 6, 3), np.uint8), config).shape
     (8, 6, 1)
     """
+    # timm has models of gray images, for which the format names PIL's mode L.
     _, mode = config.pipeline_for("RGB")
     pixels: np.ndarray = image
     if mode != "RGB":

@@ -1,4 +1,4 @@
-"""`jaxprep show`: a picture of what a model will see."""
+"""Draws a picture of what a model will see: `jaxprep show`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SHADE = 0.5
 
 
 class Box(NamedTuple):
-    """A rectangle in pixels of an image; it may reach beyond the image.
+    """Holds a rectangle in pixels of an image; it may reach beyond the image.
 
     >>> Box(left=-1, top=0, right=3, bottom=2).width
     4
@@ -48,7 +48,7 @@ class Box(NamedTuple):
     bottom: float
 
     def scaled(self, factor: float, x: float = 0, y: float = 0) -> Box:
-        """The box in an image whose pixels are `1 / factor` as large and begin at `(x, y)`.
+        """Return the box in an image whose pixels are `1 / factor` as large and begin at `(x, y)`.
 
         >>> Box(10, 10, 20, 30).scaled(2, 5, 5)
         Box(left=10, top=10, right=30, bottom=50)
@@ -87,6 +87,7 @@ def execute(args: argparse.Namespace) -> int:
     """
     config = load_config(args)
     output, path = Path(args.output), Path(args.photo)
+    # JPEG would blur the pixels that the picture is to show.
     if output.suffix.lower() != ".png":
         raise InputError(f"Expected the name of a PNG file, got '{output}' - at `--output`.")
     photo = decode_photo(path, config, args.alpha)
@@ -103,7 +104,8 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def kept_box(pipeline: Pipeline, size: Size) -> Box:
-    """The region of an image of `size` that its result shows: the result's corners, mapped back.
+    """Return the region of an image of `size` that its result shows: the result's corners, mapped
+    back.
 
     >>> from jaxprep import ops
     >>> kept_box(Pipeline((ops.CenterCrop(2),)), (4, 6)) == Box(left=2, top=1, right=4, bottom=3)
@@ -112,15 +114,19 @@ def kept_box(pipeline: Pipeline, size: Size) -> Box:
     height, width = pipeline.output_size(size)
     matrix = position_matrix(pipeline.segments, size)
     # Crops, pads and resizes move each axis alone: (x, y) -> (x * scale_x + shift_x, ...).
-    (scale_x, shift_x), (scale_y, shift_y) = matrix[0, [0, 2]], matrix[1, [1, 2]]
+    scale_x, shift_x = matrix[0, [0, 2]]
+    scale_y, shift_y = matrix[1, [1, 2]]
     # Sorted, since a mirrored image has its left edge on the right.
-    top, bottom = sorted(((0 - shift_y) / scale_y, (height - shift_y) / scale_y))
-    left, right = sorted(((0 - shift_x) / scale_x, (width - shift_x) / scale_x))
+    rows = (0 - shift_y) / scale_y, (height - shift_y) / scale_y
+    columns = (0 - shift_x) / scale_x, (width - shift_x) / scale_x
+    top, bottom = sorted(rows)
+    left, right = sorted(columns)
     return Box(left, top, right, bottom)
 
 
 def undone(result: Num[np.ndarray, ...], pipeline: Pipeline) -> UInt8[np.ndarray, "height width 3"]:
-    """A result as RGB in [0, 255]: values before they were scaled, channels in their first order.
+    """Return a result as RGB in [0, 255]: values before they were scaled, channels in their first
+    order.
 
     What a step lost stays lost. Where a step cannot be undone at all, the range of the values is
     stretched to [0, 255].
@@ -132,6 +138,7 @@ def undone(result: Num[np.ndarray, ...], pipeline: Pipeline) -> UInt8[np.ndarray
     >>> undone(np.ones((1, 1, 3), np.float32), Pipeline((ops.Rescale(1 / 255),))).tolist()
     [[[255, 255, 255]]]
     """
+    # In float64, so that a level that was scaled and shifted rounds to itself again.
     image = result.astype(np.float64)
     for step in reversed(pipeline.steps):
         before = step.undo(image)
@@ -146,7 +153,7 @@ def undone(result: Num[np.ndarray, ...], pipeline: Pipeline) -> UInt8[np.ndarray
 
 
 def _stretched(image: np.ndarray) -> np.ndarray:
-    """An image whose smallest value became 0 and whose largest 255."""
+    """Return an image whose smallest value became 0 and whose largest 255."""
     lowest = image.min()
     spread = image.max() - lowest
     factor = 255 / spread if spread else 0
@@ -179,15 +186,21 @@ def picture(
     font = ImageFont.load_default(FONT_SIZE)
     line_height = FONT_SIZE + BORDER
     page = Image.new("RGB", (width, height + line_height + 2 * BORDER), PAPER)
-    page.paste(left, (BORDER, BORDER + (height - left.height) // 2))
-    page.paste(right, (left.width + 2 * BORDER, BORDER + (height - right.height) // 2))
+    left_top = BORDER + (height - left.height) // 2
+    right_top = BORDER + (height - right.height) // 2
+    page.paste(left, (BORDER, left_top))
+    page.paste(right, (left.width + 2 * BORDER, right_top))
     text = _shortened(caption, width - 2 * BORDER, font)
-    ImageDraw.Draw(page).text((BORDER, height + 2 * BORDER), text, INK, font)
+    draw = ImageDraw.Draw(page)
+    draw.text((BORDER, height + 2 * BORDER), text, INK, font)
     return page
 
 
 def _enlarged(image: Image.Image) -> Image.Image:
-    """The image with each pixel as a square, so that its pixels can be seen, unless it is large."""
+    """Draw the image with each pixel as a square, so that its pixels can be seen, unless it is
+    large.
+    """
+    # By an integer: all pixels are squares of one size then, and their edges stay sharp.
     factor = max(1, round(HEIGHT / image.height))
     size = (image.width * factor, image.height * factor)
     image = image.resize(size, Image.Resampling.NEAREST)
@@ -198,7 +211,8 @@ def _enlarged(image: Image.Image) -> Image.Image:
 
 
 def _photo_panel(photo: Image.Image, box: Box, height: int) -> Image.Image:
-    """The photo and what the box has beyond it, hatched; darker outside the box, the box framed.
+    """Draw the photo and, hatched, what the box has beyond it; darker outside the box, the box
+    framed.
 
     Args:
         photo: the photo.
@@ -212,8 +226,9 @@ def _photo_panel(photo: Image.Image, box: Box, height: int) -> Image.Image:
         bottom=max(box.bottom, photo.height),
     )
     factor = min(height / shown.height, MAX_ASPECT * height / shown.width)
-    panel_size = max(1, round(shown.width * factor)), max(1, round(shown.height * factor))
-    panel = Image.new("RGB", panel_size, MARGIN)
+    panel_width = max(1, round(shown.width * factor))
+    panel_height = max(1, round(shown.height * factor))
+    panel = Image.new("RGB", (panel_width, panel_height), MARGIN)
     draw = ImageDraw.Draw(panel)
     for x in range(-panel.height, panel.width, HATCH):
         draw.line((x, panel.height, x + panel.height, 0), HATCHING, 1)
@@ -221,28 +236,37 @@ def _photo_panel(photo: Image.Image, box: Box, height: int) -> Image.Image:
     photo_box = Box(0, 0, photo.width, photo.height).scaled(factor, shown.left, shown.top)
     left, top, right, bottom = _to_pixels(photo_box, panel)
     kept = _to_pixels(box.scaled(factor, shown.left, shown.top), panel)
-    # `reducing_gap`: Pillow first averages blocks of whole pixels, which large photos need:
+    # `reducing_gap`: Pillow first averages blocks of pixels, which makes large photos quick:
     # https://pillow.readthedocs.io/en/stable/reference/Image.html#PIL.Image.Image.resize
     small = photo.resize((right - left, bottom - top), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    panel.paste(Image.eval(small, lambda level: round(level * SHADE)), (left, top))
-    inside = max(kept[0], left), max(kept[1], top), min(kept[2], right), min(kept[3], bottom)
-    if inside[0] < inside[2] and inside[1] < inside[3]:
-        bright = (inside[0] - left, inside[1] - top, inside[2] - left, inside[3] - top)
-        panel.paste(small.crop(bright), inside[:2])
+    darker = Image.eval(small, lambda level: round(level * SHADE))
+    panel.paste(darker, (left, top))
+    kept_left, kept_top, kept_right, kept_bottom = kept
+    bright_left, bright_top = max(kept_left, left), max(kept_top, top)
+    bright_right, bright_bottom = min(kept_right, right), min(kept_bottom, bottom)
+    # A crop may lie beyond the photo altogether, in its padding.
+    if bright_left < bright_right and bright_top < bright_bottom:
+        bright = small.crop(
+            (bright_left - left, bright_top - top, bright_right - left, bright_bottom - top)
+        )
+        panel.paste(bright, (bright_left, bright_top))
     # Pillow draws the right and bottom edges of a rectangle on the pixels that are given.
-    draw.rectangle((kept[0], kept[1], kept[2] - 1, kept[3] - 1), outline=FRAME, width=3)
+    frame = kept_left, kept_top, kept_right - 1, kept_bottom - 1
+    draw.rectangle(frame, outline=FRAME, width=3)
     return panel
 
 
 def _to_pixels(box: Box, panel: Image.Image) -> tuple[int, int, int, int]:
-    """The box in integers inside the panel, at least one pixel wide and high."""
-    left, top = min(round(box.left), panel.width - 1), min(round(box.top), panel.height - 1)
-    right, bottom = min(round(box.right), panel.width), min(round(box.bottom), panel.height)
+    """Return the box in integers inside the panel, at least one pixel wide and high."""
+    left = min(round(box.left), panel.width - 1)
+    top = min(round(box.top), panel.height - 1)
+    right = min(round(box.right), panel.width)
+    bottom = min(round(box.bottom), panel.height)
     return left, top, max(right, left + 1), max(bottom, top + 1)
 
 
 def _shortened(parts: Sequence[str], width: int, font: Any) -> str:
-    """The parts on one line; the longest is shortened in its middle until they fit."""
+    """Join the parts on one line; the longest is shortened in its middle until they fit."""
     shown = list(parts)
     while font.getlength(text := "   ".join(shown)) > width:
         lengths = list(map(len, shown))

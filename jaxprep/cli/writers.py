@@ -1,4 +1,4 @@
-"""Write results to files: shards of many, or one file each."""
+"""Writes results to files: shards of many, or one file each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jaxprep.types import Size
 
 
 class Source(NamedTuple):
-    """Where a result comes from.
+    """Says where a result comes from.
 
     Attributes:
         path: the image file.
@@ -35,7 +35,7 @@ class Source(NamedTuple):
     output_size: Size
 
     def record(self, file: str, row: int) -> Record:
-        """The line of the manifest for the result.
+        """Return the line of the manifest for the result.
 
         Args:
             file: that holds the result, by its name in the output folder.
@@ -144,7 +144,10 @@ class Shards(Writer):
             self._wait()
 
     def _buffer(self, result: np.ndarray) -> np.ndarray:
-        """An array for the results of a shard; the system gives memory to what is written of it."""
+        """Return an array for the results of a shard; the system gives memory to what is written of
+        it.
+        """
+        # The system has given this one its memory already.
         if self.free_buffers:
             return self.free_buffers.pop()
         return np.empty((self.shard_size, *result.shape), result.dtype)
@@ -154,7 +157,7 @@ class Shards(Writer):
     ) -> None:
         with replacing(self.manifest.folder / name) as file:
             np.savez(file, **arrays, paths=np.array([str(source.path) for source in sources]))
-        # After the file is in place: a line never names a file that is not there.
+        # After the file is written: a line never names a file that is not there.
         self.manifest.add([source.record(name, i) for i, source in enumerate(sources)])
         if self.stacked:
             self.free_buffers.append(results)
@@ -176,7 +179,7 @@ class Shards(Writer):
 
 
 def _next_shard_number(manifest: Manifest) -> int:
-    """The first number above those of all shards in the manifest."""
+    """Return the first number above those of all shards in the manifest."""
     files = [record.get("file", "") for record in manifest.records.values()]
     matches = [re.fullmatch(r"shard-(\d+)\.npz", file) for file in files]
     return max((int(match[1]) + 1 for match in matches if match), default=0)
@@ -211,7 +214,7 @@ class Files(Writer):
         self.manifest.add([source.record(name, 0)])
 
     def _result_name(self, path: Path) -> str:
-        """The path below the working directory, or else without its root and dots.
+        """Return the path below the working directory, or else without its root and dots.
 
         It ends with a number where another image has that name.
         """

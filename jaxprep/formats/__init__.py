@@ -1,6 +1,6 @@
 """Formats of other libraries: typed frozen configs, read from their JSON, each with a `Pipeline`.
 
-A new format is a module here and its name below; one of your own package is registered with
+A new format is a module here and its name below; one of another package is registered with
 `jaxprep.formats.register`.
 """
 

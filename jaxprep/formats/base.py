@@ -1,4 +1,7 @@
-"""`Format`: a typed, frozen config that is read from a library's JSON and makes a pipeline."""
+"""Defines `Format`: a typed, frozen config that is read from a library's JSON.
+
+Its `pipeline` is what jaxprep runs.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,9 @@ MODEL_FILE = "config.json"
 
 
 class Format(ABC):
-    """The preprocessing of one library, under the names that the library uses.
+    """Holds the preprocessing of one library, under the names that the library uses.
 
-    A format is a frozen dataclass; `jaxprep.formats.register` makes its files readable. Beside the
+    A format is a frozen dataclass; `jaxprep.formats.register` makes its files readable. Besides the
     library's settings it has three fields of jaxprep's: `data_format` ("channels_last" or
     "channels_first", of the results), `reference` (whose resize is reproduced), and `exact` (see
     `Pipeline`).
@@ -39,6 +42,7 @@ class Format(ABC):
     collection: ClassVar[str | None] = None
 
     def __post_init__(self) -> None:
+        # Types first: `check` may then compare and convert without looking at them.
         codec.check_fields(self)
         self.check()
 
@@ -57,20 +61,21 @@ class Format(ABC):
 
     @abstractmethod
     def with_image_size(self, size: Size | None) -> Self:
-        """A copy whose results have another height and width."""
+        """Return a copy whose results have another height and width."""
 
     def pipeline_for(self, mode: str, palette: Any = None) -> tuple[Pipeline, str]:
-        """The pipeline for a PIL image, and the PIL mode to convert the image to first.
+        """Return the pipeline for a PIL image, and the PIL mode to convert the image to first.
 
         Args:
             mode: PIL's mode of the image.
             palette: the RGB colour of each index, for mode P.
         """
         del mode, palette
+        # The data loaders of timm and torchvision call `image.convert("RGB")` first.
         return self.pipeline, "RGB"
 
     def overridden(self, overrides: dict[str, Any]) -> Self:
-        """A copy with other values in some fields.
+        """Return a copy with other values in some fields.
 
         Raises:
             ConfigError: an unknown field, or a value it does not take.
@@ -81,7 +86,8 @@ class Format(ABC):
                 names = sorted({*known, "image_size"})
                 raise ConfigError(f"Unknown field - at `$.{name}`. Known: {names}.")
         changed = dict(overrides)
-        # Every format takes `image_size`, whatever its own field is called.
+        # Every format takes `image_size`, whatever its field is called, so that a user need not
+        # know whose preset it is.
         if "image_size" not in known and "image_size" in changed:
             return self.with_image_size(changed.pop("image_size")).overridden(changed)
         return replace(self, **changed) if changed else self  # type: ignore[type-var]
@@ -90,18 +96,18 @@ class Format(ABC):
 
     @classmethod
     def reads(cls, content: dict[str, Any]) -> bool:
-        """Whether a JSON object is one of the library's configs."""
+        """Return whether a JSON object is one of the library's configs."""
         del content
         return False
 
     @classmethod
     def read(cls, content: dict[str, Any], where: str = "$", model: Any = None) -> Format:
-        """The config of a JSON object that `reads` accepts.
+        """Return the config of a JSON object that `reads` accepts.
 
         Args:
             content: the object.
-            where: its place, for messages.
-            model: the content of the `config.json` beside it; None if there is none.
+            where: its position in the file, for messages.
+            model: the content of the `config.json` in the same folder; None if there is none.
 
         Raises:
             ConfigError: a wrong value or an unknown field.
@@ -111,7 +117,7 @@ class Format(ABC):
 
     @classmethod
     def of_preset(cls, settings: dict[str, Any], name: str, details: dict[str, Any]) -> Self:
-        """The config of a preset of a collection.
+        """Return the config of a preset of a collection.
 
         Args:
             settings: fields of the format.
@@ -122,7 +128,7 @@ class Format(ABC):
         return codec.from_json(cls, {cls.tag_key: cls.__name__, **settings})
 
     def library_files(self, config_file: str) -> dict[str, Any]:
-        """The content, by file name, of files that make the library itself do the same.
+        """Return the content, by file name, of files that make the library itself do the same.
 
         Empty where the library has no such files, or where they cannot say all of the config.
 
@@ -133,4 +139,5 @@ class Format(ABC):
         return {}
 
 
+# A config in JSON names its class by `tag_key`; the reader then tries the subclasses of `Format`.
 codec.register(Format)

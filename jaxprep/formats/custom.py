@@ -1,4 +1,4 @@
-"""`Custom`: a pipeline of your own as a format, so that it can be saved, loaded and called."""
+"""Defines `Custom`: a user's pipeline as a format, so that it can be saved, loaded and called."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jaxprep.types import Size
 
 @dataclass(frozen=True)
 class Custom(Format):
-    """Any pipeline.
+    """Holds any pipeline.
 
     >>> from jaxprep import ops
     >>> Custom(Pipeline((ops.Resize((4, 6)),))).image_size
@@ -29,9 +29,11 @@ class Custom(Format):
 
     @property
     def image_size(self) -> Size | None:
+        # Of the last segment: what comes before may depend on the image where the result does not.
         return static_sizes(self.steps.segments)[-1]
 
     def with_image_size(self, size: Size | None) -> Self:
+        # Which of several resizes and crops should change, no rule can say.
         raise ConfigError(
             "Expected a format that has an `image_size`, got a pipeline: change its steps instead."
         )

@@ -1,4 +1,4 @@
-"""KerasHub's `ImageConverter`, from its arguments, `image_converter.json` or `preprocessor.json`.
+"""Reads KerasHub's `ImageConverter`: its arguments, `image_converter.json`, `preprocessor.json`.
 
 Reproduced is keras_hub 0.32 on the JAX backend:
 https://github.com/keras-team/keras-hub/blob/master/keras_hub/src/layers/preprocessing/image_converter.py
@@ -33,7 +33,7 @@ DYNAMIC = ("gemma4", "qwen3_5", "qwen3_5_moe")
 
 
 def class_table() -> dict[str, Any]:
-    """KerasHub's class names for each model family.
+    """Return KerasHub's class names for each model family.
 
     >>> class_table()["resnet"]["converter"]["class_name"]
     'ResNetImageConverter'
@@ -43,7 +43,7 @@ def class_table() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class KerasHub(Format):
-    """What `keras_hub.layers.ImageConverter` 0.32 does on the JAX backend.
+    """Reproduces `keras_hub.layers.ImageConverter` 0.32 on the JAX backend.
 
     It crops or pads to the aspect ratio, resizes, and computes `x * scale + offset`.
 
@@ -99,6 +99,7 @@ class KerasHub(Format):
     def check(self) -> None:
         check_size(self.image_size, "$.image_size")
         object.__setattr__(self, "interpolation", method_of(self.interpolation, "$.interpolation"))
+        # Keras' `Resizing` refuses the pair too, in these words.
         if self.crop_to_aspect_ratio and self.pad_to_aspect_ratio:
             raise ConfigError(
                 "Only one of `crop_to_aspect_ratio` or `pad_to_aspect_ratio` can be True - at "
@@ -114,6 +115,7 @@ class KerasHub(Format):
     @functools.cached_property
     def pipeline(self) -> Pipeline:
         steps: list[Step] = []
+        # The order of `ImageConverter.call`: resize (which crops or pads first), scale, offset.
         if self.data_format == "channels_first":
             steps.append(ops.ChannelsLast())
         if self.image_size is not None:
@@ -129,6 +131,7 @@ class KerasHub(Format):
             }
             steps.append(ops.Resize(self.image_size, method=method, **options))
         if self.scale is not None or self.offset is not None:
+            # Without a scale the images still become floats, as the offset is one.
             scale = 1.0 if self.scale is None else self.scale
             steps.append(ops.Rescale(scale, self.offset or 0.0))
             if self.dtype != "float32":
@@ -142,6 +145,8 @@ class KerasHub(Format):
 
     @classmethod
     def reads(cls, content: dict[str, Any]) -> bool:
+        # Keras writes `class_name` into the files of all its objects: of a backbone or a tokenizer
+        # too, which are no configs.
         class_name = content.get("class_name")
         if not isinstance(class_name, str):
             return False
@@ -159,6 +164,7 @@ class KerasHub(Format):
         return super().of_preset({"family": details["family"], **settings}, name, details)
 
     def library_files(self, config_file: str = PREPROCESSOR) -> dict[str, Any]:
+        # A file that means something else to KerasHub is worse than none.
         if not self.is_expressible:
             return {}
         contents = {CONVERTER: self.converter_json()}
@@ -169,21 +175,23 @@ class KerasHub(Format):
 
     @property
     def is_expressible(self) -> bool:
-        """Whether KerasHub's own files can say all of this, so that KerasHub computes the same.
+        """Whether KerasHub's files can say all of this, so that KerasHub computes the same.
 
         >>> KerasHub(interpolation="box").is_expressible
         False
         """
+        # Three fields that KerasHub has no argument for: these are the values that it means.
         if self.data_format != "channels_last" or not self.rounded or self.reference != "jax":
             return False
         # What a class has as constants its file does not say.
         for name, value in _CONSTANTS.get(self.family, {}).items():
             if getattr(self, name) != value:
                 return False
+        # What Keras' `Resizing` takes; "box" and "hamming" are Pillow's.
         return self.interpolation in ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
 
     def converter_json(self) -> dict[str, Any]:
-        """The content of KerasHub's `image_converter.json`.
+        """Return the content of KerasHub's `image_converter.json`.
 
         >>> KerasHub(image_size=(4, 4), family="resnet").converter_json()["class_name"]
         'ResNetImageConverter'
@@ -192,7 +200,8 @@ class KerasHub(Format):
         return self._keras_object("converter", self.name, codec.to_json(fields))
 
     def preprocessor_json(self, config_file: str = PREPROCESSOR) -> dict[str, Any] | None:
-        """The content of KerasHub's `preprocessor.json`; None where the family has no classifier.
+        """Return the content of KerasHub's `preprocessor.json`; None where the family has no
+        classifier.
 
         >>> KerasHub(family="resnet").preprocessor_json()["class_name"]
         'ResNetImageClassifierPreprocessor'
@@ -203,7 +212,7 @@ class KerasHub(Format):
         return self._keras_object("preprocessor", self.preprocessor_name, fields)
 
     def _keras_object(self, kind: str, name: str | None, fields: dict[str, Any]) -> dict[str, Any]:
-        """An object as `keras.saving.serialize_keras_object` writes it."""
+        """Return an object as `keras.saving.serialize_keras_object` writes it."""
         entry = class_table()[self.family][kind]
         policy = {
             "module": "keras",
@@ -245,18 +254,18 @@ _CONVERTER_KEYS = [
 
 
 def _converter_keys(family: str) -> list[str]:
-    """The keys of a converter's file, in KerasHub's order."""
+    """Return the keys of a converter's file, in KerasHub's order."""
     return [key for key in _CONVERTER_KEYS if key not in _CONSTANTS.get(family, {})]
 
 
 def from_keras_hub_json(content: dict[str, Any], where: str = "$") -> KerasHub:
-    """The config of the content of `image_converter.json` or `preprocessor.json`.
+    """Return the config of the content of `image_converter.json` or `preprocessor.json`.
 
     Files of all releases since 0.16 are read.
 
     Args:
         content: of the file.
-        where: its place, for messages.
+        where: its position in the file, for messages.
 
     Raises:
         ConfigError: a class that is not KerasHub's, or one whose output is not an image; an unknown
@@ -270,6 +279,7 @@ def from_keras_hub_json(content: dict[str, Any], where: str = "$") -> KerasHub:
     fields = content.get("config")
     if not isinstance(name, str) or not isinstance(fields, dict):
         raise codec.expected("an object with `class_name` and `config`", content, where)
+    # A preprocessor holds its converter, and a name that it must be written with again.
     if "image_converter" in fields:
         inner = fields["image_converter"]
         if not isinstance(inner, dict):
@@ -286,7 +296,7 @@ def from_keras_hub_json(content: dict[str, Any], where: str = "$") -> KerasHub:
 
 
 def _family_of(name: str, where: str) -> str:
-    """The model family of a converter's class."""
+    """Return the model family of a converter's class."""
     if name == "ResizingImageConverter":  # of files before October 2024
         return "generic"
     class_names = {key: entry["converter"]["class_name"] for key, entry in class_table().items()}
@@ -304,7 +314,7 @@ def _family_of(name: str, where: str) -> str:
 
 
 def upgrade_legacy(fields: dict[str, Any], where: str) -> dict[str, Any]:
-    """The arguments of `KerasHub` from those of a converter of any release.
+    """Return the arguments of `KerasHub` from those of a converter of any release.
 
     Files before October 2024 have `height` and `width` for `image_size`, and `mean` and `variance`
     for `offset`; ViT and RetinaNet of 0.18 to 0.21 have `norm_mean` and `norm_std`, which KerasHub
@@ -312,7 +322,7 @@ def upgrade_legacy(fields: dict[str, Any], where: str) -> dict[str, Any]:
 
     Args:
         fields: the arguments; they are not changed.
-        where: their place, for messages.
+        where: their position in the file, for messages.
 
     Raises:
         ConfigError: statistics that are no positive numbers, or of different lengths.
@@ -343,7 +353,7 @@ def upgrade_legacy(fields: dict[str, Any], where: str) -> dict[str, Any]:
 
 
 def _dtype_name(policy: Any) -> Any:
-    """The dtype's name of a Keras dtype policy, or of a name."""
+    """Return the dtype's name of a Keras dtype policy, or of a name."""
     if not isinstance(policy, dict):
         return policy
     config = policy.get("config")
@@ -354,6 +364,7 @@ def _merge_variance(fields: dict[str, Any], where: str) -> None:
     """Replace `mean` and `variance`: `(x * scale - mean) / sqrt(variance)`."""
     mean = _numbers(fields.pop("mean"), where)
     variance = _numbers(fields.pop("variance"), where)
+    # As Keras' `Normalization` layer, whose statistics these are: divided by the square root.
     std = [math.sqrt(_check_positive(v, where)) for v in variance]
     scale = _numbers(fields.get("scale"), where)
     fields["scale"] = [s / d for s, d in _pairs(scale, std, where)]
@@ -372,7 +383,7 @@ def _merge_norm(fields: dict[str, Any], where: str) -> None:
 
 
 def _numbers(value: Any, where: str) -> list[float]:
-    """A number or a list of numbers, as a list of floats."""
+    """Return a number or a list of numbers as a list of floats."""
     values = value if isinstance(value, list) else [value]
     for number in values:
         if isinstance(number, bool) or not isinstance(number, (int, float)):
@@ -387,8 +398,10 @@ def _check_positive(number: float, where: str) -> float:
 
 
 def _pairs(left: list[float], right: list[float], where: str) -> list[tuple[float, float]]:
-    """The values of two lists in pairs; a list of one value is as long as the other."""
+    """Return the values of two lists in pairs; a list of one value is as long as the other."""
     count = max(len(left), len(right))
     if {len(left), len(right)} - {1, count}:
         raise codec.expected(f"{count} values in each list", right, where)
-    return list(zip(left * (count // len(left)), right * (count // len(right)), strict=True))
+    repeated_left = left * (count // len(left))
+    repeated_right = right * (count // len(right))
+    return list(zip(repeated_left, repeated_right, strict=True))

@@ -1,4 +1,4 @@
-"""OpenCLIP's `PreprocessCfg`, also as `preprocess_cfg` of an `open_clip_config.json`.
+"""Reads OpenCLIP's `PreprocessCfg`, also as `preprocess_cfg` of an `open_clip_config.json`.
 
 Reproduced is `image_transform` of
 https://github.com/mlfoundations/open_clip/blob/main/src/open_clip/transform.py
@@ -25,13 +25,15 @@ from jaxprep.pipeline.step import Step, check_size
 from jaxprep.resample.references import ReferenceName
 from jaxprep.types import Size
 
+# `OPENAI_DATASET_MEAN` and `OPENAI_DATASET_STD` of
+# https://github.com/mlfoundations/open_clip/blob/main/src/open_clip/constants.py
 CLIP_MEAN: Triple = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD: Triple = (0.26862954, 0.26130258, 0.27577711)
 
 
 @dataclass(frozen=True)
 class OpenClip(Format):
-    """What `open_clip.image_transform_v2(PreprocessCfg(...), is_train=False)` does.
+    """Reproduces `open_clip.image_transform_v2(PreprocessCfg(...), is_train=False)`.
 
     OpenCLIP converts to RGB last: an RGBA image is resized with its colours multiplied by alpha, a
     palette image by nearest neighbour. This is reproduced for PIL images, and the alpha for arrays
@@ -47,7 +49,7 @@ class OpenClip(Format):
             side and pads; "squash" ignores the aspect ratio.
         fill_color: of the padding, in [0, 255].
         reference: "pillow" reproduces OpenCLIP on PIL images.
-        data_format: of the results; OpenCLIP's own is channels first.
+        data_format: of the results; OpenCLIP's are channels first.
         exact: see `Pipeline`.
 
     Raises:
@@ -103,7 +105,7 @@ class OpenClip(Format):
         return self._pipeline_with(None, self.fill_color)
 
     def _pipeline_with(self, method: Method | None, fill: float | tuple[float, ...]) -> Pipeline:
-        """The steps with a method of the resize, None for that of the config, and a fill."""
+        """Return the steps with a method of the resize, None for that of the config, and a fill."""
         size = self.image_size
         options: Any = {"method": method or self.interpolation, "reference": self.reference}
         crop: tuple[Step, ...] = (ops.CenterCrop(size),)
@@ -130,14 +132,16 @@ class OpenClip(Format):
             return self._pipeline_with("nearest", 255.0 if self.fill_color else 0.0), "RGB"
         if mode == "P":
             colours = palette or []
-            has_colour = self.fill_color < len(colours)
-            colour = colours[self.fill_color] if has_colour else (0, 0, 0)
-            return self._pipeline_with("nearest", tuple(map(float, colour))), "RGB"
+            colour = (0, 0, 0)
+            if self.fill_color < len(colours):
+                colour = colours[self.fill_color]
+            fill = tuple(map(float, colour))
+            return self._pipeline_with("nearest", fill), "RGB"
         return self.pipeline, mode if mode in ("RGBA", "LA", "L") else "RGB"
 
 
 def from_open_clip_json(data: dict[str, Any]) -> OpenClip:
-    """The config of the content of an `open_clip_config.json`.
+    """Return the config of the content of an `open_clip_config.json`.
 
     `preprocess_cfg` replaces defaults, and the image size of `model_cfg` replaces its size. As in
     OpenCLIP, unknown keys and nulls are dropped.

@@ -1,4 +1,4 @@
-"""The formats that configs are read from. All that jaxprep knows of a format its class states."""
+"""Registers the formats that configs are read from; each class says all that is known of it."""
 
 from __future__ import annotations
 
@@ -54,6 +54,7 @@ def register(format: Registered) -> Registered:
     """
     if not (isinstance(format, type) and issubclass(format, Format)):
         raise codec.expected("a subclass of `jaxprep.formats.Format`", format, "format")
+    # A notebook's cell that runs again makes a new class of the same module: that one replaces.
     # `jaxprep.json` names a format by its class alone: two of one name could not be told apart.
     known = _FORMATS.get(format.__name__)
     if known is not None and known.__module__ != format.__module__:
@@ -66,7 +67,7 @@ def register(format: Registered) -> Registered:
 
 
 def registered() -> tuple[type[Format], ...]:
-    """All formats, in the order in which they are asked.
+    """Return all formats, in the order in which they are asked.
 
     >>> [format.__name__ for format in registered()][:2]
     ['KerasHub', 'Timm']
@@ -75,24 +76,34 @@ def registered() -> tuple[type[Format], ...]:
 
 
 def format_of(content: Any) -> type[Format] | None:
-    """The first format that reads a JSON value; None if there is none.
+    """Return the first format that reads a JSON value; None if there is none.
 
     >>> format_of({"pretrained_cfg": {"crop_pct": 0.9}}).__name__
     'Timm'
     """
     if not isinstance(content, dict):
         return None
-    return next((format for format in _FORMATS.values() if format.reads(content)), None)
+    for format in _FORMATS.values():
+        if format.reads(content):
+            return format
+    return None
 
 
 def file_names() -> tuple[str, ...]:
-    """The files that configs are read from, in the order in which those of a directory count.
+    """Return the files that configs are read from, in the order in which those of a directory
+    count.
 
     `config.json` comes last: it describes the model, and has the preprocessing only where no file
-    of its own does.
+    of the library's does.
 
     >>> file_names()[-1]
     'config.json'
     """
-    names = dict.fromkeys(name for format in _FORMATS.values() for name in format.files)
-    return (*(name for name in names if name != MODEL_FILE), *names.keys() & {MODEL_FILE})
+    # A dictionary is a set that keeps its order.
+    names: dict[str, None] = {}
+    for format in _FORMATS.values():
+        names.update(dict.fromkeys(format.files))
+    others = [name for name in names if name != MODEL_FILE]
+    if MODEL_FILE in names:
+        return (*others, MODEL_FILE)
+    return tuple(others)

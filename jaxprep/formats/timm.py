@@ -1,4 +1,4 @@
-"""timm's `pretrained_cfg`, and the transform that timm builds from it for evaluation.
+"""Reads timm's `pretrained_cfg`, and builds the transform that timm builds for evaluation.
 
 Reproduced is `transforms_imagenet_eval` of timm 1.0.31:
 https://github.com/huggingface/pytorch-image-models/blob/main/timm/data/transforms_factory.py
@@ -33,8 +33,9 @@ ChannelsSize = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Timm(Format):
-    """What `timm.data.create_transform(**resolve_data_config({}, pretrained_cfg=...),
-    is_training=False)` does.
+    """Reproduces timm's `create_transform` for evaluation, with the config of a model.
+
+    That is `create_transform(**resolve_data_config({}, pretrained_cfg=...), is_training=False)`.
 
     Attributes:
         input_size: channels, height, width.
@@ -49,7 +50,7 @@ class Timm(Format):
             not.
         architecture: the model's name; it does not change the pixels.
         reference: "pillow" reproduces timm on PIL images.
-        data_format: of the results; timm's own is channels first.
+        data_format: of the results; timm's are channels first.
         exact: see `Pipeline`.
 
     Raises:
@@ -81,11 +82,13 @@ class Timm(Format):
         object.__setattr__(self, "interpolation", method_of(self.interpolation, "$.interpolation"))
         for name in ("crop_pct", "test_crop_pct"):
             share = getattr(self, name)
+            # Far around what models have; beyond it the resize would be to no pixels or gigapixels.
             if share is not None and not 0.01 <= share <= 100:
                 raise codec.expected("a share between 0.01 and 100", share, f"$.{name}")
         for name in ("input_size", "test_input_size"):
             size = getattr(self, name)
             if size is not None:
+                # Gray or RGB: what PIL's modes L and RGB give.
                 if size[0] not in (1, 3):
                     raise codec.expected("1 or 3 channels, height, width", size, f"$.{name}")
                 check_size(size[1:], f"$.{name}")
@@ -129,7 +132,9 @@ class Timm(Format):
 
     @functools.cached_property
     def pipeline(self) -> Pipeline:
-        share = self.test_crop_pct if self.use_test_size and self.test_crop_pct else self.crop_pct
+        share = self.crop_pct
+        if self.use_test_size and self.test_crop_pct:
+            share = self.test_crop_pct
         size = self.image_size
         # As `scale_size` in timm/data/transforms_factory.py: rounded otherwise, the crop moves.
         height, width = (math.floor(n / share) for n in size)
@@ -139,8 +144,11 @@ class Timm(Format):
             resize = ops.Resize((height, width), **options)
         elif self.crop_mode == "border":
             resize = ops.Resize((height, width), fit="contain", rounding="round", **options)
+            # `fill=[round(255 * v) for v in mean]`, so that the border is nearly 0 when normalised.
             mean_colour = tuple(float(round(255 * m)) for m in self.mean)
             crop = ops.CenterCrop(size, fill=mean_colour)
+        # A square goes through torchvision's `Resize`, which truncates the other side, anything
+        # else through `ResizeKeepRatio`, which rounds it.
         elif height == width:
             resize = ops.Resize(shortest_edge=height, **options)
         else:
@@ -154,7 +162,7 @@ class Timm(Format):
 
 
 def from_timm_json(data: dict[str, Any]) -> Timm:
-    """The config of the content of a model's `config.json` on the Hub.
+    """Return the config of the content of a model's `config.json` on the Hub.
 
     Its fields are in `pretrained_cfg`, or in older files at the top. A value that is missing, null
     or zero means timm's default, as in timm.

@@ -1,4 +1,4 @@
-"""torchvision's transforms of its weights (`weights.transforms()`).
+"""Reproduces torchvision's transforms of its weights (`weights.transforms()`).
 
 Reproduced are `ImageClassification` and `SemanticSegmentation` of
 https://github.com/pytorch/vision/blob/main/torchvision/transforms/_presets.py
@@ -28,7 +28,7 @@ from jaxprep.types import Size
 
 @dataclass(frozen=True)
 class Torchvision(Format):
-    """`torchvision.transforms._presets.ImageClassification` and `SemanticSegmentation`.
+    """Reproduces `ImageClassification` and `SemanticSegmentation` of `torchvision.transforms`.
 
     Attributes:
         preset: which of them. "SemanticSegmentation" does not crop: its results differ in size.
@@ -41,7 +41,7 @@ class Torchvision(Format):
         reference: "pillow" reproduces the transform on PIL images, with which the published
             accuracy was measured; "torch" that on uint8 tensors, which torchvision resizes in
             float32; "torchvision" its native kernel for uint8, of the v2 transforms.
-        data_format: of the results; torchvision's own is channels first.
+        data_format: of the results; torchvision's are channels first.
         exact: see `Pipeline`.
 
     Raises:
@@ -66,6 +66,7 @@ class Torchvision(Format):
 
     def check(self) -> None:
         object.__setattr__(self, "interpolation", method_of(self.interpolation, "$.interpolation"))
+        # Its transform has no crop: each pixel of the photograph wants a label.
         if self.preset == "SemanticSegmentation":
             object.__setattr__(self, "crop_size", None)
         for name in ("crop_size", "resize_size"):
@@ -89,13 +90,17 @@ class Torchvision(Format):
 
     @functools.cached_property
     def pipeline(self) -> Pipeline:
+        # The weights are of RGB images: `pil_loader` converts what it opens.
+        # https://github.com/pytorch/vision/blob/main/torchvision/datasets/folder.py
         steps: list[Step] = [ops.ToRGB()]
+        # Pillow has no resize without antialiasing, and torchvision ignores the argument there.
         antialias = self.antialias or self.reference.startswith("pillow")
         options = {
             "method": self.interpolation,
             "antialias": antialias,
             "reference": self.reference,
         }
+        # `Resize` stretches to a pair and keeps the aspect ratio for a number.
         if isinstance(self.resize_size, tuple):
             steps.append(ops.Resize(self.resize_size, **options))  # type: ignore[arg-type]
         elif self.resize_size is not None:

@@ -1,4 +1,4 @@
-"""What the formats of several libraries share."""
+"""Defines what the formats of several libraries share."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
 
 
 def to_tensor_and_normalize(mean: Any, std: Any, data_format: str) -> tuple[Step, ...]:
-    """The steps of torchvision's `ToTensor` and `Normalize`, and the layout.
+    """Return the steps of torchvision's `ToTensor` and `Normalize`, and the layout.
 
     `ToTensor` divides by 255 in float32; a product with 1 / 255 rounds to other values:
     https://github.com/pytorch/vision/blob/main/torchvision/transforms/functional.py
@@ -43,11 +43,11 @@ def to_tensor_and_normalize(mean: Any, std: Any, data_format: str) -> tuple[Step
 
 
 def method_of(name: Any, where: str) -> Method:
-    """The method of `jaxprep.ops.resize` that a library calls `name`.
+    """Return the method of `jaxprep.ops.resize` that a library calls `name`.
 
     Args:
         name: a word, or PIL's number of a filter.
-        where: the place of the field, for messages.
+        where: the position of the field in the file, for messages.
 
     Raises:
         ConfigError: there is no such method.

@@ -7,7 +7,7 @@ in the order in which they apply:
 * A header with more than `max_pixels` is refused before anything is decoded.
 * Of an animation, a multi-page or a multi-picture file, the first frame is taken.
 * The EXIF orientation is applied; an EXIF block that cannot be read means upright.
-* Colour becomes 8-bit RGB by Pillow's own conversion, without colour management (no ICC profile is
+* Colour becomes 8-bit RGB by Pillow's conversion, without colour management (no ICC profile is
 applied).
 * Gray, with 1, 8 or 16 bits, becomes three equal channels; of 16 bits the high byte is kept, `value
   >> 8`, as libpng does and as Pillow does for 16-bit colour.
@@ -57,7 +57,7 @@ SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffi
 
 
 class ImageNotFoundError(DecodeError, FileNotFoundError):
-    """The file to decode does not exist.
+    """Raised where the file to decode does not exist.
 
     >>> try:
     ...     read_image("no such file.jpg")
@@ -114,6 +114,8 @@ def decode(source: Source, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
 def _decode(file: IO[bytes], name: str, max_pixels: int) -> Image.Image:
     from PIL import Image
 
+    # Pillow opens more kinds of files, some by programs of the system (EPS by Ghostscript): those
+    # are for no server to try on what it is sent.
     with Image.open(file, formats=tuple(FORMATS)) as image:
         width, height = image.size
         if width * height > max_pixels:
@@ -151,7 +153,7 @@ def _read_jpeg(file: IO[bytes], max_pixels: int) -> UInt8[np.ndarray, "h w 3"] |
     data = file.read()
     with Image.open(io.BytesIO(data), formats=("JPEG",)) as header:
         width, height = header.size
-        # MPO and CMYK are for Pillow's own rules.
+        # MPO and CMYK follow Pillow's rules.
         is_plain = header.format == "JPEG" and header.mode in ("RGB", "L")
         if not is_plain or width * height > max_pixels or _orientation(header) != 1:
             return None
@@ -159,6 +161,7 @@ def _read_jpeg(file: IO[bytes], max_pixels: int) -> UInt8[np.ndarray, "h w 3"] |
         image = decoder(data)
     except ValueError:
         return None
+    # As Pillow's arrays are, so that a caller meets the same error with and without simplejpeg.
     image.flags.writeable = False
     return image
 
@@ -194,6 +197,7 @@ def to_array(image: Image.Image, *, alpha: Alpha = "drop") -> UInt8[np.ndarray, 
         image = image.convert("LA")
     if image.has_transparency_data:
         image = image.convert("RGBA")
+        # https://github.com/python-pillow/Pillow/blob/main/src/libImaging/AlphaComposite.c
         if alpha == "white":
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
@@ -231,7 +235,7 @@ def find_images(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
 def _expand(path: str) -> Iterator[Path]:
-    """The images that one path or pattern stands for."""
+    """Yield the images that one path or pattern stands for."""
     if os.path.isdir(path):
         yield from sorted(_images_below(path))
     elif os.path.exists(path):
@@ -260,12 +264,13 @@ def _images_below(folder: str | Path) -> Iterator[Path]:
 
 
 def _high_byte(image: Image.Image) -> UInt8[np.ndarray, "h w"]:
-    """The high byte of 16-bit samples, which Pillow holds in 16 or 32 bits (modes I;16, I)."""
+    """Return the high byte of 16-bit samples, which Pillow holds in 16 or 32 bits (I;16, I)."""
     if image.mode == "F":
         raise InputError(
             "Expected samples of 8 or 16 bits, got 32-bit float (mode F), whose range is not known"
         )
     samples = np.asarray(image)
+    # `initial`, since an image of no rows has neither.
     low, high = samples.min(initial=0), samples.max(initial=0)
     if low < 0 or high > 65535:
         raise InputError(
@@ -280,7 +285,7 @@ def _check_alpha(alpha: str) -> None:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """A copy with the rotation and mirroring of the EXIF orientation undone.
+    """Return a copy with the rotation and mirroring of the EXIF orientation undone.
 
     Exif 2.32, tag 0x0112; `PIL.ImageOps.exif_transpose` has the same table.
     """
@@ -316,7 +321,7 @@ def _opened(source: Source) -> AbstractContextManager[IO[bytes]]:
 
 
 def _describe_source(source: Source) -> str:
-    """How errors name a source."""
+    """Return how errors name a source."""
     if isinstance(source, (str, os.PathLike)):
         return repr(os.fspath(source))
     if isinstance(source, (bytes, bytearray, memoryview)) or hasattr(source, "read"):

@@ -1,9 +1,16 @@
 """Functions on one image, and the frozen steps of the same names that call them on one element of a
 `Batch`.
 
-For steps of your own: the four kinds (`Geometry`, `Pointwise`, `Opaque`, `Layout`), the axis steps
+For steps of other packages there are the four kinds (`Geometry`, `Pointwise`, `Opaque`, `Layout`), the axis steps
 that a geometry returns (`Window`, `Reverse`, `Take`, `Resample`), and `Resampling`. The page
 `docs/extending.md` shows each of them.
+
+>>> import numpy as np
+>>> resize(np.zeros((8, 6, 3), np.uint8), (4, 4)).shape
+(4, 4, 3)
+>>> from jaxprep import Batch
+>>> Resize((4, 4))(Batch(image=np.zeros((8, 6, 3), np.uint8))).image.shape
+(4, 4, 3)
 """
 
 from jaxprep.ops import sizes

@@ -1,4 +1,4 @@
-"""Colour channels: gray to RGB, alpha away, premultiplied alpha, channel order."""
+"""Converts colour channels: gray to RGB, alpha removed or multiplied in, channels reversed."""
 
 from __future__ import annotations
 
@@ -25,6 +25,12 @@ def to_rgb(image: Shaped[Array, "*shape c"], *, alpha: Alpha = "drop") -> Shaped
         image: uint8 in [0, 255], or floating point in [0, 1] where alpha is composited.
         alpha: "drop" keeps the stored colours; "white" lays the image over white, for uint8 as
             Pillow's `alpha_composite` does, bit for bit.
+
+    >>> import numpy as np
+    >>> to_rgb(np.uint8([[7]])).tolist()
+    [[7, 7, 7]]
+    >>> to_rgb(np.uint8([[10, 20, 30, 0]]), alpha="white").tolist()
+    [[255, 255, 255]]
     """
     channels = image.shape[-1]
     if channels == 3:
@@ -32,19 +38,31 @@ def to_rgb(image: Shaped[Array, "*shape c"], *, alpha: Alpha = "drop") -> Shaped
     colour = image[..., :1] if channels < 3 else image[..., :3]
     if channels in WITH_ALPHA and alpha == "white":
         colour = over_white(colour, image[..., -1:])
-    return jnp.broadcast_to(colour, (*colour.shape[:-1], 3)) if channels < 3 else colour
+    # "drop" is `Image.convert("RGB")` of Pillow, which copies the colours that are stored and does
+    # not look at alpha: `rgba2rgb` of
+    # https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Convert.c
+    if channels > 3:
+        return colour
+    return jnp.broadcast_to(colour, (*colour.shape[:-1], 3))
 
 
 @dataclass(frozen=True)
 class ToRGB(Pointwise):
-    """Three channels from any of 1 to 4; see `to_rgb`."""
+    """Makes three channels of 1 to 4; see `to_rgb`.
+
+    >>> import numpy as np
+    >>> from jaxprep import Batch
+    >>> ToRGB()(Batch(image=np.zeros((4, 4, 1), np.uint8))).image.shape
+    (4, 4, 3)
+    """
 
     alpha: Alpha = "drop"
 
     def output_channels(self, channels: int) -> int:
         if not 1 <= channels <= 4:
             raise InputError(
-                f"Expected an image of 1 (gray), 2 (gray, alpha), 3 or 4 (RGB, alpha) channels, got {channels}."
+                "Expected an image of 1 (gray), 2 (gray, alpha), 3 or 4 (RGB, alpha) channels, "
+                f"got {channels}."
             )
         return 3
 
@@ -52,6 +70,7 @@ class ToRGB(Pointwise):
         return to_rgb(image, alpha=self.alpha)
 
     def undo(self, image: np.ndarray) -> np.ndarray | None:
+        # An RGB image of the same colours: alpha is not kept, and a picture needs none.
         return image
 
     def describe(self) -> str:
@@ -73,26 +92,40 @@ def over_white(
     """
     if not jnp.issubdtype(colour.dtype, jnp.integer):
         return colour * alpha + (1 - alpha)
-    # Pillow's fixed-point blend, with 7 extra bits and a rounded division by 255
+    # Pillow's fixed-point blend, with 7 extra bits (`PRECISION_BITS`) and a rounded division by
+    # 255, for a background that is opaque white:
+    # https://github.com/python-pillow/Pillow/blob/main/src/libImaging/AlphaComposite.c
+    # A product in float32 differs from it by a level where the fraction is near one half.
     colour, opacity = colour.astype(jnp.int32), alpha.astype(jnp.int32)
-    total = (colour * opacity + 255 * (255 - opacity)) * 128 + (0x80 << 7)
-    return ((((total >> 8) + total) >> 8) >> 7).astype(alpha.dtype)
+    blended = colour * opacity + 255 * (255 - opacity)
+    total = blended * 128 + (0x80 << 7)
+    # `(x + (x >> 8)) >> 8` is `x / 255` without a division: `SHIFTFORDIV255` of
+    # https://github.com/python-pillow/Pillow/blob/main/src/libImaging/ImagingUtils.h
+    quotient = ((total >> 8) + total) >> 8
+    return (quotient >> 7).astype(alpha.dtype)
 
 
 @dataclass(frozen=True)
 class Premultiply(Pointwise):
-    """uint8 colours multiplied by alpha, as Pillow does before it resizes RGBA; without alpha, the
-    image as it is.
+    """Multiplies uint8 colours by alpha, as Pillow does before it resizes RGBA.
+
+    An image without alpha stays as it is.
+
+    >>> import numpy as np
+    >>> from jaxprep import Batch
+    >>> Premultiply()(Batch(image=np.uint8([[[100, 128]]]))).image.tolist()
+    [[[50, 128]]]
     """
 
     def apply(self, image: Any, draw: Any = None) -> Any:
         if not _has_alpha(image):
             return image
+        # `rgbA2rgba` of https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Convert.c:
+        # a product divided by 255 and rounded, by `MULDIV255` of ImagingUtils.h.
         colour, alpha = image[..., :-1].astype(jnp.int32), image[..., -1:]
         product = colour * alpha.astype(jnp.int32) + 128
-        return jnp.concatenate(
-            [(((product >> 8) + product) >> 8).astype(jnp.uint8), alpha], axis=-1
-        )
+        quotient = ((product >> 8) + product) >> 8
+        return jnp.concatenate([quotient.astype(jnp.uint8), alpha], axis=-1)
 
     def undo(self, image: np.ndarray) -> np.ndarray | None:
         return image
@@ -103,13 +136,25 @@ class Premultiply(Pointwise):
 
 @dataclass(frozen=True)
 class Unpremultiply(Pointwise):
-    """The inverse of `Premultiply`, as Pillow does after it has resized one."""
+    """Divides uint8 colours by alpha, as Pillow does after it has resized RGBA.
+
+    An image without alpha stays as it is.
+
+    >>> import numpy as np
+    >>> from jaxprep import Batch
+    >>> Unpremultiply()(Batch(image=np.uint8([[[50, 128]]]))).image.tolist()
+    [[[99, 128]]]
+    """
 
     def apply(self, image: Any, draw: Any = None) -> Any:
         if not _has_alpha(image):
             return image
+        # `rgba2rgbA` of https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Convert.c:
+        # truncated, while the product before was rounded; alpha 0 and 255 leave the colours.
         colour, alpha = image[..., :-1], image[..., -1:].astype(jnp.int32)
+        # At least 1, since both sides of `where` are computed and 0 must not divide.
         quotient = 255 * colour.astype(jnp.int32) // jnp.maximum(alpha, 1)
+        # A colour may exceed its alpha after a filter with negative weights: Pillow clips it.
         divided = jnp.minimum(quotient, 255).astype(jnp.uint8)
         is_unchanged = (alpha == 0) | (alpha == 255)
         restored = jnp.where(is_unchanged, colour, divided)
@@ -125,6 +170,7 @@ class Unpremultiply(Pointwise):
 def _has_alpha(image: Any) -> bool:
     if image.shape[-1] not in WITH_ALPHA:
         return False
+    # Pillow has premultiplied modes (RGBa, La) of 8 bits only: there is no arithmetic to reproduce.
     if image.dtype != jnp.uint8:
         raise InputError(
             f"Expected uint8 where colours are multiplied by alpha, got {image.dtype}."
@@ -145,13 +191,20 @@ def reverse_channels(
     [3, 2, 1, 4]
     """
     if keep_alpha and image.shape[-1] == 4:
-        return image[..., np.array([2, 1, 0, 3])]
+        order = np.array([2, 1, 0, 3])
+        return image[..., order]
     return image[..., ::-1]
 
 
 @dataclass(frozen=True)
 class ReverseChannels(Pointwise):
-    """RGB to BGR and back; see `reverse_channels`."""
+    """Reverses the channels, RGB to BGR and back; see `reverse_channels`.
+
+    >>> import numpy as np
+    >>> from jaxprep import Batch
+    >>> ReverseChannels()(Batch(image=np.uint8([[[1, 2, 3]]]))).image.tolist()
+    [[[3, 2, 1]]]
+    """
 
     keep_alpha: bool = False
 
@@ -170,7 +223,8 @@ def to_gray(image: Shaped[Array, "h w c"]) -> Shaped[Array, "h w channels"]:
     """Makes three equal channels, `0.2989 r + 0.587 g + 0.114 b`; an image whose channels are all
     equal stays as it is.
 
-    torchvision's and Transformers' weights. Integers are truncated, as torchvision does.
+    The weights are those of torchvision's `rgb_to_grayscale`, which Transformers calls. Integers
+    are truncated, as there.
 
     >>> import numpy as np
     >>> to_gray(np.uint8([[[100, 0, 0]]])).tolist()
@@ -179,15 +233,30 @@ def to_gray(image: Shaped[Array, "h w c"]) -> Shaped[Array, "h w channels"]:
     if image.shape[-1] == 1:
         return image
     red, green, blue = (image[..., i] for i in range(3))
+    # The weights sum to 0.9999: an image that is gray already would get darker, so Transformers
+    # returns it as it is: `convert_to_grayscale` of
+    # https://github.com/huggingface/transformers/blob/main/src/transformers/models/efficientloftr/image_processing_efficientloftr.py
     is_gray = jnp.all(red == green) & jnp.all(green == blue)
     red, green, blue = (channel.astype(jnp.float32) for channel in (red, green, blue))
-    gray = (red * np.float32(0.2989) + green * np.float32(0.587)) + blue * np.float32(0.114)
-    return jnp.where(is_gray, image[..., :3], gray[..., None].astype(image.dtype))
+    # In this order, and truncated by the cast, as `_rgb_to_grayscale_image` of
+    # https://github.com/pytorch/vision/blob/main/torchvision/transforms/v2/functional/_color.py
+    red_and_green = red * np.float32(0.2989) + green * np.float32(0.587)
+    gray = red_and_green + blue * np.float32(0.114)
+    gray = gray[..., None].astype(image.dtype)
+    return jnp.where(is_gray, image[..., :3], gray)
 
 
 @dataclass(frozen=True)
 class ToGray(Opaque):
-    """Three equal channels; see `to_gray`. It looks at all pixels, so it is no `Pointwise` step."""
+    """Makes the image gray, in three equal channels; see `to_gray`.
+
+    It looks at all pixels, so it is no `Pointwise` step.
+
+    >>> import numpy as np
+    >>> from jaxprep import Batch
+    >>> ToGray()(Batch(image=np.uint8([[[100, 0, 0]]]))).image.tolist()
+    [[[29, 29, 29]]]
+    """
 
     def output_channels(self, channels: int) -> int:
         return 1 if channels == 1 else 3

@@ -1,4 +1,4 @@
-"""Crops, padding and flips: pixels are copied, never mixed."""
+"""Crops, pads and flips images: pixels are copied, never mixed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ Axes = tuple[tuple[AxisStep, ...], tuple[AxisStep, ...]]
 
 
 class ToSize(Geometry):
-    """A step that aims at a `size`: height and width, or one number for a square."""
+    """Base class of steps that aim at a `size`: height and width, or one number for a square.
+
+    >>> CenterCrop(224).size
+    (224, 224)
+    """
 
     size: Size
 
@@ -64,7 +68,13 @@ def crop(
 
 @dataclass(frozen=True)
 class Crop(Geometry):
-    """A fixed window; see `crop`."""
+    """Cuts a fixed window out; see `crop`.
+
+    >>> import numpy as np
+    >>> from jaxprep import Batch
+    >>> Crop(0, 1, 2, 3)(Batch(image=np.zeros((4, 4, 3), np.uint8))).image.shape
+    (2, 3, 3)
+    """
 
     top: int
     left: int
@@ -74,6 +84,8 @@ class Crop(Geometry):
 
     def check(self) -> None:
         check_size((self.height, self.width), "$.height")
+        # An offset and a length are added in int32 in the program: below 2**30 (and a side below
+        # `MAX_PIXELS`) the sum cannot overflow.
         farthest = max(self.top, self.left, key=abs)
         if abs(farthest) > 2**30:
             raise codec.expected("an offset below 2**30", farthest, "$.top")
@@ -119,7 +131,13 @@ def center_crop(
 
 @dataclass(frozen=True)
 class CenterCrop(ToSize):
-    """The middle of the image; see `center_crop`."""
+    """Cuts the middle out; see `center_crop`.
+
+    >>> import numpy as np
+    >>> from jaxprep import Batch
+    >>> CenterCrop(2)(Batch(image=np.zeros((4, 4, 3), np.uint8))).image.shape
+    (2, 2, 3)
+    """
 
     size: Size
     rule: CenterRule = "torchvision"
@@ -131,7 +149,8 @@ class CenterCrop(ToSize):
 
     def axes(self, size: Size, draw: Any = None) -> Axes:
         vertical = _center_window(size[0], self.size[0], self.rule)
-        return (vertical,), (_center_window(size[1], self.size[1], self.rule),)
+        horizontal = _center_window(size[1], self.size[1], self.rule)
+        return (vertical,), (horizontal,)
 
     def describe(self) -> str:
         fill = number_list(self.fill)
@@ -139,15 +158,18 @@ class CenterCrop(ToSize):
 
 
 def _center_window(n: int, m: int, rule: CenterRule) -> Window:
-    """The middle `m` of `n` pixels.
-
-    torchvision: `center_crop` of `torchvision/transforms/functional.py` rounds in Python, half to
-    even. Transformers: `center_crop` of `transformers/image_transforms.py` pads by
-    `ceil((m - n) / 2)` on top.
-    """
+    """Return the middle `m` of `n` pixels."""
     if n < m:
+        # Transformers' PIL backend pads by `ceil((m - n) / 2)` on top and left: `center_crop` of
+        # https://github.com/huggingface/transformers/blob/main/src/transformers/image_transforms.py
+        # Its torchvision backend pads by half rounded down: `center_crop` of
+        # https://github.com/huggingface/transformers/blob/main/src/transformers/image_processing_backends.py
+        # So does torchvision itself, `center_crop` of
+        # https://github.com/pytorch/vision/blob/main/torchvision/transforms/functional.py
         before = (m - n + 1) // 2 if rule == "floor" else (m - n) // 2
         return Window(-before, m)
+    # torchvision calls Python's `round`, half to even: margins of 1 and 3 go to opposite sides.
+    # Transformers truncates in both backends.
     start = round((n - m) / 2) if rule == "torchvision" else (n - m) // 2
     return Window(start, m)
 
@@ -166,13 +188,19 @@ def center_crop_share(
 
 @dataclass(frozen=True)
 class CenterCropShare(Geometry):
-    """The middle of the image, in shares of its shorter side, truncated; what it lacks is 0.
+    """Cuts the middle out, in shares of the shorter side, truncated; what lies outside is 0.
 
-    Transformers' `PerceiverImageProcessor.center_crop`.
+    As Transformers' `PerceiverImageProcessor.center_crop`:
+    https://github.com/huggingface/transformers/blob/main/src/transformers/models/perceiver/image_processing_perceiver.py
 
     Attributes:
         height, width: of the crop, as shares of the shorter side of the image.
         rule: see `center_crop`.
+
+    >>> import numpy as np
+    >>> from jaxprep import Batch
+    >>> CenterCropShare(0.5, 0.75)(Batch(image=np.zeros((8, 10, 3), np.uint8))).image.shape
+    (4, 6, 3)
     """
 
     height: float
@@ -182,13 +210,18 @@ class CenterCropShare(Geometry):
     def check(self) -> None:
         for name in ("height", "width"):
             share = getattr(self, name)
+            # Perceiver's shares are 0.875. 64 bounds the memory that a config from a file can ask
+            # for: 4,096 times the square of the shorter side.
             if not 0 < share <= 64:
                 raise codec.expected("a share above 0 and at most 64", share, f"$.{name}")
 
     def axes(self, size: Size, draw: Any = None) -> Axes:
-        height, width = int(self.height * min(size)), int(self.width * min(size))
+        shorter = min(size)
+        # The product is of float64 and then truncated, as there: it is not `shorter * a // b`.
+        height, width = int(self.height * shorter), int(self.width * shorter)
         vertical = _center_window(size[0], height, self.rule)
-        return (vertical,), (_center_window(size[1], width, self.rule),)
+        horizontal = _center_window(size[1], width, self.rule)
+        return (vertical,), (horizontal,)
 
     def describe(self) -> str:
         share = f"{self.height:g} x {self.width:g} of the shorter side"
@@ -219,7 +252,13 @@ def pad(
 
 @dataclass(frozen=True)
 class Pad(Geometry):
-    """Rows and columns around the image; see `pad`."""
+    """Adds rows and columns around the image; see `pad`.
+
+    >>> import numpy as np
+    >>> from jaxprep import Batch
+    >>> Pad(top=1, left=2)(Batch(image=np.zeros((4, 4, 3), np.uint8))).image.shape
+    (5, 6, 3)
+    """
 
     top: int = 0
     bottom: int = 0
@@ -230,6 +269,7 @@ class Pad(Geometry):
     def check(self) -> None:
         for name in ("top", "bottom", "left", "right"):
             pixels = getattr(self, name)
+            # Two such margins and a side stay far below int32, in which positions are computed.
             if not 0 <= pixels <= 2**16:
                 raise codec.expected("0 to 65536 pixels", pixels, f"$.{name}")
 
@@ -245,7 +285,8 @@ class Pad(Geometry):
             "on the left": self.left,
             "on the right": self.right,
         }
-        margins = ", ".join(f"{pixels} {side}" for side, pixels in sides.items() if pixels)
+        words = [f"{pixels} {side}" for side, pixels in sides.items() if pixels]
+        margins = ", ".join(words)
         if not margins:
             return "pad nothing"
         return f"pad with {number_list(self.fill)}: {margins} (pixels)"
@@ -265,7 +306,13 @@ def flip(
 
 @dataclass(frozen=True)
 class Flip(Geometry):
-    """Mirroring; see `flip`."""
+    """Mirrors the image; see `flip`.
+
+    >>> import numpy as np
+    >>> from jaxprep import Batch
+    >>> Flip()(Batch(image=np.uint8([[[1], [2]]]))).image.tolist()
+    [[[2], [1]]]
+    """
 
     horizontal: bool = True
     vertical: bool = False
@@ -274,8 +321,11 @@ class Flip(Geometry):
         return (Reverse(self.vertical),), (Reverse(self.horizontal),)
 
     def describe(self) -> str:
-        directions = ["left to right"] * self.horizontal + ["top to bottom"] * self.vertical
-        return f"mirror {' and '.join(directions)}" if directions else "mirror nothing"
+        directions = ["left to right"] * self.horizontal
+        directions += ["top to bottom"] * self.vertical
+        if not directions:
+            return "mirror nothing"
+        return f"mirror {' and '.join(directions)}"
 
 
 def crop_to_aspect(
@@ -293,20 +343,30 @@ def crop_to_aspect(
 
 @dataclass(frozen=True)
 class CropToAspect(ToSize):
-    """The largest middle part with the aspect ratio of `size` (height, width).
+    """Cuts out the largest middle part with the aspect ratio of `size` (height, width).
 
-    As Keras' `Resizing(crop_to_aspect_ratio=True)` takes it
-    (`keras/src/layers/preprocessing/image_preprocessing/resizing.py`): lengths and margins are
-    rounded down.
+    As Keras' `Resizing(crop_to_aspect_ratio=True)` does: lengths and margins are rounded down.
+
+    >>> import numpy as np
+    >>> from jaxprep import Batch
+    >>> CropToAspect((2, 2))(Batch(image=np.zeros((10, 8, 3), np.uint8))).image.shape
+    (8, 8, 3)
     """
 
     size: Size
 
     def axes(self, size: Size, draw: Any = None) -> Axes:
-        (height, width), (new_height, new_width) = size, self.size
-        crop_height = max(min(height, int(float(width * new_height) / new_width)), 1)
-        crop_width = max(min(width, int(float(height * new_width) / new_height)), 1)
-        top, left = (height - crop_height) // 2, (width - crop_width) // 2
+        height, width = size
+        new_height, new_width = self.size
+        # A product of integers divided as floats and truncated, and at least one pixel: `resize` of
+        # https://github.com/keras-team/keras/blob/master/keras/src/backend/jax/image.py
+        # An exact quotient rounded down differs where the float quotient is just below an integer.
+        crop_height = int(float(width * new_height) / new_width)
+        crop_height = max(min(height, crop_height), 1)
+        crop_width = int(float(height * new_width) / new_height)
+        crop_width = max(min(width, crop_width), 1)
+        top = (height - crop_height) // 2
+        left = (width - crop_width) // 2
         return _windows(top, crop_height, left, crop_width)
 
     def describe(self) -> str:
@@ -327,23 +387,33 @@ def pad_to_aspect(
 
 @dataclass(frozen=True)
 class PadToAspect(ToSize):
-    """Equal margins on two sides to reach the aspect ratio of `size` (height, width).
+    """Adds equal margins on two sides, to about the aspect ratio of `size` (height, width).
 
-    As Keras' `Resizing(pad_to_aspect_ratio=True)` adds them: both are half of the deficit, rounded
-    down, so that an odd deficit leaves the result a pixel short.
+    As Keras' `Resizing(pad_to_aspect_ratio=True)` does: both are half of the deficit, rounded down,
+    so that an odd deficit leaves the result a pixel short.
+
+    >>> import numpy as np
+    >>> from jaxprep import Batch
+    >>> PadToAspect((2, 2))(Batch(image=np.zeros((10, 6, 3), np.uint8))).image.shape
+    (10, 10, 3)
     """
 
     size: Size
     fill: FillValue = 0.0
 
     def axes(self, size: Size, draw: Any = None) -> Axes:
-        (height, width), (new_height, new_width) = size, self.size
+        height, width = size
+        new_height, new_width = self.size
         padded_height = max(height, int(float(width * new_height) / new_width))
         padded_width = max(width, int(float(height * new_width) / new_height))
+        # A line one pixel high becomes a square: the bound keeps such an input from asking for all
+        # memory, and is far above the sides of photographs.
         if max(padded_height, padded_width) > 2**20:
             raise InputError(
                 f"Expected an image whose padding stays below 2**20 pixels, got size {size}."
             )
+        # Only one side is short. Both margins are half of the deficit, truncated: `resize` of
+        # https://github.com/keras-team/keras/blob/master/keras/src/backend/jax/image.py
         above = (padded_height - height) // 2
         left = 0 if above else (padded_width - width) // 2
         return _windows(-above, height + 2 * above, -left, width + 2 * left)
@@ -368,13 +438,22 @@ def pad_to_square(
 
 @dataclass(frozen=True)
 class PadToSquare(Geometry):
-    """A square around the image; see `pad_to_square`."""
+    """Pads to a square, the image in its middle; see `pad_to_square`.
+
+    >>> import numpy as np
+    >>> from jaxprep import Batch
+    >>> PadToSquare()(Batch(image=np.zeros((10, 6, 3), np.uint8))).image.shape
+    (10, 10, 3)
+    """
 
     fill: FillValue = 0.0
 
     def axes(self, size: Size, draw: Any = None) -> Axes:
         side = max(size)
-        return _windows(-((side - size[0]) // 2), side, -((side - size[1]) // 2), side)
+        # `pad_to_square` of Transformers' Janus begins at `(side - height) // 2`, too:
+        # https://github.com/huggingface/transformers/blob/main/src/transformers/models/janus/image_processing_janus.py
+        above, left = (side - size[0]) // 2, (side - size[1]) // 2
+        return _windows(-above, side, -left, side)
 
     def describe(self) -> str:
         return f"pad two sides equally with {number_list(self.fill)} to a square"
@@ -397,7 +476,13 @@ def pad_to(
 
 @dataclass(frozen=True)
 class PadTo(ToSize):
-    """Rows below and columns to the right, up to `size`; see `pad_to`."""
+    """Adds rows below and columns to the right, up to `size`; see `pad_to`.
+
+    >>> import numpy as np
+    >>> from jaxprep import Batch
+    >>> PadTo((4, 6))(Batch(image=np.zeros((3, 2, 3), np.uint8))).image.shape
+    (4, 6, 3)
+    """
 
     size: Size
     fill: FillValue = 0.0
@@ -407,6 +492,7 @@ class PadTo(ToSize):
         return self.size
 
     def axes(self, size: Size, draw: Any = None) -> Axes:
+        # Cropping instead would lose pixels without a word: the format's resize must come first.
         if any(n > m for n, m in zip(size, self.size, strict=True)):
             raise InputError(
                 f"Expected an image of at most {self.size}, to be padded to that, got one of "
@@ -433,13 +519,21 @@ def pad_to_at_least(
 
 @dataclass(frozen=True)
 class PadToAtLeast(ToSize):
-    """Rows below and columns to the right, up to `size`; a side that is longer stays."""
+    """Adds rows below and columns to the right, up to `size`; a side that is longer stays.
+
+    >>> import numpy as np
+    >>> from jaxprep import Batch
+    >>> PadToAtLeast((4, 4))(Batch(image=np.zeros((5, 2, 3), np.uint8))).image.shape
+    (5, 4, 3)
+    """
 
     size: Size
     fill: FillValue = 0.0
 
     def axes(self, size: Size, draw: Any = None) -> Axes:
-        return _windows(0, max(size[0], self.size[0]), 0, max(size[1], self.size[1]))
+        height = max(size[0], self.size[0])
+        width = max(size[1], self.size[1])
+        return _windows(0, height, 0, width)
 
     def describe(self) -> str:
         fill = number_list(self.fill)
@@ -460,10 +554,15 @@ def pad_to_multiple(
 
 @dataclass(frozen=True)
 class PadToMultiple(Geometry):
-    """Rows below and columns to the right, or around, up to the next multiple of `divisor`.
+    """Adds rows and columns up to the next multiple of `divisor`, below and to the right.
 
     Attributes:
         centered: add half of them, rounded down, above and on the left.
+
+    >>> import numpy as np
+    >>> from jaxprep import Batch
+    >>> PadToMultiple(4)(Batch(image=np.zeros((5, 8, 3), np.uint8))).image.shape
+    (8, 8, 3)
     """
 
     divisor: int
@@ -479,7 +578,8 @@ class PadToMultiple(Geometry):
         check_size((height, width), "$.divisor")
         if not self.centered:
             return _windows(0, height, 0, width)
-        return _windows(-((height - size[0]) // 2), height, -((width - size[1]) // 2), width)
+        above, left = (height - size[0]) // 2, (width - size[1]) // 2
+        return _windows(-above, height, -left, width)
 
     def describe(self) -> str:
         sides = "on all sides" if self.centered else "below and on the right"
@@ -501,9 +601,14 @@ def pad_to_next_multiple(
 
 @dataclass(frozen=True)
 class PadToNextMultiple(Geometry):
-    """Mirrored below and to the right, edge included, to the next greater multiple of `divisor`.
+    """Mirrors below and to the right, edge included, to the next greater multiple of `divisor`.
 
-    Transformers' `Swin2SRImageProcessor.pad`, which adds a whole `divisor` to a multiple of it.
+    As Transformers' `Swin2SRImageProcessor.pad`.
+
+    >>> import numpy as np
+    >>> from jaxprep import Batch
+    >>> PadToNextMultiple(4)(Batch(image=np.zeros((5, 8, 3), np.uint8))).image.shape
+    (8, 12, 3)
     """
 
     divisor: int
@@ -513,6 +618,8 @@ class PadToNextMultiple(Geometry):
         check_size((self.divisor, self.divisor), "$.divisor")
 
     def axes(self, size: Size, draw: Any = None) -> Axes:
+        # A side that is a multiple already gets `divisor` pixels more, as in
+        # https://github.com/huggingface/transformers/blob/main/src/transformers/models/swin2sr/image_processing_swin2sr.py
         height = (size[0] // self.divisor + 1) * self.divisor
         width = (size[1] // self.divisor + 1) * self.divisor
         check_size((height, width), "$.divisor")
@@ -524,4 +631,7 @@ class PadToNextMultiple(Geometry):
 
 
 def _mirrored(n: int, m: int) -> Take:
-    return Take(np.pad(np.arange(n), (0, m - n), mode="symmetric"), (1.0, 0.0))
+    # `np.pad` itself, which Transformers' PIL backend calls, so that a margin longer than the image
+    # is reflected again as there. Boxes belong to the source at the start: their positions stay.
+    rows = np.pad(np.arange(n), (0, m - n), mode="symmetric")
+    return Take(rows, (1.0, 0.0))

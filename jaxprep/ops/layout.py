@@ -1,5 +1,6 @@
-"""Where the channels are. Every other step has them last; these two stand at the ends of a
-pipeline.
+"""Moves the channels before or after the pixels, at the two ends of a pipeline.
+
+Every other step has the channels last, as Pillow and NumPy hold images.
 """
 
 from __future__ import annotations
@@ -37,8 +38,15 @@ def channels_last(image: Shaped[Array, "... c h w"]) -> Shaped[Array, "... h w c
 
 @dataclass(frozen=True)
 class ChannelsFirst(Layout):
-    """`(h, w, c)` to `(c, h, w)`; only at the end of a pipeline."""
+    """Stores results as `(c, h, w)`; only at the end of a pipeline.
 
+    >>> import numpy as np
+    >>> from jaxprep import Batch
+    >>> ChannelsFirst()(Batch(image=np.zeros((4, 5, 3), np.uint8))).image.shape
+    (3, 4, 5)
+    """
+
+    # The last pass writes each channel where it belongs, so that nothing is transposed after it.
     planar: ClassVar[bool] = True
     keeps_corner: ClassVar[bool] = True
 
@@ -49,6 +57,7 @@ class ChannelsFirst(Layout):
         return channels, *size
 
     def undo(self, image: np.ndarray) -> np.ndarray | None:
+        # PNG files and `jaxprep show` want the channels last.
         return np.moveaxis(image, 0, -1)
 
     def describe(self) -> str:
@@ -57,8 +66,15 @@ class ChannelsFirst(Layout):
 
 @dataclass(frozen=True)
 class ChannelsLast(Layout):
-    """`(c, h, w)` to `(h, w, c)`; only at the beginning of a pipeline."""
+    """Reads images of `(c, h, w)`; only at the beginning of a pipeline.
 
+    >>> import numpy as np
+    >>> from jaxprep import Batch
+    >>> ChannelsLast()(Batch(image=np.zeros((3, 4, 5), np.uint8))).image.shape
+    (4, 5, 3)
+    """
+
+    # Heights and widths are on other axes of the input than elsewhere.
     is_input: ClassVar[bool] = True
     keeps_corner: ClassVar[bool] = True
 

@@ -1,4 +1,4 @@
-"""Resizing to a size that a rule gives."""
+"""Resizes images to a size, or by a rule that computes the size from that of the image."""
 
 from __future__ import annotations
 
@@ -31,10 +31,17 @@ Rounding = Literal["truncate", "round"]
 
 
 def scaled(n: int, numerator: int, denominator: int, rounding: Rounding) -> int:
-    """`n * numerator / denominator`, truncated, or rounded half to even as Python does; at least
-    1.
+    """Computes `n * numerator / denominator` as an integer of at least 1.
+
+    Args:
+        rounding: "truncate", or "round": half to even, as Python does.
+
+    >>> scaled(5, 1, 2, "truncate"), scaled(7, 1, 2, "round")
+    (2, 4)
     """
     if rounding == "truncate":
+        # torchvision writes `int(size * long / short)`. While the product is below 2**53, the
+        # quotient in float64 does not reach an integer that the exact one is below: `//` is equal.
         return max(n * numerator // denominator, 1)
     return max(round(n * numerator / denominator), 1)
 
@@ -42,43 +49,76 @@ def scaled(n: int, numerator: int, denominator: int, rounding: Rounding) -> int:
 def shortest_edge(
     size: Size, edge: int, rounding: Rounding = "truncate", longest: int | None = None
 ) -> Size:
-    """The shorter side becomes `edge`, the longer follows; if it would exceed `longest`, that is
-    the bound.
+    """Computes the size whose shorter side is `edge`, with the aspect ratio kept.
 
-    Truncated, this is torchvision's `Resize(edge, max_size=longest)` and Transformers'
-    `shortest_edge`.
+    Args:
+        size: height and width of the image.
+        longest: the longer side is at most so long; the shorter one then follows it.
+
+    >>> shortest_edge((480, 640), 256), shortest_edge((480, 640), 256, longest=300)
+    ((256, 341), (225, 300))
     """
+    # Truncated, this is `_compute_resized_output_size` of torchvision:
+    # https://github.com/pytorch/vision/blob/main/torchvision/transforms/functional.py
+    # and Transformers' `get_resize_output_image_size`:
+    # https://github.com/huggingface/transformers/blob/main/src/transformers/image_transforms.py
     short, long = min(size), max(size)
     new_short, new_long = edge, scaled(edge, long, short, rounding)
+    # The second rounding starts from the rounded numbers of the first, as there.
     if longest is not None and new_long > longest:
         new_short, new_long = scaled(longest, new_short, new_long, rounding), longest
     return (new_short, new_long) if size[0] <= size[1] else (new_long, new_short)
 
 
 def longest_edge(size: Size, edge: int, rounding: Rounding = "truncate") -> Size:
-    """The longer side becomes `edge`, the shorter follows."""
+    """Computes the size whose longer side is `edge`, with the aspect ratio kept.
+
+    >>> longest_edge((480, 640), 256)
+    (192, 256)
+    """
     long = max(size)
+    # The longer side is not computed, so that rounding cannot make it another than `edge`.
     height, width = (edge if n == long else scaled(n, edge, long, rounding) for n in size)
     return height, width
 
 
 def keep_ratio(size: Size, box: Size, cover: bool, rounding: Rounding = "round") -> Size:
-    """The largest size inside `box`, or the smallest that covers it, with the aspect ratio kept.
+    """Computes the largest size inside `box`, or the smallest that covers it, in the aspect ratio.
 
-    Rounded, this is timm's and OpenCLIP's `ResizeKeepRatio`: each side is divided, in float64, by
-    the ratio of the side that decides.
+    Args:
+        size: height and width of the image.
+        box: height and width.
+        cover: whether the result covers the box; otherwise it lies inside.
+
+    >>> keep_ratio((480, 640), (100, 100), cover=False)
+    (75, 100)
+    >>> keep_ratio((480, 640), (100, 100), cover=True)
+    (100, 133)
     """
+    # Rounded, this is `ResizeKeepRatio.get_params` with `longest` 1 and 0:
+    # https://github.com/huggingface/pytorch-image-models/blob/main/timm/data/transforms.py
+    # https://github.com/mlfoundations/open_clip/blob/main/src/open_clip/transform.py
+    # Each side is divided, in float64, by the ratio of the side that decides: `n * m / n` instead
+    # rounds to another pixel on some shapes.
     ratios = [n / m for n, m in zip(size, box, strict=True)]
     ratio = min(ratios) if cover else max(ratios)
-    height, width = (
-        max(round(n / ratio) if rounding == "round" else int(n / ratio), 1) for n in size
-    )
+    as_integer = round if rounding == "round" else int
+    height, width = (max(as_integer(n / ratio), 1) for n in size)
     return height, width
 
 
 class SizeRule(ABC):
-    """A rule with numbers of its own, for `ops.Resize(rule=...)`; a frozen dataclass, whose fields
-    are all of it.
+    """Base class of rules for `ops.Resize(rule=...)`, which compute the size of the result.
+
+    A rule is a frozen dataclass, whose fields are its numbers.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class Half(SizeRule):
+    ...     def output_size(self, size):
+    ...         return size[0] // 2, size[1] // 2
+    >>> Resize(rule=Half()).output_size((8, 6))
+    (4, 3)
     """
 
     tag_key: ClassVar[str] = "rule"
@@ -87,15 +127,17 @@ class SizeRule(ABC):
         codec.check_fields(self)
         for name in codec.field_types(type(self)):
             value = getattr(self, name)
-            if isinstance(value, int) and not isinstance(value, bool) and not 0 < value <= 2**28:
+            is_number = isinstance(value, int) and not isinstance(value, bool)
+            # A result may have `MAX_PIXELS` pixels, so no side may be longer.
+            if is_number and not 0 < value <= MAX_PIXELS:
                 raise codec.expected("a number of pixels of at least 1", value, f"$.{name}")
 
     @abstractmethod
     def output_size(self, size: Size) -> Size:
-        """Height and width of the result for an image of `size`."""
+        """Return the height and width of the result for an image of `size`."""
 
     def describe(self) -> str:
-        """What the rule aims at, in plain English, after the word "resize"."""
+        """Return what the rule aims at, in plain English, after the word "resize"."""
         data = codec.to_json(self)
         fields = [f"{name} {value}" for name, value in data.items() if name != self.tag_key]
         return type(self).__name__ + (f": {', '.join(fields)}" if fields else "")
@@ -148,7 +190,7 @@ def resize(
 
 @dataclass(frozen=True)
 class Resize(Geometry):
-    """Resize by one of these rules.
+    """Resizes to a size, or by a rule that computes it.
 
     Attributes:
         size: height and width (a number is a square). With `fit`, the box that the result fits.
@@ -161,6 +203,16 @@ class Resize(Geometry):
         rounding: how the side that follows is made an integer: "truncate" (torchvision,
             Transformers) or "round" (timm's `ResizeKeepRatio`).
         method, antialias, reference, rounded: see `jaxprep.ops.resize`.
+
+    Raises:
+        ConfigError: a value that a field does not take, or not exactly one of `size`, `rule` and
+            the edges.
+
+    >>> import numpy as np
+    >>> from jaxprep import Batch
+    >>> resize = Resize(shortest_edge=4, method="bicubic", reference="pillow")
+    >>> resize(Batch(image=np.zeros((8, 12, 3), np.uint8))).image.shape
+    (4, 6, 3)
     """
 
     size: Size | None = None
@@ -185,8 +237,9 @@ class Resize(Geometry):
             edge = getattr(self, name)
             if edge is not None:
                 check_size((edge, edge), f"$.{name}")
-        edges = self.shortest_edge is not None or self.longest_edge is not None
-        if (self.size is not None) + edges + (self.rule is not None) != 1:
+        has_edges = self.shortest_edge is not None or self.longest_edge is not None
+        targets = (self.size is not None, has_edges, self.rule is not None)
+        if sum(targets) != 1:
             raise ConfigError(
                 "Expected either `size`, `rule`, or `shortest_edge` and/or `longest_edge` - at `$`."
             )
@@ -200,23 +253,29 @@ class Resize(Geometry):
 
     def axes(self, size: Size, draw: Any = None) -> Axes:
         out = self._rule(size)
+        # Only here is the size known: a photograph of 1 x 10,000 pixels, its shorter side made 224,
+        # would be half a gigapixel.
         if out[0] * out[1] > MAX_PIXELS:
             raise InputError(
                 f"Expected a result of at most {MAX_PIXELS} pixels, got {out} from an image of "
                 f"size {size}."
             )
         vertical = Resample(out[0], self.method, self.antialias, self.reference)
-        return (vertical,), (Resample(out[1], self.method, self.antialias, self.reference),)
+        horizontal = Resample(out[1], self.method, self.antialias, self.reference)
+        return (vertical,), (horizontal,)
 
     @property
     def resampling(self) -> Resampling | None:  # type: ignore[override]
+        # Nearest copies pixels: there is no arithmetic, and integers stay integers.
         return None if self.method == "nearest" else Resampling(self.reference, self.rounded)
 
     @property
     def keeps_window(self) -> bool:  # type: ignore[override]
+        # A nearest resize is a list of rows to take, which no other resize can share a pass with.
         return self.method != "nearest"
 
     def for_mask(self) -> Resize:
+        # A class between two classes is another class: labels are never mixed.
         return replace(self, method="nearest")
 
     def _rule(self, size: Size) -> Size:
@@ -239,9 +298,9 @@ class Resize(Geometry):
         if self.rule is not None:
             return self.rule.describe()
         if self.size is not None:
-            side = "" if self.rounding == "truncate" else " (sides rounded)"
             if self.fit == "exact":
                 return f"to {by(self.size)} pixels"
+            side = "" if self.rounding == "truncate" else " (sides rounded)"
             verb = "fit inside" if self.fit == "contain" else "cover"
             return f"to {verb} {by(self.size)} pixels, keeping the aspect ratio{side}"
         side = "" if self.rounding == "truncate" else " (the other side rounded)"

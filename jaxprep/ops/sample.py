@@ -1,5 +1,7 @@
-"""Boxes with corners between pixels, enlarged to an aspect ratio and sampled: the crops of
-people.
+"""Crops boxes whose corners lie between pixels, enlarged to an aspect ratio, by bilinear sampling.
+
+Sapiens2 crops people so. Reproduced are `boxes_to_crop_params` and `crop_and_resize` in float32 of
+https://github.com/huggingface/transformers/blob/main/src/transformers/models/sapiens2/image_processing_sapiens2.py
 """
 
 from __future__ import annotations
@@ -18,11 +20,15 @@ from jaxprep.resample.tables import Sample
 from jaxprep.types import Array, Size
 
 BOX_MARGIN = 1.25
-"""Sapiens2: a box is so much larger than the person in it."""
+"""`padding` of Sapiens2's `boxes_to_crop_params`: a crop is so much larger than the person."""
 
 
 class Window(NamedTuple):
-    """A box in float32 pixels: its middle, and its sides."""
+    """A window of an image, in float32 pixels: its middle, and its sides.
+
+    >>> Window(np.float32(4), np.float32(4), np.float32(5), np.float32(5)).width.item()
+    5.0
+    """
 
     x: np.float32
     y: np.float32
@@ -31,14 +37,28 @@ class Window(NamedTuple):
 
 
 def window_of(box: Any, size: Size) -> Window:
-    """The window for a box `(x, y, width, height)`: larger by `BOX_MARGIN`, and then to the aspect ratio
-    of `size`.
+    """Enlarges a box by `BOX_MARGIN`, and then to the aspect ratio of `size`.
+
+    Args:
+        box: `(x, y, width, height)` in pixels.
+        size: height and width of the result.
+
+    >>> window = window_of((2, 2, 4, 4), (3, 6))
+    >>> window.x.item(), window.width.item(), window.height.item()
+    (4.0, 10.0, 5.0)
     """
+    # Every number is rounded to float32 after each operation, as torch's tensors are there.
     x, y, width, height = (np.float32(n) for n in box)
     ratio = np.float32(size[1] / size[0])
-    wide, high = width * np.float32(BOX_MARGIN), height * np.float32(BOX_MARGIN)
-    sides = (wide, wide / ratio) if wide > high * ratio else (high * ratio, high)
-    return Window(x + np.float32(0.5) * width, y + np.float32(0.5) * height, *sides)
+    wide = width * np.float32(BOX_MARGIN)
+    high = height * np.float32(BOX_MARGIN)
+    # The shorter side grows, so that the person stays inside.
+    if wide > high * ratio:
+        sides = wide, wide / ratio
+    else:
+        sides = high * ratio, high
+    half = np.float32(0.5)
+    return Window(x + half * width, y + half * height, *sides)
 
 
 def sample_box(
@@ -64,7 +84,13 @@ def sample_box(
 
 @dataclass(frozen=True)
 class SampleBox(ToSize):
-    """The window of a box, sampled as torch's `grid_sample` does; see `sample_box`."""
+    """Samples the window of a box, as torch's `grid_sample` does; see `sample_box`.
+
+    >>> from jaxprep import Batch
+    >>> step = SampleBox((3, 3), box=(2.0, 2.0, 4.0, 4.0))
+    >>> step(Batch(image=np.ones((8, 8, 3), np.float32))).image.shape
+    (3, 3, 3)
+    """
 
     size: Size
     box: tuple[float, float, float, float]
@@ -80,6 +106,7 @@ class SampleBox(ToSize):
 
     def axes(self, size: Size, draw: Any = None) -> Axes:
         height, width = size
+        # `grid_sample` with `align_corners=True` divides by `n - 1`, which is 0 for one pixel.
         if min(height, width) < 2:
             raise InputError(
                 f"Expected an image of at least 2 pixels a side, to be sampled, got {size}."
@@ -87,17 +114,21 @@ class SampleBox(ToSize):
         window = window_of(self.box, self.size)
         method = self.method or self._default_method(window)
         vertical = _sampled_axis(window.y, window.height, height, self.size[0], method)
-        return (vertical,), (_sampled_axis(window.x, window.width, width, self.size[1], method),)
+        horizontal = _sampled_axis(window.x, window.width, width, self.size[1], method)
+        return (vertical,), (horizontal,)
 
     def _default_method(self, window: Window) -> str:
+        # `is_bilinear` there: bilinear where either axis shrinks, bicubic where both grow.
         vertical = magnification(window.height, self.size[0])
         horizontal = magnification(window.width, self.size[1])
         return "bilinear" if min(vertical, horizontal) < 1 else "bicubic"
 
 
 def _sampled_axis(middle: Any, length: Any, n: int, m: int, method: str) -> Sample:
-    taps = sample_taps(positions(middle, length, n, m), n, method)
+    source_positions = positions(middle, length, n, m)
+    taps = sample_taps(source_positions, n, method)
     scale = float(m - 1) / float(length) if length else 1.0
-    # sample 0 lies at the window's start, in the middle of a pixel
+    # Sample 0 lies at the window's start, in the middle of a pixel, and the last at its end: so the
+    # scale is of `m - 1` intervals, as `scale_x` there.
     start = float(middle) - float(length) / 2
     return Sample(taps, (scale, 0.5 - (start + 0.5) * scale))

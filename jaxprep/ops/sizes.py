@@ -1,7 +1,7 @@
-"""Size rules of single libraries, for `Resize(rule=...)`: integer arithmetic on the host.
+"""Computes sizes by the rules of single models, for `Resize(rule=...)`, on the host.
 
 The rules of the libraries differ by a pixel on half of all shapes; each is kept as it was
-published.
+published. Most are those of https://github.com/huggingface/transformers, version 5.24.
 """
 
 from __future__ import annotations
@@ -18,21 +18,28 @@ from jaxprep.types import Size
 
 @dataclass(frozen=True)
 class AspectRatio(SizeRule):
-    """Transformers' `get_size_with_aspect_ratio`, DETR's rule: the shorter side `shortest`, the
-    longer up to `longest`.
+    """Makes the shorter side `shortest` and the longer at most `longest`, as DETR does.
 
-    Where the bound bites, the shorter side is rounded, and the longer one follows from it before
-    rounding.
+    Where `longest` is exceeded, the shorter side is rounded, and the longer one follows from what
+    it was before rounding.
+
+    >>> AspectRatio(800, 1333).output_size((480, 1000))
+    (640, 1333)
     """
 
     shortest: int
     longest: int
 
     def output_size(self, size: Size) -> Size:
+        # `get_size_with_aspect_ratio` of
+        # https://github.com/huggingface/transformers/blob/main/src/transformers/image_transforms.py
         height, width = size
         edge, exact = _bounded_edge(size, self.shortest, self.longest)
+        # There too an image whose shorter side fits is not resized, though its longer side may be
+        # longer than `longest` by a pixel.
         if min(size) == edge:
             return size
+        # At least 1, where there the side of a very long image would be 0.
         if width < height:
             return max(int(exact * height / width), 1), max(edge, 1)
         return max(edge, 1), max(int(exact * width / height), 1)
@@ -43,7 +50,8 @@ class AspectRatio(SizeRule):
 
 
 def _bounded_edge(size: Size, shortest: int, longest: int) -> tuple[int, float]:
-    """DETR's shorter side, rounded and as it was before."""
+    """Return DETR's shorter side, rounded and as it was before."""
+    # In float64 and in this order: `round` is Python's, half to even.
     short, long = float(min(size)), float(max(size))
     if long / short * shortest <= longest:
         return shortest, float(shortest)
@@ -54,19 +62,24 @@ def _bounded_edge(size: Size, shortest: int, longest: int) -> tuple[int, float]:
 def _below(size: Size, sides: Size, divisor: int) -> Size:
     """Sides down to a multiple of `divisor`."""
     height, width = (n // divisor * divisor for n in sides)
+    # The libraries hand a side of 0 to the resize, which fails there without saying why.
     if not (height and width):
         raise InputError(
-            f"Expected an image that is resized to at least {divisor} pixels a side, got one of {size}."
+            f"Expected an image that is resized to at least {divisor} pixels a side, got one of "
+            f"{size}."
         )
     return height, width
 
 
 @dataclass(frozen=True)
 class AspectRatioBelow(SizeRule):
-    """YOLOS: DETR's rule, then both sides down to a multiple of `divisor`.
+    """Makes sides as DETR does, then both down to a multiple of `divisor`, as YOLOS does.
 
-    An upright image whose bounded width is its own is still scaled, by the bound before it was
-    rounded.
+    An upright image whose width is the bounded one already is still scaled, by the bound before it
+    was rounded.
+
+    >>> AspectRatioBelow(800, 1333, 16).output_size((480, 1000))
+    (640, 1328)
     """
 
     shortest: int
@@ -74,6 +87,9 @@ class AspectRatioBelow(SizeRule):
     divisor: int
 
     def output_size(self, size: Size) -> Size:
+        # `get_size_with_aspect_ratio_yolos`, which asks for an upright image first, and only then
+        # whether the side fits: the other order than DETR's.
+        # https://github.com/huggingface/transformers/blob/main/src/transformers/models/yolos/image_processing_yolos.py
         height, width = size
         edge, exact = _bounded_edge(size, self.shortest, self.longest)
         if width < height:
@@ -89,25 +105,35 @@ class AspectRatioBelow(SizeRule):
 
 @dataclass(frozen=True)
 class ShortestBelow(SizeRule):
-    """ViLT and BridgeTower: the shorter side becomes `edge`, the longer follows, up to 1333 / 800
-    of it.
+    """Makes the shorter side `edge` and the longer at most 1333 / 800 of it, as ViLT does.
 
-    Both are rounded half up, then down to a multiple of `divisor`.
+    Both are rounded half up, then down to a multiple of `divisor`. BridgeTower's is the same rule.
+
+    >>> ShortestBelow(384, 32).output_size((480, 640))
+    (384, 512)
     """
 
     edge: int
     divisor: int
 
     def output_size(self, size: Size) -> Size:
+        # `get_resize_output_image_size` of
+        # https://github.com/huggingface/transformers/blob/main/src/transformers/models/bridgetower/image_processing_bridgetower.py
+        # and `resize` of
+        # https://github.com/huggingface/transformers/blob/main/src/transformers/models/vilt/image_processing_vilt.py
         scale = self.edge / min(size)
-        height, width = (
-            (self.edge, scale * size[1]) if size[0] < size[1] else (scale * size[0], self.edge)
-        )
+        # The shorter side is not multiplied, so that it is `edge` exactly.
+        if size[0] < size[1]:
+            height, width = self.edge, scale * size[1]
+        else:
+            height, width = scale * size[0], self.edge
+        # The bounds of Mask R-CNN's training sizes, 800 and 1333 pixels, at another scale.
         longest = int(1333 / 800 * self.edge)
         if max(height, width) > longest:
             scale = longest / max(height, width)
             height, width = scale * height, scale * width
-        return _below(size, (int(height + 0.5), int(width + 0.5)), self.divisor)
+        rounded = int(height + 0.5), int(width + 0.5)
+        return _below(size, rounded, self.divisor)
 
     def describe(self) -> str:
         longest = int(1333 / 800 * self.edge)
@@ -117,16 +143,23 @@ class ShortestBelow(SizeRule):
 
 @dataclass(frozen=True)
 class Inside(SizeRule):
-    """Transformers' `max_height`, `max_width`: the largest size inside the box, enlarged if need
-    be; truncated.
+    """Makes the largest size inside a box, also where that enlarges; sides are truncated.
+
+    The `max_height` and `max_width` of Transformers' configs.
+
+    >>> Inside(100, 100).output_size((480, 640))
+    (75, 100)
     """
 
     height: int
     width: int
 
     def output_size(self, size: Size) -> Size:
+        # `get_image_size_for_max_height_width` of
+        # https://github.com/huggingface/transformers/blob/main/src/transformers/image_transforms.py
         scale = min(self.height / size[0], self.width / size[1])
-        return max(int(size[0] * scale), 1), max(int(size[1] * scale), 1)
+        height, width = int(size[0] * scale), int(size[1] * scale)
+        return max(height, 1), max(width, 1)
 
     def describe(self) -> str:
         box = by((self.height, self.width))
@@ -135,13 +168,21 @@ class Inside(SizeRule):
 
 @dataclass(frozen=True)
 class LongestHalfUp(SizeRule):
-    """Segment Anything: the longer side becomes `edge`; both are rounded, halves up."""
+    """Makes the longer side `edge`; both are rounded, halves up, as Segment Anything does.
+
+    >>> LongestHalfUp(1024).output_size((480, 640))
+    (768, 1024)
+    """
 
     edge: int
 
     def output_size(self, size: Size) -> Size:
+        # `_get_preprocess_shape` of
+        # https://github.com/huggingface/transformers/blob/main/src/transformers/models/sam/image_processing_sam.py
         scale = self.edge / max(size)
-        return max(int(size[0] * scale + 0.5), 1), max(int(size[1] * scale + 0.5), 1)
+        height = int(size[0] * scale + 0.5)
+        width = int(size[1] * scale + 0.5)
+        return max(height, 1), max(width, 1)
 
     def describe(self) -> str:
         return f"the longer side to {self.edge} pixels (sides rounded)"
@@ -149,16 +190,24 @@ class LongestHalfUp(SizeRule):
 
 @dataclass(frozen=True)
 class LongestRounded(SizeRule):
-    """Janus: the longer side becomes `edge`, both are rounded half to even, and are at least
-    `minimum`.
+    """Makes the longer side `edge`; both are rounded half to even, as Janus does.
+
+    Attributes:
+        minimum: a shorter side is made so long.
+
+    >>> LongestRounded(384, 14).output_size((480, 640))
+    (288, 384)
     """
 
     edge: int
     minimum: int
 
     def output_size(self, size: Size) -> Size:
+        # `resize` of
+        # https://github.com/huggingface/transformers/blob/main/src/transformers/models/janus/image_processing_janus.py
         scale = self.edge / max(size)
-        return max(round(size[0] * scale), self.minimum), max(round(size[1] * scale), self.minimum)
+        height, width = round(size[0] * scale), round(size[1] * scale)
+        return max(height, self.minimum), max(width, self.minimum)
 
     def describe(self) -> str:
         rounded = f"sides rounded, at least {self.minimum}"
@@ -167,14 +216,22 @@ class LongestRounded(SizeRule):
 
 @dataclass(frozen=True)
 class MultipleAbove(SizeRule):
-    """MaskFormer: the size of another rule, each side rounded up to a multiple of `divisor`."""
+    """Rounds the sides of another rule up to a multiple of `divisor`, as MaskFormer does.
+
+    >>> MultipleAbove(AspectRatio(800, 1333), 32).output_size((480, 1000))
+    (640, 1344)
+    """
 
     of: SizeRule
     divisor: int
 
     def output_size(self, size: Size) -> Size:
+        # `resize` of
+        # https://github.com/huggingface/transformers/blob/main/src/transformers/models/maskformer/image_processing_maskformer.py
         height, width = self.of.output_size(size)
-        return -(-height // self.divisor) * self.divisor, -(-width // self.divisor) * self.divisor
+        rows = -(-height // self.divisor)
+        columns = -(-width // self.divisor)
+        return rows * self.divisor, columns * self.divisor
 
     def describe(self) -> str:
         return f"{self.of.describe()}; sides up to a multiple of {self.divisor}"
@@ -182,16 +239,24 @@ class MultipleAbove(SizeRule):
 
 @dataclass(frozen=True)
 class MultipleBelow(SizeRule):
-    """GLPN: each side of the source, rounded down to a multiple of `divisor`."""
+    """Rounds each side of the image down to a multiple of `divisor`, as GLPN does.
+
+    >>> MultipleBelow(32).output_size((480, 650))
+    (480, 640)
+    """
 
     divisor: int
 
     def output_size(self, size: Size) -> Size:
+        # `resize` of
+        # https://github.com/huggingface/transformers/blob/main/src/transformers/models/glpn/image_processing_glpn.py
         if min(size) < self.divisor:
             raise InputError(
-                f"Expected an image of at least {self.divisor} pixels in height and width, got {size}."
+                f"Expected an image of at least {self.divisor} pixels in height and width, got "
+                f"{size}."
             )
-        return size[0] // self.divisor * self.divisor, size[1] // self.divisor * self.divisor
+        rows, columns = size[0] // self.divisor, size[1] // self.divisor
+        return rows * self.divisor, columns * self.divisor
 
     def describe(self) -> str:
         return f"each side down to a multiple of {self.divisor} pixels"
@@ -199,10 +264,15 @@ class MultipleBelow(SizeRule):
 
 @dataclass(frozen=True)
 class NearestMultiple(SizeRule):
-    """DPT: about `height` x `width`, each side rounded, halves to even, to a multiple of `divisor`.
+    """Makes about `height` x `width`, each side a multiple of `divisor`, as DPT does.
+
+    Multiples are rounded to, halves to even.
 
     Attributes:
         keeps_ratio: scale both sides alike, by what changes the image least.
+
+    >>> NearestMultiple(384, 384, 32, keeps_ratio=True).output_size((480, 640))
+    (384, 512)
     """
 
     height: int
@@ -211,15 +281,15 @@ class NearestMultiple(SizeRule):
     keeps_ratio: bool = False
 
     def output_size(self, size: Size) -> Size:
+        # `get_resize_output_image_size` of
+        # https://github.com/huggingface/transformers/blob/main/src/transformers/models/dpt/image_processing_dpt.py
         vertical, horizontal = self.height / size[0], self.width / size[1]
         if self.keeps_ratio:
-            vertical = horizontal = (
-                horizontal if abs(1 - horizontal) < abs(1 - vertical) else vertical
-            )
-        height, width = (
-            round(scale * n / self.divisor) * self.divisor
-            for scale, n in zip((vertical, horizontal), size, strict=True)
-        )
+            # The vertical scale where both change the image as much, as there.
+            fits_width = abs(1 - horizontal) < abs(1 - vertical)
+            vertical = horizontal = horizontal if fits_width else vertical
+        height = round(vertical * size[0] / self.divisor) * self.divisor
+        width = round(horizontal * size[1] / self.divisor) * self.divisor
         if min(height, width) < 1:
             raise InputError(
                 f"Expected sides of at least half of {self.divisor} pixels, got an image of {size}."
@@ -234,10 +304,12 @@ class NearestMultiple(SizeRule):
 
 @dataclass(frozen=True)
 class ShortestMultiple(SizeRule):
-    """The shorter side becomes `edge`, the longer follows, then both are rounded up to a multiple
-    of `divisor`.
+    """Makes the shorter side `edge`, then both sides multiples of `divisor`, rounded up.
 
     TextNet truncates the longer side first, PP-LCNet rounds both half to even.
+
+    >>> ShortestMultiple(640, 32).output_size((480, 650))
+    (640, 896)
     """
 
     edge: int
@@ -246,8 +318,11 @@ class ShortestMultiple(SizeRule):
 
     def output_size(self, size: Size) -> Size:
         if self.rounding == "truncate":
+            # `resize` of https://github.com/huggingface/transformers/blob/main/src/transformers/models/textnet/image_processing_textnet.py
             sides = shortest_edge(size, self.edge)
         else:
+            # `get_image_size` of
+            # https://github.com/huggingface/transformers/blob/main/src/transformers/models/pp_lcnet/image_processing_pp_lcnet.py
             scale = self.edge / min(size)
             sides = round(size[0] * scale), round(size[1] * scale)
         height, width = (max(-(-n // self.divisor), 1) * self.divisor for n in sides)
@@ -260,13 +335,15 @@ class ShortestMultiple(SizeRule):
 
 @dataclass(frozen=True)
 class SideLimit(SizeRule):
-    """PP-OCR detection: the longest or shortest side is brought to `limit`, both are rounded to a
-    multiple of 32.
+    """Brings one side to `limit`, then both to the nearest multiple of 32, as PP-OCR's detection.
 
     Attributes:
         side: "max" shrinks a longer side that exceeds `limit`; "min" enlarges a shorter side below
             it; "resize_long" brings the longer side to it either way.
         longest: bounds the longer side after that; None does not.
+
+    >>> SideLimit(960).output_size((1080, 1920))
+    (544, 960)
     """
 
     limit: int
@@ -274,20 +351,25 @@ class SideLimit(SizeRule):
     longest: int | None = None
 
     def output_size(self, size: Size) -> Size:
+        # `get_image_size` of
+        # https://github.com/huggingface/transformers/blob/main/src/transformers/models/pp_ocrv5_server_det/image_processing_pp_ocrv5_server_det.py
         edge = min(size) if self.side == "min" else max(size)
-        keeps = (
-            edge <= self.limit
-            if self.side == "max"
-            else edge >= self.limit
-            if self.side == "min"
-            else False
-        )
-        ratio = 1.0 if keeps else float(self.limit) / edge
+        is_within = {
+            "max": edge <= self.limit,
+            "min": edge >= self.limit,
+            "resize_long": False,
+        }
+        ratio = 1.0 if is_within[self.side] else float(self.limit) / edge
         height, width = int(size[0] * ratio), int(size[1] * ratio)
+        # The second scaling starts from truncated sides, as there.
         if self.longest is not None and max(height, width) > self.longest:
             ratio = float(self.longest) / max(height, width)
             height, width = int(height * ratio), int(width * ratio)
-        return max(round(height / 32) * 32, 32), max(round(width / 32) * 32, 32)
+        # The detector's features are 32 times as coarse as its input. A text line of less than 16
+        # pixels would round to none.
+        rows = max(round(height / 32), 1)
+        columns = max(round(width / 32), 1)
+        return rows * 32, columns * 32
 
     def describe(self) -> str:
         side = {
@@ -300,14 +382,25 @@ class SideLimit(SizeRule):
 
 
 def widest(sizes: list[Size], default: Size, longest: int) -> Size:
-    """PP-OCR recognition: one size for a whole batch, from the first of its widest images.
+    """Computes one size for all images of a batch, as PP-OCR's recognition does.
 
-    The height is that of `default`; the width keeps the ratio of the widest image, rounded up, at
-    most `longest`.
+    The height is that of `default`; the width keeps the ratio of the first of the widest images,
+    rounded up, at most `longest`.
+
+    Args:
+        sizes: heights and widths of the images.
+        default: height and width.
+        longest: in pixels.
+
+    >>> widest([(48, 100), (32, 200)], (48, 320), 3200)
+    (48, 300)
     """
+    # `get_target_size` of
+    # https://github.com/huggingface/transformers/blob/main/src/transformers/models/pp_ocrv5_server_rec/image_processing_pp_ocrv5_server_rec.py
     height, width = max(sizes, key=lambda size: size[1])
     target = int(default[0] * max(width / height, default[1] / default[0]))
     if target > longest:
         return default[0], longest
+    # Rounded up, so that no column of the widest image is lost; `target` was truncated.
     needed = math.ceil(default[0] * (width / float(height)))
     return default[0], min(target, needed)

@@ -1,4 +1,4 @@
-"""Rescaling, normalising and casting values.
+"""Rescales, normalises, clips and casts values.
 
 The functions take NumPy and JAX arrays alike: on NumPy they compute what the reference publishes,
 operation by operation in float32, and so the tables of an exact pipeline; in a compiled program XLA
@@ -25,8 +25,8 @@ PerChannel = float | tuple[float, ...]
 
 
 def _fitting_channels(step: Pointwise, channels: int, *values: PerChannel) -> int:
-    """The number of channels where each of `values` is one number, or one per channel; a gray image
-    becomes as many as there are values."""
+    """Return the number of channels where each of `values` is one number, or one per channel."""
+    # NumPy, Keras and Transformers broadcast `(h, w, 1)` with 3 means: gray becomes 3 channels.
     for numbers in values:
         if not isinstance(numbers, tuple) or len(numbers) in (1, channels):
             continue
@@ -62,29 +62,48 @@ def rescale(
     """
     x = image.astype(np.float32)
     if arithmetic == "division":
-        x = x / np.round(1 / np.asarray(scale, np.float64)).astype(np.float32)
+        # `to_tensor` divides by 255, which differs from a product with 1/255 on 126 of 256 bytes:
+        # https://github.com/pytorch/vision/blob/main/torchvision/transforms/functional.py
+        divisor = np.round(1 / np.asarray(scale, np.float64))
+        x = x / divisor.astype(np.float32)
     elif arithmetic == "float64" and isinstance(image, np.ndarray):
-        x = (image.astype(np.float64) * scale).astype(np.float32)
+        # `rescale` multiplies in float64 and casts the product:
+        # https://github.com/huggingface/transformers/blob/main/src/transformers/image_transforms.py
+        # JAX has no float64 by default: only the host's tables of an exact pipeline need it.
+        product = image.astype(np.float64) * scale
+        x = product.astype(np.float32)
     elif np.any(np.asarray(scale) != 1):
+        # `Rescaling` casts the factor to the layer's dtype, float32, before it multiplies:
+        # https://github.com/keras-team/keras/blob/master/keras/src/layers/preprocessing/rescaling.py
         x = x * np.asarray(scale, np.float32)
-    return x + np.asarray(offset, np.float32) if np.any(np.asarray(offset) != 0) else x
+    # An offset of 0 would turn -0.0 into 0.0, and cost an addition where XLA may not drop it.
+    if np.any(np.asarray(offset) != 0):
+        x = x + np.asarray(offset, np.float32)
+    return x
 
 
 @dataclass(frozen=True)
 class Rescale(Pointwise):
-    """`image * scale + offset`; see `rescale`."""
+    """Computes `image * scale + offset`; see `rescale`.
+
+    >>> from jaxprep import Batch
+    >>> Rescale(2.0, -1.0)(Batch(image=np.float32([[[0.0, 1.0]]]))).image.tolist()
+    [[[-1.0, 1.0]]]
+    """
 
     scale: PerChannel = 1 / 255
     offset: PerChannel = 0.0
     arithmetic: Literal["float32", "float64", "division"] = "float32"
 
     def check(self) -> None:
-        inverse = 1 / np.where(
-            np.asarray(self.scale, np.float64) == 0, np.nan, np.asarray(self.scale, np.float64)
-        )
-        if self.arithmetic == "division" and not np.allclose(
-            inverse, np.round(inverse), rtol=1e-12, atol=0
-        ):
+        if self.arithmetic != "division":
+            return
+        scale = np.asarray(self.scale, np.float64)
+        # NaN equals nothing, so that a scale of 0 is refused without a warning of NumPy's.
+        inverse = 1 / np.where(scale == 0, np.nan, scale)
+        # A float64 as 1/255 is off by at most 1.2e-16 of itself: 1e-12 also takes factors that
+        # were printed to 13 digits.
+        if not np.allclose(inverse, np.round(inverse), rtol=1e-12, atol=0):
             raise codec.expected(
                 "the inverse of an integer, since it is divided by", self.scale, "$.scale"
             )
@@ -93,7 +112,9 @@ class Rescale(Pointwise):
         return _fitting_channels(self, channels, self.scale, self.offset)
 
     def affine(self, draw: Any = None) -> tuple[np.ndarray, np.ndarray]:
-        return np.asarray(self.scale, np.float64), np.asarray(self.offset, np.float64)
+        scale = np.asarray(self.scale, np.float64)
+        offset = np.asarray(self.offset, np.float64)
+        return scale, offset
 
     def apply(self, image: Any, draw: Any = None) -> Any:
         return rescale(image, self.scale, self.offset, arithmetic=self.arithmetic)
@@ -102,7 +123,9 @@ class Rescale(Pointwise):
         return _undo_affine(image, *self.affine())
 
     def describe(self) -> str:
-        scale, offset = np.asarray(self.scale), np.asarray(self.offset)
+        scale = np.asarray(self.scale)
+        offset = np.asarray(self.offset)
+        # "divide by 255" reads better than "multiply by 0.00392157".
         inverse = 1 / scale if np.all(scale) else scale
         parts = []
         if inverse.ndim == 0 and inverse > 1 and _is_integer(float(inverse)):
@@ -111,15 +134,18 @@ class Rescale(Pointwise):
             parts.append(f"multiply by {number_list(self.scale)}")
         if np.any(offset != 0):
             parts.append(f"add {number_list(self.offset)}")
-        return (", ".join(parts) or "convert to float32") + _as_normalization(scale, offset)
+        words = ", ".join(parts) or "convert to float32"
+        return words + _as_normalization(scale, offset)
 
 
 def _is_integer(value: float) -> bool:
+    # The inverse of an inverse, so equal but for rounding.
     return abs(value - round(value)) < 1e-9 * value
 
 
 def _as_normalization(scale: np.ndarray, offset: np.ndarray) -> str:
-    """The same as mean and standard deviation of values in [0, 1], as papers state them."""
+    """Return the same as mean and standard deviation of values in [0, 1], as papers state them."""
+    # One number for all channels is only a change of range, and no statistic.
     if scale.ndim == offset.ndim == 0 or not np.all(scale):
         return ""
     mean, std = np.broadcast_arrays(-offset / scale / 255, 1 / scale / 255)
@@ -128,6 +154,7 @@ def _as_normalization(scale: np.ndarray, offset: np.ndarray) -> str:
 
 
 def _undo_affine(image: np.ndarray, scale: np.ndarray, offset: np.ndarray) -> np.ndarray | None:
+    # A factor of 0 has lost the image: there is nothing to show.
     return (image - offset) / scale if np.all(scale) else None
 
 
@@ -144,17 +171,28 @@ def normalize(
     >>> normalize(np.float32([[0.5, 1.0]]), 0.5, 0.25).tolist()
     [[0.0, 2.0]]
     """
-    return (image.astype(np.float32) - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
+    # Subtracted, then divided, each in float32, as `normalize` of
+    # https://github.com/pytorch/vision/blob/main/torchvision/transforms/_functional_tensor.py
+    # and of https://github.com/huggingface/transformers/blob/main/src/transformers/image_transforms.py
+    # A product with `1 / std` has other last bits.
+    centered = image.astype(np.float32) - np.asarray(mean, np.float32)
+    return centered / np.asarray(std, np.float32)
 
 
 @dataclass(frozen=True)
 class Normalize(Pointwise):
-    """`(image - mean) / std`; see `normalize`."""
+    """Computes `(image - mean) / std`; see `normalize`.
+
+    >>> from jaxprep import Batch
+    >>> Normalize(0.5, 0.25)(Batch(image=np.ones((1, 1, 1), np.float32))).image.tolist()
+    [[[2.0]]]
+    """
 
     mean: PerChannel
     std: PerChannel
 
     def check(self) -> None:
+        # In float32, where a tiny float64 becomes 0.
         if not np.all(np.asarray(self.std, np.float32) > 0):
             raise codec.expected("a positive standard deviation", self.std, "$.std")
 
@@ -162,7 +200,8 @@ class Normalize(Pointwise):
         return _fitting_channels(self, channels, self.mean, self.std)
 
     def affine(self, draw: Any = None) -> tuple[np.ndarray, np.ndarray]:
-        mean, std = np.asarray(self.mean, np.float64), np.asarray(self.std, np.float64)
+        mean = np.asarray(self.mean, np.float64)
+        std = np.asarray(self.std, np.float64)
         return 1 / std, -mean / std
 
     def apply(self, image: Any, draw: Any = None) -> Any:
@@ -180,11 +219,17 @@ DTypeName = Literal["uint8", "int32", "float32", "bfloat16", "float16"]
 
 @dataclass(frozen=True)
 class Cast(Pointwise):
-    """Change the type of the values. To an integer type: rounded half to even and saturated."""
+    """Changes the type of the values. To an integer type: rounded half to even and saturated.
+
+    >>> from jaxprep import Batch
+    >>> Cast("uint8")(Batch(image=np.float32([[[0.5, 1.5, 300.0]]]))).image.tolist()
+    [[[0, 2, 255]]]
+    """
 
     dtype: DTypeName = "float32"
 
     def apply(self, image: Any, draw: Any = None) -> Any:
+        # XLA's conversion truncates, and what it gives for 300.0 depends on the platform.
         if jnp.issubdtype(image.dtype, jnp.floating) and self.dtype in ("uint8", "int32"):
             return round_to(jnp.asarray(image, jnp.float32), jnp.dtype(self.dtype))
         return image.astype(jnp.dtype(self.dtype))
@@ -204,17 +249,26 @@ def clip(image: Shaped[Array, "*shape"], low: float, high: float) -> Shaped[Arra
     >>> clip(np.float32([-1.0, 0.5, 2.0]), 0.0, 1.0).tolist()
     [0.0, 0.5, 1.0]
     """
-    return jnp.clip(image, jnp.asarray(low, image.dtype), jnp.asarray(high, image.dtype))
+    # Bounds of the image's type: with Python floats an integer image would become float32.
+    lowest = jnp.asarray(low, image.dtype)
+    highest = jnp.asarray(high, image.dtype)
+    return jnp.clip(image, lowest, highest)
 
 
 @dataclass(frozen=True)
 class Clip(Pointwise):
-    """Values confined to a range; see `clip`."""
+    """Confines values to a range; see `clip`.
+
+    >>> from jaxprep import Batch
+    >>> Clip(0.0, 1.0)(Batch(image=np.float32([[[-1.0, 0.5, 2.0]]]))).image.tolist()
+    [[[0.0, 0.5, 1.0]]]
+    """
 
     low: float = 0.0
     high: float = 1.0
 
     def check(self) -> None:
+        # Written so that NaN is refused too.
         if not self.low <= self.high:
             raise codec.expected("a bound of at least `low`", self.high, "$.high")
 

@@ -1,4 +1,4 @@
-"""Resizing a window whose place and size are known only at run time."""
+"""Resizes a window whose position and size are known only at run time, as of a random crop."""
 
 from __future__ import annotations
 
@@ -59,7 +59,13 @@ def resize_window(
 
 @dataclass(frozen=True)
 class WindowResize(ToSize):
-    """A window of the image, resized; its draw is `(top, left, height, width)` in pixels."""
+    """Resizes a window of the image; its draw is `(top, left, height, width)` in pixels.
+
+    >>> import numpy as np
+    >>> image = np.arange(16, dtype=np.float32).reshape(4, 4, 1)
+    >>> on_image(WindowResize((1, 1)), image, draws=((0, 0, 2, 2),))[..., 0].tolist()
+    [[2.5]]
+    """
 
     size: Size
     method: Method = "bilinear"
@@ -67,7 +73,7 @@ class WindowResize(ToSize):
     rounded: bool = True
 
     def draw(self, key: Any, size: tuple[Any, Any]) -> tuple[Any, Any, Any, Any]:
-        """The whole image; see `resize_window` for windows of your own."""
+        """Return the window of all pixels; `resize_window` takes others."""
         del key
         return 0, 0, size[0], size[1]
 
@@ -81,10 +87,14 @@ class WindowResize(ToSize):
 
     @property
     def resampling(self) -> Resampling | None:  # type: ignore[override]
+        # The other references round by tables that NumPy makes in float64: with a traced window the
+        # table is made in the graph, from integers, which only `float` defines.
         return None if self.method == "nearest" else Resampling("float", self.rounded)
 
     def axes(self, size: Size, draw: Any = None) -> Axes:
         top, left, height, width = draw
+        # The window first, so that the filter ends at its edge: torchvision's `resized_crop` of
+        # https://github.com/pytorch/vision/blob/main/torchvision/transforms/functional.py
         vertical = Resample(self.size[0], self.method, self.antialias, "float")
         horizontal = Resample(self.size[1], self.method, self.antialias, "float")
         return (Window(top, height), vertical), (Window(left, width), horizontal)

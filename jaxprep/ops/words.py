@@ -1,4 +1,4 @@
-"""Numbers and sizes as `describe()` words them."""
+"""Formats numbers and sizes for `describe()`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jaxprep.types import Size
 
 
 def by(size: Size | None) -> str:
-    """Height x width.
+    """Formats a size as height x width.
 
     >>> by((224, 160))
     '224 x 160'
@@ -19,10 +19,11 @@ def by(size: Size | None) -> str:
 
 
 def number_list(numbers: Any) -> str:
-    """One number, or one per channel where they differ, to six digits.
+    """Formats one number, or one per channel where they differ, to six digits.
 
     >>> number_list((0.5, 0.5, 0.25))
     '0.5, 0.5, 0.25'
     """
+    # Six digits tell the published means apart, and hide the noise of float32.
     shown = [f"{number:.6g}" for number in np.ravel(numbers)]
     return shown[0] if len(set(shown)) == 1 else ", ".join(shown)

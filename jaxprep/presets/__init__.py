@@ -1,4 +1,4 @@
-"""Presets: configs found by a path, a hub's handle or a name; written to and read from files."""
+"""Loads presets, the configs of models, by a path, a hub's handle or a name, and saves them."""
 
 from __future__ import annotations
 
@@ -52,9 +52,11 @@ def load(
     >>> load("timm/resnet50.a1_in1k", crop_pct=1.0).crop_pct
     1.0
     """
+    # An empty name is the working directory to `os.path`, which nobody means.
     if not isinstance(handle, (str, os.PathLike)) or not os.fspath(handle):
         raise codec.expected("a path, a handle or a built-in name", handle, "preset")
     name = os.fspath(handle)
+    # A path first, so that what a user has saved is never hidden by a name that is built in.
     # `os.path.exists` raises `ValueError` on a null character.
     if "\0" not in name and os.path.exists(name):
         config = files.read(Path(name), config_file)

@@ -1,4 +1,4 @@
-"""`Collection`: presets of one format under one name, read from a table of JSON data."""
+"""Defines `Collection`: presets of one format under one name, from a table of JSON data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jaxprep.formats import Format
 
 @dataclass(frozen=True)
 class CollectionTable:
-    """The JSON data of a collection, as in `presets/timm.json`.
+    """Holds the JSON data of a collection, as in `presets/timm.json`.
 
     Attributes:
         presets: for each preset the name of its settings, or an object: `settings` is such a name,
@@ -37,12 +37,13 @@ class CollectionTable:
     prefix: str | None = None
 
     def __post_init__(self) -> None:
+        # All of it is checked when it is read: a wrong entry would otherwise be met by whoever
+        # happens to load that preset.
         for name, entry in self.presets.items():
-            settings = _parsed_entry(entry, f"$.presets.{name}")["settings"]
+            where = f"$.presets.{name}"
+            settings = _parsed_entry(entry, where)["settings"]
             if isinstance(settings, str) and settings not in self.settings:
-                raise codec.expected(
-                    "the name of one of the `settings`", settings, f"$.presets.{name}"
-                )
+                raise codec.expected("the name of one of the `settings`", settings, where)
         for alias, name in self.aliases.items():
             if alias in self.presets:
                 raise codec.expected("a name that no preset has", alias, "$.aliases")
@@ -51,7 +52,7 @@ class CollectionTable:
 
 
 def _parsed_entry(entry: Any, where: str) -> dict[str, Any]:
-    """An entry of `presets` as an object with `settings`."""
+    """Return an entry of `presets` as an object with `settings`."""
     if isinstance(entry, str):
         return {"settings": entry}
     if not isinstance(entry, dict) or "settings" not in entry:
@@ -63,7 +64,7 @@ def _parsed_entry(entry: Any, where: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class Collection:
-    """Presets of one format.
+    """Holds presets of one format.
 
     Attributes:
         name: of the collection.
@@ -90,11 +91,11 @@ class Collection:
         return f"{self.name}/" if self.table.prefix is None else self.table.prefix
 
     def names(self) -> list[str]:
-        """The presets, each with the prefix; aliases are not among them."""
+        """Return the presets, each with the prefix; aliases are not among them."""
         return [self.prefix + name for name in self.table.presets]
 
     def resolve(self, name: str) -> str | None:
-        """The preset that a name, without the prefix, stands for; None if there is none."""
+        """Return the preset that a name, without the prefix, stands for; None if there is none."""
         # As many steps as there are aliases: aliases that stand for each other end here too.
         for _ in range(len(self.table.aliases) + 1):
             if name in self.table.presets:
@@ -105,12 +106,12 @@ class Collection:
         return None
 
     def details(self, preset: str) -> dict[str, Any]:
-        """What the collection says about a preset beside its settings."""
+        """Return what the collection says about a preset besides its settings."""
         entry = _parsed_entry(self.table.presets[preset], "$")
         return {key: value for key, value in entry.items() if key != "settings"}
 
     def config(self, name: str) -> Format | None:
-        """The config of a preset or an alias, without the prefix; None if there is none.
+        """Return the config of a preset or an alias, without the prefix; None if there is none.
 
         Raises:
             ConfigError: the settings are not known, or not of a kind that the format reads.
@@ -122,6 +123,8 @@ class Collection:
         settings = _parsed_entry(self.table.presets[preset], "$")["settings"]
         if isinstance(settings, str):
             settings = self.table.settings[settings]
+        # Some presets of KerasHub make patches of a number that depends on the image: the name is
+        # known, and what it does no format here can say.
         if settings is None:
             source = details.get("source") or self.table.source
             raise ConfigError(
@@ -131,5 +134,6 @@ class Collection:
         try:
             return self.format.of_preset(settings, preset, details)
         except ConfigError as error:
-            place = f"`$.{self.prefix}{name}"
-            raise ConfigError(str(error).replace("`$", place, 1)) from error
+            # `$` stands for the settings there; a reader of the message knows the preset's name.
+            path = f"`$.{self.prefix}{name}"
+            raise ConfigError(str(error).replace("`$", path, 1)) from error

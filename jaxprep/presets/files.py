@@ -1,4 +1,4 @@
-"""Preset files: read a config from a file or directory of any registered format, and write one."""
+"""Reads a config from a file or a directory of any registered format, and writes one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HUGGING_FACE = HuggingFace.files[:2]
 
 
 def preset_files() -> tuple[str, ...]:
-    """The files that may hold a config; of those in a directory the first that does is read.
+    """Return the files that may hold a config; of those in a directory the first that does is read.
 
     >>> preset_files()[0], preset_files()[-1]
     ('jaxprep.json', 'config.json')
@@ -34,7 +34,7 @@ def preset_files() -> tuple[str, ...]:
 
 
 def to_json(preprocessor: Format) -> dict[str, Any]:
-    """The content of `jaxprep.json`, JSON data that says all of a config.
+    """Return the content of `jaxprep.json`, JSON data that says all of a config.
 
     >>> to_json(KerasHub(image_size=(4, 4)))["preprocessor"]["image_size"]
     [4, 4]
@@ -43,13 +43,13 @@ def to_json(preprocessor: Format) -> dict[str, Any]:
 
 
 def from_json(content: Any, where: str = "$", model: Any = None) -> Format:
-    """The config of JSON data, of `to_json` or of any registered format.
+    """Return the config of JSON data, of `to_json` or of any registered format.
 
     Args:
         content: the data.
-        where: its place, for messages.
-        model: the content of the `config.json` beside it, for a Hugging Face config that does not
-            name its class.
+        where: its position in the file, for messages.
+        model: the content of the `config.json` in the same folder, for a Hugging Face config that
+            does not name its class.
 
     Raises:
         ConfigError: no format reads it; or it has a wrong value, an unknown field, or the version
@@ -75,6 +75,7 @@ def from_json(content: Any, where: str = "$", model: Any = None) -> Format:
 
 def _from_our_json(content: dict[str, Any], where: str) -> Format:
     version = content["jaxprep"]
+    # A later version may mean something else by the same fields: a wrong image would not show.
     if version != VERSION:
         supported = f"version {VERSION}, which this jaxprep reads"
         raise codec.expected(supported, version, f"{where}.jaxprep")
@@ -174,8 +175,8 @@ def write(preprocessor: Format, directory: Path, config_file: str = PREPROCESSOR
 
     Args:
         preprocessor: the config.
-        directory: gets `jaxprep.json`, and the files of the format's own library where they can say
-            the same.
+        directory: gets `jaxprep.json`, and the files of the format's library where they can say the
+            same.
         config_file: the name of the library's main file.
 
     Raises:
@@ -201,7 +202,7 @@ def write(preprocessor: Format, directory: Path, config_file: str = PREPROCESSOR
 
 
 def load_json(file: Path) -> Any:
-    """The JSON data of a file of at most `MAX_BYTES`.
+    """Return the JSON data of a file of at most `MAX_BYTES`.
 
     Raises:
         PresetNotFoundError: no such file.
@@ -214,6 +215,7 @@ def load_json(file: Path) -> Any:
     {'size': 4}
     """
     try:
+        # Before reading: a folder from a hub may hold weights under any name.
         size = file.stat().st_size
         if size > MAX_BYTES:
             raise ConfigError(f"Expected at most {MAX_BYTES} bytes, got {size} - in `{file}`.")
@@ -229,7 +231,7 @@ def load_json(file: Path) -> Any:
 
 
 def _inside(directory: Path, name: str) -> Path:
-    """A file of a directory, given by its bare name: a preset never reaches outside of it."""
+    """Return a file of a directory, given by its bare name: never one outside of the directory."""
     is_bare = name == os.path.basename(name) and "\\" not in name and "\0" not in name
     if not is_bare or name in ("", ".", ".."):
         raise codec.expected("the name of a file, without a directory", name, "config_file")
@@ -237,7 +239,7 @@ def _inside(directory: Path, name: str) -> Path:
 
 
 def _model_of(file: Path) -> Any:
-    """The content of the `config.json` in the directory of a file; None if none can be read."""
+    """Return the content of the `config.json` next to a file; None if none can be read."""
     model = file.with_name(MODEL)
     try:
         return load_json(model) if model.is_file() else None
@@ -246,7 +248,7 @@ def _model_of(file: Path) -> Any:
 
 
 def _parse(file: Path, content: Any) -> Format:
-    """The config of a file's content; errors name the file."""
+    """Return the config of a file's content; errors name the file."""
     try:
         return from_json(content, model=_model_of(file))
     except ConfigError as error:

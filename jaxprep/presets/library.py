@@ -1,4 +1,4 @@
-"""The presets that have names: those of published models, and those that users register."""
+"""Finds presets by their names: those of published models, and those that users register."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _REGISTERED: dict[str, Collection] = {}
 def register_collection(
     name: str, table: Mapping[str, Any] | str | os.PathLike[str], format: type[Format]
 ) -> None:
-    """Add presets of your own, which `load` and the command line then find as `name/preset`.
+    """Add presets, which `load` and the command line then find as `name/preset`.
 
     Registering a name again replaces what was registered under it.
 
     Args:
         name: letters, digits, `_`, `-` and `.`.
         table: the data, or the path of a JSON file with it; `CollectionTable` says what it holds.
-        format: the class of the configs, of `jaxprep.formats` or your own.
+        format: the class of the configs, of `jaxprep.formats` or of another package.
 
     Raises:
         ConfigError: a name of a collection of jaxprep's, or a table with a wrong or unknown field.
@@ -68,12 +68,16 @@ def _built_in_collection(name: str, format: type[Format]) -> Collection:
 
 
 def _built_in_collections() -> dict[str, type[Format]]:
-    """The formats that have a collection, by its name."""
-    return {format.collection: format for format in registered() if format.collection is not None}
+    """Return the formats that have a collection, by its name."""
+    formats = {}
+    for format in registered():
+        if format.collection is not None:
+            formats[format.collection] = format
+    return formats
 
 
 def collections() -> tuple[Collection, ...]:
-    """All collections, those of jaxprep first.
+    """Return all collections, those of jaxprep first.
 
     >>> [collection.name for collection in collections()][:2]
     ['keras_hub', 'timm']
@@ -83,7 +87,7 @@ def collections() -> tuple[Collection, ...]:
 
 
 def names() -> tuple[str, ...]:
-    """The names of all presets: KerasHub's as they are, others as `collection/preset`.
+    """Return the names of all presets: KerasHub's as they are, others as `collection/preset`.
 
     >>> "timm/resnet50.a1_in1k" in names()
     True
@@ -92,18 +96,19 @@ def names() -> tuple[str, ...]:
 
 
 def matching(pattern: str = "*") -> list[str]:
-    """The names that contain `pattern`, or match it where it holds `*`, `?` or `[`.
+    """Return the names that contain `pattern`, or match it where it holds `*`, `?` or `[`.
 
     >>> matching("timm/resnet50d.*")[0]
     'timm/resnet50d.a1_in1k'
     """
+    # As a shell would match it; without a wildcard a part of the name is enough, in any case.
     if any(mark in pattern for mark in "*?["):
         return [name for name in names() if fnmatch.fnmatchcase(name, pattern)]
     return [name for name in names() if pattern.lower() in name.lower()]
 
 
 def built_in(name: str) -> Format:
-    """The config of a named preset.
+    """Return the config of a named preset.
 
     Besides the names of `names()` their aliases are found: `timm/<architecture>` is its default
     tag, and timm's deprecated names, `torchvision/<builder>` and `torchvision/<Weights>.DEFAULT`
@@ -122,15 +127,16 @@ def built_in(name: str) -> Format:
             config = collection.config(name.removeprefix(collection.prefix))
             if config is not None:
                 return config
-    hint = ", ".join(nearest(name))
+    similar = ", ".join(nearest(name))
+    hint = f" Nearest: {similar}." if similar else ""
     raise PresetNotFoundError(
         "Expected a path, an `hf://` or `kaggle://` handle, or a built-in preset, got "
-        f"{name[:1000]!r}." + (f" Nearest: {hint}." if hint else "")
+        f"{name[:1000]!r}.{hint}"
     )
 
 
 def nearest(name: str) -> list[str]:
-    """Up to five names that look like `name`.
+    """Return up to five names that look like `name`.
 
     >>> nearest("resnet_50_imagenett")[0]
     'resnet_50_imagenet'
@@ -144,8 +150,8 @@ def nearest(name: str) -> list[str]:
 
 
 def describe(name: str) -> dict[str, Any]:
-    """What is known about a named preset: its collection, the source of its numbers, and where the
-    collection says so its family, parameter count and description.
+    """Return what is known about a named preset: its collection, the source of its numbers, and
+    where the collection says so its family, parameter count and description.
 
     Raises:
         PresetNotFoundError: no such name.
@@ -164,7 +170,7 @@ def describe(name: str) -> dict[str, Any]:
 
 
 def metadata() -> dict[str, dict[str, Any]]:
-    """What is known about every preset, in the form of `keras_hub.models.Backbone.presets`.
+    """Return what is known about every preset, in the form of `keras_hub.models.Backbone.presets`.
 
     >>> metadata()["timm/resnet50.a1_in1k"]["metadata"]["collection"]
     'timm'

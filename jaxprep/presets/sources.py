@@ -1,7 +1,6 @@
-"""Preset files from hubs: `hf://user/repo[@revision][/folder]`,
-`kaggle://org/model/keras/variant[/version]`.
+"""Downloads preset files from hubs, by `hf://` and `kaggle://` handles.
 
-Only the JSON files that are asked for by name are downloaded, into the cache of the hub's own
+Only the JSON files that are asked for by name are downloaded, into the cache of the hub's
 package (`huggingface_hub`, `kagglehub`) and nowhere else; the result is a folder of that cache. A
 hub that cannot be reached is no error while its files are cached.
 """
@@ -53,7 +52,7 @@ _FILE = re.compile(_WORD, re.ASCII)
 
 
 def is_hub_handle(handle: str) -> bool:
-    """Whether a handle begins with the scheme of a hub; `resolve` checks the rest of it.
+    """Return whether a handle begins with the scheme of a hub; `resolve` checks the rest of it.
 
     >>> is_hub_handle("hf://google/vit-base-patch16-224"), is_hub_handle("resnet_50_imagenet")
     (True, False)
@@ -141,7 +140,7 @@ def resolve(
 
 @dataclass(frozen=True)
 class _Repo:
-    """A folder at a revision of a repository on the Hugging Face hub."""
+    """Names a folder at a revision of a repository on the Hugging Face hub."""
 
     handle: str
     repo: str
@@ -226,7 +225,7 @@ class _Repo:
         return files
 
     def failure(self, hub: ModuleType, error: BaseException) -> JaxprepError:
-        """The error of jaxprep's that says what an error of `huggingface_hub` means."""
+        """Return the error of jaxprep's that says what an error of `huggingface_hub` means."""
         status = _status(error)
         if status in (401, 403):
             return HubError(
@@ -265,7 +264,7 @@ def _kaggle_files(handle: str, model: str, names: Iterable[str]) -> list[Path]:
 
 
 def _common_folder(files: list[Path], handle: str, names: tuple[str, ...]) -> Path:
-    """The folder that all files are in.
+    """Return the folder that all files are in.
 
     Without a version kagglehub takes the newest one, which may change between two files.
     """
@@ -304,17 +303,19 @@ def _with_retries(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 
 def _status(error: BaseException) -> int | None:
-    """The status of the HTTP response that an error is about, if it is about one."""
+    """Return the status of the HTTP response that an error is about, if it is about one."""
     return getattr(getattr(error, "response", None), "status_code", None)
 
 
 def _is_final(error: BaseException) -> bool:
-    """Whether the hub gave an answer that it will give again, and cached files must not hide."""
+    """Return whether the hub gave an answer that it will give again, and cached files must not
+    hide.
+    """
     return _status(error) not in (None, *TRANSIENT)
 
 
 def _unreachable(host: str, error: BaseException, handle: str) -> HubError:
-    """The error that a hub cannot be reached, or fails."""
+    """Return the error that a hub cannot be reached, or fails."""
     first_line = next(iter(str(error).splitlines()), "")
     return HubError(
         f"Expected files from {host}, got {type(error).__name__}: {first_line} - at {handle}."

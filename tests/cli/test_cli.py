@@ -34,6 +34,7 @@ from jaxprep.errors import JaxprepError
 from jaxprep.formats import Custom
 from jaxprep.host import read_image
 from jaxprep.ops import sizes
+from jaxprep.ops.resize import SizeRule
 
 PRESET = "timm/resnet50.a1_in1k"
 SMALL = "image_size=[24,24]"
