@@ -230,6 +230,7 @@ def _convert_images(x: Any, config: Format) -> Any:
     if pixels.ndim == 4:
         return _run_batch(pipeline, pixels)
     pipeline.check_image(pixels.shape, pixels.dtype)
+    pipeline.check_key(None)
     return eager.run_image(pipeline.lowered, pixels, pixels.shape[:2])
 
 

@@ -1,4 +1,9 @@
-"""Calling a pipeline eagerly: images of any size through a handful of compiled programs."""
+"""Calling a pipeline eagerly: images of any size through a handful of compiled programs.
+
+An image is copied to a *canvas*, whose size is one of a few; its tap tables are padded to the
+shapes of the program for that canvas, and the result is cut to its size. On CPU a large image runs
+alone, on one thread, so that all of it stays in the cache of a core; small ones run together.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +41,13 @@ KEPT_BYTES = 2**26
 
 
 def program_of(lowered: Lowered, size: Size, channels: int, dtype: Any) -> Program:
-    """The program that serves an image of `size`."""
+    """Returns the program that serves an image of `size`.
+
+    >>> from jaxprep import Pipeline, ops
+    >>> lowered = Pipeline((ops.Resize((2, 2)),)).lowered
+    >>> program_of(lowered, (100, 80), 3, np.uint8).stages[0].source
+    (128, 128)
+    """
     stages = bucket_of(lowered.segments, size, None, lowered.exact_sizes)
     fills_canvas = lowered.exact_sizes or static_sizes(lowered.segments)[-1] is not None
     dtype = jax.dtypes.canonicalize_dtype(dtype)
@@ -44,10 +55,17 @@ def program_of(lowered: Lowered, size: Size, channels: int, dtype: Any) -> Progr
 
 
 def run_image(lowered: Lowered, image: np.ndarray, size: Size) -> jax.Array:
-    """Runs one image, in the top-left corner of its array, and returns its result."""
+    """Runs one image, in the top-left corner of its array, and returns its result.
+
+    >>> from jaxprep import Pipeline, ops
+    >>> lowered = Pipeline((ops.Resize((2, 2)),)).lowered
+    >>> run_image(lowered, np.ones((9, 7, 3), np.uint8), (9, 7)).shape
+    (2, 2, 3)
+    """
     program = program_of(lowered, size, image.shape[-1], image.dtype)
     if not runs_alone(program):
         return run_images(lowered, image[None], [size]).stacked()[0]
+    # an image as large as its canvas needs no copy of ours: JAX takes its array as it is
     is_canvas = image.shape[:2] == program.stages[0].source
     canvas = image
     if not is_canvas:
@@ -56,7 +74,8 @@ def run_image(lowered: Lowered, image: np.ndarray, size: Size) -> jax.Array:
         canvas[: window.height, : window.width] = window.of(image)
     tables, out = _tables_on_device(lowered.segments, size, program.stages, not is_canvas)
     result = run_one(program, canvas, tables, None if program.fills_canvas else out)
-    result.block_until_ready()  # the canvas is free again
+    # the next call of this thread writes to the same canvas: without waiting, results would mix
+    result.block_until_ready()
     wanted = result_size(lowered.segments, size)
     if program.stages[-1].out == wanted:
         return result
@@ -68,9 +87,16 @@ def run_images(
 ) -> Ragged:
     """Runs images `(h, w, c)`, each in the top-left corner of its array.
 
-    What had to be put together on the host is a NumPy array, so that the caller may index it without
-    compiling anything.
+    What had to be put together on the host is a NumPy array, so that the caller may index it
+    without compiling anything.
+
+    >>> from jaxprep import Pipeline, ops
+    >>> lowered = Pipeline((ops.Resize((2, 2)),)).lowered
+    >>> images = [np.ones((9, 7, 3), np.uint8), np.ones((5, 8, 3), np.uint8)]
+    >>> run_images(lowered, images, [(9, 7), (5, 8)]).stacked().shape
+    (2, 2, 2, 3)
     """
+    # images that share a program run one after the other, without waiting for a compilation
     members: dict[Program, list[int]] = {}
     for i, (image, size) in enumerate(zip(images, sizes, strict=True)):
         program = program_of(lowered, size, image.shape[-1], image.dtype)
@@ -80,6 +106,7 @@ def run_images(
     if len(members) == 1:
         (program,) = members
         is_batch = isinstance(images, np.ndarray) and images.shape[1:3] == program.stages[0].source
+        # with one core, a loop in one program saves a copy of each image and of each result
         if not runs_alone(program) or (is_batch and core_count() == 1):
             batch = _run_group(lowered, program, images, sizes, members[program])
             is_whole = len(batch) == len(images) and program.stages[-1].out == wanted[0]
@@ -110,8 +137,14 @@ def run_images(
 
 
 def runs_alone(program: Program) -> bool:
-    """Whether images go one by one, which is faster on CPU: what one needs stays in the cache of its
-    core."""
+    """Returns whether images go one by one, which is faster on CPU: what one needs stays in the
+    cache of its core.
+
+    >>> from jaxprep import Pipeline, ops
+    >>> lowered = Pipeline((ops.Resize((2, 2)),)).lowered
+    >>> runs_alone(program_of(lowered, (100, 80), 3, np.uint8))
+    False
+    """
     height, width = program.stages[0].source
     return jax.default_backend() == "cpu" and height * width > SMALL_CANVAS
 
@@ -129,8 +162,8 @@ def _tables_on_device(
 def _run_group(
     lowered: Lowered, program: Program, images: Any, sizes: Sequence[Size], members: list[int]
 ) -> jax.Array:
-    """The results of the images that share a program, on its canvas, and of fill-ins up to a bucket
-    of the batch."""
+    """The results of the images that share a program, on its canvas, and of fill-ins up to a
+    bucket of the batch."""
     count = bucket(len(members))
     source = program.stages[0].source
     is_batch = isinstance(images, np.ndarray) and len(members) == len(images) == count
@@ -201,8 +234,8 @@ def _kept_canvas(program: Program) -> np.ndarray:
 
 
 def _new_array(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """An array that JAX takes over on CPU without a copy: at a multiple of 64 bytes. Do not write to
-    it afterwards.
+    """An array that JAX takes over on CPU without a copy: at a multiple of 64 bytes. Do not write
+    to it while a program may still read it: wait with `block_until_ready`.
 
     What it holds is not defined: pixels outside of an image's size have no weight in any table.
     """
@@ -216,7 +249,14 @@ def move_all(
     lowered: Lowered, boxes: Any, keypoints: Any, sizes: Sequence[Size]
 ) -> tuple[Any, Any]:
     """Moves boxes `(b, n, 4)` and keypoints `(b, n, 2)` of images of `sizes`; a program per bucket
-    of `b` and `n`."""
+    of `b` and `n`.
+
+    >>> from jaxprep import Pipeline, ops
+    >>> lowered = Pipeline((ops.Resize((4, 4)),)).lowered
+    >>> boxes, _ = move_all(lowered, np.ones((1, 1, 4)), None, [(2, 2)])
+    >>> boxes.tolist()
+    [[[2.0, 2.0, 2.0, 2.0]]]
+    """
     matrices = np.asarray([position_matrix(lowered.segments, size) for size in sizes], np.float32)
     ends = np.asarray([result_size(lowered.segments, size) for size in sizes])
     given = [None if a is None else np.asarray(a, np.float32) for a in (boxes, keypoints)]
@@ -245,7 +285,12 @@ def _move_all(boxes: Any, keypoints: Any, matrices: Any, sizes: Any, aligned: bo
 
 
 def run(lowered: Lowered, batch: Batch) -> Batch:
-    """Runs a batch, or one image, called eagerly; see `Pipeline.__call__`."""
+    """Runs a batch, or one image, called eagerly; see `Pipeline.__call__`.
+
+    >>> from jaxprep import Pipeline, ops
+    >>> run(Pipeline((ops.Flip(),)).lowered, Batch(image=np.arange(2).reshape(1, 2, 1))).image.shape
+    (1, 2, 1)
+    """
     is_single = batch.image.ndim == 3
     images = np.asarray(batch.image)
     if lowered.reads_channels_first:

@@ -125,6 +125,7 @@ class Pipeline:
                 top-left corner of it with its own `size`. Called eagerly, `image` may have any size
                 without compiling anew, and `label` and `weight` may be anything: they never enter a
                 program. Under your own `jit` JAX's rules for dtypes hold for them.
+                With random steps a program is compiled for each size, unless a plan is given.
             key: for random steps, a `jax.random` key. Image i of the batch draws with
                 `fold_in(key, batch.index[i])`, or `fold_in(key, i)` where there is no index.
             draws: what random steps shall use instead of drawing; see `draw`.
@@ -148,7 +149,7 @@ class Pipeline:
         if not hasattr(batch.image, "ndim"):
             batch = batch.replace(image=np.asarray(batch.image))
         self._check(batch, plan)
-        self._check_key(key, draws)
+        self.check_key(key, draws)
         self._check_index(batch, key)
         masks = [batch.extras.get(name) for name, _ in self.kinds]
         # label and weight do not count: a traced label alone puts no image into a program
@@ -170,7 +171,7 @@ class Pipeline:
         Args:
             key, batch, plan: as in a call.
         """
-        self._check_key(key, None)
+        self.check_key(key, None)
         self._check_index(batch, key)
         return traced.draw(self.lowered, batch, plan, key)
 
@@ -236,7 +237,7 @@ class Pipeline:
         Raises:
             InputError: a step is random: `run_images` takes no key.
         """
-        self._check_key(None, None)
+        self.check_key(None, None)
         return eager.run_images(self.lowered, images, sizes)
 
     def output_size(self, size: Size) -> Size:
@@ -305,11 +306,6 @@ class Pipeline:
         """Whether images come as `(c, h, w)`."""
         first = self.steps[0] if self.steps else None
         return isinstance(first, Layout) and first.is_input
-
-    @property
-    def writes_channels_first(self) -> bool:
-        """Whether results are `(c, h, w)`."""
-        return self.layout is not None and self.layout.planar
 
     @functools.cached_property
     def masks(self) -> Pipeline:
@@ -387,7 +383,8 @@ class Pipeline:
                 f"Expected images {count}, as many as in the plan, got {tuple(shape[:-3])}."
             )
 
-    def _check_key(self, key: Any, draws: Any) -> None:
+    def check_key(self, key: Any, draws: Any = None) -> None:
+        """Raises `InputError` for a key or draws where no step is random, or none where one is."""
         if not self.is_random:
             if key is not None or draws is not None:
                 given = "key" if key is not None else "draws"

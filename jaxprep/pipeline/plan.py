@@ -22,7 +22,7 @@ from jaxprep import codec
 from jaxprep.errors import InputError
 from jaxprep.pipeline.lower import Lowered, segments, static_sizes
 from jaxprep.pipeline.positions import position_matrix, segment_matrix
-from jaxprep.pipeline.segment import Segment, all_tables, in_arithmetic, segment_tables
+from jaxprep.pipeline.segment import Placed, Segment, all_tables, in_arithmetic, segment_tables
 from jaxprep.pipeline.step import Layout, Step
 from jaxprep.resample.passes import Arithmetic
 from jaxprep.resample.tables import AxisTable, Taps, bucket, canvas, widen
@@ -161,10 +161,11 @@ def stage_of(
 
 
 WINDOW_GAIN = 1.5
-"""The canvas of an image must have more than so many times the pixels of the canvas for what is
-read of it: otherwise both share programs with other images."""
+"""The smaller canvas of an image's read window is used only where the image's own canvas has more
+than so many times its pixels: otherwise a program of its own is not worth compiling."""
 WINDOW_PIXELS = 2**16
-"""The canvas of an image must have more pixels than this for the same: smaller ones are fast."""
+"""Canvases of at most so many pixels are never replaced by that of a read window: their programs
+are fast as they are."""
 
 
 class ReadWindow(NamedTuple):
@@ -424,7 +425,9 @@ def _padded_tables(segment: Segment, stage: Stage, size: Size, window: ReadWindo
     size_array = np.asarray(size if window is None else window[2:], np.int32)
     made = segment_tables(segment, size)
     moved = (made.vertical.length, made.horizontal.length)
-    moved_size = np.asarray(moved, np.int32) if segment.drawn else None
+    # what a random step draws depends on the size of its image, not on that of the canvas
+    draws = any(isinstance(part, Placed) and part.index is not None for part in segment.pointwise)
+    moved_size = np.asarray(moved, np.int32) if segment.drawn or draws else None
     if not segment.geometry:
         return Tables(None, None, size=size_array, moved_size=moved_size)
     passes = []

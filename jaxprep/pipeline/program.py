@@ -91,8 +91,10 @@ def run_stages(
     (2, 2, 3)
     """
     planned, size, draws = leaves
-    for stage, tables in zip(program.stages, planned if constants is None else constants):
-        is_last = stage is program.stages[-1]
+    tables_of_stages = planned if constants is None else constants
+    last = len(program.stages) - 1
+    for i, (stage, tables) in enumerate(zip(program.stages, tables_of_stages, strict=True)):
+        is_last = i == last
         if stage.segment.opaque is not None:
             image = _apply_opaque(stage.segment.opaque, engine.pixels(image), draws)
         if not is_last and changes_nothing(stage, tables, engine.pixels(image)):
@@ -489,6 +491,9 @@ def map_batch(function: Callable[..., Any], shared: Any, batched: Any, count: in
     On an explicit mesh each device maps what it has, as in `run_images`. A plain `vmap` would make
     JAX refuse code that combines what is sharded with what is not (`ShardingTypeError`), such as
     `jnp.stack([drawn, 0])` in a step.
+
+    >>> map_batch(lambda shared, x: shared + x, 10, (jnp.arange(3),), 3).tolist()
+    [10, 11, 12]
     """
 
     def map_examples(shared: Any, batched: Any) -> Any:
