@@ -1,9 +1,9 @@
 """Functions on one image, and the frozen steps of the same names that call them on one element of a
 `Batch`.
 
-For steps of other packages there are the four kinds (`Geometry`, `Pointwise`, `Opaque`, `Layout`), the axis steps
-that a geometry returns (`Window`, `Reverse`, `Take`, `Resample`), and `Resampling`. The page
-`docs/extending.md` shows each of them.
+For steps of other packages there are the four kinds (`Geometry`, `Pointwise`, `Opaque`, `Layout`),
+the axis steps that a geometry returns (`Window`, `Reverse`, `Take`, `Resample`), and `Resampling`.
+The page `docs/extending.md` shows each of them.
 
 >>> import numpy as np
 >>> resize(np.zeros((8, 6, 3), np.uint8), (4, 4)).shape
