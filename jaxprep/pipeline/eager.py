@@ -68,8 +68,8 @@ def run_images(
 ) -> Ragged:
     """Runs images `(h, w, c)`, each in the top-left corner of its array.
 
-    What had to be put together on the host is a NumPy array, so that the caller may index it without
-    compiling anything.
+    What had to be put together on the host is a NumPy array, so that the caller may index it
+    without compiling anything.
     """
     members: dict[Program, list[int]] = {}
     for i, (image, size) in enumerate(zip(images, sizes, strict=True)):
@@ -110,8 +110,9 @@ def run_images(
 
 
 def runs_alone(program: Program) -> bool:
-    """Whether images go one by one, which is faster on CPU: what one needs stays in the cache of its
-    core."""
+    """Whether images go one by one, which is faster on CPU: what one needs stays in the cache of
+    its core.
+    """
     height, width = program.stages[0].source
     return jax.default_backend() == "cpu" and height * width > SMALL_CANVAS
 
@@ -201,8 +202,8 @@ def _kept_canvas(program: Program) -> np.ndarray:
 
 
 def _new_array(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """An array that JAX takes over on CPU without a copy: at a multiple of 64 bytes. Do not write to
-    it afterwards.
+    """An array that JAX takes over on CPU without a copy: at a multiple of 64 bytes. Do not write
+    to it afterwards.
 
     What it holds is not defined: pixels outside of an image's size have no weight in any table.
     """

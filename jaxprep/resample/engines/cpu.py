@@ -395,8 +395,8 @@ def _trim(view: ImageView, taps: Taps | None, axis: int) -> tuple[ImageView, Tap
 
 
 def no_inline(function: Callable[..., Any], *args: Any) -> Any:
-    """Calls `function` as an XLA computation that is not inlined, so that it does not fuse with what
-    precedes it.
+    """Calls `function` as an XLA computation that is not inlined, so that it does not fuse with
+    what precedes it.
 
     `lax.optimization_barrier` does not prevent that; this does, also under `vmap`, `grad`, sharding
     and export. A jitted function that `function` calls (as many of `jax.numpy` are) is not inlined
@@ -413,11 +413,12 @@ def inline_again() -> contextlib.AbstractContextManager[Any]:
 
 
 def rows_no_inline(compute: Callable[..., Rows], *args: Any) -> Rows:
-    """The rows of `compute(*args)` in a computation of their own, with those of one image of a batch
-    next to each other.
+    """The rows of `compute(*args)` in a computation of their own, with those of one image of a
+    batch next to each other.
 
     XLA would lay gathered rows of a batch out row by row instead of image by image, and copy them
-    afterwards. A layout passes from a result to what it is made of, unless a reshape stands between.
+    afterwards. A layout passes from a result to what it is made of, unless a reshape stands
+    between.
     """
 
     def body(*args: Any) -> Rows:
@@ -431,7 +432,7 @@ def rows_no_inline(compute: Callable[..., Rows], *args: Any) -> Rows:
 
 
 def stored_shape(shape: tuple[int, ...], form: Form | None) -> tuple[int, ...]:
-    """A shape of as many numbers in the same order as a result of `shape`, whose order XLA keeps."""
+    """A shape of as many numbers, in the order of a result of `shape`, whose order XLA keeps."""
     if form == "planes":
         channels, height, width = shape
         return channels * height, width
@@ -475,8 +476,9 @@ def _write_rows(done: jax.Array, lines: jax.Array, start: Any) -> jax.Array:
 def _transpose(lines: jax.Array) -> jax.Array:
     """Transposes groups of lines `(g, l, n)` to columns `(g, n, l)`.
 
-    This and the transposition back must be copies of their own: XLA's copy transposes bytes with the
-    processor's instructions (11 to 22 GB/s); fused with what reads them, it goes number by number.
+    This and the transposition back must be copies of their own: XLA's copy transposes bytes with
+    the processor's instructions (11 to 22 GB/s); fused with what reads them, it goes number by
+    number.
     """
     return lines.swapaxes(1, 2)
 
@@ -540,8 +542,9 @@ def _sum_columns(channels: int, arithmetic: Arithmetic) -> Callable[[jax.Array, 
 def _images_at_once(
     images: jax.Array, arithmetics: set[Arithmetic], is_uniform: bool, devices: int
 ) -> int:
-    """How many images of a batch go at once: all if what they transpose fits the cache, else few, as
-    many on each device."""
+    """How many images of a batch go at once: all if what they transpose fits the cache, else few,
+    as many on each device.
+    """
     count = images.shape[0]
     if arithmetics == {"copy"} or not isinstance(count, int):  # symbolic, in an export
         return count
