@@ -32,6 +32,7 @@ class Lowered(NamedTuple):
         exact_sizes: images go on canvases of their own size, as a step sees the whole array.
         kinds: the names of the masks in `Batch.extras`.
         mask: the pipeline that masks go through; None without `kinds`.
+        is_random: whether any step draws.
         mask_indices: for each step of `mask`, the index of the step that it follows.
 
     >>> from jaxprep import Pipeline, ops
@@ -49,6 +50,7 @@ class Lowered(NamedTuple):
     kinds: tuple[str, ...] = ()
     mask: Any = None
     mask_indices: tuple[int, ...] = ()
+    is_random: bool = False
 
     @property
     def writes_channels_first(self) -> bool:

@@ -198,6 +198,7 @@ class Pipeline:
             tuple(name for name, _ in self.kinds),
             self.masks.lowered if self.kinds else None,
             tuple(i for i, _ in self.mask_steps),
+            self.is_random,
         )
 
     @functools.cached_property
