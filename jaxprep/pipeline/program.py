@@ -562,7 +562,6 @@ def constant_program(lowered: Lowered, size: Size) -> tuple[Bucket, tuple[Tables
         stages.append(stage)
         tables.append(stage_tables)
         source = stage.out
-    is_random = any(step.is_random for step in lowered.steps)
-    if is_random:
+    if lowered.is_random:
         return tuple(stages), with_matrices(lowered.segments, size, tables)
     return tuple(stages), tuple(tables)
