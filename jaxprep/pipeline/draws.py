@@ -61,7 +61,7 @@ def draw_tables(stage: Stage, tables: Tables, draws: Any) -> Tables:
     made = drawn_tables(stage.segment, *_moved_axes(stage, tables), stage.source, draws)
     passes = []
     for table in (made.vertical, made.horizontal):
-        passes.append(in_arithmetic(table, stage.segment, table.edge.shape[0]))
+        passes.append(in_arithmetic(table, stage.arithmetic, stage.reference, table.edge.shape[0]))
     edges = (made.vertical.edge, made.horizontal.edge)
     return tables._replace(vertical=passes[0], horizontal=passes[1], edges=edges)
 

@@ -343,7 +343,7 @@ def _padded_tables(
     passes = []
     edges = []
     for axis, table in enumerate((made.vertical, made.horizontal)):
-        taps = in_arithmetic(table, segment, table.length)
+        taps = in_arithmetic(table, stage.arithmetic, stage.reference, table.length)
         if window is not None:
             taps = _inside(taps, window[axis], window[2 + axis])
         passes.append(widen(taps, stage.source[axis], stage.rows[axis], stage.counts[axis]))
@@ -364,14 +364,16 @@ def constant_stage(segment: Segment, size: Size) -> tuple[Stage, Tables]:
     stage = stage_of(segment, size, moved, made.size, counts, order, made.used)
     edges = (made.vertical.edge, made.horizontal.edge) if any(made.used) else None
     return stage, Tables(
-        _constant_taps(made.vertical, segment),
-        _constant_taps(made.horizontal, segment),
+        _constant_taps(made.vertical, stage),
+        _constant_taps(made.horizontal, stage),
         edges,
     )
 
 
-def _constant_taps(table: AxisTable, segment: Segment) -> Taps | None:
-    return None if table.taps is None else in_arithmetic(table, segment, table.length)
+def _constant_taps(table: AxisTable, stage: Stage) -> Taps | None:
+    if table.taps is None:
+        return None
+    return in_arithmetic(table, stage.arithmetic, stage.reference, table.length)
 
 
 def result_size(parts: tuple[Segment, ...], size: Size) -> Size:

@@ -169,22 +169,26 @@ def all_tables(parts: Sequence[Segment], size: Size) -> tuple[SegmentTables, ...
     return tuple(tables)
 
 
-def in_arithmetic(table: AxisTable, segment: Segment, length: int) -> Taps:
+def in_arithmetic(
+    table: AxisTable, arithmetic: Arithmetic, reference: str | None, length: int
+) -> Taps:
     """The table of an axis, also where it only copies, with weights as its segment sums them.
 
     Args:
+        arithmetic, reference: of the segment; not those of `Stage.segment`, which lacks its
+            `geometry`.
         length: how many rows the table has, if it has none of its own.
     """
     taps = table.taps
-    is_integer = segment.arithmetic == "integer"
+    is_integer = arithmetic == "integer"
     if taps is not None and (taps.weight.dtype != np.float32) == is_integer:
         return taps
     start = np.arange(length, dtype=np.int32) if taps is None else taps.start
     weight = np.ones((length, 1), np.float32) if taps is None else taps.weight
     if not is_integer:
         return Taps(start, weight, np.int32(0))
-    assert segment.mixing is not None and segment.mixing.resampling is not None
-    integer = REFERENCES[segment.mixing.resampling.reference].integer
+    assert reference is not None
+    integer = REFERENCES[reference].integer
     xp: Any = np if isinstance(weight, np.ndarray) else jnp
     ones = (weight * (1 << COPY_SHIFT)).astype(xp.dtype(integer))
     return Taps(start, ones, np.int32(COPY_SHIFT))
