@@ -77,7 +77,9 @@ def run_stages(
         if stage.segment.opaque is not None:
             placed = stage.segment.opaque
             image = placed.step.apply(engine.pixels(image), placed.draw(draws))
-        if not is_last and changes_nothing(stage, tables, engine.pixels(image)):
+        dtype = result_dtype(image.dtype, stage)
+        keeps_dtype = dtype == image.dtype
+        if not is_last and keeps_dtype and changes_nothing(stage, tables, engine.pixels(image)):
             continue
         is_float = jnp.issubdtype(image.dtype, jnp.floating)
         if tables.size is not None and is_float and stage.arithmetic != "integer":
@@ -88,7 +90,7 @@ def run_stages(
         is_cut = is_last and size is not None and not program.fills_canvas
         compute = functools.partial(
             compute_epilogue,
-            result_dtype(image.dtype, stage),
+            dtype,
             prepare_pointwise(stage.segment.pointwise, image.shape[-1]),
             tables.edges,
             program.exact,

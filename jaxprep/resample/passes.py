@@ -314,8 +314,13 @@ def to_uint8(total: jax.Array, shift: Any) -> jax.Array:
 def round_to(image: jax.Array, dtype: Any) -> jax.Array:
     """Rounds half to even and saturates, as Keras does on the way back to an integer type.
 
+    A floating point `dtype` is converted to: a resize to the same size sums nothing, so that its
+    integers are still integers.
+
     Keras: `keras/src/layers/preprocessing/image_preprocessing/resizing.py`.
     """
+    if jnp.issubdtype(dtype, jnp.floating):
+        return image.astype(dtype)
     if dtype == jnp.bool_:
         return jnp.round(image) != 0
     info = jnp.iinfo(dtype)
