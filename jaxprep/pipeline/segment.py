@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxprep.errors import InputError
-from jaxprep.pipeline.step import FillValue, Geometry
+from jaxprep.pipeline.step import MAX_PIXELS, FillValue, Geometry
 from jaxprep.resample.passes import Arithmetic
 from jaxprep.resample.references import REFERENCES
 from jaxprep.resample.tables import AxisTable, HostAxis, Resample, Taps, vertical_first
@@ -120,7 +120,11 @@ class SegmentTables(NamedTuple):
 
 @functools.lru_cache(maxsize=8192)
 def segment_tables(segment: Segment, size: Size) -> SegmentTables:
-    """Makes the tables of a segment's `geometry` for an image of `size`, on the host."""
+    """Makes the tables of a segment's `geometry` for an image of `size`, on the host.
+
+    Raises:
+        InputError: a result would have no pixels, or more than `MAX_PIXELS`.
+    """
     if segment.opaque is not None:
         size = segment.opaque.step.output_size(size)
     axes = HostAxis(size[0]), HostAxis(size[1])
@@ -131,8 +135,9 @@ def segment_tables(segment: Segment, size: Size) -> SegmentTables:
             for axis_step in axis_steps:
                 check_declared(step, axis_step)
                 axis.apply(axis_step, number)
+        after = (axes[0].length, axes[1].length)
+        check_has_pixels(after)
         if step.resampling is not None:
-            after = (axes[0].length, axes[1].length)
             first = vertical_first(REFERENCES[step.resampling.reference], before, after)
     vertical, horizontal = axes[0].table(), axes[1].table()
     used = []
@@ -145,7 +150,20 @@ def segment_tables(segment: Segment, size: Size) -> SegmentTables:
     out = (vertical.length, horizontal.length)
     for placed in segment.drawn:
         out = placed.step.output_size(out)
+    check_has_pixels(out)
+    # only what a segment leaves is stored: sizes between its steps cost nothing
+    if out[0] * out[1] > MAX_PIXELS:
+        raise InputError(
+            f"Expected a result of at most {MAX_PIXELS} pixels, got {out} from an image of size "
+            f"{size}."
+        )
     return SegmentTables(vertical, horizontal, out, first, tuple(used))
+
+
+def check_has_pixels(size: Size) -> None:
+    """Raises `InputError` where a side is 0."""
+    if not min(size):
+        raise InputError(f"Expected a result with pixels, got size {size}.")
 
 
 def check_declared(step: Geometry, axis_step: Any) -> None:
@@ -164,8 +182,6 @@ def all_tables(parts: Sequence[Segment], size: Size) -> tuple[SegmentTables, ...
     for segment in parts:
         tables.append(segment_tables(segment, size))
         size = tables[-1].size
-        if not min(size):
-            raise InputError(f"Expected a result with pixels, got size {size}.")
     return tuple(tables)
 
 

@@ -11,6 +11,7 @@ import pytest
 from helpers.images import noise
 
 from jaxprep import Batch, Pipeline, ops
+from jaxprep.errors import InputError
 from jaxprep.ops import Geometry, Resize
 from jaxprep.resample.tables import Reverse
 
@@ -75,3 +76,24 @@ def test_a_caller_may_overwrite_its_images_as_soon_as_a_call_has_returned():
         results = pipeline(Batch(image=images)).image
         images[:] = 0
         np.testing.assert_array_equal(results, wanted)
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ((ops.CenterCropShare(0.01, 0.01),), "a result with pixels, got size .0, 0."),
+        ((ops.CenterCropShare(0.01, 0.01), Resize((5, 5))), "a result with pixels"),
+        ((ops.CenterCropShare(0.01, 0.01), ops.CenterCrop(7)), "a result with pixels"),
+        ((ops.Pad(60000, 0, 60000, 0),), "a result of at most 268435456 pixels"),
+    ],
+)
+@pytest.mark.parametrize("transform", [lambda pipeline: pipeline, jax.jit])
+def test_results_without_pixels_or_with_too_many_are_refused(steps, message, transform):
+    with pytest.raises(InputError, match=message):
+        transform(Pipeline(steps))(Batch(image=noise(20, 30, 3)))
+
+
+def test_a_result_that_is_never_stored_may_be_larger():
+    image = noise(1, 20000, 1)
+    result = Pipeline((ops.PadToSquare(), Resize((2, 3))))(Batch(image=image)).image
+    assert result.shape == (2, 3, 1)
