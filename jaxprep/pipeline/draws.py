@@ -92,7 +92,7 @@ def draw_tables(stage: Stage, tables: Tables, draws: Any) -> Tables:
     passes = []
     edges = []
     for table, count in zip((made.vertical, made.horizontal), stage.out, strict=True):
-        taps = in_arithmetic(table, stage.segment, table.edge.shape[0])
+        taps = in_arithmetic(table, stage.arithmetic, stage.reference, table.edge.shape[0])
         # a flip keeps the canvas that it is given, which is larger than a result of known size
         passes.append(Taps(taps.start[:count], taps.weight[:count], taps.shift))
         edges.append(table.edge[:count])

@@ -179,7 +179,11 @@ def _run_group(
     rows += rows[:1] * (count - len(members))
     plan = make_plan(lowered.steps, lowered.segments, rows, program.stages, not fills_source)
     out = None if program.fills_canvas else plan.size
-    return run_batch(program, jax.device_put(canvases), plan.tables, out)
+    results = run_batch(program, jax.device_put(canvases), plan.tables, out)
+    if fills_source:
+        # JAX reads an aligned array of the caller in place, who may overwrite it after the call
+        results.block_until_ready()
+    return results
 
 
 class _Results:

@@ -434,7 +434,7 @@ def _padded_tables(segment: Segment, stage: Stage, size: Size, window: ReadWindo
     edges = []
     for axis, table in enumerate((made.vertical, made.horizontal)):
         rows = stage.rows[axis]
-        taps = in_arithmetic(table, segment, table.length)
+        taps = in_arithmetic(table, stage.arithmetic, stage.reference, table.length)
         if window is not None:
             taps = _inside(taps, window[axis], window[2 + axis])
         passes.append(widen(taps, stage.source[axis], rows, stage.counts[axis]))
@@ -465,16 +465,16 @@ def constant_stage(segment: Segment, size: Size) -> tuple[Stage, Tables]:
     counts = (made.vertical.count, made.horizontal.count)
     stage = stage_of(segment, size, moved, made.size, counts, order, made.used)
     edges = (made.vertical.edge, made.horizontal.edge) if any(made.used) else None
-    vertical = _constant_taps(made.vertical, segment)
-    horizontal = _constant_taps(made.horizontal, segment)
+    vertical = _constant_taps(made.vertical, stage)
+    horizontal = _constant_taps(made.horizontal, stage)
     return stage, Tables(vertical, horizontal, edges)
 
 
-def _constant_taps(table: AxisTable, segment: Segment) -> Taps | None:
+def _constant_taps(table: AxisTable, stage: Stage) -> Taps | None:
     # an axis that is left as it is needs no pass; a plan has a table for it, as another image may
     if table.taps is None:
         return None
-    return in_arithmetic(table, segment, table.length)
+    return in_arithmetic(table, stage.arithmetic, stage.reference, table.length)
 
 
 def result_size(parts: tuple[Segment, ...], size: Size) -> Size:

@@ -97,7 +97,10 @@ def run_stages(
         is_last = i == last
         if stage.segment.opaque is not None:
             image = _apply_opaque(stage.segment.opaque, engine.pixels(image), draws)
-        if not is_last and changes_nothing(stage, tables, engine.pixels(image)):
+        # a resize to the size that an image has sums nothing, and yet may change its dtype
+        dtype = result_dtype(image.dtype, stage)
+        keeps_dtype = dtype == image.dtype
+        if not is_last and keeps_dtype and changes_nothing(stage, tables, engine.pixels(image)):
             continue
         is_float = jnp.issubdtype(image.dtype, jnp.floating)
         if tables.size is not None and is_float and stage.arithmetic != "integer":
@@ -108,7 +111,7 @@ def run_stages(
         is_cut = is_last and size is not None and not program.fills_canvas
         compute = functools.partial(
             compute_epilogue,
-            result_dtype(image.dtype, stage),
+            dtype,
             prepare_pointwise(stage.segment.pointwise, image.shape[-1]),
             tables.edges,
             program.exact,

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxprep.errors import InputError
-from jaxprep.pipeline.step import FillValue, Geometry
+from jaxprep.pipeline.step import MAX_PIXELS, FillValue, Geometry
 from jaxprep.resample.passes import Arithmetic
 from jaxprep.resample.references import REFERENCES
 from jaxprep.resample.tables import AxisTable, HostAxis, Resample, Take, Taps, vertical_first
@@ -153,6 +153,9 @@ class SegmentTables(NamedTuple):
 def segment_tables(segment: Segment, size: Size) -> SegmentTables:
     """Make the tables of a segment's `geometry` for an image of `size`, on the host.
 
+    Raises:
+        InputError: a result would have no pixels, or more than `MAX_PIXELS`.
+
     >>> from jaxprep import ops
     >>> segment_tables(Segment(geometry=(ops.Resize((2, 2)),)), (4, 6)).vertical.edge.shape
     (2,)
@@ -170,8 +173,9 @@ def segment_tables(segment: Segment, size: Size) -> SegmentTables:
             for axis_step in axis_steps:
                 check_declared(step, axis_step)
                 axis.apply(axis_step, number)
+        after = (axes[0].length, axes[1].length)
+        check_has_pixels(after)
         if step.resampling is not None:
-            after = (axes[0].length, axes[1].length)
             first = vertical_first(REFERENCES[step.resampling.reference], before, after)
     vertical, horizontal = axes[0].table(), axes[1].table()
     used = []
@@ -186,7 +190,23 @@ def segment_tables(segment: Segment, size: Size) -> SegmentTables:
     out = (vertical.length, horizontal.length)
     for placed in segment.drawn:
         out = placed.step.output_size(out)
+    check_has_pixels(out)
+    # only what a segment leaves is stored: sizes between its steps cost nothing
+    if out[0] * out[1] > MAX_PIXELS:
+        raise InputError(
+            f"Expected a result of at most {MAX_PIXELS} pixels, got {out} from an image of size "
+            f"{size}."
+        )
     return SegmentTables(vertical, horizontal, out, first, tuple(used))
+
+
+def check_has_pixels(size: Size) -> None:
+    """Raises `InputError` where a side is 0.
+
+    >>> check_has_pixels((4, 6))
+    """
+    if not min(size):
+        raise InputError(f"Expected a result with pixels, got size {size}.")
 
 
 def check_declared(step: Geometry, axis_step: Any) -> None:
@@ -228,25 +248,25 @@ def all_tables(parts: Sequence[Segment], size: Size) -> tuple[SegmentTables, ...
     for segment in parts:
         tables.append(segment_tables(segment, size))
         size = tables[-1].size
-        if not min(size):
-            raise InputError(f"Expected a result with pixels, got size {size}.")
     return tuple(tables)
 
 
-def in_arithmetic(table: AxisTable, segment: Segment, length: int) -> Taps:
+def in_arithmetic(
+    table: AxisTable, arithmetic: Arithmetic, reference: str | None, length: int
+) -> Taps:
     """Return the tap table of an axis, also where it only copies, with weights as its segment sums
     them.
 
     Args:
+        arithmetic, reference: of the segment; not those of `Stage.segment`, which lacks its
+            `geometry`.
         length: how many rows the table has where the axis is left as it is.
 
-    >>> from jaxprep import ops
-    >>> segment = Segment(geometry=(ops.Resize((2, 2), reference="pillow"),))
-    >>> in_arithmetic(HostAxis(3).table(), segment, 3).weight.ravel().tolist()
+    >>> in_arithmetic(HostAxis(3).table(), "integer", "pillow", 3).weight.ravel().tolist()
     [256, 256, 256]
     """
     taps = table.taps
-    is_integer = segment.arithmetic == "integer"
+    is_integer = arithmetic == "integer"
     if taps is not None and (taps.weight.dtype != np.float32) == is_integer:
         return taps
     if taps is None:
@@ -256,8 +276,8 @@ def in_arithmetic(table: AxisTable, segment: Segment, length: int) -> Taps:
         start, weight = taps.start, taps.weight
     if not is_integer:
         return Taps(start, weight, np.int32(0))
-    assert segment.mixing is not None and segment.mixing.resampling is not None
-    integer = REFERENCES[segment.mixing.resampling.reference].integer
+    assert reference is not None
+    integer = REFERENCES[reference].integer
     # the weight 1 as an integer; both passes of a segment are summed alike
     xp: Any = np if isinstance(weight, np.ndarray) else jnp
     ones = (weight * (1 << COPY_SHIFT)).astype(xp.dtype(integer))

@@ -391,11 +391,16 @@ def to_uint8(total: jax.Array, shift: Any) -> jax.Array:
 def round_to(image: jax.Array, dtype: Any) -> jax.Array:
     """Round half to even and saturate, as Keras does on the way back to an integer dtype.
 
+    A floating point `dtype` is converted to: a resize to the same size sums nothing, so that its
+    integers are still integers.
+
     https://github.com/keras-team/keras/blob/master/keras/src/layers/preprocessing/image_preprocessing/resizing.py
 
     >>> round_to(jnp.array([0.5, 1.5, 300.0]), jnp.uint8).tolist()
     [0, 2, 255]
     """
+    if jnp.issubdtype(dtype, jnp.floating):
+        return image.astype(dtype)
     if dtype == jnp.bool_:
         return jnp.round(image) != 0
     info = jnp.iinfo(dtype)

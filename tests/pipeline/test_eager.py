@@ -1,0 +1,99 @@
+"""Calls of a pipeline outside of `jit`: what they share with the caller, and with `jit`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from helpers.images import noise
+
+from jaxprep import Batch, Pipeline, ops
+from jaxprep.errors import InputError
+from jaxprep.ops import Geometry, Resize
+from jaxprep.resample.tables import Reverse
+
+
+@dataclass(frozen=True)
+class MaybeFlip(Geometry):
+    """Mirrors one image left to right, or not."""
+
+    def draw(self, key: Any, size: Any) -> Any:
+        return jax.random.bernoulli(key)
+
+    def axes(self, size: Any, draw: Any = None) -> Any:
+        return (), (Reverse(draw),)
+
+    def output_size(self, size: Any) -> Any:
+        return size
+
+
+@pytest.mark.parametrize("reference", ["pillow", "torchvision", "float"])
+@pytest.mark.parametrize("size", [(6, 5), (8, 5)])
+def test_a_drawn_step_moves_what_a_resize_before_it_computed(reference, size):
+    resize = Resize(size, reference=reference)
+    image = noise(8, 9, 3)
+    resized = np.asarray(Pipeline((resize,))(Batch(image=image)).image)
+    for draw in (False, True):
+        pipeline = Pipeline((resize, MaybeFlip()))
+        wanted = resized[:, ::-1] if draw else resized
+        draws = (None, np.bool_(draw))
+        result = pipeline(Batch(image=image), draws=draws).image
+        np.testing.assert_array_equal(result, wanted)
+        plan = pipeline.plan([(8, 9)] * 2, (16, 16))
+        canvases = np.full((2, 16, 16, 3), 77, np.uint8)
+        canvases[:, :8, :9] = image
+        many = (None, np.full(2, draw))
+        results = pipeline(Batch(image=canvases), draws=many, plan=plan).image
+        np.testing.assert_array_equal(results[1][: size[0], : size[1]], wanted)
+
+
+@pytest.mark.parametrize(
+    "after", [(), (ops.ReverseChannels(),), (ops.Rescale(),), (Resize((5, 4)),)]
+)
+@pytest.mark.parametrize("dtype", ["uint8", "float16"])
+def test_a_resize_to_the_same_size_gives_the_dtype_of_any_other(after, dtype):
+    pipeline = Pipeline((Resize((8, 9), rounded=False), *after))
+    batch = Batch(image=noise(8, 9, 3, dtype=dtype))
+    eager = pipeline(batch).image
+    assert eager.dtype == np.float32
+    jitted = jax.jit(pipeline)(batch).image
+    assert jitted.dtype == np.float32
+    np.testing.assert_allclose(eager, jitted, rtol=1e-6, atol=1e-4)
+
+
+def test_a_caller_may_overwrite_its_images_as_soon_as_a_call_has_returned():
+    pipeline = Pipeline((Resize((224, 224)),))
+    shape = (4, 64, 64, 3)
+    wanted = pipeline(Batch(image=noise(*shape))).image
+    for _ in range(5):
+        buffer = np.empty(4 * 64 * 64 * 3 + 64, np.uint8)
+        start = -buffer.ctypes.data % 64  # JAX reads an array in place that begins so
+        images = buffer[start : start + 4 * 64 * 64 * 3].reshape(shape)
+        images[:] = noise(*shape)
+        results = pipeline(Batch(image=images)).image
+        images[:] = 0
+        np.testing.assert_array_equal(results, wanted)
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ((ops.CenterCropShare(0.01, 0.01),), "a result with pixels, got size .0, 0."),
+        ((ops.CenterCropShare(0.01, 0.01), Resize((5, 5))), "a result with pixels"),
+        ((ops.CenterCropShare(0.01, 0.01), ops.CenterCrop(7)), "a result with pixels"),
+        ((ops.Pad(60000, 0, 60000, 0),), "a result of at most 268435456 pixels"),
+    ],
+)
+@pytest.mark.parametrize("transform", [lambda pipeline: pipeline, jax.jit])
+def test_results_without_pixels_or_with_too_many_are_refused(steps, message, transform):
+    with pytest.raises(InputError, match=message):
+        transform(Pipeline(steps))(Batch(image=noise(20, 30, 3)))
+
+
+def test_a_result_that_is_never_stored_may_be_larger():
+    image = noise(1, 20000, 1)
+    result = Pipeline((ops.PadToSquare(), Resize((2, 3))))(Batch(image=image)).image
+    assert result.shape == (2, 3, 1)
