@@ -35,13 +35,13 @@ def drawn_tables(
         draws: of all steps of the pipeline.
     """
     axes = TracedAxis(vertical, source[0]), TracedAxis(horizontal, source[1])
-    for number, placed in enumerate(segment.drawn, len(segment.geometry) + 1):
+    for count, placed in enumerate(segment.drawn, 1):
         size = (axes[0].length, axes[1].length)
         axis_steps = placed.step.axes(size, placed.draw(draws))
         for axis, steps in zip(axes, axis_steps, strict=True):
             for axis_step in steps:
                 check_declared(placed.step, axis_step)
-                axis.apply(axis_step, number)
+                axis.apply(axis_step, -count)  # the number of its `PaddingSlot`
     return DrawnTables(axes[0].table(), axes[1].table(), (axes[0].length, axes[1].length))
 
 

@@ -102,12 +102,13 @@ def _can_precede_a_resize(segment: Segment, step: Geometry) -> bool:
 
 
 def _with_geometry(segment: Segment, step: Geometry, placed: Placed) -> Segment:
-    number = len(segment.geometry) + len(segment.drawn) + 1
+    is_drawn = step.is_random or bool(segment.drawn)
+    number = -len(segment.drawn) - 1 if is_drawn else len(segment.geometry) + 1
     slot = PaddingSlot(number, step.fill)
     pointwise = segment.pointwise
     if step.resampling is None:
         pointwise = (*pointwise, slot)
-    if step.is_random or segment.drawn:
+    if is_drawn:
         return replace(segment, drawn=(*segment.drawn, placed), pointwise=pointwise)
     return replace(segment, geometry=(*segment.geometry, step), pointwise=pointwise)
 

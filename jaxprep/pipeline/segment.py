@@ -26,7 +26,8 @@ class PaddingSlot(NamedTuple):
     """The place among the pointwise steps of a segment where padding gets its value.
 
     Attributes:
-        number: of the geometric step, counted from 1 in its segment.
+        number: of the geometric step: 1, 2, ... in `geometry`, -1, -2, ... in `drawn`, which
+            programs number without knowing how many steps of `geometry` made their tables.
         value: in the unit that the values have at this place.
     """
 
@@ -145,7 +146,7 @@ def segment_tables(segment: Segment, size: Size) -> SegmentTables:
         if isinstance(slot, PaddingSlot):
             in_rows = (vertical.edge == slot.number).any()
             in_columns = (horizontal.edge == slot.number).any()
-            is_drawn = slot.number > len(segment.geometry)
+            is_drawn = slot.number < 0
             used.append(bool(in_rows or in_columns or is_drawn))
     out = (vertical.length, horizontal.length)
     for placed in segment.drawn:
