@@ -13,7 +13,7 @@ from helpers.images import noise
 from jaxprep import Batch, Pipeline, ops
 from jaxprep.errors import InputError
 from jaxprep.ops import Geometry, Resize
-from jaxprep.resample.tables import Reverse
+from jaxprep.resample.tables import Reverse, Window
 
 
 @dataclass(frozen=True)
@@ -97,3 +97,32 @@ def test_a_result_that_is_never_stored_may_be_larger():
     image = noise(1, 20000, 1)
     result = Pipeline((ops.PadToSquare(), Resize((2, 3))))(Batch(image=image)).image
     assert result.shape == (2, 3, 1)
+
+
+@dataclass(frozen=True)
+class CropAt(Geometry):
+    """A window of 8 x 8 pixels at a place that is drawn, which may exceed the image."""
+
+    fill: float = 0.0
+
+    @property
+    def static_output_size(self) -> Any:
+        return 8, 8
+
+    def draw(self, key: Any, size: Any) -> Any:
+        return jax.random.randint(key, (2,), -4, 4)
+
+    def axes(self, size: Any, draw: Any = None) -> Any:
+        return (Window(draw[0], 8),), (Window(draw[1], 8),)
+
+
+@pytest.mark.parametrize(
+    "before", [(), (Resize((10, 9), reference="pillow"),), (ops.Flip(), ops.Pad(1, 0, 0, 2, 99.0))]
+)
+def test_a_drawn_crop_fills_what_lies_outside_whatever_moved_the_pixels_before(before):
+    image = noise(12, 11, 3)
+    draws = (*[None] * len(before), np.int32([-3, 4]), np.bool_(True))
+    pipeline = Pipeline((*before, CropAt(7.0), MaybeFlip()))
+    known = Pipeline((*before, ops.Crop(-3, 4, 8, 8, 7.0), ops.Flip()))
+    wanted = known(Batch(image=image)).image
+    np.testing.assert_array_equal(pipeline(Batch(image=image), draws=draws).image, wanted)
