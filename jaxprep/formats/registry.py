@@ -28,10 +28,10 @@ def register(format: Registered) -> Registered:
     >>> from jaxprep import Pipeline, ops, presets
     >>> @register
     ... @dataclass(frozen=True)
-    ... class Square(Format):
+    ... class Thumbnail(Format):
     ...     side: int = 224
-    ...     library = "Square (`square`)"
-    ...     files = ("square.json",)
+    ...     library = "Thumbnail (`thumbnail`)"
+    ...     files = ("thumbnail.json",)
     ...     @property
     ...     def pipeline(self):
     ...         return Pipeline((ops.Resize(self.image_size),))
@@ -39,18 +39,18 @@ def register(format: Registered) -> Registered:
     ...     def image_size(self):
     ...         return self.side, self.side
     ...     def with_image_size(self, size):
-    ...         return Square(size[0])
+    ...         return Thumbnail(size[0])
     ...     @classmethod
     ...     def reads(cls, content):
-    ...         return "square" in content
+    ...         return "thumbnail" in content
     ...     @classmethod
     ...     def read(cls, content, where="$", model=None):
-    ...         return cls(content["square"])
+    ...         return cls(content["thumbnail"])
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     _ = pathlib.Path(folder, "square.json").write_text('{"square": 32}')
+    ...     _ = pathlib.Path(folder, "thumbnail.json").write_text('{"thumbnail": 32}')
     ...     presets.load(folder)
-    Square(side=32)
+    Thumbnail(side=32)
     """
     if not (isinstance(format, type) and issubclass(format, Format)):
         raise codec.expected("a subclass of `jaxprep.formats.Format`", format, "format")

@@ -975,7 +975,7 @@ def test_a_preset_is_told_in_words(capsys):
         "5. normalise: mean 0.485, 0.456, 0.406, std 0.229, 0.224, 0.225",
         "collection timm",
         "2 segments, 3 passes",
-        "Canvas  768 x 768",
+        "Canvas  512 x 512",
     ):
         assert text in said
 
