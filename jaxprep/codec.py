@@ -8,17 +8,21 @@ so that a wrong value is refused with its place: ``Expected `int`, got `'224'` -
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import functools
 import json
 import math
 import types
 import typing
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from jaxprep.errors import ConfigError
 
 T = TypeVar("T")
 MAX_DEPTH = 32
+MAX_LISTED = 40
+"""Names that an error lists: the steps of jaxprep are fewer, those of users may be many."""
 """Of nested values, more than any config has. Without it a file could cause `RecursionError`."""
 
 
@@ -302,6 +306,15 @@ def _parse_dataclass(kind: Any, data: Any, where: str, depth: int) -> Any:
         raise ConfigError(str(error).replace("`$", f"`{where}", 1)) from error
 
 
+def _nearest_first(names: Iterable[str], wanted: Any) -> str:
+    """The names as an error lists them: all, or the nearest to `wanted` if there are many."""
+    listed = sorted(names)
+    if len(listed) <= MAX_LISTED:
+        return str(listed)
+    near = difflib.get_close_matches(str(wanted), listed, n=MAX_LISTED, cutoff=0)
+    return f"{near} and {len(listed) - len(near)} more"
+
+
 def _tagged_class(base: Any, kind: type, data: dict[str, Any], where: str) -> type:
     """The subclass of `base` that data names: `kind` itself if that is its name."""
     if base.tag_key not in data:
@@ -311,7 +324,7 @@ def _tagged_class(base: Any, kind: type, data: dict[str, Any], where: str) -> ty
         return kind
     classes = _subclasses(base)
     if not isinstance(name, str) or name not in classes:
-        raise expected(f"one of {sorted(classes)}", name, f"{where}.{base.tag_key}")
+        raise expected(f"one of {_nearest_first(classes, name)}", name, f"{where}.{base.tag_key}")
     return _class_of_name(classes[name], f"{where}.{base.tag_key}")
 
 
