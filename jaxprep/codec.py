@@ -21,9 +21,9 @@ from jaxprep.errors import ConfigError
 
 T = TypeVar("T")
 MAX_DEPTH = 32
+"""Of nested values, more than any config has. Without it a file could cause `RecursionError`."""
 MAX_LISTED = 40
 """Names that an error lists: the steps of jaxprep are fewer, those of users may be many."""
-"""Of nested values, more than any config has. Without it a file could cause `RecursionError`."""
 
 
 def to_json(value: Any) -> Any:
