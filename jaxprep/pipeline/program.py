@@ -132,23 +132,24 @@ def _apply_opaque(placed: Placed, image: Any, draws: Any) -> Any:
     step = placed.step
     expected = (*step.output_size(image.shape[:2]), step.output_channels(image.shape[2]))
     result = step.apply(image, placed.draw(draws))
-    if tuple(result.shape) != expected:
-        raise InputError(
-            f"Expected `{type(step).__name__}.apply` to return shape {expected}, of its "
-            f"`output_size` and `output_channels`, got {tuple(result.shape)}."
-        )
+    method = f"{type(step).__name__}.apply"
+    _check_shape(result, expected, method, "of its `output_size` and `output_channels`")
     return result
 
 
 def _store(layout: Layout, image: Any) -> Any:
     expected = tuple(layout.shape(image.shape[:2], image.shape[2]))
     result = layout.store(image)
+    _check_shape(result, expected, f"{type(layout).__name__}.store", "that of its `shape`")
+    return result
+
+
+def _check_shape(result: Any, expected: tuple[int, ...], method: str, why: str) -> None:
+    """Refuses what a step of a user returned in another shape than the step says."""
     if tuple(result.shape) != expected:
         raise InputError(
-            f"Expected `{type(layout).__name__}.store` to return shape {expected}, that of its "
-            f"`shape`, got {tuple(result.shape)}."
+            f"Expected `{method}` to return shape {expected}, {why}, got {tuple(result.shape)}."
         )
-    return result
 
 
 def changes_nothing(stage: Stage, tables: Tables, image: jax.Array) -> bool:
@@ -347,11 +348,8 @@ def _apply_step(placed: Placed, image: Any, draws: Any) -> Any:
     step = placed.step
     expected = (*image.shape[:2], step.output_channels(image.shape[2]))
     result = step.apply(image, placed.draw(draws))
-    if tuple(result.shape) != expected:
-        raise InputError(
-            f"Expected `{type(step).__name__}.apply` to return shape {expected}, as a pointwise "
-            f"step with its `output_channels`, got {tuple(result.shape)}."
-        )
+    method = f"{type(step).__name__}.apply"
+    _check_shape(result, expected, method, "as a pointwise step with its `output_channels`")
     return result
 
 

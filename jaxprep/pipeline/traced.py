@@ -79,9 +79,10 @@ def run(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any, draws: Any)
     matrix = None if plan is None else plan.matrix
     if image.ndim == 3:
         image = on_platform(run_one, image, leaves)
-        following = follow(None, *following, matrix, *leaves)
+        following = follow(*following, matrix, *leaves)
     else:
-        following = map_batch(follow, None, (*following, matrix, *leaves), image.shape[0])
+        each = (*following, matrix, *leaves)
+        following = map_batch(lambda _, *one: follow(*one), None, each, image.shape[0])
         arithmetics = {stage.arithmetic for stage in stages}
         image = run_images(run_one, image, leaves, arithmetics, program.form)
     boxes, keypoints, masks = following
@@ -92,8 +93,7 @@ def run(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any, draws: Any)
 
 def _run_known_sizes(lowered: Lowered, batch: Batch, key: Any, draws: Any) -> Batch:
     """A batch whose sizes are known although its pixels are traced: the plan is made here."""
-    shape = batch.image.shape
-    canvas = shape[-2:] if lowered.reads_channels_first else shape[-3:-1]
+    canvas = _canvas_of(lowered, batch.image)
     plan = _plan_of_known_sizes(lowered, batch, canvas)
     sizes = np.atleast_2d(plan.size)
     largest = int(sizes[:, 0].max()), int(sizes[:, 1].max())
@@ -102,6 +102,12 @@ def _run_known_sizes(lowered: Lowered, batch: Batch, key: Any, draws: Any) -> Ba
     if lowered.layout is not None and not lowered.layout.planar:
         return done
     return done.replace(image=cut(done.image, largest, lowered.writes_channels_first))
+
+
+def _canvas_of(lowered: Lowered, image: Any) -> Size:
+    """Height and width of the array that an image, or a batch of them, comes in."""
+    shape = image.shape
+    return shape[-2:] if lowered.reads_channels_first else shape[-3:-1]
 
 
 def cut(images: Any, size: Size, channels_first: bool) -> Any:
@@ -124,8 +130,7 @@ def draw(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any) -> tuple[A
     >>> draw(lowered, Batch(image=jnp.ones((4, 4, 3))), None, jax.random.key(0))
     (None,)
     """
-    shape = batch.image.shape
-    canvas = shape[-2:] if lowered.reads_channels_first else shape[-3:-1]
+    canvas = _canvas_of(lowered, batch.image)
     if plan is None and batch.size is not None:
         plan = _plan_of_known_sizes(lowered, batch, canvas)
     # jitted, as calls are: one by one, operations would round where a program contracts them
@@ -197,7 +202,6 @@ def _follow(
     stages: Bucket,
     constants: tuple[Tables, ...] | None,
     canvas: Size,
-    _: None,
     boxes: Any,
     keypoints: Any,
     masks: dict[str, Any],
@@ -242,8 +246,7 @@ def run_jitted(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any, draw
     >>> run_jitted(lowered, batch, None, None, None).label
     'any value'
     """
-    shape = batch.image.shape
-    canvas = shape[-2:] if lowered.reads_channels_first else shape[-3:-1]
+    canvas = _canvas_of(lowered, batch.image)
     if plan is None and batch.size is not None:
         plan = _plan_of_known_sizes(lowered, batch, canvas)
     masks = {name: batch.extras[name] for name in lowered.kinds if name in batch.extras}
