@@ -26,6 +26,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import jax
 import pytest
 
 pytest.register_assert_rewrite("helpers")
@@ -48,6 +49,13 @@ def photos() -> Path:
 def checked_functions() -> list[str]:
     """The names of the functions whose annotated arrays are checked in all tests."""
     return CHECKED_FUNCTIONS
+
+
+@pytest.fixture(scope="module", autouse=True)
+def drop_programs() -> Iterator[None]:
+    """Free the compiled programs of a file when its last test is done: few are used by the next."""
+    yield
+    jax.clear_caches()
 
 
 @pytest.fixture
