@@ -3,7 +3,9 @@
 
 Each command runs in a fresh copy of the working tree (what git tracks or would track), outside any
 virtual environment. The checks run after the tests, in the environment that the test command made,
-with the extra `dev`. The last line is pytest's; the exit status is 0 only if everything succeeded.
+with the extra `dev`. Where a Python 3.13 is installed, a part of the tests runs there too, as pip
+gives that Python a newer JAX. The last line is that of the first run of pytest; the exit status is
+0 only if everything succeeded.
 """
 
 import os
@@ -17,6 +19,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKS = ("ruff check .", "ruff format --check .", "pyright", "lint-imports")
+NEWEST = "3.13"
+# Not all tests: the whole of this file has 25 minutes on two cores.
+NEWEST_TESTS = (
+    "tests/pipeline/test_transforms.py",
+    "tests/postprocess/test_laws.py",
+    "tests/host",
+)
 COMMAND = r"<!-- ci:{} -->\s*```(?:console|bash)\n(?:\$ )?([^\n]+)\n```"
 CLOSING = re.compile(
     r"=*\s*(\d+ (passed|failed|skipped|errors?|deselected|warnings?)|no tests ran)\b.* in [\d.]+s"
@@ -36,10 +45,43 @@ def main() -> int:
         for check in ("pip install --quiet -e '.[dev]'", *CHECKS):
             ok, _ = run(check, copy, venv=made_venv(copy))
             failed += [] if ok else [check]
+        failed += newest_failures(Path(scratch, "newest"))
     for command in failed:
         print(f"FAILED: {command}")
     print(closing[-1] if closing else "pytest printed no closing line")
     return 1 if failed or not closing else 0
+
+
+def newest_failures(folder: Path) -> list[str]:
+    """The commands that fail on Python 3.13: none where there is no such Python."""
+    python = newest_python()
+    if python is None:
+        print(f"\nNo Python {NEWEST} here: the tests did not run on it.", flush=True)
+        return []
+    copy = fresh_copy(folder)
+    made = copy / ".venv-newest"
+    subprocess.run([python, "-m", "venv", made], check=True)
+    commands = (
+        "pip install --quiet -e '.[test]'",
+        "python -c 'import jax, sys; print(sys.version, jax.__version__)'",
+        f"python -m pytest {' '.join(NEWEST_TESTS)}",
+    )
+    for command in commands:
+        ok, _ = run(command, copy, venv=made)
+        if not ok:
+            return [f"{command} (Python {NEWEST})"]
+    return []
+
+
+def newest_python() -> str | None:
+    """A Python 3.13 that starts: on the PATH, or one that pyenv installed."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
+    installed = sorted(pyenv.glob(f"{NEWEST}.*/bin/python{NEWEST}"))
+    for python in filter(None, (shutil.which(f"python{NEWEST}"), *map(str, installed))):
+        # pyenv's own `python3.13` on the PATH refuses where another version is chosen
+        if subprocess.run([python, "-c", ""], capture_output=True).returncode == 0:
+            return python
+    return None
 
 
 def readme_command(readme: str, marker: str) -> str:
