@@ -21,6 +21,7 @@ from jaxprep import codec, inputs, labels, presets
 from jaxprep.errors import ConfigError, InputError
 from jaxprep.formats import Custom, Format, KerasHub
 from jaxprep.formats.keras_hub import PREPROCESSOR, upgrade_legacy
+from jaxprep.formats.values import as_image_size
 from jaxprep.pipeline import Pipeline, Ragged, eager
 from jaxprep.presets import files
 from jaxprep.types import Batch, Size, is_traced
@@ -69,7 +70,7 @@ class ImageConverter:
 
     def __init__(
         self,
-        image_size: Size | None = None,
+        image_size: int | Size | None = None,
         scale: Any = None,
         offset: Any = None,
         crop_to_aspect_ratio: bool = True,
@@ -82,7 +83,7 @@ class ImageConverter:
     ):
         # By name, since one reader checks them, those of files and of `overridden` alike.
         given = {
-            "image_size": image_size,
+            "image_size": as_image_size(image_size, "$.image_size"),
             "scale": scale,
             "offset": offset,
             "crop_to_aspect_ratio": crop_to_aspect_ratio,
@@ -99,14 +100,26 @@ class ImageConverter:
         _ = config.pipeline.lowered  # a config whose steps cannot run is refused here
         object.__setattr__(self, "config", config)
 
+    def get_config(self) -> dict[str, Any]:
+        """Return the config as JSON data, which Keras keeps with a model.
+
+        >>> converter = ImageConverter(image_size=(4, 4))
+        >>> ImageConverter.from_config(converter.get_config()) == converter
+        True
+        """
+        return files.to_json(self.config)
+
     @classmethod
-    def from_config(cls, config: Format | Pipeline) -> Self:
-        """Return a converter for a config of any format, or for any pipeline.
+    def from_config(cls, config: Format | Pipeline | Mapping[str, Any]) -> Self:
+        """Return a converter for a config of any format, for any pipeline, or for what `get_config`
+        returned.
 
         >>> import numpy as np
         >>> ImageConverter.from_config(Pipeline())(np.zeros((8, 6, 3), np.uint8)).shape
         (8, 6, 3)
         """
+        if isinstance(config, Mapping):
+            config = files.from_json(dict(config))
         if isinstance(config, Pipeline):
             config = Custom(config)
         if not isinstance(config, Format):
@@ -356,6 +369,39 @@ class ImageClassifierPreprocessor:
     def from_json(cls, data: Any) -> Self:
         """Return the preprocessor of JSON data: that of `to_json`, or of any format's files."""
         return cls(ImageConverter.from_config(files.from_json(data)))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments as JSON data: what `keras.saving.serialize_keras_object` stores of a
+        task that holds this preprocessor. Keras need not be installed.
+
+        Keras finds classes that are not its own in the `custom_objects` given to its loader.
+
+        >>> preprocessor = ImageClassifierPreprocessor(KerasHub(image_size=(4, 4)))
+        >>> ImageClassifierPreprocessor.from_config(preprocessor.get_config()) == preprocessor
+        True
+        """
+        converter = self.image_converter
+        return {
+            "image_converter": None if converter is None else converter.get_config(),
+            "config_file": self.config_file,
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Return the preprocessor of what `get_config` returned.
+
+        Raises:
+            ConfigError: an unknown entry, or a value that it does not take.
+        """
+        if not isinstance(config, Mapping) or set(config) - {"image_converter", "config_file"}:
+            raise codec.expected("what `get_config` returns", config, "config")
+        converter = config.get("image_converter")
+        if isinstance(converter, Mapping):
+            converter = ImageConverter.from_config(converter)
+        config_file = config.get("config_file", PREPROCESSOR)
+        if not isinstance(config_file, str):
+            raise codec.expected("the name of a file", config_file, "$.config_file")
+        return cls(converter, config_file)
 
     def _config(self) -> Format:
         return Custom() if self.image_converter is None else self.image_converter.config

@@ -22,6 +22,7 @@ for name in (
 ):
     os.environ.pop(name, None)
 
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,9 @@ pytest.register_assert_rewrite("helpers")
 
 from helpers import annotations
 from helpers.hub_server import HubServer
+
+# `pytest &` and cron start processes that ignore Ctrl-C, which some tests press
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
 PHOTOS = ROOT / "examples" / "photos"

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 
 from jaxprep import codec
 from jaxprep.errors import ConfigError
+from jaxprep.formats.values import as_image_size
 from jaxprep.pipeline import Pipeline
 from jaxprep.types import Size
 
@@ -61,7 +62,9 @@ class Format(ABC):
 
     @abstractmethod
     def with_image_size(self, size: Size | None) -> Self:
-        """Return a copy whose results have another height and width."""
+        """Return a copy whose results have another height and width, of the same view: a resize
+        before a crop changes with the crop.
+        """
 
     def pipeline_for(self, mode: str, palette: Any = None) -> tuple[Pipeline, str]:
         """Return the pipeline for a PIL image, and the PIL mode to convert the image to first.
@@ -88,8 +91,10 @@ class Format(ABC):
         changed = dict(overrides)
         # Every format takes `image_size`, whatever its field is called, so that a user need not
         # know whose preset it is.
-        if "image_size" not in known and "image_size" in changed:
-            return self.with_image_size(changed.pop("image_size")).overridden(changed)
+        if "image_size" in changed:
+            size = as_image_size(changed.pop("image_size"), "$.image_size")
+            resized = self.with_image_size(size)
+            return resized.overridden(changed) if changed else resized
         return replace(self, **changed) if changed else self  # type: ignore[type-var]
 
     # What the library's files mean. A format that has no files leaves these as they are.

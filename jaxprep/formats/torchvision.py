@@ -32,7 +32,8 @@ class Torchvision(Format):
 
     Attributes:
         preset: which of them. "SemanticSegmentation" does not crop: its results differ in size.
-        crop_size: side of the result; None does not crop.
+        crop_size: side of the result; None does not crop. The override `image_size` changes
+            `resize_size` with it, so that the view stays; `crop_size` changes only the crop.
         resize_size: the shorter side after the resize, or height and width.
         mean, std: per channel, for values in [0, 1].
         interpolation: "bilinear", "bicubic", ...
@@ -86,7 +87,16 @@ class Torchvision(Format):
     def with_image_size(self, size: Size | None) -> Self:
         if self.crop_size is None or size is None:
             raise codec.expected("a preset and a size to crop to", size, "$.image_size")
-        return replace(self, crop_size=size)
+        if self.resize_size is None:
+            return replace(self, crop_size=size)
+        old_size = self.image_size
+        assert old_size is not None  # there is a crop
+        if isinstance(self.resize_size, tuple):
+            scaled = [r * new // old for r, new, old in zip(self.resize_size, size, old_size)]
+            return replace(self, crop_size=size, resize_size=tuple(scaled))
+        # rounded down, as timm's `scale_size` does: 232 of 224 becomes 116 of 112
+        sides = [self.resize_size * new // old for new, old in zip(size, old_size)]
+        return replace(self, crop_size=size, resize_size=max(sides))
 
     @functools.cached_property
     def pipeline(self) -> Pipeline:

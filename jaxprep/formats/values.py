@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any, Literal, get_args
 
 from jaxprep import codec, ops
 from jaxprep.ops.resize import Method
-from jaxprep.pipeline.step import Step
+from jaxprep.pipeline.step import Step, check_size
 from jaxprep.resample.filters import canonical_method
+from jaxprep.types import Size
 
 DataFormatName = Literal["channels_last", "channels_first"]
 Triple = tuple[float, float, float]
@@ -40,6 +42,33 @@ def to_tensor_and_normalize(mean: Any, std: Any, data_format: str) -> tuple[Step
         ops.Normalize(mean, std),
     )
     return (*steps, ops.ChannelsFirst()) if data_format == "channels_first" else steps
+
+
+def as_image_size(value: Any, where: str) -> Size | None:
+    """Return the height and width that a user means: a number, or a list of one, is a square.
+
+    Args:
+        value: one or two positive integers, or None.
+        where: the name of the setting, for messages.
+
+    Raises:
+        ConfigError: anything else.
+
+    >>> as_image_size(160, "$.image_size"), as_image_size([160, 192], "$.image_size")
+    ((160, 160), (160, 192))
+    """
+    if value is None:
+        return None
+    sides = value if isinstance(value, (tuple, list)) else [value]
+    # `True` is an integer to Python, and never a side
+    are_integers = all(
+        isinstance(side, numbers.Integral) and not isinstance(side, bool) for side in sides
+    )
+    if not are_integers or len(sides) not in (1, 2):
+        raise codec.expected("a height and width, or one number for both", value, where)
+    size = (int(sides[0]), int(sides[-1]))
+    check_size(size, where)
+    return size
 
 
 def method_of(name: Any, where: str) -> Method:

@@ -324,6 +324,7 @@ _REFERENCE_WORDS = {
     "pillow12": "as Pillow up to 12",
     "torchvision": "as torchvision's uint8 kernel",
     "torch": "as PyTorch in float32",
+    "torch_exact": "as PyTorch's `nearest-exact`",
     "jax": "as jax.image.resize",
     "float": "at exact positions in float32",
 }

@@ -6,6 +6,7 @@ import difflib
 import fnmatch
 import functools
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from jaxprep.presets.files import load_json
 from jaxprep.resources import load_json as load_resource
 
 _REGISTERED: dict[str, Collection] = {}
+_HUB_NAME = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
+"""Names such as `google/vit-base-patch16-224`: a user or an organisation, and its repository."""
 
 
 def register_collection(
@@ -129,6 +132,9 @@ def built_in(name: str) -> Format:
                 return config
     similar = ", ".join(nearest(name))
     hint = f" Nearest: {similar}." if similar else ""
+    is_ours = name.startswith(tuple(f"{collection.name}/" for collection in collections()))
+    if _HUB_NAME.fullmatch(name) and not is_ours:
+        hint += f" A model of the Hugging Face Hub is written `hf://{name}`."
     raise PresetNotFoundError(
         "Expected a path, an `hf://` or `kaggle://` handle, or a built-in preset, got "
         f"{name[:1000]!r}.{hint}"
@@ -136,17 +142,64 @@ def built_in(name: str) -> Format:
 
 
 def nearest(name: str) -> list[str]:
-    """Return up to five names that look like `name`.
+    """Return up to five names that look like `name`: first those that differ only in the collection
+    or in the case of letters, then those that begin so.
 
     >>> nearest("resnet_50_imagenett")[0]
     'resnet_50_imagenet'
+    >>> nearest("ResNet50")[:2]
+    ['timm/resnet50', 'torchvision/resnet50']
     """
-    known_names = names()
     # Matching takes time in the square of the length; no name is longer than 200 characters.
-    similar = difflib.get_close_matches(name[:200], known_names, n=5, cutoff=0.6)
-    if similar or not name:
-        return similar
-    return [known for known in known_names if name.lower() in known.lower()][:5]
+    typed = name[:200]
+    if not typed:
+        return []
+    found = [*_elsewhere(typed), *_beginning(typed), *_similar(typed), *_containing(typed)]
+    return list(dict.fromkeys(found))[:5]
+
+
+def _elsewhere(typed: str) -> list[str]:
+    """The presets and aliases that collections have by this name, whatever stands before it."""
+    stem = typed.rpartition("/")[2]
+    found = []
+    for collection in collections():
+        for spelling in (stem, stem.lower()):
+            if collection.resolve(spelling) is not None:
+                found.append(collection.prefix + spelling)
+                break
+    return found
+
+
+def _beginning(typed: str) -> list[str]:
+    """Of each collection the first preset that begins so; letters and digits count, in any case."""
+    start = _letters_and_digits(typed.rpartition("/")[2])
+    found = []
+    for collection in collections():
+        for name in collection.table.presets:
+            if start and _letters_and_digits(name).startswith(start):
+                found.append(collection.prefix + name)
+                break
+    return found
+
+
+def _letters_and_digits(name: str) -> str:
+    return re.sub("[^a-z0-9]", "", name.lower())
+
+
+def _similar(typed: str) -> list[str]:
+    """The presets whose name, or model without collection and tag, is spelt almost like this."""
+    spellings: dict[str, str] = {}
+    for known in names():
+        model = known.rpartition("/")[2].partition(".")[0]
+        for spelling in (known, model, model.removesuffix("_Weights")):
+            spellings.setdefault(spelling.lower(), known)
+    close = difflib.get_close_matches(typed.lower(), spellings, n=8, cutoff=0.6)
+    return [spellings[spelling] for spelling in close]
+
+
+def _containing(typed: str) -> list[str]:
+    part = typed.lower()
+    return [known for known in names() if part in known.lower()]
 
 
 def describe(name: str) -> dict[str, Any]:

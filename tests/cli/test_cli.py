@@ -35,6 +35,7 @@ from jaxprep.formats import Custom
 from jaxprep.host import read_image
 from jaxprep.ops import sizes
 from jaxprep.ops.resize import SizeRule
+from jaxprep.resample.references import REFERENCES
 
 PRESET = "timm/resnet50.a1_in1k"
 SMALL = "image_size=[24,24]"
@@ -1143,6 +1144,22 @@ IN_WORDS = [
 )
 def test_each_step_is_told_in_words(step, expected):
     assert step.describe() == expected
+
+
+@pytest.mark.parametrize("reference", REFERENCES)
+def test_a_resize_of_every_reference_has_words(reference):
+    method = "nearest" if reference == "torch_exact" else "bilinear"
+    assert ops.Resize((4, 4), method=method, reference=reference).describe().startswith("resize")
+
+
+@pytest.mark.parametrize("name", ["EfficientNet", "ViT", "ConvNext", "Beit"])
+def test_inspect_tells_the_steps_of_a_class_that_resizes_by_nearest_neighbour(
+    name, tmp_path, capsys
+):
+    content = {"image_processor_type": f"{name}ImageProcessor", "resample": 0}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(content))
+    assert main(["inspect", str(tmp_path)]) == 0
+    assert "nearest" in capsys.readouterr().out
 
 
 def test_every_kind_of_step_has_words():

@@ -5,6 +5,7 @@ alone.
 from __future__ import annotations
 
 import dataclasses
+import json
 import types
 from collections import UserDict
 
@@ -18,7 +19,7 @@ from helpers.images import noise, photograph
 from PIL import Image
 
 import jaxprep
-from jaxprep import Batch, ImageClassifierPreprocessor, ImageConverter, ops
+from jaxprep import Batch, ImageClassifierPreprocessor, ImageConverter, Pipeline, ops
 from jaxprep.errors import ConfigError, InputError
 from jaxprep.formats import KerasHub, OpenClip, Timm, Torchvision
 
@@ -385,6 +386,35 @@ def test_an_eager_foreign_tensor_is_an_array():
             return image
 
     assert equal(SMALL(Tensor()), SMALL(image))
+
+
+# in the config of a Keras model
+
+
+CONVERTERS = {
+    "none": None,
+    "KerasHub": ImageConverter(image_size=(8, 6), scale=1 / 255, antialias=True),
+    "timm": ImageConverter.from_preset("timm/resnet50.a1_in1k", image_size=32),
+    "a pipeline": Pipeline((ops.Resize((4, 6)), ops.Rescale())),
+}
+
+
+@pytest.mark.parametrize("converter", CONVERTERS.values(), ids=CONVERTERS)
+def test_a_preprocessor_comes_back_from_its_config(converter):
+    preprocessor = ImageClassifierPreprocessor(converter, config_file="other.json")
+    data = json.loads(json.dumps(preprocessor.get_config()))
+    assert ImageClassifierPreprocessor.from_config(data) == preprocessor
+    if converter is not None:
+        data = json.loads(json.dumps(preprocessor.image_converter.get_config()))
+        assert ImageConverter.from_config(data) == preprocessor.image_converter
+
+
+@pytest.mark.parametrize(
+    "config", [None, 3, {"image_size": 4}, {"config_file": 3}, {"image_converter": "resnet"}]
+)
+def test_what_get_config_never_returns_is_refused(config):
+    with pytest.raises(ConfigError):
+        ImageClassifierPreprocessor.from_config(config)
 
 
 # beside a checkpoint

@@ -9,6 +9,7 @@ import os
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from goldens import keras_inputs
 
@@ -87,6 +88,105 @@ def test_an_unknown_name_is_an_error_with_the_nearest_ones(name, near):
     assert isinstance(caught.value, FileNotFoundError)
     assert near in str(caught.value) or name == "resnet_50"
     assert "Nearest" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("resnet50", ["timm/resnet50", "torchvision/resnet50", RESNET]),
+        ("timm/ResNet50", ["timm/resnet50"]),
+        ("vit_b_16", ["torchvision/vit_b_16"]),
+        ("ViT-B-32/openai", ["open_clip/ViT-B-32/openai"]),
+        ("resnet_51", ["timm/resnet50.a1_in1k"]),
+    ],
+)
+def test_a_name_without_its_collection_or_in_another_case_is_among_the_nearest(name, near):
+    with pytest.raises(PresetNotFoundError) as caught:
+        presets.load(name)
+    listed = str(caught.value).partition("Nearest: ")[2].removesuffix(".").split(", ")
+    assert set(near) <= set(listed) and len(listed) <= 5
+
+
+@pytest.mark.parametrize(
+    ("name", "is_hub_name"),
+    [
+        ("google/vit-base-patch16-224", True),
+        ("openai/clip-vit-base-patch32", True),
+        ("timm/resnet51", False),
+        ("resnet_51", False),
+        ("a/b/c", False),
+    ],
+)
+def test_only_a_name_like_those_of_the_hub_is_answered_with_its_handle(name, is_hub_name):
+    with pytest.raises(PresetNotFoundError) as caught:
+        presets.load(name)
+    assert (f"hf://{name}" in str(caught.value)) == is_hub_name
+
+
+PRESETS = (
+    RESNET,
+    "timm/resnet50.a1_in1k",
+    "torchvision/ResNet50_Weights.IMAGENET1K_V2",
+    "open_clip/ViT-B-32/openai",
+)
+
+
+@pytest.fixture(params=[*PRESETS, "ViTImageProcessor", "CLIPImageProcessor"])
+def handle(request, tmp_path):
+    """A preset of each collection, and a folder of a Hugging Face class."""
+    if not request.param.endswith("ImageProcessor"):
+        return request.param
+    content = json.dumps({"image_processor_type": request.param})
+    (tmp_path / "preprocessor_config.json").write_text(content)
+    return tmp_path
+
+
+@pytest.mark.parametrize("size", [96, [96], (96,), [96, 96], np.int64(96)])
+def test_one_number_is_a_square_in_every_format(handle, size):
+    changed = presets.load(handle, image_size=size)
+    assert changed == presets.load(handle, image_size=(96, 96))
+    assert changed.image_size == (96, 96)
+
+
+@pytest.mark.parametrize("size", ["banana", (1, 2, 3), True, 96.5, [], [96, None], 0, 2**40])
+def test_what_is_no_size_is_named_as_the_user_wrote_it(handle, size):
+    with pytest.raises(ConfigError, match=r"\$\.image_size") as caught:
+        presets.load(handle, image_size=size)
+    assert str(size).strip("[]()") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "resize", "crop"),
+    [
+        ({"image_size": 112}, 116, (112, 112)),
+        ({"image_size": 448}, 464, (448, 448)),
+        ({"image_size": (112, 224)}, 232, (112, 224)),
+        ({"image_size": 112, "resize_size": 200}, 200, (112, 112)),
+        ({"crop_size": 112}, 232, 112),
+    ],
+)
+def test_another_image_size_of_torchvision_keeps_the_view_as_timm_does(override, resize, crop):
+    config = presets.load("torchvision/ResNet50_Weights.IMAGENET1K_V2", **override)
+    assert (config.resize_size, config.crop_size) == (resize, crop)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "size"),
+    [
+        ("DeiTImageProcessor", {}, {"height": 128, "width": 128}),  # 256 of a crop of 224
+        ("MobileNetV2ImageProcessor", {}, {"shortest_edge": 128}),
+        ("LevitImageProcessor", {}, {"shortest_edge": 112}),  # its own 256 / 224 comes on top
+        ("CLIPImageProcessor", {}, {"shortest_edge": 112}),
+        ("ViTImageProcessor", {}, {"height": 112, "width": 112}),
+        ("DeiTImageProcessor", {"do_center_crop": False}, {"height": 112, "width": 112}),
+    ],
+)
+def test_another_image_size_of_a_hugging_face_folder_keeps_the_view(name, settings, size, tmp_path):
+    content = {"image_processor_type": name, **settings}
+    write(tmp_path / "preprocessor_config.json", content)
+    config = presets.load(tmp_path, image_size=112)
+    assert config.image_size == (112, 112)
+    assert config.settings["size"] == size
 
 
 @pytest.mark.parametrize(

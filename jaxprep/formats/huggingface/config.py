@@ -28,7 +28,7 @@ from jaxprep.formats.huggingface.settings import (
     split_keys,
 )
 from jaxprep.formats.timm import from_timm_json
-from jaxprep.formats.values import DataFormatName
+from jaxprep.formats.values import DataFormatName, as_image_size
 from jaxprep.pipeline import Pipeline
 from jaxprep.pipeline.lower import static_sizes
 from jaxprep.resample.references import ReferenceName
@@ -167,15 +167,17 @@ class HuggingFace(Format):
 
     def with_image_size(self, size: Size | None) -> Self:
         """A copy whose results have another height and width: those of the crop, where there is
-        one.
+        one, and the resize before it changes with it.
         """
         if size is None:
             raise codec.expected("a height and width", size, "$.image_size")
         pair = {"height": size[0], "width": size[1]}
         settings = self.effective
         crops = settings.flag("do_center_crop")
-        changed: dict[str, Any] = {"size": pair}
         edges = settings.edges("size")
+        crop = settings.edges("crop_size") if crops else None
+        old_size = None if crop is None else crop.pair
+        changed: dict[str, Any] = {"size": pair}
         if edges is not None and edges.keys == SHORTEST:
             builders = builders_of(settings, self.backend)
             # A lone edge says the height and the width only where something makes the result a
@@ -184,6 +186,13 @@ class HuggingFace(Format):
             if size[0] != size[1] or not makes_square:
                 raise codec.expected("a square, or `size` and `crop_size`", size, "$.image_size")
             changed["size"] = {"shortest_edge": size[0]}
+            if old_size is not None:
+                assert edges.shortest_edge is not None
+                edge = max(edges.shortest_edge * size[0] // old for old in old_size)
+                changed["size"] = {"shortest_edge": edge}
+        elif edges is not None and edges.pair is not None and old_size is not None:
+            height, width = (n * new // old for n, new, old in zip(edges.pair, size, old_size))
+            changed["size"] = {"height": height, "width": width}
         if crops:
             changed["crop_size"] = pair
         if settings.get("pad_size") is not None:
@@ -203,7 +212,8 @@ class HuggingFace(Format):
         # Idefics has a setting `image_size` of its own; elsewhere it is a field of ours.
         if "image_size" in overrides and "image_size" not in self.row.kwargs:
             _, others = split_keys(overrides, ("image_size",))
-            return self.with_image_size(overrides["image_size"]).overridden(others)
+            size = as_image_size(overrides["image_size"], "$.image_size")
+            return self.with_image_size(size).overridden(others)
         # A key of the file that the class does not know may be replaced too: it is written back.
         known = {*classes.arguments(self.class_name), *FIELDS, *self.settings}
         for name in overrides:
