@@ -13,7 +13,7 @@ from jaxprep.formats.huggingface import classes
 from jaxprep.formats.huggingface.classes import Backend
 from jaxprep.formats.huggingface.config import to_json_value
 from jaxprep.formats.huggingface.read import TIMM, TYPE_KEYS, find_config
-from jaxprep.formats.huggingface.settings import Frozen, drop_none, merged, split_keys
+from jaxprep.formats.huggingface.settings import Frozen, drop_unsaid, merged, split_keys
 from jaxprep.formats.timm import from_timm_json
 from jaxprep.formats.values import DataFormatName
 
@@ -86,8 +86,7 @@ def parse(
         known |= {"max_size"}
     settings = _rename(settings, name, known)
     used, unused = split_keys(settings, known | document.content.keys())
-    # None means "as the config says", in `from_pretrained` as in a call.
-    replaced = json_settings(drop_none(used))
+    replaced = json_settings(drop_unsaid(name, used))
     full = merged(document.content, replaced)
     try:
         config = config_of(name, full, backend, **fields)

@@ -12,7 +12,7 @@ from jaxprep.errors import ConfigError
 from jaxprep.formats import Format, HuggingFace, Timm
 from jaxprep.formats.huggingface import classes
 from jaxprep.formats.huggingface.read import TIMM
-from jaxprep.formats.huggingface.settings import drop_none, merged
+from jaxprep.formats.huggingface.settings import drop_none, drop_unsaid, merged
 from jaxprep.huggingface.call import Call, run_group, run_traced
 from jaxprep.huggingface.configs import CALL_KEYS, ArgumentError, json_settings, layout_named
 from jaxprep.huggingface.features import AUTO, BatchFeature, finish
@@ -181,7 +181,8 @@ class BaseImageProcessor(ImageOperations):
             raise ArgumentError(
                 f"`{type(self).__name__}` takes no `{unknown[0]}`. It takes {sorted(known)}."
             )
-        return config.overridden(_with_layout(json_settings(drop_none(kwargs))))
+        said = drop_unsaid(config.class_name, kwargs)
+        return config.overridden(_with_layout(json_settings(said)))
 
 
 class TimmWrapperImageProcessor(BaseImageProcessor):

@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import transformers
 from goldens import huggingface_cases, inputs
 from helpers.images import photograph
 from hypothesis import HealthCheck, given, settings
@@ -254,11 +255,15 @@ def test_what_transformers_refuses_or_ignores_is_its_form_of_today(
     }
 
 
-def test_null_means_the_default_of_the_class() -> None:
-    names = huggingface_cases.classes()["SiglipImageProcessor"]["defaults"]
-    nulls = huggingface.SiglipImageProcessor.from_dict(dict.fromkeys(names))
+def test_null_means_the_default_of_the_class_and_a_switch_that_is_null_is_off() -> None:
+    defaults = huggingface_cases.classes()["SiglipImageProcessor"]["defaults"]
+    switches = {key for key, value in defaults.items() if isinstance(value, bool)}
+    nulls = huggingface.SiglipImageProcessor.from_dict(dict.fromkeys(defaults.keys() - switches))
     assert nulls.config.pipeline == huggingface.SiglipImageProcessor().config.pipeline
-    assert nulls.do_convert_rgb is True
+    everything = huggingface.SiglipImageProcessor.from_dict(dict.fromkeys(defaults))
+    off = huggingface.SiglipImageProcessor(**dict.fromkeys(switches, False))
+    assert everything.config.pipeline == off.config.pipeline
+    assert everything.do_convert_rgb is None
 
 
 @pytest.mark.parametrize(
@@ -700,6 +705,36 @@ def test_channels_come_last_when_asked() -> None:
     assert kept.to_dict()["data_format"] == "channels_last"
 
 
+@pytest.mark.parametrize(
+    ("name", "switch"),
+    [
+        ("ViTImageProcessor", "do_resize"),
+        ("ViTImageProcessor", "do_rescale"),
+        ("BeitImageProcessor", "do_normalize"),
+        ("CLIPImageProcessor", "do_center_crop"),
+        ("Swin2SRImageProcessor", "do_pad"),
+        ("LevitImageProcessor", "do_center_crop"),
+    ],
+)
+def test_a_switch_that_is_null_is_off_in_a_file_and_in_a_call_and_is_written_back(
+    name: str, switch: str, tmp_path: Path
+) -> None:
+    content = {"image_processor_type": name, switch: None}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(content))
+    image = PIXELS[:24, :24]
+    expected = getattr(transformers, f"{name}Pil").from_pretrained(tmp_path)
+    wanted = expected(image, return_tensors="np").pixel_values
+    processor = AutoImageProcessor.from_pretrained(tmp_path, backend="pil")
+    np.testing.assert_allclose(values(processor(image)), wanted, rtol=0, atol=1e-6 * 255)
+    default = AutoImageProcessor.from_pretrained(tmp_path, backend="pil", **{switch: True})
+    np.testing.assert_array_equal(
+        values(default(image, **{switch: None})), values(processor(image))
+    )
+    processor.save_pretrained(tmp_path / "saved")
+    saved = json.loads((tmp_path / "saved" / "preprocessor_config.json").read_text())
+    assert saved[switch] is None
+
+
 def test_a_call_may_override_settings() -> None:
     processor = small()
     result = processor.preprocess(
@@ -708,7 +743,7 @@ def test_a_call_may_override_settings() -> None:
     assert result.pixel_values.shape == (1, 3, 9, 9)
     assert processor.size == {"height": 8, "width": 8}
     np.testing.assert_array_equal(
-        values(processor(picture(), do_resize=None)), values(processor(picture()))
+        values(processor(picture(), image_mean=None)), values(processor(picture()))
     )
     for unknown in ({"foo": 1}, {"segmentation_maps": picture()}):
         with pytest.raises(TypeError, match=next(iter(unknown))):

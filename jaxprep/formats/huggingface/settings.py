@@ -59,6 +59,21 @@ def drop_none(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if value is not None}
 
 
+def drop_unsaid(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of a call without those that are None, which means "as the config says"; but a
+    switch of the class that is None is off, as in Transformers.
+
+    >>> drop_unsaid("ViTImageProcessor", {"size": None, "do_resize": None})
+    {'do_resize': None}
+    """
+    defaults = classes.rows()[name].defaults
+    said = {}
+    for key, value in settings.items():
+        if value is not None or isinstance(defaults.get(key), bool):
+            said[key] = value
+    return said
+
+
 class Edges(NamedTuple):
     """A `size`: one of the sets of keys that Transformers knows, in pixels; the others are None.
 
@@ -112,7 +127,8 @@ https://github.com/huggingface/transformers/blob/main/src/transformers/image_pro
 class Settings:
     """Typed access to what a class makes of its config; a value is checked when it is read.
 
-    A key that is missing or null means the default of the class.
+    A key that is missing or null means the default of the class; but a switch that is null is off,
+    since Transformers keeps the null and finds it false.
 
     Args:
         name: the class.
@@ -134,8 +150,10 @@ class Settings:
     def get(self, key: str) -> Any:
         """The value of a key as the config has it, or the class' default."""
         value = self.given.get(key)
-        if value is None:
-            return self.row.defaults.get(key)
+        default = self.row.defaults.get(key)
+        is_switched_off = isinstance(default, bool) and key in self.given
+        if value is None and not is_switched_off:
+            return default
         return value
 
     def flag(self, key: str) -> bool:
@@ -293,8 +311,9 @@ def upgrade_legacy(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
             settings[new] = settings[old]
     if row.legacy_size is not None:
         settings |= LEGACY_SIZES[row.legacy_size](settings, row)
-    if _follows_normalize(row) and settings.get("do_convert_annotations") is None:
-        settings["do_convert_annotations"] = settings.get("do_normalize")
+    is_unsaid = settings.get("do_convert_annotations") is None
+    if _follows_normalize(row) and is_unsaid and "do_normalize" in settings:
+        settings["do_convert_annotations"] = settings["do_normalize"]
     if settings.get("use_square_size") is True:
         settings |= _use_square_size(settings, row)
     return settings
