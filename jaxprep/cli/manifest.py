@@ -5,15 +5,25 @@ With it a run can continue where another ended.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from jaxprep import __version__, codec
 from jaxprep.atomic import remove_temporaries, replacing
 from jaxprep.errors import ConfigError, InputError
+
+fcntl: ModuleType | None
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 SETTINGS, LINES = "manifest.json", "manifest.jsonl"
 DONE, SKIPPED = "done", "skipped"
@@ -34,6 +44,45 @@ def fingerprint(path: Path) -> Record:
     except OSError:
         return {}
     return {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+
+
+@contextlib.contextmanager
+def owned(folder: Path) -> Iterator[None]:
+    """Keep other runs out of an output folder, which is made if needed.
+
+    Two runs would number their shards alike, and each would take the other's files for its own. The
+    lock is that of the operating system on the folder: it ends with the process, however that ends.
+
+    Raises:
+        InputError: another run writes to the folder.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, owned(Path(folder, "out")):
+    ...     Path(folder, "out").is_dir()
+    True
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if fcntl is None:  # Windows has no lock for a folder
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(
+                "Expected an output folder that no other run writes to: wait for that run, or take "
+                f"another folder - at '{folder}'."
+            ) from error
+        except OSError as error:  # a network folder without locks
+            warnings.warn(
+                f"Two runs must not write to '{folder}' at the same time; its file system has no "
+                f"locks to see it by ({error.strerror}).",
+                stacklevel=2,
+            )
+        yield
+    finally:
+        os.close(descriptor)
 
 
 class Manifest:

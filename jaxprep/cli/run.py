@@ -17,7 +17,7 @@ from jaxtyping import Num, UInt8
 from tqdm import tqdm
 
 from jaxprep.cli.interrupts import deferred_interrupt
-from jaxprep.cli.manifest import SKIPPED, Manifest, fingerprint
+from jaxprep.cli.manifest import SKIPPED, Manifest, fingerprint, owned
 from jaxprep.cli.options import load_config
 from jaxprep.cli.prefetch import grouped, run_ahead
 from jaxprep.cli.writers import Files, Shards, Source, Writer
@@ -77,7 +77,14 @@ def execute(args: argparse.Namespace) -> int:
     config = load_config(args)
     paths = find_images(args.paths)
     settings = {"preprocessor": to_json(config), "format": args.format, "alpha": args.alpha}
-    manifest = Manifest(Path(args.output), args.preset, settings)
+    with owned(Path(args.output)):
+        return _run(paths, config, Manifest(Path(args.output), args.preset, settings), args)
+
+
+def _run(
+    paths: Sequence[Path], config: Format, manifest: Manifest, args: argparse.Namespace
+) -> int:
+    """Convert what is not done yet, and return the exit status."""
     remaining = [path for path in paths if not manifest.is_done(path, fingerprint(path))]
     done_before = len(paths) - len(remaining)
     writer = _writer(manifest, config, len(remaining), args)

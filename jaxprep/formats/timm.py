@@ -125,6 +125,18 @@ class Timm(Format):
         fields = {**settings, "architecture": name.partition(".")[0]}
         return super().of_preset(fields, name, details)
 
+    def overridden(self, overrides: dict[str, Any]) -> Self:
+        # `resolve_data_config` of timm/data/config.py takes these names of its models' arguments,
+        # and `input_size` before them
+        named = dict(overrides)
+        size = named.pop("img_size", None)
+        channels = named.pop("in_chans", None)
+        if size is not None:
+            named.setdefault("image_size", size)
+        if channels is not None:
+            named.setdefault("input_size", (channels, *self.input_size[1:]))
+        return super().overridden(named)
+
     def with_image_size(self, size: Size | None) -> Self:
         if size is None:
             raise codec.expected("a height and width", size, "$.image_size")

@@ -27,7 +27,7 @@ from jaxprep.cli import main, writers
 from jaxprep.cli import run as run_module
 from jaxprep.cli.inspect import describe_steps
 from jaxprep.cli.interrupts import deferred_interrupt
-from jaxprep.cli.manifest import Manifest
+from jaxprep.cli.manifest import Manifest, owned
 from jaxprep.cli.prefetch import grouped, run_ahead
 from jaxprep.cli.show import BORDER, FRAME, Box, kept_box, undone
 from jaxprep.errors import JaxprepError
@@ -505,6 +505,41 @@ def test_an_interrupted_run_says_so_and_goes_on(folder, tmp_path, monkeypatch, d
     decoded.clear()
     assert run(*arguments) == 0
     assert sorted(decoded) == ["2.png", "3.png", "4.png"]
+
+
+def test_a_run_is_refused_where_another_runs_and_changes_nothing(folder, tmp_path, capsys):
+    output = tmp_path / "out"
+    with owned(output):
+        assert run(folder, "--output", output) == 1
+    assert "no other run writes to" in one_line(capsys.readouterr().err)
+    assert list(output.iterdir()) == []
+    assert run(folder, "--output", output) == 0
+    with owned(output):
+        before = {path: path.read_bytes() for path in output.iterdir()}
+        assert run(folder, "--output", output) == 1
+    assert {path: path.read_bytes() for path in output.iterdir()} == before
+
+
+def test_a_run_that_is_killed_leaves_its_folder_to_the_next(folder, tmp_path):
+    output = tmp_path / "out"
+    program = (
+        "import pathlib, sys, time\n"
+        "from jaxprep.cli.manifest import owned\n"
+        f"with owned(pathlib.Path({str(output)!r})):\n"
+        "    print('owned', flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"owned\n"
+        assert run(folder, "--output", output) == 1
+        process.kill()
+    assert run(folder, "--output", output) == 0
+
+
+def test_a_run_that_failed_leaves_its_folder_to_the_next(folder, tmp_path):
+    assert run(folder, "--output", tmp_path / "out", "--format", "npy") == 0
+    assert run(folder, "--output", tmp_path / "out", "--format", "npz") == 1  # other settings
+    assert run(folder, "--output", tmp_path / "out", "--format", "npy") == 0
 
 
 def test_control_c_waits_for_the_group_at_work(folder, tmp_path, monkeypatch, decoded, capsys):

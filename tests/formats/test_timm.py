@@ -9,6 +9,7 @@ import functools
 import json
 
 import numpy as np
+import pytest
 from goldens import store
 from helpers import parity
 
@@ -53,6 +54,22 @@ def cases() -> list[dict]:
 
 def name(case: dict) -> tuple:
     return case["tag"], case["use_test_size"], case["input"]["photo"]
+
+
+@pytest.mark.parametrize(
+    ("names", "fields"),
+    [
+        ({"img_size": 160}, {"image_size": 160}),
+        ({"img_size": (160, 192)}, {"image_size": (160, 192)}),
+        (
+            {"in_chans": 1, "mean": (0.5,), "std": (0.5,)},
+            {"input_size": (1, 224, 224), "mean": (0.5,), "std": (0.5,)},
+        ),
+        ({"img_size": 160, "image_size": 96}, {"image_size": 96}),
+    ],
+)
+def test_the_names_of_timms_model_arguments_are_taken(names, fields):
+    assert Timm().overridden(names) == Timm().overridden(fields)
 
 
 def test_the_goldens_hold_every_setting_of_the_table():
