@@ -223,7 +223,7 @@ def test_legacy_arguments_make_a_converter_too():
         ({"mean": [0.5] * 3, "variance": [0.25] * 2, "scale": 1.0}, "3 values"),
         ({"norm_mean": [0.5] * 3}, "norm_mean"),
         ({"norm_mean": "a", "norm_std": "b"}, "number"),
-        ({"image_size": [224]}, "image_size"),
+        ({"image_size": [224, 224, 3]}, "image_size"),
         ({"image_size": "224"}, "image_size"),
         ({"scale": [True]}, "scale"),
         ({"interpolation": "area"}, "interpolation"),
