@@ -18,6 +18,8 @@ from jaxprep.formats.values import (
     DataFormatName,
     Triple,
     method_of,
+    shortest_edge_of_same_view,
+    size_of_same_view,
     to_tensor_and_normalize,
 )
 from jaxprep.pipeline import Pipeline
@@ -87,16 +89,14 @@ class Torchvision(Format):
     def with_image_size(self, size: Size | None) -> Self:
         if self.crop_size is None or size is None:
             raise codec.expected("a preset and a size to crop to", size, "$.image_size")
-        if self.resize_size is None:
-            return replace(self, crop_size=size)
         old_size = self.image_size
         assert old_size is not None  # there is a crop
-        if isinstance(self.resize_size, tuple):
-            scaled = [r * new // old for r, new, old in zip(self.resize_size, size, old_size)]
-            return replace(self, crop_size=size, resize_size=tuple(scaled))
-        # rounded down, as timm's `scale_size` does: 232 of 224 becomes 116 of 112
-        sides = [self.resize_size * new // old for new, old in zip(size, old_size)]
-        return replace(self, crop_size=size, resize_size=max(sides))
+        resize_size = self.resize_size
+        if isinstance(resize_size, int):
+            resize_size = shortest_edge_of_same_view(resize_size, old_size, size)
+        elif resize_size is not None:
+            resize_size = size_of_same_view(resize_size, old_size, size)
+        return replace(self, crop_size=size, resize_size=resize_size)
 
     @functools.cached_property
     def pipeline(self) -> Pipeline:

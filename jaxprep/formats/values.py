@@ -71,6 +71,29 @@ def as_image_size(value: Any, where: str) -> Size | None:
     return size
 
 
+def size_of_same_view(size: Size, crop: Size, new_crop: Size) -> Size:
+    """Return the height and width to resize to instead of `size`, so that the crop `new_crop` after
+    it shows the part of the image that `crop` did.
+
+    Rounded down, as `scale_size` of timm/data/transforms_factory.py does.
+
+    >>> size_of_same_view((256, 256), (224, 224), (112, 224))
+    (128, 256)
+    """
+    height, width = (side * new // old for side, new, old in zip(size, new_crop, crop))
+    return height, width
+
+
+def shortest_edge_of_same_view(edge: int, crop: Size, new_crop: Size) -> int:
+    """Return the same for a resize of the shorter side to `edge`; where the aspect ratio of the
+    crop changes, the side that grows more decides.
+
+    >>> shortest_edge_of_same_view(232, (224, 224), (112, 112))
+    116
+    """
+    return max(size_of_same_view((edge, edge), crop, new_crop))
+
+
 def method_of(name: Any, where: str) -> Method:
     """Return the method of `jaxprep.ops.resize` that a library calls `name`.
 

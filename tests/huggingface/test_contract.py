@@ -21,8 +21,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import transformers
 from goldens import huggingface_cases, inputs
+from helpers.huggingface.common import assert_close, original
 from helpers.images import photograph
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -722,10 +722,10 @@ def test_a_switch_that_is_null_is_off_in_a_file_and_in_a_call_and_is_written_bac
     content = {"image_processor_type": name, switch: None}
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(content))
     image = PIXELS[:24, :24]
-    expected = getattr(transformers, f"{name}Pil").from_pretrained(tmp_path)
+    expected = original(name).from_pretrained(tmp_path)
     wanted = expected(image, return_tensors="np").pixel_values
     processor = AutoImageProcessor.from_pretrained(tmp_path, backend="pil")
-    np.testing.assert_allclose(values(processor(image)), wanted, rtol=0, atol=1e-6 * 255)
+    assert_close(values(processor(image)), wanted, switch)
     default = AutoImageProcessor.from_pretrained(tmp_path, backend="pil", **{switch: True})
     np.testing.assert_array_equal(
         values(default(image, **{switch: None})), values(processor(image))
@@ -733,6 +733,22 @@ def test_a_switch_that_is_null_is_off_in_a_file_and_in_a_call_and_is_written_bac
     processor.save_pretrained(tmp_path / "saved")
     saved = json.loads((tmp_path / "saved" / "preprocessor_config.json").read_text())
     assert saved[switch] is None
+
+
+@pytest.mark.parametrize("converts", [{}, {"do_convert_annotations": None}])
+@pytest.mark.parametrize(
+    "normalizes", [{}, *({"do_normalize": value} for value in (None, True, False))]
+)
+def test_null_decides_about_the_boxes_of_detr_as_in_transformers(
+    normalizes: dict[str, Any], converts: dict[str, Any]
+) -> None:
+    content = {**normalizes, **converts}
+    expected = bool(original("DetrImageProcessor").from_dict(content).do_convert_annotations)
+    config = huggingface.DetrImageProcessor.from_dict(content).config
+    assert config.effective.flag("do_convert_annotations") == expected
+    for in_a_call in (True, False, None):
+        changed = config.overridden({"do_normalize": in_a_call})
+        assert changed.effective.flag("do_convert_annotations") == expected
 
 
 def test_a_call_may_override_settings() -> None:

@@ -123,6 +123,10 @@ class ProcessorRow:
     legacy_size: LegacySize | None = None
     max_size: int | None = None
 
+    def is_switch(self, key: str) -> bool:
+        """Whether a setting is on or off by default: null then means off."""
+        return isinstance(self.defaults.get(key), bool)
+
     def builder_names(self, backend: Backend) -> tuple[str, ...]:
         """The names of the builders on one backend, in order."""
         # DPT, MobileViT and SuperPoint: their backends do the same in another order.

@@ -20,6 +20,7 @@ from jaxprep.formats.huggingface.read import TIMM, find_config, is_huggingface_j
 from jaxprep.formats.huggingface.settings import (
     ANNOTATION_FORMATS,
     SHORTEST,
+    Edges,
     Frozen,
     Settings,
     keep_implied,
@@ -28,7 +29,12 @@ from jaxprep.formats.huggingface.settings import (
     split_keys,
 )
 from jaxprep.formats.timm import from_timm_json
-from jaxprep.formats.values import DataFormatName, as_image_size
+from jaxprep.formats.values import (
+    DataFormatName,
+    as_image_size,
+    shortest_edge_of_same_view,
+    size_of_same_view,
+)
 from jaxprep.pipeline import Pipeline
 from jaxprep.pipeline.lower import static_sizes
 from jaxprep.resample.references import ReferenceName
@@ -173,31 +179,34 @@ class HuggingFace(Format):
             raise codec.expected("a height and width", size, "$.image_size")
         pair = {"height": size[0], "width": size[1]}
         settings = self.effective
+        changed: dict[str, Any] = {"size": self._edges_for(size).to_dict()}
+        if settings.flag("do_center_crop"):
+            changed["crop_size"] = pair
+        if settings.get("pad_size") is not None:
+            changed["pad_size"] = pair
+        return self.overridden(changed)
+
+    def _edges_for(self, size: Size) -> Edges:
+        """The setting `size` of a config whose results have height and width `size`."""
+        settings = self.effective
         crops = settings.flag("do_center_crop")
-        edges = settings.edges("size")
+        edges = settings.edges("size") or Edges()
         crop = settings.edges("crop_size") if crops else None
         old_size = None if crop is None else crop.pair
-        changed: dict[str, Any] = {"size": pair}
-        if edges is not None and edges.keys == SHORTEST:
+        if edges.keys == SHORTEST:
             builders = builders_of(settings, self.backend)
             # A lone edge says the height and the width only where something makes the result a
             # square.
             makes_square = crops or any(entry.makes_square for entry in builders)
             if size[0] != size[1] or not makes_square:
                 raise codec.expected("a square, or `size` and `crop_size`", size, "$.image_size")
-            changed["size"] = {"shortest_edge": size[0]}
+            edge = size[0]
             if old_size is not None:
-                assert edges.shortest_edge is not None
-                edge = max(edges.shortest_edge * size[0] // old for old in old_size)
-                changed["size"] = {"shortest_edge": edge}
-        elif edges is not None and edges.pair is not None and old_size is not None:
-            height, width = (n * new // old for n, new, old in zip(edges.pair, size, old_size))
-            changed["size"] = {"height": height, "width": width}
-        if crops:
-            changed["crop_size"] = pair
-        if settings.get("pad_size") is not None:
-            changed["pad_size"] = pair
-        return self.overridden(changed)
+                edge = shortest_edge_of_same_view(edges.side("shortest_edge"), old_size, size)
+            return Edges(shortest_edge=edge)
+        if edges.pair is None or old_size is None:
+            return Edges(*size)
+        return Edges(*size_of_same_view(edges.pair, old_size, size))
 
     def pipeline_for(self, mode: str, palette: Any = None) -> tuple[Pipeline, str]:
         del palette
@@ -222,7 +231,7 @@ class HuggingFace(Format):
                 raise ConfigError(f"Unknown field - at `$.{name}`. Known: {sorted(listed)}.")
         fields, settings = split_keys(overrides, FIELDS)
         changed = {key: to_json_value(value) for key, value in settings.items()}
-        implied = keep_implied(self.class_name, self.settings, changed)
+        implied = keep_implied(self.effective, changed)
         return replace(self, **fields, settings=merged(self.settings, implied | changed))
 
 

@@ -66,12 +66,10 @@ def drop_unsaid(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     >>> drop_unsaid("ViTImageProcessor", {"size": None, "do_resize": None})
     {'do_resize': None}
     """
-    defaults = classes.rows()[name].defaults
-    said = {}
-    for key, value in settings.items():
-        if value is not None or isinstance(defaults.get(key), bool):
-            said[key] = value
-    return said
+    row = classes.rows()[name]
+    return {
+        key: value for key, value in settings.items() if value is not None or row.is_switch(key)
+    }
 
 
 class Edges(NamedTuple):
@@ -150,10 +148,9 @@ class Settings:
     def get(self, key: str) -> Any:
         """The value of a key as the config has it, or the class' default."""
         value = self.given.get(key)
-        default = self.row.defaults.get(key)
-        is_switched_off = isinstance(default, bool) and key in self.given
+        is_switched_off = key in self.given and self.row.is_switch(key)
         if value is None and not is_switched_off:
-            return default
+            return self.row.defaults.get(key)
         return value
 
     def flag(self, key: str) -> bool:
@@ -311,9 +308,9 @@ def upgrade_legacy(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
             settings[new] = settings[old]
     if row.legacy_size is not None:
         settings |= LEGACY_SIZES[row.legacy_size](settings, row)
-    is_unsaid = settings.get("do_convert_annotations") is None
-    if _follows_normalize(row) and is_unsaid and "do_normalize" in settings:
-        settings["do_convert_annotations"] = settings["do_normalize"]
+    normalizes = settings.get("do_normalize")
+    if _follows_normalize(row) and normalizes is not None:
+        settings.setdefault("do_convert_annotations", normalizes)
     if settings.get("use_square_size") is True:
         settings |= _use_square_size(settings, row)
     return settings
@@ -397,7 +394,7 @@ def _follows_normalize(row: ProcessorRow) -> bool:
     return row.annotations is not None and row.annotations.follow_normalize
 
 
-def keep_implied(name: str, given: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
+def keep_implied(settings: Settings, changed: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that a config implies, written out where a change would imply others.
 
     DETR converts boxes where values are normalised, unless `do_convert_annotations` is given. A
@@ -405,15 +402,12 @@ def keep_implied(name: str, given: Mapping[str, Any], changed: Mapping[str, Any]
     Transformers derives the one from the other only when the processor is made
     (`DetrImageProcessor.__init__`).
 
-    >>> keep_implied("DetrImageProcessor", {}, {"do_normalize": False})
+    >>> keep_implied(Settings("DetrImageProcessor", {}), {"do_normalize": False})
     {'do_convert_annotations': True}
     """
-    if "do_normalize" not in changed or not _follows_normalize(classes.rows()[name]):
+    if "do_normalize" not in changed or not _follows_normalize(settings.row):
         return {}
-    converts = given.get("do_convert_annotations")
-    if converts is None:
-        converts = given.get("do_normalize")
-    return {"do_convert_annotations": True if converts is None else converts}
+    return {"do_convert_annotations": settings.get("do_convert_annotations")}
 
 
 DERIVED_FROM = {"metadata": ("class_info_file", "repo_path")}
