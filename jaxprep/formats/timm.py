@@ -126,16 +126,20 @@ class Timm(Format):
         return super().of_preset(fields, name, details)
 
     def overridden(self, overrides: dict[str, Any]) -> Self:
-        # `resolve_data_config` of timm/data/config.py takes these names of its models' arguments,
-        # and `input_size` before them
+        # Names of timm's models and of `resolve_data_config` in timm/data/config.py, which takes
+        # `input_size` before them.
         named = dict(overrides)
         size = named.pop("img_size", None)
         channels = named.pop("in_chans", None)
         if size is not None:
             named.setdefault("image_size", size)
-        if channels is not None:
-            named.setdefault("input_size", (channels, *self.input_size[1:]))
-        return super().overridden(named)
+        if channels is None or "input_size" in named:
+            return super().overridden(named)
+        resized = self
+        if "image_size" in named:
+            resized = self.overridden({"image_size": named.pop("image_size")})
+        named["input_size"] = (channels, *resized.input_size[1:])
+        return resized.overridden(named)
 
     def with_image_size(self, size: Size | None) -> Self:
         if size is None:

@@ -66,6 +66,11 @@ def name(case: dict) -> tuple:
             {"input_size": (1, 224, 224), "mean": (0.5,), "std": (0.5,)},
         ),
         ({"img_size": 160, "image_size": 96}, {"image_size": 96}),
+        (
+            {"in_chans": 1, "img_size": 96, "mean": (0.5,), "std": (0.5,)},
+            {"input_size": (1, 96, 96), "mean": (0.5,), "std": (0.5,)},
+        ),
+        ({"in_chans": 1, "input_size": (3, 96, 96)}, {"input_size": (3, 96, 96)}),
     ],
 )
 def test_the_names_of_timms_model_arguments_are_taken(names, fields):
