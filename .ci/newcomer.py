@@ -59,15 +59,14 @@ def newest_failures(folder: Path) -> list[str]:
         print(f"\nNo Python {NEWEST} here: the tests did not run on it.", flush=True)
         return []
     copy = fresh_copy(folder)
-    made = copy / ".venv-newest"
-    subprocess.run([python, "-m", "venv", made], check=True)
+    venv = made_venv(copy, python)
     commands = (
         "pip install --quiet -e '.[test]'",
         "python -c 'import jax, sys; print(sys.version, jax.__version__)'",
         f"python -m pytest {' '.join(NEWEST_TESTS)}",
     )
     for command in commands:
-        ok, _ = run(command, copy, venv=made)
+        ok, _ = run(command, copy, venv=venv)
         if not ok:
             return [f"{command} (Python {NEWEST})"]
     return []
@@ -110,12 +109,14 @@ def fresh_copy(folder: Path) -> Path:
     return folder
 
 
-def made_venv(copy: Path) -> Path:
-    """The virtual environment that the README's command left in the copy, or a new one."""
+def made_venv(copy: Path, python: str = sys.executable) -> Path:
+    """The virtual environment that the README's command left in the copy, or a new one of
+    `python`.
+    """
     made = sorted(copy.glob("*/pyvenv.cfg"))
     if made:
         return made[0].parent
-    subprocess.run([sys.executable, "-m", "venv", copy / ".venv-dev"], check=True)
+    subprocess.run([python, "-m", "venv", copy / ".venv-dev"], check=True)
     return copy / ".venv-dev"
 
 

@@ -136,8 +136,7 @@ def handle(request, tmp_path):
     """A preset of each collection, and a folder of a Hugging Face class."""
     if not request.param.endswith("ImageProcessor"):
         return request.param
-    content = json.dumps({"image_processor_type": request.param})
-    (tmp_path / "preprocessor_config.json").write_text(content)
+    write(tmp_path / "preprocessor_config.json", {"image_processor_type": request.param})
     return tmp_path
 
 
