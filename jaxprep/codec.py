@@ -17,11 +17,15 @@ import typing
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from jaxprep.errors import ConfigError
+from jaxprep.errors import ConfigError, without_credentials
 
 T = TypeVar("T")
 MAX_DEPTH = 32
 """Of nested values, more than any config has. Without it a file could cause `RecursionError`."""
+MAX_FILE_DEPTH = 2 * MAX_DEPTH
+"""Of nested values in a file, which may hold a config some levels down."""
+MAX_DIGITS = 1000
+"""Of an integer, more than any field takes. Python converts at most 4,300 to text and back."""
 MAX_LISTED = 40
 """Names that an error lists: the steps of jaxprep are fewer, those of users may be many."""
 
@@ -84,21 +88,86 @@ def loads(text: str | bytes, where: str) -> Any:
     """The JSON data of a text.
 
     Args:
-        text: JSON.
+        text: JSON; of a name that an object has twice, the last value counts.
         where: the name of its file, for messages.
 
     Raises:
-        ConfigError: it is not JSON, or nested too deeply to be read.
+        ConfigError: it is not JSON, or holds what `dumps` would not write again, as `check_json`
+            says.
 
     >>> loads('{"size": 8}', "a.json")
     {'size': 8}
     """
     try:
-        return json.loads(text)
+        data = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ConfigError(
             f"Expected JSON, got text that is not: {error} - in `{where}`."
         ) from error
+    try:
+        check_json(data, max_depth=MAX_FILE_DEPTH)
+    except ConfigError as error:
+        raise ConfigError(f"{error} In `{where}`.") from error
+    return data
+
+
+def check_json(value: Any, where: str = "$", *, max_depth: int = MAX_DEPTH) -> None:
+    """Check that a value is JSON data which can be written, hashed and shown, all the way down.
+
+    Python's reader takes more than JSON has (`NaN`, and `1e999` as infinity) and than UTF-8 can
+    say (half of a surrogate pair). A key that nobody reads would carry it into every file written.
+
+    Args:
+        value: dictionaries, lists, tuples, strings, numbers, booleans and None.
+        where: its place, for messages.
+        max_depth: of nested values.
+
+    Raises:
+        ConfigError: a number that is not finite or an integer of more than `MAX_DIGITS` digits, a
+            lone surrogate, a key that is no string, an object of another type, or more nested
+            values than `max_depth`.
+
+    >>> check_json({"image_mean": [0.5, float("nan")]})
+    Traceback (most recent call last):
+    ...
+    jaxprep.errors.ConfigError: Expected a finite number, got `nan` - at `$.image_mean[1]`.
+    """
+    _check_nested(value, where, 0, max_depth)
+
+
+def _check_nested(value: Any, where: str, depth: int, max_depth: int) -> None:
+    if depth > max_depth:
+        place = _shortened(where)
+        raise ConfigError(f"Expected at most {max_depth} nested levels - at `{place}`.")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise expected("text as a key", key, where)
+            _check_scalar(key, where)
+            _check_nested(item, f"{where}.{key}", depth + 1, max_depth)
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            _check_nested(item, f"{where}[{index}]", depth + 1, max_depth)
+    else:
+        _check_scalar(value, where)
+
+
+def _check_scalar(value: Any, where: str) -> None:
+    if value is None or isinstance(value, bool):
+        return
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise expected("text without lone surrogates", value, _shortened(where)) from None
+    elif isinstance(value, int):
+        if abs(value) >= 10**MAX_DIGITS:
+            raise expected(f"an integer of at most {MAX_DIGITS} digits", value, where)
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise expected("a finite number", value, where)
+    else:
+        raise expected("JSON data", value, where)
 
 
 def register(*bases: type) -> None:
@@ -183,7 +252,17 @@ def shown(value: Any) -> str:
     >>> shown("a" * 100)[-6:]
     'aaa...'
     """
-    text = " ".join(repr(value).split())
+    # `repr` refuses integers of more than 4,300 digits and nesting beyond Python's stack; and what
+    # the `__repr__` of a caller's class raises must not hide the error that quotes it.
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:
+        text = f"a value of the type {type(value).__name__}"
+    # Before it is cut, or half of a password would be left.
+    return _shortened(without_credentials(text))
+
+
+def _shortened(text: str) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
@@ -222,8 +301,8 @@ def _parse(kind: Any, data: Any, where: str, depth: int) -> Any:
 def _parse_scalar(kind: Any, data: Any, where: str) -> Any:
     # `type(data) is kind`, not `isinstance`: True is no number here.
     if kind is Any or type(data) is kind or (kind is type(None) and data is None):
-        if isinstance(data, float) and not math.isfinite(data):
-            raise expected("a finite number", data, where)
+        if isinstance(data, (str, int, float)):
+            _check_scalar(data, where)
         return data
     # JSON writes 1.0 as 1 too. An integer beyond float64 would raise `OverflowError`.
     if kind is float and type(data) is int and abs(data) < 2**1023:

@@ -5,16 +5,39 @@ An error that callers may already catch by a class of Python's is of that class 
 
 from __future__ import annotations
 
+import re
+
 # A `ValueError` first of all, since code that called KerasHub or Transformers before catches that
 # for a bad image or config.
+
+# A password may hold anything but what ends the host: rather too much is left out than too little.
+_CREDENTIALS = re.compile(r"(?<=://)[^/?#\n]*@")
+
+
+def without_credentials(text: str) -> str:
+    """Return a text without the user and password of the addresses in it.
+
+    >>> without_credentials("got 404 - at https://me:secret@host/a.json")
+    'got 404 - at https://host/a.json'
+    """
+    return _CREDENTIALS.sub("", text)
 
 
 class JaxprepError(ValueError):
     """Base class of every error that jaxprep raises on purpose.
 
+    Whatever message quotes an address, its user and password are left out: errors go into logs.
+
     >>> issubclass(PresetNotFoundError, FileNotFoundError)
     True
     """
+
+    def __init__(self, *args: object):
+        super().__init__(*[_quotable(arg) for arg in args])
+
+
+def _quotable(arg: object) -> object:
+    return without_credentials(arg) if isinstance(arg, str) else arg
 
 
 class InputError(JaxprepError):

@@ -104,6 +104,7 @@ def _parse_timm(
     used, unused = split_keys(settings, codec.field_types(Timm))
     # Transformers returns channels first whatever library the model is from.
     overrides = {"data_format": "channels_first", **fields, **used}
+    codec.check_json(content)  # all of it is written back, what timm does not read too
     return Parsed(from_timm_json(content).overridden(overrides), Frozen(content), unused)
 
 

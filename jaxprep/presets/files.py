@@ -14,6 +14,7 @@ from jaxprep.formats import Format, HuggingFace, KerasHub
 from jaxprep.formats.base import MODEL_FILE as MODEL
 from jaxprep.formats.keras_hub import PREPROCESSOR
 from jaxprep.formats.registry import file_names, format_of, registered
+from jaxprep.resources import NotRegularError, TooLargeError, read_regular
 
 OURS = "jaxprep.json"
 VERSION = 1
@@ -60,6 +61,7 @@ def from_json(content: Any, where: str = "$", model: Any = None) -> Format:
     """
     if not isinstance(content, dict):
         raise codec.expected("an object", content, where)
+    codec.check_json(content, where, max_depth=codec.MAX_FILE_DEPTH)
     if "jaxprep" in content:
         return _from_our_json(content, where)
     format = format_of(content)
@@ -202,11 +204,11 @@ def write(preprocessor: Format, directory: Path, config_file: str = PREPROCESSOR
 
 
 def load_json(file: Path) -> Any:
-    """Return the JSON data of a file of at most `MAX_BYTES`.
+    """Return the JSON data of a regular file of at most `MAX_BYTES`.
 
     Raises:
         PresetNotFoundError: no such file.
-        ConfigError: a file that is larger, cannot be read, or is not JSON.
+        ConfigError: a file that is larger, cannot be read, or is not JSON; a named pipe or device.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -214,19 +216,23 @@ def load_json(file: Path) -> Any:
     ...     load_json(Path(folder, "a.json"))
     {'size': 4}
     """
+    return codec.loads(_read(file), str(file))
+
+
+def _read(file: Path) -> bytes:
     try:
-        # Before reading: a folder from a hub may hold weights under any name.
-        size = file.stat().st_size
-        if size > MAX_BYTES:
-            raise ConfigError(f"Expected at most {MAX_BYTES} bytes, got {size} - in `{file}`.")
-        return codec.loads(file.read_bytes(), str(file))
+        # A folder from a hub may hold weights under any name, and a path may lead to a device.
+        return read_regular(file, MAX_BYTES)
     except FileNotFoundError as error:
         raise PresetNotFoundError(
             f"Expected a file or a directory, got nothing - at `{file}`."
         ) from error
+    except (NotRegularError, TooLargeError) as error:
+        message = str(error)
+        raise ConfigError(f"{message[0].upper()}{message[1:]} - in `{file}`.") from error
     except OSError as error:
         raise ConfigError(
-            f"Expected a file that can be read, got {error} - in `{file}`."
+            f"Expected a file that can be read, got {error.strerror or error} - in `{file}`."
         ) from error
 
 
@@ -241,9 +247,13 @@ def _inside(directory: Path, name: str) -> Path:
 def _model_of(file: Path) -> Any:
     """Return the content of the `config.json` next to a file; None if none can be read."""
     model = file.with_name(MODEL)
+    if not model.is_file():
+        return None
+    # Only its type is looked at, and nothing of it is written again: it may hold what a config of
+    # ours may not, as the `Infinity` in Mamba's.
     try:
-        return load_json(model) if model.is_file() else None
-    except ConfigError:
+        return json.loads(_read(model))
+    except (ValueError, RecursionError):
         return None
 
 

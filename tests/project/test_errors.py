@@ -4,6 +4,8 @@ where.
 
 from __future__ import annotations
 
+import json
+import os
 import re
 
 import jax
@@ -22,7 +24,8 @@ from jaxprep import (
     presets,
 )
 from jaxprep.errors import ConfigError, InputError, JaxprepError, PresetNotFoundError
-from jaxprep.formats import OpenClip, Timm, Torchvision
+from jaxprep.formats import HuggingFace, OpenClip, Timm, Torchvision
+from jaxprep.huggingface import BaseImageProcessor
 
 RESNET = ImageClassifierPreprocessor.from_preset("resnet_50_imagenet")
 IMAGE = np.zeros((40, 50, 3), np.uint8)
@@ -277,3 +280,92 @@ def test_a_missing_package_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "kagglehub", None)
     with pytest.raises(jaxprep.errors.MissingPackageError, match=r"jaxprep\[kaggle\]"):
         presets.load("kaggle://keras/resnet/keras/resnet_50_imagenet/2")
+
+
+@pytest.mark.parametrize("url", ["https://me:secret@host/a.json", "http://me:se cr'et@host"])
+def test_no_error_quotes_the_password_of_an_address(url):
+    for make in (
+        lambda: presets.load(url),
+        lambda: presets.load("hf://" + url.partition("://")[2]),
+        lambda: presets.load("timm/resnet50", interpolation=url + "x" * 90),
+        lambda: jaxprep.AutoImageProcessor.from_pretrained(f"ftp{url}"),
+        lambda: jaxprep.read_image(url),
+    ):
+        with pytest.raises(JaxprepError) as caught:
+            make()
+        assert "et@" not in f"{caught.value!r} {caught.value}"
+
+
+def huggingface(extra: str) -> str:
+    return f'{{"image_processor_type": "ViTImageProcessor", "unread": {extra}}}'
+
+
+UNREAD = {
+    "NaN": "NaN",
+    "infinity, inside": '[{"a": -Infinity}]',
+    "a number beyond float": "1e999",
+    "half of a surrogate pair": '"\\udc80"',
+    "half of a surrogate pair in a key": '{"\\ud800": 1}',
+    "900 nested levels": "[" * 900 + "]" * 900,
+    "40 nested levels, which would not fit into our file": "[" * 40 + "]" * 40,
+    "an integer that is never printed": "1" * 4200,
+}
+
+
+@pytest.mark.parametrize("value", UNREAD.values(), ids=UNREAD.keys())
+def test_what_could_not_be_written_again_is_refused_in_a_key_that_nobody_reads(value, tmp_path):
+    file = tmp_path / "preprocessor_config.json"
+    file.write_text(huggingface(value))
+    for load in (presets.load, jaxprep.AutoImageProcessor.from_pretrained):
+        with pytest.raises(ConfigError, match=r"preprocessor_config\.json"):
+            load(tmp_path)
+    data = json.loads(file.read_text())
+    for make in (
+        lambda: HuggingFace("ViTImageProcessor", data),
+        lambda: BaseImageProcessor.from_dict(data),
+        lambda: BaseImageProcessor.from_dict({"pretrained_cfg": {}, **without_class(data)}),
+    ):
+        with pytest.raises(ConfigError, match=r"\$\.unread"):
+            make()
+
+
+def without_class(data: dict) -> dict:
+    return {key: value for key, value in data.items() if key != "image_processor_type"}
+
+
+def test_the_model_beside_a_config_may_hold_what_a_config_may_not(tmp_path):
+    (tmp_path / "preprocessor_config.json").write_text('{"do_resize": true, "image_mean": [0.5]}')
+    # as the models with layers of Mamba do
+    (tmp_path / "config.json").write_text('{"model_type": "vit", "time_step_limit": [0, Infinity]}')
+    assert presets.load(tmp_path).class_name == "ViTImageProcessor"
+
+
+def test_an_object_whose_repr_fails_is_quoted_by_its_type():
+    class Odd:
+        def __repr__(self):
+            raise RuntimeError("never shown")
+
+    for value, said in ((Odd(), "Odd"), (10**5000, "int")):
+        with pytest.raises(ConfigError, match=f"type {said}"):
+            Timm(crop_pct=value)
+
+
+@pytest.mark.parametrize("kind", ["a named pipe", "a device", "a folder", "no end"])
+def test_only_regular_files_are_read_as_configs_and_never_waited_for(kind, tmp_path):
+    file = tmp_path / "config.json"
+    if kind == "a named pipe":
+        os.mkfifo(file)
+    elif kind == "a folder":
+        file.mkdir()
+    else:
+        # a file of /proc says that it has 0 bytes
+        file.symlink_to("/dev/zero" if kind == "a device" else "/proc/self/pagemap")
+    said = "Expected at most" if kind == "no end" else f"Expected a regular file, got {kind}"
+    with pytest.raises(ConfigError, match=said):
+        presets.load(tmp_path, config_file="config.json")
+    if kind != "a folder":  # a folder is looked into
+        for load in (presets.load, jaxprep.AutoImageProcessor.from_pretrained):
+            with pytest.raises(ConfigError, match=said):
+                load(file)
+    with pytest.raises(JaxprepError):
+        presets.load(tmp_path)

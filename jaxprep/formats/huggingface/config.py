@@ -85,6 +85,8 @@ class HuggingFace(Format):
         settings = {} if self.settings is None else self.settings
         if not isinstance(settings, Mapping):
             raise codec.expected("an object", settings, "$.settings")
+        # They are written back, keys that no class knows too.
+        codec.check_json(dict(settings))
         # A plain dict cannot be hashed, and a config is the key of the caches below.
         object.__setattr__(self, "settings", Frozen(settings))
         super().__post_init__()
