@@ -57,7 +57,8 @@ class KerasHub(Format):
         antialias: whether the filter is widened when an image shrinks; not by KerasHub's default.
         bounding_box_format: of boxes in dictionaries of inputs.
         data_format: of images and results both.
-        dtype: of the results, where anything is scaled; the arithmetic is float32.
+        dtype: of the results, where anything is scaled, or floating point is resized; the
+            arithmetic is float32.
         rounded: round integer images to integers after the resize, as a direct call of KerasHub's
             layer does. Otherwise the results are those of `fit` and `predict`, where the resize is
             given float32.
@@ -139,9 +140,19 @@ class KerasHub(Format):
         elif not self.rounded:
             # `fit` and `predict` convert to float32 before the layer sees the image.
             steps.append(ops.Cast("float32"))
+        elif self.image_size is not None and not self._resizes_to_dtype:
+            # `Resizing` casts to the layer's dtype, and only integers back to their own.
+            steps.append(ops.Cast(self.dtype, floats_only=True))
         if self.data_format == "channels_first":
             steps.append(ops.ChannelsFirst())
         return Pipeline(tuple(steps), exact=self.exact)
+
+    @property
+    def _resizes_to_dtype(self) -> bool:
+        """Whether our resize itself makes `dtype` of floating point: all but nearest, which copies
+        pixels, make float32.
+        """
+        return self.interpolation != "nearest" and self.dtype == "float32"
 
     @classmethod
     def reads(cls, content: dict[str, Any]) -> bool:

@@ -15,7 +15,9 @@ from jaxprep.formats.base import Format
 from jaxprep.formats.values import (
     OPTIONS,
     DataFormatName,
+    PerChannel,
     Triple,
+    for_each_channel,
     method_of,
     to_tensor_and_normalize,
 )
@@ -42,7 +44,7 @@ class OpenClip(Format):
     Attributes:
         size: side, or height and width, of the result.
         mode: "RGB", the only one that OpenCLIP has.
-        mean, std: per channel, for values in [0, 1].
+        mean, std: per channel, or one number for all, for values in [0, 1].
         interpolation: of the resize. As in OpenCLIP, "shortest" to a size that is not square
             ignores it and is bicubic.
         resize_mode: "shortest" resizes the shorter side and crops; "longest" resizes the longer
@@ -65,8 +67,8 @@ class OpenClip(Format):
 
     size: int | Size = 224
     mode: Literal["RGB"] = "RGB"
-    mean: Triple = CLIP_MEAN
-    std: Triple = CLIP_STD
+    mean: PerChannel = CLIP_MEAN
+    std: PerChannel = CLIP_STD
     interpolation: str = "bicubic"
     resize_mode: Literal["shortest", "longest", "squash"] = "shortest"
     fill_color: int = 0
@@ -78,6 +80,9 @@ class OpenClip(Format):
         # "random" is of training; OpenCLIP evaluates with bicubic then.
         interpolation = "bicubic" if self.interpolation == "random" else self.interpolation
         object.__setattr__(self, "interpolation", method_of(interpolation, "$.interpolation"))
+        for name in ("mean", "std"):
+            values = for_each_channel(getattr(self, name), 3, f"$.{name}")
+            object.__setattr__(self, name, values)
         check_size(self.image_size, "$.size")
         if not 0 <= self.fill_color <= 255:
             raise codec.expected("a value in [0, 255]", self.fill_color, "$.fill_color")

@@ -20,6 +20,8 @@ from jaxprep.formats.values import (
     IMAGENET_STD,
     OPTIONS,
     DataFormatName,
+    PerChannel,
+    for_each_channel,
     method_of,
     to_tensor_and_normalize,
 )
@@ -44,7 +46,7 @@ class Timm(Format):
         crop_mode: "center" resizes the shorter side and crops; "squash" ignores the aspect ratio;
             "border" resizes the longer side and pads with the mean.
         interpolation: "bicubic", "bilinear", ...
-        mean, std: per channel, for values in [0, 1].
+        mean, std: per channel, or one number for all, for values in [0, 1].
         test_input_size, test_crop_pct: those of the published accuracy, where they are others.
         use_test_size: whether to use them, as timm's `validate.py` does; `resolve_data_config` does
             not.
@@ -68,8 +70,8 @@ class Timm(Format):
     crop_pct: float = 0.875
     crop_mode: Literal["center", "squash", "border"] = "center"
     interpolation: str = "bicubic"
-    mean: tuple[float, ...] = IMAGENET_MEAN
-    std: tuple[float, ...] = IMAGENET_STD
+    mean: PerChannel = IMAGENET_MEAN
+    std: PerChannel = IMAGENET_STD
     test_input_size: ChannelsSize | None = None
     test_crop_pct: float | None = None
     use_test_size: bool = False
@@ -94,11 +96,8 @@ class Timm(Format):
                 check_size(size[1:], f"$.{name}")
         channels = self.input_size[0]
         for name in ("mean", "std"):
-            values = getattr(self, name)
-            if len(values) == 1:  # one value for all channels, as in timm
-                object.__setattr__(self, name, values * channels)
-            elif len(values) != channels:
-                raise codec.expected(f"{channels} values", values, f"$.{name}")
+            values = for_each_channel(getattr(self, name), channels, f"$.{name}")
+            object.__setattr__(self, name, values)
 
     @property
     def image_size(self) -> Size:
@@ -161,7 +160,8 @@ class Timm(Format):
         elif self.crop_mode == "border":
             resize = ops.Resize((height, width), fit="contain", rounding="round", **options)
             # `fill=[round(255 * v) for v in mean]`, so that the border is nearly 0 when normalised.
-            mean_colour = tuple(float(round(255 * m)) for m in self.mean)
+            mean = for_each_channel(self.mean, self.input_size[0], "$.mean")
+            mean_colour = tuple(float(round(255 * m)) for m in mean)
             crop = ops.CenterCrop(size, fill=mean_colour)
         # A square goes through torchvision's `Resize`, which truncates the other side, anything
         # else through `ResizeKeepRatio`, which rounds it.

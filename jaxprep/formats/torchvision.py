@@ -16,7 +16,8 @@ from jaxprep.formats.values import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     DataFormatName,
-    Triple,
+    PerChannel,
+    for_each_channel,
     method_of,
     shortest_edge_of_same_view,
     size_of_same_view,
@@ -37,7 +38,7 @@ class Torchvision(Format):
         crop_size: side of the result; None does not crop. The override `image_size` changes
             `resize_size` with it, so that the view stays; `crop_size` changes only the crop.
         resize_size: the shorter side after the resize, or height and width.
-        mean, std: per channel, for values in [0, 1].
+        mean, std: per channel, or one number for all, for values in [0, 1].
         interpolation: "bilinear", "bicubic", ...
         antialias: whether the filter is widened when an image shrinks. Ignored, as in torchvision,
             with `reference="pillow"`, since Pillow always does.
@@ -59,8 +60,8 @@ class Torchvision(Format):
     preset: Literal["ImageClassification", "SemanticSegmentation"] = "ImageClassification"
     crop_size: int | Size | None = 224
     resize_size: int | Size | None = 256
-    mean: Triple = IMAGENET_MEAN
-    std: Triple = IMAGENET_STD
+    mean: PerChannel = IMAGENET_MEAN
+    std: PerChannel = IMAGENET_STD
     interpolation: str = "bilinear"
     antialias: bool = True
     reference: ReferenceName = "pillow"
@@ -69,6 +70,9 @@ class Torchvision(Format):
 
     def check(self) -> None:
         object.__setattr__(self, "interpolation", method_of(self.interpolation, "$.interpolation"))
+        for name in ("mean", "std"):
+            values = for_each_channel(getattr(self, name), 3, f"$.{name}")
+            object.__setattr__(self, name, values)
         # Its transform has no crop: each pixel of the photograph wants a label.
         if self.preset == "SemanticSegmentation":
             object.__setattr__(self, "crop_size", None)

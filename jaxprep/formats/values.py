@@ -13,6 +13,8 @@ from jaxprep.types import Size
 
 DataFormatName = Literal["channels_last", "channels_first"]
 Triple = tuple[float, float, float]
+PerChannel = float | tuple[float, ...]
+"""One number for all channels, or one per channel."""
 
 OPTIONS = frozenset({"reference", "data_format", "exact"})
 """Fields of a `Format` that are jaxprep's; no library's file has them."""
@@ -42,6 +44,31 @@ def to_tensor_and_normalize(mean: Any, std: Any, data_format: str) -> tuple[Step
         ops.Normalize(mean, std),
     )
     return (*steps, ops.ChannelsFirst()) if data_format == "channels_first" else steps
+
+
+def for_each_channel(values: PerChannel, channels: int, where: str) -> tuple[float, ...]:
+    """Return one number per channel; a number, or a tuple of one, holds for all of them.
+
+    So do timm (`resolve_data_config`), OpenCLIP (`image_transform`) and torchvision's `normalize`,
+    which broadcasts.
+
+    Args:
+        values: as a user or a file gives them.
+        channels: how many there are.
+        where: the position of the setting, for messages.
+
+    Raises:
+        ConfigError: another number of values.
+
+    >>> for_each_channel(0.5, 3, "$.mean"), for_each_channel((0.5,), 1, "$.mean")
+    ((0.5, 0.5, 0.5), (0.5,))
+    """
+    listed = values if isinstance(values, tuple) else (values,)
+    if len(listed) == 1:
+        return listed * channels
+    if len(listed) != channels:
+        raise codec.expected(f"{channels} values, or one for all", values, where)
+    return listed
 
 
 def as_image_size(value: Any, where: str) -> Size | None:

@@ -221,14 +221,21 @@ DTypeName = Literal["uint8", "int32", "float32", "bfloat16", "float16"]
 class Cast(Pointwise):
     """Changes the type of the values. To an integer type: rounded half to even and saturated.
 
+    Attributes:
+        dtype: of the results.
+        floats_only: leave integers and booleans as they are.
+
     >>> from jaxprep import Batch
     >>> Cast("uint8")(Batch(image=np.float32([[[0.5, 1.5, 300.0]]]))).image.tolist()
     [[[0, 2, 255]]]
     """
 
     dtype: DTypeName = "float32"
+    floats_only: bool = False
 
     def apply(self, image: Any, draw: Any = None) -> Any:
+        if self.floats_only and not jnp.issubdtype(image.dtype, jnp.floating):
+            return image
         # XLA's conversion truncates, and what it gives for 300.0 depends on the platform.
         if jnp.issubdtype(image.dtype, jnp.floating) and self.dtype in ("uint8", "int32"):
             return round_to(jnp.asarray(image, jnp.float32), jnp.dtype(self.dtype))
@@ -239,7 +246,8 @@ class Cast(Pointwise):
 
     def describe(self) -> str:
         rounded = ", rounded and clipped" if "int" in self.dtype else ""
-        return f"convert to {self.dtype}{rounded}"
+        floats = " if floating point" if self.floats_only else ""
+        return f"convert to {self.dtype}{floats}{rounded}"
 
 
 def clip(image: Shaped[Array, "*shape"], low: float, high: float) -> Shaped[Array, "*shape"]:

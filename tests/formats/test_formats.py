@@ -280,14 +280,34 @@ def test_hugging_face_files_beside_a_backbone_are_no_preset_of_keras_hub():
 # timm's and OpenCLIP's own rules for values
 
 
-def test_timm_repeats_one_value_for_all_channels():
-    assert Timm(mean=(0.5,), std=(0.25,)).mean == (0.5, 0.5, 0.5)
-    assert Timm(input_size=(1, 28, 28), mean=(0.5,), std=(0.5,)).pipeline.output_size((30, 40)) == (
-        28,
-        28,
-    )
-    with pytest.raises(ConfigError, match=r"mean"):
-        Timm(mean=(0.5, 0.5))
+@pytest.mark.parametrize("kind", [Timm, Torchvision, OpenClip])
+@pytest.mark.parametrize("value", [0.5, 1, (0.5,), [0.5], np.float32(0.5), np.array([0.5])])
+def test_one_number_or_a_list_of_one_is_the_mean_and_std_of_every_channel(kind, value):
+    number = float(np.ravel(value)[0])
+    three = (number, number, number)
+    for config in (kind(mean=value, std=value), kind().overridden({"mean": value, "std": value})):
+        assert config == kind(mean=three, std=three)
+
+
+@pytest.mark.parametrize("kind", [Timm, Torchvision, OpenClip])
+@pytest.mark.parametrize("value", [(0.5, 0.5), (0.5, 0.5, 0.5, 0.5), ()])
+def test_another_number_of_values_than_channels_is_refused(kind, value):
+    for name in ("mean", "std"):
+        with pytest.raises(ConfigError, match=rf"3 values, or one for all.*\$\.{name}"):
+            kind(**{name: value})
+
+
+def test_one_number_in_a_file_is_the_mean_of_every_channel():
+    timm = {"architecture": "a", "input_size": [3, 8, 8], "mean": 0.5, "std": [0.25]}
+    open_clip = {"preprocess_cfg": {"mean": 0.5, "std": [0.25]}}
+    for content in (timm, open_clip):
+        config = files.from_json(content)
+        assert (config.mean, config.std) == ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+
+
+def test_a_model_of_gray_images_has_one_mean():
+    config = Timm(input_size=(1, 28, 28), mean=0.5, std=(0.5,))
+    assert (config.mean, config.std) == ((0.5,), (0.5,))
 
 
 def test_random_interpolation_is_bicubic_when_not_training():

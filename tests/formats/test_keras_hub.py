@@ -11,11 +11,13 @@ import shutil
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from goldens import keras_inputs
 from goldens.keras_contract import describe
 from helpers import parity
+from helpers.images import noise
 
 import jaxprep
 from jaxprep import ImageClassifierPreprocessor, ImageConverter
@@ -303,6 +305,30 @@ def test_gray_becomes_as_many_channels_as_there_are_scales():
     gray = np.full((4, 6, 1), 100, np.uint8)
     result = ImageConverter(scale=(1.0, 2.0, 3.0))(gray)
     np.testing.assert_array_equal(result[0, 0], [100, 200, 300])
+
+
+@pytest.mark.parametrize(
+    ("interpolation", "dtype", "image"),
+    [
+        ("nearest", "float32", "float16"),
+        ("nearest", "float32", "bfloat16"),
+        ("nearest", "bfloat16", "float32"),
+        ("bilinear", "float32", "float16"),
+        ("bilinear", "float16", "bfloat16"),
+    ],
+)
+def test_a_resize_without_a_scale_makes_the_dtype_of_the_layer_of_floats(
+    interpolation, dtype, image
+):
+    """KerasHub 0.32 on JAX: `Resizing` casts to its dtype, and only integers back to their own."""
+    converter = ImageConverter(image_size=(4, 4), interpolation=interpolation, dtype=dtype)
+    assert converter(noise(8, 6, 3).astype(jnp.dtype(image))).dtype == dtype
+    assert converter(noise(8, 6, 3)).dtype == "uint8"
+
+
+def test_without_a_size_images_keep_their_dtype():
+    for image in ("float16", "int32"):
+        assert ImageConverter(dtype="bfloat16")(noise(8, 6, 3).astype(image)).dtype == image
 
 
 CLASSIFIERS = {  # of KerasHub 0.17, with the parameter counts of its registry
