@@ -241,8 +241,8 @@ def test_a_wrong_field_of_a_foreign_file_is_named_with_its_place(tmp_path):
         ConfigError, match=r"Expected `float`, got `'0\.9'` - at `\$\.pretrained_cfg\.crop_pct`"
     ):
         presets.load(tmp_path)
-    (tmp_path / "open_clip_config.json").write_text('{"preprocess_cfg": {"mean": 3}}')
-    with pytest.raises(ConfigError, match=r"Expected .*got `3` - at `\$\.preprocess_cfg\.mean`"):
+    (tmp_path / "open_clip_config.json").write_text('{"preprocess_cfg": {"mean": "3"}}')
+    with pytest.raises(ConfigError, match=r"Expected .*got `'3'` - at `\$\.preprocess_cfg\.mean`"):
         presets.load(tmp_path)
 
 
