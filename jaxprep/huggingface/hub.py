@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 from jaxprep import codec
 from jaxprep.atomic import write_files
 from jaxprep.errors import HubError, InputError, MissingPackageError, PresetNotFoundError
-from jaxprep.huggingface.web import fetch
 from jaxprep.presets import files
-from jaxprep.presets.sources import resolve
+from jaxprep.presets.sources import check_token, resolve
+from jaxprep.web import SECONDS, fetch, within
 
 FILE = files.HUGGING_FACE[1]
 REPOSITORY = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
@@ -199,7 +199,7 @@ def push(
         the hub's answer.
 
     Raises:
-        InputError: `repo_id` is no name.
+        InputError: `repo_id` is no name, or `token` no token.
         HubError: the hub refuses or cannot be reached.
         MissingPackageError: `huggingface_hub` is not installed.
 
@@ -208,15 +208,17 @@ def push(
     jaxprep.errors.InputError: Expected the name of a repository, got '' - at `repo_id`.
     """
     try:
-        from huggingface_hub import HfApi
+        from huggingface_hub import HfApi, constants
     except ImportError as error:
         raise MissingPackageError(
             "Expected the package `huggingface_hub`: pip install huggingface_hub."
         ) from error
     if not isinstance(repo_id, str) or not repo_id:
         raise InputError(f"Expected the name of a repository, got {repo_id!r} - at `repo_id`.")
+    check_token(token)
     api = HfApi(token=token, library_name="jaxprep")
-    try:
+
+    def upload() -> Any:
         made = api.create_repo(repo_id, private=private, exist_ok=True)
         return api.upload_file(
             path_or_fileobj=text.encode(),
@@ -227,9 +229,14 @@ def push(
             revision=revision,
             create_pr=create_pr,
         )
-    except (OSError, ValueError, RuntimeError) as error:
-        # The hub's errors go on with the request's headers and a link to the log-in page.
+
+    try:
+        return within(SECONDS, files.MAX_BYTES, upload)
+    # Of any kind: the package takes the shape of the hub's answers for granted.
+    except Exception as error:
+        # The hub's errors go on with the request's headers and a link to the log-in page, and
+        # those of the HTTP package may quote the token.
         first = next(iter(str(error).splitlines()), "")
         raise HubError(
             f"Expected to push `{name}`, got {type(error).__name__}: {first} - at {repo_id}."
-        ) from error
+        ) from (None if "@" in constants.ENDPOINT else error)

@@ -12,11 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import UInt8
 
+from jaxprep import codec
 from jaxprep.errors import InputError
 from jaxprep.formats.huggingface.builders import Source, ValueRange
-from jaxprep.huggingface.web import fetch
 from jaxprep.inputs import Layout, Policy, as_numpy, channels_last, flatten, is_pil, layout_of
 from jaxprep.types import Size
+from jaxprep.web import fetch
 
 MAX_BYTES = 256 * 2**20
 """Of an image behind an address."""
@@ -119,8 +120,8 @@ def _decoded(source: Any, where: str) -> UInt8[np.ndarray, "h w 3"]:
         content = base64.b64decode("".join(source.split()), validate=True)
     except (binascii.Error, ValueError) as error:
         raise InputError(
-            f"Expected a path that exists, a URL, or base64 text, got {source[:80]!r} - at "
-            f"`{where}`."
+            "Expected a path that exists, an http(s) URL, or base64 text, got "
+            f"{codec.shown(source)} - at `{where}`."
         ) from error
     return read_image(content)
 

@@ -2,11 +2,13 @@
 
 Only the JSON files that are asked for by name are downloaded, into the cache of the hub's
 package (`huggingface_hub`, `kagglehub`) and nowhere else; the result is a folder of that cache. A
-hub that cannot be reached is no error while its files are cached.
+hub that cannot be reached is no error while its files are cached. What a hub sends is bounded in
+time and size, as `jaxprep.web` says.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import re
@@ -18,6 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
+from jaxprep import web
 from jaxprep.errors import (
     ConfigError,
     HubError,
@@ -32,8 +35,10 @@ RETRY_WAITS = (1.0, 3.0)
 """Seconds before each further try of a hub that answers with one of `TRANSIENT`."""
 TRANSIENT = (408, 429, 500, 502, 503, 504)
 """The HTTP statuses of failures that pass: timeouts, too many requests, errors of the server."""
-TIMEOUT = 10.0
-"""Seconds without a byte from the hub."""
+MAX_LISTING = 2**26
+"""Bytes of a repository's list of files; that of 100,000 files takes 20 MB."""
+HEADROOM = 2**16
+"""Bytes that an answer may have beyond the size that the list says: those of a page of an error."""
 FORMS = "`hf://user/repo[@revision][/folder]` or `kaggle://org/model/keras/variant[/version]`"
 
 RepoType = Literal["model", "dataset"]
@@ -98,13 +103,15 @@ def resolve(
         HubError: the hub refuses (a token is needed), fails, or cannot be reached while nothing is
             cached.
         ConfigError: a file is larger than any preset.
-        InputError: an argument that the hub of the handle does not have, or `files` with a folder.
+        InputError: an argument that the hub of the handle does not have, `files` with a folder, or
+            a `token` that is none.
 
     >>> resolve("hf://no-slash")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
     jaxprep.errors.PresetNotFoundError: Expected `hf://user/repo[@revision][/folder]` or ...
     """
+    check_token(token)
     files = preset_files() if files is None else files
     for name in files:
         if not _FILE.fullmatch(name):
@@ -138,6 +145,20 @@ def resolve(
     return _common_folder(paths, handle, files)
 
 
+def check_token(token: Any) -> None:
+    """Raise `InputError` where an access token is none; the message does not quote it.
+
+    >>> check_token("hf_abc")
+    """
+    if token is None or isinstance(token, bool):
+        return
+    # Anything else the HTTP package would refuse in words that quote the header with the token.
+    if not isinstance(token, str) or not re.fullmatch("[!-~]+", token):
+        raise InputError(
+            "Expected an access token of visible ASCII characters, got another value - at `token`."
+        )
+
+
 @dataclass(frozen=True)
 class _Repo:
     """Names a folder at a revision of a repository on the Hugging Face hub."""
@@ -162,32 +183,41 @@ class _Repo:
         if local_files_only or hub.constants.HF_HUB_OFFLINE:
             return self.cached(hub, paths)
         try:
-            return self.downloaded(hub, paths)
+            return web.within(web.SECONDS, MAX_LISTING, lambda: self.downloaded(hub, paths))
+        except web.RefusedError as error:
+            raise HubError(f"{error} - at {self.handle}.") from error
         except JaxprepError:
             raise
-        # `HfHubHTTPError` and httpx's errors; `OSError` of the disk; `ValueError` of bad JSON.
-        except (OSError, ValueError, hub.errors.HTTPError) as error:
+        # `HfHubHTTPError` and the HTTP package's errors; `OSError` of the disk; and whatever comes
+        # of an answer that has not the shape which the package takes for granted.
+        except Exception as error:
             # `LocalEntryNotFoundError` hides why the hub could not be asked; its cause says it.
             is_hidden = isinstance(error, hub.errors.LocalEntryNotFoundError)
             cause = (error.__cause__ if is_hidden else None) or error
             failure = self.failure(hub, cause)
             cached = [] if _is_final(cause) else self.cached(hub, paths)
             if not cached:
-                raise failure from error
+                # The package's messages quote the address, with what stands in it.
+                raise failure from (None if "@" in hub.constants.ENDPOINT else error)
             warnings.warn(f"{failure} The files in the cache are used.", stacklevel=3)
             return cached
 
     def downloaded(self, hub: ModuleType, paths: Iterable[str]) -> list[Path]:
-        api = hub.HfApi(token=self.token, library_name="jaxprep")
+        # The client is shared with the rest of the process, for which the hook does nothing.
+        hooks = hub.utils.get_session().event_hooks["response"]
+        if web.bound_response not in hooks:
+            hooks.append(web.bound_response)
+        headers = {"Accept-Encoding": "identity"}  # as `bound_response` wants it
+        api = hub.HfApi(token=self.token, library_name="jaxprep", headers=headers)
         info = _with_retries(
             api.repo_info,
             self.repo,
             repo_type=self.repo_type,
             revision=self.revision,
             files_metadata=True,
-            timeout=TIMEOUT,
+            timeout=web.IDLE_SECONDS,
         )
-        sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+        sizes = {file.rfilename: int(file.size or 0) for file in info.siblings or ()}
         wanted = [path for path in paths if path in sizes]
         for path in wanted:
             _check_size(sizes[path], f"{path} of {self.handle}")
@@ -196,6 +226,7 @@ class _Repo:
         # stands for; the others by the commit that it was of, so that all are of one commit.
         revision = self.revision
         for path in wanted:
+            web.set_max_bytes(sizes[path] + HEADROOM)
             file = _with_retries(
                 api.hf_hub_download,
                 self.repo,
@@ -241,7 +272,7 @@ class _Repo:
             return PresetNotFoundError(
                 f"Expected a {self.repo_type} repository, got {self.repo!r} - at {self.handle}."
             )
-        return _unreachable(hub.constants.ENDPOINT, error, self.handle)
+        return unreachable(hub.constants.ENDPOINT, error, self.handle)
 
 
 def _kaggle_files(handle: str, model: str, names: Iterable[str]) -> list[Path]:
@@ -249,7 +280,8 @@ def _kaggle_files(handle: str, model: str, names: Iterable[str]) -> list[Path]:
     files = []
     for name in names:
         try:
-            files.append(Path(_with_retries(hub.model_download, model, path=name)))
+            call = functools.partial(_with_retries, hub.model_download, model, path=name)
+            files.append(Path(web.within(web.SECONDS, MAX_BYTES, call)))
         except Exception as error:  # kagglehub raises those of `requests`, and plain `Exception`
             status = _status(error)
             if status in (401, 403):
@@ -259,7 +291,7 @@ def _kaggle_files(handle: str, model: str, names: Iterable[str]) -> list[Path]:
                     f"`KAGGLE_API_TOKEN` - at {handle}."
                 ) from error
             if status != 404:
-                raise _unreachable("https://www.kaggle.com", error, handle) from error
+                raise unreachable("https://www.kaggle.com", error, handle) from error
     return files
 
 
@@ -314,12 +346,18 @@ def _is_final(error: BaseException) -> bool:
     return _status(error) not in (None, *TRANSIENT)
 
 
-def _unreachable(host: str, error: BaseException, handle: str) -> HubError:
-    """Return the error that a hub cannot be reached, or fails."""
+def unreachable(host: str, error: BaseException, handle: str) -> HubError:
+    """Return the error that a hub cannot be reached, fails, or answers what is no answer of a hub.
+
+    >>> str(unreachable("https://hub", TimeoutError("no end within 60 seconds"), "hf://user/repo"))
+    'Expected files from https://hub, got TimeoutError: no end within 60 seconds - at hf://user/repo.'
+    """
     first_line = next(iter(str(error).splitlines()), "")
-    return HubError(
-        f"Expected files from {host}, got {type(error).__name__}: {first_line} - at {handle}."
-    )
+    got = f"{type(error).__name__}: {first_line}"
+    # What the hub's package raises where it reads an answer, without having looked at its shape.
+    if isinstance(error, (TypeError, LookupError, AttributeError, ValueError)):
+        got = f"an answer that is none of a hub ({got})"
+    return HubError(f"Expected files from {host}, got {got} - at {handle}.")
 
 
 def _huggingface_hub() -> ModuleType:

@@ -8,6 +8,7 @@ test says what is there and what goes wrong.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import threading
@@ -69,6 +70,8 @@ class HubServer:
         self.commits: list[Commit] = []
         self._failures: list[tuple[str, int]] = []
         self._interruptions = 0
+        self._answers: dict[str, bytes] = {}
+        self._drips: set[str] = set()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.endpoint = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(
@@ -91,6 +94,21 @@ class HubServer:
     def fail(self, status: int, times: int = 1, path: str = "") -> None:
         """Answer the next `times` requests whose path contains `path` with `status`."""
         self._failures += [(path, status)] * times
+
+    def answer_with(self, path: str, content: bytes) -> None:
+        """Write these bytes, status line and all, to every request whose path contains `path`."""
+        self._answers[path] = content
+
+    def drip(self, path: str) -> None:
+        """Write the answers that `answer_with` sets for `path` a byte at a time, for ever."""
+        self._drips.add(path)
+
+    def raw_answer(self, path: str) -> tuple[bytes, bool] | None:
+        """What `answer_with` says of a path, and whether it drips."""
+        for part, content in self._answers.items():
+            if part in path:
+                return content, part in self._drips
+        return None
 
     def interrupt(self, times: int = 1) -> None:
         """Close the connection in the middle of the next `times` downloads."""
@@ -119,6 +137,8 @@ class HubServer:
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         hub = self
 
+        pause = threading.Event()  # `time.sleep` is replaced in the tests
+
         class Handler(BaseHTTPRequestHandler):
             # HTTP/1.0: one connection per request, so that none survives `close`
             def log_message(self, *args: object) -> None:
@@ -132,6 +152,8 @@ class HubServer:
 
             def do_POST(self) -> None:
                 path, token, body = self.opened()
+                if (raw := hub.raw_answer(path)) is not None:
+                    return self.raw(*raw)
                 if (status := hub.next_failure(path)) is not None:
                     return self.reply(status)
                 if token != hub.TOKEN:
@@ -199,7 +221,9 @@ class HubServer:
                 path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
                 token = (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None
                 hub.requests.append(Request(self.command, path, token))
-                if (status := hub.next_failure(path)) is not None:
+                if (raw := hub.raw_answer(path)) is not None:
+                    self.raw(*raw)
+                elif (status := hub.next_failure(path)) is not None:
                     self.reply(status)
                 elif path.startswith(("/api/models/", "/api/datasets/")):
                     name, _, revision = (
@@ -259,6 +283,13 @@ class HubServer:
                     {"ETag": f'"{etag}"', **commit, **ranged},
                     content[start:],
                 )
+
+            def raw(self, content: bytes, drips: bool) -> None:
+                with contextlib.suppress(OSError):  # who asked may have had enough
+                    self.wfile.write(content)
+                    while drips:
+                        self.wfile.write(b"x")
+                        pause.wait(0.05)
 
             def unknown(self, token: str | None) -> None:
                 """As the hub does: 404 for those it knows; for others what does not exist is like
