@@ -4,45 +4,88 @@ Content goes to temporary files in the folders of the targets first; only when a
 are the targets replaced. `os.replace` within a folder is atomic on POSIX and on Windows
 (https://docs.python.org/3/library/os.html#os.replace), so a reader sees the old file or the new
 one. A process that is killed may leave temporary files: `remove_temporaries` deletes them.
+
+Content is on disk before the name is: after a power failure a file system may otherwise show the
+new name with no content (https://lwn.net/Articles/322823/).
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import re
+import secrets
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 TEMPORARY = ".jaxprep-"
-"""How the names of temporary files begin."""
-
-# `NamedTemporaryFile` creates files that only their owner may read; results are for everyone, as
-# files made by `open` under the usual umask are.
-_MODE = 0o644
+"""How the names of temporary files begin; 16 hexadecimal digits follow."""
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[IO[Any]]:
+def replacing(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator[IO[Any]]:
     """Open a binary file to write, which takes the place of `path` when the block ends.
+
+    The file has the permissions of the one that it replaces, or else those that `open` gives.
 
     Args:
         path: a file, which may exist; its folder must.
+        sync: whether the content is on disk when the block ends. A caller that writes many files
+            says no, and calls `sync_files` once for all of them.
 
     Raises:
         OSError: the file cannot be written; its `filename` is `path`. Then, and after any other
             exception in the block, `path` is as it was.
 
+    >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with replacing(Path(folder, "a.txt")) as file:
     ...         _ = file.write(b"text")
     ...     os.listdir(folder)
     ['a.txt']
     """
-    with _replacing_all([Path(path)]) as (file,):
+    with _replacing_all([Path(path)], sync) as (file,):
         yield file
+
+
+def sync_files(paths: Iterable[Path]) -> None:
+    """Return when files and their names are on disk, where a power failure leaves them.
+
+    Args:
+        paths: files that exist.
+
+    Raises:
+        OSError: one of them cannot be written to the disk; its `filename` is the path.
+
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     sync_files([Path(file.name)])
+    """
+    folders = set()
+    for path in paths:
+        with _errors_naming(path, None), open(path, "rb") as file:
+            _sync(file.fileno())
+        folders.add(path.parent)
+    for folder in folders:
+        _sync_folder(folder)
+
+
+def naming_errors(path: str | os.PathLike[str]) -> Any:
+    """Return a context in which errors of the system that name no file name `path`.
+
+    A full disk says so to whoever writes, and not where.
+
+    >>> with naming_errors("a.txt"):
+    ...     raise OSError(28, "No space left on device")
+    Traceback (most recent call last):
+    ...
+    OSError: [Errno 28] No space left on device: 'a.txt'
+    """
+    return _errors_naming(Path(path), "")
 
 
 def write_files(contents: Mapping[Path, str]) -> None:
@@ -55,6 +98,7 @@ def write_files(contents: Mapping[Path, str]) -> None:
         OSError: a file cannot be written; its `filename` is one of the paths. Every path is as it
             was.
 
+    >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_files({Path(folder, "a.txt"): "one", Path(folder, "b.txt"): "two"})
     ...     sorted(os.listdir(folder))
@@ -62,7 +106,7 @@ def write_files(contents: Mapping[Path, str]) -> None:
     """
     if not contents:
         return
-    with _replacing_all(list(contents)) as files:
+    with _replacing_all(list(contents), sync=True) as files:
         for file, path in zip(files, contents, strict=True):
             with _errors_naming(path, file.name):
                 file.write(contents[path].encode())
@@ -71,18 +115,24 @@ def write_files(contents: Mapping[Path, str]) -> None:
 def remove_temporaries(folder: Path) -> None:
     """Delete the temporary files that a killed process left in a folder and below.
 
+    >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     _ = Path(folder, ".jaxprep-abc").write_text("half a file")
+    ...     _ = Path(folder, ".jaxprep-0123456789abcdef").write_text("half a file")
     ...     remove_temporaries(Path(folder))
     ...     os.listdir(folder)
     []
     """
-    for path in folder.rglob(f"{TEMPORARY}*"):
-        path.unlink(missing_ok=True)
+    # The whole name: a result may be called after a photo whose name begins like a temporary's.
+    for root, _, names in os.walk(folder):
+        for name in filter(_TEMPORARY_NAME.fullmatch, names):
+            Path(root, name).unlink(missing_ok=True)
+
+
+_TEMPORARY_NAME = re.compile(re.escape(TEMPORARY) + "[0-9a-f]{16}")
 
 
 @contextmanager
-def _replacing_all(paths: Sequence[Path]) -> Iterator[list[IO[Any]]]:
+def _replacing_all(paths: Sequence[Path], sync: bool) -> Iterator[list[IO[Any]]]:
     """Open a temporary file for each path, and replace all paths when the block ends."""
     files: list[IO[Any]] = []
     backups: list[Path] = []
@@ -95,9 +145,15 @@ def _replacing_all(paths: Sequence[Path]) -> Iterator[list[IO[Any]]]:
             yield files
         for path, file in zip(paths, files, strict=True):
             with _errors_naming(path, file.name):
-                file.close()  # writes what is buffered, so a full disk may show here
-                os.chmod(file.name, _MODE)
+                file.flush()  # writes what is buffered, so a full disk may show here
+                if sync:
+                    _sync(file.fileno())
+                file.close()
+                _copy_permissions(path, file.name)
         _replace(paths, files, backups)
+        if sync:
+            for folder in {path.parent for path in paths}:
+                _sync_folder(folder)
     finally:
         for file in files:
             # Closing writes what is buffered, which fails again on a full disk.
@@ -134,8 +190,40 @@ def _replace(paths: Sequence[Path], files: Sequence[IO[Any]], backups: list[Path
         raise
 
 
-def _temporary(path: Path) -> Any:
-    return tempfile.NamedTemporaryFile(dir=path.parent, prefix=TEMPORARY, delete=False)
+def _temporary(path: Path) -> IO[Any]:
+    """Create a file in the folder of `path`."""
+    # As `open` does, so that the permissions are those that the umask and the folder give;
+    # `tempfile` makes files that only their owner may read.
+    return open(str(path.parent / f"{TEMPORARY}{secrets.token_hex(8)}"), "x+b")
+
+
+def _copy_permissions(path: Path, temporary: str) -> None:
+    """Give a temporary file the permissions of the file that it will replace, if there is one."""
+    with suppress(FileNotFoundError):
+        old = stat.S_IMODE(os.stat(path).st_mode)
+        if old != stat.S_IMODE(os.stat(temporary).st_mode):
+            os.chmod(temporary, old & 0o777)
+
+
+def _sync(descriptor: int) -> None:
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # A file system without it; any other error is that of a disk that did not take the data.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Return when the names in a folder are on disk."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows opens no folders; elsewhere one may be written to but not read
+        return
+    try:
+        _sync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import stat
 from pathlib import Path
 
 import pytest
@@ -24,16 +24,20 @@ def no_space(*_: object) -> None:
 @pytest.fixture
 def full_disk(monkeypatch):
     """Every temporary file but the first refuses what is written to it."""
-    make, opened = tempfile.NamedTemporaryFile, []
+    make, opened = atomic._temporary, []
 
-    def opening(*args, **kwargs):
-        file = make(*args, **kwargs)
-        opened.append(file)
-        if len(opened) > 1:
-            file.write = no_space
-        return file
+    class Full:
+        def __init__(self, file):
+            self.file = file
 
-    monkeypatch.setattr(tempfile, "NamedTemporaryFile", opening)
+        def __getattr__(self, name):
+            return no_space if name == "write" else getattr(self.file, name)
+
+    def opening(path):
+        opened.append(make(path) if not opened else Full(make(path)))
+        return opened[-1]
+
+    monkeypatch.setattr(atomic, "_temporary", opening)
     return opened
 
 
@@ -48,14 +52,100 @@ def test_a_block_that_raises_leaves_the_file_as_it_was(tmp_path):
         assert everything(tmp_path) == ({} if old is None else {"a.bin": old})
 
 
-def test_a_file_is_replaced_as_a_whole_and_readable_by_all(tmp_path):
+def test_a_file_is_replaced_as_a_whole(tmp_path):
     (tmp_path / "a.bin").write_bytes(b"old")
     with replacing(tmp_path / "a.bin") as file:
         file.write(b"new")
         file.flush()
         assert (tmp_path / "a.bin").read_bytes() == b"old"
     assert everything(tmp_path) == {"a.bin": b"new"}
-    assert (tmp_path / "a.bin").stat().st_mode & 0o777 == 0o644
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize(("umask", "expected"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_a_new_file_has_the_permissions_that_the_umask_gives(umask, expected, tmp_path):
+    before = os.umask(umask)
+    try:
+        with replacing(tmp_path / "a.bin") as file:
+            file.write(b"new")
+        write_files({tmp_path / "b.txt": "new"})
+    finally:
+        os.umask(before)
+    assert [mode(path) for path in tmp_path.iterdir()] == [expected] * 2
+
+
+def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path):
+    for name, old in (("secret", 0o600), ("program", 0o755), ("shared", 0o664)):
+        (tmp_path / name).write_bytes(b"old")
+        (tmp_path / name).chmod(old)
+        with replacing(tmp_path / name) as file:
+            file.write(b"new")
+        assert mode(tmp_path / name) == old
+
+
+@pytest.fixture
+def events(monkeypatch) -> list[tuple[str, str]]:
+    """What reached the disk and what was renamed, in order, by the names of files."""
+    happened: list[tuple[str, str]] = []
+    sync, replace = os.fsync, os.replace
+
+    def syncing(descriptor):
+        happened.append(("sync", Path(os.readlink(f"/proc/self/fd/{descriptor}")).name))
+        sync(descriptor)
+
+    def replacing_(source, target):
+        happened.append(("replace", Path(target).name))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", syncing)
+    monkeypatch.setattr(os, "replace", replacing_)
+    return happened
+
+
+needs_proc = pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc")
+
+
+@needs_proc
+def test_content_is_on_disk_before_its_name_and_the_name_before_the_end(tmp_path, events):
+    with replacing(tmp_path / "a.bin") as file:
+        file.write(b"new")
+    content, name, folder = events
+    assert content[0] == "sync" and content[1].startswith(atomic.TEMPORARY)
+    assert (name, folder) == (("replace", "a.bin"), ("sync", tmp_path.name))
+
+
+@needs_proc
+def test_files_that_are_written_first_are_synced_together(tmp_path, events):
+    paths = [tmp_path / "a.bin", tmp_path / "b.bin"]
+    for path in paths:
+        with replacing(path, sync=False) as file:
+            file.write(b"new")
+    assert [event for event, _ in events] == ["replace", "replace"]
+    events.clear()
+    atomic.sync_files(paths)
+    assert events == [("sync", "a.bin"), ("sync", "b.bin"), ("sync", tmp_path.name)]
+
+
+def test_a_disk_that_does_not_take_the_data_leaves_the_file_as_it_was(tmp_path, monkeypatch):
+    (tmp_path / "a.bin").write_bytes(b"old")
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(OSError, match="No space") as caught, replacing(tmp_path / "a.bin") as file:
+        file.write(b"new")
+    assert caught.value.filename == str(tmp_path / "a.bin")
+    assert everything(tmp_path) == {"a.bin": b"old"}
+
+
+def test_a_file_system_that_cannot_sync_is_written_to_all_the_same(tmp_path, monkeypatch):
+    def cannot(_):
+        raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr(os, "fsync", cannot)
+    with replacing(tmp_path / "a.bin") as file:
+        file.write(b"new")
+    assert everything(tmp_path) == {"a.bin": b"new"}
 
 
 @pytest.mark.parametrize("exist", [True, False])
@@ -115,11 +205,15 @@ def test_an_error_of_the_system_names_the_path_of_the_user(tmp_path):
 
 def test_files_of_a_killed_process_are_removed_and_no_others(tmp_path):
     (tmp_path / "below").mkdir()
-    for name in (".jaxprep-abc", "below/.jaxprep-def", "kept.json", "below/.hidden"):
+    kept = {"kept.json", "below/.hidden", ".jaxprep-photo.png.npy", "below/.jaxprep-settings"}
+    temporary = [atomic._temporary(tmp_path / name) for name in ("a.bin", "below/a.bin")]
+    for name in kept:
         (tmp_path / name).write_text("x")
     remove_temporaries(tmp_path)
     left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
-    assert left == {"below", "kept.json", "below/.hidden"}
+    assert left == {"below", *kept}
+    for file in temporary:
+        file.close()
 
 
 def test_no_writer_of_the_library_leaves_anything_behind(tmp_path, monkeypatch):
