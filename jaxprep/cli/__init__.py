@@ -8,11 +8,13 @@ import sys
 import warnings
 from collections.abc import Sequence
 
+from jaxprep.cli.interrupts import INTERRUPTED
+from jaxprep.cli.messages import say
 from jaxprep.cli.options import make_parser
 from jaxprep.errors import JaxprepError
 
-FAILED, INTERRUPTED, PIPE_CLOSED = 1, 130, 141
-"""Exit statuses: a fatal error; and 128 + the signal, as shells report SIGINT (2), SIGPIPE (13)."""
+FAILED, PIPE_CLOSED = 1, 141
+"""Exit statuses: a fatal error; and 128 + the signal, as shells report SIGPIPE (13)."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,18 +46,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return PIPE_CLOSED
         except KeyboardInterrupt:
-            _say("interrupted")
+            say("interrupted")
             return INTERRUPTED
         # Any other exception is a mistake of jaxprep's: its traceback is of use.
         except (JaxprepError, OSError, MemoryError) as error:
-            _say(f"error: {error or type(error).__name__}")
+            hint = _MEMORY_HINT if isinstance(error, MemoryError) else ""
+            say(f"error: {str(error) or type(error).__name__}{hint}")
             return FAILED
+
+
+_MEMORY_HINT = ": there is too little memory; fewer --workers and a smaller --batch-size need less."
 
 
 def _warn(message: Warning | str, *_: object) -> None:
     """Print a warning in one line; `warnings.showwarning` prints a line of source code too."""
-    _say(f"warning: {message}")
-
-
-def _say(message: str) -> None:
-    print(f"jaxprep: {' '.join(message.split())}", file=sys.stderr)
+    say(f"warning: {message}")

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+INTERRUPTED = 130
+"""The exit status of a process that Ctrl-C ended: 128 + SIGINT, as shells report it."""
 
 
 @contextmanager
 def deferred_interrupt() -> Iterator[Callable[[], None]]:
     """Defer Ctrl-C inside the block until the yielded function is called, which then raises.
 
-    A second Ctrl-C raises at once. Outside of the main thread, and where the program handles SIGINT
-    itself, nothing is deferred and the function does nothing.
+    A second Ctrl-C ends the process at once, whatever its threads are doing. Outside of the main
+    thread, and where the program handles SIGINT itself, nothing is deferred and the function does
+    nothing.
 
     Raises:
-        KeyboardInterrupt: by the yielded function, or at a second Ctrl-C.
+        KeyboardInterrupt: by the yielded function, or at the end of the block.
 
     >>> with deferred_interrupt() as stop_if_interrupted:
     ...     stop_if_interrupted()
@@ -29,17 +35,43 @@ def deferred_interrupt() -> Iterator[Callable[[], None]]:
         return
     received: list[int] = []
 
-    def receive(number: int, _: object) -> None:
-        if received:
-            raise KeyboardInterrupt
-        received.append(number)
-
     def stop_if_interrupted() -> None:
         if received:
             raise KeyboardInterrupt
 
-    signal.signal(signal.SIGINT, receive)
+    with _ending_at_the_second():
+        signal.signal(signal.SIGINT, lambda number, _: received.append(number))
+        try:
+            yield stop_if_interrupted
+        finally:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        stop_if_interrupted()
+
+
+@contextmanager
+def _ending_at_the_second() -> Iterator[None]:
+    """End the process when SIGINT comes a second time inside the block."""
+    # Python's own handlers wait for the main thread, which may be in a library, or in a lock that a
+    # thread never gives back. The number of a signal is written at once:
+    # https://docs.python.org/3/library/signal.html#signal.set_wakeup_fd
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    previous = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+
+    def watch() -> None:
+        count = 0
+        while number := reader.recv(1):
+            count += number[0] == signal.SIGINT
+            if count == 2:
+                os.write(2, b"\njaxprep: interrupted\n")
+                os._exit(INTERRUPTED)
+
+    watcher = threading.Thread(target=watch, name="jaxprep-interrupt", daemon=True)
+    watcher.start()
     try:
-        yield stop_if_interrupted
+        yield
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.set_wakeup_fd(previous)
+        writer.close()  # ends the thread
+        watcher.join()
+        reader.close()

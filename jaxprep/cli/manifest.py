@@ -1,6 +1,7 @@
 """Reads and writes the manifest of an output folder: its run, and what became of every image.
 
-With it a run can continue where another ended.
+With it a run can continue where another ended. A line is believed only as far as it is true: the
+image is the file that it was, and the file of its result has the checksum that it had.
 """
 
 from __future__ import annotations
@@ -9,15 +10,19 @@ import contextlib
 import json
 import os
 import threading
-import warnings
-from collections.abc import Iterator
-from pathlib import Path
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import Any
 
 from jaxprep import __version__, codec
-from jaxprep.atomic import remove_temporaries, replacing
+from jaxprep.atomic import naming_errors, remove_temporaries, replacing, sync_files
+from jaxprep.cli.messages import say
+from jaxprep.cli.prefetch import run_ahead
 from jaxprep.errors import ConfigError, InputError
+from jaxprep.pipeline.cores import core_count
 
 fcntl: ModuleType | None
 try:
@@ -26,9 +31,11 @@ except ImportError:  # Windows
     fcntl = None
 
 SETTINGS, LINES = "manifest.json", "manifest.jsonl"
-DONE, SKIPPED = "done", "skipped"
+DONE, SKIPPED, LEFT_OUT = "done", "skipped", "left out"
 Record = dict[str, Any]
-"""A line of `manifest.jsonl`: `path`, `status`, and what is known of the image."""
+"""A line of `manifest.jsonl`: `path` (absolute), `status`, and what is known of the image. If it is
+done, `bytes` and `mtime_ns` are those of the image, and `file`, `file_bytes` and `file_crc32` say
+where the result is, in which `row`."""
 
 
 def fingerprint(path: Path) -> Record:
@@ -75,22 +82,41 @@ def owned(folder: Path) -> Iterator[None]:
                 f"another folder - at '{folder}'."
             ) from error
         except OSError as error:  # a network folder without locks
-            warnings.warn(
-                f"Two runs must not write to '{folder}' at the same time; its file system has no "
-                f"locks to see it by ({error.strerror}).",
-                stacklevel=2,
+            say(
+                f"warning: Two runs must not write to '{folder}' at the same time; its file system "
+                f"has no locks to see it by ({error.strerror})."
             )
         yield
     finally:
         os.close(descriptor)
 
 
+def describe_file(folder: Path, name: str) -> Record:
+    """Return what records say of a file of results: its name, its size in bytes, its checksum.
+
+    Raises:
+        OSError: there is no such file, or it cannot be read.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "a.npy").write_bytes(b"123456789")
+    ...     describe_file(Path(folder), "a.npy")
+    {'file': 'a.npy', 'file_bytes': 9, 'file_crc32': 'cbf43926'}
+    """
+    checksum = 0
+    with open(folder / name, "rb") as file:
+        while piece := file.read(2**20):
+            checksum = zlib.crc32(piece, checksum)
+        size = file.tell()
+    return {"file": name, "file_bytes": size, "file_crc32": f"{checksum:08x}"}
+
+
 class Manifest:
     """Keeps the files `manifest.json` (settings) and `manifest.jsonl` (a line for each image).
 
-    During a run lines are only appended, each after its result is written, so that every line is
-    true whenever the process ends. Lines that later ones replace are dropped at the end and when
-    the folder is opened again, as is a last line that a crash cut off.
+    During a run lines are only appended, each after its result is on disk, so that every line is
+    true whenever the process ends. When the folder is opened again, and at the end, lines are
+    dropped that later ones replace; and when it is opened, those that are not whole or not true.
 
     Attributes:
         folder: the output folder.
@@ -99,8 +125,8 @@ class Manifest:
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     manifest = Manifest(Path(folder), "resnet_50_imagenet", {"format": "npz"})
-    ...     manifest.add([{"path": "a.png", "status": "skipped"}])
-    ...     manifest.records["a.png"]["status"]
+    ...     manifest.add([{"path": "/a.png", "status": "skipped"}])
+    ...     manifest.records["/a.png"]["status"]
     'skipped'
     """
 
@@ -123,27 +149,41 @@ class Manifest:
         self._check_settings(settings)
         folder.mkdir(parents=True, exist_ok=True)
         remove_temporaries(folder)
-        self._write_settings(None)  # `finished` is null until the run has ended
+        self._write_settings({"finished": None})  # null until the run has ended
         self._lines = folder / LINES
         lines = self._lines.read_bytes().splitlines(keepends=True) if self._lines.exists() else []
         self._line_count = len(lines)
-        parsed = [_parse_line(line) for line in lines]
-        self.records = {record["path"]: record for record in parsed if record is not None}
+        self.records = self._true_records(list(map(_parse_line, lines)))
         self._drop_replaced_lines()
 
     def is_done(self, path: Path, current: Record) -> bool:
-        """Return whether the result of an image exists, and is that of the file as it is now.
+        """Return whether there is a result of an image, and of the file as it is now.
 
         Args:
-            path: of the image.
+            path: of the image, absolute.
             current: its `fingerprint`.
         """
-        record = self.records.get(str(path))
-        if record is None or record["status"] != DONE or not current:
-            return False
-        # The file may have been removed since: the manifest alone does not prove that it is there.
-        is_same_image = current.items() <= record.items()
-        return is_same_image and (self.folder / record["file"]).exists()
+        record = self.records.get(str(path), {})
+        return record.get("status") == DONE and bool(current) and current.items() <= record.items()
+
+    def remove_unlisted(self, is_result: Callable[[str], bool]) -> list[str]:
+        """Delete the files of results that no line names, and return their names.
+
+        Somebody who reads all files of the folder would take them for results. They were left by a
+        process that was killed, or their lines were lost or replaced.
+
+        Args:
+            is_result: whether a file of that name, relative to the folder, is one of results.
+        """
+        listed = {record.get("file") for record in self.records.values()}
+        removed = []
+        for root, _, names in os.walk(self.folder):
+            for path in (Path(root, name) for name in names):
+                name = path.relative_to(self.folder).as_posix()
+                if name not in listed and is_result(name):
+                    path.unlink()
+                    removed.append(name)
+        return removed
 
     def add(self, records: list[Record]) -> None:
         """Append lines, all of them or none. Threads may call this at the same time."""
@@ -154,8 +194,9 @@ class Manifest:
         new = [record for record in records if self.records.get(record["path"]) != record]
         if not new:
             return
-        # Not buffered: a line that does not fit on the disk fails here, and is cut off again.
-        with open(self._lines, "ab", buffering=0) as file:
+        # Not buffered: a line that does not fit on the disk fails here, and is cut off again. Nor
+        # synced: of a line that a power failure takes, the image is done again.
+        with naming_errors(self._lines), open(self._lines, "ab", buffering=0) as file:
             end = file.seek(0, os.SEEK_END)
             try:
                 for record in new:
@@ -166,14 +207,82 @@ class Manifest:
         self._line_count += len(new)
         self.records |= {record["path"]: record for record in new}
 
-    def finish(self) -> None:
-        """Write into the settings that the run came to its end, and how many images there are."""
+    def finish(self, left_out: Mapping[str, int]) -> None:
+        """Write into the settings that the run came to its end, and how many images there are.
+
+        Args:
+            left_out: how many files of the folders were left out, by the endings of their names.
+        """
         self._drop_replaced_lines()
+        if self._lines.exists():
+            sync_files([self._lines])
         statuses = [record["status"] for record in self.records.values()]
-        self._write_settings({"images": statuses.count(DONE), "skipped": statuses.count(SKIPPED)})
+        counts = {"images": statuses.count(DONE), "skipped": statuses.count(SKIPPED)}
+        self._write_settings({"finished": counts, "left_out": dict(left_out)})
+
+    def _true_records(self, parsed: list[Record | None]) -> dict[str, Record]:
+        """Return the records that hold, by path; a warning says that there were others."""
+        whole = [record for record in parsed if record is not None]
+        if len(whole) < len(parsed):
+            number = parsed.index(None) + 1
+            say(
+                f"warning: Dropped {len(parsed) - len(whole)} of {len(parsed)} lines of "
+                f"'{self._lines}' that are not whole, or not of this program, the first of them "
+                f"line {number}: their images are done again."
+            )
+        records = {record["path"]: record for record in whole}
+        # What was no image may be one by now, or be gone; what is still there is found again.
+        for path, record in list(records.items()):
+            if record["status"] != DONE and not os.path.isfile(path):
+                del records[path]
+        done = [record for record in records.values() if record["status"] == DONE]
+        lost = self._lost_files(done)
+        places = Counter((record["file"], record["row"]) for record in done)
+        untrue = [
+            record["path"]
+            for record in done
+            if record["file"] in lost or places[record["file"], record["row"]] > 1
+        ]
+        for path in untrue:
+            del records[path]
+        if untrue:
+            say(
+                f"warning: Dropped {len(untrue)} of {len(done)} results of '{self.folder}', whose "
+                "files are not there or not what they were: their images are done again."
+            )
+        return records
+
+    def _lost_files(self, done: Sequence[Record]) -> set[str]:
+        """Return the files of results that are not what the records say."""
+        said: dict[str, Record] = {}
+        lost = set()
+        for record in done:
+            description = {name: record[name] for name in _FILE_FIELDS}
+            # Lines of one file that differ: of which result it is, nobody knows.
+            if said.setdefault(record["file"], description) != description:
+                lost.add(record["file"])
+        checks = run_ahead(
+            self._is_as_described, said.values(), workers=core_count(), ahead=4 * core_count()
+        )
+        with contextlib.closing(checks) as checked:
+            lost |= {said["file"] for said, future in checked if not future.result()}
+        return lost
+
+    def _is_as_described(self, description: Record) -> bool:
+        path = self.folder / description["file"]
+        try:
+            # Before reading: most damage shows here.
+            if os.stat(path).st_size != description["file_bytes"]:
+                return False
+            return describe_file(self.folder, description["file"]) == description
+        except OSError:
+            return False
 
     def _check_settings(self, settings: dict[str, Any]) -> None:
         path = self.folder / SETTINGS
+        for name in (SETTINGS, LINES):
+            if (self.folder / name).exists() and not (self.folder / name).is_file():
+                raise InputError(f"Expected a file, got another thing - at '{self.folder / name}'.")
         if not path.exists():
             if self.folder.is_dir() and any(map(_is_visible, self.folder.iterdir())):
                 raise InputError(
@@ -196,9 +305,9 @@ class Manifest:
                     f"folder, or remove this one - at '{self.folder}'."
                 )
 
-    def _write_settings(self, finished: dict[str, int] | None) -> None:
+    def _write_settings(self, outcome: dict[str, Any]) -> None:
         with replacing(self.folder / SETTINGS) as file:
-            file.write(codec.dumps({**self._header, "finished": finished}).encode())
+            file.write(codec.dumps({**self._header, **outcome}).encode())
 
     def _drop_replaced_lines(self) -> None:
         """Rewrite the lines where there are others than the last one of each path."""
@@ -217,22 +326,43 @@ def _to_line(record: Record) -> bytes:
     return json.dumps(record).encode() + b"\n"
 
 
+_FILE_FIELDS = ("file", "file_bytes", "file_crc32")
+_FIELD_TYPES = {"row": int, "bytes": int, "mtime_ns": int, "file": str, "file_bytes": int}
+
+
 def _parse_line(line: bytes) -> Record | None:
-    """Return the record of a line; None if the line was cut off or is another program's."""
+    """Return the record of a line; None if the line was cut off, or is not one of ours."""
     if not line.endswith(b"\n"):
         return None
     try:
         record = json.loads(line)
-    # The disk was full, or somebody edited the file: its image is done again.
-    except ValueError:
+    # The disk was full, a power failure left zeros, or somebody edited the file.
+    except (ValueError, RecursionError):
         return None
-    is_record = isinstance(record, dict) and {"path", "status"} <= record.keys()
-    return record if is_record else None
+    return record if isinstance(record, dict) and _is_record(record) else None
+
+
+def _is_record(record: Record) -> bool:
+    path, status = record.get("path"), record.get("status")
+    if not isinstance(path, str) or not os.path.isabs(path):
+        return False
+    if status != DONE:
+        return status in (SKIPPED, LEFT_OUT)
+    # Not `isinstance`: `True` is an integer to it.
+    if any(type(record.get(name)) is not kind for name, kind in _FIELD_TYPES.items()):
+        return False
+    file = PurePosixPath(record["file"])
+    is_inside = not file.is_absolute() and ".." not in file.parts
+    return is_inside and record["row"] >= 0 and isinstance(record.get("file_crc32"), str)
+
+
+_MISSING = object()
 
 
 def _difference(name: str, old: Any, new: Any) -> str:
     """Say where two settings differ first."""
     while isinstance(old, dict) and isinstance(new, dict):
-        name = next(key for key in {**old, **new} if old.get(key) != new.get(key))
-        old, new = old.get(name), new.get(name)
+        a, b = old, new
+        name = next(key for key in {**a, **b} if a.get(key, _MISSING) != b.get(key, _MISSING))
+        old, new = a.get(name), b.get(name)
     return f"`{name}`: `{codec.shown(new)}` instead of `{codec.shown(old)}`"

@@ -10,21 +10,29 @@ from typing import Any
 from jaxprep import __version__
 
 EXIT_STATUS = """\
-exit status: 0 all is well; 1 a fatal error; 2 wrong usage; 3 finished, but some files were skipped;
-130 interrupted."""
+exit status: 0 all is well; 1 a fatal error; 2 wrong usage; 3 finished, but some files were skipped,
+or pictures left out; 130 interrupted."""
 
 RUN = """\
 Decode images, preprocess them, and write the arrays.
+
+A folder stands for all images below it: by the endings of their names, else by their first bytes.
+Other files are left out, which the summary and the manifest say, and the exit status where they are
+pictures of a kind that is not read. HEIC needs pillow-heif: pip install 'jaxprep[heif]'.
 
 Files are decoded to upright 8-bit RGB by the rules of `jaxprep.read_image`. With --format npz, the
 folder gets `shard-00000.npz`, ... with the arrays `images` (n, height, width, channels) and
 `paths`; where the results have no common size, with `image_0`, `image_1`, ... instead of `images`.
 With --format npy it gets one array per image, under the path of the image. `manifest.json` holds
-the settings, `manifest.jsonl` a line for each image: its path, its size, the size, file and row of
-its result; or why it was skipped.
+the settings, `manifest.jsonl` a line for each image: its absolute path, its size, the size, file
+and row of its result, and the size and checksum of that file; or why it was skipped.
 
-Run the same command again to go on where a run ended, however it ended. Images that are done are
-not decoded again; those that changed since are done anew, and their last result counts."""
+Run the same command again, from any folder, to go on where a run ended, however it ended. Images
+that are done are not decoded again. Those that changed since are done anew, and so are those whose
+results are damaged; files of results that the manifest does not list are removed. One run at a time
+writes to a folder.
+
+The first Ctrl-C lets the images at work be finished and written, the second ends at once."""
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -89,14 +97,14 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
         type=_parse_count,
         default=128,
         metavar="N",
-        help="images per shard; default: %(default)s",
+        help="images per shard, as far as they fit into 512 MiB; default: %(default)s",
     )
     parser.add_argument(
         "--on-error",
         choices=("fail", "skip"),
         default="fail",
-        help="what to do at a file that is no image: stop, or report it and go on; "
-        "default: %(default)s",
+        help="what to do at a file that is no image or cannot be preprocessed, and a folder that "
+        "cannot be read: stop, or report it and go on; default: %(default)s",
     )
     _add_alpha_option(parser)
     parser.add_argument(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import functools
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import closing
+from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,14 +17,16 @@ from jaxtyping import Num, UInt8
 from tqdm import tqdm
 
 from jaxprep.cli.interrupts import deferred_interrupt
-from jaxprep.cli.manifest import SKIPPED, Manifest, fingerprint, owned
+from jaxprep.cli.manifest import LEFT_OUT, SKIPPED, Manifest, Record, fingerprint, owned
+from jaxprep.cli.messages import say
 from jaxprep.cli.options import load_config
 from jaxprep.cli.prefetch import grouped, run_ahead
 from jaxprep.cli.writers import Files, Shards, Source, Writer
-from jaxprep.errors import JaxprepError
+from jaxprep.errors import DecodeError, JaxprepError
 from jaxprep.facade import ImageClassifierPreprocessor
 from jaxprep.formats import Format
-from jaxprep.host.decode import Alpha, find_images, read_image
+from jaxprep.host.decode import Alpha, Memory, memory_of, read_image
+from jaxprep.host.find import LeftOut, Listing, absolute, check_found, list_images
 from jaxprep.pipeline.cores import core_count
 from jaxprep.pipeline.plan import Bucket
 from jaxprep.presets.files import to_json
@@ -32,6 +34,10 @@ from jaxprep.presets.files import to_json
 # Not 1 or 2, which are those of a fatal error and of wrong usage: a script can tell them apart.
 DONE_ALL, SOME_SKIPPED = 0, 3
 """Exit statuses."""
+MAX_BYTES = 2**29
+"""What the images may take that are decoded ahead, and so much again those that wait for others of
+their size; and the results of a shard. For images it is 64 MiB for each thread where that is more:
+a phone's photograph takes 36 MB."""
 
 
 class Photo(NamedTuple):
@@ -52,6 +58,10 @@ class Photo(NamedTuple):
     source: Source
     image: UInt8[np.ndarray, "h w 3"]
     bucket: Bucket
+
+
+Numbered = tuple[int, Photo]
+"""A photo with its position among all of a shard."""
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -75,39 +85,112 @@ def execute(args: argparse.Namespace) -> int:
     (0, (1, 4, 4, 3))
     """
     config = load_config(args)
-    paths = find_images(args.paths)
+    output = Path(args.output)
+    listing = list_images(args.paths, ignore=output)
+    if listing.errors and args.on_error == "fail":
+        raise listing.errors[0][1]
+    if not listing.errors:
+        check_found(listing, args.paths)
     settings = {"preprocessor": to_json(config), "format": args.format, "alpha": args.alpha}
-    with owned(Path(args.output)):
-        return _run(paths, config, Manifest(Path(args.output), args.preset, settings), args)
+    with owned(output):
+        manifest = Manifest(output, args.preset, settings)
+        return _run(listing, config, manifest, args)
 
 
-def _run(
-    paths: Sequence[Path], config: Format, manifest: Manifest, args: argparse.Namespace
-) -> int:
+def _run(listing: Listing, config: Format, manifest: Manifest, args: argparse.Namespace) -> int:
     """Convert what is not done yet, and return the exit status."""
-    remaining = [path for path in paths if not manifest.is_done(path, fingerprint(path))]
-    done_before = len(paths) - len(remaining)
+    remaining = [
+        path for path in listing.images if not manifest.is_done(absolute(path), fingerprint(path))
+    ]
+    done_before = len(listing.images) - len(remaining)
     writer = _writer(manifest, config, len(remaining), args)
-    with _progress(len(paths), done_before, args.quiet) as bar:
-        _write_all(remaining, config, writer, bar, args)
-    # Only here: `finished` in the settings says that a run was not interrupted.
-    manifest.finish()
-    statuses = [manifest.records[str(path)]["status"] for path in remaining]
-    skipped = statuses.count(SKIPPED)
+    removed = writer.remove_unlisted()
+    if removed:
+        say(f"removed {_names(removed)}, which the manifest does not list")
+    manifest.add([_left_out_record(entry) for entry in listing.left_out if entry.is_picture])
+    with (
+        deferred_interrupt() as stop_if_interrupted,
+        _progress(len(listing.images), done_before, args.quiet) as bar,
+    ):
+        reporter = Reporter(manifest, bar, args.on_error)
+        for path, error in listing.errors:
+            reporter.report(path, error)
+        _write_all(remaining, config, writer, reporter, stop_if_interrupted, args)
+        # What lines replaced, each by another shard: nobody should take it for results.
+        writer.remove_unlisted()
+        # Only here: `finished` in the settings says that a run was not interrupted.
+        manifest.finish(_endings(listing.left_out))
     if not args.quiet:
-        print(_summary(len(paths), done_before, skipped, args.output), file=sys.stderr)
-    return SOME_SKIPPED if skipped else DONE_ALL
+        count = len(listing.images) - reporter.skipped_images
+        skipped = reporter.skipped_images + len(listing.errors)
+        say(_summary(count, args.output, done_before, skipped, listing.left_out))
+    has_missed = any(entry.is_picture for entry in listing.left_out)
+    return SOME_SKIPPED if reporter.skipped_images or listing.errors or has_missed else DONE_ALL
 
 
 def _writer(manifest: Manifest, config: Format, count: int, args: argparse.Namespace) -> Writer:
     if args.format == "npy":
         return Files(manifest)
     # A shard's buffer is made for as many images as there are left, which may be few.
-    return Shards(manifest, min(args.shard_size, count), stacked=config.image_size is not None)
+    shard_size = min(_shard_size(config, args), count)
+    return Shards(manifest, shard_size, config.image_size is not None, MAX_BYTES)
+
+
+def _shard_size(config: Format, args: argparse.Namespace) -> int:
+    """Return how many results a shard may hold and take no more than `MAX_BYTES`."""
+    if config.image_size is None:  # the writer sees how many bytes there are
+        return args.shard_size
+    height, width = config.image_size
+    most = MAX_BYTES // (height * width * 3 * 4)
+    return max(1, min(args.shard_size, most))
+
+
+class Reporter:
+    """Reports files that are skipped, on stderr and in the manifest, or raises their errors.
+
+    Args:
+        manifest: of the output folder.
+        bar: the progress bar.
+        on_error: "skip", or "fail" to raise.
+
+    >>> from jaxprep.errors import InputError
+    >>> reporter = Reporter(None, None, "fail")
+    >>> try:
+    ...     reporter.report(Path("a.png"), InputError("no image - at 'a.png'."))
+    ... except InputError as error:
+    ...     print(error)
+    no image - at 'a.png'.
+    """
+
+    def __init__(self, manifest: Any, bar: Any, on_error: str):
+        self.manifest = manifest
+        self.bar = bar
+        self.on_error = on_error
+        self.skipped_images = 0
+
+    def report(self, path: Path, error: JaxprepError) -> None:
+        """Report a path that is no image: a folder that cannot be read, or nothing."""
+        if self.on_error == "fail":
+            raise error
+        message = " ".join(str(error).split())
+        self.bar.write(f"jaxprep: skipped: {message}", file=sys.stderr)
+        record = {"path": str(absolute(path)), "status": SKIPPED, **fingerprint(path)}
+        self.manifest.add([{**record, "error": str(error)}])
+
+    def report_image(self, path: Path, error: JaxprepError) -> None:
+        """Report an image that could not be decoded or converted."""
+        self.report(path, error)
+        self.skipped_images += 1
+        self.bar.update(1)
 
 
 def _write_all(
-    paths: Sequence[Path], config: Format, writer: Writer, bar: Any, args: argparse.Namespace
+    paths: Sequence[Path],
+    config: Format,
+    writer: Writer,
+    reporter: Reporter,
+    stop_if_interrupted: Callable[[], None],
+    args: argparse.Namespace,
 ) -> None:
     """Decode ahead in threads, preprocess in groups, write shard by shard.
 
@@ -116,53 +199,125 @@ def _write_all(
     """
     convert = Converter(config)
     workers = args.workers or core_count()
-    decode = functools.partial(decode_photo, config=config, alpha=args.alpha)
-    # A batch is decoded while another is preprocessed, and every thread has an image more.
-    ahead = run_ahead(decode, paths, workers=workers, ahead=args.batch_size + workers)
-    with closing(ahead) as decoded, deferred_interrupt() as stop_if_interrupted:
+    max_bytes = max(MAX_BYTES, workers * 2**26)
+    shard_size = _shard_size(config, args)
+    with _decoding(paths, config, args.alpha, workers, args.batch_size, max_bytes) as decoded:
         try:
-            for _ in range(0, len(paths), args.shard_size):
-                shard = islice(decoded, args.shard_size)
-                photos = _decoded_photos(shard, writer.manifest, bar, args.on_error)
+            for _ in range(0, len(paths), shard_size):
+                shard = islice(decoded, shard_size)
                 # Bounds the memory: photos of many sizes would all wait for others of theirs.
                 groups = grouped(
-                    photos, _bucket, size=args.batch_size, max_waiting=4 * args.batch_size
+                    _decoded_photos(shard, reporter),
+                    _bucket,
+                    size=args.batch_size,
+                    max_waiting=4 * args.batch_size,
+                    max_bytes=max_bytes,
+                    bytes_of=_image_bytes,
                 )
                 for group in groups:
-                    results = convert([photo for _, photo in group])
-                    for (row, photo), result in zip(group, results, strict=True):
+                    for (row, photo), result in _converted(group, convert, reporter):
                         writer.add(row, photo.source, result)
-                    bar.update(len(group))
+                        reporter.bar.update(1)
                     stop_if_interrupted()  # the results so far are written by `close`
                 writer.flush()
         finally:
             writer.close()
 
 
+@contextmanager
+def _decoding(
+    paths: Sequence[Path], config: Format, alpha: Alpha, workers: int, ahead: int, max_bytes: int
+) -> Iterator[Iterator[tuple[Path, Future[Photo]]]]:
+    """Decode ahead in threads, as far as the images fit into `max_bytes`.
+
+    A batch is decoded while another is preprocessed, and every thread has an image more.
+    """
+
+    def decode(item: tuple[Path, Memory]) -> Photo:
+        return decode_photo(item[0], config, alpha)
+
+    def bytes_of(item: tuple[Path, Memory], is_decoded: bool) -> int:
+        return item[1].decoded if is_decoded else item[1].decoding
+
+    count = ahead + workers
+    measured = run_ahead(_memory_of, paths, workers=workers, ahead=count)
+    with closing(measured):
+        items = ((path, future.result()) for path, future in measured)
+        decoded = run_ahead(
+            decode, items, workers=workers, ahead=count, max_bytes=max_bytes, bytes_of=bytes_of
+        )
+        with closing(decoded):
+            yield ((path, future) for (path, _), future in decoded)
+
+
+def _memory_of(path: Path) -> Memory:
+    try:
+        return memory_of(path)
+    except Exception:  # decoding says what it is, or that it needs little
+        return Memory(0, 0)
+
+
 def _decoded_photos(
-    decoded: Iterable[tuple[Path, Future[Photo]]], manifest: Manifest, bar: Any, on_error: str
-) -> Iterator[tuple[int, Photo]]:
+    decoded: Iterable[tuple[Path, Future[Photo]]], reporter: Reporter
+) -> Iterator[Numbered]:
     """Yield the photos that could be decoded, with their positions among all.
 
-    The others are reported and written to the manifest, or raise.
+    The others are reported, or raise.
     """
     for row, (path, future) in enumerate(decoded):
         try:
             photo = future.result()
         except JaxprepError as error:
-            if on_error == "fail":
-                raise
-            message = " ".join(str(error).split())
-            bar.write(f"jaxprep: skipped: {message}", file=sys.stderr)
-            record = {"path": str(path), "status": SKIPPED, **fingerprint(path)}
-            manifest.add([{**record, "error": str(error)}])
-            bar.update(1)
+            reporter.report_image(path, error)
         else:
             yield row, photo
 
 
-def _bucket(numbered: tuple[int, Photo]) -> Bucket:
+def _converted(
+    group: Sequence[Numbered], convert: Converter, reporter: Reporter
+) -> Iterator[tuple[Numbered, np.ndarray]]:
+    """Yield the results of a group, one by one where the whole cannot be converted.
+
+    What cannot be converted alone is reported, or raises.
+    """
+    try:
+        results = convert([photo for _, photo in group])
+    except Exception as error:
+        if len(group) == 1:
+            path = group[0][1].source.path
+            reporter.report_image(path, _error_of_image(error, path))
+            return
+    else:
+        yield from zip(group, results, strict=True)
+        return
+    for numbered in group:
+        yield from _converted([numbered], convert, reporter)
+
+
+def _error_of_image(error: Exception, path: Path) -> JaxprepError:
+    """Return an error of any kind as that of an image."""
+    if isinstance(error, JaxprepError):
+        message = str(error)
+        is_named = str(path) in message or repr(str(path)) in message
+        return error if is_named else type(error)(f"{message} - at '{path}'.")
+    message = str(error) or "there is too little memory"
+    return DecodeError(
+        f"Expected an image that can be preprocessed, got {type(error).__name__}: {message} - at "
+        f"'{path}'."
+    )
+
+
+def _bucket(numbered: Numbered) -> Bucket:
     return numbered[1].bucket
+
+
+def _image_bytes(numbered: Numbered) -> int:
+    return numbered[1].image.nbytes
+
+
+def _left_out_record(entry: LeftOut) -> Record:
+    known = {"path": str(absolute(entry.path)), "status": LEFT_OUT, **fingerprint(entry.path)}
+    return {**known, "error": entry.reason}
 
 
 def _progress(total: int, done: int, quiet: bool) -> Any:
@@ -180,16 +335,33 @@ def _progress(total: int, done: int, quiet: bool) -> Any:
     )
 
 
-def _summary(total: int, done_before: int, skipped: int, output: str) -> str:
+def _summary(
+    count: int, output: str, done_before: int, skipped: int, left_out: Sequence[LeftOut]
+) -> str:
     notes = []
     if done_before:
         notes.append(f"{done_before} done before")
     if skipped:
         notes.append(f"{skipped} skipped")
-    count = total - skipped
+    if left_out:
+        counted = [f"{number} {ending}" for ending, number in _endings(left_out).items()]
+        more = ", ..." if len(counted) > 5 else ""
+        notes.append(f"left out {', '.join(counted[:5])}{more}")
     noun = "image" if count == 1 else "images"
-    parentheses = f" ({', '.join(notes)})" if notes else ""
-    return f"jaxprep: {count} {noun} in {output}{parentheses}"
+    parentheses = f" ({'; '.join(notes)})" if notes else ""
+    return f"{count} {noun} in {output}{parentheses}"
+
+
+def _endings(left_out: Sequence[LeftOut]) -> dict[str, int]:
+    """Count files by the endings of their names, the most frequent first."""
+    endings = Counter(entry.path.suffix.lower() or "without ending" for entry in left_out)
+    return dict(endings.most_common())
+
+
+def _names(names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return names[0]
+    return f"{len(names)} files of results ({names[0]}, ...)"
 
 
 def decode_photo(path: Path, config: Format, alpha: Alpha = "drop") -> Photo:
@@ -215,14 +387,15 @@ def decode_photo(path: Path, config: Format, alpha: Alpha = "drop") -> Photo:
     """
     # Before decoding: of a file that changes meanwhile the next run then sees that it changed.
     current = fingerprint(path)
-    image = read_image(path, alpha=alpha)
-    height, width, _ = image.shape
     try:
+        image = read_image(path, alpha=alpha)
+        height, width, _ = image.shape
         output_size = config.pipeline.output_size((height, width))
         bucket = config.pipeline.bucket((height, width))
-    except JaxprepError as error:
-        raise type(error)(f"{error} - at '{path}'.") from error
-    return Photo(Source(path, current, (height, width), output_size), image, bucket)
+    except Exception as error:
+        raise _error_of_image(error, path) from error
+    source = Source(absolute(path), current, (height, width), output_size)
+    return Photo(source, image, bucket)
 
 
 class Converter:

@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import os
 import re
+import zlib
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxprep.atomic import replacing
-from jaxprep.cli.manifest import DONE, Manifest, Record
+from jaxprep.atomic import replacing, sync_files
+from jaxprep.cli.manifest import DONE, Manifest, Record, describe_file
+from jaxprep.host.kinds import SUFFIXES
 from jaxprep.types import Size
+
+MAX_NAME = 255
+"""Bytes of a file name, on most file systems."""
 
 
 class Source(NamedTuple):
     """Says where a result comes from.
 
     Attributes:
-        path: the image file.
+        path: the image file, absolute.
         fingerprint: of the file when it was decoded.
         size: height and width of the image.
         output_size: height and width of the result.
 
-    >>> Source(Path("a.png"), {"bytes": 9}, (8, 6), (4, 4)).record("shard-00000.npz", 3)["row"]
+    >>> source = Source(Path("/a.png"), {"bytes": 9}, (8, 6), (4, 4))
+    >>> source.record({"file": "shard-00000.npz"}, 3)["row"]
     3
     """
 
@@ -34,11 +41,11 @@ class Source(NamedTuple):
     size: Size
     output_size: Size
 
-    def record(self, file: str, row: int) -> Record:
+    def record(self, file: Record, row: int) -> Record:
         """Return the line of the manifest for the result.
 
         Args:
-            file: that holds the result, by its name in the output folder.
+            file: that holds the result, as `describe_file` describes it.
             row: the position in the file.
         """
         sizes = {"size": list(self.size), "output_size": list(self.output_size)}
@@ -47,7 +54,7 @@ class Source(NamedTuple):
             "status": DONE,
             **self.fingerprint,
             **sizes,
-            "file": file,
+            **file,
             "row": row,
         }
 
@@ -55,12 +62,25 @@ class Source(NamedTuple):
 class Writer(ABC):
     """Writes results to files, and then a line of the manifest for each.
 
+    What `flush` hands over is written in a thread while the next results come. Lines are written
+    when the results are on disk.
+
+    Args:
+        manifest: of the output folder.
+
     >>> [kind.__name__ for kind in Writer.__subclasses__()]
     ['Shards', 'Files']
     """
 
     def __init__(self, manifest: Manifest):
         self.manifest = manifest
+        self.executor = ThreadPoolExecutor(1, thread_name_prefix="jaxprep-write")
+        self.writing: Future[None] | None = None
+
+    @staticmethod
+    @abstractmethod
+    def is_result(name: str) -> bool:
+        """Return whether a file of that name, relative to the output folder, is one of results."""
 
     @abstractmethod
     def add(self, row: int, source: Source, result: np.ndarray) -> None:
@@ -72,46 +92,82 @@ class Writer(ABC):
             result: an array `(height, width, channels)`.
         """
 
+    @abstractmethod
     def flush(self) -> None:
-        """Write what was added, now or while the next results come."""
+        """Begin to write what was added."""
 
     def close(self) -> None:
         """Write what was added, and wait until all of it is written."""
-        self.flush()
+        with self.executor:
+            self.flush()
+            self._wait()
+
+    def remove_unlisted(self) -> list[str]:
+        """Delete the files of results that the manifest does not list, and return their names."""
+        return self.manifest.remove_unlisted(self.is_result)
+
+    def _begin(self, function: Callable[..., None], *args: Any) -> None:
+        """Call a function in the thread; wait for the one before."""
+        # One at a time: a disk that is slower than the model would fill the memory.
+        self._wait()
+        self.writing = self.executor.submit(function, *args)
+
+    def _wait(self) -> None:
+        """Wait until what was handed over before is written.
+
+        Raises:
+            Exception: what writing it raised. The results that wait for the next are dropped.
+        """
+        if self.writing is None:
+            return
+        writing, self.writing = self.writing, None
+        try:
+            writing.result()
+        except BaseException:
+            self._drop()
+            raise
+
+    @abstractmethod
+    def _drop(self) -> None:
+        """Forget what was added."""
 
 
 class Shards(Writer):
     """Writes `shard-00000.npz`, ..., one per `flush`: `images` and `paths`, or `image_0`,
     `image_1`, ... and `paths` where results have no common size.
 
-    A shard is written in a thread while the next one fills, so at most two are in memory; their
-    buffers are used again. (A fresh buffer of many MB costs a page fault every 4 kB.)
+    At most two shards are in memory; their buffers are used again. (A fresh buffer of many MB costs
+    a page fault every 4 kB.)
 
     Args:
         manifest: of the output folder.
         shard_size: the largest number of results in a shard.
         stacked: whether all results have one size.
+        max_bytes: a shard of results without a common size is written when it has so many.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     writer = Shards(Manifest(Path(folder), "a", {}), shard_size=2, stacked=True)
-    ...     source = Source(Path("a.png"), {}, (8, 6), (4, 4))
+    ...     source = Source(Path("/a.png"), {}, (8, 6), (4, 4))
     ...     writer.add(0, source, np.zeros((4, 4, 3)))
     ...     writer.close()
     ...     np.load(f"{folder}/shard-00000.npz")["paths"].tolist()
-    ['a.png']
+    ['/a.png']
     """
 
-    def __init__(self, manifest: Manifest, shard_size: int, stacked: bool):
+    def __init__(self, manifest: Manifest, shard_size: int, stacked: bool, max_bytes: int = 2**29):
         super().__init__(manifest)
         self.shard_size = shard_size
         self.stacked = stacked
+        self.max_bytes = max_bytes
         self.sources: dict[int, Source] = {}
         self.results: Any = {}
         self.number = _next_shard_number(manifest)
-        self.executor = ThreadPoolExecutor(1, thread_name_prefix="jaxprep-write")
-        self.writing: Future[None] | None = None
         self.free_buffers: list[np.ndarray] = []
+
+    @staticmethod
+    def is_result(name: str) -> bool:
+        return re.fullmatch(_SHARD_NAME, name) is not None
 
     def add(self, row: int, source: Source, result: np.ndarray) -> None:
         if self.stacked and not self.sources:
@@ -119,6 +175,8 @@ class Shards(Writer):
         # Copied into the shard's buffer, or kept as it is where sizes vary.
         self.results[row] = result
         self.sources[row] = source
+        if not self.stacked and sum(map(_bytes, self.results.values())) >= self.max_bytes:
+            self.flush()
 
     def flush(self) -> None:
         if not self.sources:
@@ -133,15 +191,8 @@ class Shards(Writer):
         else:
             arrays = {f"image_{i}": self.results[row] for i, row in enumerate(rows)}
         name = f"shard-{self.number:05}.npz"
-        # One shard at a time: a disk that is slower than the model would fill the memory.
-        self._wait()
-        self.writing = self.executor.submit(self._write_shard, name, arrays, sources, self.results)
+        self._begin(self._write_shard, name, arrays, sources, self.results)
         self.sources, self.results, self.number = {}, {}, self.number + 1
-
-    def close(self) -> None:
-        with self.executor:
-            self.flush()
-            self._wait()
 
     def _buffer(self, result: np.ndarray) -> np.ndarray:
         """Return an array for the results of a shard; the system gives memory to what is written of
@@ -158,73 +209,109 @@ class Shards(Writer):
         with replacing(self.manifest.folder / name) as file:
             np.savez(file, **arrays, paths=np.array([str(source.path) for source in sources]))
         # After the file is written: a line never names a file that is not there.
-        self.manifest.add([source.record(name, i) for i, source in enumerate(sources)])
+        file = describe_file(self.manifest.folder, name)
+        self.manifest.add([source.record(file, i) for i, source in enumerate(sources)])
         if self.stacked:
             self.free_buffers.append(results)
 
-    def _wait(self) -> None:
-        """Wait until the shard before this one is written.
+    def _drop(self) -> None:
+        self.sources, self.results = {}, {}
 
-        Raises:
-            Exception: what writing it raised. The results that wait for the next are dropped.
-        """
-        if self.writing is None:
-            return
-        writing, self.writing = self.writing, None
-        try:
-            writing.result()
-        except BaseException:
-            self.sources = {}
-            raise
+
+_SHARD_NAME = r"shard-(\d{5,})\.npz"
+
+
+def _bytes(result: np.ndarray) -> int:
+    return result.nbytes
 
 
 def _next_shard_number(manifest: Manifest) -> int:
     """Return the first number above those of all shards in the manifest."""
     files = [record.get("file", "") for record in manifest.records.values()]
-    matches = [re.fullmatch(r"shard-(\d+)\.npz", file) for file in files]
+    matches = [re.fullmatch(_SHARD_NAME, file) for file in files]
     return max((int(match[1]) + 1 for match in matches if match), default=0)
 
 
 class Files(Writer):
     """Writes one `.npy` per image, under the path of the image.
 
+    The files are written at once; `flush` has them put on disk, and adds their lines.
+
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     writer = Files(Manifest(Path(folder), "a", {}))
-    ...     source = Source(Path("photos/a.png"), {}, (8, 6), (4, 4))
+    ...     source = Source(Path("/photos/a.png"), {}, (8, 6), (4, 4))
     ...     writer.add(0, source, np.zeros((4, 4, 3)))
+    ...     writer.close()
     ...     np.load(f"{folder}/photos/a.png.npy").shape
     (4, 4, 3)
     """
 
     def __init__(self, manifest: Manifest):
         super().__init__(manifest)
+        self.written: list[tuple[str, Source]] = []
         # By the lower-case name of the result: some file systems do not tell `A` from `a`.
         self.image_paths: dict[str, str] = {}
+        self.names: dict[str, str] = {}
         for path, record in manifest.records.items():
             if "file" in record:
                 self.image_paths[record["file"].lower()] = path
+                self.names[path] = record["file"]
+
+    @staticmethod
+    def is_result(name: str) -> bool:
+        # Not every array: somebody may keep others here, as labels or embeddings.
+        match = re.fullmatch(r".*(\.[^./]+)(?:-\d+)?\.npy", name, re.DOTALL)
+        return match is not None and match[1].lower() in SUFFIXES
 
     def add(self, row: int, source: Source, result: np.ndarray) -> None:
         name = self._result_name(source.path)
         target = self.manifest.folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(target) as file:
+        with replacing(target, sync=False) as file:
             np.save(file, result)
-        self.manifest.add([source.record(name, 0)])
+        self.written.append((name, source))
+
+    def flush(self) -> None:
+        if self.written:
+            self._begin(self._record, self.written)
+            self.written = []
+
+    def _record(self, written: list[tuple[str, Source]]) -> None:
+        folder = self.manifest.folder
+        sync_files([folder / name for name, _ in written])
+        self.manifest.add(
+            [source.record(describe_file(folder, name), 0) for name, source in written]
+        )
+
+    def _drop(self) -> None:
+        self.written = []
 
     def _result_name(self, path: Path) -> str:
-        """Return the path below the working directory, or else without its root and dots.
+        """Return the path below the working directory, or else without its root.
 
         It ends with a number where another image has that name.
         """
-        relative = path
-        if path.is_absolute() and path.is_relative_to(Path.cwd()):
-            relative = Path(os.path.relpath(path))
-        parts = [part for part in relative.parts if part not in ("..", path.anchor)]
-        name = Path(*parts).as_posix()
+        # That of the result before, wherever it was made from.
+        if str(path) in self.names:
+            return self.names[str(path)]
+        directory = Path.cwd()
+        relative = path.relative_to(directory if path.is_relative_to(directory) else path.anchor)
+        name = relative.with_name(_shortened(relative.name)).as_posix()
         for number in range(len(self.image_paths) + 2):
             candidate = f"{name}-{number}.npy" if number else f"{name}.npy"
             if self.image_paths.setdefault(candidate.lower(), str(path)) == str(path):
+                self.names[str(path)] = candidate
                 return candidate
         raise AssertionError("more names than images")
+
+
+def _shortened(name: str) -> str:
+    """Return a file name with room for an ending and a number: its middle is left out."""
+    data = os.fsencode(name)
+    most = MAX_NAME - len("-999999999.npy")
+    if len(data) <= most:
+        return name
+    kept = (most - 10) // 2
+    digits = f"{zlib.crc32(data):08x}"
+    return f"{data[:kept].decode(errors='ignore')}-{digits}-{data[-kept:].decode(errors='ignore')}"

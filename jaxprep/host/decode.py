@@ -1,14 +1,19 @@
 """Decode image files to arrays, by one stated rule for every kind of file.
 
-Pillow decodes, except JPEGs where simplejpeg is installed, and is imported on first use. The rules,
-in the order in which they apply:
+Pillow decodes, except JPEGs where simplejpeg is installed and HEIC, which pillow-heif reads; they
+are imported on first use. The rules, in the order in which they apply:
 
-* Only the formats of `FORMATS` are opened, by their content, whatever the file is called.
+* Only regular files of at most `MAX_BYTES` (or 8 bytes for each of `max_pixels`) are opened: a pipe
+  or a device may have no end.
+* Only the formats of `kinds.FORMATS` are read, by their content, whatever the file is called. The
+  preview in a camera's raw file is none.
 * A header with more than `max_pixels` is refused before anything is decoded.
 * Of an animation, a multi-page or a multi-picture file, the first frame is taken.
-* The EXIF orientation is applied; an EXIF block that cannot be read means upright.
+* The EXIF orientation is applied; an EXIF block that cannot be read means upright. HEIC says in its
+  container how it is turned, and its EXIF block does not count (ISO 23008-12, 7.1).
 * Colour becomes 8-bit RGB by Pillow's conversion, without colour management (no ICC profile is
 applied).
+* HEIC of 10 and 12 bits becomes 8-bit by libheif.
 * Gray, with 1, 8 or 16 bits, becomes three equal channels; of 16 bits the high byte is kept, `value
   >> 8`, as libpng does and as Pillow does for 16-bit colour.
 * JPEGs are decoded by simplejpeg where it is installed, in half the time. It and Pillow call
@@ -20,18 +25,18 @@ applied).
 from __future__ import annotations
 
 import functools
-import glob
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator
+import stat
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
 
-from jaxprep.errors import DecodeError, InputError
+from jaxprep.errors import DecodeError, InputError, MissingPackageError
+from jaxprep.host.kinds import FORMATS, HEAD, HEIF, OTHER_PICTURES, kind_of_content
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -41,19 +46,9 @@ Alpha = Literal["drop", "white"]
 
 MAX_PIXELS = 2**27
 """134 million; a decoded image of so many pixels takes 400 MB. Pillow warns above 89 million."""
-FORMATS: dict[str, tuple[str, ...]] = {
-    "AVIF": (".avif", ".avifs"),
-    "BMP": (".bmp",),
-    "GIF": (".gif",),
-    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
-    "JPEG2000": (".jp2", ".j2k", ".jpc", ".jpf", ".jpx", ".j2c"),
-    "PNG": (".png", ".apng"),
-    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
-    "QOI": (".qoi",),
-    "TIFF": (".tif", ".tiff"),
-    "WEBP": (".webp",),
-}
-SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
+MAX_BYTES = 8 * MAX_PIXELS
+"""1 GiB, what the largest image takes with 16 bits for each of four channels, not compressed."""
+_PILLOW_FORMATS = tuple(kind for kind in FORMATS if kind != HEIF)
 
 
 class ImageNotFoundError(DecodeError, FileNotFoundError):
@@ -90,11 +85,12 @@ def read_image(
     """
     _check_alpha(alpha)
     name = _describe_source(source)
-    with _errors_at(name), _opened(source) as file:
+    with _errors_at(name), _opened(source, max_pixels) as file:
         jpeg = _read_jpeg(file, max_pixels)
         if jpeg is not None:
             return jpeg
-        return to_array(_decode(file, name, max_pixels), alpha=alpha)
+        with _decoded(file, max_pixels) as image:
+            return to_array(image, alpha=alpha)
 
 
 def decode(source: Source, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -107,26 +103,115 @@ def decode(source: Source, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     'L'
     """
     name = _describe_source(source)
-    with _errors_at(name), _opened(source) as file:
-        return _decode(file, name, max_pixels)
+    with _errors_at(name), _opened(source, max_pixels) as file, _decoded(file, max_pixels) as image:
+        upright = image.copy()
+    upright.info = {key: value for key, value in upright.info.items() if key == "transparency"}
+    return upright
 
 
-def _decode(file: IO[bytes], name: str, max_pixels: int) -> Image.Image:
+class Memory(NamedTuple):
+    """Says how many bytes an image takes.
+
+    Attributes:
+        decoding: at most, while `read_image` reads it.
+        decoded: the array that it returns.
+
+    >>> Memory(decoding=72, decoded=18).decoded
+    18
+    """
+
+    decoding: int
+    decoded: int
+
+
+def memory_of(source: Source, *, max_pixels: int = MAX_PIXELS) -> Memory:
+    """Return how much memory `read_image` will need, by the size of the file and its header.
+
+    Arguments and errors are those of `read_image`.
+
+    >>> memory_of(b"P6 2 1 255 " + bytes([255, 0, 0, 0, 0, 255])).decoded
+    6
+    """
+    with _errors_at(_describe_source(source)), _opened(source, max_pixels) as file:
+        kind = _kind(file)
+        with _opened_image(file, kind) as image:
+            width, height = image.size
+        _check_pixels(width, height, max_pixels)
+        size = file.seek(0, os.SEEK_END)
+    pixels = width * height
+    # Pillow keeps 4 bytes for a pixel, as many in a copy that is turned or converted, and collects
+    # the array in pieces: measured on 12000 x 8000 pixels.
+    each = 3 if kind == "JPEG" and _jpeg_decoder() else 12
+    return Memory(each * pixels + size, 3 * pixels)
+
+
+@contextmanager
+def _decoded(file: IO[bytes], max_pixels: int) -> Iterator[Image.Image]:
+    """Decode the first frame, and turn it upright; the image may be read inside the block."""
+    kind = _kind(file)
+    with _opened_image(file, kind) as image:
+        width, height = image.size
+        _check_pixels(width, height, max_pixels)
+        if kind == HEIF:
+            yield image.to_pillow()
+            return
+        _check_is_no_preview(image)
+        image.load()
+        yield _upright(image)
+
+
+def _kind(file: IO[bytes]) -> str | None:
+    """Return the kind of picture in a file by its first bytes; it is read from its start next.
+
+    Raises:
+        InputError: a kind of picture that is not read.
+    """
+    file.seek(0)
+    kind = kind_of_content(file.read(HEAD))
+    file.seek(0)
+    if kind in OTHER_PICTURES:
+        raise InputError(f"Expected an image ({', '.join(FORMATS)}), got one of the kind {kind}")
+    return kind
+
+
+def _opened_image(file: IO[bytes], kind: str | None) -> AbstractContextManager[Any]:
+    """Read the header of an image: its `size` is width and height."""
+    if kind == HEIF:
+        heif = _pillow_heif().open_heif(file)
+        return nullcontext(heif[heif.primary_index])
     from PIL import Image
 
     # Pillow opens more kinds of files, some by programs of the system (EPS by Ghostscript): those
     # are for no server to try on what it is sent.
-    with Image.open(file, formats=tuple(FORMATS)) as image:
-        width, height = image.size
-        if width * height > max_pixels:
-            raise DecodeError(
-                f"Expected at most {max_pixels} pixels (`max_pixels`), "
-                f"got {height} x {width} = {height * width} - at {name}."
-            )
-        image.load()
-        upright = _upright(image)
-    upright.info = {key: value for key, value in upright.info.items() if key == "transparency"}
-    return upright
+    return Image.open(file, formats=_PILLOW_FORMATS)
+
+
+def _pillow_heif() -> Any:
+    try:
+        import pillow_heif  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise MissingPackageError(
+            "Expected the package `pillow-heif` to read HEIC images: pip install 'jaxprep[heif]'"
+        ) from error
+    return pillow_heif
+
+
+def _check_pixels(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise InputError(
+            f"Expected at most {max_pixels} pixels (`max_pixels`), "
+            f"got {height} x {width} = {height * width}"
+        )
+
+
+def _check_is_no_preview(image: Any) -> None:
+    """Refuse the small picture that stands first in a camera's raw file, which is a TIFF file."""
+    # TIFF 6.0, NewSubfileType: bit 0 is set for "a reduced-resolution version of another image in
+    # this file"; DNG 1.7, DNGVersion.
+    subfile_type, dng_version = 254, 50706
+    tags = getattr(image, "tag_v2", {})
+    if tags.get(subfile_type, 0) & 1 or dng_version in tags:
+        raise InputError("Expected an image, got a camera's raw file, which begins with a preview")
 
 
 @functools.cache
@@ -146,19 +231,21 @@ def _read_jpeg(file: IO[bytes], max_pixels: int) -> UInt8[np.ndarray, "h w 3"] |
     from PIL import Image
 
     decoder = _jpeg_decoder()
-    file.seek(0)
-    if decoder is None or file.read(2) != b"\xff\xd8":  # SOI, the marker that begins a JPEG
+    if decoder is None or _kind(file) != "JPEG":
         return None
-    file.seek(0)
-    data = file.read()
-    with Image.open(io.BytesIO(data), formats=("JPEG",)) as header:
+    with Image.open(file, formats=("JPEG",)) as header:
         width, height = header.size
         # MPO and CMYK follow Pillow's rules.
         is_plain = header.format == "JPEG" and header.mode in ("RGB", "L")
         if not is_plain or width * height > max_pixels or _orientation(header) != 1:
             return None
+    size = file.seek(0, os.SEEK_END)
+    # No JPEG of so many pixels is so large; Pillow reads no further than to the end of the image.
+    if size > 2**20 + 8 * width * height:
+        return None
+    file.seek(0)
     try:
-        image = decoder(data)
+        image = decoder(file.read(size))
     except ValueError:
         return None
     # As Pillow's arrays are, so that a caller meets the same error with and without simplejpeg.
@@ -203,66 +290,6 @@ def to_array(image: Image.Image, *, alpha: Alpha = "drop") -> UInt8[np.ndarray, 
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
-def find_images(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """List the images of files, folders and glob patterns, each once, in the order given.
-
-    Args:
-        paths: a file is taken whatever its name. A folder stands for all files below it with a
-            suffix of `FORMATS`, in any case, sorted by path; links to folders are not followed. A
-            pattern (`*`, `?`, `[...]`, `**`) stands for the sorted paths that it matches: folders
-            as above, files only with such a suffix.
-
-    Raises:
-        InputError: a path that does not exist or cannot be read, or no image at all.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     for name in ("b.PNG", "a.jpg", "notes.txt"):
-    ...         _ = Path(folder, name).write_bytes(b"")
-    ...     [path.name for path in find_images(folder)]
-    ['a.jpg', 'b.PNG']
-    """
-    if isinstance(paths, (str, os.PathLike)):
-        paths = [paths]
-    given = [os.fspath(path) for path in paths]
-    images: dict[Path, None] = {}  # a set that keeps its order
-    for path in given:
-        images.update(dict.fromkeys(_expand(path)))
-    if not images:
-        suffixes = ", ".join(sorted(SUFFIXES))
-        raise InputError(f"Expected images ({suffixes}), found none - at {given}.")
-    return list(images)
-
-
-def _expand(path: str) -> Iterator[Path]:
-    """Yield the images that one path or pattern stands for."""
-    if os.path.isdir(path):
-        yield from sorted(_images_below(path))
-    elif os.path.exists(path):
-        yield Path(path)
-    elif glob.has_magic(path):
-        for match in sorted(map(Path, glob.glob(path, recursive=True))):
-            if match.is_dir():
-                yield from sorted(_images_below(match))
-            elif match.suffix.lower() in SUFFIXES:
-                yield match
-    else:
-        raise InputError(
-            f"Expected a file, a folder or a glob pattern, got {path!r}, which does not exist."
-        )
-
-
-def _images_below(folder: str | Path) -> Iterator[Path]:
-    # Without this `os.walk` skips folders that it cannot read.
-    def refuse(error: OSError) -> None:
-        raise InputError(
-            f"Expected a folder that can be read, got {error} - at {str(folder)!r}."
-        ) from error
-
-    for root, _, names in os.walk(folder, onerror=refuse):
-        yield from (Path(root, name) for name in names if Path(name).suffix.lower() in SUFFIXES)
-
-
 def _high_byte(image: Image.Image) -> UInt8[np.ndarray, "h w"]:
     """Return the high byte of 16-bit samples, which Pillow holds in 16 or 32 bits (I;16, I)."""
     if image.mode == "F":
@@ -285,7 +312,7 @@ def _check_alpha(alpha: str) -> None:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Return a copy with the rotation and mirroring of the EXIF orientation undone.
+    """Return the image with the rotation and mirroring of the EXIF orientation undone.
 
     Exif 2.32, tag 0x0112; `PIL.ImageOps.exif_transpose` has the same table.
     """
@@ -300,7 +327,7 @@ def _upright(image: Image.Image) -> Image.Image:
         7: Transpose.TRANSVERSE,
         8: Transpose.ROTATE_90,
     }.get(_orientation(image))
-    return image.copy() if undo is None else image.transpose(undo)
+    return image if undo is None else image.transpose(undo)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -312,12 +339,25 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _opened(source: Source) -> AbstractContextManager[IO[bytes]]:
+def _opened(source: Source, max_pixels: int) -> AbstractContextManager[IO[bytes]]:
     if isinstance(source, (bytes, bytearray, memoryview)):
         return io.BytesIO(source)
-    if isinstance(source, (str, os.PathLike)):
-        return open(source, "rb")
-    return nullcontext(source)
+    if not isinstance(source, (str, os.PathLike)):
+        return nullcontext(source)
+    # Before opening, which waits for the other end of a pipe, and rewinds a tape.
+    status = os.stat(source)
+    if not stat.S_ISREG(status.st_mode):
+        kind = "folder" if stat.S_ISDIR(status.st_mode) else "pipe, device or socket"
+        raise InputError(f"Expected an image file, got a {kind}")
+    # Files of /proc say that they are empty, and some have no end.
+    if status.st_size == 0:
+        raise InputError("Expected an image file, got an empty file")
+    max_bytes = max(MAX_BYTES, 8 * max_pixels)
+    if status.st_size > max_bytes:
+        raise InputError(
+            f"Expected an image file of at most {max_bytes} bytes, got {status.st_size} bytes"
+        )
+    return open(source, "rb")
 
 
 def _describe_source(source: Source) -> str:
@@ -336,16 +376,16 @@ def _errors_at(name: str) -> Iterator[None]:
 
     try:
         yield
-    except (DecodeError, MemoryError):
-        raise
+    except MissingPackageError as error:
+        raise MissingPackageError(f"{error} - at {name}.") from error
+    except MemoryError as error:  # which has no message of its own
+        raise MemoryError(f"Expected memory for the image, got none - at {name}.") from error
     except InputError as error:
         raise DecodeError(f"{error} - at {name}.") from error
     except FileNotFoundError as error:
         raise ImageNotFoundError(
             f"Expected an image file, got a path that does not exist - at {name}."
         ) from error
-    except IsADirectoryError as error:
-        raise DecodeError(f"Expected an image file, got a folder - at {name}.") from error
     except UnidentifiedImageError as error:
         formats = ", ".join(FORMATS)
         raise DecodeError(

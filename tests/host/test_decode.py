@@ -16,7 +16,8 @@ from PIL import Image
 
 from jaxprep.errors import DecodeError, InputError, JaxprepError
 from jaxprep.host import find_images, read_image, to_array
-from jaxprep.host.decode import FORMATS, MAX_PIXELS, decode
+from jaxprep.host.decode import MAX_PIXELS, decode
+from jaxprep.host.kinds import FORMATS
 
 
 def encoded(image: Image.Image | np.ndarray, kind: str = "PNG", **options: object) -> bytes:

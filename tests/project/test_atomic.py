@@ -205,9 +205,9 @@ def test_an_error_of_the_system_names_the_path_of_the_user(tmp_path):
 
 def test_files_of_a_killed_process_are_removed_and_no_others(tmp_path):
     (tmp_path / "below").mkdir()
-    kept = {"kept.json", "below/.hidden", ".jaxprep-photo.png.npy", "below/.jaxprep-settings"}
+    kept = {"kept.json", "below/.hidden", ".jaxprep-photo.png.npy"}
     temporary = [atomic._temporary(tmp_path / name) for name in ("a.bin", "below/a.bin")]
-    for name in kept:
+    for name in (*kept, ".jaxprep-abc", "below/.jaxprep-a_2"):
         (tmp_path / name).write_text("x")
     remove_temporaries(tmp_path)
     left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
