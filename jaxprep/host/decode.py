@@ -29,7 +29,7 @@ import io
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -48,6 +48,8 @@ MAX_PIXELS = 2**27
 """134 million; a decoded image of so many pixels takes 400 MB. Pillow warns above 89 million."""
 MAX_BYTES = 8 * MAX_PIXELS
 """1 GiB, what the largest image takes with 16 bits for each of four channels, not compressed."""
+MAX_READS = 2**20
+"""Of one file. The decoders read 64 KiB at a time, or a chunk; only junk is read byte by byte."""
 _PILLOW_FORMATS = tuple(kind for kind in FORMATS if kind != HEIF)
 
 
@@ -134,10 +136,9 @@ def memory_of(source: Source, *, max_pixels: int = MAX_PIXELS) -> Memory:
     """
     with _errors_at(_describe_source(source)), _opened(source, max_pixels) as file:
         kind = _kind(file)
-        with _opened_image(file, kind) as image:
+        with _opened_image(file, kind, max_pixels) as image:
             width, height = image.size
-        _check_pixels(width, height, max_pixels)
-        size = file.seek(0, os.SEEK_END)
+        size = _size(file)
     pixels = width * height
     # Pillow keeps 4 bytes for a pixel, as many in a copy that is turned or converted, and collects
     # the array in pieces: measured on 12000 x 8000 pixels.
@@ -149,9 +150,7 @@ def memory_of(source: Source, *, max_pixels: int = MAX_PIXELS) -> Memory:
 def _decoded(file: IO[bytes], max_pixels: int) -> Iterator[Image.Image]:
     """Decode the first frame, and turn it upright; the image may be read inside the block."""
     kind = _kind(file)
-    with _opened_image(file, kind) as image:
-        width, height = image.size
-        _check_pixels(width, height, max_pixels)
+    with _opened_image(file, kind, max_pixels) as image:
         if kind == HEIF:
             yield image.to_pillow()
             return
@@ -174,16 +173,37 @@ def _kind(file: IO[bytes]) -> str | None:
     return kind
 
 
-def _opened_image(file: IO[bytes], kind: str | None) -> AbstractContextManager[Any]:
-    """Read the header of an image: its `size` is width and height."""
+@contextmanager
+def _opened_image(file: IO[bytes], kind: str | None, max_pixels: int) -> Iterator[Any]:
+    """Read the header of an image: its `size` is width and height, of at most `max_pixels`."""
+    # The decoders of these read all of a file before its header: a quarter of what others may have.
+    max_bytes = max(MAX_BYTES, 8 * max_pixels) // 4
+    if kind in ("AVIF", HEIF, "WEBP") and _size(file) > max_bytes:
+        raise InputError(f"Expected a file of at most {max_bytes} bytes, as it is of kind {kind}")
     if kind == HEIF:
         heif = _pillow_heif().open_heif(file)
-        return nullcontext(heif[heif.primary_index])
-    from PIL import Image
+        header = nullcontext(heif[heif.primary_index])
+    else:
+        from PIL import Image
 
-    # Pillow opens more kinds of files, some by programs of the system (EPS by Ghostscript): those
-    # are for no server to try on what it is sent.
-    return Image.open(file, formats=_PILLOW_FORMATS)
+        # Pillow opens more kinds of files, some by programs of the system (EPS by Ghostscript):
+        # those are for no server to try on what it is sent.
+        header = Image.open(file, formats=_PILLOW_FORMATS)
+    with header as image:
+        width, height = image.size
+        if width * height > max_pixels:
+            raise InputError(
+                f"Expected at most {max_pixels} pixels (`max_pixels`), "
+                f"got {height} x {width} = {height * width}"
+            )
+        yield image
+
+
+def _size(file: IO[bytes]) -> int:
+    """Return how many bytes a file has; it is read from its start next."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    return size
 
 
 def _pillow_heif() -> Any:
@@ -194,14 +214,6 @@ def _pillow_heif() -> Any:
             "Expected the package `pillow-heif` to read HEIC images: pip install 'jaxprep[heif]'"
         ) from error
     return pillow_heif
-
-
-def _check_pixels(width: int, height: int, max_pixels: int) -> None:
-    if width * height > max_pixels:
-        raise InputError(
-            f"Expected at most {max_pixels} pixels (`max_pixels`), "
-            f"got {height} x {width} = {height * width}"
-        )
 
 
 def _check_is_no_preview(image: Any) -> None:
@@ -239,11 +251,10 @@ def _read_jpeg(file: IO[bytes], max_pixels: int) -> UInt8[np.ndarray, "h w 3"] |
         is_plain = header.format == "JPEG" and header.mode in ("RGB", "L")
         if not is_plain or width * height > max_pixels or _orientation(header) != 1:
             return None
-    size = file.seek(0, os.SEEK_END)
+    size = _size(file)
     # No JPEG of so many pixels is so large; Pillow reads no further than to the end of the image.
     if size > 2**20 + 8 * width * height:
         return None
-    file.seek(0)
     try:
         image = decoder(file.read(size))
     except ValueError:
@@ -339,11 +350,14 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _opened(source: Source, max_pixels: int) -> AbstractContextManager[IO[bytes]]:
+@contextmanager
+def _opened(source: Source, max_pixels: int) -> Iterator[IO[bytes]]:
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return io.BytesIO(source)
+        yield _bounded(io.BytesIO(source))
+        return
     if not isinstance(source, (str, os.PathLike)):
-        return nullcontext(source)
+        yield _bounded(source)
+        return
     # Before opening, which waits for the other end of a pipe, and rewinds a tape.
     status = os.stat(source)
     if not stat.S_ISREG(status.st_mode):
@@ -357,7 +371,33 @@ def _opened(source: Source, max_pixels: int) -> AbstractContextManager[IO[bytes]
         raise InputError(
             f"Expected an image file of at most {max_bytes} bytes, got {status.st_size} bytes"
         )
-    return open(source, "rb")
+    with open(source, "rb") as file:
+        yield _bounded(file)
+
+
+class _Bounded:
+    """Refuses to read from a file more than `MAX_READS` times.
+
+    Pillow looks for the next marker of a JPEG, and the next block of a GIF, byte by byte: in a
+    gigabyte of zeros for minutes.
+    """
+
+    def __init__(self, file: IO[bytes]):
+        self._file = file
+        self._reads = 0
+
+    def read(self, *size: int) -> bytes:
+        self._reads += 1
+        if self._reads > MAX_READS:
+            raise InputError("Expected an image, got data in which none begins")
+        return self._file.read(*size)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def _bounded(file: IO[bytes]) -> Any:
+    return _Bounded(file)
 
 
 def _describe_source(source: Source) -> str:

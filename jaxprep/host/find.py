@@ -99,7 +99,7 @@ def list_images(paths: Sequence[str | os.PathLike[str]], *, ignore: Path | None 
     """
     images: dict[Path, Path] = {}
     left_out: dict[Path, LeftOut] = {}
-    errors: dict[Path, InputError] = {}
+    errors: dict[Path, tuple[Path, InputError]] = {}
     hidden = None if ignore is None else Path(os.path.realpath(ignore))
     for path in paths:
         for entry in _expand(os.fspath(path), hidden):
@@ -108,10 +108,10 @@ def list_images(paths: Sequence[str | os.PathLike[str]], *, ignore: Path | None 
             elif isinstance(entry, Path):
                 images.setdefault(absolute(entry), entry)
             else:
-                errors.setdefault(*entry)
+                errors.setdefault(absolute(entry[0]), entry)
     # A file that one path names is taken, also where a pattern leaves it out.
     rest = [entry for key, entry in left_out.items() if key not in images]
-    return Listing(list(images.values()), rest, list(errors.items()))
+    return Listing(list(images.values()), rest, list(errors.values()))
 
 
 def check_found(listing: Listing, paths: Sequence[str | os.PathLike[str]]) -> None:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import io
 import os
+import resource
 import struct
+import sys
+import tracemalloc
 import zlib
-from pathlib import Path
 
 import numpy as np
+import pillow_heif
 import pytest
 import simplejpeg
 from helpers.images import noise
 from PIL import Image
 
-from jaxprep.errors import DecodeError, InputError, JaxprepError
-from jaxprep.host import find_images, read_image, to_array
-from jaxprep.host.decode import MAX_PIXELS, decode
-from jaxprep.host.kinds import FORMATS
+from jaxprep.errors import DecodeError, InputError, JaxprepError, MissingPackageError
+from jaxprep.host import decode as decode_module
+from jaxprep.host import read_image, to_array
+from jaxprep.host.decode import MAX_BYTES, MAX_PIXELS, decode, memory_of
 
 
 def encoded(image: Image.Image | np.ndarray, kind: str = "PNG", **options: object) -> bytes:
@@ -450,88 +453,227 @@ def test_the_array_is_read_only():
         read_image(encoded(noise(4, 6, 3)))[0, 0, 0] = 1
 
 
-# Finding images
+# HEIC
+
+
+def heic(image: np.ndarray, **info: object) -> bytes:
+    file = io.BytesIO()
+    heif = pillow_heif.from_pillow(Image.fromarray(image))
+    heif.info.update(info)
+    heif.save(file, quality=-1)
+    return file.getvalue()
+
+
+def blocks(*shape: int) -> np.ndarray:
+    """Large blocks of colour, which HEVC's half-size chroma keeps."""
+    return np.kron(noise(*shape), np.ones((16, 16, 1), np.uint8))
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_heic_is_what_pillow_heif_makes_of_it(channels):
+    image = blocks(4, 6, channels)
+    file = heic(image)
+    found = read_image(file)
+    expected = np.asarray(pillow_heif.open_heif(io.BytesIO(file)).to_pillow())[..., :3]
+    np.testing.assert_array_equal(found, expected)
+    assert found.shape == (64, 96, 3) and np.abs(found - image[..., :3].astype(int)).mean() < 4
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_heic_is_turned_once(orientation):
+    """The file says how to turn it in its container, and again in its EXIF block."""
+    upright = blocks(4, 6, 3)
+    file = heic(
+        np.ascontiguousarray(stored(upright, orientation)), exif=exif(orientation).tobytes()
+    )
+    found = read_image(file)
+    assert found.shape == upright.shape
+    assert np.abs(found - upright.astype(int)).mean() < 4
+    assert decode(file).getexif().get(0x0112, 1) == 1
+
+
+def test_gray_heic_becomes_three_equal_channels():
+    found = read_image(heic(np.kron(noise(4, 6), np.ones((16, 16), np.uint8))))
+    assert (found == found[..., :1]).all() and found.shape == (64, 96, 3)
+
+
+def test_of_heic_with_many_images_the_primary_one_counts():
+    images = [Image.new("RGB", (32, 32), colour) for colour in ("red", "lime", "blue")]
+    file = io.BytesIO()
+    heif = pillow_heif.from_pillow(images[0])
+    for image in images[1:]:
+        heif.add_from_pillow(image)
+    heif.save(file, quality=-1, primary_index=1)
+    assert read_image(file.getvalue())[16, 16].argmax() == 1
+
+
+def test_heic_without_pillow_heif_is_refused_with_what_to_install(monkeypatch, tmp_path):
+    (tmp_path / "a.jpg").write_bytes(heic(blocks(2, 2, 3)))
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    for read in (read_image, memory_of, decode):
+        with pytest.raises(MissingPackageError, match=r"jaxprep\[heif\].* - at '.*a\.jpg'"):
+            read(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("damage", ["cut", "header"])
+def test_a_damaged_heic_is_refused(damage):
+    file = bytearray(heic(blocks(4, 6, 3)))
+    if damage == "cut":
+        del file[len(file) // 2 :]
+    else:
+        file[40:190] = bytes(150)
+    with pytest.raises(DecodeError, match="at <bytearray>"):
+        read_image(file)
+
+
+def test_a_heic_of_too_many_pixels_is_refused_undecoded():
+    with pytest.raises(DecodeError, match=r"at most 6143 pixels .*, got 64 x 96 = 6144 - at"):
+        read_image(heic(blocks(4, 6, 3)), max_pixels=6143)
+
+
+# What is not read at all
 
 
 @pytest.fixture
-def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in (
-        "b.png",
-        "a.JPG",
-        "notes.txt",
-        "c",
-        "sub/d.webp",
-        "sub/deep/e.tiff",
-        "other/f.gif",
-        "[x]/g.png",
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that are opened."""
+    names: list[str] = []
+
+    def opening(path: str, *args: object) -> object:
+        names.append(os.fspath(path))
+        return open(path, *args)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(decode_module, "open", opening, raising=False)
+    return names
+
+
+@pytest.mark.parametrize("read", [read_image, decode, memory_of])
+def test_pipes_and_devices_are_refused_unopened(read, tmp_path, opened):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "zero.jpg").symlink_to("/dev/zero")
+    for name in ("pipe.jpg", "zero.jpg"):
+        with pytest.raises(DecodeError, match=f"got a pipe, device or socket - at '.*{name}'"):
+            read(tmp_path / name)
+    assert opened == []
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/kmsg"), reason="needs /proc")
+def test_files_of_proc_are_refused_unopened(tmp_path, opened):
+    (tmp_path / "log.jpg").symlink_to("/proc/kmsg")  # it waits for the next line for ever
+    with pytest.raises(DecodeError, match="got an empty file"):
+        read_image(tmp_path / "log.jpg")
+    assert opened == []
+
+
+def sparse(path: Path, begin: bytes, size: int) -> Path:
+    """A file that takes no space on disk, of zeros after its begin."""
+    with open(path, "wb") as file:
+        file.write(begin)
+        file.truncate(size)
+    return path
+
+
+def test_a_file_too_large_for_an_image_is_refused_unopened(tmp_path, opened):
+    path = sparse(tmp_path / "a.jpg", b"\xff\xd8\xff", 12 * 10**9)
+    with pytest.raises(
+        DecodeError, match=rf"at most {MAX_BYTES} bytes, got 12000000000 bytes - at"
     ):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+        read_image(path)
+    with pytest.raises(DecodeError, match=rf"at most {2 * MAX_BYTES} bytes"):
+        read_image(path, max_pixels=2 * MAX_PIXELS)
+    assert opened == []
 
 
-def found(paths: object) -> list[str]:
-    return [path.as_posix() for path in find_images(paths)]  # type: ignore[arg-type]
+GIF_OF_NO_BLOCKS = b"GIF89a" + struct.pack("<HHBBB", 9, 9, 0, 0, 0)
+STARTS = [b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"P6 9 9", GIF_OF_NO_BLOCKS, b"BM"]
 
 
-def test_a_folder_stands_for_all_images_below_it_in_order(tree):
-    images = ["[x]/g.png", "a.JPG", "b.png", "other/f.gif", "sub/d.webp", "sub/deep/e.tiff"]
-    assert found(".") == images
-    assert found(tree) == [(tree / image).as_posix() for image in images]
+@pytest.mark.parametrize("begin", STARTS)
+def test_of_a_large_file_that_is_no_image_only_the_header_is_read(begin, tmp_path, monkeypatch):
+    monkeypatch.setattr(decode_module, "MAX_READS", 2**14)  # a 64th, as it is traced
+    path = sparse(tmp_path / "a.jpg", begin, MAX_BYTES)
+    tracemalloc.start()
+    with pytest.raises(DecodeError, match=r"a\.jpg"):
+        read_image(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**24
 
 
-def test_a_file_named_is_taken_whatever_its_suffix(tree):
-    assert found(["c", "notes.txt"]) == ["c", "notes.txt"]
+@pytest.mark.parametrize("kind", ["AVIF", "WEBP", "HEIF"])
+def test_a_file_that_is_read_whole_may_be_less_large(kind, tmp_path):
+    image = blocks(1, 1, 3)
+    path = sparse(
+        tmp_path / "a", heic(image) if kind == "HEIF" else encoded(image, kind), 2**28 + 1
+    )
+    with pytest.raises(DecodeError, match=rf"at most {2**28} bytes, as it is of kind {kind} - at"):
+        read_image(path)
 
 
-def test_a_pattern_stands_for_the_images_it_matches(tree):
-    assert found("*.png") == ["b.png"]
-    assert found("*") == [
-        "[x]/g.png",
-        "a.JPG",
-        "b.png",
-        "other/f.gif",
-        "sub/d.webp",
-        "sub/deep/e.tiff",
-    ]
-    assert found("sub/**/*.tiff") == ["sub/deep/e.tiff"]
+def test_what_follows_the_end_of_a_jpeg_is_not_read(tmp_path):
+    content = encoded(noise(40, 60, 3), "JPEG")
+    expected = read_image(content)
+    path = sparse(tmp_path / "a.jpg", content, 2**29)
+    tracemalloc.start()
+    np.testing.assert_array_equal(read_image(path), expected)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**24
 
 
-def test_a_path_that_exists_is_no_pattern(tree):
-    assert found("[x]") == ["[x]/g.png"]
+def tiff_tag(tag: int, value: int) -> bytes:
+    """A TIFF of one gray pixel with one tag more."""
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+    tags = ImageFileDirectory_v2()
+    tags[tag] = value
+    if tag == 50706:
+        tags.tagtype[tag] = 4  # LONG
+    return encoded(np.zeros((1, 1), np.uint8), "TIFF", tiffinfo=tags)
 
 
-def test_the_order_given_is_kept_and_each_image_comes_once(tree):
-    assert found(["sub", "b.png", ".", "b.png"])[:3] == ["sub/d.webp", "sub/deep/e.tiff", "b.png"]
-    assert sorted(found(["sub", "b.png", "."])) == sorted(found("."))
+@pytest.mark.parametrize(("tag", "value"), [(254, 1), (50706, 0x01040000)])
+def test_the_preview_in_a_raw_file_is_no_image(tag, value):
+    assert read_image(tiff_tag(254, 0)).shape == (1, 1, 3)
+    with pytest.raises(DecodeError, match="camera's raw file"):
+        read_image(tiff_tag(tag, value))
 
 
-@pytest.mark.parametrize("paths", ["absent", "absent.png", ["b.png", "absent.png"]])
-def test_a_path_that_does_not_exist_is_refused(tree, paths):
-    with pytest.raises(InputError, match="absent"):
-        find_images(paths)
+def test_a_picture_of_a_kind_that_is_not_read_is_named():
+    with pytest.raises(DecodeError, match="got one of the kind JPEG XL - at <bytes>"):
+        read_image(b"\xff\x0a" + bytes(99))
 
 
-@pytest.mark.parametrize("paths", ["*.bmp", "empty", []])
-def test_finding_nothing_is_an_error(tree, paths):
-    (tree / "empty").mkdir()
-    with pytest.raises(InputError, match="found none"):
-        find_images(paths)
+def test_too_little_memory_says_for_what(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    path.write_bytes(encoded(noise(4, 6, 3)))
+
+    def refuse(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Image.Image, "tobytes", refuse)
+    with pytest.raises(
+        MemoryError, match=r"Expected memory for the image, got none - at '.*a\.png'"
+    ):
+        read_image(path)
 
 
-@pytest.mark.skipif(not hasattr(os, "symlink"), reason="needs symbolic links")
-def test_links_to_folders_are_not_followed(tree):
-    (tree / "sub" / "loop").symlink_to(tree, target_is_directory=True)
-    assert found("sub") == ["sub/d.webp", "sub/deep/e.tiff"]
+# How much memory an image takes
 
 
-def test_the_suffixes_are_those_that_pillow_gives_to_the_formats():
-    Image.init()
-    by_pillow = {
-        suffix: {"MPO": "JPEG"}.get(kind, kind) for suffix, kind in Image.EXTENSION.items()
-    }
-    listed = {suffix: kind for kind, suffixes in FORMATS.items() for suffix in suffixes}
-    assert listed == {suffix: by_pillow.get(suffix) for suffix in listed}
-    left_out = {suffix for suffix, kind in by_pillow.items() if kind in FORMATS} - set(listed)
-    assert left_out <= {".pfm"}  # float samples
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP"])
+def test_decoding_takes_no_more_memory_than_was_said(kind):
+    image = Image.fromarray(noise(400, 600, 3))
+    content = encoded(image.convert("P") if kind == "GIF" else image, kind)
+    said = memory_of(content)
+    assert said.decoded == read_image(content).nbytes == 400 * 600 * 3
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    read_image(content)
+    grown = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    assert grown <= said.decoding
+
+
+def test_memory_of_refuses_what_reading_refuses():
+    for content in (b"", b"no image", png(noise(1, 1, 3), 2, size=(2**14, 2**13 + 1))):
+        with pytest.raises(DecodeError, match="at <bytes>"):
+            memory_of(content)
