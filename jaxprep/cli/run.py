@@ -34,7 +34,7 @@ from jaxprep.presets.files import to_json
 # Not 1 or 2, which are those of a fatal error and of wrong usage: a script can tell them apart.
 DONE_ALL, SOME_SKIPPED = 0, 3
 """Exit statuses."""
-MAX_BYTES = 2**29
+MAX_BYTES, THREAD_BYTES = 2**29, 2**26
 """What the images may take that are decoded ahead, and so much again those that wait for others of
 their size; and the results of a shard. For images it is 64 MiB for each thread where that is more:
 a phone's photograph takes 36 MB."""
@@ -199,7 +199,7 @@ def _write_all(
     """
     convert = Converter(config)
     workers = args.workers or core_count()
-    max_bytes = max(MAX_BYTES, workers * 2**26)
+    max_bytes = max(MAX_BYTES, workers * THREAD_BYTES)
     shard_size = _shard_size(config, args)
     with _decoding(paths, config, args.alpha, workers, args.batch_size, max_bytes) as decoded:
         try:

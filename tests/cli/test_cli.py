@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.images import noise
+from helpers.runs import PRESET, SMALL, arrays, image_file, lines, one_line, preprocessor, run
 from PIL import Image
 
 import jaxprep
@@ -36,46 +37,6 @@ from jaxprep.host import read_image
 from jaxprep.ops import sizes
 from jaxprep.ops.resize import SizeRule
 from jaxprep.resample.references import REFERENCES
-
-PRESET = "timm/resnet50.a1_in1k"
-SMALL = "image_size=[24,24]"
-
-
-def run(*args: Any, preset: str = PRESET, override: str = SMALL) -> int:
-    """`jaxprep run` with a preset that is quick to compile."""
-    return main(["run", "--preset", preset, "--override", override, *map(str, args)])
-
-
-def preprocessor(**overrides: Any) -> ImageClassifierPreprocessor:
-    return ImageClassifierPreprocessor.from_preset(PRESET, **{"image_size": (24, 24), **overrides})
-
-
-def lines(output: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (output / "manifest.jsonl").read_text().splitlines()]
-
-
-def arrays(output: Path) -> dict[str, np.ndarray]:
-    """Every result that the manifest lists, by path, read from where it says."""
-    found = {}
-    for line in lines(output):
-        if line["status"] == "done":
-            file = np.load(output / line["file"])
-            if line["file"].endswith("npz"):
-                names = [line["path"] == path for path in file["paths"]]
-                assert names[line["row"]] and sum(names) == 1
-                file = (
-                    file["images"][line["row"]]
-                    if "images" in file
-                    else file[f"image_{line['row']}"]
-                )
-            found[line["path"]] = file
-    return found
-
-
-def image_file(path: Path, *shape: int, seed: int = 0, **options: Any) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(noise(*shape, seed=seed)).save(path, **options)
-    return path
 
 
 @pytest.fixture
@@ -98,13 +59,6 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(run_module, "read_image", counting)
     return names
-
-
-def one_line(text: str) -> str:
-    """The text, if it is one line of ours and no traceback (a progress bar may stand before it)."""
-    found = [line for line in text.replace("\r", "\n").splitlines() if line.startswith("jaxprep:")]
-    assert len(found) == 1 and "Traceback" not in text
-    return found[0]
 
 
 # run: what is written
