@@ -1,6 +1,4 @@
-"""`jaxprep run` again and again: after kills, damage and changes; with files that are no images; with
-little memory.
-"""
+"""`jaxprep run` again: after kills, damage and changes; on what is no image; with little memory."""
 
 from __future__ import annotations
 
