@@ -17,7 +17,7 @@ import jax.core
 import jax.numpy as jnp
 import numpy as np
 
-from jaxprep import codec, inputs, labels, presets
+from jaxprep import codec, inputs, labels, pictures, presets
 from jaxprep.errors import ConfigError, InputError
 from jaxprep.formats import Custom, Format, KerasHub
 from jaxprep.formats.keras_hub import PREPROCESSOR, upgrade_legacy
@@ -234,8 +234,8 @@ def _convert_images(x: Any, config: Format) -> Any:
     """Convert an image, a batch or a list of images, outside of any transformation."""
     if inputs.is_list_of_images(x):
         return _run(inputs.from_list(x, config))
-    if inputs.is_pil(x):
-        pixels, pipeline = inputs.from_pil(x, config)
+    if pictures.is_pil(x):
+        pixels, pipeline = pictures.from_pil(x, config)
     else:
         pixels, pipeline = inputs.from_array(x, config), config.pipeline
     # A batch of one size runs image by image on all cores, as a list of many sizes does: on CPU
@@ -256,7 +256,7 @@ def _run_batch(pipeline: Pipeline, images: np.ndarray) -> Any:
     return pipeline.run_images(images, sizes).stacked_or_listed()
 
 
-def _run(images: list[inputs.Image]) -> Any:
+def _run(images: list[pictures.Image]) -> Any:
     """Run each image through its pipeline: one batch if all results are of one size, else a list.
 
     Images of one pipeline run together. There are several pipelines only where a format treats

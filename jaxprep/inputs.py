@@ -1,7 +1,7 @@
 """Reads what callers pass as images: arrays of any library, PIL images, and lists of them.
 
 What a caller accepts is a `Policy`. This module reads for KerasHub's contract (`from_array`,
-`from_pil`, `from_list`); `jaxprep.huggingface.images` reads for that of Transformers.
+`from_list`); `jaxprep.huggingface.images` reads for that of Transformers.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Shaped
 
 from jaxprep.errors import InputError
 from jaxprep.formats import Format
-from jaxprep.pipeline import Pipeline
+from jaxprep.pictures import Image, from_pil, is_pil
 
 Layout = Literal["channels_first", "channels_last"]
 CHANNEL_COUNTS = (1, 3, 4)
@@ -55,19 +55,6 @@ FACADE = Policy(
     "dictionary",
     hint="Read files with `jaxprep.read_image`.",
 )
-
-
-def is_pil(value: Any) -> bool:
-    """Return whether a value is a PIL image; PIL is not imported to find out.
-
-    >>> is_pil(np.zeros((2, 2, 3)))
-    False
-    """
-    # PIL's classes for files (`JpegImageFile`) derive from `Image`. A program of arrays alone never
-    # imports PIL, and its first call should not.
-    return any(
-        cls.__module__ == "PIL.Image" and cls.__name__ == "Image" for cls in type(value).__mro__
-    )
 
 
 def is_numbers(value: Any) -> bool:
@@ -232,17 +219,6 @@ def channels_last(array: Any, layout: Layout) -> Any:
 # -- KerasHub's contract -------------------------------------------------------------------------
 
 
-class Image(NamedTuple):
-    """Holds one image `(h, w, c)` on the host, and the pipeline that it goes through.
-
-    >>> Image(np.zeros((2, 3, 3), np.uint8), Pipeline()).pixels.shape
-    (2, 3, 3)
-    """
-
-    pixels: Shaped[np.ndarray, "h w c"]
-    pipeline: Pipeline
-
-
 def from_array(value: Any, config: Format, where: str = "x") -> Shaped[np.ndarray, "... h w c"]:
     """Return an array of one image or a batch with its channels last, whatever the layout of the
     config.
@@ -271,26 +247,6 @@ def from_array(value: Any, config: Format, where: str = "x") -> Shaped[np.ndarra
     return channels_last(array, "channels_first" if is_first else "channels_last")
 
 
-def from_pil(image: Any, config: Format) -> Image:
-    """Return a PIL image, converted to the mode that the config starts from.
-
-    >>> from PIL import Image as pil
-    >>> from jaxprep.formats import Custom
-    >>> from_pil(pil.new("L", (3, 2)), Custom()).pixels.shape
-    (2, 3, 3)
-    """
-    palette = None
-    if image.mode == "P":
-        numbers = image.getpalette("RGB") or []
-        # Formats decide by the colours whether a palette is one of grays.
-        palette = [tuple(numbers[i : i + 3]) for i in range(0, len(numbers), 3)]
-    pipeline, mode = config.pipeline_for(image.mode, palette)
-    pixels = np.asarray(image if image.mode == mode else image.convert(mode))
-    if pixels.ndim == 2:
-        pixels = pixels[..., None]
-    return Image(pixels, pipeline)
-
-
 def from_list(values: Sequence[Any], config: Format) -> list[Image]:
     """Return the images of a list; arrays of different types are promoted to one that holds them
     all.
@@ -313,7 +269,7 @@ def from_list(values: Sequence[Any], config: Format) -> list[Image]:
 
 def _from_item(value: Any, config: Format, where: str) -> Image:
     if is_pil(value):
-        return from_pil(value, config)
+        return from_pil(value, config, where)
     pixels = from_array(value, config, where)
     if pixels.ndim != 3:
         raise InputError(f"Expected an image of rank 3, got shape {pixels.shape} - at `{where}`.")

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxprep import codec, inputs
+from jaxprep import codec, inputs, pictures
 from jaxprep.errors import InputError
 from jaxprep.formats import Format
 from jaxprep.ops.boxes import from_corners, to_corners
@@ -92,8 +92,8 @@ def _to_array(images: Any, config: Format) -> Any:
     """Return an image or a batch in the layout that the pipeline reads."""
     if is_traced(images):
         return images
-    if inputs.is_pil(images):
-        array = inputs.from_pil(images, config).pixels
+    if pictures.is_pil(images):
+        array = pictures.from_pil(images, config, IMAGES, in_own_mode=False).pixels
     else:
         array = inputs.from_array(images, config)
     return np.moveaxis(array, -1, -3) if config.pipeline.reads_channels_first else array

@@ -7,16 +7,33 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from jaxprep import codec
 from jaxprep.errors import ConfigError
 from jaxprep.formats.values import as_image_size
 from jaxprep.pipeline import Pipeline
+from jaxprep.pipeline.step import Geometry
 from jaxprep.types import Size
 
 MODEL_FILE = "config.json"
 """The file that describes the model. Some libraries put the preprocessing into it."""
+
+
+class OwnMode(NamedTuple):
+    """Says how a PIL image is resized in its own mode, and what follows.
+
+    Attributes:
+        steps: for the image as it came; each a resize alone, or a crop and pad.
+        after: the pipeline for the RGB image that is made of it then.
+
+    >>> from jaxprep import ops
+    >>> OwnMode((ops.CenterCrop(2),), Pipeline()).steps[0].size
+    (2, 2)
+    """
+
+    steps: tuple[Geometry, ...]
+    after: Pipeline
 
 
 class Format(ABC):
@@ -66,16 +83,23 @@ class Format(ABC):
         before a crop changes with the crop.
         """
 
-    def pipeline_for(self, mode: str, palette: Any = None) -> tuple[Pipeline, str]:
+    def pipeline_for(self, mode: str, has_alpha: bool = False) -> tuple[Pipeline, str]:
         """Return the pipeline for a PIL image, and the PIL mode to convert the image to first.
 
         Args:
             mode: PIL's mode of the image.
-            palette: the RGB colour of each index, for mode P.
+            has_alpha: it has an alpha channel, or a colour that stands for transparency.
         """
-        del mode, palette
+        del mode, has_alpha
         # The data loaders of timm and torchvision call `image.convert("RGB")` first.
         return self.pipeline, "RGB"
+
+    def in_own_mode(self, mode: str) -> OwnMode | None:
+        """Return what happens to a PIL image before it is converted to RGB; None: it is converted
+        first, by `pipeline_for`.
+        """
+        del mode
+        return None
 
     def overridden(self, overrides: dict[str, Any]) -> Self:
         """Return a copy with other values in some fields.

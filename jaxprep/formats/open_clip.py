@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
 from jaxprep import codec, ops
-from jaxprep.formats.base import Format
+from jaxprep.formats.base import Format, OwnMode
 from jaxprep.formats.values import (
     OPTIONS,
     DataFormatName,
@@ -21,9 +21,8 @@ from jaxprep.formats.values import (
     method_of,
     to_tensor_and_normalize,
 )
-from jaxprep.ops.resize import Method
 from jaxprep.pipeline import Pipeline
-from jaxprep.pipeline.step import Step, check_size
+from jaxprep.pipeline.step import Geometry, Step, check_size
 from jaxprep.resample.references import ReferenceName
 from jaxprep.types import Size
 
@@ -38,8 +37,8 @@ class OpenClip(Format):
     """Reproduces `open_clip.image_transform_v2(PreprocessCfg(...), is_train=False)`.
 
     OpenCLIP converts to RGB last: an RGBA image is resized with its colours multiplied by alpha, a
-    palette image by nearest neighbour. This is reproduced for PIL images, and the alpha for arrays
-    of 4 channels too.
+    palette image by nearest neighbour, CMYK as ink. This is reproduced for PIL images of every
+    mode, and the alpha for arrays of 4 channels too.
 
     Attributes:
         size: side, or height and width, of the result.
@@ -107,42 +106,43 @@ class OpenClip(Format):
 
     @functools.cached_property
     def pipeline(self) -> Pipeline:
-        return self._pipeline_with(None, self.fill_color)
-
-    def _pipeline_with(self, method: Method | None, fill: float | tuple[float, ...]) -> Pipeline:
-        """Return the steps with a method of the resize, None for that of the config, and a fill."""
-        size = self.image_size
-        options: Any = {"method": method or self.interpolation, "reference": self.reference}
-        crop: tuple[Step, ...] = (ops.CenterCrop(size),)
-        if self.resize_mode == "squash":
-            resize, crop = ops.Resize(size, **options), ()
-        elif self.resize_mode == "longest":
-            resize = ops.Resize(size, fit="contain", rounding="round", **options)
-            crop = (ops.CenterCrop(size, fill=fill),)
-        elif size[0] == size[1]:
-            resize = ops.Resize(shortest_edge=size[0], **options)
-        else:
-            # `ResizeKeepRatio` of transform.py, which is made with its default interpolation
-            options["method"] = method or "bicubic"
-            resize = ops.Resize(size, fit="cover", rounding="round", **options)
         # Pillow multiplies by alpha before it resizes RGBA: `Image.resize` in src/PIL/Image.py.
+        resize, *crop = self._geometry
         geometry = (ops.Premultiply(), resize, ops.Unpremultiply(), *crop, ops.ToRGB())
-        values = to_tensor_and_normalize(self.mean, self.std, self.data_format)
-        return Pipeline((*geometry, *values), exact=self.exact)
+        return Pipeline((*geometry, *self._values), exact=self.exact)
 
-    def pipeline_for(self, mode: str, palette: Any = None) -> tuple[Pipeline, str]:
-        # Pillow resizes modes 1 and P by nearest neighbour whatever it is asked for, and fills them
-        # with a bit, or with a colour of the palette.
-        if mode == "1":
-            return self._pipeline_with("nearest", 255.0 if self.fill_color else 0.0), "RGB"
-        if mode == "P":
-            colours = palette or []
-            colour = (0, 0, 0)
-            if self.fill_color < len(colours):
-                colour = colours[self.fill_color]
-            fill = tuple(map(float, colour))
-            return self._pipeline_with("nearest", fill), "RGB"
-        return self.pipeline, mode if mode in ("RGBA", "LA", "L") else "RGB"
+    @property
+    def _geometry(self) -> tuple[Geometry, ...]:
+        """The resize, and the crop or pad after it."""
+        size = self.image_size
+        options: Any = {"method": self.interpolation, "reference": self.reference}
+        if self.resize_mode == "squash":
+            return (ops.Resize(size, **options),)
+        if self.resize_mode == "longest":
+            resize = ops.Resize(size, fit="contain", rounding="round", **options)
+            return resize, ops.CenterCrop(size, fill=float(self.fill_color))
+        if size[0] == size[1]:
+            return ops.Resize(shortest_edge=size[0], **options), ops.CenterCrop(size)
+        # `ResizeKeepRatio` of transform.py, which is made with its default interpolation
+        options["method"] = "bicubic"
+        resize = ops.Resize(size, fit="cover", rounding="round", **options)
+        return resize, ops.CenterCrop(size)
+
+    @property
+    def _values(self) -> tuple[Step, ...]:
+        """The steps after the conversion to RGB."""
+        return to_tensor_and_normalize(self.mean, self.std, self.data_format)
+
+    def pipeline_for(self, mode: str, has_alpha: bool = False) -> tuple[Pipeline, str]:
+        # Pillow cannot convert La to RGB: OpenCLIP fails.
+        own = {"RGBA": "RGBA", "LA": "LA", "La": "LA", "L": "L"}
+        return self.pipeline, own.get(mode, "RGB")
+
+    def in_own_mode(self, mode: str) -> OwnMode | None:
+        # `pipeline` has the arithmetic of these modes.
+        if mode in ("RGB", "RGBA", "L", "LA", "La") or not self.reference.startswith("pillow"):
+            return None
+        return OwnMode(self._geometry, Pipeline(self._values, exact=self.exact))
 
 
 def from_open_clip_json(data: dict[str, Any]) -> OpenClip:

@@ -173,7 +173,7 @@ class Timm(Format):
         values = to_tensor_and_normalize(self.mean, self.std, self.data_format)
         return Pipeline((*colours, resize, crop, *values), exact=self.exact)
 
-    def pipeline_for(self, mode: str, palette: Any = None) -> tuple[Pipeline, str]:
+    def pipeline_for(self, mode: str, has_alpha: bool = False) -> tuple[Pipeline, str]:
         return self.pipeline, "RGB" if self.input_size[0] == 3 else "L"
 
 

@@ -15,7 +15,8 @@ from jaxtyping import UInt8
 from jaxprep import codec
 from jaxprep.errors import InputError
 from jaxprep.formats.huggingface.builders import Source, ValueRange
-from jaxprep.inputs import Layout, Policy, as_numpy, channels_last, flatten, is_pil, layout_of
+from jaxprep.inputs import Layout, Policy, as_numpy, channels_last, flatten, layout_of
+from jaxprep.pictures import is_pil, with_levels
 from jaxprep.types import Size
 from jaxprep.web import fetch
 
@@ -63,7 +64,7 @@ class Reading(NamedTuple):
         to_rgb: convert them to RGB.
         on_torch: round as the torchvision backend does where alpha of arrays is laid over white.
         layout: of arrays; None infers it from the number of channels.
-        takes_palette: the indices of a palette may stand for themselves.
+        takes_palette: the indices of a palette, and bits, may stand for themselves.
 
     >>> Reading(to_rgb=True).layout is None
     True
@@ -127,7 +128,10 @@ def _decoded(source: Any, where: str) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def _from_pil(image: Any, reading: Reading, where: str) -> Image:
-    """A PIL image: its EXIF orientation is not looked at; its mode stays unless RGB is wanted."""
+    """A PIL image: its EXIF orientation is not looked at; its mode stays unless RGB is wanted, but
+    for gray of 16 bits, which becomes gray of 8.
+    """
+    image = with_levels(image, where)
     if reading.to_rgb:
         return Image(_rgb_over_white(image))
     if image.mode in ("P", "PA") and not reading.takes_palette:
@@ -136,6 +140,9 @@ def _from_pil(image: Any, reading: Reading, where: str) -> Image:
             f"{image.mode!r}) - at `{where}`. Pass `do_convert_rgb=True`, which this processor "
             "leaves off, or convert the image."
         )
+    # Black and white, as every file of them is read; Transformers cannot normalise one channel.
+    if image.mode == "1" and not reading.takes_palette:
+        image = image.convert("L")
     # Mode L has no channel axis, mode 1 is bool, mode I is int32.
     pixels = np.asarray(image)
     return with_value_range(pixels[..., None] if pixels.ndim == 2 else pixels)
@@ -145,6 +152,9 @@ def _rgb_over_white(image: Any) -> UInt8[np.ndarray, "h w 3"]:
     """`convert_to_rgb` of `transformers/image_transforms.py`: alpha is laid over white."""
     from PIL import Image as pil
 
+    # Pillow converts premultiplied gray to LA only, where Transformers fails.
+    if image.mode == "La":
+        image = image.convert("LA")
     if "A" in image.getbands() or image.info.get("transparency") is not None:
         image = image.convert("RGBA")
         white = pil.new("RGBA", image.size, (255, 255, 255, 255))

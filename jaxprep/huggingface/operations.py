@@ -34,7 +34,8 @@ from jaxprep.huggingface.images import (
 )
 from jaxprep.huggingface.mixin import ImageProcessingMixin
 from jaxprep.huggingface.padding import largest_of
-from jaxprep.inputs import Layout, as_numpy, channels_last, is_pil, layout_of
+from jaxprep.inputs import Layout, as_numpy, channels_last, layout_of
+from jaxprep.pictures import is_pil
 from jaxprep.pipeline import Pipeline
 from jaxprep.types import Batch, Size, is_traced
 

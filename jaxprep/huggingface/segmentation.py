@@ -21,7 +21,8 @@ from jaxprep.huggingface.images import (
     traced_images,
     with_value_range,
 )
-from jaxprep.inputs import Policy, as_numpy, flatten, is_pil
+from jaxprep.inputs import Policy, as_numpy, flatten
+from jaxprep.pictures import is_pil
 from jaxprep.types import is_traced
 
 UNCHANGED = dict.fromkeys(

@@ -11,6 +11,7 @@ everywhere. Only NumPy and Pillow are needed.
 """
 
 import argparse
+import functools
 import pathlib
 
 import numpy as np
@@ -70,7 +71,42 @@ def grey_alpha(image: Image.Image) -> Image.Image:
     return with_alpha(grey(image))
 
 
-MODES = {"RGB": Image.Image.copy, "L": grey, "1": bilevel, "P": palette, "RGBA": rgba, "LA": grey_alpha}
+def cmyk(image: Image.Image) -> Image.Image:
+    """Mode CMYK, with black ink from none in the top-left corner to a quarter in the bottom-right one."""
+    *inks, _ = image.convert("CMYK").split()
+    black = Image.fromarray(gradient(image.height, image.width) // 4)
+    return Image.merge("CMYK", (*inks, black))
+
+
+def premultiplied(image: Image.Image) -> Image.Image:
+    """Mode RGBa: as `rgba`, the colours multiplied by alpha."""
+    return rgba(image).convert("RGBa")
+
+
+def palette_alpha(image: Image.Image) -> Image.Image:
+    """Mode PA: as `palette`, opaque."""
+    return palette(image).convert("PA")
+
+
+def grey_16(image: Image.Image) -> Image.Image:
+    """Mode I;16: the levels of `grey`, from 0 to 255."""
+    return Image.fromarray(np.asarray(grey(image)).astype(np.uint16))
+
+
+MODES = {
+    "RGB": Image.Image.copy,
+    "L": grey,
+    "1": bilevel,
+    "P": palette,
+    "RGBA": rgba,
+    "LA": grey_alpha,
+    "CMYK": cmyk,
+    "RGBa": premultiplied,
+    "PA": palette_alpha,
+    "I;16": grey_16,
+    # by Pillow's own conversion; to LAB it is LittleCMS'
+    **{mode: functools.partial(Image.Image.convert, mode=mode) for mode in ("YCbCr", "HSV", "LAB", "RGBX", "I", "F")},
+}
 
 
 def noise(height: int, width: int, channels: int) -> np.ndarray:

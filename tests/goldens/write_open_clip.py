@@ -2,7 +2,8 @@
 
 Written with open_clip_torch 3.3.0, torch 2.13.0 (CPU), torchvision 0.28.0, Pillow 13.0.0. The call is
 `open_clip.transform.image_transform_v2(PreprocessCfg(**setting), is_train=False)` on a Pillow image: resize, crop or
-pad in the mode the image came in (L, P, LA, RGBA), only then convert to RGB, then float32 `(x / 255 - mean) / std`.
+pad in the mode the image came in (all that Pillow has but La, which it cannot convert to RGB), only then convert to RGB,
+then float32 `(x / 255 - mean) / std`.
 
 For a size that is not square, `shortest` ignores `interpolation` in 3.3.0 and is always bicubic; the repository at
 commit 02191216 obeys it. No pretrained tag has such a size.
@@ -52,16 +53,24 @@ MADE_UP = (
 )
 PHOTOS = (inputs.LANDSCAPE, inputs.PORTRAIT, inputs.SMALL)
 MODES = tuple({**inputs.LANDSCAPE, "mode": mode} for mode in ("L", "P", "RGBA", "LA"))
+RARE = ("1", "CMYK", "YCbCr", "HSV", "LAB", "RGBX", "RGBa", "PA", "I", "I;16", "F")
+RARE_INPUTS = [*({**inputs.LANDSCAPE, "mode": mode} for mode in RARE), {**inputs.PORTRAIT, "mode": "CMYK"}]
+RARE_MODES = tuple(RARE_INPUTS)
 
 
 def settings() -> Iterator[tuple[dict, bool, tuple[dict, ...]]]:
-    """Every setting, whether a pretrained tag has it, and its inputs: all modes once for each kind of setting."""
+    """Every setting, whether a pretrained tag has it, and its inputs: the modes that people have once for each kind of
+    setting, the rare ones once for each kind of resize.
+    """
     for normalisation, interpolation, resize_mode, sizes in PRETRAINED:
+        is_first = normalisation is CLIP and interpolation == "bicubic" and resize_mode == "shortest"
         for size in sizes:
             setting = {"size": size, "interpolation": interpolation, "resize_mode": resize_mode, **normalisation}
-            yield setting, True, PHOTOS + (MODES if size == sizes[0] else ())
+            modes = MODES if size == sizes[0] else ()
+            yield setting, True, PHOTOS + modes + (RARE_MODES if is_first and modes else ())
     for setting in MADE_UP:
-        yield setting, False, PHOTOS + MODES
+        is_rare = setting["resize_mode"] == "longest" or setting.get("interpolation") == "bilinear"
+        yield setting, False, PHOTOS + MODES + (RARE_MODES if is_rare else ())
 
 
 def transform(image: Image.Image, cfg: PreprocessCfg) -> tuple[np.ndarray, np.ndarray]:

@@ -210,10 +210,8 @@ class HuggingFace(Format):
             return Edges(*size)
         return Edges(*size_of_same_view(edges.pair, old_size, size))
 
-    def pipeline_for(self, mode: str, palette: Any = None) -> tuple[Pipeline, str]:
-        del palette
-        # Modes with alpha, and those with a palette, whose colours may have one.
-        has_alpha = mode in ("RGBA", "LA", "PA", "P", "RGBa", "La")
+    def pipeline_for(self, mode: str, has_alpha: bool = False) -> tuple[Pipeline, str]:
+        del mode
         to_rgb = self.effective.flag("do_convert_rgb")
         return self.pipeline, "RGBA" if has_alpha and to_rgb else "RGB"
 
