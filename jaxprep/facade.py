@@ -201,7 +201,9 @@ class ImageConverter:
         >>> converter([np.zeros((8, 6, 3), np.uint8), np.zeros((5, 9, 3), np.uint8)]).shape
         (2, 4, 4, 3)
         """
-        return convert(inputs, self.config)
+        results = convert(inputs, self.config)
+        _warn_of_range(self, inputs, self.config)
+        return results
 
 
 def convert(x: Any, config: Format) -> Any:
@@ -228,6 +230,19 @@ def convert(x: Any, config: Format) -> Any:
     if labels.has_labels(x):
         return labels.convert_labelled(x, config)
     return {**x, labels.IMAGES: convert(x[labels.IMAGES], config)}
+
+
+def _warn_of_range(owner: Any, x: Any, config: Format) -> None:
+    """Warn of images whose values are not those that the config rescales; see
+    `inputs.warn_of_range`.
+    """
+    if not inputs.rescales_levels(config.pipeline):
+        return
+    if isinstance(x, Batch):
+        x = x.image
+    elif isinstance(x, Mapping):
+        x = x[labels.IMAGES]
+    inputs.warn_of_range(owner, x)
 
 
 def _convert_images(x: Any, config: Format) -> Any:
@@ -445,6 +460,10 @@ class ImageClassifierPreprocessor:
             `x`, `(x, y)` or `(x, y, sample_weight)`; for weights without labels `(x, None,
             sample_weight)`.
 
+        Warns:
+            UserWarning: once, where the config rescales levels in [0, 255] and an image on the host
+                has floats in [0, 1], or 16 bits.
+
         Raises:
             InputError: rank, channels or type of an image are not what the config takes, or a tuple
                 of another length.
@@ -456,7 +475,8 @@ class ImageClassifierPreprocessor:
                     f"Expected a tuple (x, y) or (x, y, sample_weight), got {len(x)} entries."
                 )
             return self(list(x)) if len(x) == 1 else self(*x)
-        x = convert(x, self._config())
+        images, x = x, convert(x, self._config())
+        _warn_of_range(self, images, self._config())
         if sample_weight is not None:
             return x, y, sample_weight
         return x if y is None else (x, y)

@@ -6,17 +6,23 @@ What a caller accepts is a `Policy`. This module reads for KerasHub's contract (
 
 from __future__ import annotations
 
+import functools
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import jax
+import jax.core
 import numpy as np
 from jaxtyping import Shaped
 
 from jaxprep.errors import InputError
 from jaxprep.formats import Format
 from jaxprep.pictures import Image, from_pil, is_pil
+from jaxprep.pipeline import Pipeline
+from jaxprep.pipeline.step import Pointwise
 
 Layout = Literal["channels_first", "channels_last"]
 CHANNEL_COUNTS = (1, 3, 4)
@@ -214,6 +220,111 @@ def channels_last(array: Any, layout: Layout) -> Any:
     if layout == "channels_last":
         return array
     return array.transpose(*range(array.ndim - 3), -2, -1, -3)
+
+
+# -- ranges --------------------------------------------------------------------------------------
+
+BYTE_SCALE = 1 / 20
+"""A factor up to this is for levels in [0, 255]; of values in [0, 1] it leaves one dark colour.
+With 1 / 255 and any standard deviation in use it is at most 0.02, without at least 1."""
+
+
+@functools.lru_cache(maxsize=1024)
+def rescales_levels(pipeline: Pipeline) -> bool:
+    """Return whether a pipeline rescales levels in [0, 255], by its first affine step.
+
+    >>> from jaxprep import ops
+    >>> rescales_levels(Pipeline((ops.Rescale(1 / 255), ops.Normalize(0.5, 0.5))))
+    True
+    >>> rescales_levels(Pipeline((ops.Normalize(0.5, 0.5),)))
+    False
+    """
+    for step in pipeline.inner_steps:
+        if not isinstance(step, Pointwise) or step.is_random:
+            continue
+        affine = step.affine()
+        if affine is not None:
+            return bool(np.max(np.abs(affine[0])) <= BYTE_SCALE)
+    return False
+
+
+def warn_of_range(owner: Any, images: Any) -> None:
+    """Warn, once for each `owner`, where levels in [0, 255] are rescaled and `images` hold others:
+    floats in [0, 1], or integers of 16 bits. Of several images the first is looked at.
+
+    Transformers warns of the former, in these words: `validate_preprocess_arguments` and
+    `is_scaled_image` of transformers/image_utils.py.
+
+    Args:
+        owner: the preprocessor; it remembers that it has warned.
+        images: what it was called with; of a dictionary, the images. Traced ones have no values
+            to look at.
+
+    >>> class Preprocessor:
+    ...     pass
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     preprocessor = Preprocessor()
+    ...     warn_of_range(preprocessor, np.full((2, 2, 3), 0.5))
+    ...     warn_of_range(preprocessor, np.full((2, 2, 3), 0.5))
+    >>> len(caught)
+    1
+    """
+    if "_has_warned" in vars(owner):
+        return
+    array = _first_array(images)
+    if array is None or not array.size:
+        return
+    if array.dtype == np.uint16 and array.max() > 255:
+        got = f"16-bit integers up to {array.max()}"
+        hint = "Keep the high byte (`image >> 8`), as `jaxprep.read_image` does."
+    elif array.dtype.kind == "f" and _is_share(array):
+        got = "floats in [0, 1]: it looks like you are rescaling images that are rescaled already"
+        hint = "Pass levels (uint8), or leave the rescale out (`do_rescale=False`, `scale=None`)."
+    else:
+        return
+    object.__setattr__(owner, "_has_warned", True)
+    warnings.warn(
+        f"Expected images of levels in [0, 255], which are rescaled, got {got}. {hint}",
+        stacklevel=_level_of_caller(),
+    )
+
+
+def _first_array(value: Any) -> np.ndarray | None:
+    """Return the first array of what a caller passed; None where there is none to look at."""
+    while isinstance(value, (list, tuple)) and value and not is_numbers(value):
+        value = value[0]
+    if isinstance(value, jax.core.Tracer):
+        return None
+    # An array on an accelerator, or on several devices, would be copied for this.
+    if isinstance(value, jax.Array):
+        devices = value.devices()
+        if len(devices) > 1 or next(iter(devices)).platform != "cpu":
+            return None
+    elif _is_torch(value):
+        value = _from_torch(value)
+    elif not isinstance(value, np.ndarray) and not is_numbers(value):
+        return None
+    array = np.asarray(value)
+    return array[0] if array.ndim == 4 and len(array) else array
+
+
+def _is_share(array: np.ndarray) -> bool:
+    """Return whether floats are in [0, 1], and not all 0, which is black in either range."""
+    # The first row tells most photographs of levels, at once.
+    if array[0].max() > 1:
+        return False
+    return bool(array.min() >= 0 and 0 < array.max() <= 1)
+
+
+def _level_of_caller() -> int:
+    """Return the `stacklevel` of the first frame outside of jaxprep."""
+    level = 2  # of the caller of `warn_of_range`
+    frame = sys._getframe(2)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("jaxprep."):
+        frame = frame.f_back
+        level += 1
+    return level
 
 
 # -- KerasHub's contract -------------------------------------------------------------------------

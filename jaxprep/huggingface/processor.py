@@ -20,6 +20,7 @@ from jaxprep.huggingface.images import Reading, for_pillow, images_of, traced_im
 from jaxprep.huggingface.mixin import SIZE_KEYS, size_of
 from jaxprep.huggingface.operations import ImageOperations
 from jaxprep.huggingface.registry import FAMILIES
+from jaxprep.inputs import BYTE_SCALE, warn_of_range
 from jaxprep.pipeline import Pipeline
 from jaxprep.postprocess import methods
 from jaxprep.types import is_traced
@@ -142,6 +143,10 @@ class BaseImageProcessor(ImageOperations):
             InputError: an image or an argument is not what the class takes.
             ConfigError: a setting is wrong.
 
+        Warns:
+            UserWarning: once, where images are rescaled and one on the host has floats in [0, 1],
+                or 16 bits.
+
         >>> import numpy as np
         >>> from jaxprep.huggingface import ViTImageProcessor
         >>> processor = ViTImageProcessor(size={"height": 8, "width": 8})
@@ -169,6 +174,9 @@ class BaseImageProcessor(ImageOperations):
         results = family.run(call)
         if call.is_traced:
             return finish(results, AUTO)
+        settings = call.config.effective
+        if settings.flag("do_rescale") and settings.number("rescale_factor") <= BYTE_SCALE:
+            warn_of_range(self, images)
         features = finish(results, return_tensors)
         return features if device is None else features.to(device)
 
