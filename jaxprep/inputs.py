@@ -22,6 +22,7 @@ from jaxprep.errors import InputError
 from jaxprep.formats import Format
 from jaxprep.pictures import Image, from_pil, is_pil
 from jaxprep.pipeline import Pipeline
+from jaxprep.pipeline.numbers import in_jax_type
 from jaxprep.pipeline.step import Pointwise
 
 Layout = Literal["channels_first", "channels_last"]
@@ -154,6 +155,8 @@ def as_numpy(value: Any, where: str, policy: Policy) -> Shaped[np.ndarray, "*sha
         raise policy.refused(value, where, f": {error}") from error
     if policy.narrows:
         array = _narrowed(array, is_nested=isinstance(value, (list, tuple)))
+    # Other byte orders are for files: neither JAX nor DLPack knows them.
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
     # bfloat16 of `ml_dtypes` is of NumPy's kind "V", void.
     if array.dtype.kind not in "buif" and str(array.dtype) != "bfloat16":
         raise policy.refused(value, where, f" of {array.dtype}, which is no array of numbers")
@@ -346,7 +349,7 @@ def from_array(value: Any, config: Format, where: str = "x") -> Shaped[np.ndarra
     >>> from_array(np.zeros((2, 3, 3)), Custom()).shape
     (2, 3, 3)
     """
-    array = as_numpy(value, where, FACADE)
+    array = in_jax_type(as_numpy(value, where, FACADE), where)
     # KerasHub asks the config, not the shape: `(3, 224, 224)` is an image of 224 channels to it.
     is_first = config.pipeline.reads_channels_first
     if array.ndim not in (3, 4):
@@ -368,7 +371,7 @@ def from_list(values: Sequence[Any], config: Format) -> list[Image]:
     >>> from jaxprep.formats import Custom
     >>> images = from_list([np.zeros((2, 3, 3), np.uint8), np.zeros((4, 4, 3))], Custom())
     >>> [image.pixels.dtype.name for image in images]
-    ['float64', 'float64']
+    ['float32', 'float32']
     """
     if not len(values):
         raise InputError("Expected at least one image, got an empty list - at `x`.")

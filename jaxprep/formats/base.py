@@ -63,6 +63,7 @@ class Format(ABC):
         # Types first: `check` may then compare and convert without looking at them.
         codec.check_fields(self)
         self.check()
+        _ = self.pipeline  # a config whose steps are refused is refused here
 
     def check(self) -> None:
         """Raise `ConfigError` where fields contradict each other."""

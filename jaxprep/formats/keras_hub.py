@@ -14,12 +14,14 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
 from jaxprep import codec, ops
+from jaxprep.bounds import check_size
 from jaxprep.errors import ConfigError
 from jaxprep.formats.base import Format
 from jaxprep.formats.values import DataFormatName, method_of
 from jaxprep.ops.boxes import BoxFormat
 from jaxprep.pipeline import Pipeline
-from jaxprep.pipeline.step import Step, check_size
+from jaxprep.pipeline.numbers import FLOAT32_MAX
+from jaxprep.pipeline.step import Step
 from jaxprep.resample.references import ReferenceName
 from jaxprep.resources import load_json
 from jaxprep.types import Size
@@ -397,8 +399,10 @@ def _numbers(value: Any, where: str) -> list[float]:
     """Return a number or a list of numbers as a list of floats."""
     values = value if isinstance(value, list) else [value]
     for number in values:
-        if isinstance(number, bool) or not isinstance(number, (int, float)):
-            raise codec.expected("a number, or a list of numbers", value, where)
+        is_number = isinstance(number, (int, float)) and not isinstance(number, bool)
+        # Written so that NaN is refused; `float` raises for an integer beyond float64.
+        if not is_number or not abs(number) <= FLOAT32_MAX:
+            raise codec.expected("a finite number, or a list of them", value, where)
     return [float(number) for number in values]
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
 from jaxprep import codec, ops
+from jaxprep.bounds import check_size
 from jaxprep.formats.base import Format, OwnMode
 from jaxprep.formats.values import (
     OPTIONS,
@@ -22,7 +23,7 @@ from jaxprep.formats.values import (
     to_tensor_and_normalize,
 )
 from jaxprep.pipeline import Pipeline
-from jaxprep.pipeline.step import Geometry, Step, check_size
+from jaxprep.pipeline.step import Geometry, Step
 from jaxprep.resample.references import ReferenceName
 from jaxprep.types import Size
 

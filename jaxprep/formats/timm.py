@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
 from jaxprep import codec, ops
+from jaxprep.bounds import check_size
 from jaxprep.errors import ConfigError
 from jaxprep.formats.base import MODEL_FILE, Format
 from jaxprep.formats.values import (
@@ -26,7 +27,7 @@ from jaxprep.formats.values import (
     to_tensor_and_normalize,
 )
 from jaxprep.pipeline import Pipeline
-from jaxprep.pipeline.step import Step, check_size
+from jaxprep.pipeline.step import Step
 from jaxprep.resample.references import ReferenceName
 from jaxprep.types import Size
 

@@ -6,8 +6,9 @@ import numbers
 from typing import Any, Literal, get_args
 
 from jaxprep import codec, ops
+from jaxprep.bounds import check_size
 from jaxprep.ops.resize import Method
-from jaxprep.pipeline.step import Step, check_size
+from jaxprep.pipeline.step import Step
 from jaxprep.resample.filters import canonical_method
 from jaxprep.types import Size
 

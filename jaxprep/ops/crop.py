@@ -9,9 +9,10 @@ import numpy as np
 from jaxtyping import Shaped
 
 from jaxprep import codec
+from jaxprep.bounds import check_side, check_sides, check_size
 from jaxprep.errors import InputError
 from jaxprep.ops.words import by, number_list
-from jaxprep.pipeline.step import FillValue, Geometry, as_size, check_size, on_image
+from jaxprep.pipeline.step import FillValue, Geometry, as_size, on_image
 from jaxprep.resample.tables import AxisStep, Reverse, Take, Window
 from jaxprep.types import Array, Size
 
@@ -84,8 +85,8 @@ class Crop(Geometry):
 
     def check(self) -> None:
         check_size((self.height, self.width), "$.height")
-        # An offset and a length are added in int32 in the program: below 2**30 (and a side below
-        # `MAX_PIXELS`) the sum cannot overflow.
+        # An offset and a length are added in int32 in the program: below 2**30 (and a side of at
+        # most `MAX_SIDE`) the sum cannot overflow.
         farthest = max(self.top, self.left, key=abs)
         if abs(farthest) > 2**30:
             raise codec.expected("an offset below 2**30", farthest, "$.top")
@@ -210,8 +211,7 @@ class CenterCropShare(Geometry):
     def check(self) -> None:
         for name in ("height", "width"):
             share = getattr(self, name)
-            # Perceiver's shares are 0.875. 64 bounds the memory that a config from a file can ask
-            # for: 4,096 times the square of the shorter side.
+            # Perceiver's shares are 0.875: 64 is far beyond what anyone means.
             if not 0 < share <= 64:
                 raise codec.expected("a share above 0 and at most 64", share, f"$.{name}")
 
@@ -406,12 +406,6 @@ class PadToAspect(ToSize):
         new_height, new_width = self.size
         padded_height = max(height, int(float(width * new_height) / new_width))
         padded_width = max(width, int(float(height * new_width) / new_height))
-        # A line one pixel high becomes a square: the bound keeps such an input from asking for all
-        # memory, and is far above the sides of photographs.
-        if max(padded_height, padded_width) > 2**20:
-            raise InputError(
-                f"Expected an image whose padding stays below 2**20 pixels, got size {size}."
-            )
         # Only one side is short. Both margins are half of the deficit, truncated: `resize` of
         # https://github.com/keras-team/keras/blob/master/keras/src/backend/jax/image.py
         above = (padded_height - height) // 2
@@ -570,12 +564,11 @@ class PadToMultiple(Geometry):
     fill: FillValue = 0.0
 
     def check(self) -> None:
-        check_size((self.divisor, self.divisor), "$.divisor")
+        check_side(self.divisor, "$.divisor")
 
     def axes(self, size: Size, draw: Any = None) -> Axes:
         height = -(-size[0] // self.divisor) * self.divisor
         width = -(-size[1] // self.divisor) * self.divisor
-        check_size((height, width), "$.divisor")
         if not self.centered:
             return _windows(0, height, 0, width)
         above, left = (height - size[0]) // 2, (width - size[1]) // 2
@@ -615,14 +608,15 @@ class PadToNextMultiple(Geometry):
     keeps_window: ClassVar[bool] = False
 
     def check(self) -> None:
-        check_size((self.divisor, self.divisor), "$.divisor")
+        check_side(self.divisor, "$.divisor")
 
     def axes(self, size: Size, draw: Any = None) -> Axes:
         # A side that is a multiple already gets `divisor` pixels more, as in
         # https://github.com/huggingface/transformers/blob/main/src/transformers/models/swin2sr/image_processing_swin2sr.py
         height = (size[0] // self.divisor + 1) * self.divisor
         width = (size[1] // self.divisor + 1) * self.divisor
-        check_size((height, width), "$.divisor")
+        # Here, since the rows are made here; other steps only say how long an axis becomes.
+        check_sides((height, width), type(self).__name__, size)
         return (_mirrored(size[0], height),), (_mirrored(size[1], width),)
 
     def describe(self) -> str:

@@ -10,15 +10,14 @@ import numpy as np
 from jaxtyping import Shaped
 
 from jaxprep import codec
-from jaxprep.errors import ConfigError, InputError
+from jaxprep.bounds import check_side, check_size
+from jaxprep.errors import ConfigError
 from jaxprep.ops.crop import Axes
 from jaxprep.ops.words import by
 from jaxprep.pipeline.step import (
-    MAX_PIXELS,
     Geometry,
     Resampling,
     as_size,
-    check_size,
     on_image,
 )
 from jaxprep.resample.filters import METHODS, canonical_method
@@ -128,9 +127,8 @@ class SizeRule(ABC):
         for name in codec.field_types(type(self)):
             value = getattr(self, name)
             is_number = isinstance(value, int) and not isinstance(value, bool)
-            # A result may have `MAX_PIXELS` pixels, so no side may be longer.
-            if is_number and not 0 < value <= MAX_PIXELS:
-                raise codec.expected("a number of pixels of at least 1", value, f"$.{name}")
+            if is_number:
+                check_side(value, f"$.{name}")
 
     @abstractmethod
     def output_size(self, size: Size) -> Size:
@@ -236,7 +234,7 @@ class Resize(Geometry):
         for name in ("shortest_edge", "longest_edge"):
             edge = getattr(self, name)
             if edge is not None:
-                check_size((edge, edge), f"$.{name}")
+                check_side(edge, f"$.{name}")
         has_edges = self.shortest_edge is not None or self.longest_edge is not None
         targets = (self.size is not None, has_edges, self.rule is not None)
         if sum(targets) != 1:
@@ -253,13 +251,6 @@ class Resize(Geometry):
 
     def axes(self, size: Size, draw: Any = None) -> Axes:
         out = self._rule(size)
-        # Only here is the size known: a photograph of 1 x 10,000 pixels, its shorter side made 224,
-        # would be half a gigapixel.
-        if out[0] * out[1] > MAX_PIXELS:
-            raise InputError(
-                f"Expected a result of at most {MAX_PIXELS} pixels, got {out} from an image of "
-                f"size {size}."
-            )
         vertical = Resample(out[0], self.method, self.antialias, self.reference)
         horizontal = Resample(out[1], self.method, self.antialias, self.reference)
         return (vertical,), (horizontal,)
@@ -273,6 +264,12 @@ class Resize(Geometry):
     def keeps_window(self) -> bool:  # type: ignore[override]
         # A nearest resize is a list of rows to take, which no other resize can share a pass with.
         return self.method != "nearest"
+
+    def largest_value(self, largest: float) -> float:
+        # These filters have no negative lobes: a weighted mean is no larger than what it is of.
+        if self.method in ("box", "bilinear", "hamming"):
+            return largest
+        return super().largest_value(largest)
 
     def for_mask(self) -> Resize:
         # A class between two classes is another class: labels are never mixed.

@@ -12,6 +12,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float32, Shaped
 
+from jaxprep import codec
+from jaxprep.bounds import MAX_SIDE
 from jaxprep.errors import InputError
 from jaxprep.ops.crop import Axes, ToSize
 from jaxprep.pipeline.step import Resampling, as_size, on_image
@@ -95,6 +97,14 @@ class SampleBox(ToSize):
     size: Size
     box: tuple[float, float, float, float]
     method: Literal["bilinear", "bicubic", "nearest"] | None = None
+
+    def check(self) -> None:
+        super().check()
+        # `grid_sample` with `align_corners=True` divides by `m - 1`, which is 0 for one sample.
+        if min(self.size) < 2:
+            raise codec.expected("a height and width of at least 2", self.size, "$.size")
+        if max(map(abs, self.box)) > MAX_SIDE:
+            raise codec.expected(f"positions of at most {MAX_SIDE} pixels", self.box, "$.box")
 
     @property
     def static_output_size(self) -> Size | None:

@@ -17,6 +17,7 @@ from jaxtyping import Float32, Shaped
 from jaxprep import codec
 from jaxprep.errors import InputError
 from jaxprep.ops.words import number_list
+from jaxprep.pipeline.numbers import FLOAT32_MAX
 from jaxprep.pipeline.step import Pointwise
 from jaxprep.resample.passes import round_to
 from jaxprep.types import Array
@@ -37,6 +38,16 @@ def _fitting_channels(step: Pointwise, channels: int, *values: PerChannel) -> in
             )
         channels = len(numbers)
     return channels
+
+
+def _check_lengths(**values: PerChannel) -> None:
+    """Raises `ConfigError` unless all values of channels are for as many channels, or for all."""
+    lengths = {name: len(value) for name, value in values.items() if isinstance(value, tuple)}
+    longest = max(lengths, key=lambda name: lengths[name], default="")
+    for name, length in lengths.items():
+        if length not in (1, lengths[longest]):
+            wanted = f"one value or {lengths[longest]}, as `{longest}` has"
+            raise codec.expected(wanted, values[name], f"$.{name}")
 
 
 def rescale(
@@ -96,6 +107,7 @@ class Rescale(Pointwise):
     arithmetic: Literal["float32", "float64", "division"] = "float32"
 
     def check(self) -> None:
+        _check_lengths(scale=self.scale, offset=self.offset)
         if self.arithmetic != "division":
             return
         scale = np.asarray(self.scale, np.float64)
@@ -103,7 +115,8 @@ class Rescale(Pointwise):
         inverse = 1 / np.where(scale == 0, np.nan, scale)
         # A float64 as 1/255 is off by at most 1.2e-16 of itself: 1e-12 also takes factors that
         # were printed to 13 digits.
-        if not np.allclose(inverse, np.round(inverse), rtol=1e-12, atol=0):
+        is_divisor = np.allclose(inverse, np.round(inverse), rtol=1e-12, atol=0)
+        if not is_divisor or np.any(np.abs(inverse) > FLOAT32_MAX):
             raise codec.expected(
                 "the inverse of an integer, since it is divided by", self.scale, "$.scale"
             )
@@ -192,6 +205,7 @@ class Normalize(Pointwise):
     std: PerChannel
 
     def check(self) -> None:
+        _check_lengths(mean=self.mean, std=self.std)
         # In float32, where a tiny float64 becomes 0.
         if not np.all(np.asarray(self.std, np.float32) > 0):
             raise codec.expected("a positive standard deviation", self.std, "$.std")
@@ -236,10 +250,26 @@ class Cast(Pointwise):
     def apply(self, image: Any, draw: Any = None) -> Any:
         if self.floats_only and not jnp.issubdtype(image.dtype, jnp.floating):
             return image
+        dtype = jnp.dtype(self.dtype)
+        is_integer = jnp.issubdtype(dtype, jnp.integer)
+        if not is_integer or image.dtype in (jnp.bool_, dtype):
+            return image.astype(dtype)
         # XLA's conversion truncates, and what it gives for 300.0 depends on the platform.
-        if jnp.issubdtype(image.dtype, jnp.floating) and self.dtype in ("uint8", "int32"):
-            return round_to(jnp.asarray(image, jnp.float32), jnp.dtype(self.dtype))
-        return image.astype(jnp.dtype(self.dtype))
+        if jnp.issubdtype(image.dtype, jnp.floating):
+            return round_to(jnp.asarray(image, jnp.float32), dtype)
+        # An integer that is too large would wrap.
+        low, high = (integer_within(bound, image.dtype) for bound in _range(dtype))
+        return jnp.clip(image, low, high).astype(dtype)
+
+    def largest_value(self, largest: float) -> float:
+        return min(largest, self.largest_stored) if "int" in self.dtype else largest
+
+    @property
+    def largest_stored(self) -> float:
+        if self.floats_only:  # integers keep their type, and how large floats are is not known
+            return FLOAT32_MAX
+        dtype = jnp.dtype(self.dtype)
+        return float(_range(dtype)[1]) if "int" in self.dtype else float(jnp.finfo(dtype).max)
 
     def undo(self, image: np.ndarray) -> np.ndarray | None:
         return image
@@ -250,6 +280,23 @@ class Cast(Pointwise):
         return f"convert to {self.dtype}{floats}{rounded}"
 
 
+def _range(dtype: Any) -> tuple[int, int]:
+    info = jnp.iinfo(dtype)
+    return int(info.min), int(info.max)
+
+
+def integer_within(number: float, dtype: Any) -> np.ndarray:
+    """Returns a number as an integer of a type: rounded half to even, and at most the largest.
+
+    >>> integer_within(300.0, np.uint8).item()
+    255
+    """
+    if dtype == jnp.bool_:
+        return np.asarray(number > 0)
+    low, high = _range(dtype)
+    return np.asarray(min(max(round(number), low), high), dtype)
+
+
 def clip(image: Shaped[Array, "*shape"], low: float, high: float) -> Shaped[Array, "*shape"]:
     """Confines values to a range: those below `low` become `low`, those above `high` `high`.
 
@@ -258,6 +305,9 @@ def clip(image: Shaped[Array, "*shape"], low: float, high: float) -> Shaped[Arra
     [0.0, 0.5, 1.0]
     """
     # Bounds of the image's type: with Python floats an integer image would become float32.
+    if not jnp.issubdtype(image.dtype, jnp.floating):
+        lowest, highest = (integer_within(bound, image.dtype) for bound in (low, high))
+        return jnp.clip(image, lowest, highest)
     lowest = jnp.asarray(low, image.dtype)
     highest = jnp.asarray(high, image.dtype)
     return jnp.clip(image, lowest, highest)
@@ -282,6 +332,11 @@ class Clip(Pointwise):
 
     def apply(self, image: Any, draw: Any = None) -> Any:
         return clip(image, self.low, self.high)
+
+    def largest_value(self, largest: float) -> float:
+        # Values outside of the range are moved into it, where they may be larger.
+        ends = (min(max(end, self.low), self.high) for end in (-largest, largest))
+        return max(map(abs, ends))
 
     def undo(self, image: np.ndarray) -> np.ndarray | None:
         return image

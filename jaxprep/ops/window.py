@@ -8,9 +8,10 @@ from typing import Any
 from jaxtyping import Shaped
 
 from jaxprep import codec
+from jaxprep.bounds import check_size
 from jaxprep.ops.crop import Axes, ToSize
 from jaxprep.ops.resize import Method
-from jaxprep.pipeline.step import Resampling, as_size, check_size, on_image
+from jaxprep.pipeline.step import Resampling, as_size, on_image
 from jaxprep.resample.filters import METHODS, canonical_method
 from jaxprep.resample.tables import Resample, Window
 from jaxprep.types import Array, Size

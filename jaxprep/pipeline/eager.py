@@ -30,6 +30,7 @@ from jaxprep.pipeline.positions import is_axis_aligned, move_positions, position
 from jaxprep.pipeline.program import Program, run_batch, run_one
 from jaxprep.pipeline.ragged import Ragged
 from jaxprep.pipeline.segment import Segment
+from jaxprep.resample.cache import cached
 from jaxprep.resample.tables import bucket
 from jaxprep.types import Batch, Size
 
@@ -149,7 +150,7 @@ def runs_alone(program: Program) -> bool:
     return jax.default_backend() == "cpu" and height * width > SMALL_CANVAS
 
 
-@functools.lru_cache(maxsize=1024)
+@cached()
 def _tables_on_device(
     segments: tuple[Segment, ...], size: Size, stages: Any, is_windowed: bool
 ) -> Any:

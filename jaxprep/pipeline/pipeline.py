@@ -9,7 +9,7 @@ and `program.py` runs them.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ import numpy as np
 
 from jaxprep import codec
 from jaxprep.errors import ConfigError, InputError
-from jaxprep.pipeline import eager, traced
+from jaxprep.pipeline import eager, numbers, traced
 from jaxprep.pipeline.lower import Lowered, segments, static_sizes
 from jaxprep.pipeline.plan import (
     Bucket,
@@ -63,7 +63,7 @@ class Pipeline:
             `jaxprep.ops` or of your own.
         kinds: for arrays of `batch.extras` that follow the image, their name and kind: a "mask",
             `(h, w)` or `(h, w, c)`, takes the same geometry by nearest neighbour; padding is 0,
-            values are not rescaled.
+            values are not rescaled. A dictionary `{name: kind}` is taken, too.
         exact: compute every affine of uint8 values by a table made on the host in the published
             order of operations, so that every bit of the result is the reference's. Otherwise
             within 1e-6 * max(1, |x|).
@@ -76,9 +76,12 @@ class Pipeline:
     def __post_init__(self) -> None:
         # a list of steps is not hashable; the dataclass is frozen
         object.__setattr__(self, "steps", tuple(self.steps))
+        if isinstance(self.kinds, Mapping):
+            object.__setattr__(self, "kinds", tuple(self.kinds.items()))
         for i, step in enumerate(self.steps):
             self._check_step(step, i)
         codec.check_fields(self)
+        numbers.check_stays_finite(self.inner_steps)
         segments(self.inner_steps)  # what cannot be lowered is refused here
         if self.kinds:
             _ = self.mask_steps  # and what masks cannot follow
@@ -146,8 +149,7 @@ class Pipeline:
                 f"Expected a `Batch`, got `{type(batch).__name__}`: wrap arrays as "
                 "`Batch(image=...)`."
             )
-        if not hasattr(batch.image, "ndim"):
-            batch = batch.replace(image=np.asarray(batch.image))
+        batch = self._as_arrays(batch)
         self._check(batch, plan)
         self.check_key(key, draws)
         self._check_index(batch, key)
@@ -236,9 +238,16 @@ class Pipeline:
             sizes: height and width of each, in the top-left corner of its array.
 
         Raises:
-            InputError: a step is random: `run_images` takes no key.
+            InputError: a step is random: `run_images` takes no key; or an image is not what the
+                steps take.
         """
         self.check_key(None, None)
+        if isinstance(images, np.ndarray):
+            images = numbers.in_jax_type(images)
+        else:
+            images = [numbers.in_jax_type(image) for image in images]
+        for channels, dtype in {(image.shape[-1], image.dtype) for image in images}:
+            _check_type(self.inner_steps, channels, dtype)
         return eager.run_images(self.lowered, images, sizes)
 
     def output_size(self, size: Size) -> Size:
@@ -326,24 +335,25 @@ class Pipeline:
 
     def check_image(self, shape: Sequence[int], dtype: Any) -> None:
         """Raise `InputError` unless the steps take one image of this shape and dtype."""
-        # not `min`: exported shapes may be symbolic
-        if any(n < 1 for n in shape):
+        # the number of images may be a symbol of `jax.export`
+        if not numbers.shape_is_static(shape[-3:]):
+            raise InputError(
+                f"Expected an image whose height, width and channels are known numbers, got shape "
+                f"{tuple(shape)}: tables are made for each size on the host. Export a program for "
+                "one size, or for canvases of one size with a plan."
+            )
+        if any(n < 1 for n in shape[-3:]) or any(n == 0 for n in shape[:-3]):
             raise InputError(f"Expected an image with pixels, got shape {tuple(shape)}.")
-        is_number = jnp.issubdtype(dtype, jnp.number) or dtype == jnp.bool_
-        if not is_number or jnp.issubdtype(dtype, jnp.complexfloating):
-            raise InputError(f"Expected an image of integers or real numbers, got dtype {dtype}.")
-        channels = shape[-1]
-        for step in self.inner_steps:
-            if isinstance(step, Pointwise | Opaque):
-                # it refuses a number of channels that it does not take
-                channels = step.output_channels(channels)
-        for step in self.inner_steps:
-            if not isinstance(step, Geometry):
-                return  # it may change the dtype; the program checks what comes of it
-            if step.resampling is not None:
-                reference = step.resampling.reference
-                check_dtype(dtype, reference, REFERENCES[reference].integer is not None)
-                return
+        _check_type(self.inner_steps, shape[-1], dtype)
+
+    def _as_arrays(self, batch: Batch) -> Batch:
+        """The batch with its image and masks in the types that JAX has."""
+        image = _as_array(batch.image, "batch.image")
+        extras = dict(batch.extras)
+        for name, _ in self.kinds:
+            if extras.get(name) is not None:
+                extras[name] = _as_array(extras[name], f"batch.extras[{name!r}]")
+        return batch.replace(image=image, extras=extras)
 
     def _check(self, batch: Batch, plan: Plan | None) -> None:
         shape = batch.image.shape
@@ -357,6 +367,9 @@ class Pipeline:
         self.check_image(shape, batch.image.dtype)
         if plan is not None:
             self._check_plan(plan, shape)
+        leading = tuple(shape[:-3])
+        _check_positions(batch.boxes, leading, 4, "batch.boxes", "(x0, y0, x1, y1)")
+        _check_positions(batch.keypoints, leading, 2, "batch.keypoints", "(x, y)")
         for name, _ in self.kinds:
             mask = batch.extras.get(name)
             mask_shape = () if mask is None else tuple(np.shape(mask))[: len(shape) - 1]
@@ -433,6 +446,56 @@ class Pipeline:
                 f"Expected an index for each image, {tuple(batch.image.shape[:-3])}, got {shape} - "
                 "at `batch.index`."
             )
+
+
+def _as_array(value: Any, where: str) -> Any:
+    if not hasattr(value, "ndim"):
+        try:
+            value = np.asarray(value)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"Expected an array, got {codec.shown(value)}: {error} - at `{where}`."
+            ) from error
+    return numbers.in_jax_type(value, where)
+
+
+def _check_positions(value: Any, leading: tuple[int, ...], columns: int, where: str, what: str):
+    """Refuses boxes and keypoints of another shape than `(*leading, n, columns)`."""
+    if value is None:
+        return
+    shape = tuple(np.shape(value))
+    if len(shape) != len(leading) + 2 or shape[:-2] != leading or shape[-1] != columns:
+        batch = "batch, " if leading else ""
+        raise InputError(
+            f"Expected an array ({batch}n, {columns}) of positions {what}, got shape {shape} - at "
+            f"`{where}`. What else is known of each, such as visibility, goes to `batch.label`."
+        )
+
+
+# a call asks for the same few again and again
+@functools.lru_cache(maxsize=1024)
+def _check_type(steps: tuple[Step, ...], channels: int, dtype: Any) -> None:
+    """Raises `InputError` unless the steps take images of so many channels and of a dtype."""
+    is_number = jnp.issubdtype(dtype, jnp.number) or dtype == jnp.bool_
+    if not is_number or jnp.issubdtype(dtype, jnp.complexfloating):
+        raise InputError(f"Expected an image of integers or real numbers, got dtype {dtype}.")
+    for step in steps:
+        if isinstance(step, Pointwise | Opaque):
+            # it refuses a number of channels that it does not take
+            channels = step.output_channels(channels)
+        elif isinstance(step, Geometry) and np.size(step.fill) not in (1, channels):
+            raise InputError(
+                f"Expected an image of {np.size(step.fill)} channels, since {type(step).__name__} "
+                f"has a fill for each, got {channels} channels."
+            )
+    numbers.check_dtype_fits(steps, np.dtype(dtype))
+    for step in steps:
+        if not isinstance(step, Geometry):
+            return  # it may change the dtype; the program checks what comes of it
+        if step.resampling is not None:
+            reference = step.resampling.reference
+            check_dtype(dtype, reference, REFERENCES[reference].integer is not None)
+            return
 
 
 # `step(batch)` runs the pipeline of that step alone; `step.py` cannot import this module in turn

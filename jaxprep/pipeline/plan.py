@@ -18,12 +18,13 @@ import jax
 import numpy as np
 from jax import export
 
-from jaxprep import codec
+from jaxprep import bounds, codec
 from jaxprep.errors import InputError
 from jaxprep.pipeline.lower import Lowered, segments, static_sizes
 from jaxprep.pipeline.positions import position_matrix, segment_matrix
 from jaxprep.pipeline.segment import Placed, Segment, all_tables, in_arithmetic, segment_tables
 from jaxprep.pipeline.step import Layout, Step
+from jaxprep.resample.cache import cached
 from jaxprep.resample.passes import Arithmetic
 from jaxprep.resample.tables import AxisTable, Taps, bucket, canvas, widen
 from jaxprep.types import Size
@@ -163,6 +164,9 @@ def stage_of(
 WINDOW_GAIN = 1.5
 """The smaller canvas of an image's read window is used only where the image's own canvas has more
 than so many times its pixels: otherwise a program of its own is not worth compiling."""
+SHARED_WEIGHTS = 2**20
+"""Weights of a table up to which both axes have as many taps, so that more images share a
+program."""
 WINDOW_PIXELS = 2**16
 """Canvases of at most so many pixels are never replaced by that of a read window: their programs
 are fast as they are."""
@@ -244,7 +248,7 @@ def bucket_of(
         pixels = source[0] * source[1]
         if pixels > WINDOW_PIXELS and pixels > WINDOW_GAIN * window_canvas[0] * window_canvas[1]:
             source = window_canvas
-    stages = []
+    stages: list[Stage] = []
     columns = zip(
         parts, all_tables(parts, size), all_tables(parts, largest), static_sizes(parts), strict=True
     )
@@ -259,21 +263,36 @@ def bucket_of(
         # at least 4, so that enlargements, which have 2 or 3 taps by `bilinear`, share a program
         counts = (tables.vertical.count, tables.horizontal.count)
         full_counts = (full.vertical.count, full.horizontal.count)
-        count = bucket(max(*counts, *full_counts, 4))
-        if segment.arithmetic == "copy":
-            count = 1
-        # all taps lie inside of the canvas, see `tables.fit`
-        padded_counts = (min(count, source[0]), min(count, source[1]))
+        needed = [max(pair) for pair in zip(counts, full_counts, strict=True)]
+        padded_counts = _bucket_counts(segment, needed, source, rows)
         order = "vertical" if tables.vertical_first else "horizontal"
         stages.append(stage_of(segment, source, rows, out, padded_counts, order, tables.used))
         source = out
     return tuple(stages)
 
 
+def _bucket_counts(
+    segment: Segment, needed: Sequence[int], source: Size, rows: Size
+) -> tuple[int, int]:
+    """The taps of both axes, for which there are `needed` ones in tables of `rows`."""
+    if segment.arithmetic == "copy":
+        return 1, 1
+    counts = [bucket(max(*needed, 4))] * 2
+    # a photograph whose rows become one has 8,000 taps there; its columns need not have as many
+    if max(rows) * counts[0] > SHARED_WEIGHTS:
+        counts = [bucket(max(count, 4)) for count in needed]
+    # all taps lie inside of the canvas, see `tables.fit`
+    return min(counts[0], source[0]), min(counts[1], source[1])
+
+
 def _canvas(size: Size, exact_sizes: bool) -> Size:
     if exact_sizes:
         return size
-    return canvas(size)
+    shared = canvas(size)
+    # what so large an image takes longer to run than to compile for is not filled up
+    if shared[0] * shared[1] > bounds.MAX_PIXELS:
+        return size
+    return shared
 
 
 def merge(buckets: Sequence[Bucket]) -> Bucket:
@@ -295,10 +314,16 @@ def merge(buckets: Sequence[Bucket]) -> Bucket:
         # all taps lie inside of the canvas, see `tables.fit`
         counts = (min(vertical, source[0]), min(horizontal, source[1]))
         used = np.any([stage.used for stage in alike], axis=0)
+        rows = _largest([stage.rows for stage in alike])
+        out = _largest([stage.out for stage in alike])
+        # each image is within the bounds, and a tall and a wide one together need not be
+        bounds.check_pixels(out, source, "a canvas for all images of a plan")
+        for outputs, taps in zip(rows, counts, strict=True):
+            bounds.check_weights(outputs, taps, "the tables of a plan")
         merged = alike[0]._replace(
             source=source,
-            rows=_largest([stage.rows for stage in alike]),
-            out=_largest([stage.out for stage in alike]),
+            rows=rows,
+            out=out,
             counts=counts,
             order=order,
             used=tuple(used.tolist()),
@@ -419,8 +444,7 @@ def with_matrices(
     return tuple(changed)
 
 
-# as many as `segment.segment_tables` keeps, from which they are made
-@functools.lru_cache(maxsize=8192)
+@cached()
 def _padded_tables(segment: Segment, stage: Stage, size: Size, window: ReadWindow | None) -> Tables:
     size_array = np.asarray(size if window is None else window[2:], np.int32)
     made = segment_tables(segment, size)

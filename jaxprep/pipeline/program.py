@@ -21,11 +21,12 @@ import numpy as np
 from jax import lax
 from jax.sharding import PartitionSpec
 
+from jaxprep import bounds
 from jaxprep.errors import InputError
 from jaxprep.pipeline.draws import draw_tables
 from jaxprep.pipeline.lower import Lowered
 from jaxprep.pipeline.plan import Bucket, Stage, Tables, constant_stage, with_matrices
-from jaxprep.pipeline.segment import PaddingSlot, Placed
+from jaxprep.pipeline.segment import PaddingSlot, Placed, all_tables
 from jaxprep.pipeline.step import Layout, Pointwise, fill_value
 from jaxprep.resample.engines.cpu import CpuEngine
 from jaxprep.resample.engines.plain import PlainEngine
@@ -139,6 +140,7 @@ def _apply_opaque(placed: Placed, image: Any, draws: Any) -> Any:
 
 def _store(layout: Layout, image: Any) -> Any:
     expected = tuple(layout.shape(image.shape[:2], image.shape[2]))
+    bounds.check_shape(expected, image.shape, type(layout).__name__)
     result = layout.store(image)
     _check_shape(result, expected, f"{type(layout).__name__}.store", "that of its `shape`")
     return result
@@ -555,6 +557,7 @@ def constant_program(lowered: Lowered, size: Size) -> tuple[Bucket, tuple[Tables
     >>> stages[0].source, stages[0].out
     ((4, 6), (2, 2))
     """
+    all_tables(lowered.segments, size)  # refuses what is too large
     stages = []
     tables = []
     source = size

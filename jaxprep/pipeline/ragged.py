@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxprep import bounds
 from jaxprep.errors import InputError
 
 
@@ -69,6 +70,7 @@ class Ragged(NamedTuple):
         if self.is_stacked:
             return self.results
         shape = np.max([np.shape(result) for result in self.results], axis=0)
+        bounds.check_padded(shape, [np.shape(result) for result in self.results])
         padded = np.zeros((len(self.results), *shape), np.result_type(*self.results))
         # on the host: a program for every combination of shapes would be compiled otherwise
         for image, result in zip(padded, self.results, strict=True):

@@ -16,11 +16,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxprep import bounds
 from jaxprep.errors import InputError
-from jaxprep.pipeline.step import MAX_PIXELS, FillValue, Geometry
+from jaxprep.pipeline.step import FillValue, Geometry
+from jaxprep.resample.cache import cached
 from jaxprep.resample.passes import Arithmetic
 from jaxprep.resample.references import REFERENCES
-from jaxprep.resample.tables import AxisTable, HostAxis, Resample, Take, Taps, vertical_first
+from jaxprep.resample.tables import (
+    AxisStep,
+    AxisTable,
+    HostAxis,
+    Resample,
+    Take,
+    Taps,
+    output_length,
+    vertical_first,
+)
 from jaxprep.types import Size
 
 COPY_SHIFT = 8
@@ -148,20 +159,22 @@ class SegmentTables(NamedTuple):
     used: tuple[bool, ...]
 
 
-# more than `tables.resize_taps` keeps: the sizes of photographs repeat less than their sides do
-@functools.lru_cache(maxsize=8192)
+@cached()
 def segment_tables(segment: Segment, size: Size) -> SegmentTables:
     """Make the tables of a segment's `geometry` for an image of `size`, on the host.
 
     Raises:
-        InputError: a result would have no pixels, or more than `MAX_PIXELS`.
+        InputError: a step makes a side of no pixels, or of more than `bounds.MAX_SIDE`.
 
     >>> from jaxprep import ops
     >>> segment_tables(Segment(geometry=(ops.Resize((2, 2)),)), (4, 6)).vertical.edge.shape
     (2,)
     """
+    bounds.check_sides(size)
     if segment.opaque is not None:
-        size = segment.opaque.step.output_size(size)
+        step = segment.opaque.step
+        source, size = size, step.output_size(size)
+        bounds.check_sides(size, type(step).__name__, source)
     axes = HostAxis(size[0]), HostAxis(size[1])
     first = True  # of no consequence without a resize: copies may come in any order
     for number, step in enumerate(segment.geometry, 1):
@@ -169,12 +182,11 @@ def segment_tables(segment: Segment, size: Size) -> SegmentTables:
         before = (axes[0].length, axes[1].length)
         with jax.ensure_compile_time_eval():  # `axes` may call `jax.numpy`, also inside of `jit`
             steps_of_axes = step.axes(before)
+        _check_axes(step, steps_of_axes, before)
         for axis, axis_steps in zip(axes, steps_of_axes, strict=True):
             for axis_step in axis_steps:
-                check_declared(step, axis_step)
                 axis.apply(axis_step, number)
         after = (axes[0].length, axes[1].length)
-        check_has_pixels(after)
         if step.resampling is not None:
             first = vertical_first(REFERENCES[step.resampling.reference], before, after)
     vertical, horizontal = axes[0].table(), axes[1].table()
@@ -189,24 +201,21 @@ def segment_tables(segment: Segment, size: Size) -> SegmentTables:
     # the size after drawn steps is static, or arithmetic on the host, by the contract of `Geometry`
     out = (vertical.length, horizontal.length)
     for placed in segment.drawn:
-        out = placed.step.output_size(out)
-    check_has_pixels(out)
-    # only what a segment leaves is stored: sizes between its steps cost nothing
-    if out[0] * out[1] > MAX_PIXELS:
-        raise InputError(
-            f"Expected a result of at most {MAX_PIXELS} pixels, got {out} from an image of size "
-            f"{size}."
-        )
+        source, out = out, placed.step.output_size(out)
+        bounds.check_sides(out, type(placed.step).__name__, source)
     return SegmentTables(vertical, horizontal, out, first, tuple(used))
 
 
-def check_has_pixels(size: Size) -> None:
-    """Raises `InputError` where a side is 0.
-
-    >>> check_has_pixels((4, 6))
-    """
-    if not min(size):
-        raise InputError(f"Expected a result with pixels, got size {size}.")
+def _check_axes(step: Geometry, axes: tuple[tuple[AxisStep, ...], ...], size: Size) -> None:
+    """Refuses what a step does to an image of `size`, before any table is made of it."""
+    name = type(step).__name__
+    ends = [output_length(axis_steps, n) for axis_steps, n in zip(axes, size, strict=True)]
+    bounds.check_sides(ends, name, size)
+    for axis_steps in axes:
+        for count, axis_step in enumerate(axis_steps, 1):
+            check_declared(step, axis_step)
+            # also where the next axis step cuts off again what this one makes a table for
+            bounds.check_sides((output_length(axis_steps[:count], 1),), name, size)
 
 
 def check_declared(step: Geometry, axis_step: Any) -> None:
@@ -237,17 +246,24 @@ def all_tables(parts: Sequence[Segment], size: Size) -> tuple[SegmentTables, ...
     leaves.
 
     Raises:
-        InputError: a result would have no pixels.
+        InputError: a result would have no pixels, or more than `bounds` allows.
 
     >>> from jaxprep import ops
     >>> parts = (Segment(geometry=(ops.Resize((4, 4)),)), Segment(geometry=(ops.Resize((2, 2)),)))
     >>> [tables.size for tables in all_tables(parts, (6, 8))]
     [(4, 4), (2, 2)]
     """
+    image_size = size
     tables = []
     for segment in parts:
-        tables.append(segment_tables(segment, size))
-        size = tables[-1].size
+        made = segment_tables(segment, size)
+        # only what a segment leaves is stored, and what its first pass leaves to the second: sizes
+        # between the steps of a segment cost nothing
+        between = (made.size[0], size[1]) if made.vertical_first else (size[0], made.size[1])
+        bounds.check_pixels(made.size, image_size)
+        bounds.check_pixels(between, image_size, "a first pass")
+        tables.append(made)
+        size = made.size
     return tuple(tables)
 
 

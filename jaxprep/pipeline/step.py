@@ -25,14 +25,15 @@ from typing import Any, ClassVar, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from jaxprep import codec
+from jaxprep import bounds, codec
 from jaxprep.errors import ConfigError, InputError
+from jaxprep.pipeline import numbers
 from jaxprep.resample.tables import AxisStep, output_length
 from jaxprep.types import Batch, Size
 
-# 2**28 pixels are 0.8 GB of uint8 RGB: more is a mistake, or a config made to exhaust the memory
-MAX_PIXELS = 2**28
-"""No step makes an image of more pixels; a config that asks for more is refused."""
+OVERSHOOT = 4
+"""Values after a resize are at most so many times as large: along each axis the absolute weights of
+a filter with negative lobes sum to less than 2 (`lanczos5` 1.88, `bicubic` 1.38)."""
 FillValue = float | tuple[float, ...]
 """One value per channel, or one for all, in the unit of the values where the step stands."""
 
@@ -71,7 +72,9 @@ class Step(ABC):
 
     def __post_init__(self) -> None:
         codec.check_fields(self)
+        numbers.check_fields_fit(self)
         self.check()
+        numbers.check_stays_finite((self,))
 
     def check(self) -> None:
         """Raise `ConfigError` where fields contradict each other."""
@@ -105,6 +108,19 @@ class Step(ABC):
     def for_mask(self) -> Step | None:
         """Return the step that a mask of the image goes through; None where it stays as it is."""
         return None
+
+    def largest_value(self, largest: float) -> float:
+        """Return the largest magnitude that results may have, for values of up to `largest`.
+
+        A config that makes values of photographs infinite is refused by it; see `numbers.py`. A
+        step that may enlarge values should override it.
+        """
+        return largest
+
+    @property
+    def largest_stored(self) -> float:
+        """The largest number that the type of the results holds, in which they are stored."""
+        return numbers.FLOAT32_MAX
 
 
 # JSON names the class of a step under `tag_key`; all subclasses are read back from there
@@ -156,7 +172,8 @@ class Geometry(Step):
         """Return height and width of the result for an image of `size`.
 
         Raises:
-            InputError: a random step that has no `static_output_size` does not override this.
+            InputError: a side of no pixels, or of more than `bounds.MAX_SIDE`; or a random step
+                that has no `static_output_size` does not override this.
         """
         if self.is_random:
             if self.static_output_size is not None:
@@ -167,7 +184,9 @@ class Geometry(Step):
             )
         # from the same axis steps that make the tables, so the two cannot disagree
         vertical, horizontal = self.axes(size)
-        return output_length(vertical, size[0]), output_length(horizontal, size[1])
+        out = output_length(vertical, size[0]), output_length(horizontal, size[1])
+        bounds.check_sides(out, type(self).__name__, size)
+        return out
 
     def for_mask(self) -> Geometry:
         # 0 is the class "background" of most masks; the image's fill is a colour
@@ -177,6 +196,10 @@ class Geometry(Step):
 
     def undo(self, image: np.ndarray) -> np.ndarray | None:
         return image
+
+    def largest_value(self, largest: float) -> float:
+        gain = OVERSHOOT if self.resampling is not None else 1
+        return max(gain * largest, float(np.max(np.abs(self.fill))))
 
 
 class Pointwise(Step):
@@ -204,6 +227,12 @@ class Pointwise(Step):
         """
         del draw
         return None
+
+    def largest_value(self, largest: float) -> float:
+        coefficients = None if self.is_random else self.affine()
+        if coefficients is None:
+            return largest
+        return numbers.largest_affine(*coefficients, largest)
 
     def output_channels(self, channels: int) -> int:
         """Return how many channels come of `channels`.
@@ -324,20 +353,21 @@ def on_image(step: Step, image: Any, draws: Any = None) -> Any:
 
 
 def fill_value(fill: FillValue, dtype: Any) -> np.ndarray:
-    """Return the fill as an array of the image's dtype; integers are rounded and clipped to their
-    range.
+    """Return the fill as an array of the image's dtype, clipped to the range of that; integers are
+    rounded.
 
     >>> fill_value((0.0, 127.5, 300.0), np.uint8).tolist()
     [0, 128, 255]
     """
-    # NumPy, so that it is a constant of the program
-    values = np.asarray(fill, np.float32)
+    # NumPy, so that it is a constant of the program; in float64, as float32 holds no int32 above
+    # 2**24 exactly
+    values = np.asarray(fill, np.float64)
+    if dtype == jnp.bool_:
+        return values.astype(dtype)
+    info: Any = jnp.iinfo(dtype) if jnp.issubdtype(dtype, jnp.integer) else jnp.finfo(dtype)
     if jnp.issubdtype(dtype, jnp.integer):
-        # in float64: float32 holds no int32 above 2**24 exactly
-        info = jnp.iinfo(dtype)
-        rounded = np.round(np.asarray(fill, np.float64))
-        values = np.clip(rounded, info.min, info.max)
-    return values.astype(dtype)
+        values = np.round(values)
+    return np.clip(values, float(info.min), float(info.max)).astype(dtype)
 
 
 def as_size(value: Any) -> Any:
@@ -350,16 +380,3 @@ def as_size(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         return value
     return (value, value)
-
-
-def check_size(size: Size | None, where: str) -> None:
-    """Raise `ConfigError` unless both sides are at least 1 and the area is at most `MAX_PIXELS`.
-
-    >>> check_size((224, 224), "$.size")
-    """
-    if size is None:
-        return
-    if min(size) < 1:
-        raise codec.expected("a height and width of at least 1", size, where)
-    if size[0] * size[1] > MAX_PIXELS:
-        raise codec.expected(f"at most {MAX_PIXELS} pixels", size, where)

@@ -18,6 +18,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Bool, Float, Shaped
 
+from jaxprep.resample.cache import cached
 from jaxprep.resample.engines.cpu import no_inline
 from jaxprep.resample.engines.tpu import float_pass
 from jaxprep.resample.filters import canonical_method
@@ -147,7 +148,7 @@ def _taps(n: int, m: int, interpolation: Interpolation) -> Taps:
     return resize_taps(n, m, interpolation, False, "torch")
 
 
-@functools.lru_cache(maxsize=256)
+@cached()
 def align_corners_taps(n: int, m: int) -> Taps:
     """Returns the table of `torch.nn.functional.interpolate(mode="bilinear", align_corners=True)`
     from `n` to `m` pixels, computed in float32 as torch does it.

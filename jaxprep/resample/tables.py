@@ -14,7 +14,6 @@ so inside the program where a number is drawn there. `resize_taps` makes the tab
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -23,7 +22,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxprep.bounds import check_weights
 from jaxprep.errors import InputError
+from jaxprep.resample.cache import cached
 from jaxprep.resample.filters import FILTERS, WEIGHTS, nearest_rows
 from jaxprep.resample.references import REFERENCES, Reference
 
@@ -468,6 +469,12 @@ def traced_weights(
     >>> low.tolist(), weight[:, :2].tolist()
     ([0, 2], [[0.5, 0.5], [0.5, 0.5]])
     """
+    check_weights(m, _most_taps(capacity, m, method, antialias), f"a resize to {m} pixels")
+    if capacity * m > 2**29:
+        raise InputError(
+            f"Expected a resize of {capacity} to {m} pixels whose product is at most 2**29, in "
+            "which positions are exact where a window is known only at run time."
+        )
     # the steps of `filters._exact_weights`, which explains them
     filter_ = FILTERS[method]
     reach = int(2 * filter_.support)  # the width of the filter at scale 1
@@ -518,9 +525,9 @@ def copy_taps(rows: np.ndarray) -> Taps:
     return Taps(rows, weight, np.int32(0))
 
 
-# a table takes 0.1 to 0.6 ms to make, and 4 to 65 kB (512 to 4,000 pixels to 224): 4,096 pairs of
-# lengths are those of a dataset of photographs, in about 100 MB at most
-@functools.lru_cache(maxsize=4096)
+# a table takes 0.1 to 0.6 ms to make, and 4 to 65 kB (512 to 4,000 pixels to 224): a thousand pairs
+# of lengths or more are kept
+@cached()
 def resize_taps(n: int, m: int, method: str, antialias: bool, reference: str) -> Taps:
     """Make the table that resizes `n` pixels to `m`; its arrays are shared and read-only.
 
@@ -531,6 +538,9 @@ def resize_taps(n: int, m: int, method: str, antialias: bool, reference: str) ->
         antialias: widen the filter when shrinking, so that every source pixel counts.
         reference: a name of `REFERENCES`.
 
+    Raises:
+        InputError: the table would have more than `bounds.MAX_WEIGHTS` weights.
+
     >>> taps = resize_taps(4, 2, "box", True, "pillow")
     >>> taps.weight.tolist(), int(taps.shift)  # one half with 22 fractional bits
     ([[2097152, 2097152], [2097152, 2097152]], 22)
@@ -539,6 +549,7 @@ def resize_taps(n: int, m: int, method: str, antialias: bool, reference: str) ->
     if method == "nearest":
         rows = copy_taps(nearest_rows(n, m, row))
         return _read_only(rows.start, rows.weight, 0)
+    check_weights(m, _most_taps(n, m, method, antialias), f"a resize of {n} to {m} pixels")
     start, weight = WEIGHTS[row.weights](n, m, method, antialias)
     if row.integer is None:
         return _read_only(*fit(start, weight.astype(np.float32), n), 0)
@@ -548,6 +559,13 @@ def resize_taps(n: int, m: int, method: str, antialias: bool, reference: str) ->
     half = np.where(weight < 0, -0.5, 0.5)
     quantised = np.trunc(weight * (1 << bits) + half).astype(row.integer)
     return _read_only(*fit(start, quantised, n), bits)
+
+
+def _most_taps(n: int, m: int, method: str, antialias: bool) -> int:
+    """At most how many pixels an output of a resize reads."""
+    scale = max(n / m, 1) if antialias else 1
+    # + 4: `filters._jax_weights` takes a pixel too many on either side
+    return min(math.ceil(2 * FILTERS[method].support * scale) + 4, n)
 
 
 def _read_only(start: np.ndarray, weight: np.ndarray, shift: int) -> Taps:

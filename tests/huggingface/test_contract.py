@@ -367,17 +367,13 @@ def test_a_timm_repository_has_timms_transform(tmp_path: Path) -> None:
         ({**SMALL, "do_resize": "yes"}, "true, false or null"),
         ({**SMALL, "resample": 9}, "PIL's integers"),
         ({**SMALL, "image_mean": "x"}, "a finite number"),
-        ({**SMALL, "image_mean": [0.5, 0.5], "do_normalize": True}, None),
+        ({**SMALL, "image_mean": [0.5, 0.5], "do_normalize": True}, "one value or 3, as `std` has"),
         ({**SMALL, "image_std": [0, 1, 1]}, "not 0"),
         ({**SMALL, "rescale_factor": float("nan")}, "a finite number"),
     ],
 )
-def test_what_is_not_read_says_why(tmp_path: Path, content: Any, says: str | None) -> None:
+def test_what_is_not_read_says_why(tmp_path: Path, content: Any, says: str) -> None:
     folder = written(tmp_path, content)
-    if says is None:  # the number of channels is known with the image
-        with pytest.raises(InputError):
-            AutoImageProcessor.from_pretrained(folder)(picture())
-        return
     with pytest.raises(ConfigError, match=says) as caught:
         AutoImageProcessor.from_pretrained(folder)
     assert str(folder) in str(caught.value)

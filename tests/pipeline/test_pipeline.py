@@ -850,7 +850,7 @@ PLAN = PILLOW.plan([(9, 9), (5, 7)], (12, 12))
         ),
         (
             lambda: Pipeline((Resize(shortest_edge=2**14),)).plan([(1, 9)]),
-            r"a result of at most 268435456 pixels",
+            r"a result of at most 67108864 pixels",
         ),
     ],
 )

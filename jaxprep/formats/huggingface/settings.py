@@ -7,16 +7,15 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import math
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, NamedTuple, get_args
 
 from jaxprep import codec
+from jaxprep.bounds import check_size
 from jaxprep.errors import ConfigError
 from jaxprep.formats.huggingface import classes
 from jaxprep.formats.huggingface.classes import ProcessorRow
 from jaxprep.ops.resize import Method
-from jaxprep.pipeline.step import check_size
 from jaxprep.resample.filters import canonical_method
 
 ANNOTATION_FORMATS = ("coco_detection", "coco_panoptic")
@@ -248,7 +247,8 @@ class Settings:
 
 def _number(value: Any, where: str) -> float:
     is_number = type(value) in (int, float)
-    if not is_number or not math.isfinite(value) or abs(value) > 1e12:
+    # Written so that NaN is refused; `math.isfinite` raises for an integer beyond float64.
+    if not is_number or not abs(value) <= 1e12:
         raise codec.expected("a finite number", value, where)
     return float(value)
 

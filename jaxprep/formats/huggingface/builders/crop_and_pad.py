@@ -7,10 +7,10 @@ image_processing_<model>.py`, Transformers 5.24.
 from __future__ import annotations
 
 from jaxprep import ops
+from jaxprep.bounds import check_size
 from jaxprep.formats.huggingface.builders.build import Build, builder
 from jaxprep.formats.huggingface.settings import BOTH, EXACT, SHORTEST, Settings
 from jaxprep.ops import sizes
-from jaxprep.pipeline.step import check_size
 from jaxprep.types import Size
 
 

@@ -8,12 +8,12 @@ Transformers 5.24.
 from __future__ import annotations
 
 from jaxprep import codec, ops
+from jaxprep.bounds import check_size
 from jaxprep.formats.huggingface.builders.build import Build, builder
 from jaxprep.formats.huggingface.builders.crop_and_pad import center_rule, widest
 from jaxprep.formats.huggingface.settings import BOTH, EXACT, INSIDE, LONGEST, SHORTEST
 from jaxprep.ops import sizes
 from jaxprep.ops.resize import SizeRule
-from jaxprep.pipeline.step import check_size
 
 
 @builder("resize")

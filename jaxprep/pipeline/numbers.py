@@ -1,0 +1,151 @@
+"""What numbers pixels may be: configs that keep them finite, and arrays in the types that JAX has.
+
+The rule for configs: values of a magnitude of up to `LARGEST_INPUT`, which every integer of 32 bits
+and every photograph has, stay within float32 after each step. How far a step can enlarge values it
+says itself, by `Step.largest_value`. A config that breaks the rule is refused when it is made,
+since it would turn a photograph into infinities, or into NaN a step later. A step that stores
+values in a smaller type, float16, is held to that type for images of 8 bits, and for others when
+they come.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import typing
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxprep import codec
+from jaxprep.errors import ConfigError, InputError
+
+LARGEST_INPUT = 2.0**32
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+
+def check_fields_fit(step: Any) -> None:
+    """Raises `ConfigError` where a number of a step is no float32, in which all are computed.
+
+    >>> from jaxprep import ops
+    >>> check_fields_fit(ops.Rescale(1 / 255))
+    """
+    for name, kind in codec.field_types(type(step)).items():
+        value = getattr(step, name)
+        if value == () and float in typing.get_args(kind):
+            raise codec.expected("a number, or one for each channel", value, f"$.{name}")
+        if any(abs(number) > FLOAT32_MAX for number in _floats(value)):
+            raise codec.expected("numbers of at most 3.4e38, as float32", value, f"$.{name}")
+
+
+def _floats(value: Any) -> Iterator[float]:
+    if isinstance(value, float):
+        yield value
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _floats(item)
+
+
+def check_stays_finite(steps: Sequence[Any]) -> None:
+    """Raises `ConfigError` where steps make values of photographs infinite; see above.
+
+    >>> from jaxprep import ops
+    >>> check_stays_finite((ops.Rescale(1 / 255), ops.Normalize(0.5, 0.5)))
+    """
+    largest = LARGEST_INPUT
+    for i, step in enumerate(steps):
+        largest = step.largest_value(largest)
+        # written so that NaN is refused too
+        if not largest <= FLOAT32_MAX:
+            raise ConfigError(
+                f"Expected steps that keep values of up to 2**32 finite in float32, got up to "
+                f"{largest:.3g} from `{codec.shown(step)}` - at `$.steps[{i}]`."
+            )
+        largest = min(largest, step.largest_stored)
+    _check_tops(tuple(steps), 255, ConfigError)
+
+
+@functools.lru_cache(maxsize=1024)
+def check_dtype_fits(steps: tuple[Any, ...], dtype: Any) -> None:
+    """Raises `InputError` where steps store integers of a dtype in a type that does not hold them.
+
+    >>> from jaxprep import ops
+    >>> check_dtype_fits((ops.Rescale(1 / 255), ops.Cast("float16")), np.dtype(np.uint16))
+    """
+    if jnp.issubdtype(dtype, jnp.integer):
+        _check_tops(steps, int(jnp.iinfo(dtype).max), InputError)
+
+
+def _check_tops(steps: tuple[Any, ...], largest: float, error: type[ConfigError | InputError]):
+    start = largest
+    for i, step in enumerate(steps):
+        largest = step.largest_value(largest)
+        if largest > step.largest_stored:
+            raise error(
+                f"Expected values of at most {step.largest_stored:g}, the largest that the type of "
+                f"`{codec.shown(step)}` holds, got up to {largest:.6g} of values of up to {start}: "
+                f"rescale them before - at `$.steps[{i}]`."
+            )
+
+
+def in_jax_type(image: Any, where: str = "image") -> Any:
+    """Returns an array in the type that JAX holds it in: in the byte order of the machine, and of
+    32 bits where `jax_enable_x64` is off. JAX arrays and tracers come back as they are.
+
+    Raises:
+        InputError: that type does not hold a value; JAX would wrap or infinite it without a word.
+
+    >>> in_jax_type(np.array([1, 2], ">i8")).dtype
+    dtype('int32')
+    """
+    if not isinstance(image, np.ndarray) or image.dtype.kind not in "iuf":
+        return image
+    dtype = image.dtype.newbyteorder("=")
+    if dtype.itemsize > 8:  # a long double, which JAX does not know
+        dtype = np.dtype(np.float64)
+    dtype = np.dtype(jax.dtypes.canonicalize_dtype(dtype))
+    if dtype == image.dtype:
+        return image
+    if image.dtype.kind in "iu":
+        info = np.iinfo(dtype)
+        if image.size and not info.min <= image.min() <= image.max() <= info.max:
+            raise InputError(
+                f"Expected integers that {dtype} holds, got {image.dtype} from {image.min()} to "
+                f"{image.max()} - at `{where}`. Set `jax_enable_x64`, or convert them to floats."
+            )
+        return image.astype(dtype)
+    with np.errstate(over="ignore"):
+        converted = image.astype(dtype)
+    if np.isfinite(converted).all():
+        return converted
+    became_infinite = ~np.isfinite(converted) & np.isfinite(image)
+    if became_infinite.any():
+        raise InputError(
+            f"Expected numbers that {dtype} holds, got {image[became_infinite].flat[0]:g} - at "
+            f"`{where}`."
+        )
+    return converted
+
+
+def shape_is_static(shape: Sequence[Any]) -> bool:
+    """Returns whether all sides are integers: those of `jax.export` may be symbols.
+
+    >>> shape_is_static((8, 6, 3))
+    True
+    """
+    return all(isinstance(side, (int, np.integer)) for side in shape)
+
+
+def largest_affine(scale: Any, offset: Any, largest: float) -> float:
+    """Returns the largest magnitude of `scale * x + offset`, for x of up to `largest`.
+
+    >>> largest_affine(np.array([2.0, -3.0]), -1.0, 10.0)
+    31.0
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = np.abs(np.asarray(scale, np.float64)) * largest + np.abs(np.asarray(offset))
+    top = float(np.max(values))
+    return math.inf if math.isnan(top) else top
