@@ -18,13 +18,27 @@ F = np.float32
 
 Point = tuple[Any, Any]
 
+IntPoint = tuple[int, int]
+
 # The neighbours (x, y) of a pixel, counterclockwise on the screen from the right one: the chain
 # codes of Freeman, as OpenCV counts them.
-_NEIGHBOURS = ((1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1))
+_NEIGHBOURS = (
+    (1, 0),
+    (1, -1),
+    (0, -1),
+    (-1, -1),
+    (-1, 0),
+    (-1, 1),
+    (0, 1),
+    (1, 1),
+)
 
-# Marks of a pixel: on no border yet; on one; on one, with the background to its right. All that is
-# needed of the border numbers of Suzuki and Abe where the hierarchy is not wanted.
-_UNSEEN, _SEEN, _RIGHT_EDGE = 1, 2, -1
+# Marks of a pixel: all that is needed of the border numbers of Suzuki and Abe where the hierarchy is
+# not wanted.
+_BACKGROUND = 0
+_UNSEEN = 1  # on no border yet
+_SEEN = 2  # on a border
+_RIGHT_EDGE = -1  # on a border, with the background to its right
 
 
 def find_contours(mask: Num[np.ndarray, "h w"] | Bool[np.ndarray, "h w"]) -> list[np.ndarray]:
@@ -42,24 +56,37 @@ def find_contours(mask: Num[np.ndarray, "h w"] | Bool[np.ndarray, "h w"]) -> lis
     """
     padded = np.pad(mask != 0, 1).astype(np.int8)
     stride = padded.shape[1]
+    pixels = padded.ravel()
     # A list: single elements of a NumPy array are slow to read and write.
-    marks = padded.ravel().tolist()
+    marks = pixels.tolist()
     # Borders start where the mask changes along a row.
-    changes = np.flatnonzero(np.diff(padded.ravel(), prepend=np.int8(0))).tolist()
+    differences = np.diff(pixels, prepend=np.int8(0))
+    changes = np.flatnonzero(differences).tolist()
     contours = []
     for index in changes:
-        if marks[index] == _UNSEEN:
+        mark = marks[index]
+        before = marks[index - 1]
+        if mark == _UNSEEN:
             border = _follow(marks, stride, index, hole=False)
-        elif marks[index] == 0 and marks[index - 1] > 0:
+        elif mark == _BACKGROUND and before > 0:
             border = _follow(marks, stride, index - 1, hole=True)
         else:
             continue
-        rows, columns = np.divmod(np.asarray(border, np.int32), np.int32(stride))
-        contours.append(np.stack([columns - 1, rows - 1], -1))
+        corners = np.asarray(border, np.int32)
+        rows, columns = np.divmod(corners, np.int32(stride))
+        # The padding moved every pixel by one.
+        x = columns - 1
+        y = rows - 1
+        contours.append(np.stack([x, y], -1))
     return contours[::-1]
 
 
-def _follow(marks: list[int], stride: int, start: int, hole: bool) -> list[int]:
+def _follow(
+    marks: list[int],
+    stride: int,
+    start: int,
+    hole: bool,
+) -> list[int]:
     """Follows one border and marks it; returns the indices where its direction changes."""
     steps = [x + y * stride for x, y in _NEIGHBOURS]
     # The background is to the right of a hole's first pixel, and to the left of a part's.
@@ -73,13 +100,13 @@ def _follow(marks: list[int], stride: int, start: int, hole: bool) -> list[int]:
         return [start]
     last_pixel = start + steps[back]
     corners: list[int] = []
-    pixel, heading = start, back ^ 4
+    pixel = start
+    heading = back ^ 4
     while True:
         # The next pixel of the border: counterclockwise, from the one that we came from.
-        direction = back + 1
-        while not marks[pixel + steps[direction % 8]]:
-            direction += 1
-        direction %= 8
+        direction = (back + 1) % 8
+        while not marks[pixel + steps[direction]]:
+            direction = (direction + 1) % 8
         # The search passed the right neighbour, so that this is background. OpenCV compares
         # unsigned: for direction 0 the left side wraps to the largest number.
         if (direction - 1) % 2**32 < back:
@@ -92,10 +119,14 @@ def _follow(marks: list[int], stride: int, start: int, hole: bool) -> list[int]:
         following = pixel + steps[direction]
         if following == start and pixel == last_pixel:
             return corners
-        pixel, back = following, (direction + 4) % 8
+        pixel = following
+        back = (direction + 4) % 8
 
 
-def convex_hull(points: Num[np.ndarray, "n 2"], clockwise: bool = False) -> Num[np.ndarray, "m 2"]:
+def convex_hull(
+    points: Num[np.ndarray, "n 2"],
+    clockwise: bool = False,
+) -> Num[np.ndarray, "m 2"]:
     """Returns the corners of the convex hull of int32 or float32 points.
 
     Reproduces `cv2.convexHull` (convhull.cpp): Sklansky (1982), chain by chain. The hull goes round
@@ -105,31 +136,44 @@ def convex_hull(points: Num[np.ndarray, "n 2"], clockwise: bool = False) -> Num[
     >>> convex_hull(np.array([[0, 0], [2, 0], [1, 1], [2, 2], [0, 2]], np.int32)).tolist()
     [[0, 0], [2, 0], [2, 2], [0, 2]]
     """
-    order = np.lexsort((points[:, 1], points[:, 0]))
-    ends = points[order]
-    if (ends[0] == ends[-1]).all():
+    x, y = points.T
+    order = np.lexsort((y, x))
+    ordered = points[order]
+    if (ordered[0] == ordered[-1]).all():
         return points[order[:1]]
     # OpenCV has the differences of points in their own type.
     number = F if points.dtype == np.float32 else int
-    known = [(number(x), number(y)) for x, y in ends]
-    lowest, highest = int(ends[:, 1].argmin()), int(ends[:, 1].argmax())
-    last = len(ends) - 1
-    upper = [_chain(known, 0, highest, -1, 1), _chain(known, last, highest, -1, -1)]
-    lower = [_chain(known, 0, lowest, 1, -1), _chain(known, last, lowest, 1, 1)]
+    known = [(number(x), number(y)) for x, y in ordered]
+    heights = ordered[:, 1]
+    lowest = int(heights.argmin())
+    highest = int(heights.argmax())
+    leftmost = 0
+    rightmost = len(known) - 1
+    upper = [
+        _chain(known, leftmost, highest, rise=-1, turn=1),
+        _chain(known, rightmost, highest, rise=-1, turn=-1),
+    ]
+    lower = [
+        _chain(known, leftmost, lowest, rise=1, turn=-1),
+        _chain(known, rightmost, lowest, rise=1, turn=1),
+    ]
     if clockwise:
         lower.reverse()
     else:
         upper.reverse()
-    first, second = upper
-    hull = first[:-1] + second[:0:-1]
-    above = _middle_of_upper(first, second)
-    first, second = lower
-    below = _middle_of_lower(first, second)
+    above = _middle_of_upper(*upper)
+    below = _middle_of_lower(*lower)
     if above is not None and below is not None and known[above] == known[below]:
         # All points lie on one line: both chains have the same corner, which may be there once.
-        first, second = first[:2], second[:2]
-    hull += first[:-1] + second[:0:-1]
-    return points[_rotated(order[hull].tolist())]
+        lower = [chain[:2] for chain in lower]
+    hull = _joined(*upper) + _joined(*lower)
+    indices = order[hull].tolist()
+    return points[_rotated(indices)]
+
+
+def _joined(first: list[int], second: list[int]) -> list[int]:
+    """One chain forwards, then the other backwards; neither its last corner nor the first again."""
+    return first[:-1] + second[:0:-1]
 
 
 def _middle_of_upper(first: list[int], second: list[int]) -> int | None:
@@ -150,9 +194,22 @@ def _middle_of_lower(first: list[int], second: list[int]) -> int | None:
     return None
 
 
-def _chain(points: list[Point], start: int, end: int, rise: int, turn: int) -> list[int]:
-    """The corners from one end of sorted points to the highest or lowest one: `turn` is the side
-    to which they turn (`Sklansky_` in convhull.cpp).
+def _chain(
+    points: list[Point],
+    start: int,
+    end: int,
+    rise: int,
+    turn: int,
+) -> list[int]:
+    """The corners from one end of sorted points to the highest or lowest one (`Sklansky_` in
+    convhull.cpp).
+
+    Args:
+        points: sorted by x, then y.
+        start: index of the leftmost or rightmost point.
+        end: index of the highest or lowest point.
+        rise: sign of the change of y that leads away from `end`: such points are no corners.
+        turn: sign of the side to which the corners turn.
     """
     if points[start] == points[end]:
         return [start]
@@ -160,8 +217,8 @@ def _chain(points: list[Point], start: int, end: int, rise: int, turn: int) -> l
     kept = [start, start + step]
     following = start + 2 * step
     while following != end + step:
-        corner, point = points[kept[-1]], points[following]
-        along = _minus(point, corner)
+        corner = points[kept[-1]]
+        along = _minus(points[following], corner)
         if _sign(along[1]) == rise:
             following += step
             continue
@@ -178,16 +235,24 @@ def _chain(points: list[Point], start: int, end: int, rise: int, turn: int) -> l
 
 
 def _minus(a: Point, b: Point) -> Point:
-    return a[0] - b[0], a[1] - b[1]
+    ax, ay = a
+    bx, by = b
+    return ax - bx, ay - by
 
 
 def _cross(a: Point, b: Point) -> float:
     """Positive where b lies to the left of a; exact for integers and nearly so for float32."""
-    return float(a[0]) * float(b[1]) - float(a[1]) * float(b[0])
+    ax, ay = map(float, a)
+    bx, by = map(float, b)
+    return ax * by - ay * bx
 
 
 def _sign(value: Any) -> int:
-    return int(value > 0) - int(value < 0)
+    if value > 0:
+        return 1
+    if value < 0:
+        return -1
+    return 0
 
 
 def _rotated(hull: list[int]) -> list[int]:
@@ -198,12 +263,14 @@ def _rotated(hull: list[int]) -> list[int]:
     count = len(hull)
     if count < 3:
         return hull
-    smallest, largest = hull.index(min(hull)), hull.index(max(hull))
+    smallest = hull.index(min(hull))
+    largest = hull.index(max(hull))
     rises = (largest + 1) % count == smallest
     begin = smallest if rises else largest
     ring = hull[begin:] + hull[:begin]
-    is_sorted = ring == sorted(ring, reverse=not rises)
-    return ring if is_sorted else hull
+    if ring == sorted(ring, reverse=not rises):
+        return ring
+    return hull
 
 
 class RotatedBox(NamedTuple):
@@ -228,31 +295,57 @@ def min_area_rect(points: Num[np.ndarray, "n 2"], clockwise: bool = False) -> Ro
     ([2.0, 4.0], -90.0)
     """
     corners = convex_hull(points, clockwise).astype(F)
-    half = F(0.5)
-    if len(corners) > 2:
-        (x, y), (ax, ay), (bx, by) = _calipers(corners)
-        center = (x + (ax + bx) * half, y + (ay + by) * half)
-        size = (_length(ax, ay), _length(bx, by))
-        angle = math.atan2(ay, ax)
-    elif len(corners) == 2:
-        (x, y), (u, v) = corners
-        center = ((x + u) * half, (y + v) * half)
-        size = (_length(u - x, v - y), F(0))
-        angle = math.atan2(v - y, u - x)
-    else:
-        center, size, angle = (corners[0, 0], corners[0, 1]), (F(0), F(0)), 0.0
+    center, width, height, angle = _smallest_rectangle(corners)
     degrees = angle * 180 / math.pi
     # A quarter turn of a rectangle exchanges its sides.
     while degrees >= 0:
-        degrees, size = degrees - 90, (size[1], size[0])
+        degrees -= 90
+        width, height = height, width
     while degrees < -90:
-        degrees, size = degrees + 90, (size[1], size[0])
-    return RotatedBox(center, size, F(degrees))
+        degrees += 90
+        width, height = height, width
+    return RotatedBox(center, (width, height), F(degrees))
+
+
+def _smallest_rectangle(
+    corners: Float[np.ndarray, "n 2"],
+) -> tuple[Point, np.float32, np.float32, float]:
+    """The centre, width, height and angle in radians of the rectangle around a convex hull."""
+    half = F(0.5)
+    if len(corners) == 1:
+        [center] = corners
+        return tuple(center), F(0), F(0), 0.0
+    if len(corners) == 2:
+        (x, y), (u, v) = corners
+        center = ((x + u) * half, (y + v) * half)
+        length = _length(u - x, v - y)
+        return center, length, F(0), math.atan2(v - y, u - x)
+    (x, y), (ax, ay), (bx, by) = _calipers(corners)
+    center = (
+        x + (ax + bx) * half,
+        y + (ay + by) * half,
+    )
+    width = _length(ax, ay)
+    height = _length(bx, by)
+    return center, width, height, math.atan2(ay, ax)
 
 
 def _length(x: np.float32, y: np.float32) -> np.float32:
     # In float64, and rounded once.
-    return F(math.sqrt(float(x) * float(x) + float(y) * float(y)))
+    square = float(x) * float(x) + float(y) * float(y)
+    return F(math.sqrt(square))
+
+
+class _Calipers(NamedTuple):
+    """A rectangle around the hull: the direction of its first side, a unit vector, its extent along
+    that side and across, and the corners of the hull on its left and at its bottom.
+    """
+
+    direction: Point
+    width: np.float32
+    height: np.float32
+    left: Point
+    bottom: Point
 
 
 def _calipers(corners: Float[np.ndarray, "n 2"]) -> tuple[Point, Point, Point]:
@@ -260,12 +353,16 @@ def _calipers(corners: Float[np.ndarray, "n 2"]) -> tuple[Point, Point, Point]:
     hull (Toussaint, 1983): `rotatingCalipers` in rotcalipers.cpp.
     """
     edges = np.roll(corners, -1, 0) - corners
-    wide = edges.astype(np.float64)
-    squares = wide[:, 0] * wide[:, 0] + wide[:, 1] * wide[:, 1]
-    inverse_lengths = (1 / np.sqrt(squares)).astype(F)
-    x, y = corners[:, 0], corners[:, 1]
+    dx, dy = edges.astype(np.float64).T
+    inverse_lengths = (1 / np.sqrt(dx * dx + dy * dy)).astype(F)
+    x, y = corners.T
     # The corners that the calipers touch: at the bottom, right, top and left.
-    touched = [int(y.argmin()), int(x.argmax()), int(y.argmax()), int(x.argmin())]
+    touched = [
+        int(y.argmin()),
+        int(x.argmax()),
+        int(y.argmax()),
+        int(x.argmin()),
+    ]
     best: Any = None
     least_area = F(np.finfo(F).max)
     for _ in corners:
@@ -273,38 +370,61 @@ def _calipers(corners: Float[np.ndarray, "n 2"]) -> tuple[Point, Point, Point]:
         first = touched[side]
         a, b = _turn_back(edges[first] * inverse_lengths[first], side)
         touched[side] = (first + 1) % len(corners)
-        across = corners[touched[1]] - corners[touched[3]]
-        up = corners[touched[2]] - corners[touched[0]]
-        width = across[0] * a + across[1] * b
-        height = -up[0] * b + up[1] * a
+        bottom, right, top, left = (corners[corner] for corner in touched)
+        across_x, across_y = right - left
+        up_x, up_y = top - bottom
+        width = across_x * a + across_y * b
+        height = -up_x * b + up_y * a
         # `<=`: of equal areas the last is taken.
         if width * height <= least_area:
             least_area = width * height
-            best = (a, b, width, height, touched[3], touched[0])
-    a, b, width, height, left, bottom = best
-    # The corner is where the line through `left` meets the one through `bottom`. `-b * b` and its
-    # sign are written as OpenCV has them: float32 would round otherwise.
-    c = a * x[left] + y[left] * b
-    d = -b * x[bottom] + y[bottom] * a
+            best = _Calipers((a, b), width, height, left, bottom)
+    return _sides(best)
+
+
+def _sides(calipers: _Calipers) -> tuple[Point, Point, Point]:
+    """A corner of the rectangle, and the sides that begin there.
+
+    The corner is where the line through `left` meets the one through `bottom`. `-b * b` and its sign
+    are written as OpenCV has them: float32 would round otherwise.
+    """
+    a, b = calipers.direction
+    left_x, left_y = calipers.left
+    bottom_x, bottom_y = calipers.bottom
+    c = a * left_x + left_y * b
+    d = -b * bottom_x + bottom_y * a
     scale = F(1) / (a * a - -b * b)
-    corner = ((c * a - d * b) * scale, (a * d - -b * c) * scale)
-    return corner, (a * width, b * width), (-b * height, a * height)
+    corner = (
+        (c * a - d * b) * scale,
+        (a * d - -b * c) * scale,
+    )
+    along = (a * calipers.width, b * calipers.width)
+    upward = (-b * calipers.height, a * calipers.height)
+    return corner, along, upward
 
 
 def _next_side(edges: list[np.ndarray]) -> int:
     """Which of the calipers lies on its edge first when all turn."""
-    turned = [_turn_back(edge, side) for side, edge in enumerate(edges)]
     first = 0
+    first_x, first_y = edges[0]
     for side in range(1, 4):
-        if turned[side][1] * turned[first][0] - turned[side][0] * turned[first][1] < 0:
+        x, y = _turn_back(edges[side], side)
+        if y * first_x - x * first_y < 0:
             first = side
+            first_x, first_y = x, y
     return first
 
 
 def _turn_back(vector: Any, quarters: int) -> Point:
     """A vector (x, y) turned back by quarters of a circle."""
     x, y = vector
-    return ((x, y), (y, -x), (-x, -y), (-y, x))[quarters]
+    turned = (
+        (x, y),
+        (y, -x),
+        (-x, -y),
+        (-y, x),
+    )
+    return turned[quarters]
 
 
 def box_points(box: RotatedBox) -> Float[np.ndarray, "4 2"]:
@@ -318,9 +438,12 @@ def box_points(box: RotatedBox) -> Float[np.ndarray, "4 2"]:
     x, y = box.center
     width, height = box.size
     radians = float(box.angle) * math.pi / 180
-    half_cos, half_sin = F(math.cos(radians)) * F(0.5), F(math.sin(radians)) * F(0.5)
-    along_x, along_y = half_cos * width, half_sin * width
-    across_x, across_y = half_sin * height, half_cos * height
+    half_cos = F(math.cos(radians)) * F(0.5)
+    half_sin = F(math.sin(radians)) * F(0.5)
+    along_x = half_cos * width
+    along_y = half_sin * width
+    across_x = half_sin * height
+    across_y = half_cos * height
     corners = [
         (x - across_x - along_x, y + across_y - along_y),
         (x + across_x - along_x, y - across_y - along_y),
@@ -338,9 +461,10 @@ def contour_area(points: Num[np.ndarray, "n 2"]) -> float:
     >>> contour_area(np.array([[0, 0], [4, 0], [4, 2], [0, 2]]))
     8.0
     """
-    wide = points.astype(F).astype(np.float64)
-    before = np.roll(wide, 1, 0)
-    terms = before[:, 0] * wide[:, 1] - before[:, 1] * wide[:, 0]
+    corners = points.astype(F).astype(np.float64)
+    x, y = corners.T
+    previous_x, previous_y = np.roll(corners, 1, 0).T
+    terms = previous_x * y - previous_y * x
     return abs(math.fsum(terms) * 0.5)
 
 
@@ -354,7 +478,8 @@ def arc_length(points: Num[np.ndarray, "n 2"]) -> float:
     """
     corners = points.astype(F)
     sides = corners - np.roll(corners, 1, 0)
-    lengths = np.sqrt(sides[:, 0] * sides[:, 0] + sides[:, 1] * sides[:, 1])
+    x, y = sides.T
+    lengths = np.sqrt(x * x + y * y)
     return float(lengths.sum(dtype=np.float64))
 
 
@@ -390,18 +515,23 @@ def fill_polygon(
     """
     mask = np.zeros((height, width), bool)
     points = [(int(x), int(y)) for x, y in corners]
+    previous_points = [points[-1], *points[:-1]]
     edges = []
-    for start, end in zip([points[-1], *points[:-1]], points, strict=True):
+    for start, end in zip(previous_points, points, strict=True):
         _draw_line(mask, start, end)
-        if start[1] != end[1]:
+        is_level = start[1] == end[1]
+        if not is_level:
             edges.append(_edge(mask.shape, start, end))
     for row in range(height):
         crossings = []
         for edge in edges:
             if edge.top <= row < edge.bottom:
-                crossings.append(edge.x + (row - edge.top) * edge.slope)
+                x = edge.x + (row - edge.top) * edge.slope
+                crossings.append(x)
         crossings.sort()
-        for left, right in zip(crossings[::2], crossings[1::2], strict=True):
+        entries = crossings[::2]
+        exits = crossings[1::2]
+        for left, right in zip(entries, exits, strict=True):
             # Rounded inwards: the pixels of the sides are drawn already.
             first = max(-(-left >> _BITS), 0)
             end = max((right >> _BITS) + 1, 0)
@@ -409,24 +539,36 @@ def fill_polygon(
     return mask
 
 
-def _edge(shape: tuple[int, int], start: tuple[int, int], end: tuple[int, int]) -> _Edge:
+def _edge(
+    shape: tuple[int, int],
+    start: IntPoint,
+    end: IntPoint,
+) -> _Edge:
     # OpenCV takes the slope from the clipped line, and the rows from the line as it is.
     clipped, _ = _clip_line(shape, start, end)
     (x, y), (u, v) = clipped
     if y == v:
-        y, v = start[1], end[1]
+        y = start[1]
+        v = end[1]
     slope = _divide((u - x) << _BITS, v - y)
-    top, bottom = sorted((start[1], end[1]))
-    return _Edge(top, bottom, (x << _BITS) + (top - y) * slope, slope)
+    top = min(start[1], end[1])
+    bottom = max(start[1], end[1])
+    x_at_top = (x << _BITS) + (top - y) * slope
+    return _Edge(top, bottom, x_at_top, slope)
 
 
 def _divide(a: int, b: int) -> int:
     """Divides towards zero, as C does."""
     quotient = abs(a) // abs(b)
-    return quotient if (a < 0) == (b < 0) else -quotient
+    have_one_sign = (a < 0) == (b < 0)
+    return quotient if have_one_sign else -quotient
 
 
-def _draw_line(mask: np.ndarray, start: tuple[int, int], end: tuple[int, int]) -> None:
+def _draw_line(
+    mask: Bool[np.ndarray, "height width"],
+    start: IntPoint,
+    end: IntPoint,
+) -> None:
     """Sets the pixels of a straight line: Bresenham (1965), from left to right (`LineIterator` in
     drawing.cpp).
     """
@@ -434,21 +576,26 @@ def _draw_line(mask: np.ndarray, start: tuple[int, int], end: tuple[int, int]) -
     if not is_visible:
         return
     (x, y), (u, v) = sorted(clipped, key=lambda point: point[0])
-    wide, high = u - x, abs(v - y)
-    longer, shorter = max(wide, high), min(wide, high)
+    width = u - x
+    height = abs(v - y)
+    longer = max(width, height)
+    shorter = min(width, height)
     along = np.arange(longer + 1)
     # The integers that Bresenham's error term leads to, all at once.
     longer = max(longer, 1)
     aside = (2 * shorter * along + longer - 1) // (2 * longer)
-    columns, rows = (along, aside) if wide >= high else (aside, along)
+    if width >= height:
+        columns, rows = along, aside
+    else:
+        columns, rows = aside, along
     downwards = 1 if v >= y else -1
     mask[y + rows * downwards, x + columns] = True
 
 
 def _clip_line(
     shape: tuple[int, int],
-    start: tuple[int, int],
-    end: tuple[int, int],
+    start: IntPoint,
+    end: IntPoint,
 ) -> tuple[list[Any], bool]:
     """The part of a line in a mask, rounded towards its ends (Cohen and Sutherland, `clipLine` in
     drawing.cpp), and whether there is any.
@@ -456,17 +603,32 @@ def _clip_line(
     Of a line that does not meet the mask, the ends stay where the search stopped.
     """
     points = [list(start), list(end)]
-    limits = (shape[1] - 1, shape[0] - 1)
+    height, width = shape
+    limits = (width - 1, height - 1)
     for axis in (1, 0):
         if _are_outside(points, limits):
             return points, False
         for point, other in (points, points[::-1]):
-            edge = min(max(point[axis], 0), limits[axis])
-            if edge != point[axis]:
-                (x, y), (u, v) = (point[1 - axis], point[axis]), (other[1 - axis], other[axis])
-                point[1 - axis] = x + int((edge - y) * (u - x) / (v - y))
-                point[axis] = edge
+            _clip_end(point, other, axis, limits[axis])
     return points, not _are_outside(points, limits)
+
+
+def _clip_end(
+    point: list[int],
+    other: list[int],
+    axis: int,
+    limit: int,
+) -> None:
+    """Moves a point that lies beyond an edge of the mask along its line to that edge."""
+    edge = min(max(point[axis], 0), limit)
+    if edge == point[axis]:
+        return
+    across = 1 - axis
+    distance = edge - point[axis]
+    rise = other[axis] - point[axis]
+    run = other[across] - point[across]
+    point[across] += int(distance * run / rise)
+    point[axis] = edge
 
 
 def _are_outside(points: list[list[int]], limits: tuple[int, int]) -> bool:
