@@ -33,8 +33,8 @@ _NEIGHBOURS = (
     (1, 1),
 )
 
-# Marks of a pixel: all that is needed of the border numbers of Suzuki and Abe where the hierarchy is
-# not wanted.
+# Marks of a pixel: all that is needed of the border numbers of Suzuki and Abe where the hierarchy
+# is not wanted.
 _BACKGROUND = 0
 _UNSEEN = 1  # on no border yet
 _SEEN = 2  # on a border
@@ -385,8 +385,8 @@ def _calipers(corners: Float[np.ndarray, "n 2"]) -> tuple[Point, Point, Point]:
 def _sides(calipers: _Calipers) -> tuple[Point, Point, Point]:
     """A corner of the rectangle, and the sides that begin there.
 
-    The corner is where the line through `left` meets the one through `bottom`. `-b * b` and its sign
-    are written as OpenCV has them: float32 would round otherwise.
+    The corner is where the line through `left` meets the one through `bottom`. `-b * b` and its
+    sign are written as OpenCV has them: float32 would round otherwise.
     """
     a, b = calipers.direction
     left_x, left_y = calipers.left

@@ -34,6 +34,9 @@ _LIBM = {
     "cos": np.frompyfunc(math.cos, 1, 1),
 }
 
+# first tap `(m,)` and normalised weights `(m, k)` of each output
+Windows = tuple[np.ndarray, np.ndarray]
+
 
 class Filter(NamedTuple):
     """A resampling filter.
@@ -86,8 +89,10 @@ def hamming(x: Any, xp: Any = np) -> Any:
     # Pillow writes 0.54f and 0.46f: float32 constants, widened to float64
     constant = np.float32(0.54).astype(x.dtype)
     amplitude = np.float32(0.46).astype(x.dtype)
-    window = constant + amplitude * _libm("cos", x * np.pi, xp)
-    return xp.where(x < 1, _sinc(x, xp) * window, 0.0)
+    cosine = _libm("cos", x * np.pi, xp)
+    window = constant + amplitude * cosine
+    windowed = _sinc(x, xp) * window
+    return xp.where(x < 1, windowed, 0.0)
 
 
 def keys_cubic(x: Any, xp: Any = np) -> Any:
@@ -103,7 +108,9 @@ def keys_cubic(x: Any, xp: Any = np) -> Any:
     a = -0.5
     near = ((a + 2) * x - (a + 3)) * x * x + 1
     far = (((x - 5) * x + 8) * x - 4) * a
-    return xp.where(x < 1, near, xp.where(x < 2, far, 0.0)).astype(x.dtype)
+    beyond_near = xp.where(x < 2, far, 0.0)
+    value = xp.where(x < 1, near, beyond_near)
+    return value.astype(x.dtype)
 
 
 def torch_cubic(x: Any, a: float = -0.5) -> Any:
@@ -122,8 +129,9 @@ def torch_cubic(x: Any, a: float = -0.5) -> Any:
     far = fused(a, x, -5 * a)
     far = fused(far, x, 8 * a)
     far = fused(far, x, -4 * a)
-    outer = np.where(x < 2, far, 0)
-    return np.where(x < 1, near, outer).astype(x.dtype)
+    beyond_near = np.where(x < 2, far, 0)
+    value = np.where(x < 1, near, beyond_near)
+    return value.astype(x.dtype)
 
 
 def fused(a: Any, x: Any, b: Any) -> Any:
@@ -134,7 +142,8 @@ def fused(a: Any, x: Any, b: Any) -> Any:
     False
     """
     # a product of two float32 numbers is exact in float64
-    return (np.multiply(a, x, dtype=np.float64) + b).astype(x.dtype)
+    product = np.multiply(a, x, dtype=np.float64)
+    return (product + b).astype(x.dtype)
 
 
 def _lanczos(lobes: int) -> Filter:
@@ -144,8 +153,9 @@ def _lanczos(lobes: int) -> Filter:
     def kernel(x: Any, xp: Any = np) -> Any:
         # the interval is half open, as Pillow's
         inside = (x >= -lobes) & (x < lobes)
-        values = _sinc(x, xp) * _sinc(x / lobes, xp)
-        return xp.where(inside, values, 0.0).astype(x.dtype)
+        window = _sinc(x / lobes, xp)
+        windowed = _sinc(x, xp) * window
+        return xp.where(inside, windowed, 0.0).astype(x.dtype)
 
     return Filter(kernel, float(lobes))
 
@@ -155,7 +165,7 @@ def _sinc(x: Any, xp: Any) -> Any:
     is_zero = x == 0
     sine = _libm("sin", angle, xp)
     # `where` computes both of its arguments: a division by 0 would warn in NumPy
-    divisor = xp.where(x == 0, 1.0, angle)
+    divisor = xp.where(is_zero, 1.0, angle)
     return xp.where(is_zero, 1.0, sine / divisor)
 
 
@@ -164,7 +174,8 @@ def _libm(name: str, x: Any, xp: Any) -> Any:
     the last bit, and then a quantised weight may differ by one."""
     if xp is not np:
         return getattr(xp, name)(x)
-    return np.asarray(_LIBM[name](x)).astype(x.dtype)
+    values = _LIBM[name](x)
+    return np.asarray(values).astype(x.dtype)
 
 
 FILTERS = {
@@ -224,6 +235,7 @@ def nearest_rows(n: int, m: int, reference: Reference) -> np.ndarray:
     [0, 2]
     """
     i = np.arange(m)
+    # each rule gives the position of every output in the source; its floor is the index
     if reference.nearest == "accumulate":
         # Pillow adds the step in float64, output by output: `ImagingScaleAffine` in
         # https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Geometry.c
@@ -238,7 +250,8 @@ def nearest_rows(n: int, m: int, reference: Reference) -> np.ndarray:
     elif reference.nearest == "torch_exact":
         # mode "nearest-exact": `nearest_neighbor_exact_compute_source_index` in UpSample.h
         scale = np.float32(n) / np.float32(m)
-        position = (i.astype(np.float32) + np.float32(0.5)) * scale
+        middle = i.astype(np.float32) + np.float32(0.5)
+        position = middle * scale
     elif reference.nearest == "jax":
         # `_resize_nearest` in jax/_src/image/scale.py: multiplies first, then divides
         middle = i.astype(np.float32) + np.float32(0.5)
@@ -255,75 +268,110 @@ def nearest_rows(n: int, m: int, reference: Reference) -> np.ndarray:
 
 
 def _windows(
-    n: int, m: int, filter_: Filter, antialias: bool, dtype: type
-) -> tuple[np.ndarray, np.ndarray]:
+    n: int,
+    m: int,
+    filter_: Filter,
+    antialias: bool,
+    dtype: type,
+) -> Windows:
     """Start and normalised weights as Pillow's `precompute_coeffs` has them, in `dtype`.
 
     https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Resample.c; torch's
     `_compute_indices_min_size_weights_aa` (UpSampleKernel.cpp) is a copy of it, in float32.
     """
+    zero = dtype(0)
+    half = dtype(0.5)
+    one = dtype(1)
     scale = dtype(n) / dtype(m)
     # a filter is stretched to cover the source pixels of an output, never shrunk below scale 1
-    stretch = max(scale, dtype(1)) if antialias else dtype(1)
+    stretch = max(scale, one) if antialias else one
     support = dtype(filter_.support) * stretch
-    half = dtype(0.5)
-    centre = scale * (np.arange(m).astype(dtype) + half)
+    outputs = np.arange(m).astype(dtype)
+    centre = scale * (outputs + half)
     # `(int)(x + 0.5)` truncates: that rounds only positive numbers, and the others are cut to 0
     low = (centre - support + half).astype(np.int64)
     low = np.maximum(low, 0)
     high = (centre + support + half).astype(np.int64)
     high = np.minimum(high, n)
-    count = int((high - low).max())
-    tap = np.arange(max(count, 1))
+    tap = np.arange(_tap_count(low, high))
     # Pillow multiplies by the reciprocal, which differs from a division in the last bit
-    inverse = dtype(1) / stretch
+    inverse = one / stretch
     source = (tap + low[:, None]).astype(dtype)
     distance = (source - centre[:, None] + half) * inverse
-    weight = _within(low, high, filter_.kernel(distance), dtype(0))
+    weight = _within(low, high, filter_.kernel(distance), zero)
     total = np.zeros(m, dtype)
     for k in tap:  # one by one, as C does: NumPy's pairwise sum differs in the last bit
         total += weight[:, k]
-    divisor = np.where(total == 0, dtype(1), total)
+    divisor = np.where(total == 0, one, total)
     return low, weight / divisor[:, None]
 
 
-def _within(low: np.ndarray, high: np.ndarray, weight: np.ndarray, zero: Any) -> np.ndarray:
+def _tap_count(low: np.ndarray, high: np.ndarray) -> int:
+    """The most taps that an output has, at least 1: the second axis of the table."""
+    lengths = high - low
+    return max(int(lengths.max()), 1)
+
+
+def _within(
+    low: np.ndarray,
+    high: np.ndarray,
+    weight: np.ndarray,
+    zero: Any,
+) -> np.ndarray:
     """The weights of the taps from `low` to `high`; the rest of the rectangular table is 0."""
     tap = np.arange(weight.shape[1])
-    inside = tap < (high - low)[:, None]
+    lengths = high - low
+    inside = tap < lengths[:, None]
     return np.where(inside, weight, zero)
 
 
-def _float64_weights(n: int, m: int, method: str, antialias: bool) -> tuple[np.ndarray, np.ndarray]:
+def _float64_weights(
+    n: int,
+    m: int,
+    method: str,
+    antialias: bool,
+) -> Windows:
     """Pillow's weights, before they are quantised."""
-    return _windows(n, m, FILTERS[method], antialias, np.float64)
+    filter_ = FILTERS[method]
+    return _windows(n, m, filter_, antialias, np.float64)
 
 
-def _exact_weights(n: int, m: int, method: str, antialias: bool) -> tuple[np.ndarray, np.ndarray]:
+def _exact_weights(
+    n: int,
+    m: int,
+    method: str,
+    antialias: bool,
+) -> Windows:
     """Ours: positions are integers, in units of `1 / (2 m)` of a pixel.
 
     So a source pixel exactly at the edge of the filter is never lost to rounding.
     """
     filter_ = FILTERS[method]
     stretch = max(n, m) if antialias else m
-    centre = (2 * np.arange(m) + 1) * n
+    output = np.arange(m)
+    centre = (2 * output + 1) * n
     reach = int(2 * filter_.support) * stretch  # twice the support is an integer for every filter
     # + m, half a pixel: rounds to the nearest pixel edge, as Pillow's `+ 0.5`
-    low = (centre - reach + m) // (2 * m)
+    pixel = 2 * m
+    low = (centre - reach + m) // pixel
     low = np.maximum(low, 0)
-    high = (centre + reach + m) // (2 * m)
+    high = (centre + reach + m) // pixel
     high = np.minimum(high, n)
-    tap = np.arange(int((high - low).max()))
+    tap = np.arange(_tap_count(low, high))
     source = tap + low[:, None]
     middle = (2 * source + 1) * m  # of a source pixel
     distance = (middle - centre[:, None]) / (2 * stretch)
     weight = _within(low, high, filter_.kernel(distance), 0)
-    return low, weight / weight.sum(1, keepdims=True)
+    total = weight.sum(1, keepdims=True)
+    return low, weight / total
 
 
 def _torchvision_weights(
-    n: int, m: int, method: str, antialias: bool
-) -> tuple[np.ndarray, np.ndarray]:
+    n: int,
+    m: int,
+    method: str,
+    antialias: bool,
+) -> Windows:
     """torchvision's uint8 kernel: Pillow's weights with antialiasing, torch's interpolation in
     float64 without.
 
@@ -335,17 +383,28 @@ def _torchvision_weights(
     return _interpolation(n, m, method, np.float64)
 
 
-def _torch_weights(n: int, m: int, method: str, antialias: bool) -> tuple[np.ndarray, np.ndarray]:
+def _torch_weights(
+    n: int,
+    m: int,
+    method: str,
+    antialias: bool,
+) -> Windows:
     """`torch.nn.functional.interpolate(align_corners=False)` on float32."""
-    if antialias or method not in ("bilinear", "bicubic"):
-        filter_ = FILTERS[method]
-        if method == "bicubic":
-            filter_ = Filter(torch_cubic, 2.0)
-        return _windows(n, m, filter_, antialias, np.float32)
-    return _interpolation(n, m, method, np.float32)
+    is_interpolation = not antialias and method in ("bilinear", "bicubic")
+    if is_interpolation:
+        return _interpolation(n, m, method, np.float32)
+    filter_ = FILTERS[method]
+    if method == "bicubic":
+        filter_ = Filter(torch_cubic, filter_.support)
+    return _windows(n, m, filter_, antialias, np.float32)
 
 
-def _interpolation(n: int, m: int, method: str, dtype: type) -> tuple[np.ndarray, np.ndarray]:
+def _interpolation(
+    n: int,
+    m: int,
+    method: str,
+    dtype: type,
+) -> Windows:
     """torch without antialiasing: between the nearest 2 or 4 pixels, repeating the edge."""
     # `area_pixel_compute_source_index` in torch's UpSample.h, which the compiler contracts
     scale = dtype(n) / dtype(m)
@@ -359,61 +418,80 @@ def _interpolation(n: int, m: int, method: str, dtype: type) -> tuple[np.ndarray
     if method == "bilinear":
         weight = np.stack([1 - fraction, fraction], 1)
         return _repeat_edge(first, weight, n)
-    distances = np.stack([fraction + 1, fraction, 1 - fraction, 2 - fraction], 1)
+    distances = [
+        fraction + 1,
+        fraction,
+        1 - fraction,
+        2 - fraction,
+    ]
     # -0.75: `get_cubic_upsample_coefficients` in UpSample.h, the number of OpenCV's INTER_CUBIC
-    weight = torch_cubic(distances, -0.75)
+    weight = torch_cubic(np.stack(distances, 1), -0.75)
     return _repeat_edge(first - 1, weight, n)
 
 
-def _repeat_edge(start: np.ndarray, weight: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+def _repeat_edge(
+    start: np.ndarray,
+    weight: np.ndarray,
+    n: int,
+) -> Windows:
     """Adds the weights of taps outside `[0, n)` to the pixel at the edge.
 
     torch reads the edge pixel once for each of them (`upsample_get_value_bounded` in UpSample.h);
     one tap with the sum of their weights reads it once.
     """
-    count = min(weight.shape[1], n)
+    outputs, taps = weight.shape
+    count = min(taps, n)
     inside = np.clip(start, 0, n - count)
-    source = start[:, None] + np.arange(weight.shape[1])
+    source = start[:, None] + np.arange(taps)
     source = np.clip(source, 0, n - 1)
     column = source - inside[:, None]
-    row = np.arange(len(start))[:, None]
-    summed = np.zeros((len(start), count), weight.dtype)
+    row = np.arange(outputs)[:, None]
+    summed = np.zeros((outputs, count), weight.dtype)
     # `add.at`, not `+=`: a column that occurs twice must get both weights
     np.add.at(summed, (row, column), weight)
     return inside, summed
 
 
-def _jax_weights(n: int, m: int, method: str, antialias: bool) -> tuple[np.ndarray, np.ndarray]:
+def _jax_weights(
+    n: int,
+    m: int,
+    method: str,
+    antialias: bool,
+) -> Windows:
     """`jax.image.resize`: `compute_weight_mat` of jax/_src/image/scale.py, in float32.
 
     That makes a dense matrix `(n, m)`; this one only the entries that are not zero.
     """
-    one, filter_ = np.float32(1), FILTERS[method]
-    inverse = np.float32(1 / (m / n))
+    filter_ = FILTERS[method]
+    zero = np.float32(0)
+    one = np.float32(1)
+    scale = m / n
+    inverse = np.float32(1 / scale)
     stretch = max(inverse, one) if antialias else one
     # in float64 and rounded once: XLA compiles the position into one fused multiply-add, and a
     # second rounding would break ties another way
     middle = np.arange(m) + 0.5
-    sample = (middle * np.float64(inverse) - 0.5).astype(np.float32)
+    position = middle * np.float64(inverse) - 0.5
+    sample = position.astype(np.float32)
     reach = filter_.support * float(stretch)
     # a pixel too many on either side: the filter, not this bound, says what is zero
     low = np.floor(sample - reach).astype(np.int64)
     low = np.maximum(low, 0)
     high = np.ceil(sample + reach).astype(np.int64) + 1
     high = np.minimum(high, n)
-    count = int((high - low).max())
-    tap = np.arange(max(count, 1))
+    tap = np.arange(_tap_count(low, high))
     source = (tap + low[:, None]).astype(np.float32)
     distance = np.abs(sample[:, None] - source) / stretch
-    weight = _within(low, high, filter_.kernel(distance), np.float32(0))
+    weight = _within(low, high, filter_.kernel(distance), zero)
     total = weight.sum(1, keepdims=True)
     # the bound and the guarded division are JAX's: an output that no pixel reaches becomes 0
-    is_covered = np.abs(total) > 1000 * np.finfo(np.float32).eps
-    normalised = weight / np.where(total != 0, total, one)
-    weight = np.where(is_covered, normalised, 0)
+    least = 1000 * np.finfo(np.float32).eps
+    is_covered = np.abs(total) > least
+    divisor = np.where(total != 0, total, one)
+    weight = np.where(is_covered, weight / divisor, 0)
     # JAX drops outputs whose position lies outside of the image
-    visible = (sample >= -0.5) & (sample <= n - 0.5)
-    return low, np.where(visible[:, None], weight, 0)
+    is_visible = (sample >= -0.5) & (sample <= n - 0.5)
+    return low, np.where(is_visible[:, None], weight, 0)
 
 
 WEIGHTS = {

@@ -27,11 +27,15 @@ def positions(middle: np.float32, length: np.float32, n: int, m: int) -> np.ndar
     >>> positions(np.float32(3), np.float32(4), n=9, m=3).tolist()
     [1.0, 3.0, 5.0]
     """
-    offset = np.arange(m, dtype=np.float32) / magnification(length, m)
-    inside = offset + middle - np.float32(0.5) * length
+    samples = np.arange(m, dtype=np.float32)
+    offset = samples / magnification(length, m)
+    half = np.float32(0.5) * length
+    inside = offset + middle - half
     # there and back is not the identity in float32, so both steps are kept
-    one, two = np.float32(1), np.float32(2)
-    around = two * inside / np.float32(n - 1) - one
+    one = np.float32(1)
+    two = np.float32(2)
+    last = np.float32(n - 1)
+    around = two * inside / last - one
     half_length = np.float32((n - 1) / 2)
     return (around + one) * half_length
 
@@ -45,7 +49,8 @@ def magnification(length: np.float32, m: int) -> np.float32:
     # a length of 0 gives infinity, and all samples fall on one position
     with np.errstate(divide="ignore"):
         # by a reciprocal, as torch divides a number by a tensor: the last bit differs
-        return np.float32(1) / length * np.float32(m - 1)
+        reciprocal = np.float32(1) / length
+    return reciprocal * np.float32(m - 1)
 
 
 def sample_taps(at: np.ndarray, n: int, method: str) -> Taps:
@@ -62,35 +67,41 @@ def sample_taps(at: np.ndarray, n: int, method: str) -> Taps:
     """
     # far outside every weight is 0; unbounded positions would overflow the int64 below
     at = np.clip(at, -8, n + 8)
+    before = np.floor(at)
+    fraction = at - before
     if method == "nearest":
         first = np.floor(at + np.float32(0.5))
-        weight = np.ones((len(at), 1), np.float32)
+        weights = [np.ones(len(at), np.float32)]
     elif method == "bilinear":
-        first = np.floor(at)
-        fraction = (at - first)[:, None]
-        weight = np.concatenate([1 - fraction, fraction], axis=1)
+        first = before
+        weights = [1 - fraction, fraction]
     else:
-        fraction = (at - np.floor(at))[:, None]
-        first = np.floor(at) - 1
-        outer = _far(fraction + 1), _far(2 - fraction)
-        inner = _near(fraction), _near(1 - fraction)
-        weight = np.concatenate([outer[0], *inner, outer[1]], axis=1)
+        first = before - 1
+        weights = [
+            _far(fraction + 1),
+            _near(fraction),
+            _near(1 - fraction),
+            _far(2 - fraction),
+        ]
     start = first.astype(np.int64)
-    source = start[:, None] + np.arange(weight.shape[1])
+    source = start[:, None] + np.arange(len(weights))
     # `padding_mode="zeros"` of `grid_sample`: the weights are not normalised afterwards
     inside = (source >= 0) & (source < n)
-    weight = np.where(inside, weight, np.float32(0))
-    return Taps(*fit(start, weight, n), np.int32(0))
+    weight = np.where(inside, np.stack(weights, axis=1), np.float32(0))
+    start, weight = fit(start, weight, n)
+    return Taps(start, weight, np.int32(0))
 
 
-def _near(x: np.ndarray, a: np.float32 = A) -> np.ndarray:
+def _near(x: np.ndarray) -> np.ndarray:
     """The cubic within a pixel: `cubic_convolution1`.
 
     Each operation is rounded; `filters.torch_cubic`, which is that of resizing, fuses them.
     """
-    return ((a + 2) * x - (a + 3)) * x * x + 1
+    return ((A + 2) * x - (A + 3)) * x * x + 1
 
 
-def _far(x: np.ndarray, a: np.float32 = A) -> np.ndarray:
+def _far(x: np.ndarray) -> np.ndarray:
     """The cubic between one pixel and two: `cubic_convolution2`."""
-    return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
+    value = A * x - 5 * A
+    value = value * x + 8 * A
+    return value * x - 4 * A

@@ -57,6 +57,8 @@ is room for them twice, and for what comes of them, in the cache of a core."""
 BLOCK_BYTES = 2**18
 """An image transposes about so many bytes at a time: each call of a computation costs time."""
 
+FLOAT32 = np.dtype(np.float32)
+
 
 @functools.partial(
     jax.tree_util.register_dataclass,
@@ -94,8 +96,12 @@ class ImageView:
         return cls(image, index, 0, 0, height, width)
 
     @property
+    def channels(self) -> int:
+        return self.image.shape[-1]
+
+    @property
     def shape(self) -> tuple[int, int, int]:
-        return self.height, self.width, self.image.shape[-1]
+        return self.height, self.width, self.channels
 
     @property
     def dtype(self) -> Any:
@@ -110,9 +116,10 @@ class ImageView:
     def rows(self, start: Any, count: int) -> jax.Array:
         """Rows `start` to `start + count`, `(count, width * c)`; `start` may be traced."""
         offset = (self.top + start, self.left, 0)
-        size = (count, self.width, self.image.shape[-1])
+        size = (count, self.width, self.channels)
         if self.index is None:
-            return lax.dynamic_slice(self.image, offset, size).reshape(count, -1)
+            rows = lax.dynamic_slice(self.image, offset, size)
+            return rows.reshape(count, -1)
         rows = lax.dynamic_slice(self.image, (self.index, *offset), (1, *size))
         return rows[0].reshape(count, -1)
 
@@ -123,7 +130,9 @@ class ImageView:
             image = lax.dynamic_index_in_dim(image, self.index, 0, keepdims=False)
         if image.shape[:2] == (self.height, self.width):
             return image
-        return image[self.top : self.top + self.height, self.left : self.left + self.width]
+        bottom = self.top + self.height
+        right = self.left + self.width
+        return image[self.top : bottom, self.left : right]
 
 
 @dataclass(frozen=True)
@@ -153,26 +162,33 @@ class CpuEngine:
 
     def pixels(self, image: jax.Array | ImageView) -> jax.Array:
         """The array of an image."""
-        return image.pixels() if isinstance(image, ImageView) else image
+        if isinstance(image, ImageView):
+            return image.pixels()
+        return image
 
     def run_segment(
-        self, image: jax.Array | ImageView, passes: Passes, epilogue: Epilogue, is_last: bool
+        self,
+        image: jax.Array | ImageView,
+        passes: Passes,
+        epilogue: Epilogue,
+        is_last: bool,
     ) -> jax.Array:
         """Computes both passes of one image and stores what the epilogue makes of them.
 
         Args:
             is_last: whether the result is the program's, which goes to `buffer`.
         """
-        engine = self if is_last else replace(self, buffer=None)
+        new_array = replace(self, buffer=None)
+        engine = self if is_last else new_array
         if passes.arithmetic == "copy":
             return engine.copy_segment(self.pixels(image), passes, epilogue)
         if not passes.has_traced_order:
             return engine.run_passes(image, passes, epilogue)
         if not self.is_single:
-            alone = functools.partial(replace(self, buffer=None).run_passes, epilogue=PLAIN_STORE)
-            resized = in_either_order(self.pixels(image), passes, alone)
+            run = functools.partial(new_array.run_passes, epilogue=PLAIN_STORE)
+            resized = in_either_order(self.pixels(image), passes, run)
             return engine.store(_as_pixels, resized, epilogue=epilogue)
-        branch = functools.partial(replace(self, buffer=None).run_passes, image, epilogue=epilogue)
+        branch = functools.partial(new_array.run_passes, image, epilogue=epilogue)
         result = lax.cond(
             passes.vertical_first,
             lambda: branch(passes._replace(vertical_first=True)),
@@ -182,23 +198,31 @@ class CpuEngine:
             return result
         return engine.store_result(result, epilogue)
 
-    def copy_segment(self, image: jax.Array, passes: Passes, epilogue: Epilogue) -> jax.Array:
+    def copy_segment(
+        self,
+        image: jax.Array,
+        passes: Passes,
+        epilogue: Epilogue,
+    ) -> jax.Array:
         """A segment that only copies pixels: the crops that are known are slices."""
-        for axis, taps in ((0, passes.vertical), (1, passes.horizontal)):
-            start = None if taps is None else constant_run(taps)
-            if taps is not None and start is not None:
-                image = lax.slice_in_dim(image, start, start + len(taps.start), axis=axis)
-                left = "vertical" if axis == 0 else "horizontal"
-                passes = passes._replace(**{left: None})
+        image, vertical = _slice_run(image, passes.vertical, 0)
+        image, horizontal = _slice_run(image, passes.horizontal, 1)
 
-        def compute(image: jax.Array, vertical: Taps | None, horizontal: Taps | None) -> Rows:
+        def compute(
+            image: jax.Array,
+            vertical: Taps | None,
+            horizontal: Taps | None,
+        ) -> Rows:
             moved = passes._replace(vertical=vertical, horizontal=horizontal)
-            return Rows.of(copy_pixels(image, moved), "pixels")
+            return _as_pixels(copy_pixels(image, moved))
 
-        return self.store(compute, image, passes.vertical, passes.horizontal, epilogue=epilogue)
+        return self.store(compute, image, vertical, horizontal, epilogue=epilogue)
 
     def run_passes(
-        self, image: jax.Array | ImageView, passes: Passes, epilogue: Epilogue
+        self,
+        image: jax.Array | ImageView,
+        passes: Passes,
+        epilogue: Epilogue,
     ) -> jax.Array:
         """Both passes in an order that is known, each a computation of its own."""
         view = image if isinstance(image, ImageView) else ImageView.of(image)
@@ -206,28 +230,34 @@ class CpuEngine:
         view, horizontal = _trim(view, passes.horizontal, 1)
         form: Form = "planes" if epilogue.planar else "pixels"
         arithmetic = passes.arithmetic
-        height = passes.height if self.is_single and arithmetic == "integer" else None
-        if horizontal is None and vertical is None:
+        if vertical is None and horizontal is None:
             return self.store(_as_pixels, view.pixels(), epilogue=epilogue)
         if horizontal is None:
-            rows = Rows.of(view.pixels(), "pixels")
+            rows = _as_pixels(view.pixels())
             return self.store(vertical_pass(arithmetic), rows, vertical, epilogue=epilogue)
         if vertical is None or not passes.vertical_first:
+            knows_height = self.is_single and arithmetic == "integer"
+            height = passes.height if knows_height else None
             rows = self.horizontal_pass(view, horizontal, arithmetic, form, height)
-            compute = _identity if vertical is None else vertical_pass(arithmetic)
-            tables = () if vertical is None else (vertical,)
-            return self.store(compute, rows, *tables, epilogue=epilogue)
-        if arithmetic == "float" and vertical.weight.shape[0] >= lanes_of(np.dtype(np.float32)):
+            if vertical is None:
+                return self.store(_identity, rows, epilogue=epilogue)
+            return self.store(vertical_pass(arithmetic), rows, vertical, epilogue=epilogue)
+        if arithmetic == "float" and len(vertical.weight) >= lanes_of(FLOAT32):
             values = self.float_passes(view, vertical, horizontal, form)
-            rows = Rows(values, view.shape[2], form)
+            rows = Rows(values, view.channels, form)
             return self.store(_identity, rows, epilogue=epilogue)
-        rows = Rows.of(view.pixels(), "pixels")
+        rows = _as_pixels(view.pixels())
         rows = rows_no_inline(vertical_pass(arithmetic), rows, vertical)
         between = ImageView.of(rows.image())
-        rows = self.horizontal_pass(between, horizontal, arithmetic, form, None)
+        rows = self.horizontal_pass(between, horizontal, arithmetic, form)
         return self.store(_identity, rows, epilogue=epilogue)
 
-    def store(self, compute: Callable[..., Rows], *args: Any, epilogue: Epilogue) -> jax.Array:
+    def store(
+        self,
+        compute: Callable[..., Rows],
+        *args: Any,
+        epilogue: Epilogue,
+    ) -> jax.Array:
         """Computes `compute(*args)` and its epilogue in one loop, which writes the result into a
         new array or into `buffer`; then it returns the buffer."""
         shape: tuple[int, ...] = ()
@@ -241,17 +271,23 @@ class CpuEngine:
             values = result.reshape(stored_shape(shape, epilogue.form))
             if buffer is None:
                 return values
-            offset = (self.index, *[0] * values.ndim)
-            return lax.dynamic_update_slice(buffer, values[None], offset)
+            return self._write(buffer, values)
 
         result = no_inline(body, self.buffer, *args)
-        return as_result(result, shape, epilogue.form) if self.buffer is None else result
+        if self.buffer is None:
+            return as_result(result, shape, epilogue.form)
+        return result
 
     def store_result(self, result: jax.Array, epilogue: Epilogue) -> jax.Array:
         """Writes a finished result into `buffer`."""
-        values = result.reshape(stored_shape(result.shape, epilogue.form))
-        offset = (self.index, *[0] * values.ndim)
-        return lax.dynamic_update_slice(self.buffer, values[None], offset)
+        shape = stored_shape(result.shape, epilogue.form)
+        return self._write(self.buffer, result.reshape(shape))
+
+    def _write(self, buffer: jax.Array, values: jax.Array) -> jax.Array:
+        """Writes one image's result at `index` of a buffer of several."""
+        zeros = [0] * values.ndim
+        offset = (self.index, *zeros)
+        return lax.dynamic_update_slice(buffer, values[None], offset)
 
     def horizontal_pass(
         self,
@@ -273,36 +309,58 @@ class CpuEngine:
         Returns:
             rows `(height, m * c)`, uint8 or float32; zeros below the last block of `height`.
         """
-        rows, width, channels = view.shape
+        rows, _, channels = view.shape
         lanes = lanes_of(view.dtype)
         if rows < lanes:
-            return rows_no_inline(_plain_pass(arithmetic, form), view.pixels(), taps)
-        bytes_of_lanes = transposed_bytes(width, channels, view.dtype)
-        most = lanes
-        if self.concurrent is not None:
-            most = lanes * max(BLOCK_BYTES // (bytes_of_lanes * self.concurrent), 1)
-        blocks = max(-(-rows // most), 1 if rows % lanes == 0 else 2)
-        groups = min(-(-rows // (lanes * blocks)), rows // lanes)
+            plain_pass = _plain_pass(arithmetic, form)
+            return rows_no_inline(plain_pass, view.pixels(), taps)
+        groups = self._groups_of_rows(view)
         block = groups * lanes
         table = _taps_of_numbers(taps, channels, form)
+        sum_columns = _sum_columns(channels, arithmetic)
 
         def add_block(i: Any, done: jax.Array) -> jax.Array:
             # the last block may repeat rows of the one before
             start = jnp.minimum(i * block, rows - block)
             lines = view.rows(start, block).reshape(groups, lanes, -1)
             columns = no_inline(_transpose, lines)
-            sums = no_inline(_sum_columns(channels, arithmetic), columns, table)
+            sums = no_inline(sum_columns, columns, table)
             return no_inline(_write_rows, done, sums, start)
 
         count = rows if height is None else height
+        blocks = (count + block - 1) // block
         dtype = jnp.uint8 if arithmetic == "integer" else jnp.float32
-        empty = zeros_like_device((rows, taps.weight.shape[0] * channels), dtype, view.image)
+        shape = (rows, len(taps.weight) * channels)
+        empty = zeros_like_device(shape, dtype, view.image)
         with on_mesh_of(view.image):
-            values = lax.fori_loop(0, (count + block - 1) // block, add_block, empty)
+            values = lax.fori_loop(0, blocks, add_block, empty)
         return Rows(values, channels, form)
 
+    def _most_groups(self, width: int, channels: int, dtype: Any) -> int:
+        """At most how many groups of `lanes_of(dtype)` rows of an image are transposed at once."""
+        if self.concurrent is None:
+            return 1
+        bytes_of_group = transposed_bytes(width, channels, dtype)
+        return max(BLOCK_BYTES // (bytes_of_group * self.concurrent), 1)
+
+    def _groups_of_rows(self, view: ImageView) -> int:
+        """How many groups of rows a block of the horizontal pass has, so that its blocks are about
+        equally large and the last one begins within the image."""
+        rows, width, channels = view.shape
+        lanes = lanes_of(view.dtype)
+        most_rows = lanes * self._most_groups(width, channels, view.dtype)
+        blocks = _ceil_div(rows, most_rows)
+        if rows % lanes:
+            blocks = max(blocks, 2)
+        groups = _ceil_div(rows, lanes * blocks)
+        return min(groups, rows // lanes)
+
     def float_passes(
-        self, view: ImageView, vertical: Taps, horizontal: Taps, form: Form
+        self,
+        view: ImageView,
+        vertical: Taps,
+        horizontal: Taps,
+        form: Form,
     ) -> jax.Array:
         """Both passes in float32, vertical first, a block of result rows after the other: rows
         `(m, n * c)`.
@@ -310,16 +368,17 @@ class CpuEngine:
         What is between the passes is as wide as the source; computed block by block it stays in the
         cache, and no page of it is new to the process.
         """
-        m, n, channels = vertical.weight.shape[0], horizontal.weight.shape[0], view.shape[2]
-        floats = np.dtype(np.float32)
-        lanes = lanes_of(floats)
-        most = 1
-        if self.concurrent is not None:
-            own_bytes = transposed_bytes(view.width, channels, floats)
-            most = max(BLOCK_BYTES // (own_bytes * self.concurrent), 1)
-        block = lanes * min(most, m // lanes)
-        start, weight = jnp.asarray(vertical.start), jnp.asarray(vertical.weight)
+        m = len(vertical.weight)
+        n = len(horizontal.weight)
+        channels = view.channels
+        lanes = lanes_of(FLOAT32)
+        most_groups = self._most_groups(view.width, channels, FLOAT32)
+        block = lanes * min(most_groups, m // lanes)
+        blocks = _ceil_div(m, block)
+        start = jnp.asarray(vertical.start)
+        weight = jnp.asarray(vertical.weight)
         table = _taps_of_numbers(horizontal, channels, form)
+        sum_columns = _sum_columns(channels, "float")
         source = view.pixels().reshape(view.height, -1)
 
         def down(source: jax.Array, taps: Taps) -> jax.Array:
@@ -329,14 +388,16 @@ class CpuEngine:
             # a last block that would exceed the result begins earlier: dynamic_slice clamps
             starts = lax.dynamic_slice_in_dim(start, i * block, block, 0)
             weights = lax.dynamic_slice_in_dim(weight, i * block, block, 0)
-            rows = no_inline(down, source, Taps(starts, weights, np.int32(0)))
-            columns = no_inline(_transpose, rows.reshape(-1, lanes, rows.shape[1]))
-            sums = no_inline(_sum_columns(channels, "float"), columns, table)
+            taps = Taps(starts, weights, np.int32(0))
+            rows = no_inline(down, source, taps)
+            lines = rows.reshape(-1, lanes, rows.shape[1])
+            columns = no_inline(_transpose, lines)
+            sums = no_inline(sum_columns, columns, table)
             return no_inline(_write_rows, done, sums, i * block)
 
         empty = zeros_like_device((m, n * channels), jnp.float32, view.image)
         with on_mesh_of(view.image):
-            return lax.fori_loop(0, -(-m // block), add_block, empty)
+            return lax.fori_loop(0, blocks, add_block, empty)
 
     # -- batches -----------------------------------------------------------------------------------
 
@@ -359,17 +420,19 @@ class CpuEngine:
             arithmetics: of all passes.
             form: "pixels" where results are `(h, w, c)`, "planes" where they are `(c, h, w)`.
         """
-        is_manual = jax.typeof(images).sharding.mesh.are_all_axes_manual
-        devices = 1 if is_manual else jax.device_count("cpu")
+        mesh = jax.typeof(images).sharding.mesh
+        devices = 1 if mesh.are_all_axes_manual else jax.device_count("cpu")
         is_uniform = not jax.tree.leaves(tables)
         count = _images_at_once(images, arithmetics, is_uniform, devices)
         concurrent = max(count // devices, 1) if isinstance(count, int) else None
         engine = CpuEngine(concurrent=concurrent)
-        if count == images.shape[0]:
-            return jax.vmap(lambda image, own: run(engine, ImageView.of(image), own))(
-                images, tables
-            )
-        return _loop_over_images(engine, run, images, tables, count, form)
+        if count != images.shape[0]:
+            return _loop_over_images(engine, run, images, tables, count, form)
+
+        def run_image(image: jax.Array, tables: Any) -> jax.Array:
+            return run(engine, ImageView.of(image), tables)
+
+        return jax.vmap(run_image)(images, tables)
 
 
 PLAIN_STORE = Epilogue(lambda rows: rows)
@@ -394,18 +457,38 @@ def vertical_pass(arithmetic: Arithmetic) -> Callable[[Rows, Taps], Rows]:
     """
 
     def compute(rows: Rows, taps: Taps) -> Rows:
-        return rows.with_values(apply_taps(rows.values, taps, 0, arithmetic))
+        values = apply_taps(rows.values, taps, 0, arithmetic)
+        return rows.with_values(values)
 
     return compute
 
 
-def _trim(view: ImageView, taps: Taps | None, axis: int) -> tuple[ImageView, Taps | None]:
+def _trim(
+    view: ImageView,
+    taps: Taps | None,
+    axis: int,
+) -> tuple[ImageView, Taps | None]:
     """Leaves out the rows or columns that no tap of a known table reads."""
     if taps is None or not isinstance(taps.start, np.ndarray):
         return view, taps
     first = int(taps.start.min())
-    end = int(taps.start.max()) + taps.weight.shape[1]
-    return view.window(axis, first, end - first), taps._replace(start=taps.start - np.int32(first))
+    last_start = int(taps.start.max())
+    end = last_start + taps.weight.shape[1]
+    moved = taps._replace(start=taps.start - np.int32(first))
+    return view.window(axis, first, end - first), moved
+
+
+def _slice_run(
+    image: jax.Array,
+    taps: Taps | None,
+    axis: int,
+) -> tuple[jax.Array, Taps | None]:
+    """Slices an axis whose table is known to copy consecutive pixels: then no table is left."""
+    start = None if taps is None else constant_run(taps)
+    if taps is None or start is None:
+        return image, taps
+    end = start + len(taps.start)
+    return lax.slice_in_dim(image, start, end, axis=axis), None
 
 
 # -- computations of their own ---------------------------------------------------------------------
@@ -453,13 +536,19 @@ def rows_no_inline(compute: Callable[..., Rows], *args: Any) -> Rows:
         with inline_again():
             rows = compute(*args)
         height, n = rows.values.shape
-        return rows.with_values(rows.values.reshape(height, *_factors(n)))
+        values = rows.values.reshape(height, *_factors(n))
+        return rows.with_values(values)
 
     rows = no_inline(body, *args)
-    return rows.with_values(rows.values.reshape(len(rows.values), -1))
+    height = len(rows.values)
+    values = rows.values.reshape(height, -1)
+    return rows.with_values(values)
 
 
-def stored_shape(shape: tuple[int, ...], form: Form | None) -> tuple[int, ...]:
+def stored_shape(
+    shape: tuple[int, ...],
+    form: Form | None,
+) -> tuple[int, ...]:
     """Returns a shape of as many numbers in the same order as a result of `shape`, whose order XLA
     keeps.
 
@@ -475,7 +564,11 @@ def stored_shape(shape: tuple[int, ...], form: Form | None) -> tuple[int, ...]:
     return shape
 
 
-def as_result(values: jax.Array, shape: tuple[int, ...], form: Form | None) -> jax.Array:
+def as_result(
+    values: jax.Array,
+    shape: tuple[int, ...],
+    form: Form | None,
+) -> jax.Array:
     """Reshapes what has the `stored_shape` to the result's `shape`.
 
     >>> as_result(jnp.ones((8, 2, 6)), (8, 4, 3), "pixels").shape
@@ -488,8 +581,15 @@ def as_result(values: jax.Array, shape: tuple[int, ...], form: Form | None) -> j
 
 
 def _factors(n: int) -> tuple[int, int]:
-    divisor = next((p for p in (2, 3, 5, 7) if n % p == 0), 1)
-    return divisor, n // divisor
+    """A small prime factor of `n` and what it leaves: 1 and `n` where there is none."""
+    for prime in (2, 3, 5, 7):
+        if n % prime == 0:
+            return prime, n // prime
+    return 1, n
+
+
+def _ceil_div(n: int, divisor: int) -> int:
+    return -(-n // divisor)
 
 
 # -- the horizontal pass ---------------------------------------------------------------------------
@@ -511,12 +611,14 @@ def transposed_bytes(width: int, channels: int, dtype: Any) -> int:
     >>> transposed_bytes(512, 3, np.dtype(np.uint8))
     24576
     """
-    return lanes_of(dtype) * width * channels * dtype.itemsize
+    bytes_of_row = width * channels * dtype.itemsize
+    return lanes_of(dtype) * bytes_of_row
 
 
 def _write_rows(done: jax.Array, lines: jax.Array, start: Any) -> jax.Array:
     """Writes groups of lines `(g, l, n)` from row `start` on."""
-    return lax.dynamic_update_slice_in_dim(done, lines.reshape(-1, done.shape[1]), start, 0)
+    rows = lines.reshape(-1, done.shape[1])
+    return lax.dynamic_update_slice_in_dim(done, rows, start, 0)
 
 
 def _transpose(lines: jax.Array) -> jax.Array:
@@ -529,11 +631,15 @@ def _transpose(lines: jax.Array) -> jax.Array:
     return lines.swapaxes(1, 2)
 
 
-def _plain_pass(arithmetic: Arithmetic, form: Form) -> Callable[[jax.Array, Taps], Rows]:
+def _plain_pass(
+    arithmetic: Arithmetic,
+    form: Form,
+) -> Callable[[jax.Array, Taps], Rows]:
     """The horizontal pass in its plain form, for few rows."""
 
     def compute(image: jax.Array, taps: Taps) -> Rows:
-        return Rows.of(apply_taps(image, taps, 1, arithmetic), form)
+        values = apply_taps(image, taps, 1, arithmetic)
+        return Rows.of(values, form)
 
     return compute
 
@@ -542,38 +648,50 @@ def _taps_of_numbers(taps: Taps, channels: int, form: Form) -> Taps:
     """A table of pixels as one of the numbers of a row: `m * c` outputs, whose taps are `c` numbers
     from each other."""
     count = taps.weight.shape[1]
-    start = jnp.asarray(taps.start)[:, None] * channels + jnp.arange(channels, dtype=jnp.int32)
-    weight = jnp.broadcast_to(jnp.asarray(taps.weight)[:, None], (*start.shape, count))
+    first_number = jnp.asarray(taps.start)[:, None] * channels
+    start = first_number + jnp.arange(channels, dtype=jnp.int32)
+    weight = jnp.asarray(taps.weight)[:, None]
+    weight = jnp.broadcast_to(weight, (*start.shape, count))
     if form == "planes":
-        start, weight = start.swapaxes(0, 1), weight.swapaxes(0, 1)
-    return Taps(start.reshape(-1), weight.reshape(-1, count), taps.shift)
+        start = start.swapaxes(0, 1)
+        weight = weight.swapaxes(0, 1)
+    start = start.reshape(-1)
+    weight = weight.reshape(-1, count)
+    return Taps(start, weight, taps.shift)
 
 
-def _sum_columns(channels: int, arithmetic: Arithmetic) -> Callable[[jax.Array, Taps], jax.Array]:
+def _sum_columns(
+    channels: int,
+    arithmetic: Arithmetic,
+) -> Callable[[jax.Array, Taps], jax.Array]:
     """Sums groups of columns `(g, w * c, l)` to lines `(g, l, m * c)`: `apply_taps` with taps `c`
     numbers apart, by a table of `_taps_of_numbers`, and the transposition back."""
 
     def compute(columns: jax.Array, taps: Taps) -> jax.Array:
-        start, weight = taps.start, keep_int16(taps.weight)
+        start = taps.start
+        weight = keep_int16(taps.weight)
         m, count = weight.shape
         groups, n, lanes = columns.shape
         total: jax.Array = one_half(taps.shift) if arithmetic == "integer" else jnp.float32(0)
+        dtype = total.dtype
 
         def add(k: Any, total: jax.Array) -> jax.Array:
-            column = take(columns, start + k * channels, 1).astype(total.dtype)
-            weight_k = lax.dynamic_index_in_dim(weight, k, 1).astype(total.dtype)
+            column = take(columns, start + k * channels, 1).astype(dtype)
+            weight_k = lax.dynamic_index_in_dim(weight, k, 1).astype(dtype)
             return column * weight_k + total
 
         looped = looped_taps(count, arithmetic)
         if looped:
-            zeros = zeros_like_device((groups, m, lanes), total.dtype, columns)
+            zeros = zeros_like_device((groups, m, lanes), dtype, columns)
             total = loop_over_blocks(looped, add, total + zeros, columns)
         for k in range(looped, count):
             # shift the slice and keep the index: one address per window instead of one per tap
-            end = n - (count - 1 - k) * channels
-            shifted = lax.slice_in_dim(columns, k * channels, end, axis=1)
-            column = take(shifted, start, 1).astype(total.dtype)
-            weight_k = lax.slice_in_dim(weight, k, k + 1, axis=1).astype(total.dtype)
+            first = k * channels
+            taps_after = count - 1 - k
+            end = n - taps_after * channels
+            shifted = lax.slice_in_dim(columns, first, end, axis=1)
+            column = take(shifted, start, 1).astype(dtype)
+            weight_k = lax.slice_in_dim(weight, k, k + 1, axis=1).astype(dtype)
             total = column * weight_k + total
         if arithmetic == "integer":
             total = to_uint8(total, taps.shift)
@@ -586,48 +704,68 @@ def _sum_columns(channels: int, arithmetic: Arithmetic) -> Callable[[jax.Array, 
 
 
 def _images_at_once(
-    images: jax.Array, arithmetics: set[Arithmetic], is_uniform: bool, devices: int
+    images: jax.Array,
+    arithmetics: set[Arithmetic],
+    is_uniform: bool,
+    devices: int,
 ) -> int:
     """How many images of a batch go at once: all if what they transpose fits the cache, else few,
     as many on each device."""
-    count = images.shape[0]
+    count, _, width, channels = images.shape
     if arithmetics == {"copy"} or not isinstance(count, int):  # symbolic, in an export
         return count
-    divisors = [n for n in range(devices, count + 1, devices) if count % n == 0]
+    multiples = range(devices, count + 1, devices)
+    divisors = [n for n in multiples if count % n == 0]
+    fewest = min(divisors, default=count)
     if not is_uniform:
-        return min(divisors, default=count)
-    dtype = np.dtype(np.float32) if "float" in arithmetics else images.dtype
-    own_bytes = transposed_bytes(images.shape[2], images.shape[3], dtype)
+        return fewest
+    dtype = FLOAT32 if "float" in arithmetics else images.dtype
+    bytes_of_image = transposed_bytes(width, channels, dtype)
     limit = CACHE_BYTES * devices
-    if count * own_bytes <= limit:
+    if count * bytes_of_image <= limit:
         return count
-    fitting = [n for n in divisors if n * own_bytes <= limit]
-    return max(fitting, default=min(divisors, default=count))
+    fitting = [n for n in divisors if n * bytes_of_image <= limit]
+    return max(fitting, default=fewest)
 
 
 def _loop_over_images(
-    engine: CpuEngine, run: Run, images: jax.Array, tables: Any, count: int, form: Form | None
+    engine: CpuEngine,
+    run: Run,
+    images: jax.Array,
+    tables: Any,
+    count: int,
+    form: Form | None,
 ) -> jax.Array:
     """`count` images at a time, whose results one buffer takes."""
     length = images.shape[0] // count
 
     def one(stack: jax.Array, tables: Any, buffer: Any, i: Any) -> jax.Array:
-        own = jax.tree.map(lambda leaf: leaf[i], tables)
+        tables_of_image = jax.tree.map(lambda leaf: leaf[i], tables)
         single = replace(engine, is_single=count == 1, buffer=buffer, index=i)
-        return run(single, ImageView.of(stack, i), own)
+        return run(single, ImageView.of(stack, i), tables_of_image)
+
+    def split(leaf: jax.Array) -> jax.Array:
+        return leaf.reshape(count, length, *leaf.shape[1:])
+
+    def restore(values: jax.Array) -> jax.Array:
+        return as_result(values, shape, form)
 
     step = one
     if count > 1:
-        images, tables = jax.tree.map(
-            lambda leaf: leaf.reshape(count, length, *leaf.shape[1:]), (images, tables)
-        )
+        images, tables = jax.tree.map(split, (images, tables))
         step = jax.vmap(one, (0, 0, 0, None))
     result = jax.eval_shape(step, images, tables, None, 0)
     shape = result.shape if count == 1 else result.shape[1:]
-    make = functools.partial(zeros_like_device, (length, *stored_shape(shape, form)), result.dtype)
-    restore = jax.vmap(lambda values: as_result(values, shape, form))
+    buffer_shape = (length, *stored_shape(shape, form))
+    make = functools.partial(zeros_like_device, buffer_shape, result.dtype)
+    restore_all = jax.vmap(restore)
     if count > 1:
-        make, restore = jax.vmap(make), jax.vmap(restore)
+        make = jax.vmap(make)
+        restore_all = jax.vmap(restore_all)
+
+    def add_image(i: Any, done: jax.Array) -> jax.Array:
+        return step(images, tables, done, i)
+
     with on_mesh_of(images):
-        done = lax.fori_loop(0, length, lambda i, done: step(images, tables, done, i), make(images))
-    return restore(done).reshape(-1, *shape)
+        done = lax.fori_loop(0, length, add_image, make(images))
+    return restore_all(done).reshape(-1, *shape)
