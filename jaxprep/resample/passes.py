@@ -46,7 +46,9 @@ TAPS_PER_BLOCK = 16
 
 
 @functools.partial(
-    jax.tree_util.register_dataclass, data_fields=["values"], meta_fields=["channels", "form"]
+    jax.tree_util.register_dataclass,
+    data_fields=["values"],
+    meta_fields=["channels", "form"],
 )
 @dataclass(frozen=True)
 class Rows:
@@ -78,7 +80,9 @@ class Rows:
             return cls(image, channels)
         if form == "planes":
             image = image.swapaxes(1, 2)
-        return cls(image.reshape(image.shape[0], -1), channels, form)
+        height = image.shape[0]
+        values = image.reshape(height, -1)
+        return cls(values, channels, form)
 
     @property
     def width(self) -> int:
@@ -89,12 +93,13 @@ class Rows:
 
     def image(self) -> Any:
         """Return the image `(h, w, c)`."""
-        height = self.values.shape[0]
         if self.form == "image":
             return self.values
+        height = self.values.shape[0]
         if self.form == "pixels":
             return self.values.reshape(height, self.width, self.channels)
-        return self.values.reshape(height, self.channels, self.width).swapaxes(1, 2)
+        by_channel = self.values.reshape(height, self.channels, self.width)
+        return by_channel.swapaxes(1, 2)
 
     def planes(self) -> Any:
         """Return the image as `(c, h, w)`."""
@@ -120,20 +125,20 @@ class Rows:
             return values.reshape(())
         if self.form == "image":
             return values
-        width = self.values.shape[1] // self.channels
         if self.form == "pixels":
-            return np.tile(values, width)
-        return np.repeat(values, width)
+            return np.tile(values, self.width)
+        return np.repeat(values, self.width)
 
     def per_column(self, values: jax.Array) -> jax.Array:
         """Repeat a value for each of w columns, so that it broadcasts with one row."""
         if self.form == "image":
             return values[:, None]
         if self.form == "pixels":
-            repeated = jnp.broadcast_to(values[:, None], (self.width, self.channels))
+            shape = (self.width, self.channels)
+            values = values[:, None]
         else:
-            repeated = jnp.broadcast_to(values, (self.channels, self.width))
-        return repeated.reshape(-1)
+            shape = (self.channels, self.width)
+        return jnp.broadcast_to(values, shape).reshape(-1)
 
     def per_row(self, values: jax.Array) -> jax.Array:
         """Reshape a value for each of h rows, so that it broadcasts with the rows."""
@@ -145,8 +150,9 @@ class Rows:
         if channels == self.channels:
             return self
         image = self.image()
-        shape = (*image.shape[:2], channels)
-        return Rows.of(jnp.broadcast_to(image, shape), self.form)
+        height, width, _ = image.shape
+        repeated = jnp.broadcast_to(image, (height, width, channels))
+        return Rows.of(repeated, self.form)
 
 
 class Passes(NamedTuple):
@@ -250,31 +256,45 @@ def apply_taps(
     if arithmetic == "copy":
         return take(image, taps.start, axis)
     weight = keep_int16(taps.weight)
-    count = weight.shape[1]
-    shape = (*image.shape[:axis], weight.shape[0], *image.shape[axis + 1 :])
-    column = (1,) * axis + (-1,) + (1,) * (image.ndim - axis - 1)
+    m, count = weight.shape
+    # the weights of one tap, so that they broadcast with the image
+    column = [1] * image.ndim
+    column[axis] = -1
+    gather_weights = gather_weights and not isinstance(taps.weight, np.ndarray)
     # Pillow starts its sums with one half, too: `ss0 = 1 << (PRECISION_BITS - 1)` in
     # https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Resample.c
     total: jax.Array = one_half(taps.shift) if arithmetic == "integer" else jnp.float32(0)
+    dtype = total.dtype
 
     def add(k: Any, total: jax.Array) -> jax.Array:
-        pixels = take(image, taps.start + k, axis).astype(total.dtype)
-        weight_k = lax.dynamic_index_in_dim(weight, k, 1).astype(total.dtype)
+        pixels = take(image, taps.start + k, axis).astype(dtype)
+        weight_k = lax.dynamic_index_in_dim(weight, k, 1).astype(dtype)
         return pixels * weight_k.reshape(column) + total
 
     looped = looped_taps(count, arithmetic)
     if looped:
         # a loop needs its state in full, an unrolled sum broadcasts the scalar
-        start = total + zeros_like_device(shape, total.dtype, image)
+        shape = _replace_length(image.shape, axis, m)
+        start = total + zeros_like_device(shape, dtype, image)
         total = loop_over_blocks(looped, add, start, image)
     for k in range(looped, count):  # unrolled: XLA fuses all of it into one loop over the outputs
-        pixels = take(image, taps.start + k, axis).astype(total.dtype)
-        weight_k = lax.slice_in_dim(weight, k, k + 1, axis=1)
-        if gather_weights and not isinstance(taps.weight, np.ndarray):
+        pixels = take(image, taps.start + k, axis).astype(dtype)
+        if gather_weights:
             weight_k = _gather_column(weight, k)
-        weight_k = weight_k.astype(total.dtype)
+        else:
+            weight_k = lax.slice_in_dim(weight, k, k + 1, axis=1)
+        weight_k = weight_k.astype(dtype)
         total = pixels * weight_k.reshape(column) + total
-    return to_uint8(total, taps.shift) if arithmetic == "integer" else total
+    if arithmetic == "integer":
+        return to_uint8(total, taps.shift)
+    return total
+
+
+def _replace_length(shape: tuple[int, ...], axis: int, length: int) -> tuple[int, ...]:
+    """The shape with another length of one axis."""
+    before = shape[:axis]
+    after = shape[axis + 1 :]
+    return (*before, length, *after)
 
 
 def _gather_column(table: jax.Array, k: int) -> jax.Array:
@@ -282,11 +302,13 @@ def _gather_column(table: jax.Array, k: int) -> jax.Array:
     # an index that is computed: XLA makes a slice again of one that is a constant
     shape = (table.shape[0], 2)
     is_row = lax.broadcasted_iota(jnp.int32, shape, 1) == 0
-    index = lax.select(
-        is_row, lax.broadcasted_iota(jnp.int32, shape, 0), jnp.full(shape, jnp.int32(k))
-    )
+    row = lax.broadcasted_iota(jnp.int32, shape, 0)
+    column = jnp.full(shape, jnp.int32(k))
+    index = lax.select(is_row, row, column)
     numbers = lax.GatherDimensionNumbers(
-        offset_dims=(), collapsed_slice_dims=(0, 1), start_index_map=(0, 1)
+        offset_dims=(),
+        collapsed_slice_dims=(0, 1),
+        start_index_map=(0, 1),
     )
     return lax.gather(table, index, numbers, (1, 1), mode="promise_in_bounds")
 
@@ -300,11 +322,15 @@ def looped_taps(count: int, arithmetic: Arithmetic) -> int:
     bound = UNROLLED_FLOATS if arithmetic == "float" else UNROLLED_TAPS
     if count <= bound:
         return 0
-    return count // TAPS_PER_BLOCK * TAPS_PER_BLOCK
+    blocks = count // TAPS_PER_BLOCK
+    return blocks * TAPS_PER_BLOCK
 
 
 def loop_over_blocks(
-    count: int, add: Callable[[Any, jax.Array], jax.Array], total: jax.Array, like: jax.Array
+    count: int,
+    add: Callable[[Any, jax.Array], jax.Array],
+    total: jax.Array,
+    like: jax.Array,
 ) -> jax.Array:
     """Compute `total = add(k, total)` for `k < count`, in a loop over blocks of taps.
 
@@ -319,11 +345,13 @@ def loop_over_blocks(
 
     def add_block(i: Any, total: jax.Array) -> jax.Array:
         for j in range(TAPS_PER_BLOCK):
-            total = add(i * TAPS_PER_BLOCK + j, total)
+            k = i * TAPS_PER_BLOCK + j
+            total = add(k, total)
         return total
 
+    blocks = count // TAPS_PER_BLOCK
     with on_mesh_of(like):
-        return lax.fori_loop(0, count // TAPS_PER_BLOCK, add_block, total)
+        return lax.fori_loop(0, blocks, add_block, total)
 
 
 def take(image: jax.Array, start: Any, axis: int) -> jax.Array:
@@ -335,11 +363,12 @@ def take(image: jax.Array, start: Any, axis: int) -> jax.Array:
     # `jnp.take` is jitted: inside a computation that is not inlined it becomes a call, which
     # XLA:CPU does not fuse. One gather to `(out, K)` and a reduction would be 70 times slower than
     # a gather per tap.
-    axes = tuple(range(image.ndim))
-    others = axes[:axis] + axes[axis + 1 :]
-    size = (*image.shape[:axis], 1, *image.shape[axis + 1 :])
+    other_axes = [other for other in range(image.ndim) if other != axis]
+    size = _replace_length(image.shape, axis, 1)
     numbers = lax.GatherDimensionNumbers(
-        offset_dims=others, collapsed_slice_dims=(axis,), start_index_map=(axis,)
+        offset_dims=tuple(other_axes),
+        collapsed_slice_dims=(axis,),
+        start_index_map=(axis,),
     )
     index = jnp.asarray(start.reshape(-1, 1))
     # in bounds, as `tables.fit` made the table: no clamp for each index
@@ -368,9 +397,10 @@ def one_half(shift: Any) -> jax.Array:
     >>> one_half(22).item()
     2097152
     """
+    one = jnp.int32(1)
     if isinstance(shift, (int, np.integer)):
         return jnp.int32(1 << (int(shift) - 1))
-    return lax.shift_left(jnp.int32(1), shift - jnp.int32(1))
+    return lax.shift_left(one, shift - one)
 
 
 def to_uint8(total: jax.Array, shift: Any) -> jax.Array:
@@ -385,7 +415,8 @@ def to_uint8(total: jax.Array, shift: Any) -> jax.Array:
     # arithmetic: the sign of a negative sum is kept, and rounds down, as `>>` does in C
     shifted = lax.shift_right_arithmetic(total, bits)
     # `lax.clamp`, as `jnp.clip` is jitted: see `take`
-    return lax.clamp(jnp.int32(0), shifted, jnp.int32(255)).astype(jnp.uint8)
+    clipped = lax.clamp(jnp.int32(0), shifted, jnp.int32(255))
+    return clipped.astype(jnp.uint8)
 
 
 def round_to(image: jax.Array, dtype: Any) -> jax.Array:
@@ -404,12 +435,14 @@ def round_to(image: jax.Array, dtype: Any) -> jax.Array:
     if dtype == jnp.bool_:
         return jnp.round(image) != 0
     info = jnp.iinfo(dtype)
-    top = info.max
+    lowest = jnp.float32(info.min)
+    highest = np.float32(info.max)
     if info.bits == 32:
         # the largest int32 is no float32: the next one below it is
-        top = np.nextafter(np.float32(info.max), np.float32(0))
+        highest = np.nextafter(highest, np.float32(0))
     rounded = lax.round(image, lax.RoundingMethod.TO_NEAREST_EVEN)
-    return lax.clamp(jnp.float32(info.min), rounded, jnp.float32(top)).astype(dtype)
+    clipped = lax.clamp(lowest, rounded, jnp.float32(highest))
+    return clipped.astype(dtype)
 
 
 def zeros_like_device(shape: tuple[int, ...], dtype: Any, like: jax.Array) -> jax.Array:
@@ -420,7 +453,9 @@ def zeros_like_device(shape: tuple[int, ...], dtype: Any, like: jax.Array) -> ja
     """
     # Under `shard_map` and on explicit meshes the state of a loop must vary over the mesh as `like`
     # does: plain `jnp.zeros` does not, and JAX refuses it. A comparison, as NaN * 0 is not 0.
-    pixel = lax.slice(like, (0,) * like.ndim, (1,) * like.ndim).reshape(())
+    start = [0] * like.ndim
+    end = [1] * like.ndim
+    pixel = lax.slice(like, start, end).reshape(())
     never = (pixel < pixel).astype(dtype)
     return lax.broadcast(never, shape)
 

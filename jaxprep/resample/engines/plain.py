@@ -22,7 +22,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxprep.resample.passes import Arithmetic, Epilogue, Form, Passes, Rows, apply_taps
+from jaxprep.resample.passes import (
+    Arithmetic,
+    Epilogue,
+    Form,
+    Passes,
+    Rows,
+    apply_taps,
+)
 from jaxprep.resample.tables import Taps
 
 
@@ -39,7 +46,11 @@ class PlainEngine:
     """
 
     def run_segment(
-        self, image: jax.Array, passes: Passes, epilogue: Epilogue, is_last: bool
+        self,
+        image: jax.Array,
+        passes: Passes,
+        epilogue: Epilogue,
+        is_last: bool,
     ) -> jax.Array:
         """Compute both passes of one image `(h, w, c)` and store what the epilogue makes of
         them.
@@ -48,7 +59,8 @@ class PlainEngine:
             is_last: whether the result is the program's; other engines store that elsewhere.
         """
         del is_last
-        return epilogue.finish(Rows.of(two_passes(image, passes)))
+        resized = two_passes(image, passes)
+        return epilogue.finish(Rows.of(resized))
 
     def map_images(
         self,
@@ -69,7 +81,8 @@ class PlainEngine:
         del arithmetics, form
         # per image and `vmap`: sharding along the batch is kept, without collectives. A gather with
         # explicit batch indices all-gathers under an Auto mesh, and raises under an Explicit one.
-        return jax.vmap(functools.partial(run, self))(images, tables)
+        run_image = functools.partial(run, self)
+        return jax.vmap(run_image)(images, tables)
 
     def pixels(self, image: jax.Array) -> jax.Array:
         """Return the array of an image, which other engines may hold as a view."""
@@ -98,8 +111,9 @@ def two_passes(image: jax.Array, passes: Passes) -> jax.Array:
     if not passes.vertical_first:
         order.reverse()
     for axis, taps in order:
-        if taps is not None:
-            image = apply_taps(image, taps, axis, passes.arithmetic, gather_weights=True)
+        if taps is None:
+            continue
+        image = apply_taps(image, taps, axis, passes.arithmetic, gather_weights=True)
     return image
 
 
@@ -111,15 +125,16 @@ def copy_pixels(image: jax.Array, passes: Passes) -> jax.Array:
     >>> copy_pixels(image, Passes(copy_taps([3, 1]), None, "copy")).ravel().tolist()
     [3, 1]
     """
-    for axis, taps in ((0, passes.vertical), (1, passes.horizontal)):
+    for axis, taps in enumerate((passes.vertical, passes.horizontal)):
         if taps is None:
             continue
         start = constant_run(taps)
-        if start is not None:
-            # a crop: XLA fuses a slice with its reader, and no table of indices is stored
-            image = lax.slice_in_dim(image, start, start + len(taps.start), axis=axis)
-        else:
+        if start is None:
             image = apply_taps(image, taps, axis, "copy")
+        else:
+            # a crop: XLA fuses a slice with its reader, and no table of indices is stored
+            end = start + len(taps.start)
+            image = lax.slice_in_dim(image, start, end, axis=axis)
     return image
 
 
@@ -132,13 +147,16 @@ def constant_run(taps: Taps) -> int | None:
     """
     if not isinstance(taps.start, np.ndarray):
         return None
-    first, count = int(taps.start[0]), len(taps.start)
-    follows = np.array_equal(taps.start, np.arange(first, first + count))
-    return first if follows else None
+    first = int(taps.start[0])
+    count = len(taps.start)
+    run = np.arange(first, first + count)
+    return first if np.array_equal(taps.start, run) else None
 
 
 def in_either_order(
-    image: jax.Array, passes: Passes, run: Callable[[jax.Array, Passes], jax.Array]
+    image: jax.Array,
+    passes: Passes,
+    run: Callable[[jax.Array, Passes], jax.Array],
 ) -> jax.Array:
     """Run two passes whose order is a traced scalar, computing one order only.
 
@@ -158,12 +176,19 @@ def in_either_order(
     assert passes.vertical is not None and passes.horizontal is not None
     is_transposed = jnp.asarray(passes.vertical_first)
     height, width, _ = image.shape
-    out = len(passes.vertical.start), len(passes.horizontal.start)
-    side, out_side = max(height, width), max(out)
+    out_height, vertical_count = passes.vertical.weight.shape
+    out_width, horizontal_count = passes.horizontal.weight.shape
     # squares, so that an image and its transpose have one shape
-    square = jnp.pad(image, ((0, side - height), (0, side - width), (0, 0)))
+    side = max(height, width)
+    padding = (
+        (0, side - height),
+        (0, side - width),
+        (0, 0),
+    )
+    square = jnp.pad(image, padding)
     square = jnp.where(is_transposed, square.swapaxes(0, 1), square)
-    count = max(passes.vertical.weight.shape[1], passes.horizontal.weight.shape[1])
+    out_side = max(out_height, out_width)
+    count = max(vertical_count, horizontal_count)
     vertical = _pad_taps(passes.vertical, out_side, count)
     horizontal = _pad_taps(passes.horizontal, out_side, count)
     swapped = passes._replace(
@@ -174,15 +199,21 @@ def in_either_order(
     )
     resized = run(square, swapped)
     resized = jnp.where(is_transposed, resized.swapaxes(0, 1), resized)
-    return resized[: out[0], : out[1]]
+    return resized[:out_height, :out_width]
 
 
 def _pad_taps(taps: Taps, rows: int, count: int) -> Taps:
     """The same table with more rows and taps, which weigh nothing."""
-    start, weight = jnp.asarray(taps.start), jnp.asarray(taps.weight)
-    extra_rows, extra_taps = rows - weight.shape[0], count - weight.shape[1]
-    padded = jnp.pad(weight, ((0, extra_rows), (0, extra_taps)))
-    return Taps(jnp.pad(start, (0, extra_rows)), padded, taps.shift)
+    start = jnp.asarray(taps.start)
+    weight = jnp.asarray(taps.weight)
+    m, k = weight.shape
+    extra_rows = (0, rows - m)
+    extra_taps = (0, count - k)
+    return Taps(
+        start=jnp.pad(start, extra_rows),
+        weight=jnp.pad(weight, (extra_rows, extra_taps)),
+        shift=taps.shift,
+    )
 
 
 def _choose(condition: jax.Array, yes: Taps, no: Taps) -> Taps:

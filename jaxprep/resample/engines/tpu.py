@@ -71,18 +71,24 @@ class TpuEngine(PlainEngine):
 
     >>> from jaxprep.resample.tables import resize_taps
     >>> taps = resize_taps(4, 2, "box", True, "pillow")
-    >>> passes, keep = Passes(taps, taps, "integer"), Epilogue(compute=lambda rows: rows)
+    >>> passes = Passes(taps, taps, "integer")
+    >>> keep = Epilogue(compute=lambda rows: rows)
     >>> image = jnp.full((4, 4, 1), 7, jnp.uint8)
     >>> TpuEngine().run_segment(image, passes, keep, is_last=True).ravel().tolist()
     [7, 7, 7, 7]
     """
 
     def run_segment(
-        self, image: jax.Array, passes: Passes, epilogue: Epilogue, is_last: bool
+        self,
+        image: jax.Array,
+        passes: Passes,
+        epilogue: Epilogue,
+        is_last: bool,
     ) -> jax.Array:
         """Compute both passes of one image; XLA fuses the epilogue with the last product."""
         del is_last
-        return epilogue.finish(Rows.of(two_passes(image, passes)))
+        resized = two_passes(image, passes)
+        return epilogue.finish(Rows.of(resized))
 
 
 def two_passes(image: jax.Array, passes: Passes) -> jax.Array:
@@ -114,7 +120,13 @@ def two_passes(image: jax.Array, passes: Passes) -> jax.Array:
     return image
 
 
-def integer_pass(image: jax.Array, taps: Taps, axis: int, *, is_first: bool) -> jax.Array:
+def integer_pass(
+    image: jax.Array,
+    taps: Taps,
+    axis: int,
+    *,
+    is_first: bool,
+) -> jax.Array:
     """Resample one axis of a uint8 image: `clip((half + sum(weight * pixel)) >> shift)`, exactly.
 
     `floor((low + 256 * high) / 2**shift) = floor((floor(low / 256) + high) / 2**(shift - 8))`: of
@@ -139,22 +151,31 @@ def integer_pass(image: jax.Array, taps: Taps, axis: int, *, is_first: bool) -> 
     product = functools.partial(_product, is_first=is_first)
     shift = jnp.asarray(digits.shift, jnp.int32)
     half = lax.shift_left(jnp.int32(1), shift - 1)
-    carry = (product(digits.low, image, axis, jnp.int32) + half) >> CARRY_BITS
+    low = product(digits.low, image, axis, jnp.int32)
+    carry = (low + half) >> CARRY_BITS
     if is_first and digits.taps <= INT16_TAPS:
         carry = carry.astype(jnp.int16)
     # float32 factors of 15 bits are two bfloat16 numbers each: with HIGH, XLA multiplies both by a
     # pixel, which is one, in one pass over the image (362 k cycles; two products: 215 + 229 k)
     pixels = image.astype(digits.high.dtype)
-    high = product(digits.high, pixels, axis, jnp.float32, lax.Precision.HIGH).astype(jnp.int32)
+    high = product(digits.high, pixels, axis, jnp.float32, lax.Precision.HIGH)
+    high = high.astype(jnp.int32)
     # the carry comes first: XLA fuses this sum with the product of its last operand, and the other
     # order leaves the more expensive one a result of its own in the second pass (284 k, not 228 k)
     total = carry.astype(jnp.int32) + high
     shifts = jnp.broadcast_to(shift - CARRY_BITS, total.shape)
     total = lax.shift_right_arithmetic(total, shifts)
-    return lax.clamp(jnp.int32(0), total, jnp.int32(255)).astype(jnp.uint8)
+    clipped = lax.clamp(jnp.int32(0), total, jnp.int32(255))
+    return clipped.astype(jnp.uint8)
 
 
-def float_pass(image: jax.Array, taps: Taps, axis: int, *, is_first: bool) -> jax.Array:
+def float_pass(
+    image: jax.Array,
+    taps: Taps,
+    axis: int,
+    *,
+    is_first: bool,
+) -> jax.Array:
     """Resample one axis of an image `(h, w, c)` in float32.
 
     >>> from jaxprep.resample.tables import resize_taps
@@ -165,11 +186,24 @@ def float_pass(image: jax.Array, taps: Taps, axis: int, *, is_first: bool) -> ja
     matrix = dense_matrix(taps, image.shape[axis])
     # XLA sees where pixels came from: of uint8 and bfloat16 it multiplies only one bfloat16 factor
     pixels = image.astype(jnp.float32)
-    return _product(matrix, pixels, axis, jnp.float32, lax.Precision.HIGHEST, is_first=is_first)
+    return _product(
+        matrix,
+        pixels,
+        axis,
+        jnp.float32,
+        lax.Precision.HIGHEST,
+        is_first=is_first,
+    )
 
 
 def _product(
-    matrix: Any, image: jax.Array, axis: int, dtype: Any, precision: Any = None, *, is_first: bool
+    matrix: Any,
+    image: jax.Array,
+    axis: int,
+    dtype: Any,
+    precision: Any = None,
+    *,
+    is_first: bool,
 ) -> jax.Array:
     """`matrix` `(m, n)` applied to an axis of the image `(h, w, c)`, summed in `dtype`.
 
@@ -179,16 +213,20 @@ def _product(
     float32 result: 110 to 150 k cycles.
     """
     dot = functools.partial(lax.dot_general, precision=precision, preferred_element_type=dtype)
+    no_batch = ((), ())
     if axis == 0 and not is_first:
-        return dot(matrix, image, (((1,), (0,)), ((), ())))
-    result = dot(image, matrix, (((axis,), (1,)), ((), ())))
+        contracting = ((1,), (0,))
+        return dot(matrix, image, (contracting, no_batch))
+    contracting = ((axis,), (1,))
+    result = dot(image, matrix, (contracting, no_batch))
     return jnp.moveaxis(result, -1, axis)
 
 
 def _digits(taps: Taps, n: int) -> Digits:
     """The dense matrices of integer weights."""
     # bfloat16 holds integers of 8 bits, which the high byte of an int16 is
-    high_dtype = jnp.bfloat16 if taps.weight.dtype == jnp.int16 else jnp.float32
+    has_int16_weights = taps.weight.dtype == jnp.int16
+    high_dtype = jnp.bfloat16 if has_int16_weights else jnp.float32
     matrix = dense_matrix(taps, n)
     is_known = isinstance(matrix, np.ndarray)
     matrix = matrix.astype(np.int32)
@@ -199,7 +237,8 @@ def _digits(taps: Taps, n: int) -> Digits:
         # otherwise XLA computes the matrix again inside each product: 1,017 against 1,130 MB, but
         # 1.68 M against 1.43 M cycles
         low, high = lax.optimization_barrier((low, high))
-    return Digits(low, high, taps.shift, taps.weight.shape[1])
+    count = taps.weight.shape[1]
+    return Digits(low, high, taps.shift, count)
 
 
 def dense_matrix(taps: Taps, n: int) -> Any:
@@ -213,14 +252,17 @@ def dense_matrix(taps: Taps, n: int) -> Any:
     """
     if isinstance(taps.start, np.ndarray) and isinstance(taps.weight, np.ndarray):
         return _dense_on_host(taps, n)
-    return _dense_in_graph(jnp.asarray(taps.start), jnp.asarray(taps.weight), n)
+    start = jnp.asarray(taps.start)
+    weight = jnp.asarray(taps.weight)
+    return _dense_in_graph(start, weight, n)
 
 
 def _dense_on_host(taps: Taps, n: int) -> np.ndarray:
     m, count = taps.weight.shape
     matrix = np.zeros((m, n), np.float32)
     columns = taps.start[:, None] + np.arange(count)
-    np.put_along_axis(matrix, columns, taps.weight.astype(np.float32), axis=1)
+    weights = taps.weight.astype(np.float32)
+    np.put_along_axis(matrix, columns, weights, axis=1)
     return matrix
 
 
@@ -243,15 +285,19 @@ def _dense_in_graph(start: jax.Array, weight: jax.Array, n: int) -> jax.Array:
     for k in range(count):
         rotated = jnp.where(tap == k, weight[None, :, k], rotated)
     column = np.arange(n)
-    repeat = (np.arange(period)[:, None] == column % period).astype(np.float32)
+    row = np.arange(period)[:, None]
+    repeat = (row == column % period).astype(np.float32)
+    contracting = ((0,), (0,))
+    no_batch = ((), ())
     # HIGHEST: the three bfloat16 parts of a weight, each times one, sum to it exactly
     repeated = lax.dot_general(
         rotated,
         repeat,
-        (((0,), (0,)), ((), ())),
+        (contracting, no_batch),
         precision=lax.Precision.HIGHEST,
         preferred_element_type=jnp.float32,
     )
-    offset = lax.broadcasted_iota(jnp.int32, (m, n), 1) - start[:, None]
+    columns = lax.broadcasted_iota(jnp.int32, (m, n), 1)
+    offset = columns - start[:, None]
     is_inside = (offset >= 0) & (offset < count)
     return jnp.where(is_inside, repeated, jnp.float32(0))
