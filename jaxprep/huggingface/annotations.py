@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,7 +29,12 @@ Target = dict[str, np.ndarray]
 """
 
 
-def detection_target(annotation: Any, size: Size, wants_masks: bool, where: str) -> Target:
+def detection_target(
+    annotation: Any,
+    size: Size,
+    wants_masks: bool,
+    where: str,
+) -> Target:
     """The target of a COCO detection annotation, `{"image_id", "annotations"}`.
 
     Crowds are left out; boxes are cut at the borders of the image, and objects without an area in
@@ -49,17 +54,15 @@ def detection_target(annotation: Any, size: Size, wants_masks: bool, where: str)
     >>> target["boxes"].tolist(), target["class_labels"].tolist()
     ([[1.0, 2.0, 4.0, 8.0]], [7])
     """
-    objects, places = [], []
-    for i, item in enumerate(_objects(annotation, "annotations", ("image_id",), where)):
-        if item.get("iscrowd", 0) == 0:
-            objects.append(item)
-            places.append(f"{where}.annotations[{i}]")
-    boxes = _corner_boxes(objects, places, size)
-    has_width = boxes[:, 2] > boxes[:, 0]
-    has_height = boxes[:, 3] > boxes[:, 1]
+    listed = _objects(annotation, "annotations", ("image_id",), where)
+    objects = [item for item in listed if item.fields.get("iscrowd", 0) == 0]
+    boxes = _corner_boxes(objects, size)
+    left, top, right, bottom = boxes.T
+    has_width = right > left
+    has_height = bottom > top
     keep = has_width & has_height
-    classes = _integers(objects, "category_id", places)
-    area = _areas(objects, places)
+    classes = _integers(objects, "category_id")
+    area = _areas(objects)
     image_id = _integer(annotation["image_id"], f"{where}.image_id")
     target: Target = {
         "image_id": np.asarray([image_id], np.int64),
@@ -69,40 +72,43 @@ def detection_target(annotation: Any, size: Size, wants_masks: bool, where: str)
         "iscrowd": np.zeros(keep.sum(), np.int64),
         "orig_size": np.asarray(size, np.int64),
     }
-    keypoints = _keypoints(objects, places, where)
+    keypoints = _keypoints(objects, where)
     if keypoints is not None:
         kept = keypoints[keep]
         # Transformers reshapes to (-1, 3) only where an object is left.
         target["keypoints"] = kept.reshape(-1, 3) if len(kept) else kept
     if wants_masks:
-        target["masks"] = _drawn_masks(objects, places, keep, size)
+        kept_objects = [objects[i] for i in np.flatnonzero(keep)]
+        target["masks"] = _drawn_masks(kept_objects, size)
     return target
 
 
-def _corner_boxes(objects: list[Mapping[str, Any]], places: list[str], size: Size) -> np.ndarray:
+def _corner_boxes(objects: list[_Object], size: Size) -> np.ndarray:
     """Corners `(n, 4)` float32, cut at the borders of the image."""
     height, width = size
-    listed = [_box(item, place) for item, place in zip(objects, places, strict=True)]
+    listed = [_box(item) for item in objects]
     boxes = np.asarray(listed, np.float32).reshape(-1, 4)
     # Added in float32, as the original does: in float64 corners would differ in the last bit.
     boxes[:, 2:] += boxes[:, :2]
-    return boxes.clip(0, np.asarray([width, height, width, height], np.float32))
+    borders = np.asarray([width, height, width, height], np.float32)
+    return boxes.clip(0, borders)
 
 
-def _drawn_masks(
-    objects: list[Mapping[str, Any]], places: list[str], keep: np.ndarray, size: Size
-) -> np.ndarray:
-    """`(n, h, w)` bool, of the objects that are kept."""
-    masks = []
-    for item, place, is_kept in zip(objects, places, keep, strict=True):
-        if is_kept:
-            outline = _field(item, "segmentation", place)
-            masks.append(coco.mask_of(outline, size, f"{place}.segmentation"))
-    return np.stack(masks) if masks else np.zeros((0, *size), bool)
+def _drawn_masks(objects: list[_Object], size: Size) -> np.ndarray:
+    """What `segmentation` says of each object, `(n, h, w)` bool."""
+    masks = np.zeros((len(objects), *size), bool)
+    for i, item in enumerate(objects):
+        outline = item.field("segmentation")
+        masks[i] = coco.mask_of(outline, size, item.place("segmentation"))
+    return masks
 
 
 def panoptic_target(
-    annotation: Any, size: Size, wants_masks: bool, masks_path: Any, where: str
+    annotation: Any,
+    size: Size,
+    wants_masks: bool,
+    masks_path: Any,
+    where: str,
 ) -> Target:
     """The target of a COCO panoptic annotation, `{"image_id", "file_name", "segments_info"}`.
 
@@ -131,15 +137,17 @@ def panoptic_target(
     segments = _objects(annotation, "segments_info", ("image_id", "file_name"), where)
     if not isinstance(masks_path, (str, os.PathLike)):
         raise wrong("the path of a directory", masks_path, "masks_path")
-    file = Path(masks_path) / _inside(annotation["file_name"], f"{where}.file_name")
-    colours = read_image(file).astype(np.int64)
-    if colours.shape[:2] != size:
-        raise wrong(f"segments of an image of {size}", colours.shape[:2], f"{where}.file_name")
-    places = [f"{where}.segments_info[{i}]" for i in range(len(segments))]
-    ids = _integers(segments, "id", places)
+    file_name = _inside(annotation["file_name"], f"{where}.file_name")
+    colours = read_image(Path(masks_path) / file_name)
+    size_of_file = colours.shape[:2]
+    if size_of_file != size:
+        expected = f"segments of an image of {size}"
+        raise wrong(expected, size_of_file, f"{where}.file_name")
+    ids = _integers(segments, "id")
     # An id is the colour as a number in base 256, red first: `rgb_to_id` of
     # `transformers/image_transforms.py`.
-    colour_ids = colours @ np.asarray([1, 256, 256 * 256])
+    place_values = np.asarray([1, 256, 256 * 256])
+    colour_ids = colours.astype(np.int64) @ place_values
     masks = colour_ids == ids[:, None, None]
     left, right = _extent(masks.any(1))
     top, bottom = _extent(masks.any(2))
@@ -149,9 +157,9 @@ def panoptic_target(
         "size": np.asarray(size, np.int64),
         "orig_size": np.asarray(size, np.int64),
         "boxes": np.stack([left, top, right, bottom], 1),
-        "class_labels": _integers(segments, "category_id", places),
-        "iscrowd": _integers(segments, "iscrowd", places),
-        "area": _areas(segments, places),
+        "class_labels": _integers(segments, "category_id"),
+        "iscrowd": _integers(segments, "iscrowd"),
+        "area": _areas(segments),
     }
     if wants_masks:
         target["masks"] = masks
@@ -176,7 +184,8 @@ def _extent(used: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     is_used = used.any(1)
     first = used.argmax(1)
-    last = used.shape[1] - 1 - used[:, ::-1].argmax(1)
+    backwards = used[:, ::-1]
+    last = used.shape[1] - 1 - backwards.argmax(1)
     first = np.where(is_used, first, 1e8)
     last = np.where(is_used, last, 0)
     return first.astype(np.float32), last.astype(np.float32)
@@ -185,7 +194,12 @@ def _extent(used: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 # -- through what is done to the image -----------------------------------------------------------
 
 
-def resized(target: Target, size: Size, out: Size, reference: ReferenceName) -> Target:
+def resized(
+    target: Target,
+    size: Size,
+    out: Size,
+    reference: ReferenceName,
+) -> Target:
     """The target of an image of `size` that was resized to `out`.
 
     Masks are resized by nearest neighbour, and are bool from then on; keypoints stay as they are,
@@ -195,8 +209,10 @@ def resized(target: Target, size: Size, out: Size, reference: ReferenceName) -> 
     >>> resized(target, (8, 8), (4, 16), "pillow")["boxes"].tolist()
     [[2.0, 0.5, 2.0, 0.5]]
     """
-    vertical = out[0] / size[0]
-    horizontal = out[1] / size[1]
+    height, width = size
+    out_height, out_width = out
+    vertical = out_height / height
+    horizontal = out_width / width
     ratios = np.asarray([horizontal, vertical, horizontal, vertical], np.float32)
     changed: Target = {
         "size": np.asarray(out, np.int64),
@@ -205,9 +221,10 @@ def resized(target: Target, size: Size, out: Size, reference: ReferenceName) -> 
     }
     if "masks" in target:
         # Nearest takes one pixel for each, so rows and columns are the tables' first taps.
-        rows = resize_taps(size[0], out[0], "nearest", False, reference).start
-        columns = resize_taps(size[1], out[1], "nearest", False, reference).start
-        changed["masks"] = target["masks"][:, rows[:, None], columns].astype(bool)
+        rows = resize_taps(height, out_height, "nearest", False, reference).start
+        columns = resize_taps(width, out_width, "nearest", False, reference).start
+        masks = target["masks"][:, rows[:, None], columns]
+        changed["masks"] = masks.astype(bool)
     return {**target, **changed}
 
 
@@ -219,15 +236,25 @@ def relative(target: Target, size: Size) -> Target:
     [[0.5, 0.375, 0.5, 0.25]]
     """
     x0, y0, x1, y1 = target["boxes"].T
-    middle_x = (x0 + x1) / 2
-    middle_y = (y0 + y1) / 2
-    boxes = np.stack([middle_x, middle_y, x1 - x0, y1 - y0], -1)
+    columns = [
+        (x0 + x1) / 2,
+        (y0 + y1) / 2,
+        x1 - x0,
+        y1 - y0,
+    ]
+    boxes = np.stack(columns, -1)
     height, width = size
     sides = np.asarray([width, height, width, height], np.float32)
     return {**target, "boxes": boxes / sides}
 
 
-def padded(target: Target, size: Size, out: Size, are_relative: bool, is_pil: bool) -> Target:
+def padded(
+    target: Target,
+    size: Size,
+    out: Size,
+    are_relative: bool,
+    is_pil: bool,
+) -> Target:
     """The target of an image of `size` that was padded to `out`, below and to the right.
 
     Args:
@@ -238,50 +265,70 @@ def padded(target: Target, size: Size, out: Size, are_relative: bool, is_pil: bo
     >>> padded(target, (8, 8), (16, 8), True, False)["boxes"].tolist()
     [[0.5, 0.25, 0.5, 0.25]]
     """
-    vertical = size[0] / out[0]
-    horizontal = size[1] / out[1]
+    height, width = size
+    out_height, out_width = out
     changed: Target = {"size": np.asarray(out, np.int64)}
     if are_relative:
+        vertical = height / out_height
+        horizontal = width / out_width
         dtype = np.float64 if is_pil else np.float32
         ratios = np.asarray([horizontal, vertical, horizontal, vertical], dtype)
-        changed["boxes"] = (target["boxes"] * ratios).astype(np.float32)
+        boxes = target["boxes"] * ratios
+        changed["boxes"] = boxes.astype(np.float32)
     if "masks" in target:
-        rows = out[0] - size[0]
-        columns = out[1] - size[1]
-        changed["masks"] = np.pad(target["masks"], ((0, 0), (0, rows), (0, columns)))
+        below = (0, out_height - height)
+        to_the_right = (0, out_width - width)
+        changed["masks"] = np.pad(target["masks"], ((0, 0), below, to_the_right))
     return {**target, **changed}
 
 
 # -- reading -------------------------------------------------------------------------------------
 
 
+class _Object(NamedTuple):
+    """One object of an annotation, and its place in the call for messages."""
+
+    fields: Mapping[str, Any]
+    where: str
+
+    def field(self, name: str) -> Any:
+        if name not in self.fields:
+            raise wrong(f"an object with `{name}`", self.fields, self.where)
+        return self.fields[name]
+
+    def place(self, name: str) -> str:
+        return f"{self.where}.{name}"
+
+
 def _objects(
-    annotation: Any, name: str, keys: tuple[str, ...], where: str
-) -> list[Mapping[str, Any]]:
+    annotation: Any,
+    name: str,
+    keys: tuple[str, ...],
+    where: str,
+) -> list[_Object]:
     """The list under `name`, of an annotation that has the other keys too."""
     needed = (*keys, name)
     if not isinstance(annotation, Mapping) or not set(needed) <= set(annotation):
         listed = ", ".join(f"`{key}`" for key in needed)
         raise wrong(f"an object with {listed}", annotation, where)
-    objects = annotation[name]
-    if not isinstance(objects, (list, tuple)):
-        raise wrong("a list of objects", objects, f"{where}.{name}")
-    for i, item in enumerate(objects):
+    items = annotation[name]
+    if not isinstance(items, (list, tuple)):
+        raise wrong("a list of objects", items, f"{where}.{name}")
+    objects = []
+    for i, item in enumerate(items):
+        place = f"{where}.{name}[{i}]"
         if not isinstance(item, Mapping):
-            raise wrong("an object", item, f"{where}.{name}[{i}]")
-    return list(objects)
+            raise wrong("an object", item, place)
+        objects.append(_Object(item, place))
+    return objects
 
 
-def _field(item: Mapping[str, Any], name: str, where: str) -> Any:
-    if name not in item:
-        raise wrong(f"an object with `{name}`", item, where)
-    return item[name]
-
-
-def _box(item: Mapping[str, Any], where: str) -> np.ndarray:
-    box = numbers(_field(item, "bbox", where), f"{where}.bbox")
+def _box(item: _Object) -> np.ndarray:
+    value = item.field("bbox")
+    place = item.place("bbox")
+    box = numbers(value, place)
     if len(box) != 4:
-        raise wrong("a box `[x, y, width, height]`", item["bbox"], f"{where}.bbox")
+        raise wrong("a box `[x, y, width, height]`", value, place)
     return box
 
 
@@ -296,33 +343,33 @@ def _integer(value: Any, where: str) -> int:
     return value
 
 
-def _integers(items: list[Mapping[str, Any]], name: str, places: list[str]) -> np.ndarray:
+def _integers(objects: list[_Object], name: str) -> np.ndarray:
     values = []
-    for item, place in zip(items, places, strict=True):
-        value = _field(item, name, place)
-        values.append(_integer(value, f"{place}.{name}"))
+    for item in objects:
+        value = item.field(name)
+        values.append(_integer(value, item.place(name)))
     return np.asarray(values, np.int64)
 
 
-def _areas(items: list[Mapping[str, Any]], places: list[str]) -> np.ndarray:
+def _areas(objects: list[_Object]) -> np.ndarray:
     areas = []
-    for item, place in zip(items, places, strict=True):
-        value = _field(item, "area", place)
-        areas += list(numbers([value], f"{place}.area"))
+    for item in objects:
+        value = item.field("area")
+        [area] = numbers([value], item.place("area"))
+        areas.append(area)
     return np.asarray(areas, np.float32)
 
 
-def _keypoints(items: list[Mapping[str, Any]], places: list[str], where: str) -> np.ndarray | None:
+def _keypoints(objects: list[_Object], where: str) -> np.ndarray | None:
     """`(objects, 3 * points)` float32; None where no object has any."""
-    if not any("keypoints" in item for item in items):
+    if not any("keypoints" in item.fields for item in objects):
         return None
     keypoints = []
-    for item, place in zip(items, places, strict=True):
-        value = _field(item, "keypoints", place)
-        keypoints.append(numbers(value, f"{place}.keypoints"))
+    for item in objects:
+        value = item.field("keypoints")
+        keypoints.append(numbers(value, item.place("keypoints")))
     lengths = sorted({len(points) for points in keypoints})
     if len(lengths) > 1 or lengths[0] % 3:
-        raise wrong(
-            "as many keypoints `x, y, visibility` for every object", lengths, f"{where}.annotations"
-        )
+        expected = "as many keypoints `x, y, visibility` for every object"
+        raise wrong(expected, lengths, f"{where}.annotations")
     return np.asarray(keypoints, np.float32)

@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeGuard
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -35,18 +35,20 @@ def mask_of(segmentation: Any, size: Size, where: str) -> Bool[np.ndarray, "h w"
     >>> mask_of([[0, 0, 2, 0, 2, 2, 0, 2]], (3, 3), "$").astype(int).tolist()
     [[1, 1, 0], [1, 1, 0], [0, 0, 0]]
     """
-    parts = [segmentation] if isinstance(segmentation, Mapping) else segmentation
-    if not isinstance(parts, (list, tuple)) or not len(parts):
+    if isinstance(segmentation, Mapping):
+        return of_runs(segmentation, size, where)
+    if not isinstance(segmentation, (list, tuple)) or not len(segmentation):
         raise wrong("a list of polygons, or run lengths", segmentation, where)
     mask = np.zeros(size, bool)
-    are_runs = isinstance(parts[0], Mapping)
-    for i, part in enumerate(parts):
-        place = where if part is segmentation else f"{where}[{i}]"
+    are_runs = isinstance(segmentation[0], Mapping)
+    for i, part in enumerate(segmentation):
+        place = f"{where}[{i}]"
         if are_runs:
             mask |= of_runs(part, size, place)
         else:
             # pycocotools takes a list whose first polygon has 3 corners; the others may have fewer.
-            mask |= of_polygon(part, size, place, least=2 if i else 6)
+            least = 2 if i else 6
+            mask |= of_polygon(part, size, place, least)
     return mask
 
 
@@ -58,20 +60,35 @@ def of_runs(runs: Any, size: Size, where: str) -> Bool[np.ndarray, "h w"]:
     [[0, 1], [1, 0]]
     """
     counts = runs.get("counts") if isinstance(runs, Mapping) else None
-    if not isinstance(counts, (list, tuple, np.ndarray)):
+    if not _is_list(counts):
         raise wrong("run lengths, with `counts` as a list of numbers", runs, where)
     lengths = numbers(counts, f"{where}.counts")
     written = runs.get("size")
-    if not isinstance(written, (list, tuple, np.ndarray)) or tuple(written) != size:
-        raise wrong(f"run lengths of an image of {list(size)}", written, f"{where}.size")
-    total = size[0] * size[1]
-    if lengths.min(initial=0) < 0 or lengths.sum() != total or np.any(lengths % 1):
+    if not _is_list(written) or tuple(written) != size:
+        expected = f"run lengths of an image of {list(size)}"
+        raise wrong(expected, written, f"{where}.size")
+    height, width = size
+    total = height * width
+    has_negative = lengths.min(initial=0) < 0
+    has_fraction = np.any(lengths % 1)
+    if has_negative or has_fraction or lengths.sum() != total:
         raise wrong(f"lengths that add up to {total}", counts, f"{where}.counts")
-    values = np.arange(len(lengths)) % 2 == 1
-    return np.repeat(values, lengths.astype(np.int64)).reshape(size[1], size[0]).T
+    run = np.arange(len(lengths))
+    is_inside = run % 2 == 1
+    pixels = np.repeat(is_inside, lengths.astype(np.int64))
+    return pixels.reshape(width, height).T
 
 
-def of_polygon(polygon: Any, size: Size, where: str, least: int = 6) -> Bool[np.ndarray, "h w"]:
+def _is_list(value: Any) -> TypeGuard[Sequence[Any] | np.ndarray]:
+    return isinstance(value, (list, tuple, np.ndarray))
+
+
+def of_polygon(
+    polygon: Any,
+    size: Size,
+    where: str,
+    least: int = 6,
+) -> Bool[np.ndarray, "h w"]:
     """The mask of one polygon: COCO's `rleFrPoly`.
 
     The outline is drawn on a grid of `SCALE` points a pixel; where it crosses the centre of a
@@ -91,9 +108,10 @@ def of_polygon(polygon: Any, size: Size, where: str, least: int = 6) -> Bool[np.
         raise wrong(f"coordinates of at most {MAX_COORDINATE:g}", polygon, where)
     height, width = size
     u, v = _outline(corners)
+    before = u[:-1]
+    after = u[1:]
     # Between two points that differ in x, the outline crosses a column of the fine grid ...
-    crosses = u[1:] != u[:-1]
-    before, after = u[:-1], u[1:]
+    crosses = after != before
     column = np.where(after < before, after, after - 1)
     row = np.minimum(v[1:], v[:-1])
     x = _to_pixels(column[crosses])
@@ -103,11 +121,14 @@ def of_polygon(polygon: Any, size: Size, where: str, least: int = 6) -> Bool[np.
     is_inside = (x >= 0) & (x <= width - 1)
     counts = is_centre & is_inside
     columns = x[counts].astype(np.int64)
-    rows = np.ceil(np.clip(y[counts], 0, height)).astype(np.int64)
+    first_below = np.ceil(np.clip(y[counts], 0, height))
+    rows = first_below.astype(np.int64)
     # The image is numbered column by column, so a change at the bottom, `height`, starts the next
     # column, as in the original.
-    changes = np.bincount(columns * height + rows, minlength=height * width + 1)
-    is_within = np.cumsum(changes[: height * width]) % 2 == 1
+    pixels = height * width
+    changes = np.bincount(columns * height + rows, minlength=pixels + 1)
+    changes_so_far = np.cumsum(changes[:pixels])
+    is_within = changes_so_far % 2 == 1
     return is_within.reshape(width, height).T
 
 
@@ -124,7 +145,9 @@ def _outline(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     y0 = np.trunc(SCALE * corners[1::2] + 0.5)
     x1 = np.roll(x0, -1)
     y1 = np.roll(y0, -1)
-    is_flat = np.abs(x1 - x0) >= np.abs(y1 - y0)
+    width = np.abs(x1 - x0)
+    height = np.abs(y1 - y0)
+    is_flat = width >= height
     # A flat edge is walked along x, a steep one along y.
     start = np.where(is_flat, x0, y0)
     end = np.where(is_flat, x1, y1)
@@ -140,13 +163,15 @@ def _outline(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     slope = (cross_high - cross_low) / np.maximum(length, 1)
     # All edges at once: `edge` is the edge of each point, `step` its number on it.
     counts = length.astype(np.int64) + 1
-    edge = np.repeat(np.arange(len(counts)), counts)
+    edges = np.arange(len(counts))
+    edge = np.repeat(edges, counts)
     first = np.cumsum(counts) - counts
     step = np.arange(len(edge)) - first[edge]
     t = np.where(is_reversed[edge], length[edge] - step, step)
     along = low[edge] + t
+    across = cross_low[edge] + slope[edge] * t
     # C's cast to int truncates towards zero, negative coordinates too.
-    across = np.trunc(cross_low[edge] + slope[edge] * t + 0.5)
+    across = np.trunc(across + 0.5)
     x = np.where(is_flat[edge], along, across)
     y = np.where(is_flat[edge], across, along)
     return x, y
@@ -176,4 +201,5 @@ def wrong(what: str, value: Any, where: str) -> InputError:
     >>> wrong("a box", 7, "$.bbox")
     InputError('Expected a box, got `7` - at `$.bbox`.')
     """
-    return InputError(f"Expected {what}, got `{codec.shown(value)}` - at `{where}`.")
+    got = codec.shown(value)
+    return InputError(f"Expected {what}, got `{got}` - at `{where}`.")

@@ -40,18 +40,21 @@ def people(call: Call) -> Results:
     (1, 3, 8, 6)
     """
     _check(call)
-    if call.inputs.get("boxes") is None:
+    boxes = call.inputs.get("boxes")
+    if boxes is None:
         return with_maps(call)
     images = one_by_one(read(call))
-    boxes = boxes_of(call.inputs["boxes"], len(images))
+    boxes = boxes_of(boxes, len(images))
+    cropped = crops(call, images, boxes)
     uncropped = call._replace(config=_uncropped(call.config))
-    results: Results = {"pixel_values": run(uncropped, crops(call, images, boxes))}
-    given = call.inputs.get("segmentation_maps")
-    if given is not None:
-        maps = paired_maps(call, given, len(images), "segmentation_maps")
+    results: Results = {"pixel_values": run(uncropped, cropped)}
+    maps = call.inputs.get("segmentation_maps")
+    if maps is not None:
+        maps = paired_maps(call, maps, len(images), "segmentation_maps")
         results["labels"] = labels_of_crops(call, maps, boxes)
-    if call.inputs.get("keypoints") is not None:
-        results |= poses(call.config, boxes, call.inputs["keypoints"])
+    keypoints = call.inputs.get("keypoints")
+    if keypoints is not None:
+        results |= poses(call.config, boxes, keypoints)
     return results
 
 
@@ -99,18 +102,29 @@ def boxes_of(value: Any, count: int) -> list[Float32[np.ndarray, "n 4"]]:
     wanted = f"a list of boxes for each of {count} images"
     for i, given in enumerate(_of_length(value, count, wanted, "boxes")):
         numbers = _numbers(given)
-        is_good = numbers.size % 4 == 0 and bool(np.isfinite(numbers).all())
-        boxes = numbers.reshape(-1, 4) if is_good else numbers
-        if not is_good or (boxes[:, 2:] < 0).any():
+        if not _are_boxes(numbers):
             raise InputError(
                 f"Expected boxes [left, top, width, height] in pixels, got {given!r:.80} - at "
                 f"`boxes[{i}]`."
             )
-        boxes_of_images.append(boxes)
+        boxes_of_images.append(numbers.reshape(-1, 4))
     return boxes_of_images
 
 
-def _of_length(value: Any, length: int, wanted: str, where: str) -> Any:
+def _are_boxes(numbers: np.ndarray) -> bool:
+    """Whether the numbers are finite, four for each box, and no width or height is negative."""
+    if numbers.size % 4 or not np.isfinite(numbers).all():
+        return False
+    sizes = numbers.reshape(-1, 4)[:, 2:]
+    return bool((sizes >= 0).all())
+
+
+def _of_length(
+    value: Any,
+    length: int,
+    wanted: str,
+    where: str,
+) -> Any:
     """A sequence, whose length is checked."""
     got = len(value) if hasattr(value, "__len__") else f"`{type(value).__name__}`"
     if got != length:
@@ -128,7 +142,10 @@ def _numbers(value: Any) -> np.ndarray:
 
 
 def crops(
-    call: Call, images: Sequence[Image], boxes: Sequence[np.ndarray], method: str | None = None
+    call: Call,
+    images: Sequence[Image],
+    boxes: Sequence[np.ndarray],
+    method: str | None = None,
 ) -> list[Image]:
     """A float image for each box of each image.
 
@@ -143,14 +160,18 @@ def crops(
     for image, boxes_of_image in zip(images, boxes, strict=True):
         for box in boxes_of_image:
             pixels = sample_box(image.pixels, box, size, method=method)
-            cropped.append(Image(pixels if call.is_traced else np.asarray(pixels), "float"))
+            if not call.is_traced:
+                pixels = np.asarray(pixels)
+            cropped.append(Image(pixels, "float"))
     if not cropped:
         raise InputError("Expected at least one box - at `boxes`.")
     return cropped
 
 
 def labels_of_crops(
-    call: Call, maps: Sequence[Image], boxes: Sequence[np.ndarray]
+    call: Call,
+    maps: Sequence[Image],
+    boxes: Sequence[np.ndarray],
 ) -> list[np.ndarray]:
     """The crops of maps, int64, by nearest neighbour; 0 outside, which is reduced like any other
     label.
@@ -166,9 +187,11 @@ def labels_of_crops(
     """
     cropped = crops(call, maps, boxes, "nearest")
     if call.config.effective.flag("do_reduce_labels"):
-        cropped = [image._replace(pixels=reduce_labels(image.pixels)) for image in cropped]
-    uncropped = call._replace(config=_uncropped(config_of_maps(call.config)))
-    return [labels.astype(np.int64) for labels in first_channels(run(uncropped, cropped))]
+        reduced = [reduce_labels(image.pixels) for image in cropped]
+        cropped = [Image(pixels, "float") for pixels in reduced]
+    config = _uncropped(config_of_maps(call.config))
+    labels = run(call._replace(config=config), cropped)
+    return [label.astype(np.int64) for label in first_channels(labels)]
 
 
 # -- pose ----------------------------------------------------------------------------------------
@@ -182,15 +205,17 @@ def poses(config: HuggingFace, boxes: Sequence[np.ndarray], keypoints: Any) -> R
     >>> poses(config, boxes, [[[[10, 12, 1]]]])["labels"][0].shape
     (1, 16, 12)
     """
-    heatmaps, weights = [], []
+    heatmaps = []
+    weights = []
     wanted = f"keypoints for each of {len(boxes)} images"
     of_images = _of_length(keypoints, len(boxes), wanted, "keypoints")
-    for i, (boxes_of_image, given) in enumerate(zip(boxes, of_images, strict=True)):
+    for i, boxes_of_image in enumerate(boxes):
         count = len(boxes_of_image)
-        of_boxes = _of_length(given, count, f"keypoints for {count} boxes", f"keypoints[{i}]")
-        for j, (box, points) in enumerate(zip(boxes_of_image, of_boxes, strict=True)):
-            checked = _points(points, f"keypoints[{i}][{j}]")
-            heatmap, weight = draw_heatmaps(config, box, checked)
+        where = f"keypoints[{i}]"
+        of_boxes = _of_length(of_images[i], count, f"keypoints for {count} boxes", where)
+        for j, box in enumerate(boxes_of_image):
+            points = _points(of_boxes[j], f"{where}[{j}]")
+            heatmap, weight = draw_heatmaps(config, box, points)
             heatmaps.append(heatmap)
             weights.append(weight)
     return {"labels": heatmaps, "label_weights": weights}
@@ -200,7 +225,8 @@ def _points(value: Any, where: str) -> np.ndarray:
     points = _numbers(value)
     if points.size == 0:
         points = points.reshape(0, 3)
-    if points.ndim != 2 or points.shape[1] not in (2, 3) or not np.isfinite(points).all():
+    is_table = points.ndim == 2 and points.shape[1] in (2, 3)
+    if not is_table or not np.isfinite(points).all():
         raise InputError(
             f"Expected keypoints [x, y] or [x, y, visibility], got shape {points.shape} - at "
             f"`{where}`."
@@ -209,7 +235,9 @@ def _points(value: Any, where: str) -> np.ndarray:
 
 
 def draw_heatmaps(
-    config: HuggingFace, box: Float32[np.ndarray, 4], points: Float32[np.ndarray, "k c"]
+    config: HuggingFace,
+    box: Float32[np.ndarray, 4],
+    points: Float32[np.ndarray, "k c"],
 ) -> tuple[Float32[np.ndarray, "k h w"], Float32[np.ndarray, " k"]]:
     """A Gaussian around each keypoint of one person, cut off at three sigma, and its weight 0 or 1:
     `generate_udp_gaussian_heatmaps`.
@@ -220,18 +248,23 @@ def draw_heatmaps(
         points: x, y and maybe visibility.
 
     >>> config = HuggingFace("Sapiens2ImageProcessor", {"size": {"height": 64, "width": 48}})
-    >>> box, points = np.array([4, 4, 12, 16], np.float32), np.ones((1, 3), np.float32) * 8
+    >>> box = np.array([4, 4, 12, 16], np.float32)
+    >>> points = np.full((1, 3), 8, np.float32)
     >>> draw_heatmaps(config, box, points)[1].tolist()
     [1.0]
     """
-    settings, size = config.effective, _crop_size(config)
+    settings = config.effective
     factor = settings.integer("keypoint_heatmap_downscale_factor")
     sigma = settings.number("keypoint_heatmap_sigma", 1e-3, 1e6)
     radius = int(sigma * 3)
-    height, width = size[0] // factor, size[1] // factor
+    size = _crop_size(config)
+    crop_height, crop_width = size
+    height = crop_height // factor
+    width = crop_width // factor
     # UDP: pixel centres, so that the last column of the crop is the last of the heatmap
     # (https://arxiv.org/abs/1911.07524).
-    centers = _on_heatmap(points[:, :2], window_of(box, size), (height, width))
+    window = window_of(box, size)
+    centers = _on_heatmap(points[:, :2], window, (height, width))
     visible = np.ones(len(points), bool)
     if points.shape[1] > 2:
         visible = points[:, 2] > 0
@@ -244,14 +277,18 @@ def draw_heatmaps(
     x, in_columns = _along_axis(width, centers[:, 0], starts[:, 0], ends[:, 0])
     y, in_rows = _along_axis(height, centers[:, 1], starts[:, 1], ends[:, 1])
     squares = x[:, None, :] + y[:, :, None]
-    drawn = np.exp(-squares / np.float32(2 * sigma**2))
     is_inside = in_columns[:, None, :] & in_rows[:, :, None]
+    variance = sigma**2
+    drawn = np.exp(-squares / np.float32(2 * variance))
     heatmaps = drawn * weight[:, None, None] * is_inside
     return heatmaps.astype(np.float32), weight
 
 
 def _along_axis(
-    length: int, centers: np.ndarray, starts: np.ndarray, ends: np.ndarray
+    length: int,
+    centers: np.ndarray,
+    starts: np.ndarray,
+    ends: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Squared distances `(k, length)` from the centres, and what lies between starts and ends."""
     positions = np.arange(length)
@@ -261,10 +298,15 @@ def _along_axis(
     return np.square(distances), after_start & before_end
 
 
-def _on_heatmap(points: np.ndarray, window: Sequence[Any], size: Size) -> np.ndarray:
+def _on_heatmap(
+    points: np.ndarray,
+    window: Sequence[Any],
+    size: Size,
+) -> np.ndarray:
     """Positions `(x, y)` in an image as positions on the heatmap of a window of it."""
     middle = np.asarray(window[:2], np.float32)
     sides = np.asarray(window[2:], np.float32)
     height, width = size
+    last = np.asarray([width - 1, height - 1], np.float32)
     shares = (points - middle) / sides + np.float32(0.5)
-    return shares * np.asarray([width - 1, height - 1], np.float32)
+    return shares * last
