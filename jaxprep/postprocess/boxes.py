@@ -54,8 +54,9 @@ def scales(
         return np.ones((count, 4), np.float32)
     rows = []
     for height, width in sizes:
-        longer = max(height, width)
-        rows.append((longer,) * 4 if square else (width, height, width, height))
+        if square:
+            height = width = max(height, width)
+        rows.append((width, height, width, height))
     return np.asarray(rows, np.float32).reshape(count, 4)
 
 
@@ -70,7 +71,10 @@ def area(boxes: Shaped[Array, "*n 4"]) -> Shaped[Array, "*n"]:
     return width * height
 
 
-def overlap(first: Float[Array, "n 4"], second: Float[Array, "m 4"]) -> Float[jax.Array, "n m"]:
+def overlap(
+    first: Float[Array, "n 4"],
+    second: Float[Array, "m 4"],
+) -> Float[jax.Array, "n m"]:
     """Returns the intersection over union of all pairs of boxes; NaN for two empty boxes in one
     place.
 
@@ -79,12 +83,15 @@ def overlap(first: Float[Array, "n 4"], second: Float[Array, "m 4"]) -> Float[ja
     >>> overlap(np.float32([[0, 0, 2, 2]]), np.float32([[1, 0, 3, 2]])).round(3).tolist()
     [[0.3330000042915344]]
     """
-    first, second = first[:, None], second[None]
+    first = first[:, None]
+    second = second[None]
     top_left = jnp.maximum(first[..., :2], second[..., :2])
     bottom_right = jnp.minimum(first[..., 2:], second[..., 2:])
     # Boxes that do not meet have a negative side: two of them would have a positive product.
-    intersection = jnp.maximum(bottom_right - top_left, 0).prod(-1)
-    return intersection / (area(first) + area(second) - intersection)
+    sides = jnp.maximum(bottom_right - top_left, 0)
+    intersection = sides.prod(-1)
+    union = area(first) + area(second) - intersection
+    return intersection / union
 
 
 def suppress(
@@ -115,12 +122,14 @@ def suppress(
     [1, 2]
     """
     # Padding goes to the end, where it suppresses nothing.
-    order = jnp.argsort(jnp.where(valid, -scores, jnp.inf), stable=True)
+    falling_scores = jnp.where(valid, -scores, jnp.inf)
+    order = jnp.argsort(falling_scores, stable=True)
     in_order = boxes[order]
     overlaps = overlap(in_order, in_order) > bound
     if groups is not None:
-        same_group = groups[order] == groups[order][:, None]
-        overlaps &= same_group
+        groups_in_order = groups[order]
+        is_same_group = groups_in_order == groups_in_order[:, None]
+        overlaps &= is_same_group
     rank = jnp.arange(len(order))
 
     def keep(i: Any, kept: jax.Array) -> jax.Array:
@@ -129,7 +138,8 @@ def suppress(
         return kept.at[i].set(kept[i] & ~is_suppressed)
 
     # One box after the other: whether a box is kept depends on all that are stronger.
-    return order, lax.fori_loop(0, len(order), keep, valid[order])
+    kept = lax.fori_loop(0, len(order), keep, valid[order])
+    return order, kept
 
 
 _suppress = jax.jit(suppress)
@@ -157,12 +167,17 @@ def kept_boxes(
         groups = np.zeros(count, np.int32)
     # The number of boxes above a threshold differs from image to image; without padding each
     # number would compile a program.
-    padding = (0, bucket(max(count, SMALLEST_COUNT)) - count)
+    padded_count = bucket(max(count, SMALLEST_COUNT))
+    padding = (0, padded_count - count)
+    boxes = np.asarray(boxes, np.float32)
+    scores = np.asarray(scores, np.float32)
+    valid = np.ones(count, bool)
     order, kept = _suppress(
-        np.pad(np.asarray(boxes, np.float32), (padding, (0, 0))),
-        np.pad(np.asarray(scores, np.float32), padding),
-        np.pad(np.ones(count, bool), padding),
+        np.pad(boxes, (padding, (0, 0))),
+        np.pad(scores, padding),
+        np.pad(valid, padding),
         np.float32(bound),
         np.pad(groups, padding),
     )
-    return np.asarray(order)[np.asarray(kept)]
+    order = np.asarray(order)
+    return order[np.asarray(kept)]

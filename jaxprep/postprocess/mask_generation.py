@@ -34,7 +34,11 @@ MAX_CHANNELS = 4
 SAM_CLASSES = ("SamImageProcessor", "Sam2ImageProcessor", "Sam3ImageProcessor")
 
 
-def crop_layers(size: Size, layers: int, overlap_ratio: float) -> list[list[int]]:
+def crop_layers(
+    size: Size,
+    layers: int,
+    overlap_ratio: float,
+) -> list[list[int]]:
     """Returns the boxes (left, top, right, bottom) of the image and of the 4, 16, ... crops of each
     layer.
 
@@ -48,10 +52,11 @@ def crop_layers(size: Size, layers: int, overlap_ratio: float) -> list[list[int]
     for layer in range(1, layers + 1):
         side = 2**layer
         overlap = int(overlap_ratio * min(size) * (2 / side))
-        crop_height = math.ceil((overlap * (side - 1) + height) / side)
-        crop_width = math.ceil((overlap * (side - 1) + width) / side)
+        shared = overlap * (side - 1)
+        crop_height = math.ceil((shared + height) / side)
+        crop_width = math.ceil((shared + width) / side)
         # Column by column, as `product(crop_box_x0, crop_box_y0)` goes.
-        for column, row in itertools.product(range(side), range(side)):
+        for column, row in itertools.product(range(side), repeat=2):
             left = (crop_width - overlap) * column
             top = (crop_height - overlap) * row
             right = min(left + crop_width, width)
@@ -66,18 +71,22 @@ def point_grid(side: int) -> Float[np.ndarray, "points 2"]:
     >>> point_grid(2).tolist()
     [[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.75, 0.75]]
     """
-    first = np.float32(1 / (2 * side))
-    last = np.float32(1 - 1 / (2 * side))
-    step = (last - first) / np.float32(max(side - 1, 1))
+    half_cell = 1 / (2 * side)
+    first = np.float32(half_cell)
+    last = np.float32(1 - half_cell)
+    steps = max(side - 1, 1)
+    step = (last - first) / np.float32(steps)
     index = np.arange(side, dtype=np.float32)
     # `torch.linspace` counts the first half from the first point and the second from the last:
     # https://github.com/pytorch/pytorch/blob/main/aten/src/ATen/native/cpu/RangeFactoriesKernel.cpp
     from_first = first + step * index
     from_last = last - step * (side - 1 - index)
-    points = np.where(index < side // 2, from_first, from_last).astype(np.float32)
+    points = np.where(index < side // 2, from_first, from_last)
+    points = points.astype(np.float32)
     if side == 1:
         points = np.asarray([first])
-    return np.stack(np.meshgrid(points, points), -1).reshape(-1, 2)
+    grid = np.stack(np.meshgrid(points, points), -1)
+    return grid.reshape(-1, 2)
 
 
 @method(SAM_CLASSES, "generate_crop_boxes")
@@ -116,23 +125,33 @@ def generate_crop_boxes(
     del device
     pixels = channels_first(image)
     boxes = crop_layers(pixels.shape[1:], crop_n_layers, overlap_ratio)
+    points_per_smaller_crop = int(points_per_crop / crop_n_points_downscale_factor)
     # Transformers stacks the points of all crops too, and fails there.
-    if crop_n_layers and int(points_per_crop / crop_n_points_downscale_factor) != points_per_crop:
+    if crop_n_layers and points_per_smaller_crop != points_per_crop:
         raise InputError(
             f"Expected 1 with layers of crops, got {crop_n_points_downscale_factor} - at "
             "`crop_n_points_downscale_factor`: crops of different numbers of points do not fit one "
             "array."
         )
     grid = point_grid(points_per_crop)
-    crops = [pixels[:, top:bottom, left:right] for left, top, right, bottom in boxes]
-    points = [_points_in_network(grid, crop.shape[1:], target_size) for crop in crops]
-    batch = np.stack(points, 1)[None]
+    crops = []
+    points_of_crops = []
+    for left, top, right, bottom in boxes:
+        crop = pixels[:, top:bottom, left:right]
+        points = _points_in_network(grid, crop.shape[1:], target_size)
+        crops.append(crop)
+        points_of_crops.append(points)
+    batch = np.stack(points_of_crops, 1)[None]
     labels = np.ones(batch.shape[:3], np.int32)
     box_array = np.asarray(boxes, np.float32)
     return jnp.asarray(box_array), jnp.asarray(batch), crops, jnp.asarray(labels)
 
 
-def _points_in_network(grid: np.ndarray, size: tuple[int, ...], target_size: int) -> np.ndarray:
+def _points_in_network(
+    grid: Float[np.ndarray, "points 2"],
+    size: tuple[int, ...],
+    target_size: int,
+) -> np.ndarray:
     """Points of the unit square in a crop of `size`, in pixels of the network's input
     (Transformers' `_normalize_coordinates`).
     """
@@ -140,9 +159,12 @@ def _points_in_network(grid: np.ndarray, size: tuple[int, ...], target_size: int
     scale = target_size / max(height, width)
     # The network's input has whole sides: + 0.5 and truncation round them. A point is scaled by
     # what that makes of its axis.
-    ratios = [int(width * scale + 0.5) / width, int(height * scale + 0.5) / height]
+    new_width = int(width * scale + 0.5)
+    new_height = int(height * scale + 0.5)
+    ratios = np.asarray([new_width / width, new_height / height], np.float32)
     in_crop = grid * np.asarray([width, height], np.float32)
-    return (in_crop * np.asarray(ratios, np.float32)).astype(np.float32)
+    in_network = in_crop * ratios
+    return in_network.astype(np.float32)
 
 
 def channels_first(image: Any) -> Shaped[np.ndarray, "c h w"]:
@@ -169,18 +191,25 @@ def mask_boxes(masks: Bool[Array, "n h w"]) -> Int[jax.Array, "n 4"]:
     """
     left, right = _first_and_last(jnp.any(masks, 1))
     top, bottom = _first_and_last(jnp.any(masks, 2))
-    corners = jnp.stack([left, top, right, bottom], -1).astype(jnp.int32)
-    return jnp.where(jnp.any(masks, (1, 2))[:, None], corners, 0)
+    corners = jnp.stack([left, top, right, bottom], -1)
+    has_pixels = jnp.any(masks, (1, 2))
+    return jnp.where(has_pixels[:, None], corners.astype(jnp.int32), 0)
 
 
 def _first_and_last(taken: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The first and the last index of each row `(n, length)` that is taken."""
     # `argmax` of booleans is the first that is true.
+    first = taken.argmax(-1)
     from_end = taken[:, ::-1].argmax(-1)
-    return taken.argmax(-1), taken.shape[-1] - 1 - from_end
+    last = taken.shape[-1] - 1 - from_end
+    return first, last
 
 
-def stability(masks: Float[Array, "n h w"], threshold: Any, offset: Any) -> Float[jax.Array, " n"]:
+def stability(
+    masks: Float[Array, "n h w"],
+    threshold: Any,
+    offset: Any,
+) -> Float[jax.Array, " n"]:
     """Returns the overlap of each mask with itself when its threshold goes up and down by `offset`;
     NaN if both are empty.
 
@@ -210,7 +239,8 @@ def _judge(
     is_near_crop_edge = jnp.abs(in_image - crop) <= EDGE_DISTANCE
     is_near_image_edge = jnp.abs(in_image - image) <= EDGE_DISTANCE
     is_cut_off = (is_near_crop_edge & ~is_near_image_edge).any(-1)
-    return binary, boxes, stability(masks, threshold, offset), is_cut_off
+    stabilities = stability(masks, threshold, offset)
+    return binary, boxes, stabilities, is_cut_off
 
 
 @method(SAM_CLASSES, "filter_masks")
@@ -259,8 +289,9 @@ def filter_masks(
     height, width = (int(side) for side in np.asarray(original_size))
     crop = np.asarray(cropped_box_image).astype(np.int32)
     image = np.asarray([0, 0, width, height], np.int32)
+    threshold = np.float32(mask_threshold)
     offset = np.float32(stability_score_offset)
-    judged = _judge(logits, np.float32(mask_threshold), offset, crop, image)
+    judged = _judge(logits, threshold, offset, crop, image)
     binary, boxes, stabilities, is_cut_off = to_numpy(judged)
     keep = ~is_cut_off
     if pred_iou_thresh > 0:
@@ -274,8 +305,10 @@ def filter_masks(
     for mask in binary[keep]:
         in_image[top:bottom, left:right] = mask
         runs.append(mask_to_rle(in_image))
-    shifted = boxes[keep] + np.asarray([left, top, left, top], np.int32)
-    return runs, jnp.asarray(scores[keep]), jnp.asarray(shifted)
+    corner = np.asarray([left, top, left, top], np.int32)
+    kept_scores = jnp.asarray(scores[keep])
+    kept_boxes_in_image = jnp.asarray(boxes[keep] + corner)
+    return runs, kept_scores, kept_boxes_in_image
 
 
 @method(SAM_CLASSES, "post_process_for_mask_generation")
@@ -302,7 +335,8 @@ def unique_masks(
     >>> unique_masks([rle, rle], [0.9, 0.95], boxes, 0.7)[1].round(2).tolist()
     [0.949999988079071]
     """
-    scores, boxes = np.asarray(all_scores, np.float32), np.asarray(all_boxes)
+    scores = np.asarray(all_scores, np.float32)
+    boxes = np.asarray(all_boxes)
     keep = kept_boxes(boxes, scores, crops_nms_thresh)
     runs = [all_masks[index] for index in keep]
     masks = [rle_to_mask(rle) for rle in runs]

@@ -18,7 +18,14 @@ from jaxtyping import Float
 from jaxprep.errors import InputError
 from jaxprep.postprocess.registry import method
 from jaxprep.postprocess.resize_plan import bucket
-from jaxprep.postprocess.results import field, network_size, required_sizes, sizes, to_jax, to_numpy
+from jaxprep.postprocess.results import (
+    field,
+    network_size,
+    required_sizes,
+    sizes,
+    to_jax,
+    to_numpy,
+)
 from jaxprep.types import Array, Size
 
 PADDING = 1.25
@@ -32,12 +39,13 @@ def gaussian(kernel_size: int) -> Float[np.ndarray, " kernel_size"]:
     >>> gaussian(3).round(3).tolist()
     [0.23899999260902405, 0.5220000147819519, 0.23899999260902405]
     """
+    half = (kernel_size - 1) * 0.5
     # OpenCV's rule for a sigma that is not given: `getGaussianKernel` in smooth.dispatch.cpp.
-    sigma = np.float32(0.3 * ((kernel_size - 1) * 0.5 - 1) + 0.8)
-    half = (kernel_size - 1) / 2
+    sigma = np.float32(0.3 * (half - 1) + 0.8)
     position = np.linspace(-half, half, kernel_size, dtype=np.float32)
     weight = np.exp(-0.5 * (position / sigma) ** 2)
-    return (weight / weight.sum()).astype(np.float32)
+    normalised = weight / weight.sum()
+    return normalised.astype(np.float32)
 
 
 def blur(
@@ -55,18 +63,21 @@ def blur(
         blurred = _blur_axis(blurred, weight, axis)
     # `gaussian_blur_preserve_max` of Transformers.
     highest = blurred.max()
-    ratio = heatmap.max() / jnp.where(highest > 0, highest, 1)
-    return blurred * jnp.where(highest > 0, ratio, 1)
+    is_positive = highest > 0
+    ratio = heatmap.max() / jnp.where(is_positive, highest, 1)
+    return blurred * jnp.where(is_positive, ratio, 1)
 
 
 def _blur_axis(heatmap: jax.Array, weight: np.ndarray, axis: int) -> jax.Array:
-    border, n = len(weight) // 2, heatmap.shape[axis]
+    n = heatmap.shape[axis]
+    border = len(weight) // 2
     padding = [(0, 0), (0, 0)]
     padding[axis] = (border, border)
     padded = jnp.pad(heatmap, padding)
     total = jnp.zeros_like(heatmap)
     for k, factor in enumerate(weight):
-        total += jax.lax.slice_in_dim(padded, k, k + n, axis=axis) * factor
+        neighbours = jax.lax.slice_in_dim(padded, k, k + n, axis=axis)
+        total += neighbours * factor
     return total
 
 
@@ -86,27 +97,36 @@ def peak(
     """
     height, width = heatmap.shape
     y, x = jnp.divmod(heatmap.argmax(), width)
+    blurred = blur(heatmap, weight)
     # Bounds of `post_dark_unbiased_data_processing`: they are those of Sapiens2's own code.
-    logs = jnp.log(jnp.clip(blur(heatmap, weight), 1e-3, 50))
+    logs = jnp.log(jnp.clip(blurred, 1e-3, 50))
 
     # Past the edge the logarithm goes on as it is there.
     def at(dy: int, dx: int) -> jax.Array:
-        return logs[jnp.clip(y + dy, 0, height - 1), jnp.clip(x + dx, 0, width - 1)]
+        row = jnp.clip(y + dy, 0, height - 1)
+        column = jnp.clip(x + dx, 0, width - 1)
+        return logs[row, column]
 
     center = at(0, 0)
-    right, left = at(0, 1), at(0, -1)
-    below, above = at(1, 0), at(-1, 0)
-    gradient_x, gradient_y = 0.5 * (right - left), 0.5 * (below - above)
+    right = at(0, 1)
+    left = at(0, -1)
+    below = at(1, 0)
+    above = at(-1, 0)
+    gradient_x = 0.5 * (right - left)
+    gradient_y = 0.5 * (below - above)
     # The Hessian is inverted by hand: epsilon keeps a flat one from having the determinant 0.
     epsilon = jnp.finfo(jnp.float32).eps
     xx = right - 2 * center + left + epsilon
     yy = below - 2 * center + above + epsilon
-    corners = at(1, 1) - right - below + center + center - left - above + at(-1, -1)
+    below_right = at(1, 1)
+    above_left = at(-1, -1)
+    corners = below_right - right - below + center + center - left - above + above_left
     xy = 0.5 * corners
     determinant = xx * yy - xy * xy
     offset_x = (yy * gradient_x - xy * gradient_y) / determinant
     offset_y = (xx * gradient_y - xy * gradient_x) / determinant
-    position = jnp.stack([x, y]).astype(jnp.float32) - jnp.stack([offset_x, offset_y])
+    pixel = jnp.stack([x, y]).astype(jnp.float32)
+    position = pixel - jnp.stack([offset_x, offset_y])
     score = heatmap.max()
     return jnp.where(score > 0, position, -1), score
 
@@ -126,7 +146,8 @@ def _peaks(
     def peak_of(heatmap: jax.Array) -> tuple[jax.Array, jax.Array]:
         return peak(heatmap, weight)
 
-    return jax.vmap(jax.vmap(peak_of))(heatmaps)
+    peaks_of_person = jax.vmap(peak_of)
+    return jax.vmap(peaks_of_person)(heatmaps)
 
 
 def crop_of(
@@ -142,14 +163,17 @@ def crop_of(
     >>> center.tolist(), extent.tolist()
     ([[4.0, 2.0]], [[10.0, 10.0]])
     """
-    center = boxes[:, :2] + np.float32(0.5) * boxes[:, 2:]
-    width, height = (boxes[:, 2:] * np.float32(PADDING)).T
+    corner = boxes[:, :2]
+    sides = boxes[:, 2:]
+    center = corner + np.float32(0.5) * sides
+    width, height = (sides * np.float32(PADDING)).T
     # The shorter side grows until the shapes agree: the crop is stretched by one factor only.
     ratio = np.float32(size[1] / size[0])
     is_wide = width > height * ratio
     crop_width = np.where(is_wide, width, height * ratio)
     crop_height = np.where(is_wide, width / ratio, height)
-    return center, np.stack([crop_width, crop_height], 1)
+    extent = np.stack([crop_width, crop_height], 1)
+    return center, extent
 
 
 @method("Sapiens2ImageProcessor", "post_process_pose_estimation", settings=["size"])
@@ -209,31 +233,51 @@ def pose_estimation(
         return [[] for _ in boxes]
     flipped = None
     if outputs_flipped is not None:
-        flipped = _pad_persons(np.asarray(field(outputs_flipped, "heatmaps")))
-    peaks = to_numpy(_peaks(_pad_persons(heatmaps), flipped, kernel_size))
-    positions, scores = (part[:count] for part in peaks)
-    center, extent = crop_of(persons, network_size(size))
-    center, extent = center[:, None], extent[:, None]
-    # The first and the last pixel of a heatmap lie at the edges of the crop.
-    last_pixel = np.asarray([heatmaps.shape[3] - 1, heatmaps.shape[2] - 1], np.float32)
-    in_image = positions / last_pixel * extent + center - np.float32(0.5) * extent
+        flipped = np.asarray(field(outputs_flipped, "heatmaps"))
+        flipped = _pad_persons(flipped)
+    peaks = _peaks(_pad_persons(heatmaps), flipped, kernel_size)
+    positions, scores = to_numpy(peaks)
+    crops = crop_of(persons, network_size(size))
+    in_image = _in_image(positions[:count], heatmaps.shape[2:], crops)
     positions = in_image * scale[:, None]
-    bottom_right = persons[:, :2] + persons[:, 2:]
-    corners = np.concatenate([persons[:, :2], bottom_right], 1) * np.tile(scale, 2)
+    corners = _corners(persons) * np.tile(scale, 2)
+    persons_found = zip(positions, scores[:count], corners, strict=True)
+    poses = [_person(*person, threshold) for person in persons_found]
     # The persons of all images are one batch of the model; here they go back to their images.
     results = []
     start = 0
     for of_image in boxes:
         end = start + len(of_image)
-        rows = zip(positions[start:end], scores[start:end], corners[start:end], strict=True)
-        results.append([_person(*row, threshold) for row in rows])
+        results.append(poses[start:end])
         start = end
     return results
 
 
+def _in_image(
+    positions: np.ndarray,
+    shape: tuple[int, ...],
+    crops: tuple[np.ndarray, np.ndarray],
+) -> np.ndarray:
+    """Positions `(persons, k, 2)` on heatmaps of a shape, in pixels of the images that they are
+    crops of."""
+    center, extent = (part[:, None] for part in crops)
+    height, width = shape
+    # The first and the last pixel of a heatmap lie at the edges of the crop.
+    last_pixel = np.asarray([width - 1, height - 1], np.float32)
+    return positions / last_pixel * extent + center - np.float32(0.5) * extent
+
+
+def _corners(boxes: np.ndarray) -> np.ndarray:
+    """Boxes (left, top, width, height) as (left, top, right, bottom)."""
+    top_left = boxes[:, :2]
+    bottom_right = top_left + boxes[:, 2:]
+    return np.concatenate([top_left, bottom_right], 1)
+
+
 def _pad_persons(heatmaps: np.ndarray) -> np.ndarray:
     """Heatmaps for a bucket of persons, so that one program serves many counts."""
-    missing = bucket(len(heatmaps)) - len(heatmaps)
+    count = len(heatmaps)
+    missing = bucket(count) - count
     return np.pad(heatmaps, [(0, missing), (0, 0), (0, 0), (0, 0)])
 
 
@@ -269,7 +313,9 @@ def _image_scales(
         raise InputError(
             "Expected the sizes of the images, since there are `target_sizes` - at `source_sizes`."
         )
+    targets = required_sizes(target_sizes, len(boxes))
     rows = []
-    for source, goal in zip(sources, required_sizes(target_sizes, len(boxes)), strict=True):
-        rows.append([goal[1] / source[1], goal[0] / source[0]])
-    return np.repeat(np.asarray(rows, np.float32).reshape(-1, 2), counts, 0)
+    for (height, width), (target_height, target_width) in zip(sources, targets, strict=True):
+        rows.append([target_width / width, target_height / height])
+    scales = np.asarray(rows, np.float32).reshape(-1, 2)
+    return np.repeat(scales, counts, 0)

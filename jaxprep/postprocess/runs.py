@@ -39,7 +39,8 @@ def segmentation_to_runs(segmentation: Any) -> list[list[int]]:
     [[1, 2], [3, 3], [6, 1]]
     """
     segmentation = np.asarray(segmentation)
-    return [mask_to_runs(segmentation == value) for value in np.unique(segmentation)]
+    values = np.unique(segmentation)
+    return [mask_to_runs(segmentation == value) for value in values]
 
 
 def mask_to_rle(mask: Any) -> dict[str, list[int]]:
@@ -54,7 +55,8 @@ def mask_to_rle(mask: Any) -> dict[str, list[int]]:
     mask = np.asarray(mask).astype(bool)
     pixels = mask.T.ravel()
     changes = np.flatnonzero(pixels[1:] != pixels[:-1]) + 1
-    counts = np.diff(np.concatenate([[0], changes, [pixels.size]])).tolist()
+    ends = np.concatenate([[0], changes, [pixels.size]])
+    counts = np.diff(ends).tolist()
     if pixels.size and pixels[0]:
         counts = [0, *counts]  # the first count is that of zeros, even where there are none
     return {"size": list(mask.shape), "counts": counts}
@@ -67,6 +69,9 @@ def rle_to_mask(rle: dict[str, Any]) -> jax.Array:
     [[False, True], [True, True]]
     """
     height, width = rle["size"]
-    values = np.arange(len(rle["counts"])) % 2 == 1
-    columns = np.repeat(values, rle["counts"]).reshape(width, height)
+    counts = rle["counts"]
+    run = np.arange(len(counts))
+    is_inside = run % 2 == 1
+    pixels = np.repeat(is_inside, counts)
+    columns = pixels.reshape(width, height)
     return jnp.asarray(columns.T)

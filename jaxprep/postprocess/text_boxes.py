@@ -69,8 +69,10 @@ def ocr_text_detection(
     dtype = np.float32 if is_float else np.float64
     results = []
     for probability, size in zip(maps[:, 0], image_sizes, strict=True):
-        boxes, scores = [], []
-        for outline in contours.find_contours(probability > threshold)[:max_candidates]:
+        boxes = []
+        scores = []
+        outlines = contours.find_contours(probability > threshold)
+        for outline in outlines[:max_candidates]:
             box, shorter_side = _upright(outline)
             # A line of pixels has a box without area, which cannot grow.
             if shorter_side < max(min_size, 1e-9):
@@ -78,11 +80,13 @@ def ocr_text_detection(
             score = _mean_probability(probability, box)
             if score < box_threshold:
                 continue
-            box, shorter_side = _upright(_grown(box, unclip_ratio))
+            grown = _grown(box, unclip_ratio)
+            box, shorter_side = _upright(grown)
             # The bound is larger after growing: as in `_boxes_from_bitmap`.
-            if shorter_side >= min_size + 2:
-                boxes.append(_scaled(box, probability.shape, size, dtype))
-                scores.append(score)
+            if shorter_side < min_size + 2:
+                continue
+            boxes.append(_scaled(box, probability.shape, size, dtype))
+            scores.append(score)
         result = {
             "scores": np.array(scores, np.float32),
             "labels": np.zeros(len(scores), np.int32),
@@ -99,62 +103,91 @@ def _upright(points: np.ndarray) -> tuple[Float[np.ndarray, "4 2"], float]:
     box = contours.min_area_rect(points)
     # From left to right; then each pair from top to bottom.
     corners = sorted(contours.box_points(box), key=lambda corner: corner[0])
-    top_left, bottom_left = corners[0], corners[1]
+    top_left, bottom_left, top_right, bottom_right = corners
     if bottom_left[1] <= top_left[1]:
         top_left, bottom_left = bottom_left, top_left
-    top_right, bottom_right = corners[2], corners[3]
     if bottom_right[1] <= top_right[1]:
         top_right, bottom_right = bottom_right, top_right
-    return np.array([top_left, top_right, bottom_right, bottom_left]), float(min(box.size))
+    upright = np.array([top_left, top_right, bottom_right, bottom_left])
+    return upright, float(min(box.size))
 
 
-def _mean_probability(probability: Float[np.ndarray, "h w"], box: np.ndarray) -> float:
+def _mean_probability(
+    probability: Float[np.ndarray, "h w"],
+    box: Float[np.ndarray, "4 2"],
+) -> float:
     """The mean probability of the pixels in a box (`_get_box_score`)."""
     height, width = probability.shape
-    left, right = _clipped_extent(box[:, 0], width)
-    top, bottom = _clipped_extent(box[:, 1], height)
-    corners = (box - np.array([left, top], np.float32)).astype(np.int32)
-    mask = contours.fill_polygon(corners, bottom - top + 1, right - left + 1)
-    inside = probability[top : bottom + 1, left : right + 1][mask]
+    x, y = box.T
+    left, right = _clipped_extent(x, width)
+    top, bottom = _clipped_extent(y, height)
+    window = probability[top : bottom + 1, left : right + 1]
+    corner = np.array([left, top], np.float32)
+    corners = (box - corner).astype(np.int32)
+    mask = contours.fill_polygon(corners, *window.shape)
+    inside = window[mask]
     if not len(inside):
         return 0.0
     # `cv2.mean` multiplies a float64 sum by the reciprocal of the count.
-    return float(inside.sum(dtype=np.float64) * (1 / len(inside)))
+    reciprocal = 1 / len(inside)
+    return float(inside.sum(dtype=np.float64) * reciprocal)
 
 
 def _clipped_extent(positions: np.ndarray, length: int) -> tuple[int, int]:
     """The first and the last pixel of positions on an axis of `length`."""
-    first = max(0, min(math.floor(positions.min()), length - 1))
-    last = max(0, min(math.ceil(positions.max()), length - 1))
-    return first, last
+    first = math.floor(positions.min())
+    last = math.ceil(positions.max())
+    return _clip(first, length - 1), _clip(last, length - 1)
 
 
-def _grown(box: Float[np.ndarray, "4 2"], ratio: float) -> Float[np.ndarray, "4 2"]:
+def _clip(position: int, largest: int) -> int:
+    return max(0, min(position, largest))
+
+
+def _grown(
+    box: Float[np.ndarray, "4 2"],
+    ratio: float,
+) -> Float[np.ndarray, "4 2"]:
     """A box whose sides are moved outwards (`_unclip`)."""
-    distance = contours.contour_area(box) * ratio / contours.arc_length(box)
+    area = contours.contour_area(box)
+    distance = area * ratio / contours.arc_length(box)
     x, y = box[:, 0], box[:, 1]
-    is_counterclockwise = (x @ np.roll(y, -1) - y @ np.roll(x, -1)) > 0
-    outwards = 1 if is_counterclockwise else -1
+    signed_area = x @ np.roll(y, -1) - y @ np.roll(x, -1)
+    outwards = 1 if signed_area > 0 else -1
     sides = np.roll(box, -1, 0) - box
-    direction = sides / np.maximum(np.linalg.norm(sides, axis=1, keepdims=True), 1e-6)
+    lengths = np.linalg.norm(sides, axis=1, keepdims=True)
+    direction = sides / np.maximum(lengths, 1e-6)
     normals = np.stack([direction[:, 1], -direction[:, 0]], 1) * outwards
     moved = box + distance * normals
     # Each corner is where its moved side meets the moved side before it.
-    before, direction_before = np.roll(moved, 1, 0), np.roll(direction, 1, 0)
+    before = np.roll(moved, 1, 0)
+    direction_before = np.roll(direction, 1, 0)
     cross = _cross(direction_before, direction)
     is_parallel = np.abs(cross) < PARALLEL
-    along = _cross(moved - before, direction) / np.where(is_parallel, 1.0, cross)
+    divisor = np.where(is_parallel, 1.0, cross)
+    along = _cross(moved - before, direction) / divisor
     corners = before + direction_before * along[:, None]
     mean_normals = np.roll(normals, 1, 0) + normals
-    corners[is_parallel] = (box + 0.5 * distance * mean_normals)[is_parallel]
+    moved_corners = box + 0.5 * distance * mean_normals
+    corners[is_parallel] = moved_corners[is_parallel]
     return corners.astype(np.float32)
 
 
-def _cross(a: Float[np.ndarray, "n 2"], b: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, " n"]:
-    return a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
+def _cross(
+    a: Float[np.ndarray, "n 2"],
+    b: Float[np.ndarray, "n 2"],
+) -> Float[np.ndarray, " n"]:
+    ax, ay = a.T
+    bx, by = b.T
+    return ax * by - ay * bx
 
 
-def _scaled(box: np.ndarray, shape: tuple[int, ...], size: Size, dtype: Any) -> list[list[int]]:
+def _scaled(
+    box: Float[np.ndarray, "4 2"],
+    shape: tuple[int, ...],
+    size: Size,
+    dtype: Any,
+) -> list[list[int]]:
     """Corners in pixels of the image, rounded half to even, inside it."""
     height, width = size
     # Python rounds half to even, like NumPy.
@@ -162,7 +195,7 @@ def _scaled(box: np.ndarray, shape: tuple[int, ...], size: Size, dtype: Any) -> 
     scale_x = dtype(width) / dtype(shape[1])
     corners = []
     for x, y in box:
-        column = max(0, min(round(x * scale_x), width))
-        row = max(0, min(round(y * scale_y), height))
-        corners.append([column, row])
+        column = round(x * scale_x)
+        row = round(y * scale_y)
+        corners.append([_clip(column, width), _clip(row, height)])
     return corners

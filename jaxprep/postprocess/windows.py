@@ -31,7 +31,8 @@ def eomt_size(size: Any) -> Size:
     >>> eomt_size({"shortest_edge": 640, "longest_edge": None})
     (640, 640)
     """
-    shortest, longest = edge_of(size, "shortest_edge"), edge_of(size, "longest_edge")
+    shortest = edge_of(size, "shortest_edge")
+    longest = edge_of(size, "longest_edge")
     if shortest is None:
         raise InputError(f"Expected `shortest_edge`, got {size!r} - at `size`.")
     return shortest, longest or shortest
@@ -46,14 +47,16 @@ def size_in_network(image: Size, size: Any) -> Size:
     """
     shortest, _ = eomt_size(size)
     longest = edge_of(size, "longest_edge")
+    height, width = image
+    shorter = min(image)
+    longer = max(image)
     # The bound on the longer side gives a size that is no integer. The side that it is compared
     # with is rounded, the other is computed from what was not rounded, and truncated.
     unrounded: float = shortest
-    if longest is not None and max(image) / min(image) * shortest > longest:
-        unrounded = longest * min(image) / max(image)
+    if longest is not None and longer / shorter * shortest > longest:
+        unrounded = longest * shorter / longer
         shortest = round(unrounded)
-    height, width = image
-    if min(image) == shortest:
+    if shorter == shortest:
         return image
     if height <= width:
         return shortest, int(unrounded * width / height)
@@ -71,7 +74,8 @@ class Layout(NamedTuple):
         window: the part of the canvas that is the image in the network.
         size: height and width of the image.
 
-    >>> rows, starts = np.array([0, 1]), np.array([0, 2])
+    >>> rows = np.array([0, 1])
+    >>> starts = np.array([0, 2])
     >>> Layout(rows, starts, False, (4, 6), Window(0, 0, 4, 6), (4, 6)).canvas
     (4, 6)
     """
@@ -84,7 +88,12 @@ class Layout(NamedTuple):
     size: Size
 
 
-def layouts(offsets: Any, target_sizes: Any, size: Any, window_size: Size) -> Iterator[Layout]:
+def layouts(
+    offsets: Any,
+    target_sizes: Any,
+    size: Any,
+    window_size: Size,
+) -> Iterator[Layout]:
     """Computes the layout of each image.
 
     Args:
@@ -98,9 +107,12 @@ def layouts(offsets: Any, target_sizes: Any, size: Any, window_size: Size) -> It
     >>> layout.rows.tolist(), layout.starts.tolist(), layout.canvas
     ([0, 1], [0, 2], (4, 6))
     """
-    windows = [tuple(int(number) for number in offset) for offset in offsets]
-    for i, image_size in enumerate(sizes(target_sizes, len(target_sizes)) or []):
-        rows, starts = [], []
+    image_sizes = sizes(target_sizes, len(target_sizes)) or []
+    windows = [tuple(map(int, offset)) for offset in offsets]
+    window_height, window_width = window_size
+    for i, image_size in enumerate(image_sizes):
+        rows = []
+        starts = []
         for row, (image, start, _) in enumerate(windows):
             if image == i:
                 rows.append(row)
@@ -111,14 +123,14 @@ def layouts(offsets: Any, target_sizes: Any, size: Any, window_size: Size) -> It
         # A square image is split along its width: `>` as in `merge_image_patches`.
         vertical = image_size[0] > image_size[1]
         length = bucket(max(height, width, *window_size))
-        canvas = (length, window_size[1]) if vertical else (window_size[0], length)
+        canvas = (length, window_width) if vertical else (window_height, length)
         yield Layout(
-            np.asarray(rows + [-1] * padding, np.int32),
-            np.asarray(starts + [0] * padding, np.int32),
-            vertical,
-            canvas,
-            Window(0, 0, height, width),
-            image_size,
+            rows=np.asarray(rows + [-1] * padding, np.int32),
+            starts=np.asarray(starts + [0] * padding, np.int32),
+            vertical=vertical,
+            canvas=canvas,
+            window=Window(0, 0, height, width),
+            size=image_size,
         )
 
 
@@ -138,12 +150,14 @@ def mean_of_windows(
         shape: of the canvas, `(c, height, width)`.
         vertical: whether the longer side is the height.
 
-    >>> rows, starts = np.array([0, 1]), np.array([0, 1])
+    >>> rows = starts = np.array([0, 1])
     >>> window_of = lambda row: jnp.ones((1, 1, 2)) * row
     >>> mean_of_windows(window_of, rows, starts, (1, 1, 3), vertical=False).ravel().tolist()
     [0.0, 0.5, 1.0]
     """
-    start_sums, start_counts = jnp.zeros(shape), jnp.zeros((1, *shape[1:]))
+    _, height, width = shape
+    start_sums = jnp.zeros(shape)
+    start_counts = jnp.zeros((1, height, width))
 
     def add(total: tuple[jax.Array, jax.Array], row_and_start: Any) -> Any:
         sums, counts = total
@@ -163,14 +177,21 @@ def mean_of_windows(
 
 
 @functools.partial(jax.jit, static_argnames=("vertical", "canvas"))
-def _merged(logits: jax.Array, rows: Any, starts: Any, vertical: bool, canvas: Size) -> jax.Array:
+def _merged(
+    logits: jax.Array,
+    rows: Any,
+    starts: Any,
+    vertical: bool,
+    canvas: Size,
+) -> jax.Array:
     """One image of the mean of its windows, as a batch of one."""
 
     def window_of(row: Any) -> jax.Array:
         return take_image(logits, row)
 
     shape = (logits.shape[1], *canvas)
-    return mean_of_windows(window_of, rows, starts, shape, vertical)[None]
+    merged = mean_of_windows(window_of, rows, starts, shape, vertical)
+    return merged[None]
 
 
 @method("EomtImageProcessor", "merge_image_patches", settings=["size"])
@@ -229,11 +250,16 @@ def unpad_image(segmentation_logits: Any, target_sizes: Any, size: Any) -> list[
     (3, 10, 20)
     """
     logits = _logits(segmentation_logits)
+    _, _, network_height, network_width = logits.shape
+    image_sizes = sizes(target_sizes, len(logits)) or []
     results = []
-    for i, image_size in enumerate(sizes(target_sizes, len(logits)) or []):
+    for i, image_size in enumerate(image_sizes):
         height, width = size_in_network(image_size, size)
-        window = Window(0, 0, min(height, logits.shape[2]), min(width, logits.shape[3]))
-        results.append(jnp.asarray(resize_image(logits, i, image_size, "bilinear", window)))
+        height = min(height, network_height)
+        width = min(width, network_width)
+        window = Window(0, 0, height, width)
+        resized = resize_image(logits, i, image_size, "bilinear", window)
+        results.append(jnp.asarray(resized))
     return results
 
 
