@@ -64,8 +64,11 @@ def softmax_candidates(
     """
     # The softmax is over all classes; only then is "no object" left out.
     probabilities = jax.nn.softmax(logits, axis=-1)[..., :-1]
-    labels = probabilities.argmax(-1).astype(jnp.int32)
-    return Candidates(probabilities.max(-1), labels, center_to_corners(boxes) * scale)
+    return Candidates(
+        scores=probabilities.max(-1),
+        labels=probabilities.argmax(-1).astype(jnp.int32),
+        boxes=center_to_corners(boxes) * scale,
+    )
 
 
 def sigmoid_candidates(
@@ -79,10 +82,12 @@ def sigmoid_candidates(
     >>> sigmoid_candidates(logits, boxes, jnp.ones((1, 4))).labels.tolist()
     [2]
     """
-    labels = logits.argmax(-1).astype(jnp.int32)
-    # The sigmoid rises with the logit: the best logit's is the best score.
-    scores = jax.nn.sigmoid(logits.max(-1))
-    return Candidates(scores, labels, center_to_corners(boxes) * scale)
+    return Candidates(
+        # The sigmoid rises with the logit: the best logit's is the best score.
+        scores=jax.nn.sigmoid(logits.max(-1)),
+        labels=logits.argmax(-1).astype(jnp.int32),
+        boxes=center_to_corners(boxes) * scale,
+    )
 
 
 def top_candidates(
@@ -114,8 +119,11 @@ def top_pairs(
     """
     # Ordered before the sigmoid: it makes all logits above 18 equal in float32.
     best, index = lax.top_k(logits.reshape(-1), count)
-    labels = logits.shape[-1]
-    return jax.nn.sigmoid(best), index % labels, index // labels
+    class_count = logits.shape[-1]
+    scores = jax.nn.sigmoid(best)
+    labels = index % class_count
+    queries = index // class_count
+    return scores, labels, queries
 
 
 _softmax = jax.jit(softmax_candidates)
@@ -123,7 +131,12 @@ _sigmoid = jax.jit(sigmoid_candidates)
 
 
 @functools.partial(jax.jit, static_argnames=("count",))
-def _top(logits: jax.Array, boxes: jax.Array, scale: jax.Array, count: int) -> Candidates:
+def _top(
+    logits: jax.Array,
+    boxes: jax.Array,
+    scale: jax.Array,
+    count: int,
+) -> Candidates:
     of_one_image = functools.partial(top_candidates, count=count)
     return jax.vmap(of_one_image)(logits, boxes, scale)
 
@@ -134,9 +147,16 @@ def _inputs(
     square: bool = False,
 ) -> tuple[jax.Array, jax.Array, np.ndarray]:
     """Logits, boxes, and what boxes are multiplied by, `(b, 1, 4)`."""
-    logits, boxes = field(outputs, "logits"), field(outputs, "pred_boxes")
-    scale = scales(sizes(target_sizes, len(logits)), len(logits), square)
-    return logits, boxes, scale[:, None]
+    logits = field(outputs, "logits")
+    boxes = field(outputs, "pred_boxes")
+    scale = _scales(target_sizes, len(logits), square)
+    return logits, boxes, scale
+
+
+def _scales(target_sizes: Any, count: int, square: bool = False) -> np.ndarray:
+    """What the boxes `(b, q, 4)` of `count` images are multiplied by, `(b, 1, 4)`."""
+    image_sizes = sizes(target_sizes, count)
+    return scales(image_sizes, count, square)[:, None]
 
 
 def select(candidates: Candidates, threshold: float) -> list[dict[str, jax.Array]]:
@@ -150,7 +170,11 @@ def select(candidates: Candidates, threshold: float) -> list[dict[str, jax.Array
     # On the host: a program's results have one shape, and these have any length.
     for scores, labels, boxes in zip(*to_numpy(candidates), strict=True):
         keep = scores > np.float32(threshold)
-        result = {"scores": scores[keep], "labels": labels[keep], "boxes": boxes[keep]}
+        result = {
+            "scores": scores[keep],
+            "labels": labels[keep],
+            "boxes": boxes[keep],
+        }
         results.append(to_jax(result))
     return results
 
@@ -184,7 +208,8 @@ def softmax_detection(
     ([1], [[50.0, 25.0, 150.0, 75.0]])
     """
     logits, boxes, scale = _inputs(outputs, target_sizes)
-    return select(_softmax(logits, boxes, scale), threshold)
+    candidates = _softmax(logits, boxes, scale)
+    return select(candidates, threshold)
 
 
 @method("RfDetrImageProcessor", DETECTION)
@@ -211,7 +236,9 @@ def top_detection(
     _, query_count, class_count = logits.shape
     # A model with few queries and classes may have fewer pairs than are asked for.
     count = query_count if top_k is None else top_k
-    return select(_top(logits, boxes, scale, min(count, query_count * class_count)), threshold)
+    count = min(count, query_count * class_count)
+    candidates = _top(logits, boxes, scale, count)
+    return select(candidates, threshold)
 
 
 @method(("ConditionalDetrImageProcessor", "DeformableDetrImageProcessor"), DETECTION)
@@ -275,7 +302,8 @@ def open_vocabulary_detection(
     [[1.0, 1.0, 3.0, 3.0]]
     """
     logits, boxes, scale = _inputs(outputs, target_sizes, square)
-    return select(_sigmoid(logits, boxes, scale), threshold)
+    candidates = _sigmoid(logits, boxes, scale)
+    return select(candidates, threshold)
 
 
 @method("OwlViTImageProcessor", GROUNDED)
@@ -310,7 +338,11 @@ def labelled_detection(
 
 
 @jax.jit
-def _grounded(logits: jax.Array, boxes: jax.Array, scale: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _grounded(
+    logits: jax.Array,
+    boxes: jax.Array,
+    scale: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
     return jax.nn.sigmoid(logits), center_to_corners(boxes) * scale
 
 
@@ -353,7 +385,9 @@ def grounded_detection(
     """
     del text_labels
     logits, boxes, scale = _inputs(outputs, target_sizes)
-    ids = np.asarray(field(outputs, "input_ids") if input_ids is None else input_ids)
+    if input_ids is None:
+        input_ids = field(outputs, "input_ids")
+    ids = np.asarray(input_ids)
     require_length("input_ids", ids, len(logits))
     probabilities, corners = to_numpy(_grounded(logits, boxes, scale))
     results = []
@@ -363,11 +397,20 @@ def grounded_detection(
         is_chosen = of_tokens[keep] > np.float32(text_threshold)
         # The start and the end of the text (`left_idx` and `right_idx` of
         # `get_phrases_from_posmap`).
-        is_chosen[:, :1] = is_chosen[:, -1:] = False
+        is_chosen[:, :1] = False
+        is_chosen[:, -1:] = False
         tokens = [ids[i][np.flatnonzero(row)].tolist() for row in is_chosen]
         texts = tokens if batch_decode is None else batch_decode(tokens)
-        kept = to_jax({"scores": scores[keep], "boxes": corners[i][keep]})
-        results.append({**kept, "text_labels": texts, "labels": texts})
+        kept = {
+            "scores": scores[keep],
+            "boxes": corners[i][keep],
+        }
+        result = {
+            **to_jax(kept),
+            "text_labels": texts,
+            "labels": texts,
+        }
+        results.append(result)
     return results
 
 
@@ -384,12 +427,14 @@ def _image_guided(
     def of_one_image(scores: jax.Array, boxes: jax.Array) -> jax.Array:
         # Transformers' loop sets the scores of suppressed boxes to 0, and skips those that are 0.
         order, kept_in_order = suppress(boxes, scores, scores > 0, max_overlap)
-        kept = jnp.zeros_like(kept_in_order).at[order].set(kept_in_order)
+        nothing_kept = jnp.zeros_like(kept_in_order)
+        kept = nothing_kept.at[order].set(kept_in_order)
         scores = jnp.where(kept, scores, 0)
         scores = jnp.where(scores < threshold, 0, scores)
         # The best box gets 1, one with a tenth of its score 0.
         best = scores.max() + 1e-6
-        return jnp.clip((scores - best * 0.1) / (best * 0.9), 0, 1)
+        shares = (scores - best * 0.1) / (best * 0.9)
+        return jnp.clip(shares, 0, 1)
 
     corners = center_to_corners(boxes)
     scores = jax.nn.sigmoid(logits.max(-1))
@@ -426,8 +471,9 @@ def image_guided_detection(
     >>> image_guided_detection(outputs, target_sizes=[(4, 4)])[0]["boxes"].tolist()
     [[1.0, 1.0, 3.0, 3.0]]
     """
-    logits, boxes = field(outputs, "logits"), field(outputs, "target_pred_boxes")
-    scale = scales(sizes(target_sizes, len(logits)), len(logits), square)[:, None]
+    logits = field(outputs, "logits")
+    boxes = field(outputs, "target_pred_boxes")
+    scale = _scales(target_sizes, len(logits), square)
     # Only a threshold below 1 suppresses in Transformers; an overlap above infinity does not occur,
     # so that one program serves both.
     max_overlap = np.float32(nms_threshold if nms_threshold < 1 else np.inf)
@@ -435,7 +481,12 @@ def image_guided_detection(
     results = []
     for scores, corners in zip(*to_numpy(detections), strict=True):
         keep = scores > 0
-        results.append(to_jax({"scores": scores[keep], "labels": None, "boxes": corners[keep]}))
+        result = {
+            "scores": scores[keep],
+            "labels": None,
+            "boxes": corners[keep],
+        }
+        results.append(to_jax(result))
     return results
 
 
@@ -454,11 +505,12 @@ def _sam3(
 
 def _sam3_detections(outputs: Any, target_sizes: Any) -> list[np.ndarray]:
     """Scores `(b, q)` and boxes `(b, q, 4)`."""
-    logits, boxes = field(outputs, "pred_logits"), field(outputs, "pred_boxes")
+    logits = field(outputs, "pred_logits")
+    boxes = field(outputs, "pred_boxes")
     presence = optional_field(outputs, "presence_logits")
     if presence is not None:
         presence = as_array(presence)
-    scale = scales(sizes(target_sizes, len(logits)), len(logits))[:, None]
+    scale = _scales(target_sizes, len(logits))
     return to_numpy(_sam3(logits, presence, boxes, scale))
 
 
@@ -489,7 +541,8 @@ def sam3_detection(
     results = []
     for scores, boxes in zip(*_sam3_detections(outputs, target_sizes), strict=True):
         keep = scores > np.float32(threshold)
-        results.append(to_jax({"scores": scores[keep], "boxes": boxes[keep]}))
+        result = {"scores": scores[keep], "boxes": boxes[keep]}
+        results.append(to_jax(result))
     return results
 
 
@@ -521,8 +574,12 @@ def sam3_instance_segmentation(
     for i, (scores, boxes) in enumerate(zip(all_scores, all_boxes, strict=True)):
         rows = np.flatnonzero(scores > np.float32(threshold))
         size = None if goals is None else goals[i]
-        binary = _sam3_masks(masks, i, rows, size, mask_threshold)
-        results.append(to_jax({"scores": scores[rows], "boxes": boxes[rows], "masks": binary}))
+        result = {
+            "scores": scores[rows],
+            "boxes": boxes[rows],
+            "masks": _sam3_masks(masks, i, rows, size, mask_threshold),
+        }
+        results.append(to_jax(result))
     return results
 
 
@@ -533,12 +590,17 @@ def _sam3_masks(
     size: Size | None,
     mask_threshold: float,
 ) -> np.ndarray:
-    if not len(rows):
-        return np.zeros((0, *(size or masks.shape[-2:])), np.int32)
+    count = len(rows)
+    _, queries, height, width = masks.shape
+    if not count:
+        size = size or (height, width)
+        return np.zeros((0, *size), np.int32)
     # Only the masks that are returned are resized: SAM 3 has 200 queries, and a few of them count.
-    padded = np.pad(rows, (0, capacity(len(rows), masks.shape[1]) - len(rows)))
-    probabilities = resize_image(_probabilities(masks, i, padded), 0, size, "bilinear")
-    return (probabilities[: len(rows)] > np.float32(mask_threshold)).astype(np.int32)
+    padding = capacity(count, queries) - count
+    probabilities = _probabilities(masks, i, np.pad(rows, (0, padding)))
+    resized = resize_image(probabilities, 0, size, "bilinear")
+    is_inside = resized[:count] > np.float32(mask_threshold)
+    return is_inside.astype(np.int32)
 
 
 @jax.jit
@@ -588,7 +650,8 @@ def omdet_detection(
     >>> result["text_labels"], result["boxes"].tolist()
     (['cat'], [[1.0, 1.0, 3.0, 3.0]])
     """
-    logits, boxes = field(outputs, "decoder_class_logits"), field(outputs, "decoder_coord_logits")
+    logits = field(outputs, "decoder_class_logits")
+    boxes = field(outputs, "decoder_coord_logits")
     class_counts = np.asarray(field(outputs, "classes_structure"))
     if target_sizes is None:
         target_sizes = [_network_size(size)] * len(boxes)
@@ -599,24 +662,30 @@ def omdet_detection(
         require_length("text_labels", text_labels, len(boxes))
     _, query_count, class_count = logits.shape
     count = query_count if max_num_det is None else max_num_det
+    count = min(count, query_count * class_count)
     scale = scales(image_sizes, len(boxes))[:, None]
-    candidates = _top(logits, boxes, scale, min(count, query_count * class_count))
+    candidates = to_numpy(_top(logits, boxes, scale, count))
     results = []
-    for i, (scores, labels, corners) in enumerate(zip(*to_numpy(candidates), strict=True)):
+    for i, (scores, labels, corners) in enumerate(zip(*candidates, strict=True)):
         # Images with fewer classes than others of the batch have padding for classes: "Ensure we
         # did not overflow to non existing classes" in `_post_process_boxes_for_image`.
-        keep = (scores > np.float32(threshold)) & (labels < class_counts[i])
-        scores, labels, corners = scores[keep], labels[keep], corners[keep]
-        kept = kept_boxes(corners, scores, nms_threshold, groups=labels)
+        is_class = labels < class_counts[i]
+        keep = np.flatnonzero(is_class & (scores > np.float32(threshold)))
+        # Boxes of different classes do not suppress each other.
+        kept = kept_boxes(corners[keep], scores[keep], nms_threshold, groups=labels[keep])
+        keep = keep[kept]
         height, width = image_sizes[i]
         # Clipped after the suppression, which sees what lies outside too.
         edges = np.asarray([width, height, width, height], np.float32)
-        clipped = np.clip(corners[kept], 0, edges)
-        result = to_jax({"boxes": clipped, "scores": scores[kept], "labels": labels[kept]})
-        result["text_labels"] = None
+        result = {
+            "boxes": np.clip(corners[keep], 0, edges),
+            "scores": scores[keep],
+            "labels": labels[keep],
+        }
+        texts = None
         if text_labels is not None:
-            result["text_labels"] = [text_labels[i][label] for label in labels[kept]]
-        results.append(result)
+            texts = [text_labels[i][label] for label in labels[keep]]
+        results.append({**to_jax(result), "text_labels": texts})
     return results
 
 

@@ -33,9 +33,11 @@ def reading_ranks(order: Float[Array, "q q"]) -> Int[jax.Array, " q"]:
     # `_get_order_seqs` reads the upper triangle only: j comes before i with the probability that i
     # does not come before j.
     before = jax.nn.sigmoid(order)
-    votes = jnp.triu(before, 1).sum(0) + jnp.tril(1 - before.T, -1).sum(0)
+    votes_above = jnp.triu(before, 1).sum(0)
+    votes_below = jnp.tril(1 - before.T, -1).sum(0)
+    by_votes = jnp.argsort(votes_above + votes_below)
     ranks = jnp.arange(len(order), dtype=jnp.int32)
-    return jnp.zeros(len(order), jnp.int32).at[jnp.argsort(votes)].set(ranks)
+    return jnp.zeros_like(ranks).at[by_votes].set(ranks)
 
 
 @jax.jit
@@ -51,9 +53,10 @@ def _layout(
         order: jax.Array,
         scale: jax.Array,
     ) -> tuple[jax.Array, ...]:
-        scores, labels, queries = top_pairs(logits, logits.shape[0])
+        scores, labels, queries = top_pairs(logits, len(logits))
         corners = center_to_corners(boxes) * scale
-        return scores, labels, corners[queries], reading_ranks(order)[queries]
+        ranks = reading_ranks(order)
+        return scores, labels, corners[queries], ranks[queries]
 
     return jax.vmap(of_one_image)(logits, boxes, order, scale)
 
@@ -86,9 +89,12 @@ def layout_detection(
     >>> layout_detection(outputs)[0]["order_seq"].tolist()
     [0, 1]
     """
-    logits, boxes = field(outputs, "logits"), field(outputs, "pred_boxes")
-    scale = scales(sizes(target_sizes, len(logits)), len(logits))[:, None]
-    candidates = to_numpy(_layout(logits, boxes, field(outputs, "order_logits"), scale))
+    logits = field(outputs, "logits")
+    boxes = field(outputs, "pred_boxes")
+    order = field(outputs, "order_logits")
+    image_sizes = sizes(target_sizes, len(logits))
+    scale = scales(image_sizes, len(logits))[:, None]
+    candidates = to_numpy(_layout(logits, boxes, order, scale))
     results = []
     for scores, labels, corners, ranks in zip(*candidates, strict=True):
         keep = np.flatnonzero(scores >= np.float32(threshold))
@@ -105,15 +111,20 @@ def layout_detection(
 
 
 @jax.jit
-def _quads(logits: jax.Array, boxes: jax.Array, scale: jax.Array) -> tuple[jax.Array, ...]:
+def _quads(
+    logits: jax.Array,
+    boxes: jax.Array,
+    scale: jax.Array,
+) -> tuple[jax.Array, ...]:
     def of_one_image(
         logits: jax.Array,
         boxes: jax.Array,
         scale: jax.Array,
     ) -> tuple[jax.Array, ...]:
-        scores, labels, queries = top_pairs(logits, logits.shape[0])
+        scores, labels, queries = top_pairs(logits, len(logits))
+        centers = boxes[:, None, :2]
         offsets = boxes[:, 2:].reshape(-1, 4, 2) - 0.5
-        corners = (boxes[:, None, :2] + offsets) * scale
+        corners = (centers + offsets) * scale
         return scores, labels, corners[queries], queries
 
     return jax.vmap(of_one_image)(logits, boxes, scale)
@@ -152,7 +163,8 @@ def quad_layout_detection(
     >>> quad_layout_detection(outputs, 0.5, [(4, 6)])[0]["boxes"].tolist()
     [[0.0, 0.0, 6.0, 4.0]]
     """
-    logits, boxes = field(outputs, "logits"), field(outputs, "pred_boxes")
+    logits = field(outputs, "logits")
+    boxes = field(outputs, "pred_boxes")
     image_sizes = required_sizes(target_sizes, len(logits))
     if boxes.shape[-1] != 10:
         raise InputError(
@@ -164,19 +176,20 @@ def quad_layout_detection(
     successor_orders = np.asarray(field(outputs, "successor_order_logits"))
     # The graph is that of the boxes that are kept: a box below the threshold orders nothing.
     results = []
-    for scores, labels, corners, queries, relative, successor in zip(
-        *candidates, relative_orders, successor_orders, strict=True
-    ):
-        keep = scores >= np.float32(threshold)
+    for i, (scores, labels, corners, queries) in enumerate(zip(*candidates, strict=True)):
+        keep = np.flatnonzero(scores >= np.float32(threshold))
         # A query with several classes is one node of the graph.
         nodes, node_of = np.unique(queries[keep], return_inverse=True)
         pairs = np.ix_(nodes, nodes)
-        ranks = decode_order(relative[pairs], successor[pairs])[node_of]
+        relative = relative_orders[i][pairs]
+        successor = successor_orders[i][pairs]
+        ranks = decode_order(relative, successor)[node_of]
         order = np.argsort(ranks, kind="stable")
-        polygons = corners[keep][order]
+        keep = keep[order]
+        polygons = corners[keep]
         result = {
-            "scores": scores[keep][order],
-            "labels": labels[keep][order],
+            "scores": scores[keep],
+            "labels": labels[keep],
             "boxes": _bounding_boxes(polygons),
             "polygon_points": polygons,
             "order_seq": ranks[order],
@@ -215,12 +228,17 @@ def decode_order(
         if i != j:
             edges[i, j] = float(successor[i, j])
     kept = _without_cycles(count, edges)
-    before = 1 / (1 + np.exp(-relative.astype(np.float32)))
+    logits = relative.astype(np.float32)
+    before = 1 / (1 + np.exp(-logits))
     np.fill_diagonal(before, 0)
     votes = before.sum(0)
+
+    def mean_votes(part: list[int]) -> float:
+        return float(votes[part].mean())
+
     parts = [_sorted_part(part, kept, before) for part in _connected_parts(count, kept)]
     # The part that fewest boxes come before is read first; of equal ones that of the first box.
-    parts.sort(key=lambda part: float(votes[part].mean()))
+    parts.sort(key=mean_votes)
     ranks = np.zeros(count, np.int32)
     ranks[np.concatenate(parts)] = np.arange(count)
     return ranks
@@ -265,11 +283,21 @@ def _without_cycles(count: int, edges: dict[Edge, float]) -> list[Edge]:
 def _connected_parts(count: int, edges: list[Edge]) -> list[list[int]]:
     """The connected parts of the graph, each in ascending order."""
     reversed_edges = [(j, i) for i, j in edges]
-    first_node = _reachable(count, edges + reversed_edges).argmax(1)
-    return [np.flatnonzero(first_node == node).tolist() for node in np.unique(first_node)]
+    reach = _reachable(count, edges + reversed_edges)
+    # A part is named by its first node.
+    first_node = reach.argmax(1)
+    parts = []
+    for node in np.unique(first_node):
+        members = np.flatnonzero(first_node == node)
+        parts.append(members.tolist())
+    return parts
 
 
-def _sorted_part(nodes: list[int], edges: list[Edge], before: np.ndarray) -> list[int]:
+def _sorted_part(
+    nodes: list[int],
+    edges: list[Edge],
+    before: np.ndarray,
+) -> list[int]:
     """Nodes in topological order; of several that could come next, the one that is most before the
     others.
     """
@@ -290,8 +318,9 @@ def _sorted_part(nodes: list[int], edges: list[Edge], before: np.ndarray) -> lis
         ready.remove(best)
         order.append(best)
         for i, j in edges:
-            if i == best:
-                predecessors[j] -= 1
-                if not predecessors[j]:
-                    ready.append(j)
+            if i != best:
+                continue
+            predecessors[j] -= 1
+            if not predecessors[j]:
+                ready.append(j)
     return order

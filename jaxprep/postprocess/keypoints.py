@@ -16,7 +16,10 @@ from jaxprep.types import Array
 
 
 @jax.jit
-def to_pixels(points: Float[Array, "*n 2"], size: Float[Array, "*m 2"]) -> Int[jax.Array, "*n 2"]:
+def to_pixels(
+    points: Float[Array, "*n 2"],
+    size: Float[Array, "*m 2"],
+) -> Int[jax.Array, "*n 2"]:
     """Converts relative positions (x, y) to pixels of images of `size` (height, width), truncated
     to int32.
 
@@ -55,8 +58,9 @@ def keypoint_detection(outputs: Any, target_sizes: Any) -> list[dict[str, jax.Ar
     [[3, 4]]
     """
     mask = np.asarray(field(outputs, "mask"))
-    image_sizes = np.asarray(required_sizes(target_sizes, len(mask)), np.float32)[:, None]
-    points = np.asarray(to_pixels(field(outputs, "keypoints"), image_sizes))
+    image_sizes = required_sizes(target_sizes, len(mask))
+    size_array = np.asarray(image_sizes, np.float32)[:, None]
+    points = np.asarray(to_pixels(field(outputs, "keypoints"), size_array))
     scores = np.asarray(field(outputs, "scores"))
     descriptors = np.asarray(field(outputs, "descriptors"))
     results = []
@@ -108,15 +112,16 @@ def keypoint_matching(
     points = _pair_points(outputs, target_sizes, len(mask))
     results = []
     for i in range(len(mask)):
-        is_real = mask[i] > 0
-        first = points[i, 0][is_real[0]]
-        second = points[i, 1][is_real[1]]
+        is_in_first, is_in_second = mask[i] > 0
+        first = points[i, 0][is_in_first]
+        second = points[i, 1][is_in_second]
         # A match is the index, among the real keypoints of the second image, of that of a keypoint
         # of the first; -1: none.
-        partner = matches[i, 0][is_real[0]]
-        score = scores[i, 0][is_real[0]]
-        # Scores above the threshold, and no index into the padding.
-        keep = (score > np.float32(threshold)) & (partner > -1) & (partner < len(second))
+        partner = matches[i, 0][is_in_first]
+        score = scores[i, 0][is_in_first]
+        # No index into the padding.
+        has_partner = (partner > -1) & (partner < len(second))
+        keep = has_partner & (score > np.float32(threshold))
         result = {
             "keypoints0": first[keep],
             "keypoints1": second[partner[keep]],
@@ -151,8 +156,9 @@ def dense_matching(
     points = _pair_points(outputs, target_sizes, len(matches))
     results = []
     for i in range(len(matches)):
+        is_match = (scores[i] > np.float32(threshold)) & (matches[i] > -1)
         # Both images list the pair: `all(0)` is over the two.
-        keep = ((scores[i] > np.float32(threshold)) & (matches[i] > -1)).all(0)
+        keep = is_match.all(0)
         result = {
             "keypoints0": points[i, 0][keep],
             "keypoints1": points[i, 1][keep],
@@ -168,4 +174,5 @@ def _pair_points(outputs: Any, target_sizes: Any, count: int) -> np.ndarray:
     sizes = np.asarray(as_array(target_sizes), np.float32)
     if sizes.shape != (count, 2, 2):
         raise InputError(f"Expected shape {(count, 2, 2)}, got {sizes.shape} - at `target_sizes`.")
-    return np.asarray(to_pixels(field(outputs, "keypoints"), sizes[:, :, None]))
+    points = to_pixels(field(outputs, "keypoints"), sizes[:, :, None])
+    return np.asarray(points)

@@ -48,7 +48,10 @@ def unit_vectors(
 
 
 @method("Tipsv2DptImageProcessor", NORMALS)
-def normal_estimation(outputs: Any, target_sizes: Any = None) -> list[dict[str, jax.Array]]:
+def normal_estimation(
+    outputs: Any,
+    target_sizes: Any = None,
+) -> list[dict[str, jax.Array]]:
     """Returns the surface normals of TIPSv2-DPT: unit vectors, then resized.
 
     Reproduces `models/tipsv2_dpt/image_processing_tipsv2_dpt.py` of Transformers: resized vectors
@@ -68,7 +71,8 @@ def normal_estimation(outputs: Any, target_sizes: Any = None) -> list[dict[str, 
     normals = unit_vectors(field(outputs, "normals"), np.float32(1e-12))
     results = []
     for i, size in each_size(target_sizes, len(normals)):
-        results.append({"normals": jnp.asarray(resize_image(normals, i, size, "bilinear"))})
+        resized = resize_image(normals, i, size, "bilinear")
+        results.append({"normals": jnp.asarray(resized)})
     return results
 
 
@@ -80,11 +84,17 @@ def padded_window(image: Size, network: Size) -> Window:
     """
     # `_post_process_maps` computes it again from the sizes: sides are truncated, and of an odd
     # padding the smaller half comes first.
-    scale = min(network[0] / image[0], network[1] / image[1])
-    height, width = int(image[0] * scale), int(image[1] * scale)
-    top = max((network[0] - height) // 2, 0)
-    left = max((network[1] - width) // 2, 0)
-    return Window(top, left, min(height, network[0]), min(width, network[1]))
+    image_height, image_width = image
+    network_height, network_width = network
+    scale = min(network_height / image_height, network_width / image_width)
+    height = int(image_height * scale)
+    width = int(image_width * scale)
+    return Window(
+        top=max((network_height - height) // 2, 0),
+        left=max((network_width - width) // 2, 0),
+        height=min(height, network_height),
+        width=min(width, network_width),
+    )
 
 
 def _without_padding(
@@ -114,7 +124,8 @@ def _without_padding(
             bottom = min(top + height, maps.shape[2])
             right = min(left + width, maps.shape[3])
             window = Window(top, left, bottom - top, right - left)
-        results.append(jnp.asarray(resize_image(maps, i, goal, "bilinear", window)))
+        resized = resize_image(maps, i, goal, "bilinear", window)
+        results.append(jnp.asarray(resized))
     return results
 
 
@@ -236,11 +247,17 @@ def image_matting(
         # Resizing does not leave [0, 1] but for rounding; what is not resized is not clipped.
         if size is not None:
             matte = np.clip(matte, 0, 1)
-        foreground, alpha = matte[:3], matte[3:]
+        foreground = matte[:3]
+        alpha = matte[3:]
         composite = None
         if images is not None:
             composite = _composite(foreground, alpha, images[i])
-        results.append(to_jax({"foreground": foreground, "alpha": alpha, "composite": composite}))
+        result = {
+            "foreground": foreground,
+            "alpha": alpha,
+            "composite": composite,
+        }
+        results.append(to_jax(result))
     return results
 
 
@@ -252,19 +269,24 @@ def _composite(
     if background.shape[1:] != foreground.shape[1:]:
         background = resize_host_map(background, foreground.shape[1:], "bilinear")
     # The foreground is premultiplied: it has its share already.
-    mixed = foreground + (np.float32(1) - alpha) * background
-    return (np.clip(mixed, 0, 1) * UINT8_SCALE).astype(np.uint8)
+    transparency = np.float32(1) - alpha
+    mixed = foreground + transparency * background
+    scaled = np.clip(mixed, 0, 1) * UINT8_SCALE
+    return scaled.astype(np.uint8)
 
 
 def _backgrounds(backgrounds: Any, count: int) -> list[np.ndarray] | None:
     if backgrounds is None:
         return None
     # PIL images and arrays are no sequences; an array of 4 axes holds several images.
-    is_single = not isinstance(backgrounds, Sequence) and np.ndim(backgrounds) != 4
-    images = [_channels_first(image) for image in ([backgrounds] if is_single else backgrounds)]
-    if len(images) not in (1, count):
+    if not isinstance(backgrounds, Sequence) and np.ndim(backgrounds) != 4:
+        backgrounds = [backgrounds]
+    images = [_channels_first(image) for image in backgrounds]
+    if len(images) == 1:
+        return images * count
+    if len(images) != count:
         raise InputError(f"Expected 1 or {count} images, got {len(images)} - at `backgrounds`.")
-    return images * count if len(images) == 1 else images
+    return images
 
 
 def _channels_first(image: Any) -> Float[np.ndarray, "3 h w"]:
@@ -277,6 +299,8 @@ def _channels_first(image: Any) -> Float[np.ndarray, "3 h w"]:
     # Where the first and the last axis have length 3, channels come first.
     if pixels.shape[0] != 3:
         pixels = np.moveaxis(pixels, -1, 0)
+    values = pixels.astype(np.float32)
     if np.issubdtype(pixels.dtype, np.integer):
-        return pixels.astype(np.float32) * np.float32(1 / np.iinfo(pixels.dtype).max)
-    return pixels.astype(np.float32)
+        largest = np.iinfo(pixels.dtype).max
+        values *= np.float32(1 / largest)
+    return values
