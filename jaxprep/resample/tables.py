@@ -214,15 +214,17 @@ class HostAxis:
     def apply(self, step: AxisStep, number: int) -> None:
         """Applies an axis step; what it fills is marked with `number`."""
         if isinstance(step, Window):
-            index = np.arange(step.start, step.start + step.length)
+            end = step.start + step.length
+            index = np.arange(step.start, end)
             inside = (index >= 0) & (index < self.length)
             rows = np.where(inside, index, OUTSIDE)
             self._move(1.0, -float(step.start))
             self._take(rows, number)
         elif isinstance(step, Reverse):
             if step.when:
+                backwards = np.arange(self.length)[::-1]
                 self._move(-1.0, float(self.length))
-                self._take(np.arange(self.length)[::-1], number)
+                self._take(backwards, number)
         elif isinstance(step, Take):
             self._move(*_map_of(step))
             self._take(step.rows, number)
@@ -243,7 +245,8 @@ class HostAxis:
         self.length = len(rows)
 
     def _resample(self, step: Resample) -> None:
-        n, m = self.length, step.length
+        n = self.length
+        m = step.length
         # every library leaves an axis of the right length out: ImagingResample of Pillow's
         # Resample.c runs a pass only where `need_horizontal`, `need_vertical`
         if n == m:
@@ -254,15 +257,16 @@ class HostAxis:
             # rows, not weights: so a further resize may follow, and any dtype is copied
             self._take(table.start, 0)
             return
-        self._finish_taps(over_source(table, self.rows, self.source))
+        self._sum(table)
 
     def _sample(self, step: Sample) -> None:
         self._move(*step.map)
-        self._finish_taps(over_source(step.taps, self.rows, self.source))
+        self._sum(step.taps)
 
-    def _finish_taps(self, taps: Taps) -> None:
-        self.taps = taps
-        self.length = len(taps.start)
+    def _sum(self, table: Taps) -> None:
+        """Applies a table of weights to the pixels that were taken so far."""
+        self.taps = over_source(table, self.rows, self.source)
+        self.length = len(table.start)
         self.rows = np.arange(self.length)
         self.edge = np.zeros(self.length, np.int8)
 
@@ -276,13 +280,13 @@ class HostAxis:
             zero = weight.dtype.type(0)
             weight = np.where(inside[:, None], weight[index], zero)
             taps = Taps(start[index], weight, shift)
-            return AxisTable(taps, self.edge, self.length, self.map)
-        # no pass at all where the steps leave the axis as it is
-        if np.array_equal(self.rows, np.arange(self.source)):
-            return AxisTable(None, self.edge, self.length, self.map)
-        weight = inside[:, None].astype(np.float32)
-        copies = Taps(index, weight, np.int32(0))
-        return AxisTable(copies, self.edge, self.length, self.map)
+        elif np.array_equal(self.rows, np.arange(self.source)):
+            # no pass at all where the steps leave the axis as it is
+            taps = None
+        else:
+            weight = inside[:, None].astype(np.float32)
+            taps = Taps(index, weight, np.int32(0))
+        return AxisTable(taps, self.edge, self.length, self.map)
 
 
 def _map_of(step: Take) -> AxisMap:
@@ -302,11 +306,12 @@ def map_of_rows(rows: np.ndarray) -> AxisMap:
     if not len(inside):
         return 1.0, 0.0
     first = inside[0]
-    is_reversed = len(inside) > 1 and rows[inside[1]] < rows[first]
+    source = rows[first]
+    is_reversed = len(inside) > 1 and rows[inside[1]] < source
     if is_reversed:
         # + 1: positions are of edges, and the left edge of a pixel becomes its right one
-        return -1.0, float(first + rows[first] + 1)
-    return 1.0, float(first - rows[first])
+        return -1.0, float(first + source + 1)
+    return 1.0, float(first - source)
 
 
 def over_source(table: Taps, rows: np.ndarray, n: int) -> Taps:
@@ -323,17 +328,20 @@ def over_source(table: Taps, rows: np.ndarray, n: int) -> Taps:
     start, weight, shift = table
     if np.array_equal(rows, np.arange(n)):
         return table
-    taps = start[:, None] + np.arange(weight.shape[1])
+    count = weight.shape[1]
+    taps = start[:, None] + np.arange(count)
+    is_inside = rows[taps] != OUTSIDE
     zero = weight.dtype.type(0)
-    weight = np.where(rows[taps] != OUTSIDE, weight, zero)
+    weight = np.where(is_inside, weight, zero)
     scale, offset = map_of_rows(rows)
     if scale < 0:
         # position j of the window is source pixel offset - 1 - j, so the last tap comes first
-        start = int(offset) - start - weight.shape[1]
+        start = int(offset) - start - count
         weight = weight[:, ::-1]
     else:
         start = start - int(offset)
-    return Taps(*fit(start, weight, n), shift)
+    start, weight = fit(start, weight, n)
+    return Taps(start, weight, shift)
 
 
 class TracedAxis:
@@ -362,7 +370,8 @@ class TracedAxis:
         self.rows = jnp.arange(self.edge.shape[0], dtype=jnp.int32)
         self.length = table.length
         self.map = table.map
-        self.origin, self.direction = jnp.int32(0), jnp.int32(1)
+        self.origin = jnp.int32(0)
+        self.direction = jnp.int32(1)
 
     def apply(self, step: AxisStep, number: int) -> None:
         """Applies an axis step; what it fills is marked with `number`."""
@@ -395,19 +404,25 @@ class TracedAxis:
         capacity = self.rows.shape[0]
         if isinstance(step.length, (int, np.integer)):
             capacity = int(step.length)
+        index = start + jnp.arange(capacity, dtype=jnp.int32)
         self._move(1.0, -start.astype(jnp.float32))
-        self._take(start + jnp.arange(capacity, dtype=jnp.int32), step.length, number)
+        self._take(index, step.length, number)
         self.origin = self.origin + self.direction * start
 
     def _reverse(self, when: jax.Array) -> None:
-        index = jnp.arange(self.rows.shape[0], dtype=jnp.int32)
-        backwards = jnp.asarray(self.length, jnp.int32) - 1 - index
-        self._move(jnp.where(when, -1.0, 1.0), jnp.where(when, 1.0, 0.0) * self.length)
         last = jnp.asarray(self.length, jnp.int32) - 1
-        self.origin = jnp.where(when, self.origin + self.direction * last, self.origin)
+        index = jnp.arange(self.rows.shape[0], dtype=jnp.int32)
+        backwards = last - index
+        scale = jnp.where(when, -1.0, 1.0)
+        shift = jnp.where(when, 1.0, 0.0) * self.length
+        self._move(scale, shift)
+        origin_of_reversed = self.origin + self.direction * last
+        self.origin = jnp.where(when, origin_of_reversed, self.origin)
         self.direction = jnp.where(when, -self.direction, self.direction)
         # what lies beyond a traced length stays beyond it
-        self._take(jnp.where(when & (backwards >= 0), backwards, index), self.length, 0)
+        is_moved = when & (backwards >= 0)
+        index = jnp.where(is_moved, backwards, index)
+        self._take(index, self.length, 0)
 
     def _resample(self, step: Resample) -> None:
         m, capacity = step.length, self.rows.shape[0]
@@ -447,14 +462,20 @@ class TracedAxis:
             weight = inside[:, None].astype(jnp.float32)
             copies = Taps(index, weight, np.int32(0))
             return AxisTable(copies, self.edge, self.length, self.map)
-        start, weight = jnp.asarray(self.taps.start), jnp.asarray(self.taps.weight)
-        weight = jnp.where(inside[:, None], weight[index], jnp.zeros((), weight.dtype))
+        start = jnp.asarray(self.taps.start)
+        weight = jnp.asarray(self.taps.weight)
+        zero = jnp.zeros((), weight.dtype)
+        weight = jnp.where(inside[:, None], weight[index], zero)
         taps = Taps(start[index], weight, self.taps.shift)
         return AxisTable(taps, self.edge, self.length, self.map)
 
 
 def traced_weights(
-    length: jax.Array, m: int, method: str, antialias: bool, capacity: int
+    length: jax.Array,
+    m: int,
+    method: str,
+    antialias: bool,
+    capacity: int,
 ) -> tuple[jax.Array, jax.Array]:
     """Compute the first tap `(m,)` and the weights `(m, k)` where `length` pixels, known at run
     time, are resized to `m`.
@@ -477,20 +498,27 @@ def traced_weights(
         )
     # the steps of `filters._exact_weights`, which explains them
     filter_ = FILTERS[method]
-    reach = int(2 * filter_.support)  # the width of the filter at scale 1
-    centre = (2 * jnp.arange(m, dtype=jnp.int32) + 1) * length  # of output i, in 1 / (2 m) pixels
+    width = int(2 * filter_.support)  # of the filter at scale 1
+    output = jnp.arange(m, dtype=jnp.int32)
+    centre = (2 * output + 1) * length  # in 1 / (2 m) pixels
     stretch = jnp.maximum(length, m) if antialias else jnp.int32(m)
-    low = jnp.maximum((centre - reach * stretch + m) // (2 * m), 0)
-    high = jnp.minimum((centre + reach * stretch + m) // (2 * m), length)
+    reach = width * stretch
+    pixel = 2 * m
+    low = jnp.maximum((centre - reach + m) // pixel, 0)
+    high = jnp.minimum((centre + reach + m) // pixel, length)
     largest_scale = max(capacity / m, 1) if antialias else 1
     # + 1: a window that begins within a pixel touches one more
-    count = min(math.ceil(reach * largest_scale) + 1, capacity)
+    count = math.ceil(width * largest_scale) + 1
+    count = min(count, capacity)
     tap = low[:, None] + jnp.arange(count, dtype=jnp.int32)
     distance = (2 * tap + 1) * m - centre[:, None]
-    distance = distance.astype(jnp.float32) / (2 * stretch).astype(jnp.float32)
+    unit = (2 * stretch).astype(jnp.float32)
+    distance = distance.astype(jnp.float32) / unit
     inside = tap < high[:, None]
-    weight = jnp.where(inside, filter_.kernel(distance, jnp), 0.0)
-    return low, weight / weight.sum(1, keepdims=True)
+    weight = filter_.kernel(distance, jnp)
+    weight = jnp.where(inside, weight, 0.0)
+    total = weight.sum(1, keepdims=True)
+    return low, weight / total
 
 
 def traced_fit(start: jax.Array, weight: jax.Array, n: int) -> Taps:
@@ -502,11 +530,13 @@ def traced_fit(start: jax.Array, weight: jax.Array, n: int) -> Taps:
     >>> taps.start.tolist(), taps.weight.tolist()
     ([0], [[1.0, 0.0]])
     """
-    count = min(weight.shape[1], n)
+    taps = weight.shape[1]
+    count = min(taps, n)
     inside = jnp.clip(start, 0, n - count)
-    tap = jnp.arange(count, dtype=jnp.int32) + (inside - start)[:, None]
-    kept = (tap >= 0) & (tap < weight.shape[1])
-    column = jnp.clip(tap, 0, weight.shape[1] - 1)
+    moved_by = inside - start
+    tap = jnp.arange(count, dtype=jnp.int32) + moved_by[:, None]
+    kept = (tap >= 0) & (tap < taps)
+    column = jnp.clip(tap, 0, taps - 1)
     moved = jnp.take_along_axis(weight, column, axis=1)
     return Taps(inside, jnp.where(kept, moved, 0.0), np.int32(0))
 
@@ -547,18 +577,22 @@ def resize_taps(n: int, m: int, method: str, antialias: bool, reference: str) ->
     """
     row = REFERENCES[reference]
     if method == "nearest":
-        rows = copy_taps(nearest_rows(n, m, row))
-        return _read_only(rows.start, rows.weight, 0)
+        copies = copy_taps(nearest_rows(n, m, row))
+        return _read_only(copies.start, copies.weight, 0)
     check_weights(m, _most_taps(n, m, method, antialias), f"a resize of {n} to {m} pixels")
-    start, weight = WEIGHTS[row.weights](n, m, method, antialias)
+    compute_weights = WEIGHTS[row.weights]
+    start, weight = compute_weights(n, m, method, antialias)
     if row.integer is None:
-        return _read_only(*fit(start, weight.astype(np.float32), n), 0)
+        start, weight = fit(start, weight.astype(np.float32), n)
+        return _read_only(start, weight, 0)
     bits = row.bits or _dynamic_bits(weight)
     # Rounded half away from zero, as `normalize_coeffs_8bpc` of Pillow does:
     # https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Resample.c
     half = np.where(weight < 0, -0.5, 0.5)
-    quantised = np.trunc(weight * (1 << bits) + half).astype(row.integer)
-    return _read_only(*fit(start, quantised, n), bits)
+    scaled = weight * (1 << bits)
+    quantised = np.trunc(scaled + half).astype(row.integer)
+    start, quantised = fit(start, quantised, n)
+    return _read_only(start, quantised, bits)
 
 
 def _most_taps(n: int, m: int, method: str, antialias: bool) -> int:
@@ -570,7 +604,8 @@ def _most_taps(n: int, m: int, method: str, antialias: bool) -> int:
 
 def _read_only(start: np.ndarray, weight: np.ndarray, shift: int) -> Taps:
     # one table serves all callers of a cache
-    start.flags.writeable = weight.flags.writeable = False
+    start.flags.writeable = False
+    weight.flags.writeable = False
     return Taps(start, weight, np.int32(shift))
 
 
@@ -579,14 +614,21 @@ def _dynamic_bits(weight: np.ndarray) -> int:
     fits int16."""
     # the loop of `_compute_index_ranges_int16_weights`, its bounds included, in
     # https://github.com/pytorch/pytorch/blob/main/aten/src/ATen/native/cpu/UpSampleKernel.cpp
+    largest = weight.max()
     bits = 0
-    while bits < 22 and int(0.5 + weight.max() * (1 << (bits + 1))) < 1 << 15:
+    while bits < 22:
+        scaled = largest * (1 << (bits + 1))
+        if int(0.5 + scaled) >= 1 << 15:
+            break
         bits += 1
     return bits
 
 
 def fit(
-    start: np.ndarray, weight: np.ndarray, n: int, count: int | None = None
+    start: np.ndarray,
+    weight: np.ndarray,
+    n: int,
+    count: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Move every window of taps inside `[0, n)` and make it `count` wide; weights that fall outside
     must be zero.
@@ -597,18 +639,24 @@ def fit(
     >>> start.tolist(), weight.tolist()
     ([0], [[1.0, 0.0]])
     """
-    taps: int = min(weight.shape[1], n) if count is None else count
-    inside = np.clip(start, 0, n - taps).astype(np.int32)
-    column = np.arange(weight.shape[1]) + (start - inside)[:, None]
-    kept = (column >= 0) & (column < taps)
-    moved = np.zeros((len(start), taps), weight.dtype)
-    rows = np.arange(len(start))[:, None]
-    rows = np.broadcast_to(rows, column.shape)
-    moved[rows[kept], column[kept]] = weight[kept]
+    outputs, taps = weight.shape
+    width: int = min(taps, n) if count is None else count
+    inside = np.clip(start, 0, n - width).astype(np.int32)
+    moved_by = start - inside
+    column = np.arange(taps) + moved_by[:, None]
+    kept = (column >= 0) & (column < width)
+    moved = np.zeros((outputs, width), weight.dtype)
+    row = np.arange(outputs)[:, None]
+    row = np.broadcast_to(row, column.shape)
+    moved[row[kept], column[kept]] = weight[kept]
     return inside, moved
 
 
-def vertical_first(reference: Reference, size: tuple[int, int], out: tuple[int, int]) -> bool:
+def vertical_first(
+    reference: Reference,
+    size: tuple[int, int],
+    out: tuple[int, int],
+) -> bool:
     """Return whether the vertical pass comes first for an image of `size` resized to `out`, both
     (height, width).
 
@@ -619,8 +667,11 @@ def vertical_first(reference: Reference, size: tuple[int, int], out: tuple[int, 
         # Pillow 13 takes the vertical pass first when the image is much taller than the result:
         # `ImagingResample` of
         # https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Resample.c
-        (height, width), (out_height, out_width) = size, out
-        return height > out_height and height - out_height > 2 * (width - out_width)
+        height, width = size
+        out_height, out_width = out
+        rows_fewer = height - out_height
+        columns_fewer = width - out_width
+        return rows_fewer > 0 and rows_fewer > 2 * columns_fewer
     return reference.order == "vertical"
 
 
@@ -664,7 +715,12 @@ def _quartered(side: int, n: int, smallest: int) -> int:
     return side
 
 
-def widen(taps: Taps, capacity: int, outputs: int, count: int | None = None) -> Taps:
+def widen(
+    taps: Taps,
+    capacity: int,
+    outputs: int,
+    count: int | None = None,
+) -> Taps:
     """Return the same table on a longer axis of `capacity` pixels, with a bucket of taps and
     `outputs` rows.
 
@@ -674,9 +730,11 @@ def widen(taps: Taps, capacity: int, outputs: int, count: int | None = None) -> 
     >>> taps.weight.shape
     (4, 6)
     """
-    wanted = bucket(taps.weight.shape[1]) if count is None else count
-    start, weight = fit(taps.start, taps.weight, capacity, min(wanted, capacity))
-    extra = outputs - len(start)
-    start = np.pad(start, (0, extra))
-    weight = np.pad(weight, ((0, extra), (0, 0)))
+    if count is None:
+        count = bucket(taps.weight.shape[1])
+    count = min(count, capacity)
+    start, weight = fit(taps.start, taps.weight, capacity, count)
+    extra_rows = (0, outputs - len(start))
+    start = np.pad(start, extra_rows)
+    weight = np.pad(weight, (extra_rows, (0, 0)))
     return Taps(start, weight, taps.shift)
