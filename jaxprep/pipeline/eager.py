@@ -8,6 +8,7 @@ alone, on one thread, so that all of it stays in the cache of a core; small ones
 from __future__ import annotations
 
 import functools
+import math
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -50,9 +51,15 @@ def program_of(lowered: Lowered, size: Size, channels: int, dtype: Any) -> Progr
     (128, 128)
     """
     stages = bucket_of(lowered.segments, size, None, lowered.exact_sizes)
-    fills_canvas = lowered.exact_sizes or static_sizes(lowered.segments)[-1] is not None
-    dtype = jax.dtypes.canonicalize_dtype(dtype)
-    return Program(stages, lowered.exact, lowered.layout, fills_canvas, channels, dtype)
+    last_size = static_sizes(lowered.segments)[-1]
+    return Program(
+        stages,
+        lowered.exact,
+        lowered.layout,
+        fills_canvas=lowered.exact_sizes or last_size is not None,
+        channels=channels,
+        dtype=jax.dtypes.canonicalize_dtype(dtype),
+    )
 
 
 def run_image(lowered: Lowered, image: np.ndarray, size: Size) -> jax.Array:
@@ -70,9 +77,8 @@ def run_image(lowered: Lowered, image: np.ndarray, size: Size) -> jax.Array:
     is_canvas = image.shape[:2] == program.stages[0].source
     canvas = image
     if not is_canvas:
-        window = read_window(lowered.segments, size)
         canvas = _kept_canvas(program)
-        canvas[: window.height, : window.width] = window.of(image)
+        _copy_read_pixels(lowered, image, size, canvas)
     tables, out = _tables_on_device(lowered.segments, size, program.stages, not is_canvas)
     result = run_one(program, canvas, tables, None if program.fills_canvas else out)
     # the next call of this thread writes to the same canvas: without waiting, results would mix
@@ -80,11 +86,25 @@ def run_image(lowered: Lowered, image: np.ndarray, size: Size) -> jax.Array:
     wanted = result_size(lowered.segments, size)
     if program.stages[-1].out == wanted:
         return result
-    return jax.device_put(np.asarray(result)[_corner(program, wanted, result.shape)])
+    corner = _corner(program, wanted, result.shape)
+    return jax.device_put(np.asarray(result)[corner])
+
+
+def _copy_read_pixels(
+    lowered: Lowered,
+    image: np.ndarray,
+    size: Size,
+    canvas: np.ndarray,
+) -> None:
+    """Copies the pixels of an image that the segments read to the corner of a canvas."""
+    window = read_window(lowered.segments, size)
+    canvas[: window.height, : window.width] = window.of(image)
 
 
 def run_images(
-    lowered: Lowered, images: Sequence[np.ndarray] | np.ndarray, sizes: Sequence[Size]
+    lowered: Lowered,
+    images: Sequence[np.ndarray] | np.ndarray,
+    sizes: Sequence[Size],
 ) -> Ragged:
     """Runs images `(h, w, c)`, each in the top-left corner of its array.
 
@@ -105,15 +125,15 @@ def run_images(
     wanted = [result_size(lowered.segments, size) for size in sizes]
     results = _Results(wanted)
     if len(members) == 1:
-        (program,) = members
+        [(program, group)] = members.items()
         is_batch = isinstance(images, np.ndarray) and images.shape[1:3] == program.stages[0].source
         # with one core, a loop in one program saves a copy of each image and of each result
         if not runs_alone(program) or (is_batch and core_count() == 1):
-            batch = _run_group(lowered, program, images, sizes, members[program])
-            is_whole = len(batch) == len(images) and program.stages[-1].out == wanted[0]
-            if is_whole and len(set(wanted)) == 1:
+            batch = _run_group(lowered, program, images, sizes, group)
+            has_fill_ins = len(batch) != len(images)
+            if not has_fill_ins and set(wanted) == {program.stages[-1].out}:
                 return Ragged(batch)
-            results.add(program, members[program], np.asarray(batch))
+            results.add(program, group, np.asarray(batch))
             return Ragged(results.arrays)
     alone = []
     for program, group in members.items():
@@ -125,9 +145,8 @@ def run_images(
 
     def run(task: tuple[Program, int]) -> None:
         program, i = task
-        window = read_window(lowered.segments, sizes[i])
         canvas = _kept_canvas(program)
-        canvas[: window.height, : window.width] = window.of(images[i])
+        _copy_read_pixels(lowered, images[i], sizes[i], canvas)
         tables, out = _tables_on_device(lowered.segments, sizes[i], program.stages, True)
         result = run_one(program, canvas, tables, None if program.fills_canvas else out)
         result = np.asarray(result)  # waits for it: the canvas is free again
@@ -152,16 +171,24 @@ def runs_alone(program: Program) -> bool:
 
 @cached()
 def _tables_on_device(
-    segments: tuple[Segment, ...], size: Size, stages: Any, is_windowed: bool
+    segments: tuple[Segment, ...],
+    size: Size,
+    stages: Any,
+    is_windowed: bool,
 ) -> Any:
     """The tables of one image and the size of its result, on the device."""
     tables = image_tables(segments, size, stages, is_windowed)
+    tables = jax.tree.map(np.ascontiguousarray, tables)
     out = np.asarray(result_size(segments, size), np.int32)
-    return jax.device_put((jax.tree.map(np.ascontiguousarray, tables), out))
+    return jax.device_put((tables, out))
 
 
 def _run_group(
-    lowered: Lowered, program: Program, images: Any, sizes: Sequence[Size], members: list[int]
+    lowered: Lowered,
+    program: Program,
+    images: Any,
+    sizes: Sequence[Size],
+    members: list[int],
 ) -> jax.Array:
     """The results of the images that share a program, on its canvas, and of fill-ins up to a
     bucket of the batch."""
@@ -172,13 +199,18 @@ def _run_group(
     canvases = images
     if not fills_source:
         canvases = _new_array((count, *source, program.channels or 0), program.dtype)
-        for slot, i in zip(canvases, members, strict=False):
-            window = read_window(lowered.segments, sizes[i])
-            slot[: window.height, : window.width] = window.of(images[i])
+        for canvas, i in zip(canvases, members, strict=False):
+            _copy_read_pixels(lowered, images[i], sizes[i], canvas)
         canvases[len(members) :] = 0
-    rows = [sizes[i] for i in members]
-    rows += rows[:1] * (count - len(members))
-    plan = make_plan(lowered.steps, lowered.segments, rows, program.stages, not fills_source)
+    sizes_in_group = [sizes[i] for i in members]
+    fill_ins = sizes_in_group[:1] * (count - len(members))
+    plan = make_plan(
+        lowered.steps,
+        lowered.segments,
+        sizes_in_group + fill_ins,
+        program.stages,
+        not fills_source,
+    )
     out = None if program.fills_canvas else plan.size
     results = run_batch(program, jax.device_put(canvases), plan.tables, out)
     if fills_source:
@@ -201,26 +233,28 @@ class _Results:
         for i, result in zip(members, batch, strict=False):
             cut = result[_corner(program, self.sizes[i], result.shape)]
             if self.is_stacked:
-                self._array(cut)[i] = cut
-            else:
-                self.arrays[i] = cut
+                self._make_array(like=cut)
+            self.arrays[i] = cut
 
-    def _array(self, like: np.ndarray) -> np.ndarray:
+    def _make_array(self, like: np.ndarray) -> None:
+        """Makes the one array for all results, once the first of them says its shape."""
         with self.lock:
             if isinstance(self.arrays, list):
-                self.arrays = _new_array((len(self.arrays), *like.shape), like.dtype)
-        return self.arrays
+                shape = (len(self.arrays), *like.shape)
+                self.arrays = _new_array(shape, like.dtype)
 
 
 def _corner(program: Program, size: Size, shape: tuple[int, ...]) -> tuple[slice, ...]:
     """Where the result of an image whose own size is `size` lies in a result of `shape`."""
     if program.layout is None:
-        return tuple(slice(n) for n in (*size, shape[-1]))
-    if program.layout.planar:
-        return tuple(slice(n) for n in (shape[0], *size))
-    segments = [stage.segment for stage in program.stages]
-    channels = output_channels(segments, program.channels or 0)
-    return tuple(slice(n) for n in program.layout.shape(size, channels))
+        corner = (*size, shape[-1])
+    elif program.layout.planar:
+        corner = (shape[0], *size)
+    else:
+        segments = [stage.segment for stage in program.stages]
+        channels = output_channels(segments, program.channels or 0)
+        corner = program.layout.shape(size, channels)
+    return tuple(slice(n) for n in corner)
 
 
 _thread = threading.local()
@@ -230,12 +264,13 @@ def _kept_canvas(program: Program) -> np.ndarray:
     """A canvas where this thread had its last one: in the cache of its core, and no page of it is
     new."""
     shape = (*program.stages[0].source, program.channels or 0)
-    count = int(np.prod(shape)) * np.dtype(program.dtype).itemsize
-    if count > KEPT_BYTES:
+    byte_count = math.prod(shape) * np.dtype(program.dtype).itemsize
+    if byte_count > KEPT_BYTES:
         return _new_array(shape, program.dtype)
-    if len(getattr(_thread, "bytes", ())) < count:
-        _thread.bytes = _new_array((count,), np.uint8)
-    return _thread.bytes[:count].view(program.dtype).reshape(shape)
+    kept = getattr(_thread, "bytes", None)
+    if kept is None or len(kept) < byte_count:
+        kept = _thread.bytes = _new_array((byte_count,), np.uint8)
+    return kept[:byte_count].view(program.dtype).reshape(shape)
 
 
 def _new_array(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
@@ -244,14 +279,18 @@ def _new_array(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 
     What it holds is not defined: pixels outside of an image's size have no weight in any table.
     """
-    count = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    buffer = np.empty(count + 64, np.uint8)
+    byte_count = math.prod(shape) * np.dtype(dtype).itemsize
+    buffer = np.empty(byte_count + 64, np.uint8)
     start = -buffer.ctypes.data % 64
-    return buffer[start : start + count].view(dtype).reshape(shape)
+    end = start + byte_count
+    return buffer[start:end].view(dtype).reshape(shape)
 
 
 def move_all(
-    lowered: Lowered, boxes: Any, keypoints: Any, sizes: Sequence[Size]
+    lowered: Lowered,
+    boxes: Any,
+    keypoints: Any,
+    sizes: Sequence[Size],
 ) -> tuple[Any, Any]:
     """Moves boxes `(b, n, 4)` and keypoints `(b, n, 2)` of images of `sizes`; a program per bucket
     of `b` and `n`.
@@ -262,26 +301,53 @@ def move_all(
     >>> boxes.tolist()
     [[[2.0, 2.0, 2.0, 2.0]]]
     """
-    matrices = np.asarray([position_matrix(lowered.segments, size) for size in sizes], np.float32)
-    ends = np.asarray([result_size(lowered.segments, size) for size in sizes])
-    given = [None if a is None else np.asarray(a, np.float32) for a in (boxes, keypoints)]
-    padded = [None if a is None else _pad_to(a, bucket(len(a)), bucket(a.shape[1])) for a in given]
+    segments = lowered.segments
+    matrices = np.asarray([position_matrix(segments, size) for size in sizes], np.float32)
+    result_sizes = np.asarray([result_size(segments, size) for size in sizes])
     count = bucket(len(sizes))
-    aligned = is_axis_aligned(lowered.segments)
-    moved = _move_all(*padded, _pad_to(matrices, count), _pad_to(ends, count), aligned)
-    cut = []
-    for before, after in zip(given, moved, strict=True):
-        cut.append(None if before is None else np.asarray(after)[: len(before), : before.shape[1]])
-    return cut[0], cut[1]
+    moved_boxes, moved_keypoints = _move_all(
+        _pad_positions(boxes),
+        _pad_positions(keypoints),
+        _pad_to(matrices, count),
+        _pad_to(result_sizes, count),
+        is_axis_aligned(segments),
+    )
+    return _without_padding(moved_boxes, boxes), _without_padding(moved_keypoints, keypoints)
+
+
+def _pad_positions(positions: Any) -> np.ndarray | None:
+    """Positions `(b, n, k)` in float32, padded to buckets of b and n."""
+    if positions is None:
+        return None
+    positions = np.asarray(positions, np.float32)
+    b, n = positions.shape[:2]
+    return _pad_to(positions, bucket(b), bucket(n))
+
+
+def _without_padding(padded: Any, positions: Any) -> np.ndarray | None:
+    """What of padded results belongs to the positions `(b, n, k)` of a caller."""
+    if positions is None:
+        return None
+    b, n = np.shape(positions)[:2]
+    return np.asarray(padded)[:b, :n]
 
 
 def _pad_to(array: np.ndarray, *shape: int) -> np.ndarray:
-    wanted = (*shape, *array.shape[len(shape) :])
-    return np.pad(array, [(0, m - n) for n, m in zip(array.shape, wanted, strict=True)])
+    """Pads the first axes of an array with zeros to a shape."""
+    padding = [(0, 0)] * array.ndim
+    for axis, length in enumerate(shape):
+        padding[axis] = (0, length - array.shape[axis])
+    return np.pad(array, padding)
 
 
 @functools.partial(jax.jit, static_argnums=4)
-def _move_all(boxes: Any, keypoints: Any, matrices: Any, sizes: Any, aligned: bool) -> Any:
+def _move_all(
+    boxes: Any,
+    keypoints: Any,
+    matrices: Any,
+    sizes: Any,
+    aligned: bool,
+) -> Any:
     move = functools.partial(move_positions, is_axis_aligned=aligned)
     return jax.vmap(move)(boxes, keypoints, matrices, sizes)
 
@@ -303,38 +369,58 @@ def run(lowered: Lowered, batch: Batch) -> Batch:
     images = images[None] if is_single else images
     sizes = _sizes_of(batch, images)
     image = _run_batch_images(lowered, images, sizes, is_single)
-    boxes, keypoints = batch.boxes, batch.keypoints
+    boxes = batch.boxes
+    keypoints = batch.keypoints
     if boxes is not None or keypoints is not None:
-        many = [_with_batch_axis(array, is_single) for array in (boxes, keypoints)]
-        boxes, keypoints = move_all(lowered, many[0], many[1], sizes)
-        boxes, keypoints = (_first(array, is_single) for array in (boxes, keypoints))
+        boxes = _with_batch_axis(boxes, is_single)
+        keypoints = _with_batch_axis(keypoints, is_single)
+        boxes, keypoints = move_all(lowered, boxes, keypoints, sizes)
+        boxes = _first(boxes, is_single)
+        keypoints = _first(keypoints, is_single)
     extras = dict(batch.extras)
     for name in lowered.kinds:
         if name in extras:
             masks = _with_batch_axis(extras[name], is_single)
-            extras[name] = _first(_run_masks(lowered.mask, masks, sizes), is_single)
+            masks = _run_masks(lowered.mask, masks, sizes)
+            extras[name] = _first(masks, is_single)
     size = None
     if batch.size is not None:
         results = [result_size(lowered.segments, size) for size in sizes]
         size = _first(np.asarray(results, np.int32), is_single)
     # `device_put`, not `asarray`, which compiles a program for every shape
     boxes, keypoints = jax.device_put((boxes, keypoints))
-    return batch.replace(image=image, boxes=boxes, keypoints=keypoints, size=size, extras=extras)
+    return batch.replace(
+        image=image,
+        boxes=boxes,
+        keypoints=keypoints,
+        size=size,
+        extras=extras,
+    )
 
 
 def _run_batch_images(
-    lowered: Lowered, images: np.ndarray, sizes: Sequence[Size], is_single: bool
+    lowered: Lowered,
+    images: np.ndarray,
+    sizes: Sequence[Size],
+    is_single: bool,
 ) -> jax.Array:
     if is_single:
         return run_image(lowered, images[0], sizes[0])
-    return jax.device_put(run_images(lowered, images, sizes).padded())
+    results = run_images(lowered, images, sizes)
+    return jax.device_put(results.padded())
 
 
-def _run_masks(mask: Lowered, masks: np.ndarray, sizes: Sequence[Size]) -> Any:
+def _run_masks(
+    mask: Lowered,
+    masks: np.ndarray,
+    sizes: Sequence[Size],
+) -> Any:
     """Runs masks `(b, h, w)` or `(b, h, w, c)` through the steps for masks."""
     if masks.ndim == 4:
-        return jax.device_put(run_images(mask, masks, sizes).padded())
-    moved = np.asarray(run_images(mask, masks[..., None], sizes).padded())
+        results = run_images(mask, masks, sizes)
+        return jax.device_put(results.padded())
+    results = run_images(mask, masks[..., None], sizes)
+    moved = np.asarray(results.padded())
     return jax.device_put(moved[..., 0])
 
 
@@ -343,7 +429,8 @@ def _sizes_of(batch: Batch, images: np.ndarray) -> list[Size]:
     if batch.size is None:
         return [canvas] * len(images)
     sizes = as_sizes(np.atleast_2d(np.asarray(batch.size)))
-    fits = all(height <= canvas[0] and width <= canvas[1] for height, width in sizes)
+    canvas_height, canvas_width = canvas
+    fits = all(height <= canvas_height and width <= canvas_width for height, width in sizes)
     if len(sizes) != len(images) or not fits:
         raise InputError(
             f"Expected one size for each of the {len(images)} images, inside {canvas}, got {sizes}."
@@ -354,8 +441,11 @@ def _sizes_of(batch: Batch, images: np.ndarray) -> list[Size]:
 def _with_batch_axis(array: Any, is_single: bool) -> Any:
     if array is None:
         return None
-    return np.asarray(array)[None] if is_single else np.asarray(array)
+    array = np.asarray(array)
+    return array[None] if is_single else array
 
 
 def _first(array: Any, is_single: bool) -> Any:
-    return array[0] if is_single and array is not None else array
+    if array is None or not is_single:
+        return array
+    return array[0]

@@ -125,9 +125,10 @@ class Rows:
             return values.reshape(())
         if self.form == "image":
             return values
+        width = self.values.shape[1] // self.channels
         if self.form == "pixels":
-            return np.tile(values, self.width)
-        return np.repeat(values, self.width)
+            return np.tile(values, width)
+        return np.repeat(values, width)
 
     def per_column(self, values: jax.Array) -> jax.Array:
         """Repeat a value for each of w columns, so that it broadcasts with one row."""
@@ -274,8 +275,9 @@ def apply_taps(
     looped = looped_taps(count, arithmetic)
     if looped:
         # a loop needs its state in full, an unrolled sum broadcasts the scalar
-        shape = _replace_length(image.shape, axis, m)
-        start = total + zeros_like_device(shape, dtype, image)
+        shape = list(image.shape)
+        shape[axis] = m
+        start = total + zeros_like_device(tuple(shape), dtype, image)
         total = loop_over_blocks(looped, add, start, image)
     for k in range(looped, count):  # unrolled: XLA fuses all of it into one loop over the outputs
         pixels = take(image, taps.start + k, axis).astype(dtype)
@@ -288,13 +290,6 @@ def apply_taps(
     if arithmetic == "integer":
         return to_uint8(total, taps.shift)
     return total
-
-
-def _replace_length(shape: tuple[int, ...], axis: int, length: int) -> tuple[int, ...]:
-    """The shape with another length of one axis."""
-    before = shape[:axis]
-    after = shape[axis + 1 :]
-    return (*before, length, *after)
 
 
 def _gather_column(table: jax.Array, k: int) -> jax.Array:
@@ -363,10 +358,11 @@ def take(image: jax.Array, start: Any, axis: int) -> jax.Array:
     # `jnp.take` is jitted: inside a computation that is not inlined it becomes a call, which
     # XLA:CPU does not fuse. One gather to `(out, K)` and a reduction would be 70 times slower than
     # a gather per tap.
-    other_axes = [other for other in range(image.ndim) if other != axis]
-    size = _replace_length(image.shape, axis, 1)
+    other_axes = (*range(axis), *range(axis + 1, image.ndim))
+    size = list(image.shape)
+    size[axis] = 1
     numbers = lax.GatherDimensionNumbers(
-        offset_dims=tuple(other_axes),
+        offset_dims=other_axes,
         collapsed_slice_dims=(axis,),
         start_index_map=(axis,),
     )
