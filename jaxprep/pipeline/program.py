@@ -73,7 +73,11 @@ class Program(NamedTuple):
 
 
 def run_stages(
-    program: Program, constants: Sequence[Tables] | None, engine: Any, image: Any, leaves: Any
+    program: Program,
+    constants: Sequence[Tables] | None,
+    engine: Any,
+    image: Any,
+    leaves: Any,
 ) -> jax.Array:
     """Run one image through all stages.
 
@@ -87,7 +91,8 @@ def run_stages(
 
     >>> from jaxprep import Pipeline, ops
     >>> stages, constants = constant_program(Pipeline((ops.Resize((2, 2)),)).lowered, (4, 4))
-    >>> image, leaves = jnp.ones((4, 4, 3)), (None, None, None)
+    >>> image = jnp.ones((4, 4, 3))
+    >>> leaves = (None, None, None)
     >>> run_stages(Program(stages), constants, PlainEngine(), image, leaves).shape
     (2, 2, 3)
     """
@@ -131,7 +136,11 @@ def run_stages(
 
 def _apply_opaque(placed: Placed, image: Any, draws: Any) -> Any:
     step = placed.step
-    expected = (*step.output_size(image.shape[:2]), step.output_channels(image.shape[2]))
+    height, width, channels = image.shape
+    expected = (
+        *step.output_size((height, width)),
+        step.output_channels(channels),
+    )
     result = step.apply(image, placed.draw(draws))
     method = f"{type(step).__name__}.apply"
     _check_shape(result, expected, method, "of its `output_size` and `output_channels`")
@@ -146,12 +155,16 @@ def _store(layout: Layout, image: Any) -> Any:
     return result
 
 
-def _check_shape(result: Any, expected: tuple[int, ...], method: str, why: str) -> None:
+def _check_shape(
+    result: Any,
+    expected: tuple[int, ...],
+    method: str,
+    why: str,
+) -> None:
     """Refuses what a step of a user returned in another shape than the step says."""
-    if tuple(result.shape) != expected:
-        raise InputError(
-            f"Expected `{method}` to return shape {expected}, {why}, got {tuple(result.shape)}."
-        )
+    shape = tuple(result.shape)
+    if shape != expected:
+        raise InputError(f"Expected `{method}` to return shape {expected}, {why}, got {shape}.")
 
 
 def changes_nothing(stage: Stage, tables: Tables, image: jax.Array) -> bool:
@@ -184,9 +197,17 @@ def passes_of(stage: Stage, tables: Tables) -> Passes:
     ('float', True)
     """
     # a Python bool where the order is known: then the program has one order compiled in
-    first = tables.vertical_first if stage.order == "both" else stage.order == "vertical"
+    vertical_first = stage.order == "vertical"
+    if stage.order == "both":
+        vertical_first = tables.vertical_first
     height = None if tables.size is None else tables.size[0]
-    return Passes(tables.vertical, tables.horizontal, stage.arithmetic, first, height)
+    return Passes(
+        tables.vertical,
+        tables.horizontal,
+        stage.arithmetic,
+        vertical_first,
+        height,
+    )
 
 
 def check_dtype(dtype: Any, reference: str, is_integer: bool) -> None:
@@ -249,7 +270,8 @@ class MergedAffine(NamedTuple):
 
 @functools.lru_cache(maxsize=1024)
 def prepare_pointwise(
-    parts: tuple[Placed | PaddingSlot, ...], channels: int
+    parts: tuple[Placed | PaddingSlot, ...],
+    channels: int,
 ) -> tuple[Placed | PaddingSlot | MergedAffine, ...]:
     """Merge each run of affine steps without a draw; the number of channels is checked here.
 
@@ -274,12 +296,17 @@ def prepare_pointwise(
     return tuple(prepared)
 
 
-def _add_merged(prepared: list[Any], run: Sequence[Pointwise], channels: int) -> int:
+def _add_merged(
+    prepared: list[Any],
+    run: Sequence[Pointwise],
+    channels: int,
+) -> int:
     """Adds a run of affine steps, if there are any, and returns how many channels come of them."""
     if not run:
         return channels
-    prepared.append(_merge(run, channels))
-    return prepared[-1].table.shape[1]
+    merged = _merge(run, channels)
+    prepared.append(merged)
+    return merged.table.shape[1]
 
 
 def _merge(run: Sequence[Pointwise], channels: int) -> MergedAffine:
@@ -291,20 +318,30 @@ def _merge(run: Sequence[Pointwise], channels: int) -> MergedAffine:
         coefficients = step.affine()
         assert coefficients is not None
         a, b = coefficients
-        scale, offset = scale * a, offset * a + b
+        scale = scale * a
+        offset = offset * a + b
     # what the published order of operations makes of every uint8 value, in NumPy: XLA would
     # contract and reassociate it
-    values: Any = np.repeat(np.arange(256, dtype=np.uint8)[:, None], channels, axis=1)
+    all_values = np.arange(256, dtype=np.uint8)
+    values: Any = np.repeat(all_values[:, None], channels, axis=1)
     with jax.ensure_compile_time_eval():  # `apply` may call `jax.numpy`, also inside of `jit`
         for step in run:
             values = step.apply(values)
     # NumPy multiplies uint8 by a Python float in float64, where JAX does in float32
     values = np.asarray(values, np.float32)
-    scale, offset = np.asarray(scale), np.asarray(offset)
-    merged = np.arange(256)[:, None] * scale.astype(np.float32) + offset.astype(np.float32)
+    scale = np.asarray(scale)
+    offset = np.asarray(offset)
+    scaled = np.arange(256)[:, None] * scale.astype(np.float32)
+    merged = scaled + offset.astype(np.float32)
+    errors = np.abs(merged - values)
     bound = TOLERANCE * np.maximum(1, np.abs(values))
-    is_near = bool(np.all(np.abs(merged - values) <= bound))
-    return MergedAffine(tuple(run), values, scale, offset, is_near)
+    return MergedAffine(
+        steps=tuple(run),
+        table=values,
+        scale=scale,
+        offset=offset,
+        is_near=bool(np.all(errors <= bound)),
+    )
 
 
 def compute_epilogue(
@@ -337,7 +374,8 @@ def compute_epilogue(
         if isinstance(part, MergedAffine):
             rows = _apply_affine(rows, part, exact)
         elif isinstance(part, Placed):
-            rows = Rows.of(_apply_step(part, rows.image(), draws), rows.form)
+            image = _apply_step(part, rows.image(), draws)
+            rows = Rows.of(image, rows.form)
         elif edges is not None:
             rows = _pad(rows, part, edges)
     if size is None:
@@ -348,7 +386,8 @@ def compute_epilogue(
 def _apply_step(placed: Placed, image: Any, draws: Any) -> Any:
     """Applies a pointwise step that is no affine, or one with a draw."""
     step = placed.step
-    expected = (*image.shape[:2], step.output_channels(image.shape[2]))
+    height, width, channels = image.shape
+    expected = (height, width, step.output_channels(channels))
     result = step.apply(image, placed.draw(draws))
     method = f"{type(step).__name__}.apply"
     _check_shape(result, expected, method, "as a pointwise step with its `output_channels`")
@@ -356,12 +395,14 @@ def _apply_step(placed: Placed, image: Any, draws: Any) -> Any:
 
 
 def _pad(rows: Rows, slot: PaddingSlot, edges: tuple[Any, Any]) -> Rows:
-    in_rows = rows.per_row(jnp.asarray(edges[0]) == slot.number)
-    in_columns = rows.per_column(jnp.asarray(edges[1]) == slot.number)
+    row_slots, column_slots = (jnp.asarray(slots) for slots in edges)
+    in_rows = rows.per_row(row_slots == slot.number)
+    in_columns = rows.per_column(column_slots == slot.number)
     # selected, not added: what the pass computed there may be anything
     outside = in_rows | in_columns[None]
-    value = rows.per_channel(fill_value(slot.value, rows.values.dtype))
-    return rows.with_values(jnp.where(outside, value, rows.values))
+    value = fill_value(slot.value, rows.values.dtype)
+    filled = jnp.where(outside, rows.per_channel(value), rows.values)
+    return rows.with_values(filled)
 
 
 def _apply_affine(rows: Rows, part: MergedAffine, exact: bool) -> Rows:
@@ -392,10 +433,12 @@ def _look_up(table: np.ndarray, rows: Rows) -> Rows:
     # The table is made to follow the batch of the image: an index that is sharded into a table that
     # is not would need an exchange between devices. XLA drops the zero; its batch axis stays. It is
     # added to the bits as integers, where adding it changes nothing.
-    zero = rows.values.reshape(-1)[0].astype(jnp.int32) & 0
+    first_value = rows.values.reshape(-1)[0]
+    zero = first_value.astype(jnp.int32) & 0
     bits = table.reshape(-1).view(np.int32) + zero
     batched = lax.bitcast_convert_type(bits, jnp.float32)
-    return rows.with_values(batched.at[index].get(mode="promise_in_bounds"))
+    values = batched.at[index].get(mode="promise_in_bounds")
+    return rows.with_values(values)
 
 
 def zero_outside(rows: Rows, size: Any) -> Rows:
@@ -405,9 +448,11 @@ def zero_outside(rows: Rows, size: Any) -> Rows:
     >>> zero_outside(rows, (1, 2)).values.tolist()
     [[1.0, 1.0, 1.0, 1.0, 0.0, 0.0]]
     """
-    height = rows.values.shape[0]
-    in_rows = rows.per_row(jnp.arange(height) < size[0])
-    in_columns = rows.per_column(jnp.arange(rows.width) < size[1])
+    height, width = size
+    row = jnp.arange(rows.values.shape[0])
+    column = jnp.arange(rows.width)
+    in_rows = rows.per_row(row < height)
+    in_columns = rows.per_column(column < width)
     inside = in_rows & in_columns[None]
     zero = jnp.zeros((), rows.values.dtype)
     return rows.with_values(jnp.where(inside, rows.values, zero))
@@ -444,7 +489,11 @@ def on_platform(function: Callable[..., Any], *args: Any) -> Any:
 
 
 def run_images(
-    run: Run, images: jax.Array, leaves: Any, arithmetics: set[Any], form: Form | None
+    run: Run,
+    images: jax.Array,
+    leaves: Any,
+    arithmetics: set[Any],
+    form: Form | None,
 ) -> jax.Array:
     """Run `run` on each image of a batch `(b, h, w, c)`.
 
@@ -456,16 +505,19 @@ def run_images(
     >>> from jaxprep import Pipeline, ops
     >>> stages, constants = constant_program(Pipeline((ops.Resize((2, 2)),)).lowered, (4, 4))
     >>> run = functools.partial(run_stages, Program(stages), constants)
-    >>> images, leaves = jnp.ones((5, 4, 4, 3)), (None, None, None)
+    >>> images = jnp.ones((5, 4, 4, 3))
+    >>> leaves = (None, None, None)
     >>> run_images(run, images, leaves, {"float"}, "pixels").shape
     (5, 2, 2, 3)
     """
     axis = _sharded_over(images, leaves)
     if axis is not None:
         # on an explicit mesh each device runs the images that it holds, without collectives
-        each = functools.partial(run_images, run, arithmetics=arithmetics, form=form)
-        mesh, spec = jax.typeof(images).sharding.mesh, PartitionSpec(axis)
-        return jax.shard_map(each, mesh=mesh, in_specs=spec, out_specs=spec)(images, leaves)
+        run_on_device = functools.partial(run_images, run, arithmetics=arithmetics, form=form)
+        mesh = jax.typeof(images).sharding.mesh
+        spec = PartitionSpec(axis)
+        run_on_all = jax.shard_map(run_on_device, mesh=mesh, in_specs=spec, out_specs=spec)
+        return run_on_all(images, leaves)
 
     def with_engine(engine: Any, images: jax.Array, leaves: Any) -> jax.Array:
         return engine.map_images(run, images, leaves, arithmetics, form)
@@ -488,7 +540,12 @@ def _sharded_over(images: jax.Array, leaves: Any) -> Any:
     return axis
 
 
-def map_batch(function: Callable[..., Any], shared: Any, batched: Any, count: int) -> Any:
+def map_batch(
+    function: Callable[..., Any],
+    shared: Any,
+    batched: Any,
+    count: int,
+) -> Any:
     """Maps `function(shared, *one)` over the `count` examples of `batched`, a tuple of pytrees.
 
     On an explicit mesh each device maps what it has, as in `run_images`. A plain `vmap` would make
@@ -502,13 +559,15 @@ def map_batch(function: Callable[..., Any], shared: Any, batched: Any, count: in
     def map_examples(shared: Any, batched: Any) -> Any:
         leaves = jax.tree.leaves(batched)
         here = leaves[0].shape[0] if leaves else count  # of a device, it has fewer
-        return jax.vmap(functools.partial(function, shared), axis_size=here)(*batched)
+        with_shared = functools.partial(function, shared)
+        return jax.vmap(with_shared, axis_size=here)(*batched)
 
     leaves = jax.tree.leaves(batched)
     axis = _sharded_over(leaves[0], leaves[1:]) if leaves else None
     if axis is None:
         return map_examples(shared, batched)
-    mesh, along_batch = jax.typeof(leaves[0]).sharding.mesh, PartitionSpec(axis)
+    mesh = jax.typeof(leaves[0]).sharding.mesh
+    along_batch = PartitionSpec(axis)
     specs = (PartitionSpec(), along_batch)
     mapped = jax.shard_map(map_examples, mesh=mesh, in_specs=specs, out_specs=along_batch)
     return mapped(shared, batched)
@@ -520,7 +579,12 @@ work on other images. XLA would split each small loop over all cores."""
 
 
 @functools.partial(jax.jit, static_argnames="program", compiler_options=ONE_THREAD)
-def run_one(program: Program, image: jax.Array, tables: Any, size: Any) -> jax.Array:
+def run_one(
+    program: Program,
+    image: jax.Array,
+    tables: Any,
+    size: Any,
+) -> jax.Array:
     """Run one canvas `(h, w, c)` through a program, on CPU: a program that eager callers share.
 
     >>> from jaxprep import Pipeline, ops
@@ -530,11 +594,17 @@ def run_one(program: Program, image: jax.Array, tables: Any, size: Any) -> jax.A
     (4, 4, 3)
     """
     engine = CpuEngine(concurrent=1, is_single=True)
-    return run_stages(program, None, engine, image, (tables, size, None))
+    leaves = (tables, size, None)
+    return run_stages(program, None, engine, image, leaves)
 
 
 @functools.partial(jax.jit, static_argnames="program")
-def run_batch(program: Program, images: jax.Array, tables: Any, sizes: Any) -> jax.Array:
+def run_batch(
+    program: Program,
+    images: jax.Array,
+    tables: Any,
+    sizes: Any,
+) -> jax.Array:
     """Run a batch of canvases `(b, h, w, c)` through a program that eager callers share.
 
     >>> from jaxprep import Pipeline, ops
@@ -544,11 +614,15 @@ def run_batch(program: Program, images: jax.Array, tables: Any, sizes: Any) -> j
     (1, 4, 4, 3)
     """
     run = functools.partial(run_stages, program, None)
+    leaves = (tables, sizes, None)
     arithmetics = {stage.arithmetic for stage in program.stages}
-    return run_images(run, images, (tables, sizes, None), arithmetics, program.form)
+    return run_images(run, images, leaves, arithmetics, program.form)
 
 
-def constant_program(lowered: Lowered, size: Size) -> tuple[Bucket, tuple[Tables, ...]]:
+def constant_program(
+    lowered: Lowered,
+    size: Size,
+) -> tuple[Bucket, tuple[Tables, ...]]:
     """Return the stages and tables of images of `size` that fill their array, for a program of that
     size.
 
