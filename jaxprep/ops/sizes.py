@@ -40,9 +40,12 @@ class AspectRatio(SizeRule):
         if min(size) == edge:
             return size
         # At least 1, where there the side of a very long image would be 0.
+        shorter = max(edge, 1)
         if width < height:
-            return max(int(exact * height / width), 1), max(edge, 1)
-        return max(edge, 1), max(int(exact * width / height), 1)
+            longer = int(exact * height / width)
+            return max(longer, 1), shorter
+        longer = int(exact * width / height)
+        return shorter, max(longer, 1)
 
     def describe(self) -> str:
         limit = f"the longer to at most {self.longest} (as DETR)"
@@ -52,10 +55,11 @@ class AspectRatio(SizeRule):
 def _bounded_edge(size: Size, shortest: int, longest: int) -> tuple[int, float]:
     """Return DETR's shorter side, rounded and as it was before."""
     # In float64 and in this order: `round` is Python's, half to even.
-    short, long = float(min(size)), float(max(size))
-    if long / short * shortest <= longest:
+    shorter = float(min(size))
+    longer = float(max(size))
+    if longer / shorter * shortest <= longest:
         return shortest, float(shortest)
-    exact = longest * short / long
+    exact = longest * shorter / longer
     return round(exact), exact
 
 
@@ -93,10 +97,12 @@ class AspectRatioBelow(SizeRule):
         height, width = size
         edge, exact = _bounded_edge(size, self.shortest, self.longest)
         if width < height:
-            return _below(size, (int(exact * height / width), edge), self.divisor)
-        if height == edge:
-            return _below(size, size, self.divisor)
-        return _below(size, (edge, int(exact * width / height)), self.divisor)
+            sides = (int(exact * height / width), edge)
+        elif height == edge:
+            sides = size
+        else:
+            sides = (edge, int(exact * width / height))
+        return _below(size, sides, self.divisor)
 
     def describe(self) -> str:
         bounded = AspectRatio(self.shortest, self.longest).describe()
@@ -121,23 +127,28 @@ class ShortestBelow(SizeRule):
         # https://github.com/huggingface/transformers/blob/main/src/transformers/models/bridgetower/image_processing_bridgetower.py
         # and `resize` of
         # https://github.com/huggingface/transformers/blob/main/src/transformers/models/vilt/image_processing_vilt.py
+        height, width = size
         scale = self.edge / min(size)
         # The shorter side is not multiplied, so that it is `edge` exactly.
-        if size[0] < size[1]:
-            height, width = self.edge, scale * size[1]
+        if height < width:
+            new_height, new_width = self.edge, scale * width
         else:
-            height, width = scale * size[0], self.edge
-        # The bounds of Mask R-CNN's training sizes, 800 and 1333 pixels, at another scale.
-        longest = int(1333 / 800 * self.edge)
-        if max(height, width) > longest:
-            scale = longest / max(height, width)
-            height, width = scale * height, scale * width
-        rounded = int(height + 0.5), int(width + 0.5)
+            new_height, new_width = scale * height, self.edge
+        longer = max(new_height, new_width)
+        if longer > self._longest:
+            scale = self._longest / longer
+            new_height = scale * new_height
+            new_width = scale * new_width
+        rounded = (int(new_height + 0.5), int(new_width + 0.5))
         return _below(size, rounded, self.divisor)
 
+    @property
+    def _longest(self) -> int:
+        # The bounds of Mask R-CNN's training sizes, 800 and 1333 pixels, at another scale.
+        return int(1333 / 800 * self.edge)
+
     def describe(self) -> str:
-        longest = int(1333 / 800 * self.edge)
-        limit = f"the longer to at most {longest}; sides down to a multiple of {self.divisor}"
+        limit = f"the longer to at most {self._longest}; sides down to a multiple of {self.divisor}"
         return f"the shorter side to {self.edge} pixels, {limit}"
 
 
@@ -157,9 +168,11 @@ class Inside(SizeRule):
     def output_size(self, size: Size) -> Size:
         # `get_image_size_for_max_height_width` of
         # https://github.com/huggingface/transformers/blob/main/src/transformers/image_transforms.py
-        scale = min(self.height / size[0], self.width / size[1])
-        height, width = int(size[0] * scale), int(size[1] * scale)
-        return max(height, 1), max(width, 1)
+        height, width = size
+        scale = min(self.height / height, self.width / width)
+        new_height = int(height * scale)
+        new_width = int(width * scale)
+        return max(new_height, 1), max(new_width, 1)
 
     def describe(self) -> str:
         box = by((self.height, self.width))
@@ -179,10 +192,11 @@ class LongestHalfUp(SizeRule):
     def output_size(self, size: Size) -> Size:
         # `_get_preprocess_shape` of
         # https://github.com/huggingface/transformers/blob/main/src/transformers/models/sam/image_processing_sam.py
+        height, width = size
         scale = self.edge / max(size)
-        height = int(size[0] * scale + 0.5)
-        width = int(size[1] * scale + 0.5)
-        return max(height, 1), max(width, 1)
+        new_height = int(height * scale + 0.5)
+        new_width = int(width * scale + 0.5)
+        return max(new_height, 1), max(new_width, 1)
 
     def describe(self) -> str:
         return f"the longer side to {self.edge} pixels (sides rounded)"
@@ -205,9 +219,11 @@ class LongestRounded(SizeRule):
     def output_size(self, size: Size) -> Size:
         # `resize` of
         # https://github.com/huggingface/transformers/blob/main/src/transformers/models/janus/image_processing_janus.py
+        height, width = size
         scale = self.edge / max(size)
-        height, width = round(size[0] * scale), round(size[1] * scale)
-        return max(height, self.minimum), max(width, self.minimum)
+        new_height = round(height * scale)
+        new_width = round(width * scale)
+        return max(new_height, self.minimum), max(new_width, self.minimum)
 
     def describe(self) -> str:
         rounded = f"sides rounded, at least {self.minimum}"
@@ -255,7 +271,9 @@ class MultipleBelow(SizeRule):
                 f"Expected an image of at least {self.divisor} pixels in height and width, got "
                 f"{size}."
             )
-        rows, columns = size[0] // self.divisor, size[1] // self.divisor
+        height, width = size
+        rows = height // self.divisor
+        columns = width // self.divisor
         return rows * self.divisor, columns * self.divisor
 
     def describe(self) -> str:
@@ -283,18 +301,20 @@ class NearestMultiple(SizeRule):
     def output_size(self, size: Size) -> Size:
         # `get_resize_output_image_size` of
         # https://github.com/huggingface/transformers/blob/main/src/transformers/models/dpt/image_processing_dpt.py
-        vertical, horizontal = self.height / size[0], self.width / size[1]
+        height, width = size
+        vertical = self.height / height
+        horizontal = self.width / width
         if self.keeps_ratio:
             # The vertical scale where both change the image as much, as there.
             fits_width = abs(1 - horizontal) < abs(1 - vertical)
             vertical = horizontal = horizontal if fits_width else vertical
-        height = round(vertical * size[0] / self.divisor) * self.divisor
-        width = round(horizontal * size[1] / self.divisor) * self.divisor
-        if min(height, width) < 1:
+        rows = round(vertical * height / self.divisor)
+        columns = round(horizontal * width / self.divisor)
+        if min(rows, columns) < 1:
             raise InputError(
                 f"Expected sides of at least half of {self.divisor} pixels, got an image of {size}."
             )
-        return height, width
+        return rows * self.divisor, columns * self.divisor
 
     def describe(self) -> str:
         ratio = ", keeping the aspect ratio" if self.keeps_ratio else ""
@@ -323,10 +343,11 @@ class ShortestMultiple(SizeRule):
         else:
             # `get_image_size` of
             # https://github.com/huggingface/transformers/blob/main/src/transformers/models/pp_lcnet/image_processing_pp_lcnet.py
+            height, width = size
             scale = self.edge / min(size)
-            sides = round(size[0] * scale), round(size[1] * scale)
-        height, width = (max(-(-n // self.divisor), 1) * self.divisor for n in sides)
-        return height, width
+            sides = (round(height * scale), round(width * scale))
+        rows, columns = (max(-(-side // self.divisor), 1) for side in sides)
+        return rows * self.divisor, columns * self.divisor
 
     def describe(self) -> str:
         multiple = f"both then up to a multiple of {self.divisor}"
@@ -360,11 +381,13 @@ class SideLimit(SizeRule):
             "resize_long": False,
         }
         ratio = 1.0 if is_within[self.side] else float(self.limit) / edge
-        height, width = int(size[0] * ratio), int(size[1] * ratio)
+        height, width = (int(side * ratio) for side in size)
+        longer = max(height, width)
         # The second scaling starts from truncated sides, as there.
-        if self.longest is not None and max(height, width) > self.longest:
-            ratio = float(self.longest) / max(height, width)
-            height, width = int(height * ratio), int(width * ratio)
+        if self.longest is not None and longer > self.longest:
+            ratio = float(self.longest) / longer
+            height = int(height * ratio)
+            width = int(width * ratio)
         # The detector's features are 32 times as coarse as its input. A text line of less than 16
         # pixels would round to none.
         rows = max(round(height / 32), 1)
@@ -398,9 +421,12 @@ def widest(sizes: list[Size], default: Size, longest: int) -> Size:
     # `get_target_size` of
     # https://github.com/huggingface/transformers/blob/main/src/transformers/models/pp_ocrv5_server_rec/image_processing_pp_ocrv5_server_rec.py
     height, width = max(sizes, key=lambda size: size[1])
-    target = int(default[0] * max(width / height, default[1] / default[0]))
+    new_height, default_width = default
+    ratio = width / height
+    least_ratio = default_width / new_height
+    target = int(new_height * max(ratio, least_ratio))
     if target > longest:
-        return default[0], longest
+        return new_height, longest
     # Rounded up, so that no column of the widest image is lost; `target` was truncated.
-    needed = math.ceil(default[0] * (width / float(height)))
-    return default[0], min(target, needed)
+    needed = math.ceil(new_height * ratio)
+    return new_height, min(target, needed)

@@ -39,7 +39,11 @@ class DrawnTables(NamedTuple):
 
 
 def drawn_tables(
-    segment: Segment, vertical: AxisTable, horizontal: AxisTable, source: Size, draws: Any
+    segment: Segment,
+    vertical: AxisTable,
+    horizontal: AxisTable,
+    source: Size,
+    draws: Any,
 ) -> DrawnTables:
     """Continue the tables of a segment's `geometry` with its drawn steps, inside the program.
 
@@ -53,15 +57,21 @@ def drawn_tables(
     >>> drawn_tables(Segment(), table, table, (4, 4), draws=()).size
     (4, 4)
     """
-    axes = TracedAxis(vertical, source[0]), TracedAxis(horizontal, source[1])
+    height, width = source
+    rows = TracedAxis(vertical, height)
+    columns = TracedAxis(horizontal, width)
     for placed in segment.drawn:
-        size = (axes[0].length, axes[1].length)
+        size = (rows.length, columns.length)
         axis_steps = placed.step.axes(size, placed.draw(draws))
-        for axis, steps in zip(axes, axis_steps, strict=True):
+        for axis, steps in zip((rows, columns), axis_steps, strict=True):
             for axis_step in steps:
                 check_declared(placed.step, axis_step)
                 axis.apply(axis_step, placed.number)
-    return DrawnTables(axes[0].table(), axes[1].table(), (axes[0].length, axes[1].length))
+    return DrawnTables(
+        vertical=rows.table(),
+        horizontal=columns.table(),
+        size=(rows.length, columns.length),
+    )
 
 
 def _moved_axes(stage: Stage, tables: Tables) -> tuple[AxisTable, AxisTable]:
@@ -75,8 +85,10 @@ def _moved_axes(stage: Stage, tables: Tables) -> tuple[AxisTable, AxisTable]:
         if tables.edges is not None:
             edge = tables.edges[axis]
         # a map of identity: what `geometry` does to positions is in `Tables.matrix`
-        axes.append(AxisTable(taps, edge, length, (1.0, 0.0)))
-    return axes[0], axes[1]
+        identity = (1.0, 0.0)
+        axes.append(AxisTable(taps, edge, length, identity))
+    vertical, horizontal = axes
+    return vertical, horizontal
 
 
 def draw_tables(stage: Stage, tables: Tables, draws: Any) -> Tables:
@@ -87,19 +99,31 @@ def draw_tables(stage: Stage, tables: Tables, draws: Any) -> Tables:
     >>> draw_tables(stage, tables, draws=()).vertical.start.tolist()
     [0, 1, 2, 3]
     """
-    made = drawn_tables(stage.segment, *_moved_axes(stage, tables), stage.source, draws)
+    vertical, horizontal = _moved_axes(stage, tables)
+    made = drawn_tables(stage.segment, vertical, horizontal, stage.source, draws)
+    height, width = stage.out
+    return tables._replace(
+        vertical=_first_outputs(stage, made.vertical, height),
+        horizontal=_first_outputs(stage, made.horizontal, width),
+        edges=(made.vertical.edge[:height], made.horizontal.edge[:width]),
+    )
+
+
+def _first_outputs(stage: Stage, table: AxisTable, count: int) -> Taps:
+    """The first `count` outputs of a drawn table: a flip keeps the canvas that it is given, which
+    is larger than a result of known size."""
     # one arithmetic for both axes, whichever of them the drawn steps resize
-    passes = []
-    edges = []
-    for table, count in zip((made.vertical, made.horizontal), stage.out, strict=True):
-        taps = in_arithmetic(table, stage.arithmetic, stage.reference, table.edge.shape[0])
-        # a flip keeps the canvas that it is given, which is larger than a result of known size
-        passes.append(Taps(taps.start[:count], taps.weight[:count], taps.shift))
-        edges.append(table.edge[:count])
-    return tables._replace(vertical=passes[0], horizontal=passes[1], edges=(edges[0], edges[1]))
+    length = table.edge.shape[0]
+    taps = in_arithmetic(table, stage.arithmetic, stage.reference, length)
+    return Taps(taps.start[:count], taps.weight[:count], taps.shift)
 
 
-def draw_all(stages: Bucket, tables: Sequence[Tables], key: Any, count: int) -> tuple[Any, ...]:
+def draw_all(
+    stages: Bucket,
+    tables: Sequence[Tables],
+    key: Any,
+    count: int,
+) -> tuple[Any, ...]:
     """Draw the numbers of every random step for one image; None for the other steps.
 
     Step i draws with `fold_in(key, i)`, from the size that the image has where the step stands.
@@ -116,24 +140,26 @@ def draw_all(stages: Bucket, tables: Sequence[Tables], key: Any, count: int) -> 
     draws: list[Any] = [None] * count
 
     def draw(placed: Any, size: Any) -> None:
-        if placed.index is not None:
-            own_key = jax.random.fold_in(key, placed.index)
-            # int32 also where they are known: Python would compute in float64, and the draws of a
-            # plan would differ
-            sides = (jnp.asarray(size[0], jnp.int32), jnp.asarray(size[1], jnp.int32))
-            draws[placed.index] = placed.step.draw(own_key, sides)
+        if placed.index is None:
+            return
+        step_key = jax.random.fold_in(key, placed.index)
+        # int32 also where they are known: Python would compute in float64, and the draws of a
+        # plan would differ
+        height, width = (jnp.asarray(side, jnp.int32) for side in size)
+        draws[placed.index] = placed.step.draw(step_key, (height, width))
 
     for stage, stage_tables in zip(stages, tables, strict=True):
         size = _source_size(stage, stage_tables)
         if stage.segment.opaque is not None:
             draw(stage.segment.opaque, size)
-        moved = _moved_axes(stage, stage_tables)
-        size = (moved[0].length, moved[1].length)
+        vertical, horizontal = _moved_axes(stage, stage_tables)
+        size = (vertical.length, horizontal.length)
         for placed in stage.segment.drawn:
             draw(placed, size)
             # the next step draws from the size that this one leaves, which its draw may decide
             until = stage.segment.until(placed)
-            size = drawn_tables(until, *moved, stage.source, draws).size
+            made = drawn_tables(until, vertical, horizontal, stage.source, draws)
+            size = made.size
         for placed in stage.segment.pointwise:
             if isinstance(placed, Placed):
                 draw(placed, size)
@@ -144,10 +170,15 @@ def _source_size(stage: Stage, tables: Tables) -> tuple[Any, Any]:
     """Height and width of what comes into a stage."""
     if tables.size is None:
         return stage.source
-    return tables.size[0], tables.size[1]
+    height, width = tables.size
+    return height, width
 
 
-def drawn_matrix(stages: Bucket, tables: Sequence[Tables], draws: Any) -> jax.Array:
+def drawn_matrix(
+    stages: Bucket,
+    tables: Sequence[Tables],
+    draws: Any,
+) -> jax.Array:
     """Return the matrix `(3, 3)` float32 by which positions of one image go, drawn steps included.
 
     Args:
@@ -168,11 +199,13 @@ def drawn_matrix(stages: Bucket, tables: Sequence[Tables], draws: Any) -> jax.Ar
                 matrix = jnp.asarray(moved, jnp.float32) @ matrix
         matrix = jnp.asarray(stage_tables.matrix, jnp.float32) @ matrix
         if stage.segment.drawn:
-            axes = _moved_axes(stage, stage_tables)
-            made = drawn_tables(stage.segment, *axes, stage.source, draws)
-            (scale_y, shift_y), (scale_x, shift_x) = made.vertical.map, made.horizontal.map
+            vertical, horizontal = _moved_axes(stage, stage_tables)
+            made = drawn_tables(stage.segment, vertical, horizontal, stage.source, draws)
+            scale_y, shift_y = made.vertical.map
+            scale_x, shift_x = made.horizontal.map
             # stacked, as some of the entries are traced
             flat = [scale_x, 0, shift_x, 0, scale_y, shift_y, 0, 0, 1]
             entries = [jnp.asarray(entry, jnp.float32) for entry in flat]
-            matrix = jnp.stack(entries).reshape(3, 3) @ matrix
+            moved = jnp.stack(entries).reshape(3, 3)
+            matrix = moved @ matrix
     return matrix

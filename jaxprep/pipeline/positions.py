@@ -25,7 +25,8 @@ def position_matrix(parts: Sequence[Segment], size: Size) -> np.ndarray:
     without drawn steps.
 
     >>> from jaxprep import ops
-    >>> position_matrix((Segment(geometry=(ops.Resize((4, 4)),)),), (8, 16)).tolist()
+    >>> segment = Segment(geometry=(ops.Resize((4, 4)),))
+    >>> position_matrix((segment,), (8, 16)).tolist()
     [[0.25, 0.0, 0.0], [0.0, 0.5, 0.0], [0.0, 0.0, 1.0]]
     """
     # float64 on the host: products of many steps are rounded once, to float32, at the end
@@ -44,15 +45,22 @@ def segment_matrix(segment: Segment, size: Size) -> np.ndarray:
     [-2.0, -1.0]
     """
     made = segment_tables(segment, size)
-    (scale_y, shift_y), (scale_x, shift_x) = made.vertical.map, made.horizontal.map
-    rows = [[scale_x, 0, shift_x], [0, scale_y, shift_y], [0, 0, 1]]
+    scale_y, shift_y = made.vertical.map
+    scale_x, shift_x = made.horizontal.map
+    rows = [
+        [scale_x, 0, shift_x],
+        [0, scale_y, shift_y],
+        [0, 0, 1],
+    ]
     matrix = np.array(rows, np.float64)
     # `draws.drawn_matrix` computes that of a random step in the program
     if segment.opaque is None or segment.opaque.step.is_random:
         return matrix
     with jax.ensure_compile_time_eval():  # `matrix` may call `jax.numpy`, also inside of `jit`
         moved = segment.opaque.step.matrix(size)
-    return matrix if moved is None else matrix @ np.asarray(moved, np.float64)
+    if moved is None:
+        return matrix
+    return matrix @ np.asarray(moved, np.float64)
 
 
 def is_axis_aligned(segments: Sequence[Segment]) -> bool:
@@ -67,7 +75,11 @@ def is_axis_aligned(segments: Sequence[Segment]) -> bool:
 
 @functools.partial(jax.jit, static_argnames="is_axis_aligned")
 def move_positions(
-    boxes: Any, keypoints: Any, matrix: Any, size: Any, is_axis_aligned: bool = True
+    boxes: Any,
+    keypoints: Any,
+    matrix: Any,
+    size: Any,
+    is_axis_aligned: bool = True,
 ) -> tuple[Any, Any]:
     """Move boxes `(n, 4)` and keypoints `(n, 2)` of one image; boxes are clipped to `size`.
 
@@ -89,7 +101,11 @@ def move_positions(
     return boxes, keypoints
 
 
-def move_points(points: Any, matrix: jax.Array, is_axis_aligned: bool) -> jax.Array:
+def move_points(
+    points: Any,
+    matrix: jax.Array,
+    is_axis_aligned: bool,
+) -> jax.Array:
     """Move positions `(..., 2)`, `(x, y)` in pixels, by a `(3, 3)` matrix.
 
     >>> move_points([[1.0, 2.0]], jnp.diag(jnp.array([2.0, 3.0, 1.0])), True).tolist()
@@ -103,10 +119,17 @@ def move_points(points: Any, matrix: jax.Array, is_axis_aligned: bool) -> jax.Ar
         return moved
     cross = jnp.stack([matrix[0, 1], matrix[1, 0]])
     weight = points @ matrix[2, :2] + matrix[2, 2]
-    return (moved + points[..., ::-1] * cross) / weight[..., None]
+    y_and_x = points[..., ::-1]
+    moved = moved + y_and_x * cross
+    return moved / weight[..., None]
 
 
-def move_boxes(boxes: Any, matrix: jax.Array, limit: Any, is_axis_aligned: bool) -> jax.Array:
+def move_boxes(
+    boxes: Any,
+    matrix: jax.Array,
+    limit: Any,
+    is_axis_aligned: bool,
+) -> jax.Array:
     """Move boxes `(n, 4)`, corners `(x0, y0, x1, y1)`; the result is the box around the moved
     corners, clipped to `[0, limit]`.
 
@@ -117,9 +140,12 @@ def move_boxes(boxes: Any, matrix: jax.Array, limit: Any, is_axis_aligned: bool)
     corners = jnp.asarray(boxes, jnp.float32).reshape(-1, 2, 2)
     if not is_axis_aligned:
         # all four corners: after a rotation any of them may be the outermost
-        mixed = jnp.stack([corners[:, 0, 0], corners[:, 1, 1]], -1)
-        other = jnp.stack([corners[:, 1, 0], corners[:, 0, 1]], -1)
-        corners = jnp.concatenate([corners, mixed[:, None], other[:, None]], axis=1)
+        left, top = corners[:, 0].T
+        right, bottom = corners[:, 1].T
+        bottom_left = jnp.stack([left, bottom], -1)
+        top_right = jnp.stack([right, top], -1)
+        corners = jnp.concatenate([corners, bottom_left[:, None], top_right[:, None]], axis=1)
+    moved = move_points(corners, matrix, is_axis_aligned)
     # clipped before the minimum: a flip has exchanged left and right by now
-    corners = jnp.clip(move_points(corners, matrix, is_axis_aligned), 0, limit)
-    return jnp.concatenate([corners.min(1), corners.max(1)], axis=1)
+    clipped = jnp.clip(moved, 0, limit)
+    return jnp.concatenate([clipped.min(1), clipped.max(1)], axis=1)
