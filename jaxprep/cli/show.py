@@ -21,15 +21,20 @@ from jaxprep.pipeline import Pipeline
 from jaxprep.pipeline.plan import position_matrix
 from jaxprep.types import Size
 
-HEIGHT, MAX_HEIGHT = 448, 1120
-"""The model's input is enlarged by an integer to about the first, and reduced to the second if it
-is taller."""
+HEIGHT = 448
+"""The model's input is enlarged by an integer to about so many pixels."""
+MAX_HEIGHT = 1120
+"""It is reduced to so many if it is taller."""
 MAX_ASPECT = 2.5
 """A panel is at most so many times as wide as it is tall."""
-BORDER, FONT_SIZE = 16, 17
+BORDER = 16
+FONT_SIZE = 17
 HATCH = 12
 """Pixels between the lines that mark where there is no photo."""
-PAPER, INK, MARGIN, FRAME = (255, 255, 255), (40, 40, 40), (214, 218, 224), (230, 30, 60)
+PAPER = (255, 255, 255)
+INK = (40, 40, 40)
+MARGIN = (214, 218, 224)
+FRAME = (230, 30, 60)
 HATCHING = tuple(level - 22 for level in MARGIN)
 SHADE = 0.5
 """The brightness of the part of the photo that the model does not get."""
@@ -86,7 +91,8 @@ def execute(args: argparse.Namespace) -> int:
     0
     """
     config = load_config(args)
-    output, path = Path(args.output), Path(args.photo)
+    output = Path(args.output)
+    path = Path(args.photo)
     # JPEG would blur the pixels that the picture is to show.
     if output.suffix.lower() != ".png":
         raise InputError(f"Expected the name of a PNG file, got '{output}' - at `--output`.")
@@ -96,8 +102,14 @@ def execute(args: argparse.Namespace) -> int:
         stop_if_interrupted()
     pixels = undone(result, config.pipeline)
     box = kept_box(config.pipeline, photo.source.size)
-    sizes = f"{by(photo.source.size)} -> {by(photo.source.output_size)}"
-    page = picture(photo.image, box, pixels, (path.name, sizes, args.preset))
+    size_before = by(photo.source.size)
+    size_after = by(photo.source.output_size)
+    caption = (
+        path.name,
+        f"{size_before} -> {size_after}",
+        args.preset,
+    )
+    page = picture(photo.image, box, pixels, caption)
     with replacing(output) as file:
         page.save(file, "PNG")
     return 0
@@ -116,15 +128,21 @@ def kept_box(pipeline: Pipeline, size: Size) -> Box:
     # Crops, pads and resizes move each axis alone: (x, y) -> (x * scale_x + shift_x, ...).
     scale_x, shift_x = matrix[0, [0, 2]]
     scale_y, shift_y = matrix[1, [1, 2]]
-    # Sorted, since a mirrored image has its left edge on the right.
-    rows = (0 - shift_y) / scale_y, (height - shift_y) / scale_y
-    columns = (0 - shift_x) / scale_x, (width - shift_x) / scale_x
-    top, bottom = sorted(rows)
-    left, right = sorted(columns)
-    return Box(left, top, right, bottom)
+    y = [(edge - shift_y) / scale_y for edge in (0, height)]
+    x = [(edge - shift_x) / scale_x for edge in (0, width)]
+    # A mirrored image has its left edge on the right.
+    return Box(
+        left=min(x),
+        top=min(y),
+        right=max(x),
+        bottom=max(y),
+    )
 
 
-def undone(result: Num[np.ndarray, ...], pipeline: Pipeline) -> UInt8[np.ndarray, "height width 3"]:
+def undone(
+    result: Num[np.ndarray, ...],
+    pipeline: Pipeline,
+) -> UInt8[np.ndarray, "height width 3"]:
     """Return a result as RGB in [0, 255]: values before they were scaled, channels in their first
     order.
 
@@ -135,7 +153,8 @@ def undone(result: Num[np.ndarray, ...], pipeline: Pipeline) -> UInt8[np.ndarray
         InputError: a result that has not 1 or 3 channels.
 
     >>> from jaxprep import ops
-    >>> undone(np.ones((1, 1, 3), np.float32), Pipeline((ops.Rescale(1 / 255),))).tolist()
+    >>> pipeline = Pipeline((ops.Rescale(1 / 255),))
+    >>> undone(np.ones((1, 1, 3), np.float32), pipeline).tolist()
     [[[255, 255, 255]]]
     """
     # In float64, so that a level that was scaled and shifted rounds to itself again.
@@ -146,10 +165,11 @@ def undone(result: Num[np.ndarray, ...], pipeline: Pipeline) -> UInt8[np.ndarray
             image = _stretched(image)
             break
         image = before
-    if image.shape[-1] not in (1, 3):
-        raise InputError(f"Expected a result of 1 or 3 channels to draw, got {image.shape[-1]}.")
-    levels = np.clip(np.rint(image), 0, 255).astype(np.uint8)
-    return np.broadcast_to(levels, (*image.shape[:2], 3))
+    height, width, channels = image.shape
+    if channels not in (1, 3):
+        raise InputError(f"Expected a result of 1 or 3 channels to draw, got {channels}.")
+    levels = np.clip(np.rint(image), 0, 255)
+    return np.broadcast_to(levels.astype(np.uint8), (height, width, 3))
 
 
 def _stretched(image: np.ndarray) -> np.ndarray:
@@ -179,13 +199,15 @@ def picture(
     (720, 513)
     """
     # A gray result is three views of one channel, which `Image.fromarray` does not take.
-    right = _enlarged(Image.fromarray(np.ascontiguousarray(pixels)))
+    pixels = np.ascontiguousarray(pixels)
+    right = _enlarged(Image.fromarray(pixels))
     left = _photo_panel(Image.fromarray(photo), box, right.height)
     height = max(left.height, right.height)
     width = left.width + right.width + 3 * BORDER
     font = ImageFont.load_default(FONT_SIZE)
     line_height = FONT_SIZE + BORDER
-    page = Image.new("RGB", (width, height + line_height + 2 * BORDER), PAPER)
+    page_height = height + line_height + 2 * BORDER
+    page = Image.new("RGB", (width, page_height), PAPER)
     left_top = BORDER + (height - left.height) // 2
     right_top = BORDER + (height - right.height) // 2
     page.paste(left, (BORDER, left_top))
@@ -225,7 +247,8 @@ def _photo_panel(photo: Image.Image, box: Box, height: int) -> Image.Image:
         right=max(box.right, photo.width),
         bottom=max(box.bottom, photo.height),
     )
-    factor = min(height / shown.height, MAX_ASPECT * height / shown.width)
+    max_width = MAX_ASPECT * height
+    factor = min(height / shown.height, max_width / shown.width)
     panel_width = max(1, round(shown.width * factor))
     panel_height = max(1, round(shown.height * factor))
     panel = Image.new("RGB", (panel_width, panel_height), MARGIN)
@@ -235,23 +258,29 @@ def _photo_panel(photo: Image.Image, box: Box, height: int) -> Image.Image:
 
     photo_box = Box(0, 0, photo.width, photo.height).scaled(factor, shown.left, shown.top)
     left, top, right, bottom = _to_pixels(photo_box, panel)
-    kept = _to_pixels(box.scaled(factor, shown.left, shown.top), panel)
+    kept_in_panel = box.scaled(factor, shown.left, shown.top)
+    kept_left, kept_top, kept_right, kept_bottom = _to_pixels(kept_in_panel, panel)
+    size = (right - left, bottom - top)
     # `reducing_gap`: Pillow first averages blocks of pixels, which makes large photos quick:
     # https://pillow.readthedocs.io/en/stable/reference/Image.html#PIL.Image.Image.resize
-    small = photo.resize((right - left, bottom - top), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    small = photo.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     darker = Image.eval(small, lambda level: round(level * SHADE))
     panel.paste(darker, (left, top))
-    kept_left, kept_top, kept_right, kept_bottom = kept
-    bright_left, bright_top = max(kept_left, left), max(kept_top, top)
-    bright_right, bright_bottom = min(kept_right, right), min(kept_bottom, bottom)
+    bright_left = max(kept_left, left)
+    bright_top = max(kept_top, top)
+    bright_right = min(kept_right, right)
+    bright_bottom = min(kept_bottom, bottom)
     # A crop may lie beyond the photo altogether, in its padding.
     if bright_left < bright_right and bright_top < bright_bottom:
-        bright = small.crop(
-            (bright_left - left, bright_top - top, bright_right - left, bright_bottom - top)
+        in_photo = (
+            bright_left - left,
+            bright_top - top,
+            bright_right - left,
+            bright_bottom - top,
         )
-        panel.paste(bright, (bright_left, bright_top))
+        panel.paste(small.crop(in_photo), (bright_left, bright_top))
     # Pillow draws the right and bottom edges of a rectangle on the pixels that are given.
-    frame = kept_left, kept_top, kept_right - 1, kept_bottom - 1
+    frame = (kept_left, kept_top, kept_right - 1, kept_bottom - 1)
     draw.rectangle(frame, outline=FRAME, width=3)
     return panel
 
@@ -268,11 +297,12 @@ def _to_pixels(box: Box, panel: Image.Image) -> tuple[int, int, int, int]:
 def _shortened(parts: Sequence[str], width: int, font: Any) -> str:
     """Join the parts on one line; the longest is shortened in its middle until they fit."""
     shown = list(parts)
-    while font.getlength(text := "   ".join(shown)) > width:
-        lengths = list(map(len, shown))
-        longest = lengths.index(max(lengths))
-        if lengths[longest] < 8:
+    while font.getlength("   ".join(shown)) > width:
+        longest = max(shown, key=len)
+        if len(longest) < 8:
             break
-        middle = lengths[longest] // 2
-        shown[longest] = shown[longest][: middle - 2] + "..." + shown[longest][middle + 2 :]
-    return text
+        middle = len(longest) // 2
+        start = longest[: middle - 2]
+        end = longest[middle + 2 :]
+        shown[shown.index(longest)] = f"{start}...{end}"
+    return "   ".join(shown)
