@@ -40,10 +40,10 @@ def to_json(value: Any) -> Any:
     {'sides': [8, 6]}
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {
-            field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)
-        }
-        return {**_tag(type(value)), **fields}
+        data: dict[str, Any] = _tag(type(value))
+        for field in dataclasses.fields(value):
+            data[field.name] = to_json(getattr(value, field.name))
+        return data
     if isinstance(value, (tuple, list)):
         return [to_json(item) for item in value]
     if isinstance(value, dict):
@@ -135,7 +135,12 @@ def check_json(value: Any, where: str = "$", *, max_depth: int = MAX_DEPTH) -> N
     _check_nested(value, where, 0, max_depth)
 
 
-def _check_nested(value: Any, where: str, depth: int, max_depth: int) -> None:
+def _check_nested(
+    value: Any,
+    where: str,
+    depth: int,
+    max_depth: int,
+) -> None:
     if depth > max_depth:
         place = _shortened(where)
         raise ConfigError(f"Expected at most {max_depth} nested levels - at `{place}`.")
@@ -197,15 +202,21 @@ _TAGGED: set[type] = set()
 
 
 def _tagged_base(cls: type) -> type | None:
-    return next((base for base in cls.__mro__ if base in _TAGGED), None)
+    """The registered base of a class; None if it has none."""
+    for base in cls.__mro__:
+        if base in _TAGGED:
+            return base
+    return None
 
 
 def _tag(cls: type) -> dict[str, str]:
+    """The entry that tells a class from others of its registered base; none without a base."""
     base: Any = _tagged_base(cls)
     if not base:
         return {}
     classes = _subclasses(base).get(cls.__name__, [cls])
-    if _place(_class_of_name(classes, "$")) != _place(cls):
+    meant = _class_of_name(classes, "$")
+    if _place(meant) != _place(cls):
         raise _ambiguous(classes, "$")
     return {base.tag_key: cls.__name__}
 
@@ -216,7 +227,8 @@ def _subclasses(base: type) -> dict[str, list[type]]:
     for cls in base.__subclasses__():
         for name, below in _subclasses(cls).items():
             classes.setdefault(name, []).extend(below)
-        if dataclasses.is_dataclass(cls) and not getattr(cls, "__abstractmethods__", None):
+        is_abstract = getattr(cls, "__abstractmethods__", None)
+        if dataclasses.is_dataclass(cls) and not is_abstract:
             classes.setdefault(cls.__name__, []).append(cls)
     return classes
 
@@ -229,7 +241,8 @@ def _class_of_name(classes: list[type], where: str) -> type:
     """
     built_in = [cls for cls in classes if cls.__module__.startswith("jaxprep.")]
     candidates = built_in or classes
-    if len({_place(cls) for cls in candidates}) > 1:
+    places = {_place(cls) for cls in candidates}
+    if len(places) > 1:
         raise _ambiguous(candidates, where)
     return candidates[-1]
 
@@ -239,10 +252,11 @@ def _place(cls: type) -> str:
 
 
 def _ambiguous(classes: list[type], where: str) -> ConfigError:
-    places = " and ".join(sorted({_place(cls) for cls in classes}))
+    name = classes[0].__name__
+    places = sorted({_place(cls) for cls in classes})
+    got = " and ".join(places)
     return ConfigError(
-        f"Expected one class of the name `{classes[0].__name__}`, got {places}: rename one of them "
-        f"- at `{where}`."
+        f"Expected one class of the name `{name}`, got {got}: rename one of them - at `{where}`."
     )
 
 
@@ -280,11 +294,17 @@ def expected(what: str, value: Any, where: str) -> ConfigError:
     return ConfigError(f"Expected {what}, got `{shown(value)}` - at `{where}`.")
 
 
-def _parse(kind: Any, data: Any, where: str, depth: int) -> Any:
+def _parse(
+    kind: Any,
+    data: Any,
+    where: str,
+    depth: int,
+) -> Any:
     """A value of an annotation from JSON data, which is `depth` levels inside the whole."""
     if depth > MAX_DEPTH:
         raise ConfigError(f"Expected at most {MAX_DEPTH} nested levels - at `{where}`.")
-    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    origin = typing.get_origin(kind)
+    args = typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
         return _parse_union(args, data, where, depth)
     if origin is typing.Literal:
@@ -300,25 +320,32 @@ def _parse(kind: Any, data: Any, where: str, depth: int) -> Any:
 
 def _parse_scalar(kind: Any, data: Any, where: str) -> Any:
     # `type(data) is kind`, not `isinstance`: True is no number here.
-    if kind is Any or type(data) is kind or (kind is type(None) and data is None):
+    if kind is Any or type(data) is kind:
         if isinstance(data, (str, int, float)):
             _check_scalar(data, where)
         return data
     # JSON writes 1.0 as 1 too. An integer beyond float64 would raise `OverflowError`.
     if kind is float and type(data) is int and abs(data) < 2**1023:
         return float(data)
-    raise expected(f"`{getattr(kind, '__name__', kind)}`", data, where)
+    name = getattr(kind, "__name__", kind)
+    raise expected(f"`{name}`", data, where)
 
 
 def _parse_literal(args: tuple[Any, ...], data: Any, where: str) -> Any:
-    # 1 == True in Python: the type must agree too.
-    if not any(data == arg and type(data) is type(arg) for arg in args):
-        choices = ", ".join(f"`{arg!r}`" for arg in args)
-        raise expected(f"one of {choices}", data, where)
-    return data
+    for arg in args:
+        # 1 == True in Python: the type must agree too.
+        if type(data) is type(arg) and data == arg:
+            return data
+    choices = ", ".join(f"`{arg!r}`" for arg in args)
+    raise expected(f"one of {choices}", data, where)
 
 
-def _parse_union(args: tuple[Any, ...], data: Any, where: str, depth: int) -> Any:
+def _parse_union(
+    args: tuple[Any, ...],
+    data: Any,
+    where: str,
+    depth: int,
+) -> Any:
     errors = []
     # The data's own type first, so that an int of `float | int` stays an int.
     for arg in sorted(args, key=lambda arg: arg is not type(data)):
@@ -342,24 +369,45 @@ def _annotation_name(kind: Any) -> str:
     return getattr(kind, "__name__", str(kind))
 
 
-def _parse_tuple(args: tuple[Any, ...], data: Any, where: str, depth: int) -> Any:
+def _parse_tuple(
+    args: tuple[Any, ...],
+    data: Any,
+    where: str,
+    depth: int,
+) -> tuple[Any, ...]:
     if not isinstance(data, (list, tuple)):
         raise expected("a list", data, where)
     if len(args) == 2 and args[1] is Ellipsis:
         args = (args[0],) * len(data)
     if len(args) != len(data):
         raise expected(f"a list of {len(args)}", data, where)
-    items = enumerate(zip(args, data, strict=True))
-    return tuple(_parse(arg, item, f"{where}[{i}]", depth + 1) for i, (arg, item) in items)
+    items = []
+    for i, arg in enumerate(args):
+        item = _parse(arg, data[i], f"{where}[{i}]", depth + 1)
+        items.append(item)
+    return tuple(items)
 
 
-def _parse_dict(kind: Any, data: Any, where: str, depth: int) -> dict[str, Any]:
+def _parse_dict(
+    kind: Any,
+    data: Any,
+    where: str,
+    depth: int,
+) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise expected("an object", data, where)
-    return {key: _parse(kind, item, f"{where}.{key}", depth + 1) for key, item in data.items()}
+    values = {}
+    for key, item in data.items():
+        values[key] = _parse(kind, item, f"{where}.{key}", depth + 1)
+    return values
 
 
-def _parse_dataclass(kind: Any, data: Any, where: str, depth: int) -> Any:
+def _parse_dataclass(
+    kind: Any,
+    data: Any,
+    where: str,
+    depth: int,
+) -> Any:
     if not isinstance(data, dict):
         raise expected(f"an object for `{kind.__name__}`", data, where)
     base: Any = _tagged_base(kind)
@@ -376,9 +424,9 @@ def _parse_dataclass(kind: Any, data: Any, where: str, depth: int) -> Any:
         is_required = all(default is dataclasses.MISSING for default in defaults)
         if is_required and field.name not in data:
             raise ConfigError(f"Missing field `{field.name}` - at `{where}`.")
-    values = {
-        key: _parse(hints[key], item, f"{where}.{key}", depth + 1) for key, item in data.items()
-    }
+    values = {}
+    for key, item in data.items():
+        values[key] = _parse(hints[key], item, f"{where}.{key}", depth + 1)
     try:
         return cls(**values)
     except ConfigError as error:  # of `__post_init__`, which does not know its place
@@ -394,17 +442,25 @@ def _nearest_first(names: Iterable[str], wanted: Any) -> str:
     return f"{near} and {len(listed) - len(near)} more"
 
 
-def _tagged_class(base: Any, kind: type, data: dict[str, Any], where: str) -> type:
+def _tagged_class(
+    base: Any,
+    kind: type,
+    data: dict[str, Any],
+    where: str,
+) -> type:
     """The subclass of `base` that data names: `kind` itself if that is its name."""
-    if base.tag_key not in data:
-        raise ConfigError(f"Missing field `{base.tag_key}` - at `{where}`.")
-    name = data[base.tag_key]
+    key = base.tag_key
+    if key not in data:
+        raise ConfigError(f"Missing field `{key}` - at `{where}`.")
+    name = data[key]
     if kind is not base and name == kind.__name__:
         return kind
+    place = f"{where}.{key}"
     classes = _subclasses(base)
     if not isinstance(name, str) or name not in classes:
-        raise expected(f"one of {_nearest_first(classes, name)}", name, f"{where}.{base.tag_key}")
-    return _class_of_name(classes[name], f"{where}.{base.tag_key}")
+        known = _nearest_first(classes, name)
+        raise expected(f"one of {known}", name, place)
+    return _class_of_name(classes[name], place)
 
 
 @functools.cache
@@ -440,9 +496,11 @@ def check_fields(config: Any) -> None:
     for name, kind in field_types(type(config)).items():
         value = getattr(config, name)
         # A config inside has been checked when it was made.
-        if not dataclasses.is_dataclass(value) and not _holds_configs(value):
-            # `object`'s method, since the dataclass is frozen
-            object.__setattr__(config, name, _parse(kind, plain(value), f"$.{name}", 0))
+        if dataclasses.is_dataclass(value) or _holds_configs(value):
+            continue
+        parsed = _parse(kind, plain(value), f"$.{name}", 0)
+        # `object`'s method, since the dataclass is frozen
+        object.__setattr__(config, name, parsed)
 
 
 def _holds_configs(value: Any) -> bool:
