@@ -101,7 +101,11 @@ def segments(steps: tuple[Step, ...]) -> tuple[Segment, ...]:
     return tuple(has_steps) or (Segment(),)
 
 
-def _needs_new_segment(step: Geometry, segment: Segment, static_size: Size | None) -> bool:
+def _needs_new_segment(
+    step: Geometry,
+    segment: Segment,
+    static_size: Size | None,
+) -> bool:
     if step.resampling is not None and not _can_precede_a_resize(segment, step):
         return True
     follows_a_draw = bool(segment.drawn) and not step.is_random
@@ -119,8 +123,11 @@ def _can_precede_a_resize(segment: Segment, step: Geometry) -> bool:
         return False
     if (segment.drawn or step.is_random) and segment.geometry:
         return False  # a resize in the program begins from the source, not from a table
-    moving = (*segment.geometry, *(placed.step for placed in segment.drawn))
-    return all(before.keeps_window and before.resampling is None for before in moving)
+    drawn = (placed.step for placed in segment.drawn)
+    for before in (*segment.geometry, *drawn):
+        if before.resampling is not None or not before.keeps_window:
+            return False
+    return True
 
 
 def _with_geometry(segment: Segment, step: Geometry, placed: Placed) -> Segment:
@@ -140,7 +147,9 @@ def _with_geometry(segment: Segment, step: Geometry, placed: Placed) -> Segment:
 def _static_size(step: Geometry, before: Size | None) -> Size | None:
     if step.static_output_size is not None:
         return step.static_output_size
-    return None if before is None else step.output_size(before)
+    if before is None:
+        return None
+    return step.output_size(before)
 
 
 def output_channels(parts: Sequence[Segment], channels: int) -> int:

@@ -57,8 +57,9 @@ def _parsed_entry(entry: Any, where: str) -> dict[str, Any]:
         return {"settings": entry}
     if not isinstance(entry, dict) or "settings" not in entry:
         raise codec.expected("the name of settings, or an object with `settings`", entry, where)
-    if not isinstance(entry["settings"], (str, dict, type(None))):
-        raise codec.expected("a name, an object or null", entry["settings"], f"{where}.settings")
+    settings = entry["settings"]
+    if settings is not None and not isinstance(settings, (str, dict)):
+        raise codec.expected("a name, an object or null", settings, f"{where}.settings")
     return entry
 
 
@@ -88,7 +89,9 @@ class Collection:
     @property
     def prefix(self) -> str:
         """What the names of the presets begin with."""
-        return f"{self.name}/" if self.table.prefix is None else self.table.prefix
+        if self.table.prefix is None:
+            return f"{self.name}/"
+        return self.table.prefix
 
     def names(self) -> list[str]:
         """Return the presets, each with the prefix; aliases are not among them."""
@@ -97,12 +100,14 @@ class Collection:
     def resolve(self, name: str) -> str | None:
         """Return the preset that a name, without the prefix, stands for; None if there is none."""
         # As many steps as there are aliases: aliases that stand for each other end here too.
-        for _ in range(len(self.table.aliases) + 1):
-            if name in self.table.presets:
+        presets = self.table.presets
+        aliases = self.table.aliases
+        for _ in range(len(aliases) + 1):
+            if name in presets:
                 return name
-            if name not in self.table.aliases:
+            if name not in aliases:
                 return None
-            name = self.table.aliases[name]
+            name = aliases[name]
         return None
 
     def details(self, preset: str) -> dict[str, Any]:
@@ -126,10 +131,10 @@ class Collection:
         # Some presets of KerasHub make patches of a number that depends on the image: the name is
         # known, and what it does no format here can say.
         if settings is None:
+            note = details.get("note")
             source = details.get("source") or self.table.source
             raise ConfigError(
-                f"The numbers of `{self.prefix}{name}` are not known: {details.get('note')} "
-                f"(source: {source})."
+                f"The numbers of `{self.prefix}{name}` are not known: {note} (source: {source})."
             )
         try:
             return self.format.of_preset(settings, preset, details)

@@ -25,7 +25,9 @@ _HUB_NAME = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
 
 
 def register_collection(
-    name: str, table: Mapping[str, Any] | str | os.PathLike[str], format: type[Format]
+    name: str,
+    table: Mapping[str, Any] | str | os.PathLike[str],
+    format: type[Format],
 ) -> None:
     """Add presets, which `load` and the command line then find as `name/preset`.
 
@@ -50,7 +52,7 @@ def register_collection(
     (32, 32)
     """
     # A slash would end the name: `a/b/c` is the preset `b/c` of `a`.
-    if not isinstance(name, str) or not name.replace("-", "_").replace(".", "_").isidentifier():
+    if not isinstance(name, str) or not _is_word(name):
         raise codec.expected("a word of letters, digits, `_`, `-` and `.`", name, "name")
     if name in _built_in_collections():
         raise codec.expected("a name that no collection of jaxprep has", name, "name")
@@ -63,10 +65,15 @@ def register_collection(
     _REGISTERED[name] = Collection(name, format, parsed)
 
 
+def _is_word(name: str) -> bool:
+    return name.replace("-", "_").replace(".", "_").isidentifier()
+
+
 # Reading and checking the 2,400 presets takes about 15 ms, once.
 @functools.cache
 def _built_in_collection(name: str, format: type[Format]) -> Collection:
-    table = codec.from_json(CollectionTable, load_resource(f"{name}.json"), f"$.{name}")
+    data = load_resource(f"{name}.json")
+    table = codec.from_json(CollectionTable, data, f"$.{name}")
     return Collection(name, format, table)
 
 
@@ -85,7 +92,9 @@ def collections() -> tuple[Collection, ...]:
     >>> [collection.name for collection in collections()][:2]
     ['keras_hub', 'timm']
     """
-    built_in = (_built_in_collection(*item) for item in _built_in_collections().items())
+    built_in = []
+    for name, format in _built_in_collections().items():
+        built_in.append(_built_in_collection(name, format))
     return (*built_in, *_REGISTERED.values())
 
 
@@ -95,7 +104,10 @@ def names() -> tuple[str, ...]:
     >>> "timm/resnet50.a1_in1k" in names()
     True
     """
-    return tuple(name for collection in collections() for name in collection.names())
+    found: list[str] = []
+    for collection in collections():
+        found += collection.names()
+    return tuple(found)
 
 
 def matching(pattern: str = "*") -> list[str]:
@@ -105,9 +117,10 @@ def matching(pattern: str = "*") -> list[str]:
     'timm/resnet50d.a1_in1k'
     """
     # As a shell would match it; without a wildcard a part of the name is enough, in any case.
-    if any(mark in pattern for mark in "*?["):
+    has_wildcard = any(mark in pattern for mark in "*?[")
+    if has_wildcard:
         return [name for name in names() if fnmatch.fnmatchcase(name, pattern)]
-    return [name for name in names() if pattern.lower() in name.lower()]
+    return _containing(pattern)
 
 
 def built_in(name: str) -> Format:
@@ -126,14 +139,17 @@ def built_in(name: str) -> Format:
     """
     # KerasHub's presets have no prefix: each name is looked up there first.
     for collection in collections():
-        if name.startswith(collection.prefix):
-            config = collection.config(name.removeprefix(collection.prefix))
-            if config is not None:
-                return config
-    similar = ", ".join(nearest(name))
-    hint = f" Nearest: {similar}." if similar else ""
-    is_ours = name.startswith(tuple(f"{collection.name}/" for collection in collections()))
-    if _HUB_NAME.fullmatch(name) and not is_ours:
+        if not name.startswith(collection.prefix):
+            continue
+        config = collection.config(name.removeprefix(collection.prefix))
+        if config is not None:
+            return config
+    hint = ""
+    similar = nearest(name)
+    if similar:
+        hint = f" Nearest: {', '.join(similar)}."
+    starts_of_ours = tuple(f"{collection.name}/" for collection in collections())
+    if _HUB_NAME.fullmatch(name) and not name.startswith(starts_of_ours):
         hint += f" A model of the Hugging Face Hub is written `hf://{name}`."
     raise PresetNotFoundError(
         "Expected a path, an `hf://` or `kaggle://` handle, or a built-in preset, got "
@@ -154,13 +170,25 @@ def nearest(name: str) -> list[str]:
     typed = name[:200]
     if not typed:
         return []
-    found = [*_elsewhere(typed), *_beginning(typed), *_similar(typed), *_containing(typed)]
-    return list(dict.fromkeys(found))[:5]
+    found = [
+        *_elsewhere(typed),
+        *_beginning(typed),
+        *_similar(typed),
+        *_containing(typed),
+    ]
+    without_repeats = list(dict.fromkeys(found))
+    return without_repeats[:5]
+
+
+def _without_folder(name: str) -> str:
+    """What stands after the last slash."""
+    _, _, stem = name.rpartition("/")
+    return stem
 
 
 def _elsewhere(typed: str) -> list[str]:
     """The presets and aliases that collections have by this name, whatever stands before it."""
-    stem = typed.rpartition("/")[2]
+    stem = _without_folder(typed)
     found = []
     for collection in collections():
         for spelling in (stem, stem.lower()):
@@ -172,11 +200,13 @@ def _elsewhere(typed: str) -> list[str]:
 
 def _beginning(typed: str) -> list[str]:
     """Of each collection the first preset that begins so; letters and digits count, in any case."""
-    start = _letters_and_digits(typed.rpartition("/")[2])
+    start = _letters_and_digits(_without_folder(typed))
+    if not start:
+        return []
     found = []
     for collection in collections():
         for name in collection.table.presets:
-            if start and _letters_and_digits(name).startswith(start):
+            if _letters_and_digits(name).startswith(start):
                 found.append(collection.prefix + name)
                 break
     return found
@@ -190,8 +220,9 @@ def _similar(typed: str) -> list[str]:
     """The presets whose name, or model without collection and tag, is spelt almost like this."""
     spellings: dict[str, str] = {}
     for known in names():
-        model = known.rpartition("/")[2].partition(".")[0]
-        for spelling in (known, model, model.removesuffix("_Weights")):
+        model, _, _ = _without_folder(known).partition(".")
+        builder = model.removesuffix("_Weights")
+        for spelling in (known, model, builder):
             spellings.setdefault(spelling.lower(), known)
     close = difflib.get_close_matches(typed.lower(), spellings, n=8, cutoff=0.6)
     return [spellings[spelling] for spelling in close]
@@ -216,9 +247,13 @@ def describe(name: str) -> dict[str, Any]:
         if not name.startswith(collection.prefix):
             continue
         preset = collection.resolve(name.removeprefix(collection.prefix))
-        if preset is not None:
-            facts = {"collection": collection.name, "source": collection.table.source}
-            return {**facts, **collection.details(preset)}
+        if preset is None:
+            continue
+        return {
+            "collection": collection.name,
+            "source": collection.table.source,
+            **collection.details(preset),
+        }
     raise PresetNotFoundError(f"Expected the name of a built-in preset, got {name[:1000]!r}.")
 
 

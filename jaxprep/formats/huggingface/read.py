@@ -15,7 +15,13 @@ TYPE_KEYS = ("image_processor_type", "feature_extractor_type")
 """The keys that name the class; the second is that of older files."""
 TIMM = "TimmWrapperImageProcessor"
 """The class of Transformers that runs timm's own transforms."""
-_TYPICAL_KEYS = ("do_resize", "do_normalize", "do_rescale", "do_center_crop", "image_mean")
+_TYPICAL_KEYS = (
+    "do_resize",
+    "do_normalize",
+    "do_rescale",
+    "do_center_crop",
+    "image_mean",
+)
 
 
 def is_huggingface_json(content: Any) -> bool:
@@ -26,10 +32,15 @@ def is_huggingface_json(content: Any) -> bool:
     """
     if not isinstance(content, dict):
         return False
-    if any(key in content for key in TYPE_KEYS) or isinstance(content.get("image_processor"), dict):
+    if any(key in content for key in TYPE_KEYS):
         return True
+    if isinstance(content.get("image_processor"), dict):
+        return True
+    if "pretrained_cfg" in content:
+        return False
     # Old files name no class; two typical keys tell them from other JSON.
-    return "pretrained_cfg" not in content and sum(key in content for key in _TYPICAL_KEYS) >= 2
+    typical_keys = [key for key in _TYPICAL_KEYS if key in content]
+    return len(typical_keys) >= 2
 
 
 class Document(NamedTuple):
@@ -50,7 +61,10 @@ class Document(NamedTuple):
 
 
 def find_config(
-    content: Any, where: str = "$", model: Any = None, class_name: str | None = None
+    content: Any,
+    where: str = "$",
+    model: Any = None,
+    class_name: str | None = None,
 ) -> Document:
     """Find the config in the content of `preprocessor_config.json`, of `processor_config.json`, or
     of timm's `config.json`.
@@ -72,11 +86,14 @@ def find_config(
         raise codec.expected("an object", content, where)
     # `processor_config.json` holds the image processor's under this key.
     if isinstance(content.get("image_processor"), dict):
-        content, where = content["image_processor"], f"{where}.image_processor"
+        content = content["image_processor"]
+        where = f"{where}.image_processor"
     # A file is data from anywhere; its keys go into hashes and error messages.
     if len(content) > MAX_KEYS:
         raise codec.expected(f"at most {MAX_KEYS} keys", len(content), where)
-    return Document(class_name or _class_of(content, where, model), content, where)
+    if not class_name:
+        class_name = _class_of(content, where, model)
+    return Document(class_name, content, where)
 
 
 def _class_of(content: dict[str, Any], where: str, model: Any) -> str:
@@ -105,7 +122,11 @@ def _class_of(content: dict[str, Any], where: str, model: Any) -> str:
 
 
 def _unread(
-    content: dict[str, Any], written: str | None, name: str | None, model_type: Any, where: str
+    content: dict[str, Any],
+    written: str | None,
+    name: str | None,
+    model_type: Any,
+    where: str,
 ) -> ConfigError:
     """The error that says in one sentence why a config is not read."""
     got = "no type at all"

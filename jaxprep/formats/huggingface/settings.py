@@ -34,7 +34,8 @@ class Frozen(dict[str, Any]):
 
 
 def split_keys(
-    settings: Mapping[str, Any], keys: Container[str]
+    settings: Mapping[str, Any],
+    keys: Container[str],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Settings whose keys are among `keys`, and the others.
 
@@ -157,29 +158,39 @@ class Settings:
         value = self.get(key)
         # Configs have null for switches of classes that never read them.
         if value is not None and not isinstance(value, bool):
-            raise codec.expected("true, false or null", value, f"$.{key}")
+            raise self._expected("true, false or null", key)
         return bool(value)
 
-    def number(self, key: str, lowest: float = -1e9, highest: float = 1e9) -> float:
+    def number(
+        self,
+        key: str,
+        lowest: float = -1e9,
+        highest: float = 1e9,
+    ) -> float:
         """A finite number in a range."""
         value = _number(self.get(key), f"$.{key}")
         if not lowest <= value <= highest:
-            raise codec.expected(f"a number from {lowest:g} to {highest:g}", value, f"$.{key}")
+            raise self._expected(f"a number from {lowest:g} to {highest:g}", key)
         return value
 
-    def integer(self, key: str, lowest: int = 1, highest: int = 2**20) -> int:
+    def integer(
+        self,
+        key: str,
+        lowest: int = 1,
+        highest: int = 2**20,
+    ) -> int:
         """An integer in a range."""
         value = self.get(key)
         # `type`, not `isinstance`: a bool is an int to Python.
         if type(value) is not int or not lowest <= value <= highest:
-            raise codec.expected(f"an integer from {lowest} to {highest}", value, f"$.{key}")
+            raise self._expected(f"an integer from {lowest} to {highest}", key)
         return value
 
     def choice(self, key: str, options: Sequence[str]) -> Any:
         """One of several strings."""
         value = self.get(key)
         if value not in options:
-            raise codec.expected(f"one of {list(options)}", value, f"$.{key}")
+            raise self._expected(f"one of {list(options)}", key)
         return value
 
     def per_channel(self, key: str) -> float | tuple[float, ...]:
@@ -188,28 +199,34 @@ class Settings:
         if not isinstance(value, (list, tuple)):
             return _number(value, f"$.{key}")
         if not 1 <= len(value) <= 64:
-            raise codec.expected("a number for each channel", value, f"$.{key}")
+            raise self._expected("a number for each channel", key)
         return tuple(_number(item, f"$.{key}[{i}]") for i, item in enumerate(value))
 
     def method(self, key: str = "resample") -> Method:
         """The filter: one of PIL's integers, or a name."""
         value = self.get(key)
+        methods = get_args(Method)
         method: Any = None
         if isinstance(value, (str, int)) and value is not True:
             with contextlib.suppress(ConfigError):  # the error below also names PIL's integers
                 method = canonical_method(value)
-        if method not in get_args(Method):
-            raise codec.expected(
-                f"one of PIL's integers 0 to 5, or of {list(get_args(Method))}", value, f"$.{key}"
-            )
+        if method not in methods:
+            expected = f"one of PIL's integers 0 to 5, or of {list(methods)}"
+            raise self._expected(expected, key)
         return method
+
+    def _expected(self, what: str, key: str) -> ConfigError:
+        """The error for the value of a key."""
+        return codec.expected(what, self.get(key), f"$.{key}")
 
     def edges(self, key: str = "size") -> Edges | None:
         """A size in any of its forms: a number, a list, or an object with one of `KEY_SETS`."""
         value = self.get(key)
         if value is None:
             return None
-        return _edges(value, key, self._square(key), self._max_size(key))
+        is_square = self._square(key)
+        max_size = self._max_size(key)
+        return _edges(value, key, is_square, max_size)
 
     def needed_edges(self, key: str, *key_sets: tuple[str, ...]) -> Edges:
         """A size that has one of `key_sets`, those that the caller can use."""
@@ -233,7 +250,9 @@ class Settings:
             return True
         # Configs of 2022 carry the argument of `get_size_dict` with them.
         value = self.given.get("default_to_square")
-        return bool(self.row.square if value is None else value)
+        if value is None:
+            value = self.row.square
+        return bool(value)
 
     def _max_size(self, key: str) -> int | None:
         """`max_size`, which old configs have beside a lone `size`, where the class takes no setting
@@ -253,7 +272,12 @@ def _number(value: Any, where: str) -> float:
     return float(value)
 
 
-def _edges(value: Any, key: str, is_square: bool, max_size: int | None) -> Edges:
+def _edges(
+    value: Any,
+    key: str,
+    is_square: bool,
+    max_size: int | None,
+) -> Edges:
     """`get_size_dict` of `transformers/image_processing_utils.py`."""
     where = f"$.{key}"
     if isinstance(value, (list, tuple)) and len(value) == 1:
@@ -267,16 +291,22 @@ def _edges(value: Any, key: str, is_square: bool, max_size: int | None) -> Edges
             raise codec.expected("a number of pixels of at least 1", side, place)
     if not any(set(sides) == set(names) for names in KEY_SETS):
         known = ", ".join(_braces(names) for names in KEY_SETS)
-        raise codec.expected(f"one of the sets of keys {known}", sorted(map(str, sides)), where)
+        got = sorted(map(str, sides))
+        raise codec.expected(f"one of the sets of keys {known}", got, where)
     return Edges(**sides)
 
 
-def _sides(value: Any, is_square: bool, max_size: int | None) -> dict[str, Any]:
+def _sides(
+    value: Any,
+    is_square: bool,
+    max_size: int | None,
+) -> dict[str, Any]:
     """The sides of a size by their keys, not checked yet."""
     if isinstance(value, Mapping):
         return drop_none(value)
     if isinstance(value, (list, tuple)) and len(value) == 2:
-        return {"height": value[0], "width": value[1]}
+        height, width = value
+        return {"height": height, "width": width}
     # `convert_to_size_dict` of transformers/image_processing_utils.py refuses a square with a
     # `max_size`; its configs mean the shorter edge.
     if max_size is not None:
@@ -307,7 +337,8 @@ def upgrade_legacy(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
         if settings.get(old) is not None and settings.get(new) is None:
             settings[new] = settings[old]
     if row.legacy_size is not None:
-        settings |= LEGACY_SIZES[row.legacy_size](settings, row)
+        upgrade_size = LEGACY_SIZES[row.legacy_size]
+        settings |= upgrade_size(settings, row)
     normalizes = settings.get("do_normalize")
     if _follows_normalize(row) and normalizes is not None:
         settings.setdefault("do_convert_annotations", normalizes)
@@ -319,8 +350,14 @@ def upgrade_legacy(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
 def _square(settings: Mapping[str, Any], row: ProcessorRow) -> dict[str, Any]:
     """Idefics: a lone number is the side of a square, whatever `default_to_square` is."""
     del row
-    side = settings.get("size")
-    return {"size": {"height": side, "width": side}} if type(side) is int else {}
+    return _square_of(settings.get("size"))
+
+
+def _square_of(side: Any) -> dict[str, Any]:
+    """The `size` of a square; nothing where its side is no integer."""
+    if type(side) is not int:
+        return {}
+    return {"size": {"height": side, "width": side}}
 
 
 def _longest_edge(settings: Mapping[str, Any], row: ProcessorRow) -> dict[str, Any]:
@@ -346,7 +383,8 @@ def _bounded(settings: Mapping[str, Any], row: ProcessorRow) -> dict[str, Any]:
         longest = settings.get("max_size") or row.max_size
         return {"size": {"shortest_edge": size, "longest_edge": longest}}
     if isinstance(size, Mapping) and list(size) == ["longest_edge"]:
-        return {"size": {"shortest_edge": size["longest_edge"], **size}}
+        edge = size["longest_edge"]
+        return {"size": {"shortest_edge": edge, "longest_edge": edge}}
     return {}
 
 
@@ -354,7 +392,8 @@ def _bounded_by_default(settings: Mapping[str, Any], row: ProcessorRow) -> dict[
     """MaskFormer: `size` may be the shorter edge alone and `max_size` the longer one; what is not
     given is the default's (`MaskFormerImageProcessor.__init__`).
     """
-    shortest, longest = settings.get("size"), settings.get("max_size")
+    shortest = settings.get("size")
+    longest = settings.get("max_size")
     if shortest is not None and type(shortest) is not int:
         return {}
     if shortest is None and type(longest) is not int:
@@ -386,8 +425,9 @@ def _use_square_size(settings: Mapping[str, Any], row: ProcessorRow) -> dict[str
         side = side.get("shortest_edge")
     if side is None:
         # transformers/models/clip/image_processing_clip.py takes the edge of the default then.
-        side = row.defaults.get("size", {}).get("shortest_edge")
-    return {"size": {"height": side, "width": side}} if type(side) is int else {}
+        default_size = row.defaults.get("size", {})
+        side = default_size.get("shortest_edge")
+    return _square_of(side)
 
 
 def _follows_normalize(row: ProcessorRow) -> bool:
@@ -421,7 +461,10 @@ def merged(given: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, An
     {'size': 6}
     """
     replaced = {key for key, value in changed.items() if value != given.get(key)}
-    stale = {key for key, sources in DERIVED_FROM.items() if replaced & set(sources)}
+    stale = []
+    for key, sources in DERIVED_FROM.items():
+        if not replaced.isdisjoint(sources):
+            stale.append(key)
     _, kept = split_keys(given, stale)
     return {**kept, **changed}
 
