@@ -73,7 +73,9 @@ def tasks_of(given: Any, count: int) -> list[str]:
     >>> tasks_of("semantic", 2)
     ['semantic', 'semantic']
     """
-    tasks = [given or "panoptic"] if given is None or isinstance(given, str) else list(given)
+    if given is None or isinstance(given, str):
+        given = [given or "panoptic"]
+    tasks = list(given)
     # One task serves all images.
     if len(tasks) == 1:
         tasks = tasks * count
@@ -208,7 +210,8 @@ def _with_texts(
         texts += [f"a photo with a {name}"] * seen[name]
     # The model has `num_text` slots; further texts are dropped.
     texts = texts[:count]
-    return Annotation(found.masks, found.classes, texts + [blank] * (count - len(texts)))
+    blanks = [blank] * (count - len(texts))
+    return Annotation(found.masks, found.classes, texts + blanks)
 
 
 # -- the names of classes ------------------------------------------------------------------------
@@ -227,7 +230,8 @@ def metadata_of(config: HuggingFace) -> Metadata | None:
     metadata = config.effective.get("metadata")
     if metadata:
         return checked(metadata, "$.metadata")
-    folder, name = (config.effective.get(key) for key in ("repo_path", "class_info_file"))
+    folder = config.effective.get("repo_path")
+    name = config.effective.get("class_info_file")
     if not name:
         return None
     for value, key in ((folder, "repo_path"), (name, "class_info_file")):

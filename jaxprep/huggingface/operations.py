@@ -177,15 +177,19 @@ class ImageOperations(ImageProcessingMixin):
         fill: Any = {"constant_values": fill_value} if padding_mode == "constant" else {}
         padded, masks = [], []
         for array, own_layout in zip(arrays, layouts, strict=True):
-            widths = (*_padding_widths(array, size), (0, 0))
+            below, right = _padding_widths(array, size)
+            widths = (below, right, (0, 0))
             result = np.pad(array, widths, mode=padding_mode, **fill)  # type: ignore[call-overload]
             if (wanted or own_layout) == "channels_first":
                 result = result.transpose(2, 0, 1)
             padded.append(jnp.asarray(result))
-            mask = np.pad(np.ones(array.shape[:2], np.int32), _padding_widths(array, size))
+            ones = np.ones(array.shape[:2], np.int32)
+            mask = np.pad(ones, (below, right))
             masks.append(jnp.asarray(mask))
         result, mask_result = (padded[0], masks[0]) if is_one else (padded, masks)
-        return (result, mask_result) if return_mask else result
+        if return_mask:
+            return result, mask_result
+        return result
 
     def _builder(self, operation: Operation) -> Builder:
         """The first builder of an operation that the class has; if none, that of the base class."""
@@ -236,7 +240,8 @@ class ImageOperations(ImageProcessingMixin):
             pipeline = pipeline_of(read.source)
             pipeline.check_image(read.pixels.shape, read.pixels.dtype)
             # On the host, so that the layout is changed without a program.
-            result = np.asarray(pipeline.run_images([read.pixels], [read.size]).listed()[0])
+            (result,) = pipeline.run_images([read.pixels], [read.size]).listed()
+            result = np.asarray(result)
         wanted = layout_named(data_format, "data_format") or image_layout
         if wanted == "channels_first":
             result = jnp.moveaxis(result, -1, -3)
@@ -250,8 +255,13 @@ def _host_layout(image: Any) -> Layout:
     return layout_of(np.shape(image))
 
 
-def _padding_widths(array: np.ndarray, size: Size) -> tuple[tuple[int, int], tuple[int, int]]:
-    rows, columns = size[0] - array.shape[0], size[1] - array.shape[1]
+def _padding_widths(
+    array: np.ndarray,
+    size: Size,
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    height, width = size
+    rows = height - array.shape[0]
+    columns = width - array.shape[1]
     if min(rows, columns) < 0:
         raise InputError(
             f"Expected images of at most {size}, to be padded to that, got {array.shape}."

@@ -274,8 +274,11 @@ def draw_heatmaps(
     starts_inside = (starts < (width, height)).all(1)
     ends_inside = (ends >= 0).all(1)
     weight = (visible & starts_inside & ends_inside).astype(np.float32)
-    x, in_columns = _along_axis(width, centers[:, 0], starts[:, 0], ends[:, 0])
-    y, in_rows = _along_axis(height, centers[:, 1], starts[:, 1], ends[:, 1])
+    x_center, y_center = centers.T
+    left, top = starts.T
+    right, bottom = ends.T
+    x, in_columns = _along_axis(width, x_center, left, right)
+    y, in_rows = _along_axis(height, y_center, top, bottom)
     squares = x[:, None, :] + y[:, :, None]
     is_inside = in_columns[:, None, :] & in_rows[:, :, None]
     variance = sigma**2

@@ -27,9 +27,19 @@ class Inverse:
     [[[127, 127, 127]]]
     """
 
-    def __init__(self, rescales: bool, normalizes: bool, factor: float, mean: Any, std: Any):
-        self.rescales, self.normalizes, self.factor = rescales, normalizes, factor
-        self.mean, self.std = np.asarray(mean, np.float64), np.asarray(std, np.float64)
+    def __init__(
+        self,
+        rescales: bool,
+        normalizes: bool,
+        factor: float,
+        mean: Any,
+        std: Any,
+    ):
+        self.rescales = rescales
+        self.normalizes = normalizes
+        self.factor = factor
+        self.mean = np.asarray(mean, np.float64)
+        self.std = np.asarray(std, np.float64)
 
     def __call__(self, image: np.ndarray, on_torch: bool) -> np.ndarray:
         """One image `(h, w, c)`: uint8 where it is rescaled, else float32."""
@@ -38,7 +48,9 @@ class Inverse:
             image = self._fused(image)
         else:
             image = self._in_turn(image)
-        return np.clip(image, 0, 255).astype(np.uint8) if self.rescales else image
+        if not self.rescales:
+            return image
+        return np.clip(image, 0, 255).astype(np.uint8)
 
     def _fused(self, image: np.ndarray) -> np.ndarray:
         """One step, as the torchvision backend normalises; see `builders.values`."""
@@ -49,9 +61,12 @@ class Inverse:
 
     def _in_turn(self, image: np.ndarray) -> np.ndarray:
         if self.normalizes:
-            image = (image - np.float32(-self.mean / self.std)) / np.float32(1 / self.std)
+            shift = np.float32(-self.mean / self.std)
+            scale = np.float32(1 / self.std)
+            image = (image - shift) / scale
         if self.rescales:
-            image = (image.astype(np.float64) * self.factor).astype(np.float32)
+            rescaled = image.astype(np.float64) * self.factor
+            image = rescaled.astype(np.float32)
         return image
 
 
@@ -95,10 +110,11 @@ def postprocess(
     inverse = Inverse(rescales, normalizes, factor, mean, std)
     arrays = [as_numpy(image, "images", IMAGES) for image in _each(images)]
     layouts: list[Layout] = [input_data_format or layout_of(array.shape) for array in arrays]
-    results = [
-        inverse(channels_last(array, layout), config.backend == "torchvision")
-        for array, layout in zip(arrays, layouts, strict=True)
-    ]
+    on_torch = config.backend == "torchvision"
+    results = []
+    for array, layout in zip(arrays, layouts, strict=True):
+        pixels = channels_last(array, layout)
+        results.append(inverse(pixels, on_torch))
     # `JanusImageProcessor.postprocess` takes this name beside the tensor types.
     if return_tensors == "PIL.Image.Image":
         if not (rescales and normalizes):
@@ -108,10 +124,9 @@ def postprocess(
         from PIL import Image
 
         return BatchFeature({"pixel_values": [Image.fromarray(image) for image in results]})
-    results = [
-        image.transpose(2, 0, 1) if layout == "channels_first" else image
-        for image, layout in zip(results, layouts, strict=True)
-    ]
+    for i, layout in enumerate(layouts):
+        if layout == "channels_first":
+            results[i] = results[i].transpose(2, 0, 1)
     if return_tensors is None:
         return BatchFeature({"pixel_values": [jnp.asarray(image) for image in results]})
     return BatchFeature({"pixel_values": results}, return_tensors)

@@ -52,7 +52,8 @@ def to_corners(boxes: Any, box_format: str, size: Size | Any) -> Any:
     [[5.0, 0.0, 15.0, 10.0]]
     """
     _check(box_format)
-    a, b, c, d = (jnp.asarray(boxes, jnp.float32)[..., i] for i in range(4))
+    numbers = jnp.asarray(boxes, jnp.float32)
+    a, b, c, d = (numbers[..., i] for i in range(4))
     height, width = size
     kind = box_format.removeprefix("rel_")
     # The order matters: horizontal first, then corners, then pixels. `from_corners` goes back the

@@ -35,7 +35,8 @@ def to_rgb(image: Shaped[Array, "*shape c"], *, alpha: Alpha = "drop") -> Shaped
     channels = image.shape[-1]
     if channels == 3:
         return image
-    colour = image[..., :1] if channels < 3 else image[..., :3]
+    colour_count = 1 if channels < 3 else 3
+    colour = image[..., :colour_count]
     if channels in WITH_ALPHA and alpha == "white":
         colour = over_white(colour, image[..., -1:])
     # "drop" is `Image.convert("RGB")` of Pillow, which copies the colours that are stored and does
@@ -122,7 +123,8 @@ class Premultiply(Pointwise):
             return image
         # `rgbA2rgba` of https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Convert.c:
         # a product divided by 255 and rounded, by `MULDIV255` of ImagingUtils.h.
-        colour, alpha = image[..., :-1].astype(jnp.int32), image[..., -1:]
+        colour = image[..., :-1].astype(jnp.int32)
+        alpha = image[..., -1:]
         product = colour * alpha.astype(jnp.int32) + 128
         quotient = ((product >> 8) + product) >> 8
         return jnp.concatenate([quotient.astype(jnp.uint8), alpha], axis=-1)
@@ -151,7 +153,8 @@ class Unpremultiply(Pointwise):
             return image
         # `rgba2rgbA` of https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Convert.c:
         # truncated, while the product before was rounded; alpha 0 and 255 leave the colours.
-        colour, alpha = image[..., :-1], image[..., -1:].astype(jnp.int32)
+        colour = image[..., :-1]
+        alpha = image[..., -1:].astype(jnp.int32)
         # At least 1, since both sides of `where` are computed and 0 must not divide.
         quotient = 255 * colour.astype(jnp.int32) // jnp.maximum(alpha, 1)
         # A colour may exceed its alpha after a filter with negative weights: Pillow clips it.

@@ -287,7 +287,8 @@ def in_arithmetic(
         return taps
     if taps is None:
         # a program has a pass for this axis, as other images of its plan need it
-        start, weight = np.arange(length, dtype=np.int32), np.ones((length, 1), np.float32)
+        start = np.arange(length, dtype=np.int32)
+        weight = np.ones((length, 1), np.float32)
     else:
         start, weight = taps.start, taps.weight
     if not is_integer:

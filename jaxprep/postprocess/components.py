@@ -24,8 +24,9 @@ def regions(mask: Bool[Array, "h w"]) -> Int[jax.Array, "h w"]:
     [[0, 6, 2], [0, 6, 6]]
     """
     height, width = mask.shape
-    outside = np.int32(height * width)
-    pixel_index = lax.iota(jnp.int32, height * width).reshape(height, width)
+    pixels = height * width
+    outside = np.int32(pixels)
+    pixel_index = lax.iota(jnp.int32, pixels).reshape(height, width)
 
     def spread(state: tuple[jax.Array, Any]) -> tuple[jax.Array, Any]:
         numbers, _ = state
@@ -36,13 +37,16 @@ def regions(mask: Bool[Array, "h w"]) -> Int[jax.Array, "h w"]:
         # rounds, not one for each of its pixels.
         by_index = jnp.append(least.ravel(), outside)
         least = by_index[by_index[least]]
-        return least, (least != numbers).any()
+        has_changed = (least != numbers).any()
+        return least, has_changed
 
-    def has_changed(state: tuple[jax.Array, Any]) -> Any:
-        return state[1]
+    def goes_on(state: tuple[jax.Array, Any]) -> Any:
+        _, has_changed = state
+        return has_changed
 
-    start = jnp.where(mask, pixel_index, outside)
-    numbers, _ = lax.while_loop(has_changed, spread, (start, jnp.bool_(True)))
+    first_numbers = jnp.where(mask, pixel_index, outside)
+    start = (first_numbers, jnp.bool_(True))
+    numbers, _ = lax.while_loop(goes_on, spread, start)
     return numbers
 
 
@@ -54,5 +58,7 @@ def small_regions(mask: Bool[Array, "h w"], max_area: Any) -> Bool[jax.Array, "h
     """
     numbers = regions(mask)
     # One count for each number; the last is that of the pixels outside.
-    sizes = jnp.zeros(mask.size + 1, jnp.int32).at[numbers.ravel()].add(1)
-    return mask & (sizes[numbers] <= max_area)
+    zeros = jnp.zeros(mask.size + 1, jnp.int32)
+    areas = zeros.at[numbers.ravel()].add(1)
+    is_small = areas[numbers] <= max_area
+    return mask & is_small

@@ -202,5 +202,6 @@ def _without_mirrored_edges(maps: jax.Array, i: int, size: Size, remove: bool) -
         # https://github.com/isl-org/ZoeDepth/blob/edb6daf45458569e24f50250ef1ed08c015f17a7/zoedepth/models/depth_model.py#L57
         top = int(math.sqrt(height / 2) * 3)
         left = int(math.sqrt(width / 2) * 3)
-    padded = resize_image(maps, i, (height + 2 * top, width + 2 * left), "bicubic")
+    padded_size = (height + 2 * top, width + 2 * left)
+    padded = resize_image(maps, i, padded_size, "bicubic")
     return padded[:, top : top + height, left : left + width]

@@ -133,7 +133,8 @@ def _top_instances(
     is_visible = (binary & rows[:, None] & columns).any((1, 2))
     ids = instance_ids(is_visible & (scores >= least_score))
     # Transformers paints one instance after the other: the last, which has the largest id, is seen.
-    segmentation = jnp.where(binary, ids[:, None, None], -1).max(0)
+    painted = jnp.where(binary, ids[:, None, None], -1)
+    segmentation = painted.max(0)
     return scores, labels, segmentation, ids, binary
 
 
@@ -206,7 +207,9 @@ def top_instance_segmentation(
         )
         scores, labels, segmentation, ids, binary = to_numpy(instances)
         kept = np.flatnonzero(ids >= 0)
-        infos = [segment_info(ids[j], labels[j], scores[j], was_fused=False) for j in kept]
+        infos = []
+        for j in kept:
+            infos.append(segment_info(ids[j], labels[j], scores[j], was_fused=False))
         if return_binary_maps and len(kept):
             # Resized by nearest neighbours on the host: only what is returned, at any size.
             maps = binary[kept][:, rows][..., columns]
@@ -226,7 +229,8 @@ def _eomt_instances(
     to_image: ResizePlan,
     least_score: Any,
 ) -> tuple[jax.Array, ...]:
-    probabilities = jax.nn.softmax(take_image(classes, i), axis=-1)[:, :-1]
+    probabilities = jax.nn.softmax(take_image(classes, i), axis=-1)
+    object_probabilities = probabilities[:, :-1]
     masks = resize(take_image(logits, i), to_network)
     canvas = canvas_size(masks, to_image)
     is_valid = valid_pixels(to_image, canvas)
@@ -240,12 +244,14 @@ def _eomt_instances(
     # much memory as all queries at the size of the image.
     sums = scan_channels(measure, jnp.zeros((len(masks), 2)), masks, to_image)
     areas, probability_sums = sums.T
-    scores = probabilities.max(-1) * (probability_sums / (areas + 1e-6))
+    mean_probabilities = probability_sums / (areas + 1e-6)
+    scores = object_probabilities.max(-1) * mean_probabilities
     ids = instance_ids((areas > 0) & (scores >= least_score))
 
     # In the order of the queries, as Transformers does: the last is seen.
     def paint(segmentation: jax.Array, q: Any, plane: jax.Array) -> jax.Array:
-        return jnp.where((plane > 0) & (ids[q] >= 0), ids[q], segmentation)
+        is_instance = (plane > 0) & (ids[q] >= 0)
+        return jnp.where(is_instance, ids[q], segmentation)
 
     nothing = jnp.full(canvas, -1, jnp.int32)
     segmentation = scan_channels(paint, nothing, masks, to_image)
@@ -480,7 +486,8 @@ def rfdetr_instance_segmentation(
     [[1, -1]]
     """
     require_one_form(return_coco_annotation, return_binary_maps)
-    logits, masks = field(outputs, "logits"), field(outputs, "pred_masks")
+    logits = field(outputs, "logits")
+    masks = field(outputs, "pred_masks")
     _, query_count, class_count = logits.shape
     count = query_count if top_k is None else top_k
     pairs = _top_sigmoid(logits, min(count, query_count * class_count))
@@ -489,9 +496,12 @@ def rfdetr_instance_segmentation(
     results = []
     for i, size in each_size(target_sizes, len(logits)):
         keep = all_scores[i] > np.float32(threshold)
-        scores, labels, rows = all_scores[i][keep], all_labels[i][keep], all_queries[i][keep]
+        scores = all_scores[i][keep]
+        labels = all_labels[i][keep]
+        rows = all_queries[i][keep]
         resize_plan = plan(masks.shape[-2:], size)
-        padding = (0, capacity(len(rows), masks.shape[1]) - len(rows))
+        padded_count = capacity(len(rows), masks.shape[1])
+        padding = (0, padded_count - len(rows))
         padded_rows = np.pad(rows, padding)
         if return_binary_maps:
             maps = _binary_maps(masks, i, padded_rows, resize_plan, bound)

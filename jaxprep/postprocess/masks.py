@@ -178,10 +178,10 @@ def sam_masks(
     results = []
     for i, image_size in enumerate(image_sizes):
         to_network = exact_plan(np.shape(masks[i])[-2:], network)
-        height, width = input_sizes[i]
-        window = Window(0, 0, min(height, network[0]), min(width, network[1]))
+        window = Window.at_top_left(input_sizes[i], network)
         to_image = plan(network, image_size, window=window)
-        results.append(_masks_of_image(masks[i], to_network, to_image, mask_threshold, binarize))
+        resized = _masks_of_image(masks[i], to_network, to_image, mask_threshold, binarize)
+        results.append(resized)
     return results
 
 

@@ -84,6 +84,17 @@ class Window(NamedTuple):
     height: int
     width: int
 
+    @classmethod
+    def at_top_left(cls, size: Size, network: Size) -> Window:
+        """Returns where an image of `size` lies in a network's input whose padding is below and to
+        the right of it; what is beyond the input is left out.
+
+        >>> Window.at_top_left((10, 20), (16, 16))
+        Window(top=0, left=0, height=10, width=16)
+        """
+        height, width = map(min, size, network)
+        return cls(0, 0, height, width)
+
 
 def plan(
     source: tuple[int, ...],
@@ -157,7 +168,9 @@ def align_corners_taps(n: int, m: int) -> Taps:
     [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]
     """
     # `area_pixel_compute_scale` of ATen/native/UpSample.h, with align_corners; float32 throughout.
-    step = np.float32(n - 1) / np.float32(m - 1) if m > 1 else np.float32(0)
+    step = np.float32(0)
+    if m > 1:
+        step = np.float32(n - 1) / np.float32(m - 1)
     position = step * np.arange(m, dtype=np.float32)
     first = np.minimum(position.astype(np.int32), n - 1)
     if n == 1:
@@ -293,9 +306,10 @@ def valid_pixels(resize_plan: ResizePlan, canvas: Size) -> Bool[jax.Array, "heig
     >>> int(valid_pixels(plan((2, 2), (3, 5)), (64, 64)).sum())
     15
     """
+    height, width = resize_plan.size
     row = lax.broadcasted_iota(jnp.int32, canvas, 0)
     column = lax.broadcasted_iota(jnp.int32, canvas, 1)
-    return (row < resize_plan.size[0]) & (column < resize_plan.size[1])
+    return (row < height) & (column < width)
 
 
 def crop_to_size(canvas: Shaped[Array, "*leading h w"], size: Any) -> np.ndarray:
@@ -306,7 +320,8 @@ def crop_to_size(canvas: Shaped[Array, "*leading h w"], size: Any) -> np.ndarray
     >>> crop_to_size(np.zeros((2, 8, 8)), (3, 5)).shape
     (2, 3, 5)
     """
-    return np.asarray(canvas)[..., : int(size[0]), : int(size[1])]
+    height, width = map(int, size)
+    return np.asarray(canvas)[..., :height, :width]
 
 
 @functools.partial(jax.jit, static_argnames=("interpolation",))

@@ -186,14 +186,19 @@ def assign_pixels(
     canvas = canvas_size(masks, resize_plan)
     is_valid = valid_pixels(resize_plan, canvas)
 
-    def step(state: tuple[jax.Array, ...], q: Any, plane: jax.Array) -> tuple[jax.Array, ...]:
+    def step(
+        state: tuple[jax.Array, ...],
+        q: Any,
+        plane: jax.Array,
+    ) -> tuple[jax.Array, ...]:
         best, winner, is_confident, mask_area = state
         if rule.sigmoid == "after":
             plane = jax.nn.sigmoid(plane)
         # The winner is the query with the highest probability times score, everywhere; whether its
         # mask covers the pixel is asked afterwards.
         weighted = plane * scores[q]
-        covered = (weighted if rule.weighted else plane) >= mask_threshold
+        compared = weighted if rule.weighted else plane
+        covered = compared >= mask_threshold
         # `>`: of equal ones the first wins, as in torch's argmax.
         wins = keep[q] & (weighted > best)
         covered_area = (covered & is_valid).sum(dtype=jnp.int32)
@@ -212,7 +217,8 @@ def assign_pixels(
     # The area that a query wins, and its share of the area that its mask covers: counts, exact in
     # float32 up to 2**24 pixels.
     area = _areas(winner, is_valid, len(scores))
-    share = area.astype(jnp.float32) / jnp.maximum(mask_area, 1).astype(jnp.float32)
+    divisor = jnp.maximum(mask_area, 1)
+    share = area.astype(jnp.float32) / divisor.astype(jnp.float32)
     exists = keep & (area > 0) & (mask_area > 0) & (share >= least_share)
     # `check_segment_validity` of EoMT asks for the share before it takes uncertain pixels away.
     if rule.confident:
@@ -227,7 +233,8 @@ def _areas(winner: jax.Array, is_valid: jax.Array, count: int) -> jax.Array:
 
     # One query after the other: XLA scatters one pixel at a time, on CPUs and on TPUs.
     def count_pixels(q: Any, areas: jax.Array) -> jax.Array:
-        return areas.at[q].set((is_valid & (winner == q)).sum(dtype=jnp.int32))
+        is_won = is_valid & (winner == q)
+        return areas.at[q].set(is_won.sum(dtype=jnp.int32))
 
     return lax.fori_loop(0, count, count_pixels, jnp.zeros(count, jnp.int32))
 
@@ -303,8 +310,11 @@ def find_segments(
         np.float32(mask_threshold),
         next_float_above(overlap),
     )
-    segmentation = crop_to_size(segmentation, to_image.size)
-    return Segments(segmentation, np.asarray(ids)[:count], np.asarray(is_first)[:count])
+    return Segments(
+        crop_to_size(segmentation, to_image.size),
+        np.asarray(ids)[:count],
+        np.asarray(is_first)[:count],
+    )
 
 
 @method(
@@ -357,10 +367,11 @@ def panoptic_segmentation(
     masks = field(outputs, "masks_queries_logits", "pred_masks")
     fuse = set() if label_ids_to_fuse is None else set(label_ids_to_fuse)
     scores, labels = to_numpy(_query_scores(classes))
+    no_object = classes.shape[-1] - 1
     to_network, network = network_plan(masks, first_size)
     results = []
     for i, size in each_size(target_sizes, len(classes)):
-        queries = _objects(scores[i], labels[i], classes.shape[-1] - 1, threshold)
+        queries = _objects(scores[i], labels[i], no_object, threshold)
         if not len(queries.rows):
             results.append(no_segments(size or network))
             continue
@@ -469,9 +480,9 @@ def eomt_plans(
     """
     # The image is in the top-left corner of the network's input, the padding right or below.
     to_network, network = network_plan(masks, eomt_size(size))
-    height, width = size_in_network(image_size, size)
-    window = Window(0, 0, min(height, network[0]), min(width, network[1]))
-    return to_network, plan(network, image_size, window=window)
+    window = Window.at_top_left(size_in_network(image_size, size), network)
+    to_image = plan(network, image_size, window=window)
+    return to_network, to_image
 
 
 @method("EomtImageProcessor", PANOPTIC, settings=["size"])
@@ -507,9 +518,10 @@ def eomt_panoptic_segmentation(
     classes = field(outputs, "class_queries_logits")
     masks = field(outputs, "masks_queries_logits")
     scores, labels = to_numpy(_query_scores(classes))
+    no_object = classes.shape[-1] - 1
     results = []
     for i, image_size in enumerate(sizes(target_sizes, len(classes)) or []):
-        queries = _objects(scores[i], labels[i], classes.shape[-1] - 1, threshold)
+        queries = _objects(scores[i], labels[i], no_object, threshold)
         if not len(queries.rows):
             results.append(no_segments(image_size))
             continue

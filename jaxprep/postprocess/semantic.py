@@ -385,7 +385,12 @@ def palette(num_labels: int) -> Int[np.ndarray, "colors 3"]:
     for number in range(num_labels):
         red, rest = divmod(number, base**2)
         green, blue = divmod(rest, base)
-        colors.append((255 - red * margin, 255 - green * margin, 255 - blue * margin))
+        color = (
+            255 - red * margin,
+            255 - green * margin,
+            255 - blue * margin,
+        )
+        colors.append(color)
     return np.asarray(colors)
 
 
@@ -393,8 +398,10 @@ def palette(num_labels: int) -> Int[np.ndarray, "colors 3"]:
 def _painted(masks: jax.Array, mean: Any, std: Any) -> jax.Array:
     """The lower half, which is the prediction, as colours in [0, 255]."""
     # The prompt's mask and the image's are one tall image to the model.
-    prediction = masks[:, :, masks.shape[2] // 2 :]
-    unnormalized = prediction * std[:, None, None] + mean[:, None, None]
+    middle = masks.shape[2] // 2
+    prediction = masks[:, :, middle:]
+    scaled = prediction * std[:, None, None]
+    unnormalized = scaled + mean[:, None, None]
     return jnp.clip(unnormalized * 255, 0, 255)
 
 
@@ -452,7 +459,9 @@ def seggpt_semantic_segmentation(
     [[1, 1], [1, 1]]
     """
     masks = field(outputs, "pred_masks")
-    painted = _painted(masks, np.asarray(image_mean, np.float32), np.asarray(image_std, np.float32))
+    mean = np.asarray(image_mean, np.float32)
+    std = np.asarray(image_std, np.float32)
+    painted = _painted(masks, mean, std)
     colors = None
     if num_labels is not None:
         colors = jnp.asarray(palette(num_labels), jnp.float32)

@@ -32,8 +32,10 @@ def greedy(
     best = probabilities.argmax(-1)
     # Repetitions are one character; two equal characters have a blank between them.
     is_first = jnp.ones_like(best[:, :1], bool)
-    has_changed = jnp.concatenate([is_first, best[:, 1:] != best[:, :-1]], 1)
-    return best, probabilities.max(-1), has_changed & (best != 0)
+    differs = best[:, 1:] != best[:, :-1]
+    has_changed = jnp.concatenate([is_first, differs], 1)
+    is_written = has_changed & (best != 0)
+    return best, probabilities.max(-1), is_written
 
 
 @method(

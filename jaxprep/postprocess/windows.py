@@ -250,14 +250,11 @@ def unpad_image(segmentation_logits: Any, target_sizes: Any, size: Any) -> list[
     (3, 10, 20)
     """
     logits = _logits(segmentation_logits)
-    _, _, network_height, network_width = logits.shape
+    network = (logits.shape[2], logits.shape[3])
     image_sizes = sizes(target_sizes, len(logits)) or []
     results = []
     for i, image_size in enumerate(image_sizes):
-        height, width = size_in_network(image_size, size)
-        height = min(height, network_height)
-        width = min(width, network_width)
-        window = Window(0, 0, height, width)
+        window = Window.at_top_left(size_in_network(image_size, size), network)
         resized = resize_image(logits, i, image_size, "bilinear", window)
         results.append(jnp.asarray(resized))
     return results
