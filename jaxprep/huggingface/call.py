@@ -116,7 +116,10 @@ def sizes_of(images: Sequence[Image]) -> list[Size]:
     >>> sizes_of([Image(np.zeros((2, 3, 3))), Image(np.zeros((2, 4, 4, 3)))])
     [(2, 3), (4, 4), (4, 4)]
     """
-    return [size for image in images for size in [image.size] * image.count]
+    sizes: list[Size] = []
+    for image in images:
+        sizes += [image.size] * image.count
+    return sizes
 
 
 # -- running -------------------------------------------------------------------------------------
@@ -142,14 +145,17 @@ def run(call: Call, images: Sequence[Image]) -> Any:
     if call.is_traced:
         pipelines = [config.pipeline_of(image.source, sizes) for image in images]
         traced = run_traced(images, pipelines)
-        return _join_traced(config, traced) if isinstance(traced, list) else traced
+        if isinstance(traced, list):
+            return _join_traced(config, traced)
+        return traced
     # Images of one kind share a pipeline and its programs.
     groups: dict[Source, list[int]] = {}
     for i, image in enumerate(images):
         groups.setdefault(image.source, []).append(i)
     results: list[Any] = [None] * len(images)
     for source, members in groups.items():
-        ragged = run_group(config.pipeline_of(source, sizes), [images[i] for i in members])
+        pipeline = config.pipeline_of(source, sizes)
+        ragged = run_group(pipeline, [images[i] for i in members])
         if len(groups) == 1:
             return _as_padded(config, ragged)
         for i, result in zip(members, _on_host(ragged), strict=True):
@@ -169,7 +175,9 @@ def run_group(pipeline: Pipeline, images: Sequence[Image]) -> Ragged:
     # Checked one by one, so that the error names the image and not the canvas.
     for image in images:
         pipeline.check_image(image.pixels.shape, image.pixels.dtype)
-    return pipeline.run_images([image.pixels for image in images], [image.size for image in images])
+    pixels = [image.pixels for image in images]
+    sizes = [image.size for image in images]
+    return pipeline.run_images(pixels, sizes)
 
 
 def _on_host(ragged: Ragged) -> list[np.ndarray]:
@@ -230,8 +238,8 @@ def _join_traced(config: HuggingFace, results: list[Any]) -> Any:
     shape = np.max([result.shape for result in results], axis=0)
     padded = []
     for result in results:
-        widths = [(0, int(m) - n) for n, m in zip(result.shape, shape, strict=True)]
-        padded.append(jnp.pad(result, widths))
+        missing = shape - result.shape
+        padded.append(jnp.pad(result, [(0, int(count)) for count in missing]))
     return jnp.stack(padded)
 
 

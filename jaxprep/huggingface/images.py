@@ -15,7 +15,14 @@ from jaxtyping import UInt8
 from jaxprep import codec
 from jaxprep.errors import InputError
 from jaxprep.formats.huggingface.builders import Source, ValueRange
-from jaxprep.inputs import Layout, Policy, as_numpy, channels_last, flatten, layout_of
+from jaxprep.inputs import (
+    Layout,
+    Policy,
+    as_numpy,
+    channels_last,
+    flatten,
+    layout_of,
+)
 from jaxprep.pictures import is_pil, with_levels
 from jaxprep.types import Size
 from jaxprep.web import fetch
@@ -145,7 +152,9 @@ def _from_pil(image: Any, reading: Reading, where: str) -> Image:
         image = image.convert("L")
     # Mode L has no channel axis, mode 1 is bool, mode I is int32.
     pixels = np.asarray(image)
-    return with_value_range(pixels[..., None] if pixels.ndim == 2 else pixels)
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    return with_value_range(pixels)
 
 
 def _rgb_over_white(image: Any) -> UInt8[np.ndarray, "h w 3"]:
@@ -171,9 +180,12 @@ def _from_array(value: Any, reading: Reading, where: str) -> Iterator[Image]:
     else:
         array = channels_last(array, reading.layout or layout_of(array.shape, where))
     # The elements of a batch go on as images, since families pair them with other inputs.
-    for pixels in array if array.ndim == 4 else [array]:
+    batch = array if array.ndim == 4 else [array]
+    for pixels in batch:
         image = with_value_range(pixels)
-        yield _over_white(image, reading, where) if reading.to_rgb else image
+        if reading.to_rgb:
+            image = _over_white(image, reading, where)
+        yield image
 
 
 def with_value_range(array: np.ndarray) -> Image:
@@ -219,19 +231,25 @@ def _over_white(image: Image, reading: Reading, where: str) -> Image:
             )
         return image._replace(pixels=_compose(pixels))
     if image.value_range == "uint8" and reading.on_torch:
-        scaled = _compose(pixels.astype(np.float32) * np.float32(1 / 255))
+        scaled = pixels.astype(np.float32) * np.float32(1 / 255)
+        composed = _compose(scaled)
         # 255 + 1 - 1e-3, then truncation: torchvision's `to_dtype(..., scale=True)` to uint8
         # (https://github.com/pytorch/vision/blob/main/torchvision/transforms/v2/functional/_misc.py).
-        return image._replace(pixels=(scaled * np.float32(255 + 1.0 - 1e-3)).astype(np.uint8))
-    # `np.round` rounds half to even.
+        levels = composed * np.float32(255 + 1.0 - 1e-3)
+        return image._replace(pixels=levels.astype(np.uint8))
+    colour = pixels[..., :3]
     alpha = pixels[..., 3:] / 255
-    mixed = alpha * pixels[..., :3] + (1 - alpha) * 255
-    return image._replace(pixels=np.round(mixed).astype(pixels.dtype))
+    mixed = alpha * colour + (1 - alpha) * 255
+    # `np.round` rounds half to even.
+    rounded = np.round(mixed)
+    return image._replace(pixels=rounded.astype(pixels.dtype))
 
 
 def _compose(pixels: np.ndarray) -> np.ndarray:
     """RGBA in [0, 1] laid over white."""
-    return pixels[..., :3] * pixels[..., 3:] + (1 - pixels[..., 3:])
+    colour = pixels[..., :3]
+    alpha = pixels[..., 3:]
+    return colour * alpha + (1 - alpha)
 
 
 def for_pillow(image: Image) -> Image:
@@ -250,14 +268,19 @@ def for_pillow(image: Image) -> Image:
     pixels = image.pixels
     if image.value_range == "uint8":
         return image
+
+    def is_within(highest: int) -> bool:
+        return bool(np.all(pixels >= 0) and np.all(pixels <= highest))
+
     is_whole = np.allclose(pixels, np.trunc(pixels))
-    if is_whole and np.all(pixels >= 0) and np.all(pixels <= 255):
+    if is_whole and is_within(255):
         return Image(pixels.astype(np.uint8))
-    if image.value_range == "float" and np.all(pixels >= 0) and np.all(pixels <= 1):
+    if image.value_range == "float" and is_within(1):
         # In this order: `rescale` computes in float64 and returns float32, and the cast to uint8
         # truncates.
-        scaled = (pixels.astype(np.float64) * 255).astype(np.float32)
-        return Image(scaled.astype(np.uint8), "unit")
+        scaled = pixels.astype(np.float64) * 255
+        levels = scaled.astype(np.float32)
+        return Image(levels.astype(np.uint8), "unit")
     raise InputError(
         "Expected values in [0, 1], or whole numbers from 0 to 255, where Pillow resizes, got "
         f"values from {pixels.min()} to {pixels.max()}. The torchvision backend takes any."
@@ -277,8 +300,9 @@ def traced_images(value: Any, layout: Layout | None, where: str = "images") -> l
     >>> images[0].pixels.shape, images[0].count
     ((5, 4, 6, 3), 5)
     """
+    arrays = value if isinstance(value, (list, tuple)) else [value]
     images = []
-    for array in value if isinstance(value, (list, tuple)) else [value]:
+    for array in arrays:
         if not hasattr(array, "ndim") or array.ndim not in (3, 4):
             raise InputError(
                 "Expected arrays (h, w, c) inside a transformation of JAX, got "
@@ -298,7 +322,9 @@ def traced_image(array: Any) -> Image:
     """
     if array.dtype == np.uint8:
         return Image(array)
-    return Image(array, "float" if jnp.issubdtype(array.dtype, jnp.floating) else "integer")
+    if jnp.issubdtype(array.dtype, jnp.floating):
+        return Image(array, "float")
+    return Image(array, "integer")
 
 
 def one_by_one(images: list[Image]) -> list[Image]:
@@ -309,6 +335,9 @@ def one_by_one(images: list[Image]) -> list[Image]:
     """
     singles: list[Image] = []
     for image in images:
-        pixels = [image.pixels] if image.pixels.ndim == 3 else list(image.pixels)
-        singles += [image._replace(pixels=one) for one in pixels]
+        if image.pixels.ndim == 3:
+            singles.append(image)
+            continue
+        for pixels in image.pixels:
+            singles.append(image._replace(pixels=pixels))
     return singles
