@@ -31,7 +31,7 @@ MAX_LISTED = 40
 
 
 def to_json(value: Any) -> Any:
-    """The JSON data of a config: dataclasses become objects, tuples become lists.
+    """Return the JSON data of a config: dataclasses become objects, tuples become lists.
 
     >>> @dataclasses.dataclass(frozen=True)
     ... class Size:
@@ -52,7 +52,7 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(cls: type[T], data: Any, where: str = "$") -> T:
-    """An instance of `cls` from JSON data.
+    """Return an instance of `cls` from JSON data.
 
     Args:
         cls: a dataclass, or any annotation that a field of one may have.
@@ -85,7 +85,7 @@ def dumps(value: Any) -> str:
 
 
 def loads(text: str | bytes, where: str) -> Any:
-    """The JSON data of a text.
+    """Return the JSON data of a text.
 
     Args:
         text: JSON; of a name that an object has twice, the last value counts.
@@ -261,7 +261,7 @@ def _ambiguous(classes: list[type], where: str) -> ConfigError:
 
 
 def shown(value: Any) -> str:
-    """A value as an error message quotes it: at most 80 characters on one line.
+    """Return a value as an error message quotes it: at most 80 characters on one line.
 
     >>> shown("a" * 100)[-6:]
     'aaa...'
@@ -281,7 +281,7 @@ def _shortened(text: str) -> str:
 
 
 def expected(what: str, value: Any, where: str) -> ConfigError:
-    """The error that a check of a field raises.
+    """Return the error that a check of a field raises.
 
     Args:
         what: the field takes.
@@ -465,7 +465,7 @@ def _tagged_class(
 
 @functools.cache
 def field_types(cls: Any) -> dict[str, Any]:
-    """The annotations of the fields of a dataclass, resolved.
+    """Return the annotations of the fields of a dataclass, resolved.
 
     >>> @dataclasses.dataclass(frozen=True)
     ... class Size:

@@ -41,7 +41,7 @@ class TooLargeError(OSError):
 
 @functools.cache
 def load_json(name: str) -> Any:
-    """The content of a JSON file that comes with the library; do not change it.
+    """Return the content of a JSON file that comes with the library; do not change it.
 
     >>> load_json("keras_hub.json")["source"][:9]
     'keras-hub'

@@ -35,7 +35,7 @@ def detection_target(
     wants_masks: bool,
     where: str,
 ) -> Target:
-    """The target of a COCO detection annotation, `{"image_id", "annotations"}`.
+    """Return the target of a COCO detection annotation, `{"image_id", "annotations"}`.
 
     Crowds are left out; boxes are cut at the borders of the image, and objects without an area in
     it are left out too.
@@ -110,7 +110,8 @@ def panoptic_target(
     masks_path: Any,
     where: str,
 ) -> Target:
-    """The target of a COCO panoptic annotation, `{"image_id", "file_name", "segments_info"}`.
+    """Return the target of a COCO panoptic annotation, `{"image_id", "file_name",
+    "segments_info"}`.
 
     Boxes are from the first to the last pixel of a segment; crowds stay.
 
@@ -200,7 +201,7 @@ def resized(
     out: Size,
     reference: ReferenceName,
 ) -> Target:
-    """The target of an image of `size` that was resized to `out`.
+    """Return the target of an image of `size` that was resized to `out`.
 
     Masks are resized by nearest neighbour, and are bool from then on; keypoints stay as they are,
     as in the original.
@@ -229,7 +230,7 @@ def resized(
 
 
 def relative(target: Target, size: Size) -> Target:
-    """Boxes as centre, width and height, in shares of an image of `size`.
+    """Return boxes as centre, width and height, in shares of an image of `size`.
 
     >>> target = {"boxes": np.array([[1, 2, 3, 4]], np.float32)}
     >>> relative(target, (8, 4))["boxes"].tolist()
@@ -255,7 +256,7 @@ def padded(
     are_relative: bool,
     is_pil: bool,
 ) -> Target:
-    """The target of an image of `size` that was padded to `out`, below and to the right.
+    """Return the target of an image of `size` that was padded to `out`, below and to the right.
 
     Args:
         are_relative: boxes are shares of the image, which padding makes smaller.

@@ -33,7 +33,7 @@ class AutoImageProcessor:
     def from_pretrained(
         cls, pretrained_model_name_or_path: str | os.PathLike[str], *inputs: Any, **kwargs: Any
     ) -> Any:
-        """The processor of the class that the config names.
+        """Return the processor of the class that the config names.
 
         Args:
             pretrained_model_name_or_path: as in `BaseImageProcessor.from_pretrained`.

@@ -50,7 +50,7 @@ class Call(NamedTuple):
     is_traced: bool = False
 
     def with_settings(self, **settings: Any) -> Call:
-        """The same call with other values in some settings."""
+        """Return the same call with other values in some settings."""
         return self._replace(config=self.config.overridden(settings))
 
 
@@ -76,7 +76,7 @@ class Family:
 
 
 def reading_of(config: HuggingFace, layout: Layout | None) -> Reading:
-    """How a class reads its images.
+    """Return how a class reads its images.
 
     >>> reading_of(HuggingFace("CLIPImageProcessor"), None).to_rgb
     True
@@ -91,7 +91,7 @@ def reading_of(config: HuggingFace, layout: Layout | None) -> Reading:
 
 
 def read(call: Call) -> list[Image]:
-    """The images of a call, as the backend takes them.
+    """Read the images of a call, as the backend takes them.
 
     >>> call = Call(np.zeros((20, 30, 3)), {}, HuggingFace("ViTImageProcessor"))
     >>> read(call)[0].value_range
@@ -111,7 +111,7 @@ def read(call: Call) -> list[Image]:
 
 
 def sizes_of(images: Sequence[Image]) -> list[Size]:
-    """Height and width of every image of a call.
+    """Return height and width of every image of a call.
 
     >>> sizes_of([Image(np.zeros((2, 3, 3))), Image(np.zeros((2, 4, 4, 3)))])
     [(2, 3), (4, 4), (4, 4)]
@@ -126,7 +126,7 @@ def sizes_of(images: Sequence[Image]) -> list[Size]:
 
 
 def run(call: Call, images: Sequence[Image]) -> Any:
-    """The results of images of any kinds and sizes, each through the pipeline of its kind.
+    """Return the results of images of any kinds and sizes, each through the pipeline of its kind.
 
     Returns:
         one array; where results differ in size, a list, or, for a class that pads to the largest,
@@ -164,7 +164,7 @@ def run(call: Call, images: Sequence[Image]) -> Any:
 
 
 def run_group(pipeline: Pipeline, images: Sequence[Image]) -> Ragged:
-    """The results of host images that go through one pipeline.
+    """Return the results of host images that go through one pipeline.
 
     Raises:
         InputError: an image is not what the pipeline takes.
@@ -207,8 +207,8 @@ def _check_channels(config: HuggingFace, results: Sequence[Any]) -> None:
 
 
 def run_traced(images: Sequence[Image], pipelines: Sequence[Pipeline]) -> Any:
-    """The results of traced images, each through its pipeline: a list with one per image; of one
-    batch, one array.
+    """Return the results of traced images, each through its pipeline: a list with one per image; of
+    one batch, one array.
 
     >>> import jax
     >>> @jax.jit
@@ -247,7 +247,7 @@ def _join_traced(config: HuggingFace, results: list[Any]) -> Any:
 
 
 def plain(call: Call) -> Results:
-    """Images alone.
+    """Return images alone.
 
     >>> config = HuggingFace("ViTImageProcessor", {"size": 8})
     >>> sorted(plain(Call(np.zeros((20, 30, 3), np.uint8), {}, config)))
@@ -257,7 +257,7 @@ def plain(call: Call) -> Results:
 
 
 def image_results(call: Call, images: Sequence[Image]) -> Results:
-    """The preprocessed images, and sizes where the class tells them.
+    """Return the preprocessed images, and sizes where the class tells them.
 
     >>> config = HuggingFace("Sam2ImageProcessor", {"size": 8})
     >>> call = Call(None, {}, config)
@@ -270,7 +270,7 @@ def image_results(call: Call, images: Sequence[Image]) -> Results:
 
 
 def size_results(config: HuggingFace, sizes: Sequence[Size]) -> Results:
-    """Sizes of images by the names that the row's `sizes` gives them.
+    """Return sizes of images by the names that the row's `sizes` gives them.
 
     Args:
         sizes: of the images as they came.

@@ -53,8 +53,8 @@ def mask_of(segmentation: Any, size: Size, where: str) -> Bool[np.ndarray, "h w"
 
 
 def of_runs(runs: Any, size: Size, where: str) -> Bool[np.ndarray, "h w"]:
-    """The mask of `{"size": [h, w], "counts": [...]}`: lengths of 0 and of 1 in turn, column by
-    column.
+    """Return the mask of `{"size": [h, w], "counts": [...]}`: lengths of 0 and of 1 in turn, column
+    by column.
 
     >>> of_runs({"size": [2, 2], "counts": [1, 2, 1]}, (2, 2), "$").astype(int).tolist()
     [[0, 1], [1, 0]]
@@ -89,7 +89,7 @@ def of_polygon(
     where: str,
     least: int = 6,
 ) -> Bool[np.ndarray, "h w"]:
-    """The mask of one polygon: COCO's `rleFrPoly`.
+    """Return the mask of one polygon: COCO's `rleFrPoly`.
 
     The outline is drawn on a grid of `SCALE` points a pixel; where it crosses the centre of a
     column of pixels, that column changes between outside and inside, from the crossing on
@@ -178,7 +178,7 @@ def _outline(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def numbers(values: Any, where: str) -> Float64[np.ndarray, " n"]:
-    """A flat list of finite numbers.
+    """Return a flat list of finite numbers.
 
     Raises:
         InputError: something else.
@@ -196,7 +196,7 @@ def numbers(values: Any, where: str) -> Float64[np.ndarray, " n"]:
 
 
 def wrong(what: str, value: Any, where: str) -> InputError:
-    """The error of a bad annotation.
+    """Return the error of a bad annotation.
 
     >>> wrong("a box", 7, "$.bbox")
     InputError('Expected a box, got `7` - at `$.bbox`.')

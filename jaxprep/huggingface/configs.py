@@ -119,7 +119,7 @@ def _rename(settings: Mapping[str, Any], name: str, known: Collection[str]) -> d
 
 
 def config_of(name: str, settings: Mapping[str, Any], backend: Any, **fields: Any) -> HuggingFace:
-    """The config of a class, channels first unless the settings say otherwise.
+    """Return the config of a class, channels first unless the settings say otherwise.
 
     Args:
         fields: other fields of `HuggingFace`.
@@ -143,7 +143,7 @@ def config_of(name: str, settings: Mapping[str, Any], backend: Any, **fields: An
 
 
 def json_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as JSON has them; enumerations of Transformers by their values.
+    """Return the settings as JSON has them; enumerations of Transformers by their values.
 
     >>> json_settings({"size": (8, 6)})
     {'size': [8, 6]}
@@ -153,7 +153,7 @@ def json_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def layout_named(value: Any, where: str) -> DataFormatName | None:
-    """A layout by its name, or by Transformers' `ChannelDimension`; None stays None.
+    """Return a layout by its name, or by Transformers' `ChannelDimension`; None stays None.
 
     Raises:
         ConfigError: anything else.

@@ -27,7 +27,7 @@ from jaxprep.huggingface.padding import Padding, padding_of
 
 
 def with_pixel_mask(call: Call) -> Results:
-    """Images, and their `pixel_mask` where they are padded.
+    """Return images, and their `pixel_mask` where they are padded.
 
     >>> from jaxprep.huggingface import ViltImageProcessor
     >>> processor = ViltImageProcessor(size={"shortest_edge": 32})
@@ -39,7 +39,8 @@ def with_pixel_mask(call: Call) -> Results:
 
 
 def detection(call: Call) -> Results:
-    """Images, their `pixel_mask`, and `labels`: of each image's annotation, a dictionary of arrays.
+    """Return images, their `pixel_mask`, and `labels`: of each image's annotation, a dictionary of
+    arrays.
 
     Integers are int64; in JAX, where 64 bits are off by default, that is int32.
 

@@ -41,7 +41,7 @@ class PerImage(list[Any]):
     """
 
     def converted(self, kind: str, name: str) -> list[Any]:
-        """The same with arrays of `kind`, one of `TENSOR_TYPES`."""
+        """Return the same with arrays of `kind`, one of `TENSOR_TYPES`."""
         return [
             BatchFeature(value, kind)
             if isinstance(value, Mapping)
@@ -157,7 +157,7 @@ class BatchFeature(dict[str, Any]):
 
 
 def finish(results: Mapping[str, Any], return_tensors: Any) -> BatchFeature:
-    """The results of a call as the caller wants them.
+    """Return the results of a call as the caller wants them.
 
     Args:
         results: by name, an array of the whole batch, or a list with one entry per image.
@@ -205,7 +205,7 @@ def _join_arrays(arrays: list[Any]) -> Any:
 
 
 def stack_traced(arrays: Sequence[Any]) -> Any:
-    """Traced arrays of one shape and type as one array; None if they differ.
+    """Return traced arrays of one shape and type as one array; None if they differ.
 
     >>> jax.jit(lambda x: stack_traced([x, x]))(np.zeros(3)).shape
     (2, 3)
@@ -256,7 +256,7 @@ def _is_convertible(value: Any) -> bool:
 
 
 def to_tensor(value: Any, kind: str, name: str) -> Any:
-    """An array, a number or a list of arrays as one array of `kind`, one of `TENSOR_TYPES`.
+    """Return an array, a number or a list of arrays as one array of `kind`, one of `TENSOR_TYPES`.
 
     Raises:
         InputError: the arrays of a list are of different sizes, or JAX would lose bits.

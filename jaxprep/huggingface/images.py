@@ -84,7 +84,7 @@ class Reading(NamedTuple):
 
 
 def images_of(value: Any, reading: Reading) -> list[Image]:
-    """Every image of what a caller passed, in order; nested lists are flattened.
+    """Return every image of what a caller passed, in order; nested lists are flattened.
 
     Raises:
         InputError: something that is no image, or an array whose channels cannot be told.
@@ -189,7 +189,7 @@ def _from_array(value: Any, reading: Reading, where: str) -> Iterator[Image]:
 
 
 def with_value_range(array: np.ndarray) -> Image:
-    """An image of an array `(h, w, c)` on the host: uint8, int32 or float32.
+    """Return an image of an array `(h, w, c)` on the host: uint8, int32 or float32.
 
     Raises:
         InputError: integers that int32 does not hold.
@@ -253,7 +253,7 @@ def _compose(pixels: np.ndarray) -> np.ndarray:
 
 
 def for_pillow(image: Image) -> Image:
-    """The 8-bit image that the PIL backend makes of any other before it resizes.
+    """Return the 8-bit image that the PIL backend makes of any other before it resizes.
 
     Whole numbers from 0 to 255 are taken as they are; floats in [0, 1] are multiplied by 255 and
     truncated, and divided again after the resize: `to_pil_image` and `_rescale_for_pil_conversion`
@@ -291,7 +291,7 @@ def for_pillow(image: Image) -> Image:
 
 
 def traced_images(value: Any, layout: Layout | None, where: str = "images") -> list[Image]:
-    """Traced arrays, each an image or a batch of them, with channels last.
+    """Return traced arrays, each an image or a batch of them, with channels last.
 
     Raises:
         InputError: something that is no array.
@@ -314,8 +314,8 @@ def traced_images(value: Any, layout: Layout | None, where: str = "images") -> l
 
 
 def traced_image(array: Any) -> Image:
-    """A traced array with its channels last as an image; its type alone tells the range of its
-    values.
+    """Return a traced array with its channels last as an image; its type alone tells the range of
+    its values.
 
     >>> traced_image(jnp.zeros((2, 2, 3))).value_range
     'float'
@@ -328,7 +328,7 @@ def traced_image(array: Any) -> Image:
 
 
 def one_by_one(images: list[Image]) -> list[Image]:
-    """The same images without batches.
+    """Return the same images without batches.
 
     >>> len(one_by_one([Image(jnp.zeros((5, 4, 6, 3)))]))
     5

@@ -78,7 +78,7 @@ def _class_of(ids: Mapping[int, int], label: int) -> int:
 
 
 def ids_of_images(given: Any, count: int) -> list[Ids]:
-    """The classes of instances of each image: one mapping for all of them, or one for each.
+    """Return the classes of instances of each image: one mapping for all of them, or one for each.
 
     Raises:
         InputError: another number of mappings, or something else.
@@ -104,7 +104,7 @@ def ids_of_images(given: Any, count: int) -> list[Ids]:
 def resized_maps(
     config: HuggingFace, maps: Sequence[np.ndarray], sizes: Sequence[Size]
 ) -> list[np.ndarray]:
-    """Maps `(h, w)` int32 resized as the images of a class, by nearest neighbour.
+    """Return maps `(h, w)` int32 resized as the images of a class, by nearest neighbour.
 
     Args:
         sizes: those of the images after the resize.

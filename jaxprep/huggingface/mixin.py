@@ -224,13 +224,13 @@ class ImageProcessingMixin:
     # -- writing ------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
-        """The content of the config that was read, with the settings that were replaced since; of a
-        processor that was not read, all settings.
+        """Return the content of the config that was read, with the settings that were replaced
+        since; of a processor that was not read, all settings.
         """
         return copy.deepcopy(dict(self._content))
 
     def to_json_string(self) -> str:
-        """`to_dict` as JSON: two spaces, sorted, one trailing newline."""
+        """Return `to_dict` as JSON: two spaces, sorted, one trailing newline."""
         return json.dumps(self.to_dict(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
     def to_json_file(self, json_file_path: str | os.PathLike[str]) -> None:
@@ -296,7 +296,7 @@ class ImageProcessingMixin:
 
 
 def size_of(config: HuggingFace, key: str) -> dict[str, int] | None:
-    """A size setting as an object with one of Transformers' sets of keys.
+    """Return a size setting as an object with one of Transformers' sets of keys.
 
     >>> size_of(HuggingFace("ViTImageProcessor", {"size": 8}), "size")
     {'height': 8, 'width': 8}

@@ -32,7 +32,7 @@ MAX_TEXTS = 2**16
 
 
 def oneformer(call: Call) -> Results:
-    """Padded images with their `pixel_mask`, and `task_inputs`, one text per image.
+    """Return padded images with their `pixel_mask`, and `task_inputs`, one text per image.
 
     With `segmentation_maps`, `mask_labels`, `class_labels` and `text_inputs` too, as the task of
     each image wants them. Inside a caller's transformation, where texts are no values, images
@@ -68,7 +68,7 @@ def texts_and_labels(call: Call, padding: Padding) -> Results:
 
 
 def tasks_of(given: Any, count: int) -> list[str]:
-    """The task of each image: "panoptic" unless given; one for all, or one for each.
+    """Return the task of each image: "panoptic" unless given; one for all, or one for each.
 
     >>> tasks_of("semantic", 2)
     ['semantic', 'semantic']
@@ -89,7 +89,7 @@ def tasks_of(given: Any, count: int) -> list[str]:
 def annotated(
     config: HuggingFace, found: Sequence[InstanceMasks], tasks: Sequence[str], padded_size: Size
 ) -> Results:
-    """`mask_labels`, padded with `ignore_index` as the original does, `class_labels` and
+    """Return `mask_labels`, padded with `ignore_index` as the original does, `class_labels` and
     `text_inputs`.
 
     >>> content = {"7": {"name": "cat", "isthing": 1}}
@@ -154,7 +154,7 @@ def semantic(
 def instance(
     found: InstanceMasks, metadata: Metadata, count: int, seen: MutableMapping[str, int]
 ) -> Annotation:
-    """The instances of things.
+    """Return the instances of things.
 
     >>> names = metadata_from({"7": {"name": "cat", "isthing": 1}}, "$")
     >>> found = InstanceMasks(np.ones((1, 2, 2), np.float32), np.array([7]))
@@ -218,8 +218,8 @@ def _with_texts(
 
 
 def metadata_of(config: HuggingFace) -> Metadata | None:
-    """The `metadata` of the settings; if there is none, that of `class_info_file`, which is read on
-    first use.
+    """Return the `metadata` of the settings; if there is none, that of `class_info_file`, which is
+    read on first use.
 
     >>> content = {"7": {"name": "cat", "isthing": 1}}
     >>> settings = {"metadata": metadata_from(content, "$"), "num_text": 2}
@@ -248,8 +248,8 @@ def _from_file(folder: str, name: str) -> Metadata:
 
 
 def metadata_from(content: Any, where: str) -> Metadata:
-    """The metadata of a `class_info_file`: an object with `{"name", "isthing"}` for each number of
-    a class.
+    """Return the metadata of a `class_info_file`: an object with `{"name", "isthing"}` for each
+    number of a class.
 
     >>> names = metadata_from({"7": {"name": "cat", "isthing": 1}}, "$")
     >>> names["7"], names["thing_ids"]

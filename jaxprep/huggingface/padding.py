@@ -29,7 +29,7 @@ class Padding(NamedTuple):
     padded_size: Size
 
     def pixel_masks(self) -> Int64[np.ndarray, "b h w"]:
-        """`pixel_mask`: 1 where an image is and 0 where its padding is.
+        """Return `pixel_mask`: 1 where an image is and 0 where its padding is.
 
         >>> Padding([(1, 2), (2, 1)], (2, 2)).pixel_masks().tolist()
         [[[1, 1], [0, 0]], [[1, 0], [1, 0]]]
@@ -41,7 +41,7 @@ class Padding(NamedTuple):
 
 
 def padding_of(config: HuggingFace, sizes: Sequence[Size]) -> Padding:
-    """How images of `sizes` are padded: to `pad_size`, or to the largest of the call.
+    """Return how images of `sizes` are padded: to `pad_size`, or to the largest of the call.
 
     Raises:
         InputError: a result is larger than `pad_size`.
@@ -57,7 +57,7 @@ def padding_of(config: HuggingFace, sizes: Sequence[Size]) -> Padding:
 
 
 def largest_of(sizes: Sequence[Size]) -> Size:
-    """The largest height and the largest width.
+    """Return the largest height and the largest width.
 
     >>> largest_of([(1, 4), (3, 2)])
     (3, 4)
@@ -70,7 +70,7 @@ def largest_of(sizes: Sequence[Size]) -> Size:
 def pad_masks(
     masks: Num[np.ndarray, "n h w"], size: Size, fill: float | None
 ) -> Num[np.ndarray, "n height width"]:
-    """Masks in the top-left corner of `size`; the rest is `fill`, or 0 where that is None.
+    """Return masks in the top-left corner of `size`; the rest is `fill`, or 0 where that is None.
 
     >>> pad_masks(np.ones((1, 1, 1)), (1, 2), 255).tolist()
     [[[1.0, 255.0]]]

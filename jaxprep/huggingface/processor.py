@@ -251,7 +251,7 @@ class TimmWrapperImageProcessor(BaseImageProcessor):
 
 @functools.cache
 def processor_class(name: str) -> type[BaseImageProcessor] | None:
-    """The class of a name of any release; None if it is none that is read.
+    """Return the class of a name of any release; None if it is none that is read.
 
     `CLIPImageProcessorPil` has the backend "pil"; `CLIPImageProcessorFast` and
     `CLIPFeatureExtractor` are `CLIPImageProcessor`.

@@ -19,7 +19,7 @@ image_processing_prompt_depth_anything.py`).
 
 
 def prompted_depth(call: Call) -> Results:
-    """Images, and `prompt_depth` in metres, `(1, h, w)` or `(h, w, 1)`, at its own size.
+    """Return images, and `prompt_depth` in metres, `(1, h, w)` or `(h, w, 1)`, at its own size.
 
     >>> from jaxprep.huggingface import PromptDepthAnythingImageProcessor
     >>> processor = PromptDepthAnythingImageProcessor(size={"height": 14, "width": 14})
@@ -42,7 +42,7 @@ def prompted_depth(call: Call) -> Results:
 
 
 def in_metres(depth: Any, call: Call) -> Any:
-    """A depth `(h, w, 1)` as float32, in the precision of the backend.
+    """Return a depth `(h, w, 1)` as float32, in the precision of the backend.
 
     NumPy multiplies integers by a Python float in float64, which is rounded at the end; torch
     multiplies in float32.

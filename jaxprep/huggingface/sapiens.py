@@ -28,8 +28,8 @@ from jaxprep.types import Size, is_traced
 
 
 def people(call: Call) -> Results:
-    """The images and their `labels`; with `boxes`, a crop for each box, and with `keypoints` the
-    labels of a pose.
+    """Return the images and their `labels`; with `boxes`, a crop for each box, and with `keypoints`
+    the labels of a pose.
 
     Inside a caller's transformation boxes and keypoints are known: they say what is computed.
 
@@ -147,7 +147,7 @@ def crops(
     boxes: Sequence[np.ndarray],
     method: str | None = None,
 ) -> list[Image]:
-    """A float image for each box of each image.
+    """Return a float image for each box of each image.
 
     >>> config = HuggingFace("Sapiens2ImageProcessor", {"size": {"height": 8, "width": 6}})
     >>> image = Image(np.zeros((32, 32, 3), np.uint8))
@@ -173,8 +173,8 @@ def labels_of_crops(
     maps: Sequence[Image],
     boxes: Sequence[np.ndarray],
 ) -> list[np.ndarray]:
-    """The crops of maps, int64, by nearest neighbour; 0 outside, which is reduced like any other
-    label.
+    """Return the crops of maps, int64, by nearest neighbour; 0 outside, which is reduced like any
+    other label.
 
     Transformers interpolates labels and truncates the result, so that most of an area of 5 may
     become 4; jaxprep does not reproduce that (`docs/differences.md`).
@@ -198,7 +198,7 @@ def labels_of_crops(
 
 
 def poses(config: HuggingFace, boxes: Sequence[np.ndarray], keypoints: Any) -> Results:
-    """`labels`, heatmaps `(k, h, w)` of each person, and `label_weights` `(k,)`.
+    """Return `labels`, heatmaps `(k, h, w)` of each person, and `label_weights` `(k,)`.
 
     >>> config = HuggingFace("Sapiens2ImageProcessor", {"size": {"height": 64, "width": 48}})
     >>> boxes = [np.array([[4, 4, 12, 16]], np.float32)]
@@ -239,8 +239,8 @@ def draw_heatmaps(
     box: Float32[np.ndarray, 4],
     points: Float32[np.ndarray, "k c"],
 ) -> tuple[Float32[np.ndarray, "k h w"], Float32[np.ndarray, " k"]]:
-    """A Gaussian around each keypoint of one person, cut off at three sigma, and its weight 0 or 1:
-    `generate_udp_gaussian_heatmaps`.
+    """Draw a Gaussian around each keypoint of one person, cut off at three sigma, and its weight
+    0 or 1: `generate_udp_gaussian_heatmaps`.
 
     A keypoint that is not visible, or whose square lies outside the heatmap, weighs 0.
 

@@ -25,8 +25,8 @@ NAMES = {
 
 
 def prompted(call: Call) -> Results:
-    """Images, examples `prompt_images`, and their masks `prompt_masks`; any of them may be left
-    out.
+    """Return images, examples `prompt_images`, and their masks `prompt_masks`; any of them may be
+    left out.
 
     >>> from jaxprep.huggingface import SegGptImageProcessor
     >>> processor = SegGptImageProcessor(size={"height": 8, "width": 8})
@@ -90,7 +90,7 @@ def _masks(call: Call) -> list[Image]:
 
 
 def paint(classes: Any, config: HuggingFace) -> Any:
-    """The colours `(h, w, 3)` of a class map `(h, w, 1)`; without `num_labels`, the classes
+    """Return the colours `(h, w, 3)` of a class map `(h, w, 1)`; without `num_labels`, the classes
     themselves, three times (`mask_to_rgb` of `transformers/models/seggpt/
     image_processing_seggpt.py`).
 

@@ -36,7 +36,7 @@ MAPS = Policy(
 
 
 def with_maps(call: Call) -> Results:
-    """The images, their sizes where the class tells them, and `labels` if there are
+    """Return the images, their sizes where the class tells them, and `labels` if there are
     `segmentation_maps`.
 
     Labels are int64; in JAX, where 64 bits are off by default, that is int32.
@@ -60,7 +60,8 @@ MAPS_FAMILY = Family(with_maps, ("segmentation_maps",))
 
 
 def config_of_maps(config: HuggingFace) -> HuggingFace:
-    """The config that maps go through: the images', with what the row's `maps` says otherwise.
+    """Return the config that maps go through: the images', with what the row's `maps` says
+    otherwise.
 
     A string there stands for the setting of that name. `map_resample`, which Transformers does not
     have, replaces the filter in any case.
@@ -88,8 +89,8 @@ def config_of_maps(config: HuggingFace) -> HuggingFace:
 
 
 def labels_of(call: Call, maps: list[Image]) -> Any:
-    """Maps at the size of their images: a list of int64 arrays `(h, w)`; inside a transformation
-    one array, if they have one size.
+    """Return maps at the size of their images: a list of int64 arrays `(h, w)`; inside a
+    transformation one array, if they have one size.
 
     >>> config = HuggingFace("SegformerImageProcessor", {"size": {"height": 4, "width": 6}})
     >>> call = Call(None, {}, config)
@@ -110,7 +111,7 @@ def labels_of(call: Call, maps: list[Image]) -> Any:
 
 
 def first_channels(results: Any) -> list[np.ndarray]:
-    """The only channel `(h, w)` of each result `(h, w, 1)`, of one array or of a list.
+    """Return the only channel `(h, w)` of each result `(h, w, 1)`, of one array or of a list.
 
     >>> first_channels(np.zeros((2, 4, 6, 1)))[0].shape
     (4, 6)
@@ -120,7 +121,7 @@ def first_channels(results: Any) -> list[np.ndarray]:
 
 
 def reduce_labels(labels: Any) -> Any:
-    """Every label less one; 0, the background, becomes 255, and 255 stays.
+    """Return every label less one; 0, the background, becomes 255, and 255 stays.
 
     `reduce_label` of `transformers/models/beit/image_processing_beit.py`.
 
@@ -134,7 +135,7 @@ def reduce_labels(labels: Any) -> Any:
 
 
 def labels_for_pillow(image: Image, config: HuggingFace) -> Image:
-    """A map as 8 bits, where they hold its labels.
+    """Return a map as 8 bits, where they hold its labels.
 
     Where they do not, Pillow could not resize it; a filter that only copies pixels still can.
 
@@ -175,7 +176,7 @@ def paired_maps(call: Call, value: Any, count: int, where: str) -> list[Image]:
 
 
 def maps_of(value: Any, where: str) -> list[Image]:
-    """Every map of what a caller passed, as an image of one channel.
+    """Return every map of what a caller passed, as an image of one channel.
 
     Raises:
         InputError: something that is no map.

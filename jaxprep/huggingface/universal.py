@@ -29,7 +29,7 @@ INPUTS = ("segmentation_maps", "instance_id_to_semantic_id")
 
 
 def maskformer(call: Call) -> Results:
-    """Padded images with their `pixel_mask`; with `segmentation_maps`, `mask_labels` and
+    """Return padded images with their `pixel_mask`; with `segmentation_maps`, `mask_labels` and
     `class_labels` too.
 
     The padding of masks is `ignore_index`, as in the original; 0 where there is none.
@@ -47,7 +47,7 @@ def maskformer(call: Call) -> Results:
 
 
 def padded_images(call: Call) -> tuple[Results, Padding]:
-    """`pixel_values` and `pixel_mask`, and how the images are padded.
+    """Return `pixel_values` and `pixel_mask`, and how the images are padded.
 
     >>> config = HuggingFace("MaskFormerImageProcessor", {"size": {"height": 32, "width": 32}})
     >>> inputs = {"segmentation_maps": np.ones((64, 64), np.uint8)}
@@ -62,7 +62,7 @@ def padded_images(call: Call) -> tuple[Results, Padding]:
 
 
 def padded_labels(call: Call, padding: Padding) -> Results:
-    """`mask_labels` and `class_labels`, if there are maps.
+    """Return `mask_labels` and `class_labels`, if there are maps.
 
     >>> config = HuggingFace("MaskFormerImageProcessor", {"size": {"height": 32, "width": 32}})
     >>> inputs = {"segmentation_maps": np.ones((64, 64), np.uint8)}
@@ -80,7 +80,7 @@ def padded_labels(call: Call, padding: Padding) -> Results:
 
 
 def instance_masks_of(call: Call, sizes: Sequence[Size]) -> list[InstanceMasks] | None:
-    """What is on the maps of a call; None if there are none.
+    """Return what is on the maps of a call; None if there are none.
 
     Args:
         sizes: of the images before padding.
@@ -104,7 +104,7 @@ def instance_masks_of(call: Call, sizes: Sequence[Size]) -> list[InstanceMasks] 
 
 
 def label_maps(call: Call, count: int) -> list[np.ndarray] | None:
-    """The maps of a call, `(h, w)` int32, as many as images; None if there are none.
+    """Return the maps of a call, `(h, w)` int32, as many as images; None if there are none.
 
     Raises:
         InputError: another number of maps, or values that are no labels.
@@ -129,7 +129,7 @@ def label_maps(call: Call, count: int) -> list[np.ndarray] | None:
 
 
 def label_results(found: Sequence[InstanceMasks]) -> Results:
-    """`mask_labels` and `class_labels`.
+    """Return `mask_labels` and `class_labels`.
 
     >>> sorted(label_results([]))
     ['class_labels', 'mask_labels']
@@ -141,7 +141,7 @@ def label_results(found: Sequence[InstanceMasks]) -> Results:
 
 
 def ignore_index_of(config: HuggingFace) -> int | None:
-    """The label of pixels that belong to no class.
+    """Return the label of pixels that belong to no class.
 
     >>> ignore_index_of(HuggingFace("MaskFormerImageProcessor", {"ignore_index": 255}))
     255
@@ -183,8 +183,8 @@ class Window(NamedTuple):
 
 
 def eomt(call: Call) -> Results:
-    """Images or, with `do_split_image`, the windows of all of them in order, which `patch_offsets`
-    tells as (image, start, end).
+    """Return images or, with `do_split_image`, the windows of all of them in order, which
+    `patch_offsets` tells as (image, start, end).
 
     With `segmentation_maps`, `mask_labels` and `class_labels` of each image or window; with
     `ignore_index`, labels are one less.

@@ -132,7 +132,7 @@ def encode_inputs_oneformer(
     do_reduce_labels: bool | None = None,
     return_tensors: Any = None,
 ) -> BatchFeature:
-    """The same, with the task of each image.
+    """Return the same, with the task of each image.
 
     >>> from jaxprep.huggingface import OneFormerImageProcessor
     >>> result = OneFormerImageProcessor().encode_inputs([np.ones((3, 1, 2))], ["semantic"])
@@ -155,7 +155,7 @@ def convert_segmentation_map_to_binary_masks(
     ignore_index: int | None = None,
     do_reduce_labels: bool = False,
 ) -> tuple[jax.Array, jax.Array]:
-    """A mask for each label of one map `(h, w)`, float32 `(n, h, w)`, and the class of each.
+    """Return a mask for each label of one map `(h, w)`, float32 `(n, h, w)`, and the class of each.
 
     >>> from jaxprep.huggingface import MaskFormerImageProcessor
     >>> processor = MaskFormerImageProcessor()
@@ -178,7 +178,7 @@ def convert_segmentation_map_to_binary_masks(
 def get_semantic_annotations(
     self: Any, label: Mapping[str, Any], num_class_obj: MutableMapping[str, int]
 ) -> tuple[jax.Array, jax.Array, list[str]]:
-    """The `classes`, `masks` and texts of one image for the task "semantic"; see
+    """Return the `classes`, `masks` and texts of one image for the task "semantic"; see
     `get_panoptic_annotations`.
 
     >>> from jaxprep.huggingface import OneFormerImageProcessor
@@ -194,7 +194,7 @@ def get_semantic_annotations(
 def get_instance_annotations(
     self: Any, label: Mapping[str, Any], num_class_obj: MutableMapping[str, int]
 ) -> tuple[jax.Array, jax.Array, list[str]]:
-    """The `classes`, `masks` and texts of one image for the task "instance"; see
+    """Return the `classes`, `masks` and texts of one image for the task "instance"; see
     `get_panoptic_annotations`.
 
     >>> from jaxprep.huggingface import OneFormerImageProcessor
@@ -210,7 +210,7 @@ def get_instance_annotations(
 def get_panoptic_annotations(
     self: Any, label: Mapping[str, Any], num_class_obj: MutableMapping[str, int]
 ) -> tuple[jax.Array, jax.Array, list[str]]:
-    """The `classes`, `masks` and texts of one image for the task "panoptic".
+    """Return the `classes`, `masks` and texts of one image for the task "panoptic".
 
     Args:
         label: `classes` `(n,)` and `masks` `(n, h, w)`; empty masks are left out.
@@ -231,7 +231,7 @@ def get_panoptic_annotations(
 
 
 def metadata(self: Any) -> Any:
-    """The names of the classes and which of them are things; see `oneformer.metadata_of`.
+    """Return the names of the classes and which of them are things; see `oneformer.metadata_of`.
 
     >>> from jaxprep.huggingface import OneFormerImageProcessor
     >>> names = {"7": "cat", "class_names": ["cat"], "thing_ids": [7]}

@@ -12,7 +12,7 @@ from jaxprep.huggingface.segmentation import paired_maps
 
 
 def matte(call: Call) -> Results:
-    """Images with their trimaps as the last channel.
+    """Return images with their trimaps as the last channel.
 
     The pipeline takes the two as one image: its steps leave the values of a trimap apart from those
     of the colours, as `transformers/models/vitmatte/image_processing_vitmatte.py` does.

@@ -546,7 +546,7 @@ def map_batch(
     batched: Any,
     count: int,
 ) -> Any:
-    """Maps `function(shared, *one)` over the `count` examples of `batched`, a tuple of pytrees.
+    """Map `function(shared, *one)` over the `count` examples of `batched`, a tuple of pytrees.
 
     On an explicit mesh each device maps what it has, as in `run_images`. A plain `vmap` would make
     JAX refuse code that combines what is sharded with what is not (`ShardingTypeError`), such as

@@ -219,8 +219,8 @@ class Pointwise(Step):
         channels."""
 
     def affine(self, draw: Any = None) -> tuple[Any, Any] | None:
-        """`(scale, offset)` where the step is `scale * x + offset` per channel, float64; else None.
-        The result is float32, whatever the dtype of x.
+        """Return `(scale, offset)` where the step is `scale * x + offset` per channel, float64;
+        else None. The result is float32, whatever the dtype of x.
 
         Consecutive affine steps run as one multiply-add, or, where a pipeline is exact, by a table
         of 256 values that `apply` makes.
@@ -280,11 +280,11 @@ class Opaque(Step):
 
     @classmethod
     def moves_positions(cls) -> bool:
-        """Whether the class defines `matrix`, so that boxes, keypoints and masks move."""
+        """Return whether the class defines `matrix`, so that boxes, keypoints and masks move."""
         return cls.matrix is not Opaque.matrix
 
     def for_mask(self) -> Step | None:
-        """The step that a mask goes through; None where it stays as it is.
+        """Return the step that a mask goes through; None where it stays as it is.
 
         Raises:
             ConfigError: the step defines `matrix`, but not what happens to a mask.

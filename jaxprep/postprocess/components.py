@@ -14,8 +14,8 @@ from jaxprep.types import Array
 
 
 def regions(mask: Bool[Array, "h w"]) -> Int[jax.Array, "h w"]:
-    """Numbers the connected regions of a mask (8 neighbours): pixels of one region have the same
-    number; pixels outside the mask have `h * w`.
+    """Returns numbers the connected regions of a mask (8 neighbours): pixels of one region have the
+    same number; pixels outside the mask have `h * w`.
 
     The number is the least index of a pixel of the region. Numbers spread from neighbour to
     neighbour until nothing changes.

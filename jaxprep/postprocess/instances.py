@@ -85,7 +85,7 @@ def mask_quality(masks: Float[Array, "q h w"]) -> Float[jax.Array, " q"]:
 
 
 def instance_ids(exists: Bool[Array, " q"]) -> Int[jax.Array, " q"]:
-    """Numbers the instances that exist in order, from 0 on; -1 for the others.
+    """Returns numbers the instances that exist in order, from 0 on; -1 for the others.
 
     >>> instance_ids(jnp.array([True, False, True])).tolist()
     [0, -1, 1]

@@ -124,8 +124,8 @@ def segment_ids(
     labels: Int[Array, " q"],
     fuse: Bool[Array, " q"],
 ) -> tuple[Int[jax.Array, " q"], Bool[jax.Array, " q"]]:
-    """Numbers segments in order, from 1 on; returns their ids and whether each is the first of its
-    id.
+    """Returns numbers segments in order, from 1 on; returns their ids and whether each is the first
+    of its id.
 
     Segments to `fuse` take the id of the first of their label; every other id is a new one. After a
     fused segment Transformers counts on from its id, so that another segment may get the same id;

@@ -271,7 +271,7 @@ class HostAxis:
         self.edge = np.zeros(self.length, np.int8)
 
     def table(self) -> AxisTable:
-        """The table of all steps so far."""
+        """Return the table of all steps so far."""
         inside = self.rows != OUTSIDE
         index = np.where(inside, self.rows, 0).astype(np.int32)
         if self.taps is not None:
@@ -455,7 +455,7 @@ class TracedAxis:
         self.edge = jnp.zeros(m, jnp.int8)
 
     def table(self) -> AxisTable:
-        """The table of all steps so far."""
+        """Return the table of all steps so far."""
         inside = self.rows != OUTSIDE
         index = jnp.where(inside, self.rows, 0)
         if self.taps is None:

@@ -124,11 +124,11 @@ class ProcessorRow:
     max_size: int | None = None
 
     def is_switch(self, key: str) -> bool:
-        """Whether a setting is on or off by default: null then means off."""
+        """Return whether a setting is on or off by default: null then means off."""
         return isinstance(self.defaults.get(key), bool)
 
     def builder_names(self, backend: Backend) -> tuple[str, ...]:
-        """The names of the builders on one backend, in order."""
+        """Return the names of the builders on one backend, in order."""
         # DPT, MobileViT and SuperPoint: their backends do the same in another order.
         if isinstance(self.steps, dict):
             return self.steps[backend]
@@ -149,7 +149,7 @@ class UnreadRow:
 
 @functools.cache
 def rows() -> dict[str, ProcessorRow]:
-    """Every class that is read, by its name.
+    """Return every class that is read, by its name.
 
     >>> rows()["ViTImageProcessor"].family
     'plain'
@@ -159,7 +159,7 @@ def rows() -> dict[str, ProcessorRow]:
 
 @functools.cache
 def unread() -> dict[str, UnreadRow]:
-    """The classes of Transformers that are not read, by name.
+    """Return the classes of Transformers that are not read, by name.
 
     >>> "Qwen2VLImageProcessor" in unread()
     True
@@ -168,7 +168,7 @@ def unread() -> dict[str, UnreadRow]:
 
 
 def arguments(name: str) -> frozenset[str]:
-    """The names that a class takes as settings, in its config and in a call.
+    """Return the names that a class takes as settings, in its config and in a call.
 
     >>> sorted(arguments("GLPNImageProcessor") - arguments("ViTImageProcessor"))
     ['size_divisor']
@@ -187,7 +187,7 @@ def renamed(name: str) -> dict[str, str]:
 
 
 def canonical(name: str) -> str:
-    """The name that a class has in Transformers 5, from any that it had in a release.
+    """Return the name that a class has in Transformers 5, from any that it had in a release.
 
     An unknown name is returned with its suffixes replaced.
 
@@ -205,7 +205,7 @@ def canonical(name: str) -> str:
 
 
 def of_model(model_type: str) -> str | None:
-    """The class that serves a model type, read or not.
+    """Return the class that serves a model type, read or not.
 
     >>> of_model("vit")
     'ViTImageProcessor'

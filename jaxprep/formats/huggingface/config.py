@@ -143,7 +143,7 @@ class HuggingFace(Format):
         return _pipeline(self, Source(), None, "resize")
 
     def pipeline_of(self, source: Source, sizes: tuple[Size, ...] | None = None) -> Pipeline:
-        """The steps for images of another value range or number of channels.
+        """Return the steps for images of another value range or number of channels.
 
         Args:
             source: what the images are.
@@ -174,8 +174,8 @@ class HuggingFace(Format):
         return static_sizes(self.pipeline.segments)[-1]
 
     def with_image_size(self, size: Size | None) -> Self:
-        """A copy whose results have another height and width: those of the crop, where there is
-        one, and the resize before it changes with it.
+        """Return a copy whose results have another height and width: those of the crop, where there
+        is one, and the resize before it changes with it.
         """
         if size is None:
             raise codec.expected("a height and width", size, "$.image_size")
@@ -236,7 +236,7 @@ class HuggingFace(Format):
 
 
 def from_huggingface_json(content: Any, where: str = "$", model: Any = None) -> Format:
-    """The config of an image processor, from the content of one of its files.
+    """Return the config of an image processor, from the content of one of its files.
 
     Arguments and errors are those of `jaxprep.formats.huggingface.read.find_config`.
 
@@ -253,7 +253,7 @@ def from_huggingface_json(content: Any, where: str = "$", model: Any = None) -> 
 
 
 def to_json_value(value: Any) -> Any:
-    """A value as JSON has it: arrays and tuples become lists, mappings objects.
+    """Return a value as JSON has it: arrays and tuples become lists, mappings objects.
 
     >>> to_json_value({"size": (8, 6)})
     {'size': [8, 6]}

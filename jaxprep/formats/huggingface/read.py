@@ -25,7 +25,7 @@ _TYPICAL_KEYS = (
 
 
 def is_huggingface_json(content: Any) -> bool:
-    """Whether JSON data is an image processor's config, or holds one.
+    """Return whether JSON data is an image processor's config, or holds one.
 
     >>> is_huggingface_json({"image_processor_type": "ViTImageProcessor"})
     True

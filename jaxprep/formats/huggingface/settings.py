@@ -37,7 +37,7 @@ def split_keys(
     settings: Mapping[str, Any],
     keys: Container[str],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Settings whose keys are among `keys`, and the others.
+    """Return the settings whose keys are among `keys`, and the others.
 
     >>> split_keys({"size": 8, "exact": True}, ("exact",))
     ({'exact': True}, {'size': 8})
@@ -51,7 +51,7 @@ def split_keys(
 
 
 def drop_none(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings without those that are None, which says nothing.
+    """Return the settings without those that are None, which says nothing.
 
     >>> drop_none({"size": 8, "resample": None})
     {'size': 8}
@@ -60,8 +60,8 @@ def drop_none(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def drop_unsaid(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of a call without those that are None, which means "as the config says"; but a
-    switch of the class that is None is off, as in Transformers.
+    """Return the arguments of a call without those that are None, which means "as the config says";
+    but a switch of the class that is None is off, as in Transformers.
 
     >>> drop_unsaid("ViTImageProcessor", {"size": None, "do_resize": None})
     {'do_resize': None}
@@ -101,13 +101,13 @@ class Edges(NamedTuple):
         return self.height, self.width
 
     def side(self, key: str) -> int:
-        """The value of a key that is known to have one."""
+        """Return the value of a key that is known to have one."""
         value = getattr(self, key)
         assert value is not None
         return value
 
     def to_dict(self) -> dict[str, int]:
-        """The keys that have a value, as JSON has them."""
+        """Return the keys that have a value, as JSON has them."""
         return {key: self.side(key) for key in self.keys}
 
 
@@ -146,7 +146,7 @@ class Settings:
         self.given = upgrade_legacy(name, given)
 
     def get(self, key: str) -> Any:
-        """The value of a key as the config has it, or the class' default."""
+        """Return the value of a key as the config has it, or the class' default."""
         value = self.given.get(key)
         is_switched_off = key in self.given and self.row.is_switch(key)
         if value is None and not is_switched_off:
@@ -154,7 +154,7 @@ class Settings:
         return value
 
     def flag(self, key: str) -> bool:
-        """A switch; null is off."""
+        """Return a switch; null is off."""
         value = self.get(key)
         # Configs have null for switches of classes that never read them.
         if value is not None and not isinstance(value, bool):
@@ -167,7 +167,7 @@ class Settings:
         lowest: float = -1e9,
         highest: float = 1e9,
     ) -> float:
-        """A finite number in a range."""
+        """Return a finite number in a range."""
         value = _number(self.get(key), f"$.{key}")
         if not lowest <= value <= highest:
             raise self._expected(f"a number from {lowest:g} to {highest:g}", key)
@@ -179,7 +179,7 @@ class Settings:
         lowest: int = 1,
         highest: int = 2**20,
     ) -> int:
-        """An integer in a range."""
+        """Return an integer in a range."""
         value = self.get(key)
         # `type`, not `isinstance`: a bool is an int to Python.
         if type(value) is not int or not lowest <= value <= highest:
@@ -203,7 +203,7 @@ class Settings:
         return tuple(_number(item, f"$.{key}[{i}]") for i, item in enumerate(value))
 
     def method(self, key: str = "resample") -> Method:
-        """The filter: one of PIL's integers, or a name."""
+        """Return the filter: one of PIL's integers, or a name."""
         value = self.get(key)
         methods = get_args(Method)
         method: Any = None
@@ -220,7 +220,8 @@ class Settings:
         return codec.expected(what, self.get(key), f"$.{key}")
 
     def edges(self, key: str = "size") -> Edges | None:
-        """A size in any of its forms: a number, a list, or an object with one of `KEY_SETS`."""
+        """Return a size in any of its forms: a number, a list, or an object with one of
+        `KEY_SETS`."""
         value = self.get(key)
         if value is None:
             return None
@@ -229,7 +230,7 @@ class Settings:
         return _edges(value, key, is_square, max_size)
 
     def needed_edges(self, key: str, *key_sets: tuple[str, ...]) -> Edges:
-        """A size that has one of `key_sets`, those that the caller can use."""
+        """Return a size that has one of `key_sets`, those that the caller can use."""
         edges = self.edges(key)
         if edges is not None and edges.keys in key_sets:
             return edges
@@ -238,7 +239,7 @@ class Settings:
         raise codec.expected(f"{wanted} in pixels", got, f"$.{key}")
 
     def pair(self, key: str) -> tuple[int, int]:
-        """Height and width, bounded so that an image of that size fits into memory."""
+        """Return height and width, bounded so that an image of that size fits into memory."""
         pair = self.needed_edges(key, EXACT).pair
         assert pair is not None
         check_size(pair, f"$.{key}")
@@ -324,7 +325,7 @@ def _braces(keys: Sequence[str]) -> str:
 
 
 def upgrade_legacy(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys of a config in the form of Transformers 5, from that of any release.
+    """Return the keys of a config in the form of Transformers 5, from that of any release.
 
     A key of today wins where the former name is there too.
 
@@ -435,7 +436,7 @@ def _follows_normalize(row: ProcessorRow) -> bool:
 
 
 def keep_implied(settings: Settings, changed: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that a config implies, written out where a change would imply others.
+    """Return the settings that a config implies, written out where a change would imply others.
 
     DETR converts boxes where values are normalised, unless `do_convert_annotations` is given. A
     call that changes `do_normalize` alone does not change what is done to boxes, since
@@ -455,7 +456,8 @@ DERIVED_FROM = {"metadata": ("class_info_file", "repo_path")}
 
 
 def merged(given: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with some of them replaced; what was read from a file goes when another is named.
+    """Return the settings with some of them replaced; what was read from a file goes when another
+    is named.
 
     >>> merged({"size": 8}, {"size": 6})
     {'size': 6}
@@ -471,7 +473,7 @@ def merged(given: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, An
 
 @functools.lru_cache(maxsize=1024)
 def settings_of(name: str, given: Frozen) -> Settings:
-    """The settings of a config; made once for each.
+    """Return the settings of a config; made once for each.
 
     >>> settings_of("ViTImageProcessor", Frozen()).pair("size")
     (224, 224)

@@ -91,7 +91,7 @@ class ImageView:
 
     @classmethod
     def of(cls, image: Any, index: Any = None) -> ImageView:
-        """A view of all of an image, or of image `index` of a stack."""
+        """Returns a view of all of an image, or of image `index` of a stack."""
         height, width = image.shape[-3:-1]
         return cls(image, index, 0, 0, height, width)
 
@@ -108,13 +108,13 @@ class ImageView:
         return self.image.dtype
 
     def window(self, axis: int, start: int, length: int) -> ImageView:
-        """The window of this view from `start` on, along an axis (0 rows, 1 columns)."""
+        """Returns the window of this view from `start` on, along an axis (0 rows, 1 columns)."""
         if axis == 0:
             return replace(self, top=self.top + start, height=length)
         return replace(self, left=self.left + start, width=length)
 
     def rows(self, start: Any, count: int) -> jax.Array:
-        """Rows `start` to `start + count`, `(count, width * c)`; `start` may be traced."""
+        """Returns rows `start` to `start + count`, `(count, width * c)`; `start` may be traced."""
         offset = (self.top + start, self.left, 0)
         size = (count, self.width, self.channels)
         if self.index is None:
@@ -124,7 +124,7 @@ class ImageView:
         return rows[0].reshape(count, -1)
 
     def pixels(self) -> jax.Array:
-        """The window as an array `(height, width, c)`."""
+        """Returns the window as an array `(height, width, c)`."""
         image = self.image
         if self.index is not None:
             image = lax.dynamic_index_in_dim(image, self.index, 0, keepdims=False)
@@ -161,7 +161,7 @@ class CpuEngine:
     index: Any = None
 
     def pixels(self, image: jax.Array | ImageView) -> jax.Array:
-        """The array of an image."""
+        """Returns the array of an image."""
         if isinstance(image, ImageView):
             return image.pixels()
         return image
@@ -204,7 +204,7 @@ class CpuEngine:
         passes: Passes,
         epilogue: Epilogue,
     ) -> jax.Array:
-        """A segment that only copies pixels: the crops that are known are slices."""
+        """Runs a segment that only copies pixels: the crops that are known are slices."""
         image, vertical = _slice_run(image, passes.vertical, 0)
         image, horizontal = _slice_run(image, passes.horizontal, 1)
 
@@ -297,8 +297,8 @@ class CpuEngine:
         form: Form = "pixels",
         height: Any = None,
     ) -> Rows:
-        """The horizontal pass, a block of rows after the other, so that what is between the
-        transpositions stays in the cache.
+        """Computes the horizontal pass, a block of rows after the other, so that what is between
+        the transpositions stays in the cache.
 
         Args:
             view: uint8 for integer arithmetic.

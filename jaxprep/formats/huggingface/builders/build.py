@@ -163,7 +163,7 @@ def builder(
 
 
 def builders_of(settings: Settings, backend: Backend) -> list[Builder]:
-    """The builders of a class, in order.
+    """Return the builders of a class, in order.
 
     >>> [entry.operation for entry in builders_of(Settings("DetrImageProcessor", {}), "pil")]
     ['resize', None, 'pad']

@@ -15,7 +15,7 @@ from jaxprep.types import Size
 
 
 def center_rule(build: Build) -> ops.crop.CenterRule:
-    """How the backend halves an odd margin.
+    """Return how the backend halves an odd margin.
 
     torchvision computes `int((n - m) / 2.0)`, `center_crop` of `transformers/image_transforms.py`
     `(n - m) // 2`; they differ where the crop is larger than the image.
@@ -83,7 +83,7 @@ def center_crop_square(build: Build) -> None:
 
 
 def pads(settings: Settings) -> bool:
-    """Whether results are padded at all, to `pad_size` or to the largest of a call.
+    """Return whether results are padded at all, to `pad_size` or to the largest of a call.
 
     >>> pads(Settings("DetrImageProcessor", {})), pads(Settings("ViTImageProcessor", {}))
     (True, False)
@@ -94,7 +94,7 @@ def pads(settings: Settings) -> bool:
 
 
 def has_pad_size(settings: Settings) -> bool:
-    """Whether results are padded to the setting `pad_size`.
+    """Return whether results are padded to the setting `pad_size`.
 
     >>> has_pad_size(Settings("DetrImageProcessor", {"pad_size": 1400}))
     True
@@ -104,7 +104,7 @@ def has_pad_size(settings: Settings) -> bool:
 
 
 def pads_to_largest(settings: Settings) -> bool:
-    """Whether results of different sizes are padded to the largest of a call.
+    """Return whether results of different sizes are padded to the largest of a call.
 
     >>> pads_to_largest(Settings("DetrImageProcessor", {}))
     True
@@ -129,8 +129,8 @@ def pad(build: Build) -> None:
 
 
 def widest(build: Build) -> Size:
-    """The one size that PP-OCR recognition gives to all images of a call, from the widest of them;
-    where they are not known, the default.
+    """Return the one size that PP-OCR recognition gives to all images of a call, from the widest of
+    them; where they are not known, the default.
 
     >>> from jaxprep.formats.huggingface.builders.build import Source
     >>> build = Build(Settings("PPOCRV5ServerRecImageProcessor", {}), "torchvision", Source())
@@ -245,8 +245,8 @@ def pad_window(build: Build) -> None:
 
 
 def window(settings: Settings) -> Size:
-    """The size that EoMT pads to; its height is also the length of the windows that an image is
-    split into.
+    """Return the size that EoMT pads to; its height is also the length of the windows that an image
+    is split into.
 
     >>> window(Settings("EomtImageProcessor", {}))
     (640, 640)
