@@ -60,10 +60,10 @@ def texts_and_labels(call: Call, padding: Padding) -> Results:
     {'task_inputs': ['the task is panoptic']}
     """
     tasks = tasks_of(call.inputs.get("task_inputs"), len(padding.sizes))
-    found = instance_masks_of(call, padding.sizes)
+    instances = instance_masks_of(call, padding.sizes)
     results: Results = {}
-    if found is not None:
-        results = annotated(call.config, found, tasks, padding.padded_size)
+    if instances is not None:
+        results = annotated(call.config, instances, tasks, padding.padded_size)
     return results | {"task_inputs": [f"the task is {task}" for task in tasks]}
 
 
@@ -87,7 +87,10 @@ def tasks_of(given: Any, count: int) -> list[str]:
 
 
 def annotated(
-    config: HuggingFace, found: Sequence[InstanceMasks], tasks: Sequence[str], padded_size: Size
+    config: HuggingFace,
+    instances: Sequence[InstanceMasks],
+    tasks: Sequence[str],
+    padded_size: Size,
 ) -> Results:
     """Return `mask_labels`, padded with `ignore_index` as the original does, `class_labels` and
     `text_inputs`.
@@ -95,8 +98,8 @@ def annotated(
     >>> content = {"7": {"name": "cat", "isthing": 1}}
     >>> settings = {"metadata": metadata_from(content, "$"), "num_text": 2}
     >>> config = HuggingFace("OneFormerImageProcessor", settings)
-    >>> found = InstanceMasks(np.ones((1, 2, 2), np.float32), np.array([7]))
-    >>> annotated(config, [found], ["semantic"], (2, 2))["text_inputs"]
+    >>> instances = InstanceMasks(np.ones((1, 2, 2), np.float32), np.array([7]))
+    >>> annotated(config, [instances], ["semantic"], (2, 2))["text_inputs"]
     [['a photo with a cat', 'a semantic photo']]
     """
     metadata = metadata_of(config)
@@ -107,18 +110,22 @@ def annotated(
         )
     count = config.effective.integer("num_text", highest=MAX_TEXTS)
     annotations = []
-    for i, (masks, task) in enumerate(zip(found, tasks, strict=True)):
+    for i, (instances_of_image, task) in enumerate(zip(instances, tasks, strict=True)):
         if task not in TASKS:
             raise InputError(
                 f"Expected one of {sorted(TASKS)}, got {task!r} - at `task_inputs[{i}]`."
             )
         seen = dict.fromkeys(metadata["class_names"], 0)
-        annotations.append(TASKS[task](masks, metadata, count, seen))
+        annotate = TASKS[task]
+        annotations.append(annotate(instances_of_image, metadata, count, seen))
     fill = ignore_index_of(config)
+    masks = []
+    for annotation in annotations:
+        masks.append(pad_masks(annotation.masks, padded_size, fill))
     return {
-        "mask_labels": PerImage(pad_masks(one.masks, padded_size, fill) for one in annotations),
-        "class_labels": PerImage(one.classes for one in annotations),
-        "text_inputs": [one.texts for one in annotations],
+        "mask_labels": PerImage(masks),
+        "class_labels": PerImage(annotation.classes for annotation in annotations),
+        "text_inputs": [annotation.texts for annotation in annotations],
     }
 
 
@@ -135,49 +142,61 @@ class Annotation(NamedTuple):
 
 
 def semantic(
-    found: InstanceMasks, metadata: Metadata, count: int, seen: MutableMapping[str, int]
+    instances: InstanceMasks,
+    metadata: Metadata,
+    count: int,
+    seen: MutableMapping[str, int],
 ) -> Annotation:
-    """One mask for each class: those of its instances together.
+    """Merge the instances of each class to one mask.
 
     >>> names = metadata_from({"7": {"name": "cat", "isthing": 1}}, "$")
-    >>> found = InstanceMasks(np.ones((1, 2, 2), np.float32), np.array([7]))
-    >>> semantic(found, names, 2, {"cat": 0}).texts
+    >>> instances = InstanceMasks(np.ones((1, 2, 2), np.float32), np.array([7]))
+    >>> semantic(instances, names, 2, {"cat": 0}).texts
     ['a photo with a cat', 'a semantic photo']
     """
-    classes = list(dict.fromkeys(found.classes.tolist()))
-    masks = [found.masks[found.classes == number].max(0) for number in classes]
-    stacked = np.stack(masks) if masks else found.masks[:0]
+    classes = list(dict.fromkeys(instances.classes.tolist()))
+    masks = []
+    for number in classes:
+        masks_of_class = instances.masks[instances.classes == number]
+        masks.append(masks_of_class.max(0))
+    stacked = np.stack(masks) if masks else instances.masks[:0]
     merged = InstanceMasks(stacked, np.asarray(classes, np.int64))
     return _with_texts(merged, "a semantic photo", metadata, count, seen)
 
 
 def instance(
-    found: InstanceMasks, metadata: Metadata, count: int, seen: MutableMapping[str, int]
+    instances: InstanceMasks,
+    metadata: Metadata,
+    count: int,
+    seen: MutableMapping[str, int],
 ) -> Annotation:
     """Return the instances of things.
 
     >>> names = metadata_from({"7": {"name": "cat", "isthing": 1}}, "$")
-    >>> found = InstanceMasks(np.ones((1, 2, 2), np.float32), np.array([7]))
-    >>> instance(found, names, 2, {"cat": 0}).texts
+    >>> instances = InstanceMasks(np.ones((1, 2, 2), np.float32), np.array([7]))
+    >>> instance(instances, names, 2, {"cat": 0}).texts
     ['a photo with a cat', 'an instance photo']
     """
-    is_thing = np.isin(found.classes, metadata["thing_ids"])
-    things = InstanceMasks(found.masks[is_thing], found.classes[is_thing])
+    is_thing = np.isin(instances.classes, metadata["thing_ids"])
+    things = InstanceMasks(instances.masks[is_thing], instances.classes[is_thing])
     return _with_texts(things, "an instance photo", metadata, count, seen)
 
 
 def panoptic(
-    found: InstanceMasks, metadata: Metadata, count: int, seen: MutableMapping[str, int]
+    instances: InstanceMasks,
+    metadata: Metadata,
+    count: int,
+    seen: MutableMapping[str, int],
 ) -> Annotation:
-    """Everything.
+    """Return all instances, of things and of stuff.
 
     >>> names = metadata_from({"7": {"name": "cat", "isthing": 1}}, "$")
-    >>> found = InstanceMasks(np.ones((1, 2, 2), np.float32), np.array([7]))
-    >>> panoptic(found, names, 2, {"cat": 0}).texts
+    >>> instances = InstanceMasks(np.ones((1, 2, 2), np.float32), np.array([7]))
+    >>> panoptic(instances, names, 2, {"cat": 0}).texts
     ['a photo with a cat', 'an panoptic photo']
     """
     # "an panoptic": the original's words, which the text encoder was trained with.
-    return _with_texts(found, "an panoptic photo", metadata, count, seen)
+    return _with_texts(instances, "an panoptic photo", metadata, count, seen)
 
 
 TASKS: dict[str, Callable[..., Annotation]] = {
@@ -191,14 +210,18 @@ image_processing_oneformer.py`.
 
 
 def _with_texts(
-    found: InstanceMasks, blank: str, metadata: Metadata, count: int, seen: MutableMapping[str, int]
+    instances: InstanceMasks,
+    blank: str,
+    metadata: Metadata,
+    count: int,
+    seen: MutableMapping[str, int],
 ) -> Annotation:
     """Masks with a text for each, in the order of all classes, filled up with `blank` to `count`.
 
     Args:
         seen: how many masks each class has had; counted up.
     """
-    for number in found.classes.tolist():
+    for number in instances.classes.tolist():
         name = metadata.get(str(number))
         if name is None:
             raise InputError(
@@ -211,7 +234,7 @@ def _with_texts(
     # The model has `num_text` slots; further texts are dropped.
     texts = texts[:count]
     blanks = [blank] * (count - len(texts))
-    return Annotation(found.masks, found.classes, texts + blanks)
+    return Annotation(instances.masks, instances.classes, texts + blanks)
 
 
 # -- the names of classes ------------------------------------------------------------------------

@@ -70,13 +70,15 @@ def padded_labels(call: Call, padding: Padding) -> Results:
     >>> results["mask_labels"][0].shape
     (1, 32, 64)
     """
-    found = instance_masks_of(call, padding.sizes)
-    if found is None:
+    instances = instance_masks_of(call, padding.sizes)
+    if instances is None:
         return {}
     fill = ignore_index_of(call.config)
-    return label_results(
-        [one._replace(masks=pad_masks(one.masks, padding.padded_size, fill)) for one in found]
-    )
+    padded = []
+    for instances_of_image in instances:
+        masks = pad_masks(instances_of_image.masks, padding.padded_size, fill)
+        padded.append(instances_of_image._replace(masks=masks))
+    return label_results(padded)
 
 
 def instance_masks_of(call: Call, sizes: Sequence[Size]) -> list[InstanceMasks] | None:
@@ -128,15 +130,15 @@ def label_maps(call: Call, count: int) -> list[np.ndarray] | None:
     return [labels.astype(np.int32) for labels in maps]
 
 
-def label_results(found: Sequence[InstanceMasks]) -> Results:
+def label_results(instances: Sequence[InstanceMasks]) -> Results:
     """Return `mask_labels` and `class_labels`.
 
     >>> sorted(label_results([]))
     ['class_labels', 'mask_labels']
     """
     return {
-        "mask_labels": PerImage(one.masks for one in found),
-        "class_labels": PerImage(one.classes for one in found),
+        "mask_labels": PerImage(of_image.masks for of_image in instances),
+        "class_labels": PerImage(of_image.classes for of_image in instances),
     }
 
 
@@ -201,16 +203,20 @@ def eomt(call: Call) -> Results:
         resized = run(uncut, images)
         if not call.is_traced:
             resized = [np.asarray(image) for image in resized]  # sliced below, without a program
-        windows, parts = split(call.config, resized)
-        cut = call.with_settings(do_resize=False, do_convert_rgb=False)
-        read_part = traced_image if call.is_traced else with_value_range
-        results = {"pixel_values": run(cut, [read_part(part) for part in parts])}
+        windows, pixels_of_windows = split(call.config, resized)
+        as_image = traced_image if call.is_traced else with_value_range
+        images_of_windows = [as_image(pixels) for pixels in pixels_of_windows]
+        after_resize = call.with_settings(do_resize=False, do_convert_rgb=False)
+        results = {"pixel_values": run(after_resize, images_of_windows)}
     else:
-        windows, results = [], image_results(call, images)
-    results["patch_offsets"] = PerImage(np.asarray(one, np.int64) for one in windows)
+        windows = []
+        results = image_results(call, images)
+    results["patch_offsets"] = PerImage(np.asarray(offsets, np.int64) for offsets in windows)
     sizes = [uncut.config.pipeline.output_size(size) for size in sizes_of(images)]
-    found = _eomt_masks(call, sizes)
-    return results if found is None else results | label_results(found)
+    instances = _eomt_masks(call, sizes)
+    if instances is not None:
+        results |= label_results(instances)
+    return results
 
 
 EOMT = Family(eomt, INPUTS)
@@ -224,16 +230,22 @@ def _uncut(call: Call) -> Call:
 
 
 def split(config: HuggingFace, images: Any) -> tuple[list[Window], list[Any]]:
-    """Windows along the longer side of images `(h, w, c)` or maps `(h, w)`, which overlap as evenly
-    as pixels allow: `_split_image` of `transformers/models/eomt/image_processing_eomt.py`.
+    """Split images `(h, w, c)` or maps `(h, w)` into windows along their longer side, which overlap
+    as evenly as pixels allow.
+
+    Reproduces `_split_image` of `transformers/models/eomt/image_processing_eomt.py`.
+
+    Returns:
+        where each window lies, and its pixels.
 
     >>> config = HuggingFace("EomtImageProcessor", {"size": {"shortest_edge": 8}})
-    >>> windows, parts = split(config, [np.zeros((8, 12, 3))])
-    >>> [(one.start, one.end) for one in windows], parts[0].shape
+    >>> windows, pixels = split(config, [np.zeros((8, 12, 3))])
+    >>> [(window.start, window.end) for window in windows], pixels[0].shape
     ([(0, 8), (4, 12)], (8, 8, 3))
     """
-    length = window(config.effective)[0]
-    windows, parts = [], []
+    length, _ = window(config.effective)
+    windows = []
+    pixels = []
     for i, image in enumerate(images):
         height, width = image.shape[:2]
         longest = max(height, width)
@@ -242,10 +254,10 @@ def split(config: HuggingFace, images: Any) -> tuple[list[Window], list[Any]]:
         overlap = (count * length - longest) / (count - 1) if count > 1 else 0
         for j in range(count):
             start = int(j * (length - overlap))
-            rows = slice(start, start + length)
-            windows.append(Window(i, start, start + length))
-            parts.append(image[rows] if height > width else image[:, rows])
-    return windows, parts
+            end = start + length
+            windows.append(Window(i, start, end))
+            pixels.append(image[start:end] if height > width else image[:, start:end])
+    return windows, pixels
 
 
 def _eomt_masks(call: Call, sizes: Sequence[Size]) -> list[InstanceMasks] | None:
@@ -258,7 +270,7 @@ def _eomt_masks(call: Call, sizes: Sequence[Size]) -> list[InstanceMasks] | None
     # Windows of one image share its instances.
     if config.effective.flag("do_split_image"):
         windows, maps = split(config, maps)
-        ids = [ids[one.image] for one in windows]
+        ids = [ids[part.image] for part in windows]
     if config.effective.flag("do_pad"):
         maps = [_pad_to_window(labels, window(config.effective)) for labels in maps]
     # EoMT reduces labels wherever `ignore_index` is given; MaskFormer asks `do_reduce_labels`.
@@ -272,6 +284,6 @@ def _eomt_masks(call: Call, sizes: Sequence[Size]) -> list[InstanceMasks] | None
 
 def _pad_to_window(labels: np.ndarray, least: Size) -> np.ndarray:
     """A map with 0 below and to the right, at least as large as a window."""
-    height, width = labels.shape
-    size = max(height, least[0]), max(width, least[1])
-    return pad_masks(labels[None], size, 0)[0]
+    height, width = map(max, labels.shape, least)
+    (padded,) = pad_masks(labels[None], (height, width), 0)
+    return padded

@@ -170,8 +170,8 @@ def convert_segmentation_map_to_binary_masks(
         )
     # int64, since a reduced label may be negative and `ignore_index` any integer.
     labels = labels.astype(np.int64)
-    found = binary_masks(labels, instance_id_to_semantic_id, ignore_index, do_reduce_labels)
-    masks, classes = PerImage(found).converted("jax", "segmentation_map")
+    instances = binary_masks(labels, instance_id_to_semantic_id, ignore_index, do_reduce_labels)
+    masks, classes = PerImage(instances).converted("jax", "segmentation_map")
     return masks, classes
 
 
@@ -255,9 +255,9 @@ def _annotations(
     is_used = masks.any((1, 2))
     used = InstanceMasks(masks[is_used], classes[is_used])
     count = self.config.effective.integer("num_text", highest=oneformer.MAX_TEXTS)
-    found = oneformer.TASKS[task](used, names, count, seen)
-    arrays = PerImage((found.classes, found.masks)).converted("jax", "label")
-    return *arrays, found.texts
+    annotation = oneformer.TASKS[task](used, names, count, seen)
+    arrays = PerImage((annotation.classes, annotation.masks)).converted("jax", "label")
+    return *arrays, annotation.texts
 
 
 def _call(self: Any, maps: Any, ids: Any, ignore_index: int | None, reduces: bool | None) -> Call:
