@@ -191,16 +191,16 @@ class Pipeline:
     def lowered(self) -> Lowered:
         """The pipeline as it is run."""
         return Lowered(
-            self.inner_steps,
-            self.segments,
-            self.exact,
-            self.layout,
-            self.reads_channels_first,
-            self._exact_sizes,
-            tuple(name for name, _ in self.kinds),
-            self.masks.lowered if self.kinds else None,
-            tuple(i for i, _ in self.mask_steps),
-            self.is_random,
+            steps=self.inner_steps,
+            segments=self.segments,
+            exact=self.exact,
+            layout=self.layout,
+            reads_channels_first=self.reads_channels_first,
+            exact_sizes=self._exact_sizes,
+            kinds=tuple(name for name, _ in self.kinds),
+            mask=self.masks.lowered if self.kinds else None,
+            mask_indices=tuple(i for i, _ in self.mask_steps),
+            is_random=self.is_random,
         )
 
     @functools.cached_property

@@ -117,12 +117,12 @@ def run_stages(
         is_cut = is_last and size is not None and not program.fills_canvas
         compute = functools.partial(
             compute_epilogue,
-            dtype,
-            prepare_pointwise(stage.segment.pointwise, image.shape[-1]),
-            tables.edges,
-            program.exact,
-            draws,
-            size if is_cut else None,
+            dtype=dtype,
+            parts=prepare_pointwise(stage.segment.pointwise, image.shape[-1]),
+            edges=tables.edges,
+            exact=program.exact,
+            draws=draws,
+            size=size if is_cut else None,
         )
         epilogue = Epilogue(compute)
         if is_last and program.layout is not None:
@@ -345,17 +345,19 @@ def _merge(run: Sequence[Pointwise], channels: int) -> MergedAffine:
 
 
 def compute_epilogue(
-    dtype: Any,
-    parts: Sequence[Placed | PaddingSlot | MergedAffine],
-    edges: tuple[Any, Any] | None,
-    exact: bool,
-    draws: Any,
-    size: Any,
     rows: Rows,
+    *,
+    dtype: Any,
+    parts: Sequence[Placed | PaddingSlot | MergedAffine] = (),
+    edges: tuple[Any, Any] | None = None,
+    exact: bool = False,
+    draws: Any = None,
+    size: Any = None,
 ) -> Rows:
     """Compute what follows the last pass of a segment, on one image's rows.
 
     Args:
+        rows: the sums of the last pass.
         dtype: what the sums are rounded to.
         parts: see `prepare_pointwise`.
         edges: for each row and each column, which `PaddingSlot` it belongs to; None if no padding
@@ -365,7 +367,7 @@ def compute_epilogue(
         size: everything outside of this height and width becomes 0; None keeps it.
 
     >>> rows = Rows(jnp.full((1, 2, 1), 2.5), channels=1)
-    >>> compute_epilogue(jnp.uint8, (), None, False, None, (1, 1), rows).values.ravel().tolist()
+    >>> compute_epilogue(rows, dtype=jnp.uint8, size=(1, 1)).values.ravel().tolist()
     [2, 0]
     """
     if rows.values.dtype != dtype:
