@@ -86,18 +86,23 @@ def grouped(
     """
     groups: dict[Hashable, list[A]] = {}
 
-    def total(group: list[A]) -> int:
-        return sum(map(bytes_of, group)) if bytes_of else 0
+    def total(key: Hashable) -> int:
+        return sum(map(bytes_of, groups[key])) if bytes_of else 0
+
+    def length(key: Hashable) -> int:
+        return len(groups[key])
 
     try:
         for item in items:
-            group = groups.setdefault(key(item), [])
-            group.append(item)
-            waiting = sum(map(len, groups.values()))
-            if len(group) >= size or waiting >= max_waiting:
-                yield groups.pop(max(groups, key=lambda key: len(groups[key])))
-            elif bytes_of and sum(map(total, groups.values())) >= max_bytes:
-                yield groups.pop(max(groups, key=lambda key: total(groups[key])))
+            groups.setdefault(key(item), []).append(item)
+            # Nothing here may refer to an item that its taker has done with, while the next is
+            # made: it may be an image of many MB.
+            del item
+            longest = max(groups, key=length)
+            if length(longest) >= size or sum(map(length, groups)) >= max_waiting:
+                yield groups.pop(longest)
+            elif bytes_of and sum(map(total, groups)) >= max_bytes:
+                yield groups.pop(max(groups, key=total))
     except Exception:
         # What came before a bad item is good, and whoever runs this can keep it.
         yield from groups.values()

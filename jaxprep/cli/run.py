@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,6 +58,21 @@ class Photo(NamedTuple):
     source: Source
     image: UInt8[np.ndarray, "h w 3"]
     bucket: Bucket
+
+
+class Measured(NamedTuple):
+    """Says how much memory an image file takes.
+
+    Attributes:
+        path: the file.
+        memory: while it is decoded, and then.
+
+    >>> Measured(Path("a.png"), Memory(72, 18)).memory.decoded
+    18
+    """
+
+    path: Path
+    memory: Memory
 
 
 Numbered = tuple[int, Photo]
@@ -215,9 +230,10 @@ def _write_all(
                     bytes_of=_image_bytes,
                 )
                 for group in groups:
-                    for (row, photo), result in _converted(group, convert, reporter):
-                        writer.add(row, photo.source, result)
+                    for row, source, result in _converted(group, convert, reporter):
+                        writer.add(row, source, result)
                         reporter.bar.update(1)
+                    del group  # while the next is decoded
                     stop_if_interrupted()  # the results so far are written by `close`
                 writer.flush()
         finally:
@@ -227,55 +243,60 @@ def _write_all(
 @contextmanager
 def _decoding(
     paths: Sequence[Path], config: Format, alpha: Alpha, workers: int, ahead: int, max_bytes: int
-) -> Iterator[Iterator[tuple[Path, Future[Photo]]]]:
+) -> Iterator[Iterator[tuple[Measured, Future[Photo]]]]:
     """Decode ahead in threads, as far as the images fit into `max_bytes`.
 
     A batch is decoded while another is preprocessed, and every thread has an image more.
     """
 
-    def decode(item: tuple[Path, Memory]) -> Photo:
-        return decode_photo(item[0], config, alpha)
+    def decode(item: Measured) -> Photo:
+        return decode_photo(item.path, config, alpha)
 
-    def bytes_of(item: tuple[Path, Memory], is_decoded: bool) -> int:
-        return item[1].decoded if is_decoded else item[1].decoding
+    def bytes_of(item: Measured, is_decoded: bool) -> int:
+        return item.memory.decoded if is_decoded else item.memory.decoding
 
-    count = ahead + workers
-    measured = run_ahead(_memory_of, paths, workers=workers, ahead=count)
+    ahead += workers
+    measured = run_ahead(_measured, paths, workers=workers, ahead=ahead)
     with closing(measured):
-        items = ((path, future.result()) for path, future in measured)
+        items = (future.result() for _, future in measured)
         decoded = run_ahead(
-            decode, items, workers=workers, ahead=count, max_bytes=max_bytes, bytes_of=bytes_of
+            decode, items, workers=workers, ahead=ahead, max_bytes=max_bytes, bytes_of=bytes_of
         )
         with closing(decoded):
-            yield ((path, future) for (path, _), future in decoded)
+            yield decoded
 
 
-def _memory_of(path: Path) -> Memory:
+def _measured(path: Path) -> Measured:
     try:
-        return memory_of(path)
-    except Exception:  # decoding says what it is, or that it needs little
-        return Memory(0, 0)
+        return Measured(path, memory_of(path))
+    except Exception:  # decoding says what it is
+        return Measured(path, Memory(0, 0))
 
 
 def _decoded_photos(
-    decoded: Iterable[tuple[Path, Future[Photo]]], reporter: Reporter
+    decoded: Iterable[tuple[Measured, Future[Photo]]], reporter: Reporter
 ) -> Iterator[Numbered]:
     """Yield the photos that could be decoded, with their positions among all.
 
     The others are reported, or raise.
     """
-    for row, (path, future) in enumerate(decoded):
+    rows = count()
+    # Not `enumerate`, which keeps its last item while the next is made.
+    for measured, future in decoded:
+        row = next(rows)
         try:
             photo = future.result()
         except JaxprepError as error:
-            reporter.report_image(path, error)
+            reporter.report_image(measured.path, error)
         else:
             yield row, photo
+            del photo
+        del future
 
 
 def _converted(
     group: Sequence[Numbered], convert: Converter, reporter: Reporter
-) -> Iterator[tuple[Numbered, np.ndarray]]:
+) -> Iterator[tuple[int, Source, np.ndarray]]:
     """Yield the results of a group, one by one where the whole cannot be converted.
 
     What cannot be converted alone is reported, or raises.
@@ -288,7 +309,8 @@ def _converted(
             reporter.report_image(path, _error_of_image(error, path))
             return
     else:
-        yield from zip(group, results, strict=True)
+        for (row, photo), result in zip(group, results, strict=True):
+            yield row, photo.source, result
         return
     for numbered in group:
         yield from _converted([numbered], convert, reporter)
@@ -312,7 +334,8 @@ def _bucket(numbered: Numbered) -> Bucket:
 
 
 def _image_bytes(numbered: Numbered) -> int:
-    return numbered[1].image.nbytes
+    # As much again for the canvas that it is copied to.
+    return 2 * numbered[1].image.nbytes
 
 
 def _left_out_record(entry: LeftOut) -> Record:

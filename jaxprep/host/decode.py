@@ -29,7 +29,7 @@ import io
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -48,6 +48,8 @@ MAX_PIXELS = 2**27
 """134 million; a decoded image of so many pixels takes 400 MB. Pillow warns above 89 million."""
 MAX_BYTES = 8 * MAX_PIXELS
 """1 GiB, what the largest image takes with 16 bits for each of four channels, not compressed."""
+BAND_PIXELS = 2**22
+"""So many pixels of a large image are converted at a time."""
 MAX_READS = 2**20
 """Of one file. The decoders read 64 KiB at a time, or a chunk; only junk is read byte by byte."""
 _PILLOW_FORMATS = tuple(kind for kind in FORMATS if kind != HEIF)
@@ -138,12 +140,26 @@ def memory_of(source: Source, *, max_pixels: int = MAX_PIXELS) -> Memory:
         kind = _kind(file)
         with _opened_image(file, kind, max_pixels) as image:
             width, height = image.size
+            each = _bytes_per_pixel(image, kind)
         size = _size(file)
     pixels = width * height
-    # Pillow keeps 4 bytes for a pixel, as many in a copy that is turned or converted, and collects
-    # the array in pieces: measured on 12000 x 8000 pixels.
-    each = 3 if kind == "JPEG" and _jpeg_decoder() else 12
-    return Memory(each * pixels + size, 3 * pixels)
+    bands = 16 * min(pixels, BAND_PIXELS)
+    return Memory(each * pixels + bands + size, 3 * pixels)
+
+
+def _bytes_per_pixel(header: Any, kind: str | None) -> int:
+    """Return how much memory decoding takes, beside the file and a band: that of all copies."""
+    result, pillow = 3, 4
+    if kind == "JPEG" and _jpeg_decoder() and _is_plain_jpeg(header):
+        return result
+    # Not `getexif`, which decodes a PNG, to find what may stand behind the pixels.
+    may_be_turned = kind == "TIFF" or (kind != HEIF and "exif" in header.info)
+    return _CODEC_BYTES.get(kind, 0) + pillow + may_be_turned * pillow + result
+
+
+_CODEC_BYTES: dict[str | None, int] = {"AVIF": 6, HEIF: 6, "JPEG2000": 14, "WEBP": 10}
+"""What the libraries that decode take for a pixel beside Pillow's image, as measured on photographs
+of 12 and 48 million pixels; others decode row by row."""
 
 
 @contextmanager
@@ -182,14 +198,17 @@ def _opened_image(file: IO[bytes], kind: str | None, max_pixels: int) -> Iterato
         raise InputError(f"Expected a file of at most {max_bytes} bytes, as it is of kind {kind}")
     if kind == HEIF:
         heif = _pillow_heif().open_heif(file)
-        header = nullcontext(heif[heif.primary_index])
+        image = heif[heif.primary_index]
+        header = nullcontext()
     else:
         from PIL import Image
 
         # Pillow opens more kinds of files, some by programs of the system (EPS by Ghostscript):
         # those are for no server to try on what it is sent.
-        header = Image.open(file, formats=_PILLOW_FORMATS)
-    with header as image:
+        image = Image.open(file, formats=_PILLOW_FORMATS)
+        # Frees the pixels at once: Python would with its next collection of cycles.
+        header = closing(image)
+    with header:
         width, height = image.size
         if width * height > max_pixels:
             raise InputError(
@@ -247,9 +266,7 @@ def _read_jpeg(file: IO[bytes], max_pixels: int) -> UInt8[np.ndarray, "h w 3"] |
         return None
     with Image.open(file, formats=("JPEG",)) as header:
         width, height = header.size
-        # MPO and CMYK follow Pillow's rules.
-        is_plain = header.format == "JPEG" and header.mode in ("RGB", "L")
-        if not is_plain or width * height > max_pixels or _orientation(header) != 1:
+        if not _is_plain_jpeg(header) or width * height > max_pixels:
             return None
     size = _size(file)
     # No JPEG of so many pixels is so large; Pillow reads no further than to the end of the image.
@@ -262,6 +279,12 @@ def _read_jpeg(file: IO[bytes], max_pixels: int) -> UInt8[np.ndarray, "h w 3"] |
     # As Pillow's arrays are, so that a caller meets the same error with and without simplejpeg.
     image.flags.writeable = False
     return image
+
+
+def _is_plain_jpeg(header: Any) -> bool:
+    """Return whether simplejpeg makes of a file what Pillow's rules do: not of MPO and CMYK."""
+    is_plain = header.format == "JPEG" and header.mode in ("RGB", "L")
+    return is_plain and _orientation(header) == 1
 
 
 def to_array(image: Image.Image, *, alpha: Alpha = "drop") -> UInt8[np.ndarray, "h w 3"]:
@@ -281,9 +304,23 @@ def to_array(image: Image.Image, *, alpha: Alpha = "drop") -> UInt8[np.ndarray, 
     >>> to_array(Image.new("LA", (1, 1), (7, 0)), alpha="white").tolist()
     [[[255, 255, 255]]]
     """
+    _check_alpha(alpha)
+    width, height = image.size
+    if width * height <= BAND_PIXELS:
+        return _to_rgb(image, alpha)
+    # Band by band: Pillow makes an array by way of two more copies of what it is made of.
+    result = np.empty((height, width, 3), np.uint8)
+    rows = max(1, BAND_PIXELS // width)
+    for top in range(0, height, rows):
+        band = image.crop((0, top, width, min(top + rows, height)))
+        result[top : top + rows] = _to_rgb(band, alpha)
+    result.flags.writeable = False
+    return result
+
+
+def _to_rgb(image: Image.Image, alpha: Alpha) -> UInt8[np.ndarray, "h w 3"]:
     from PIL import Image
 
-    _check_alpha(alpha)
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
         gray = _high_byte(image)
         # A 16-bit gray PNG may name one value as transparent (PNG 1.2, chunk tRNS).
@@ -391,6 +428,9 @@ class _Bounded:
         if self._reads > MAX_READS:
             raise InputError("Expected an image, got data in which none begins")
         return self._file.read(*size)
+
+    def close(self) -> None:
+        """Do nothing: who opened the file closes it, and Pillow would."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
