@@ -24,6 +24,7 @@ from jaxprep.inputs import (
     layout_of,
 )
 from jaxprep.pictures import is_pil, with_levels
+from jaxprep.pipeline.numbers import in_jax_type
 from jaxprep.types import Size
 from jaxprep.web import fetch
 
@@ -192,7 +193,7 @@ def with_value_range(array: np.ndarray) -> Image:
     """Return an image of an array `(h, w, c)` on the host: uint8, int32 or float32.
 
     Raises:
-        InputError: integers that int32 does not hold.
+        InputError: integers that int32 does not hold, or floats that float32 does not.
 
     >>> with_value_range(np.zeros((2, 2, 3), np.int64)).value_range
     'integer'
@@ -202,7 +203,7 @@ def with_value_range(array: np.ndarray) -> Image:
     if array.dtype == np.uint8:
         return Image(array)
     if array.dtype.kind not in "ui":
-        return Image(array.astype(np.float32), "float")
+        return Image(in_jax_type(array, "images").astype(np.float32), "float")
     # JAX keeps 32 bits by default and would wrap others around.
     info = np.iinfo(np.int32)
     if array.size and (array.min() < info.min or array.max() > info.max):

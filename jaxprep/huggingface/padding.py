@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int64, Num
 
+from jaxprep import bounds
 from jaxprep.formats import HuggingFace
 from jaxprep.types import Size
 
@@ -59,12 +60,18 @@ def padding_of(config: HuggingFace, sizes: Sequence[Size]) -> Padding:
 def largest_of(sizes: Sequence[Size]) -> Size:
     """Return the largest height and the largest width.
 
+    Raises:
+        InputError: a tall and a wide result would be padded to more pixels than `bounds` allows.
+
     >>> largest_of([(1, 4), (3, 2)])
     (3, 4)
     """
     heights = [height for height, _ in sizes]
     widths = [width for _, width in sizes]
-    return max(heights), max(widths)
+    padded = max(heights), max(widths)
+    largest = max(sizes, key=lambda size: size[0] * size[1])
+    bounds.check_pixels(padded, largest, "results that are padded to one size,")
+    return padded
 
 
 def pad_masks(

@@ -18,6 +18,7 @@ import jaxprep
 from jaxprep import Batch, Pipeline, formats, ops
 from jaxprep.bounds import MAX_PIXELS, MAX_SIDE
 from jaxprep.errors import ConfigError, InputError
+from jaxprep.huggingface import MaskFormerImageProcessor
 from jaxprep.ops import sizes
 from jaxprep.pipeline.ragged import Ragged
 from jaxprep.pipeline.segment import all_tables
@@ -172,6 +173,12 @@ def test_results_of_other_shapes_are_not_padded_to_a_gigapixel():
     tall, wide = np.zeros((60000, 1, 3), np.uint8), np.zeros((1, 60000, 3), np.uint8)
     with pytest.raises(InputError, match="padded to one shape of at most"):
         Ragged.of([tall, wide]).padded()
+
+
+def test_a_tall_and_a_wide_result_of_hugging_face_are_not_either():
+    processor = MaskFormerImageProcessor(do_resize=False)
+    with pytest.raises(InputError, match="padded to one size, of at most 67108864 pixels"):
+        processor([LINE, LINE.swapaxes(0, 1)], input_data_format="channels_last")
 
 
 def test_a_layout_that_stores_an_image_a_million_times_is_refused():
