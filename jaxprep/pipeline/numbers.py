@@ -60,9 +60,10 @@ def check_stays_finite(steps: Sequence[Any]) -> None:
         largest = step.largest_value(largest)
         # written so that NaN is refused too
         if not largest <= FLOAT32_MAX:
+            at = f"$.steps[{i}]" if len(steps) > 1 else "$"
             raise ConfigError(
                 f"Expected steps that keep values of up to 2**32 finite in float32, got up to "
-                f"{largest:.3g} from `{codec.shown(step)}` - at `$.steps[{i}]`."
+                f"{largest:.3g} from `{codec.shown(step)}` - at `{at}`."
             )
         largest = min(largest, step.largest_stored)
     _check_tops(tuple(steps), 255, ConfigError)

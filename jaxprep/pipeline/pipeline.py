@@ -9,7 +9,7 @@ and `program.py` runs them.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -74,6 +74,8 @@ class Pipeline:
     exact: bool = False
 
     def __post_init__(self) -> None:
+        if isinstance(self.steps, Step | str) or not isinstance(self.steps, Iterable):
+            raise codec.expected("a tuple of steps", self.steps, "$.steps")
         # a list of steps is not hashable; the dataclass is frozen
         object.__setattr__(self, "steps", tuple(self.steps))
         if isinstance(self.kinds, Mapping):
@@ -349,6 +351,11 @@ class Pipeline:
     def _as_arrays(self, batch: Batch) -> Batch:
         """The batch with its image and masks in the types that JAX has."""
         image = _as_array(batch.image, "batch.image")
+        if not isinstance(batch.extras, Mapping):
+            raise InputError(
+                f"Expected a dictionary of arrays, got {codec.shown(batch.extras)} - at "
+                "`batch.extras`."
+            )
         extras = dict(batch.extras)
         for name, _ in self.kinds:
             if extras.get(name) is not None:
@@ -372,6 +379,8 @@ class Pipeline:
         _check_positions(batch.keypoints, leading, 2, "batch.keypoints", "(x, y)")
         for name, _ in self.kinds:
             mask = batch.extras.get(name)
+            if mask is not None:
+                _check_type((), 1, mask.dtype)
             mask_shape = () if mask is None else tuple(np.shape(mask))[: len(shape) - 1]
             if mask is not None and mask_shape != tuple(shape[:-1]):
                 raise InputError(
@@ -380,6 +389,11 @@ class Pipeline:
                 )
 
     def _check_plan(self, plan: Plan, shape: Sequence[int]) -> None:
+        if not isinstance(plan, Plan):
+            raise InputError(
+                f"Expected what `pipeline.plan(sizes)` returns, got {codec.shown(plan)} - at "
+                "`plan`."
+            )
         # a plan of another pipeline may have the same shapes, and give wrong pixels silently
         if plan.steps != self.inner_steps:
             raise InputError(
@@ -463,7 +477,10 @@ def _check_positions(value: Any, leading: tuple[int, ...], columns: int, where: 
     """Refuses boxes and keypoints of another shape than `(*leading, n, columns)`."""
     if value is None:
         return
-    shape = tuple(np.shape(value))
+    array = _as_array(value, where)
+    if not jnp.issubdtype(array.dtype, jnp.number):
+        raise InputError(f"Expected numbers, got dtype {array.dtype} - at `{where}`.")
+    shape = tuple(array.shape)
     if len(shape) != len(leading) + 2 or shape[:-2] != leading or shape[-1] != columns:
         batch = "batch, " if leading else ""
         raise InputError(

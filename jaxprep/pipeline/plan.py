@@ -544,7 +544,13 @@ def as_sizes(sizes: Any) -> list[Size]:
     >>> as_sizes(np.array([[8, 6], [4, 2]]))
     [(8, 6), (4, 2)]
     """
-    array = np.asarray(sizes)
+    try:
+        array = np.asarray(sizes)
+    except (TypeError, ValueError) as error:  # traced, or rows of different lengths
+        raise InputError(
+            "Expected sizes (batch, 2) that are known outside of jit, got "
+            f"{codec.shown(sizes)}: {error}."
+        ) from error
     is_list = array.ndim == 2 and array.shape[1] == 2 and len(array) > 0
     if not is_list or array.dtype.kind not in "iu" or array.min() < 1:
         raise InputError(

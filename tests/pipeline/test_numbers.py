@@ -243,6 +243,19 @@ RAW = {
     "the same in a list": lambda: jaxprep.ImageConverter.from_config(
         Pipeline((ops.PadToSquare((1.0, 2.0, 3.0)),))
     )([IMAGE[..., :1]]),
+    "boxes of words": lambda: PIPELINE(Batch(image=IMAGE, boxes=[["a"] * 4])),
+    "boxes of different lengths": lambda: PIPELINE(Batch(image=IMAGE, boxes=[[1, 2], [3]])),
+    "a mask of objects": lambda: Pipeline((), {"m": "mask"})(
+        Batch(image=IMAGE, extras={"m": np.full((8, 6), None)})
+    ),
+    "extras that are no dictionary": lambda: PIPELINE(Batch(image=IMAGE, extras=None)),
+    "a plan of another type": lambda: PIPELINE(Batch(image=IMAGE), plan=[(8, 6)]),
+    "sizes of different lengths": lambda: PIPELINE.plan([(8, 6), (8,)]),
+    "sizes that are traced": lambda: jax.jit(lambda sizes: PIPELINE.plan(sizes).size)(
+        np.array([[8, 6]])
+    ),
+    "a step instead of steps": lambda: Pipeline(ops.Resize((4, 4))),
+    "a number instead of steps": lambda: Pipeline(5),
     "kinds of another type": lambda: Pipeline((), kinds=3),
     "an unknown kind": lambda: Pipeline((), kinds={"mask": "depth"}),
 }
