@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from jaxprep.types import Batch
 
 if TYPE_CHECKING:
-    from jaxprep import errors, formats, huggingface, ops, postprocess, presets
+    from jaxprep import data, errors, formats, huggingface, ops, postprocess, presets
     from jaxprep.facade import ImageClassifierPreprocessor, ImageConverter
     from jaxprep.host.decode import read_image
     from jaxprep.huggingface import AutoImageProcessor, BatchFeature
@@ -26,7 +26,7 @@ _MODULE_OF = {
     "Plan": "jaxprep.pipeline",
     "read_image": "jaxprep.host.decode",
 }
-_SUBMODULES = ("errors", "formats", "huggingface", "ops", "postprocess", "presets")
+_SUBMODULES = ("data", "errors", "formats", "huggingface", "ops", "postprocess", "presets")
 
 __all__ = [
     "AutoImageProcessor",
@@ -36,6 +36,7 @@ __all__ = [
     "ImageConverter",
     "Pipeline",
     "Plan",
+    "data",
     "errors",
     "formats",
     "huggingface",

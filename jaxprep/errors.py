@@ -52,6 +52,14 @@ class InputError(JaxprepError):
     """
 
 
+class ArgumentError(InputError, TypeError):
+    """Raised where a call gets a keyword that it does not take.
+
+    >>> issubclass(ArgumentError, TypeError)
+    True
+    """
+
+
 class ConfigError(JaxprepError):
     """Raised where a configuration, in Python or in a file, is not valid.
 
@@ -85,6 +93,18 @@ class DecodeError(JaxprepError):
     ... except DecodeError as error:
     ...     print(error)
     Expected an image (...), got other or damaged data - at <bytes>.
+    """
+
+
+class ImageNotFoundError(DecodeError, FileNotFoundError):
+    """Raised where the file to decode does not exist.
+
+    >>> import jaxprep
+    >>> try:
+    ...     jaxprep.read_image("no such file.jpg")
+    ... except FileNotFoundError as error:
+    ...     print(error)
+    Expected an image file, got a path that does not exist - at 'no such file.jpg'.
     """
 
 

@@ -1,7 +1,7 @@
 """Reads files: those that come with the library, and those that a caller names.
 
-The library's are in `presets/` of the repository, and in `jaxprep/_presets/` of an installed wheel
-(pyproject.toml, `force-include`).
+The library's are in `presets/` and `examples/photos/` of the repository, and in `jaxprep/_presets/`
+and `jaxprep/_photos/` of an installed wheel (pyproject.toml, `force-include`).
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 _PACKAGE = Path(__file__).resolve().parent
+_IN_REPOSITORY = {"presets": "presets", "photos": "examples/photos"}
 _KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a named pipe",
@@ -39,6 +40,19 @@ class TooLargeError(OSError):
     """
 
 
+def path(folder: Literal["presets", "photos"], name: str) -> Path:
+    """Return a file that comes with the library.
+
+    >>> path("presets", "keras_hub.json").exists()
+    True
+    """
+    installed = _PACKAGE / f"_{folder}" / name
+    if installed.exists():
+        return installed
+    # An editable install has no such folder: it reads the repository.
+    return _PACKAGE.parent / _IN_REPOSITORY[folder] / name
+
+
 @functools.cache
 def load_json(name: str) -> Any:
     """Return the content of a JSON file that comes with the library; do not change it.
@@ -46,10 +60,7 @@ def load_json(name: str) -> Any:
     >>> load_json("keras_hub.json")["source"][:9]
     'keras-hub'
     """
-    installed = _PACKAGE / "_presets" / name
-    # An editable install has no `_presets`: it reads the repository.
-    file = installed if installed.exists() else _PACKAGE.parent / "presets" / name
-    return json.loads(file.read_text("utf-8"))
+    return json.loads(path("presets", name).read_text("utf-8"))
 
 
 def open_regular(path: str | os.PathLike[str]) -> IO[bytes]:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 from jaxprep import codec
 from jaxprep.errors import ConfigError
-from jaxprep.formats.values import as_image_size
+from jaxprep.formats.values import as_image_size, dtype_name
 from jaxprep.pipeline import Pipeline
 from jaxprep.pipeline.step import Geometry
 from jaxprep.types import Size
@@ -40,9 +40,9 @@ class Format(ABC):
     """Holds the preprocessing of one library, under the names that the library uses.
 
     A format is a frozen dataclass; `jaxprep.formats.register` makes its files readable. Besides the
-    library's settings it has three fields of jaxprep's: `data_format` ("channels_last" or
-    "channels_first", of the results), `reference` (whose resize is reproduced), and `exact` (see
-    `Pipeline`).
+    library's settings it has four fields of jaxprep's: `data_format` ("channels_last" or
+    "channels_first", of the results), `dtype` ("float32", "bfloat16" or "float16", of the results),
+    `reference` (whose resize is reproduced), and `exact` (see `Pipeline`).
 
     Attributes:
         library: how messages name the library, with the key that tells its files.
@@ -60,6 +60,10 @@ class Format(ABC):
     collection: ClassVar[str | None] = None
 
     def __post_init__(self) -> None:
+        # `jnp.bfloat16` is one value of several that mean the same
+        dtype = getattr(self, "dtype", None)
+        if "dtype" in codec.field_types(type(self)):
+            object.__setattr__(self, "dtype", dtype_name(dtype))
         # Types first: `check` may then compare and convert without looking at them.
         codec.check_fields(self)
         self.check()

@@ -11,13 +11,13 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 from jaxprep import codec, ops
 from jaxprep.bounds import check_size
 from jaxprep.errors import ConfigError
 from jaxprep.formats.base import Format
-from jaxprep.formats.values import DataFormatName, method_of
+from jaxprep.formats.values import DataFormatName, FloatName, cast_to, dtype_name, method_of
 from jaxprep.ops.boxes import BoxFormat
 from jaxprep.pipeline import Pipeline
 from jaxprep.pipeline.numbers import FLOAT32_MAX
@@ -90,7 +90,7 @@ class KerasHub(Format):
     antialias: bool = False
     bounding_box_format: BoxFormat = "yxyx"
     data_format: DataFormatName = "channels_last"
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    dtype: FloatName = "float32"
     rounded: bool = True
     family: str = "generic"
     name: str | None = None
@@ -137,8 +137,7 @@ class KerasHub(Format):
             # Without a scale the images still become floats, as the offset is one.
             scale = 1.0 if self.scale is None else self.scale
             steps.append(ops.Rescale(scale, self.offset or 0.0))
-            if self.dtype != "float32":
-                steps.append(ops.Cast(self.dtype))
+            steps += cast_to(self.dtype)
         elif not self.rounded:
             # `fit` and `predict` convert to float32 before the layer sees the image.
             steps.append(ops.Cast("float32"))
@@ -346,7 +345,7 @@ def upgrade_legacy(fields: dict[str, Any], where: str) -> dict[str, Any]:
     ([0.5], [-1.0])
     """
     fields = dict(fields)
-    fields["dtype"] = _dtype_name(fields.get("dtype", "float32"))
+    fields["dtype"] = dtype_name(fields.get("dtype"))
     # Keras writes these two of every layer; they do not change the pixels.
     fields.pop("_allow_python_workflow", None)
     fields.pop("build_config", None)
@@ -363,14 +362,6 @@ def upgrade_legacy(fields: dict[str, Any], where: str) -> dict[str, Any]:
         if fields.get(name, 0) is None:
             fields.pop(name)
     return fields
-
-
-def _dtype_name(policy: Any) -> Any:
-    """Return the dtype's name of a Keras dtype policy, or of a name."""
-    if not isinstance(policy, dict):
-        return policy
-    config = policy.get("config")
-    return config.get("name") if isinstance(config, dict) else None
 
 
 def _merge_variance(fields: dict[str, Any], where: str) -> None:

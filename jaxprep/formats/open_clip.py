@@ -16,6 +16,7 @@ from jaxprep.formats.base import Format, OwnMode
 from jaxprep.formats.values import (
     OPTIONS,
     DataFormatName,
+    FloatName,
     PerChannel,
     Triple,
     for_each_channel,
@@ -52,6 +53,7 @@ class OpenClip(Format):
         fill_color: of the padding, in [0, 255].
         reference: "pillow" reproduces OpenCLIP on PIL images.
         data_format: of the results; OpenCLIP's are channels first.
+        dtype: of the results; the arithmetic before is float32.
         exact: see `Pipeline`.
 
     Raises:
@@ -74,6 +76,7 @@ class OpenClip(Format):
     fill_color: int = 0
     reference: ReferenceName = "pillow"
     data_format: DataFormatName = "channels_last"
+    dtype: FloatName = "float32"
     exact: bool = False
 
     def check(self) -> None:
@@ -132,7 +135,7 @@ class OpenClip(Format):
     @property
     def _values(self) -> tuple[Step, ...]:
         """The steps after the conversion to RGB."""
-        return to_tensor_and_normalize(self.mean, self.std, self.data_format)
+        return to_tensor_and_normalize(self.mean, self.std, self.data_format, self.dtype)
 
     def pipeline_for(self, mode: str, has_alpha: bool = False) -> tuple[Pipeline, str]:
         # Pillow cannot convert La to RGB: OpenCLIP fails.

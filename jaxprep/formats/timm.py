@@ -21,6 +21,7 @@ from jaxprep.formats.values import (
     IMAGENET_STD,
     OPTIONS,
     DataFormatName,
+    FloatName,
     PerChannel,
     for_each_channel,
     method_of,
@@ -54,6 +55,7 @@ class Timm(Format):
         architecture: the model's name; it does not change the pixels.
         reference: "pillow" reproduces timm on PIL images.
         data_format: of the results; timm's are channels first.
+        dtype: of the results; the arithmetic before is float32.
         exact: see `Pipeline`.
 
     Raises:
@@ -79,6 +81,7 @@ class Timm(Format):
     architecture: str = ""
     reference: ReferenceName = "pillow"
     data_format: DataFormatName = "channels_last"
+    dtype: FloatName = "float32"
     exact: bool = False
 
     def check(self) -> None:
@@ -171,7 +174,7 @@ class Timm(Format):
         else:
             resize = ops.Resize((height, width), fit="cover", rounding="round", **options)
         colours = (ops.ToRGB(),) if self.input_size[0] == 3 else ()
-        values = to_tensor_and_normalize(self.mean, self.std, self.data_format)
+        values = to_tensor_and_normalize(self.mean, self.std, self.data_format, self.dtype)
         return Pipeline((*colours, resize, crop, *values), exact=self.exact)
 
     def pipeline_for(self, mode: str, has_alpha: bool = False) -> tuple[Pipeline, str]:

@@ -17,6 +17,7 @@ from jaxprep.formats.values import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     DataFormatName,
+    FloatName,
     PerChannel,
     for_each_channel,
     method_of,
@@ -47,6 +48,7 @@ class Torchvision(Format):
             accuracy was measured; "torch" that on uint8 tensors, which torchvision resizes in
             float32; "torchvision" its native kernel for uint8, of the v2 transforms.
         data_format: of the results; torchvision's are channels first.
+        dtype: of the results; the arithmetic before is float32.
         exact: see `Pipeline`.
 
     Raises:
@@ -67,6 +69,7 @@ class Torchvision(Format):
     antialias: bool = True
     reference: ReferenceName = "pillow"
     data_format: DataFormatName = "channels_last"
+    dtype: FloatName = "float32"
     exact: bool = False
 
     def check(self) -> None:
@@ -122,5 +125,5 @@ class Torchvision(Format):
             steps.append(ops.Resize(shortest_edge=self.resize_size, **options))  # type: ignore[arg-type]
         if self.crop_size is not None:
             steps.append(ops.CenterCrop(self.crop_size))  # type: ignore[arg-type]
-        values = to_tensor_and_normalize(self.mean, self.std, self.data_format)
+        values = to_tensor_and_normalize(self.mean, self.std, self.data_format, self.dtype)
         return Pipeline((*steps, *values), exact=self.exact)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numbers
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from jaxprep import codec, ops
 from jaxprep.bounds import check_size
 from jaxprep.ops.resize import Method
@@ -13,11 +15,13 @@ from jaxprep.resample.filters import canonical_method
 from jaxprep.types import Size
 
 DataFormatName = Literal["channels_last", "channels_first"]
+FloatName = Literal["float32", "bfloat16", "float16"]
+"""What results may be stored as; the arithmetic before is float32."""
 Triple = tuple[float, float, float]
 PerChannel = float | tuple[float, ...]
 """One number for all channels, or one per channel."""
 
-OPTIONS = frozenset({"reference", "data_format", "exact"})
+OPTIONS = frozenset({"reference", "data_format", "exact", "dtype"})
 """Fields of a `Format` that are jaxprep's; no library's file has them."""
 
 # The mean and standard deviation of ImageNet's pixels in [0, 1], as in
@@ -26,15 +30,17 @@ IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
 IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
 
 
-def to_tensor_and_normalize(mean: Any, std: Any, data_format: str) -> tuple[Step, ...]:
-    """Return the steps of torchvision's `ToTensor` and `Normalize`, and the layout.
+def to_tensor_and_normalize(
+    mean: Any, std: Any, data_format: str, dtype: FloatName = "float32"
+) -> tuple[Step, ...]:
+    """Return the steps of torchvision's `ToTensor` and `Normalize`, the type and the layout.
 
     `ToTensor` divides by 255 in float32; a product with 1 / 255 rounds to other values:
     https://github.com/pytorch/vision/blob/main/torchvision/transforms/functional.py
 
     Args:
         mean, std: per channel, for values in [0, 1].
-        data_format: of the results.
+        data_format, dtype: of the results.
 
     >>> steps = to_tensor_and_normalize(IMAGENET_MEAN, IMAGENET_STD, "channels_first")
     >>> [type(step).__name__ for step in steps]
@@ -43,6 +49,7 @@ def to_tensor_and_normalize(mean: Any, std: Any, data_format: str) -> tuple[Step
     steps: tuple[Step, ...] = (
         ops.Rescale(1 / 255, arithmetic="division"),
         ops.Normalize(mean, std),
+        *cast_to(dtype),
     )
     return (*steps, ops.ChannelsFirst()) if data_format == "channels_first" else steps
 
@@ -70,6 +77,41 @@ def for_each_channel(values: PerChannel, channels: int, where: str) -> tuple[flo
     if len(listed) != channels:
         raise codec.expected(f"{channels} values, or one for all", values, where)
     return listed
+
+
+def cast_to(dtype: FloatName) -> tuple[Step, ...]:
+    """Return the step that stores float32 values as `dtype`; none where that is what they are.
+
+    >>> cast_to("bfloat16"), cast_to("float32")
+    ((Cast(dtype='bfloat16'),), ())
+    """
+    return () if dtype == "float32" else (ops.Cast(dtype),)
+
+
+def dtype_name(value: Any) -> Any:
+    """Return the name of a dtype that a user gives as `jnp.bfloat16`, as a NumPy dtype or as a
+    Keras policy; anything else unchanged, for the check of the field to refuse.
+
+    Of a mixed policy it is the type that Keras computes in. None is float32, Keras' default.
+
+    >>> import jax.numpy as jnp
+    >>> dtype_name(jnp.bfloat16), dtype_name(np.dtype("float16")), dtype_name("mixed_bfloat16")
+    ('bfloat16', 'float16', 'bfloat16')
+    """
+    if value is None:
+        return "float32"
+    # Keras' `DTypePolicy`, and how Keras writes one to a file
+    if isinstance(value, dict):
+        config = value.get("config")
+        name = config.get("name") if isinstance(config, dict) else None
+        return dtype_name(name) if name else value
+    value = getattr(value, "compute_dtype", value)
+    if isinstance(value, str):
+        return value.removeprefix("mixed_")
+    try:
+        return np.dtype(value).name
+    except (TypeError, ValueError):
+        return getattr(value, "name", value)  # TensorFlow's dtypes have one
 
 
 def as_image_size(value: Any, where: str) -> Size | None:

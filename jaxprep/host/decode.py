@@ -35,7 +35,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from jaxprep.errors import DecodeError, InputError, MissingPackageError
+from jaxprep.errors import DecodeError, ImageNotFoundError, InputError, MissingPackageError
 from jaxprep.host.kinds import FORMATS, HEAD, HEIF, OTHER_PICTURES, kind_of_content
 
 if TYPE_CHECKING:
@@ -53,17 +53,6 @@ BAND_PIXELS = 2**22
 MAX_READS = 2**20
 """Of one file. The decoders read 64 KiB at a time, or a chunk; only junk is read byte by byte."""
 _PILLOW_FORMATS = tuple(kind for kind in FORMATS if kind != HEIF)
-
-
-class ImageNotFoundError(DecodeError, FileNotFoundError):
-    """Raised where the file to decode does not exist.
-
-    >>> try:
-    ...     read_image("no such file.jpg")
-    ... except FileNotFoundError as error:
-    ...     print(error)
-    Expected an image file, got a path that does not exist - at 'no such file.jpg'.
-    """
 
 
 def read_image(

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple, get_args
 
 from jaxprep import codec
-from jaxprep.errors import ConfigError, InputError
+from jaxprep.errors import ConfigError
 from jaxprep.formats import Format, HuggingFace, Timm
 from jaxprep.formats.huggingface import classes
 from jaxprep.formats.huggingface.classes import Backend
@@ -23,14 +23,6 @@ RESULT_KEYS = ("return_tensors", "device")
 """Arguments of a call that a config may hold, but that change nothing in it."""
 CALL_KEYS = (*RESULT_KEYS, "input_data_format", "disable_grouping", "data_format")
 """What a call takes and a config need not."""
-
-
-class ArgumentError(InputError, TypeError):
-    """A keyword that a processor does not take.
-
-    >>> issubclass(ArgumentError, TypeError)
-    True
-    """
 
 
 class Parsed(NamedTuple):

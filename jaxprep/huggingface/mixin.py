@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from jaxprep import codec
-from jaxprep.errors import ConfigError
+from jaxprep.errors import ArgumentError, ConfigError
 from jaxprep.formats import Format, HuggingFace
 from jaxprep.formats.huggingface.classes import Backend
 from jaxprep.formats.huggingface.read import TYPE_KEYS
@@ -23,7 +23,6 @@ from jaxprep.formats.huggingface.settings import Frozen, drop_none, split_keys
 from jaxprep.huggingface import hub
 from jaxprep.huggingface.configs import (
     JAXPREP_KEYS,
-    ArgumentError,
     config_of,
     json_settings,
     parse,

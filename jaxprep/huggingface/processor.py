@@ -8,13 +8,13 @@ from typing import Any
 
 import jaxprep.huggingface.unnormalize  # noqa: F401  # declares a method of Janus
 from jaxprep import codec
-from jaxprep.errors import ConfigError
+from jaxprep.errors import ArgumentError, ConfigError
 from jaxprep.formats import Format, HuggingFace, Timm
 from jaxprep.formats.huggingface import classes
 from jaxprep.formats.huggingface.read import TIMM
 from jaxprep.formats.huggingface.settings import drop_none, drop_unsaid, merged
 from jaxprep.huggingface.call import Call, run_group, run_traced
-from jaxprep.huggingface.configs import CALL_KEYS, ArgumentError, json_settings, layout_named
+from jaxprep.huggingface.configs import CALL_KEYS, json_settings, layout_named
 from jaxprep.huggingface.features import AUTO, BatchFeature, finish
 from jaxprep.huggingface.images import Reading, for_pillow, images_of, traced_images
 from jaxprep.huggingface.mixin import SIZE_KEYS, size_of

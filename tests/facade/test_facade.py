@@ -8,6 +8,7 @@ import dataclasses
 import json
 import types
 from collections import UserDict
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -321,6 +322,42 @@ def test_a_preset_of_any_collection_takes_its_own_fields_as_overrides(preset, ki
         assert getattr(preprocessor.image_converter, name) == value
     with pytest.raises(ConfigError, match=r"Unknown field.*sise"):
         ImageClassifierPreprocessor.from_preset(preset, sise=3)
+
+
+ANY_FORMAT = {
+    "KerasHub": "resnet_50_imagenet",
+    "timm": "timm/resnet50.a1_in1k",
+    "torchvision": "torchvision/resnet50",
+    "OpenCLIP": "open_clip/ViT-B-32/openai",
+    "Hugging Face": Path(__file__).parents[1] / "goldens/keras_hub_dirs/hf_vit_base_patch16_224",
+}
+
+
+@pytest.mark.parametrize("preset", ANY_FORMAT.values(), ids=ANY_FORMAT)
+def test_dtype_stores_the_float32_results_of_any_format_as_another_type(preset):
+    image = noise(30, 41, 3)
+    whole = ImageClassifierPreprocessor.from_preset(preset, image_size=(8, 8))
+    assert whole.image_converter.dtype == "float32"
+    for dtype in (jnp.bfloat16, "float16"):
+        half = ImageClassifierPreprocessor.from_preset(preset, image_size=8, dtype=dtype)
+        assert half(image).dtype == dtype
+        assert equal(half(image), whole(image).astype(dtype))
+        assert equal(
+            half.replace(exact=True)(image), whole.replace(exact=True)(image).astype(dtype)
+        )
+        assert ImageClassifierPreprocessor.from_json(half.to_json()) == half
+    for name in ("mixed_float16", np.float16, np.dtype("float16")):
+        assert whole.replace(dtype=name).image_converter.dtype == "float16"
+    assert whole.replace(dtype=None) == whole
+    for wrong in ("float64", np.uint8, 3, "half"):
+        with pytest.raises(ConfigError, match=r"bfloat16.*\$\.dtype"):
+            whole.replace(dtype=wrong)
+
+
+def test_channels_first_keeps_its_dtype():
+    config = Timm(input_size=(3, 8, 8), dtype="bfloat16", data_format="channels_first")
+    result = ImageClassifierPreprocessor(config)(noise(30, 41, 3))
+    assert result.shape == (3, 8, 8) and result.dtype == jnp.bfloat16
 
 
 def test_test_size_is_an_override_of_timm():

@@ -52,6 +52,7 @@ CHANGED = {
         "architecture": "resnet50",
         "reference": "pillow12",
         "data_format": "channels_first",
+        "dtype": "bfloat16",
         "exact": True,
     },
     Torchvision: {
@@ -64,6 +65,7 @@ CHANGED = {
         "antialias": False,
         "reference": "torch",
         "data_format": "channels_first",
+        "dtype": "bfloat16",
         "exact": True,
     },
     OpenClip: {
@@ -75,6 +77,7 @@ CHANGED = {
         "fill_color": 7,
         "reference": "pillow12",
         "data_format": "channels_first",
+        "dtype": "bfloat16",
         "exact": True,
     },
     Custom: {

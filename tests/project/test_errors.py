@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import public
 
 import jaxprep
 from jaxprep import (
@@ -37,6 +38,13 @@ def test_every_error_is_one_to_catch_and_those_that_users_know_inherit_twice():
     assert issubclass(errors.PresetNotFoundError, FileNotFoundError)
     assert issubclass(errors.MissingPackageError, ImportError)
     assert issubclass(errors.HubError, OSError)
+
+
+def test_every_error_of_the_package_is_in_its_module_of_errors():
+    for module in public.modules():
+        for name, value in vars(module).items():
+            if isinstance(value, type) and issubclass(value, JaxprepError):
+                assert getattr(errors, name) is value, f"{module.__name__}.{name}"
 
 
 IMAGES = {

@@ -31,7 +31,9 @@ from jaxprep.formats.huggingface.settings import (
 from jaxprep.formats.timm import from_timm_json
 from jaxprep.formats.values import (
     DataFormatName,
+    FloatName,
     as_image_size,
+    cast_to,
     shortest_edge_of_same_view,
     size_of_same_view,
 )
@@ -40,7 +42,7 @@ from jaxprep.pipeline.lower import static_sizes
 from jaxprep.resample.references import ReferenceName
 from jaxprep.types import Size
 
-FIELDS = ("backend", "data_format", "reference", "exact")
+FIELDS = ("backend", "data_format", "reference", "dtype", "exact")
 """The fields of a `HuggingFace` beside its class and settings."""
 
 
@@ -57,6 +59,7 @@ class HuggingFace(Format):
         data_format: of the results.
         reference: another reference than "pillow" for the PIL backend: "pillow12", for the numbers
             of Pillow before 13.
+        dtype: of the results, where they are not integers; the arithmetic before is float32.
         exact: see `Pipeline`.
 
     Raises:
@@ -79,6 +82,7 @@ class HuggingFace(Format):
     backend: Backend = "torchvision"
     data_format: DataFormatName = "channels_last"
     reference: ReferenceName | None = None
+    dtype: FloatName = "float32"
     exact: bool = False
 
     def __post_init__(self) -> None:
@@ -273,6 +277,9 @@ def _pipeline(
 ) -> Pipeline:
     build = Build(config.effective, config.backend, source, sizes, config.reference)
     add_steps(build, part)
+    makes_floats = any(isinstance(step, ops.Rescale | ops.Normalize) for step in build.steps)
+    if makes_floats and part != "resize":
+        build.add(*cast_to(config.dtype))
     if config.data_format == "channels_first" and part != "resize":
         build.add(ops.ChannelsFirst())
     return Pipeline(tuple(build.steps), exact=config.exact)
