@@ -46,4 +46,4 @@ def photo_path(name: str = "chelsea") -> Path:
     """
     if name not in PHOTOS:
         raise InputError(f"Expected one of {list(PHOTOS)}, got {name!r} - at `name`.")
-    return resources.path("photos", f"{name}.jpg")
+    return resources.packaged("photos", f"{name}.jpg")

@@ -17,7 +17,7 @@ import jax.core
 import jax.numpy as jnp
 import numpy as np
 
-from jaxprep import codec, inputs, labels, pictures, presets
+from jaxprep import codec, frameworks, inputs, labels, pictures, presets
 from jaxprep.errors import ConfigError, InputError
 from jaxprep.formats import Custom, Format, KerasHub
 from jaxprep.formats.keras_hub import PREPROCESSOR, upgrade_legacy
@@ -47,7 +47,7 @@ def _presets() -> dict[str, dict[str, Any]]:
 
 
 @dataclass(frozen=True, init=False)
-class ImageConverter:
+class ImageConverter(frameworks.NoAutoGraph):
     """Resizes, rescales and offsets images, as `keras_hub.layers.ImageConverter` does.
 
     The arguments and their defaults are KerasHub's; `jaxprep.formats.KerasHub` explains each. A
@@ -216,17 +216,17 @@ def convert(x: Any, config: Format) -> Any:
     # First, since a tracer has no values to look at: `jax.jit(pre)` takes this line and no other.
     if isinstance(x, jax.core.Tracer):
         return config.pipeline(Batch(image=x)).image
-    # Tensors of other frameworks may look like arrays and hold no values.
-    inputs.check_foreign(x)
     if isinstance(x, np.ndarray):
         return _convert_images(x, config)
+    if frameworks.has_graph_tensors(x):
+        return _convert_in_graph(x, config)
+    # Tensors of other frameworks may look like arrays and hold no values.
+    inputs.check_foreign(x)
     if isinstance(x, Batch):
         return config.pipeline(x)
     if not isinstance(x, Mapping):
         return _convert_traced(x, config) if is_traced(x) else _convert_images(x, config)
-    if labels.IMAGES not in x:
-        keys = sorted(map(str, x))
-        raise InputError(f"Expected a dictionary with `images`, got the keys {keys}.")
+    _check_has_images(x)
     if labels.has_labels(x):
         return labels.convert_labelled(x, config)
     return {**x, labels.IMAGES: convert(x[labels.IMAGES], config)}
@@ -243,6 +243,30 @@ def _warn_of_range(owner: Any, x: Any, config: Format) -> None:
     elif isinstance(x, Mapping):
         x = x[labels.IMAGES]
     inputs.warn_of_range(owner, x)
+
+
+def _convert_in_graph(x: Any, config: Format) -> Any:
+    """Convert tensors of a graph of TensorFlow: what `tf.data` gives to the function of a map."""
+    if isinstance(x, Batch):
+        raise InputError("Expected images or a dictionary of them in a graph, got a `Batch`.")
+    channels_first = config.pipeline.reads_channels_first
+    if not isinstance(x, Mapping):
+        return frameworks.call_in_graph(
+            lambda traced: convert(traced["images"], config), {"images": x}, channels_first
+        )
+    # Other entries pass through as they are, of whatever type.
+    _check_has_images(x)
+    moved = {key: x[key] for key in (labels.IMAGES, labels.MASKS, labels.BOXES) if key in x}
+    converted = frameworks.call_in_graph(
+        lambda traced: convert(traced, config), moved, channels_first
+    )
+    return {**x, **converted}
+
+
+def _check_has_images(x: Mapping[str, Any]) -> None:
+    if labels.IMAGES not in x:
+        keys = sorted(map(str, x))
+        raise InputError(f"Expected a dictionary with `images`, got the keys {keys}.")
 
 
 def _convert_images(x: Any, config: Format) -> Any:
@@ -303,7 +327,7 @@ def _convert_traced(x: Any, config: Format) -> Any:
 
 
 @dataclass(frozen=True, init=False)
-class ImageClassifierPreprocessor:
+class ImageClassifierPreprocessor(frameworks.NoAutoGraph):
     """Makes raw images the input of a classifier: `keras_hub.models.ImageClassifierPreprocessor`.
 
     Attributes:

@@ -117,9 +117,9 @@ def check_foreign(value: Any) -> None:
     module = type(value).__module__
     if module.startswith("tensorflow") and not hasattr(value, "numpy"):
         raise InputError(
-            "Expected values, got a symbolic tensor: jaxprep does not run inside a `tf.data` "
-            "graph. Call it on the batches that `dataset.as_numpy_iterator()` gives, or use a "
-            "Grain dataset with `.map(preprocessor)`."
+            "Expected values, got a symbolic tensor of TensorFlow: inside a `tf.data` graph call "
+            "an `ImageConverter`, an `ImageClassifierPreprocessor` or an image processor, "
+            "elsewhere use the batches that `dataset.as_numpy_iterator()` gives."
         )
     if isinstance(value, Iterator):
         raise InputError(

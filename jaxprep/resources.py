@@ -40,10 +40,10 @@ class TooLargeError(OSError):
     """
 
 
-def path(folder: Literal["presets", "photos"], name: str) -> Path:
+def packaged(folder: Literal["presets", "photos"], name: str) -> Path:
     """Return a file that comes with the library.
 
-    >>> path("presets", "keras_hub.json").exists()
+    >>> packaged("presets", "keras_hub.json").exists()
     True
     """
     installed = _PACKAGE / f"_{folder}" / name
@@ -60,7 +60,7 @@ def load_json(name: str) -> Any:
     >>> load_json("keras_hub.json")["source"][:9]
     'keras-hub'
     """
-    return json.loads(path("presets", name).read_text("utf-8"))
+    return json.loads(packaged("presets", name).read_text("utf-8"))
 
 
 def open_regular(path: str | os.PathLike[str]) -> IO[bytes]:

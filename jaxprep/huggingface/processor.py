@@ -6,8 +6,10 @@ import copy
 import functools
 from typing import Any
 
+import jax
+
 import jaxprep.huggingface.unnormalize  # noqa: F401  # declares a method of Janus
-from jaxprep import codec
+from jaxprep import codec, frameworks
 from jaxprep.errors import ArgumentError, ConfigError
 from jaxprep.formats import Format, HuggingFace, Timm
 from jaxprep.formats.huggingface import classes
@@ -20,13 +22,13 @@ from jaxprep.huggingface.images import Reading, for_pillow, images_of, traced_im
 from jaxprep.huggingface.mixin import SIZE_KEYS, size_of
 from jaxprep.huggingface.operations import ImageOperations
 from jaxprep.huggingface.registry import FAMILIES
-from jaxprep.inputs import BYTE_SCALE, warn_of_range
+from jaxprep.inputs import BYTE_SCALE, CHANNEL_COUNTS, Layout, warn_of_range
 from jaxprep.pipeline import Pipeline
 from jaxprep.postprocess import methods
 from jaxprep.types import is_traced
 
 
-class BaseImageProcessor(ImageOperations):
+class BaseImageProcessor(ImageOperations, frameworks.NoAutoGraph):
     """An image processor: call it on images.
 
     Settings are attributes (`processor.size`, `processor.do_resize`); assigning to one replaces it
@@ -164,6 +166,8 @@ class BaseImageProcessor(ImageOperations):
         # `processor(images, segmentation_maps)`: other inputs may be passed by position.
         inputs = dict(zip(family.inputs, args, strict=False))
         inputs |= {name: kwargs.pop(name) for name in family.inputs if name in kwargs}
+        if frameworks.has_graph_tensors((images, inputs)):
+            return self._preprocess_in_graph(images, inputs, input_data_format, kwargs)
         call = Call(
             images,
             inputs,
@@ -179,6 +183,18 @@ class BaseImageProcessor(ImageOperations):
             warn_of_range(self, images)
         features = finish(results, return_tensors)
         return features if device is None else features.to(device)
+
+    def _preprocess_in_graph(
+        self, images: Any, inputs: dict[str, Any], layout: Any, settings: dict[str, Any]
+    ) -> BatchFeature:
+        """Preprocess tensors of a graph of TensorFlow, as `tf.data` gives them."""
+        layout = layout_named(layout, "input_data_format") or layout_of_tensors(images)
+
+        def preprocess(given: dict[str, Any]) -> BatchFeature:
+            return self.preprocess(**given, **settings, input_data_format=layout)
+
+        given = {"images": images, **inputs}
+        return frameworks.call_in_graph(preprocess, given, layout == "channels_first")
 
     def _with_call_settings(self, kwargs: dict[str, Any]) -> HuggingFace:
         """The config with a call's own settings."""
@@ -235,6 +251,8 @@ class TimmWrapperImageProcessor(BaseImageProcessor):
         if unknown:
             raise ArgumentError(f"`{type(self).__name__}` takes no `{unknown[0]}` in a call.")
         pipeline = self._config.overridden(_with_layout(drop_none(kwargs))).pipeline
+        if frameworks.has_graph_tensors(images):
+            return self._preprocess_in_graph(images, {}, input_data_format, kwargs)
         layout = layout_named(input_data_format, "input_data_format")
         if is_traced(images):
             read = traced_images(images, layout)
@@ -247,6 +265,26 @@ class TimmWrapperImageProcessor(BaseImageProcessor):
             {"pixel_values": run_group(pipeline, read).stacked_or_listed()}, return_tensors
         )
         return features if device is None else features.to(device)
+
+
+def layout_of_tensors(images: Any) -> Layout | None:
+    """The layout of tensors of a graph whose height or width is not known yet; None where their
+    numbers will tell.
+
+    >>> from types import SimpleNamespace
+    >>> layout_of_tensors(SimpleNamespace(shape=(3, None, None)))
+    'channels_first'
+    """
+    for tensor in jax.tree.leaves(images):
+        if getattr(tensor.shape, "rank", 3) is None:
+            continue
+        shape = tuple(tensor.shape)
+        if len(shape) < 3 or None not in shape[-3:]:
+            continue
+        first, last = shape[-3] in CHANNEL_COUNTS, shape[-1] in CHANNEL_COUNTS
+        if first != last:
+            return "channels_first" if first else "channels_last"
+    return None
 
 
 @functools.cache
