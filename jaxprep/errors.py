@@ -116,6 +116,15 @@ class HubError(JaxprepError, OSError):
     """
 
 
+class RefusedError(HubError):
+    """Raised where an answer is one that is never read: too large, or a redirect to where the
+    caller has not asked to go.
+
+    >>> issubclass(RefusedError, HubError)
+    True
+    """
+
+
 class MissingPackageError(JaxprepError, ImportError):
     """Raised where an optional package is needed and not installed.
 

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, TypeVar
 
-from jaxprep.errors import HubError, PresetNotFoundError, without_credentials
+from jaxprep.errors import HubError, PresetNotFoundError, RefusedError, without_credentials
 
 T = TypeVar("T")
 
@@ -36,15 +36,6 @@ SECONDS = 60.0
 IDLE_SECONDS = 10.0
 """The longest without a byte."""
 MAX_REDIRECTS = 10
-
-
-class RefusedError(HubError):
-    """Raised where an answer is one that is never read: too large, or a redirect to where the
-    caller has not asked to go.
-
-    >>> issubclass(RefusedError, HubError)
-    True
-    """
 
 
 @dataclass

@@ -28,6 +28,7 @@ from jaxprep.errors import (
     JaxprepError,
     MissingPackageError,
     PresetNotFoundError,
+    RefusedError,
 )
 from jaxprep.presets.files import MAX_BYTES, preset_files
 
@@ -184,7 +185,7 @@ class _Repo:
             return self.cached(hub, paths)
         try:
             return web.within(web.SECONDS, MAX_LISTING, lambda: self.downloaded(hub, paths))
-        except web.RefusedError as error:
+        except RefusedError as error:
             raise HubError(f"{error} - at {self.handle}.") from error
         except JaxprepError:
             raise
