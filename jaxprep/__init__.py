@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from jaxprep.types import Batch
 
 if TYPE_CHECKING:
-    from jaxprep import data, errors, formats, huggingface, ops, postprocess, presets
+    from jaxprep import checkpoint, data, errors, formats, huggingface, ops, postprocess, presets
     from jaxprep.facade import ImageClassifierPreprocessor, ImageConverter
     from jaxprep.host.decode import read_image
     from jaxprep.huggingface import AutoImageProcessor, BatchFeature
@@ -26,7 +26,16 @@ _MODULE_OF = {
     "Plan": "jaxprep.pipeline",
     "read_image": "jaxprep.host.decode",
 }
-_SUBMODULES = ("data", "errors", "formats", "huggingface", "ops", "postprocess", "presets")
+_SUBMODULES = (
+    "checkpoint",
+    "data",
+    "errors",
+    "formats",
+    "huggingface",
+    "ops",
+    "postprocess",
+    "presets",
+)
 
 __all__ = [
     "AutoImageProcessor",
@@ -36,6 +45,7 @@ __all__ = [
     "ImageConverter",
     "Pipeline",
     "Plan",
+    "checkpoint",
     "data",
     "errors",
     "formats",
@@ -52,7 +62,11 @@ def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return importlib.import_module(f"jaxprep.{name}")
     if name in _MODULE_OF:
-        return getattr(importlib.import_module(_MODULE_OF[name]), name)
+        value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+        if hasattr(value, "get_config"):
+            # Keras may have been imported after us
+            importlib.import_module("jaxprep.frameworks").register_with_keras(value)
+        return value
     raise AttributeError(f"module 'jaxprep' has no attribute {name!r}")
 
 

@@ -107,6 +107,7 @@ class ImageConverter(frameworks.NoAutoGraph):
         >>> ImageConverter.from_config(converter.get_config()) == converter
         True
         """
+        frameworks.register_with_keras(type(self))
         return files.to_json(self.config)
 
     @classmethod
@@ -209,6 +210,8 @@ class ImageConverter(frameworks.NoAutoGraph):
 def convert(x: Any, config: Format) -> Any:
     """Convert images by a config; see `ImageConverter.__call__`.
 
+    In a pipeline of Grain the results are NumPy arrays, as KerasHub's are.
+
     >>> import numpy as np
     >>> convert(np.zeros((8, 6, 3), np.uint8), KerasHub(image_size=(4, 4))).shape
     (4, 4, 3)
@@ -216,6 +219,18 @@ def convert(x: Any, config: Format) -> Any:
     # First, since a tracer has no values to look at: `jax.jit(pre)` takes this line and no other.
     if isinstance(x, jax.core.Tracer):
         return config.pipeline(Batch(image=x)).image
+    if not frameworks.in_grain():
+        return _convert(x, config)
+    frameworks.use_cpu_in_worker()
+    result = _convert(x, config)
+    if not isinstance(result, Mapping):
+        return frameworks.to_numpy(result)
+    # Other entries are the caller's, of whatever type.
+    keys = result.keys() & {labels.IMAGES, labels.MASKS, labels.BOXES}
+    return {**result, **{key: frameworks.to_numpy(result[key]) for key in keys}}
+
+
+def _convert(x: Any, config: Format) -> Any:
     if isinstance(x, np.ndarray):
         return _convert_images(x, config)
     if frameworks.has_graph_tensors(x):
@@ -413,12 +428,13 @@ class ImageClassifierPreprocessor(frameworks.NoAutoGraph):
         """Return the arguments as JSON data: what `keras.saving.serialize_keras_object` stores of a
         task that holds this preprocessor. Keras need not be installed.
 
-        Keras finds classes that are not its own in the `custom_objects` given to its loader.
+        To load such a task, import this class after Keras: Keras' loader knows it from then on.
 
         >>> preprocessor = ImageClassifierPreprocessor(KerasHub(image_size=(4, 4)))
         >>> ImageClassifierPreprocessor.from_config(preprocessor.get_config()) == preprocessor
         True
         """
+        frameworks.register_with_keras(type(self))
         converter = self.image_converter
         return {
             "image_converter": None if converter is None else converter.get_config(),
@@ -441,6 +457,11 @@ class ImageClassifierPreprocessor(frameworks.NoAutoGraph):
         if not isinstance(config_file, str):
             raise codec.expected("the name of a file", config_file, "$.config_file")
         return cls(converter, config_file)
+
+    @property
+    def name(self) -> str:
+        """The name that `summary` of a Keras task prints."""
+        return getattr(self._config(), "preprocessor_name", None) or "preprocessor"
 
     def _config(self) -> Format:
         return Custom() if self.image_converter is None else self.image_converter.config
@@ -504,3 +525,7 @@ class ImageClassifierPreprocessor(frameworks.NoAutoGraph):
         if sample_weight is not None:
             return x, y, sample_weight
         return x if y is None else (x, y)
+
+
+frameworks.register_with_keras(ImageConverter)
+frameworks.register_with_keras(ImageClassifierPreprocessor)

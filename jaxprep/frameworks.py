@@ -7,6 +7,9 @@ in `sys.modules`.
 
 from __future__ import annotations
 
+import functools
+import multiprocessing
+import os
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
@@ -113,6 +116,8 @@ def call_in_graph(
     """
     if not has_graph_tensors(inputs):
         return function(dict(inputs))
+    import chex  # which `import jaxprep` should not load
+
     tf = sys.modules["tensorflow"]
     leaves, treedef = jax.tree.flatten(dict(inputs))
     leaves = [_with_numbers(leaf) for leaf in leaves]
@@ -130,8 +135,13 @@ def call_in_graph(
     results, results_tree = _result_specs(with_values, [specs[i] for i in traced])
 
     def run(*values: np.ndarray) -> list[np.ndarray]:
-        arrays = jax.tree.leaves(with_values(values))
-        return [np.asarray(a, result.dtype) for a, result in zip(arrays, results, strict=True)]
+        leaves = jax.tree.leaves(with_values(values))
+        arrays = [np.asarray(a, result.dtype) for a, result in zip(leaves, results, strict=True)]
+        # TensorFlow believes the static shapes without looking
+        for array, result in zip(arrays, results, strict=True):
+            if result.shape is not None:
+                chex.assert_shape(array, result.shape)
+        return arrays
 
     tensors = tf.numpy_function(
         run, [leaves[i] for i in traced], [result.dtype for result in results], stateful=False
@@ -254,3 +264,116 @@ def _abstract_results(
             if sizes.channels == 3:
                 raise
             yield evaluated(sizes._replace(channels=3))  # gray is not for everyone
+
+
+# -- Grain ---------------------------------------------------------------------------------------
+
+_GRAIN_FILES = tuple(
+    os.path.join("grain", "_src", "python", name) for name in ("dataset", "data_loader")
+)
+
+
+def in_grain() -> bool:
+    """Return whether the caller is called by a pipeline of Grain, in a worker or in process.
+
+    As `in_grain_data_pipeline` of KerasHub does, by the files of the calling functions:
+    https://github.com/keras-team/keras/blob/master/keras/src/utils/backend_utils.py
+
+    >>> in_grain()
+    False
+    """
+    if "grain" not in sys.modules:
+        return False
+    frame = sys._getframe(1)
+    while frame is not None:
+        if any(name in frame.f_code.co_filename for name in _GRAIN_FILES):
+            return True
+        frame = frame.f_back
+    return False
+
+
+@functools.cache
+def use_cpu_in_worker() -> None:
+    """Let JAX use the CPU alone, if this is a worker process: an accelerator belongs to the process
+    that trains, and a second one that starts it fails, or takes its memory.
+
+    >>> use_cpu_in_worker()  # this is no worker
+    """
+    if multiprocessing.parent_process() is not None:
+        jax.config.update("jax_platforms", "cpu")
+
+
+def to_numpy(tree: Any) -> Any:
+    """Return a pytree with its arrays of JAX as NumPy's, which Grain hands from process to process.
+
+    >>> type(to_numpy({"images": jax.numpy.zeros(2)})["images"]).__name__
+    'ndarray'
+    """
+
+    def convert(leaf: Any) -> Any:
+        return np.asarray(leaf) if isinstance(leaf, jax.Array) else leaf
+
+    return jax.tree.map(convert, tree)
+
+
+# -- Keras ---------------------------------------------------------------------------------------
+
+
+def register_with_keras(cls: type) -> None:
+    """Let Keras write and load objects of a class, as `jaxprep>Name`, if Keras has been imported.
+
+    Keras finds no class of another package by its module, since a file could then name any:
+    `_retrieve_class_or_fn` of
+    https://github.com/keras-team/keras/blob/master/keras/src/saving/serialization_lib.py
+
+    Args:
+        cls: has `get_config` and `from_config`.
+
+    >>> register_with_keras(Sizes)  # without Keras nothing happens
+    """
+    keras = sys.modules.get("keras")
+    saving, layers = getattr(keras, "saving", None), getattr(keras, "layers", None)
+    # a Keras that is being imported has not all of its names
+    if not (hasattr(saving, "register_keras_serializable") and hasattr(layers, "Layer")):
+        return
+    register = saving.register_keras_serializable(package="jaxprep", name=cls.__name__)
+    register(cls)
+    register(_layer_of(cls, layers.Layer))  # of the two of one name the last is what is loaded
+
+
+@functools.cache
+def _layer_of(cls: type, layer: type) -> type:
+    """Return a Keras layer that calls an object of `cls`, and equals it.
+
+    A task of KerasHub loads its preprocessor with `keras.layers.deserialize`, which takes layers
+    alone: https://github.com/keras-team/keras/blob/master/keras/src/layers/__init__.py
+    """
+
+    class Loaded(NoAutoGraph, layer):  # type: ignore[misc, valid-type]
+        def __init__(self, wrapped: Any):
+            super().__init__(name=getattr(wrapped, "name", None))
+            self.wrapped = wrapped
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            return self.wrapped(*args, **kwargs)
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_") or name == "wrapped":
+                raise AttributeError(name)
+            return getattr(self.wrapped, name)
+
+        def __eq__(self, other: object) -> bool:
+            return self.wrapped == getattr(other, "wrapped", other)
+
+        def __hash__(self) -> int:
+            return hash(self.wrapped)
+
+        def get_config(self) -> Any:
+            return self.wrapped.get_config()
+
+        @classmethod
+        def from_config(cls_, config: Any) -> Any:
+            return cls_(cls.from_config(config))  # type: ignore[attr-defined]
+
+    Loaded.__name__ = Loaded.__qualname__ = cls.__name__
+    return Loaded

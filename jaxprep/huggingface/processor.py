@@ -175,13 +175,17 @@ class BaseImageProcessor(ImageOperations, frameworks.NoAutoGraph):
             layout_named(input_data_format, "input_data_format"),
             is_traced((images, inputs)),
         )
-        results = family.run(call)
         if call.is_traced:
-            return finish(results, AUTO)
+            return finish(family.run(call), AUTO)
+        in_grain = frameworks.in_grain()
+        if in_grain:
+            frameworks.use_cpu_in_worker()
         settings = call.config.effective
         if settings.flag("do_rescale") and settings.number("rescale_factor") <= BYTE_SCALE:
             warn_of_range(self, images)
-        features = finish(results, return_tensors)
+        features = finish(family.run(call), return_tensors)
+        if in_grain and return_tensors in (AUTO, None):
+            features = frameworks.to_numpy(features)
         return features if device is None else features.to(device)
 
     def _preprocess_in_graph(

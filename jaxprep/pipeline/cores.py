@@ -14,8 +14,55 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import jax
+from jax._src import xla_bridge
+
+from jaxprep.errors import InputError
 
 A = TypeVar("A")
+
+
+class _Fork:
+    """What this process knows of the fork that made it, if one did.
+
+    Attributes:
+        jax_was_running: at the last fork of this process, or of the one that it is a copy of.
+        is_broken: this process is a fork of one where JAX was running.
+    """
+
+    jax_was_running = False
+    is_broken = False
+
+    @classmethod
+    def before(cls) -> None:
+        cls.jax_was_running = xla_bridge.backends_are_initialized()
+
+    @classmethod
+    def in_child(cls) -> None:
+        cls.is_broken = cls.jax_was_running
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(before=_Fork.before, after_in_child=_Fork.in_child)
+
+
+def check_not_forked() -> None:
+    """Raise an error in a process that was forked from one where JAX had been used.
+
+    JAX's threads are not in the fork, and its next program waits for them without end:
+    https://docs.jax.dev/en/latest/faq.html
+
+    Raises:
+        InputError: there was such a fork.
+
+    >>> check_not_forked()
+    """
+    if _Fork.is_broken:
+        raise InputError(
+            "Expected a process where JAX can run, got a fork of one where it had been used, in "
+            "which its programs never end: start workers with "
+            '`multiprocessing.get_context("spawn")` (of PyTorch\'s `DataLoader`: '
+            '`multiprocessing_context="spawn"`), or before JAX is first used.'
+        )
 
 
 def core_count() -> int:

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from jaxprep.errors import InputError
-from jaxprep.pipeline.cores import core_count, on_cores
+from jaxprep.pipeline.cores import check_not_forked, core_count, on_cores
 from jaxprep.pipeline.lower import Lowered, output_channels, static_sizes
 from jaxprep.pipeline.plan import (
     as_sizes,
@@ -70,6 +70,7 @@ def run_image(lowered: Lowered, image: np.ndarray, size: Size) -> jax.Array:
     >>> run_image(lowered, np.ones((9, 7, 3), np.uint8), (9, 7)).shape
     (2, 2, 3)
     """
+    check_not_forked()
     program = program_of(lowered, size, image.shape[-1], image.dtype)
     if not runs_alone(program):
         return run_images(lowered, image[None], [size]).stacked()[0]
@@ -117,6 +118,7 @@ def run_images(
     >>> run_images(lowered, images, [(9, 7), (5, 8)]).stacked().shape
     (2, 2, 2, 3)
     """
+    check_not_forked()
     # images that share a program run one after the other, without waiting for a compilation
     members: dict[Program, list[int]] = {}
     for i, (image, size) in enumerate(zip(images, sizes, strict=True)):
@@ -301,6 +303,7 @@ def move_all(
     >>> boxes.tolist()
     [[[2.0, 2.0, 2.0, 2.0]]]
     """
+    check_not_forked()
     segments = lowered.segments
     matrices = np.asarray([position_matrix(segments, size) for size in sizes], np.float32)
     result_sizes = np.asarray([result_size(segments, size) for size in sizes])
