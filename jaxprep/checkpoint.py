@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from jaxprep.errors import ConfigError, InputError, PresetNotFoundError
 from jaxprep.facade import ImageClassifierPreprocessor
 from jaxprep.huggingface import BaseImageProcessor
+from jaxprep.presets import files
 
 if TYPE_CHECKING:
     import orbax.checkpoint as ocp
@@ -135,14 +136,16 @@ def preprocessor_of(content: Any) -> Any:
     >>> preprocessor_of(preprocessor.to_json()) == preprocessor
     True
     """
-    if isinstance(content, dict) and "jaxprep" not in content:
-        return BaseImageProcessor.from_dict(content)
-    return ImageClassifierPreprocessor.from_json(content)
+    if not isinstance(content, dict) or set(content) != {"config", "image_processor"}:
+        return ImageClassifierPreprocessor.from_json(content)
+    return BaseImageProcessor._of(files.from_json(content["config"]), content["image_processor"])
 
 
 def _to_json(preprocessor: Any) -> dict[str, Any]:
     if isinstance(preprocessor, BaseImageProcessor):
-        return preprocessor.to_dict()
+        # The file that Transformers reads does not say the backend, nor what is jaxprep's.
+        config = files.to_json(preprocessor.config)
+        return {"config": config, "image_processor": preprocessor.to_dict()}
     if not isinstance(preprocessor, ImageClassifierPreprocessor):
         preprocessor = ImageClassifierPreprocessor(preprocessor)
     return preprocessor.to_json()
