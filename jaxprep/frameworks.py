@@ -332,7 +332,8 @@ def register_with_keras(cls: type) -> None:
     >>> register_with_keras(Sizes)  # without Keras nothing happens
     """
     keras = sys.modules.get("keras")
-    saving, layers = getattr(keras, "saving", None), getattr(keras, "layers", None)
+    saving: Any = getattr(keras, "saving", None)
+    layers: Any = getattr(keras, "layers", None)
     # a Keras that is being imported has not all of its names
     if not (hasattr(saving, "register_keras_serializable") and hasattr(layers, "Layer")):
         return
@@ -342,16 +343,16 @@ def register_with_keras(cls: type) -> None:
 
 
 @functools.cache
-def _layer_of(cls: type, layer: type) -> type:
+def _layer_of(cls: Any, layer: Any) -> type:
     """Return a Keras layer that calls an object of `cls`, and equals it.
 
     A task of KerasHub loads its preprocessor with `keras.layers.deserialize`, which takes layers
     alone: https://github.com/keras-team/keras/blob/master/keras/src/layers/__init__.py
     """
 
-    class Loaded(NoAutoGraph, layer):  # type: ignore[misc, valid-type]
+    class Loaded(NoAutoGraph, layer):
         def __init__(self, wrapped: Any):
-            super().__init__(name=getattr(wrapped, "name", None))
+            layer.__init__(self, name=getattr(wrapped, "name", None))
             self.wrapped = wrapped
 
         def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -371,9 +372,9 @@ def _layer_of(cls: type, layer: type) -> type:
         def get_config(self) -> Any:
             return self.wrapped.get_config()
 
-        @classmethod
-        def from_config(cls_, config: Any) -> Any:
-            return cls_(cls.from_config(config))  # type: ignore[attr-defined]
+        @staticmethod
+        def from_config(config: Any) -> Any:
+            return Loaded(cls.from_config(config))
 
     Loaded.__name__ = Loaded.__qualname__ = cls.__name__
     return Loaded
