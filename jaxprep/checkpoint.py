@@ -53,7 +53,7 @@ def save(
     ...     save(f"{folder}/step_7", preprocessor, {"step": 7})
     ...     checkpoint = restore(f"{folder}/step_7")
     >>> checkpoint.preprocessor == preprocessor, int(checkpoint.state["step"])
-    (True, True)
+    (True, 7)
     """
     import orbax.checkpoint as ocp
 
@@ -78,6 +78,12 @@ def restore(path: str | os.PathLike[str], state: Any = None) -> Checkpoint:
     Raises:
         PresetNotFoundError: there is no such folder.
         ConfigError: it has no preprocessor, or one that is not read.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(f"{folder}/a", ImageClassifierPreprocessor())
+    ...     restore(f"{folder}/a").state is None
+    True
     """
     import orbax.checkpoint as ocp
 
