@@ -249,7 +249,7 @@ class Pipeline:
         else:
             images = [numbers.in_jax_type(image) for image in images]
         for channels, dtype in {(image.shape[-1], image.dtype) for image in images}:
-            _check_type(self.inner_steps, channels, dtype)
+            _check_type(self, channels, dtype)
         return eager.run_images(self.lowered, images, sizes)
 
     def output_size(self, size: Size) -> Size:
@@ -346,7 +346,7 @@ class Pipeline:
             )
         if any(n < 1 for n in shape[-3:]) or any(n == 0 for n in shape[:-3]):
             raise InputError(f"Expected an image with pixels, got shape {tuple(shape)}.")
-        _check_type(self.inner_steps, shape[-1], dtype)
+        _check_type(self, shape[-1], dtype)
 
     def _as_arrays(self, batch: Batch) -> Batch:
         """The batch with its image and masks in the types that JAX has."""
@@ -380,7 +380,7 @@ class Pipeline:
         for name, _ in self.kinds:
             mask = batch.extras.get(name)
             if mask is not None:
-                _check_type((), 1, mask.dtype)
+                _check_type(Pipeline(), 1, mask.dtype)
             mask_shape = () if mask is None else tuple(np.shape(mask))[: len(shape) - 1]
             if mask is not None and mask_shape != tuple(shape[:-1]):
                 raise InputError(
@@ -491,8 +491,9 @@ def _check_positions(value: Any, leading: tuple[int, ...], columns: int, where: 
 
 # a call asks for the same few again and again
 @functools.lru_cache(maxsize=1024)
-def _check_type(steps: tuple[Step, ...], channels: int, dtype: Any) -> None:
+def _check_type(pipeline: Pipeline, channels: int, dtype: Any) -> None:
     """Raises `InputError` unless the steps take images of so many channels and of a dtype."""
+    steps = pipeline.inner_steps
     is_number = jnp.issubdtype(dtype, jnp.number) or dtype == jnp.bool_
     if not is_number or jnp.issubdtype(dtype, jnp.complexfloating):
         raise InputError(f"Expected an image of integers or real numbers, got dtype {dtype}.")
