@@ -221,7 +221,7 @@ def convert(x: Any, config: Format) -> Any:
         return config.pipeline(Batch(image=x)).image
     if not frameworks.in_grain():
         return _convert(x, config)
-    frameworks.use_cpu_in_worker()
+    frameworks.prepare_process()
     result = _convert(x, config)
     if not isinstance(result, Mapping):
         return frameworks.to_numpy(result)

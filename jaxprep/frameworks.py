@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.core
 import numpy as np
 
 from jaxprep.errors import InputError, JaxprepError
@@ -292,13 +293,18 @@ def in_grain() -> bool:
     return False
 
 
-@functools.cache
-def use_cpu_in_worker() -> None:
-    """Let JAX use the CPU alone, if this is a worker process: an accelerator belongs to the process
-    that trains, and a second one that starts it fails, or takes its memory.
+def prepare_process() -> None:
+    """Let JAX use the CPU alone, if this is a worker process of Grain: an accelerator belongs to
+    the process that trains, and a second one that starts it fails, or takes its memory.
 
-    >>> use_cpu_in_worker()  # this is no worker
+    >>> prepare_process()  # this is no worker
     """
+    if in_grain():
+        _use_cpu_in_worker()
+
+
+@functools.cache
+def _use_cpu_in_worker() -> None:
     if multiprocessing.parent_process() is not None:
         jax.config.update("jax_platforms", "cpu")
 
@@ -311,7 +317,8 @@ def to_numpy(tree: Any) -> Any:
     """
 
     def convert(leaf: Any) -> Any:
-        return np.asarray(leaf) if isinstance(leaf, jax.Array) else leaf
+        has_values = isinstance(leaf, jax.Array) and not isinstance(leaf, jax.core.Tracer)
+        return np.asarray(leaf) if has_values else leaf
 
     return jax.tree.map(convert, tree)
 

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxprep import frameworks
 from jaxprep.errors import InputError, MissingPackageError
 from jaxprep.pipeline import Ragged
 from jaxprep.types import is_traced
@@ -177,7 +178,7 @@ def finish(results: Mapping[str, Any], return_tensors: Any) -> BatchFeature:
     feature = BatchFeature()
     for name, value in results.items():
         feature[name] = _finish_entry(name, value, stacks=return_tensors is AUTO)
-    return feature
+    return frameworks.to_numpy(feature) if frameworks.in_grain() else feature
 
 
 def _finish_entry(name: str, value: Any, stacks: bool) -> Any:

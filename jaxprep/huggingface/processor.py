@@ -177,15 +177,11 @@ class BaseImageProcessor(ImageOperations, frameworks.NoAutoGraph):
         )
         if call.is_traced:
             return finish(family.run(call), AUTO)
-        in_grain = frameworks.in_grain()
-        if in_grain:
-            frameworks.use_cpu_in_worker()
+        frameworks.prepare_process()
         settings = call.config.effective
         if settings.flag("do_rescale") and settings.number("rescale_factor") <= BYTE_SCALE:
             warn_of_range(self, images)
         features = finish(family.run(call), return_tensors)
-        if in_grain and return_tensors in (AUTO, None):
-            features = frameworks.to_numpy(features)
         return features if device is None else features.to(device)
 
     def _preprocess_in_graph(
@@ -261,6 +257,7 @@ class TimmWrapperImageProcessor(BaseImageProcessor):
         if is_traced(images):
             read = traced_images(images, layout)
             return finish({"pixel_values": run_traced(read, [pipeline] * len(read))}, AUTO)
+        frameworks.prepare_process()
         # transformers/models/timm_wrapper/image_processing_timm_wrapper.py makes PIL images of all
         # inputs; RGB is what timm's own datasets convert to (`timm/data/dataset.py`).
         reading = Reading(to_rgb=True, on_torch=False, layout=layout)

@@ -20,7 +20,7 @@ from helpers.images import noise
 import jaxprep
 from jaxprep import ImageClassifierPreprocessor, ImageConverter, frameworks
 from jaxprep.errors import InputError
-from jaxprep.huggingface import SegformerImageProcessor, ViTImageProcessor
+from jaxprep.huggingface import BaseImageProcessor, SegformerImageProcessor, ViTImageProcessor
 from jaxprep.pipeline import cores
 
 SMALL = ImageClassifierPreprocessor(
@@ -221,8 +221,20 @@ def test_in_a_pipeline_of_grain_results_are_numpy_arrays():
     (result,) = source.map(SMALL)
     assert type(result["images"]) is np.ndarray and result["label"] is label
     np.testing.assert_array_equal(result["images"], SMALL(IMAGES[0]))
-    (result,) = grain.MapDataset.source([IMAGES[0]]).map(ViTImageProcessor(size=8))
-    assert type(result["pixel_values"]) is np.ndarray
+    timm = {"pretrained_cfg": {"input_size": [3, 8, 8]}, "architecture": "resnet18"}
+    for processor in (ViTImageProcessor(size=8), BaseImageProcessor.from_dict(timm)):
+        (result,) = grain.MapDataset.source([IMAGES[0]]).map(processor)
+        assert type(result["pixel_values"]) is np.ndarray
+
+
+def test_a_jitted_call_in_a_pipeline_of_grain_stays_one_of_jax():
+    grain = pytest.importorskip("grain")
+    jitted = jax.jit(SMALL)
+    (result,) = grain.MapDataset.source([IMAGES[0]]).map(jitted)
+    np.testing.assert_array_equal(result, SMALL(IMAGES[0]))
+    vit = jax.jit(ViTImageProcessor(size=8))
+    (result,) = grain.MapDataset.source([IMAGES[0]]).map(vit)
+    assert isinstance(result["pixel_values"], jax.Array)
 
 
 WORKERS = """
