@@ -5,20 +5,21 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from jaxprep.types import Batch
-
 if TYPE_CHECKING:
     from jaxprep import checkpoint, data, errors, formats, huggingface, ops, postprocess, presets
     from jaxprep.facade import ImageClassifierPreprocessor, ImageConverter
     from jaxprep.host.decode import read_image
     from jaxprep.huggingface import AutoImageProcessor, BatchFeature
     from jaxprep.pipeline import Pipeline, Plan
+    from jaxprep.types import Batch
 
 __version__ = "0.1.0"
 
-# The module that defines each name. Only `jaxprep.types` is imported with the package.
+# The module that defines each name. None is imported with the package, so that the command line is
+# there, and knows what to do at Ctrl-C, before it imports JAX.
 _MODULE_OF = {
     "AutoImageProcessor": "jaxprep.huggingface",
+    "Batch": "jaxprep.types",
     "BatchFeature": "jaxprep.huggingface",
     "ImageClassifierPreprocessor": "jaxprep.facade",
     "ImageConverter": "jaxprep.facade",

@@ -11,7 +11,8 @@ import re
 # for a bad image or config.
 
 # A password may hold anything but what ends the host: rather too much is left out than too little.
-_CREDENTIALS = re.compile(r"(?<=://)[^/?#\n]*@")
+# `Path` makes one slash of two.
+_CREDENTIALS = re.compile(r"(\b[a-z][a-z0-9+.-]+:/{1,2})[^/?#\n]*@", re.IGNORECASE)
 
 
 def without_credentials(text: str) -> str:
@@ -20,7 +21,7 @@ def without_credentials(text: str) -> str:
     >>> without_credentials("got 404 - at https://me:secret@host/a.json")
     'got 404 - at https://host/a.json'
     """
-    return _CREDENTIALS.sub("", text)
+    return _CREDENTIALS.sub(r"\1", text)
 
 
 class JaxprepError(ValueError):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 import warnings
 from collections.abc import Sequence
 
-from jaxprep.cli.interrupts import INTERRUPTED
-from jaxprep.cli.messages import say
+from jaxprep.cli.interrupts import INTERRUPTED, ending_at_interrupt
+from jaxprep.cli.messages import say, told
 from jaxprep.cli.options import make_parser
 from jaxprep.errors import JaxprepError
 
@@ -36,26 +37,37 @@ def main(argv: Sequence[str] | None = None) -> int:
         warnings.showwarning = _warn
         try:
             # Imports JAX, which takes longer than wrong usage and `--help` should.
-            command = importlib.import_module(f"jaxprep.cli.{args.command}")
+            with ending_at_interrupt():
+                command = importlib.import_module(f"jaxprep.cli.{args.command}")
+            _take_any_character()
             status: int = command.execute(args)
-            sys.stdout.flush()
+            print(end="", flush=True)  # unlike `sys.stdout.flush()` where that is closed
             return status
+        except KeyboardInterrupt:
+            say("interrupted")
+            return INTERRUPTED
+        # Any other exception is a mistake of jaxprep's: its traceback is of use.
+        except (JaxprepError, MemoryError) as error:
+            hint = _MEMORY_HINT if isinstance(error, MemoryError) else ""
+            say(f"error: {str(error) or type(error).__name__}{hint}")
+            return FAILED
         except BrokenPipeError:
             # Python flushes stdout again when it exits, which must not fail once more:
             # https://docs.python.org/3/library/signal.html#note-on-sigpipe
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return PIPE_CLOSED
-        except KeyboardInterrupt:
-            say("interrupted")
-            return INTERRUPTED
-        # Any other exception is a mistake of jaxprep's: its traceback is of use.
-        except (JaxprepError, OSError, MemoryError) as error:
-            hint = _MEMORY_HINT if isinstance(error, MemoryError) else ""
-            say(f"error: {str(error) or type(error).__name__}{hint}")
+        except OSError as error:
+            say(f"error: {told(error)}")
             return FAILED
 
 
 _MEMORY_HINT = ": there is too little memory; fewer --workers and a smaller --batch-size need less."
+
+
+def _take_any_character() -> None:
+    """Make stdout write anything: a path need not be UTF-8, a terminal may have no "×"."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _warn(message: Warning | str, *_: object) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 
 from jaxprep import codec, presets
 from jaxprep.cli.options import load_config
+from jaxprep.errors import InputError
 from jaxprep.formats import Format
+from jaxprep.host.decode import MAX_PIXELS
 from jaxprep.ops.words import by
 from jaxprep.pipeline import Pipeline
 from jaxprep.pipeline.step import Geometry
@@ -40,6 +42,11 @@ def execute(args: argparse.Namespace) -> int:
     0
     """
     config = load_config(args)
+    if args.size is not None and args.size[0] * args.size[1] > MAX_PIXELS:
+        raise InputError(
+            f"Expected an image of at most {MAX_PIXELS} pixels, as `jaxprep.read_image` takes, got "
+            f"{by(args.size)} - at `--size`."
+        )
     # Nothing else on stdout, so that the output is a file that `--preset` takes.
     if args.json:
         print(codec.dumps(to_json(config)), end="")

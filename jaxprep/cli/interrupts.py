@@ -14,6 +14,32 @@ INTERRUPTED = 130
 
 
 @contextmanager
+def ending_at_interrupt() -> Iterator[None]:
+    """End the process at Ctrl-C inside the block, in one line: for imports, before any work.
+
+    `KeyboardInterrupt`, raised while JAX is imported, comes out as another error, as a crash of the
+    process, or as a message of a callback, and Python goes on.
+
+    >>> with ending_at_interrupt():
+    ...     import json
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+
+    def end(*_: object) -> None:
+        os.write(2, b"jaxprep: interrupted\n")
+        os._exit(INTERRUPTED)
+
+    signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextmanager
 def deferred_interrupt() -> Iterator[Callable[[], None]]:
     """Defer Ctrl-C inside the block until the yielded function is called, which then raises.
 

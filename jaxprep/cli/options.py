@@ -76,7 +76,11 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     )
     _add_preset_option(parser)
     parser.add_argument(
-        "--output", required=True, metavar="DIR", help="a new or empty folder, or an earlier run's"
+        "--output",
+        required=True,
+        type=_parse_path,
+        metavar="DIR",
+        help="a new or empty folder, or an earlier run's",
     )
     parser.add_argument(
         "--format",
@@ -124,9 +128,15 @@ def _add_show_options(parser: argparse.ArgumentParser) -> None:
         "added around it as padding; on the right what the model sees, with the normalisation "
         "undone."
     )
-    parser.add_argument("photo", metavar="PHOTO", help="an image file")
+    parser.add_argument("photo", type=_parse_path, metavar="PHOTO", help="an image file")
     _add_preset_option(parser)
-    parser.add_argument("--output", required=True, metavar="FILE.png", help="the picture to write")
+    parser.add_argument(
+        "--output",
+        required=True,
+        type=_parse_path,
+        metavar="FILE.png",
+        help="the picture to write",
+    )
     _add_alpha_option(parser)
 
 
@@ -183,7 +193,9 @@ def _add_handle_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--token", help="access token of the hub; default: that of `hf auth login` or HF_TOKEN"
     )
-    parser.add_argument("--cache-dir", metavar="DIR", help="where files of the hub are kept")
+    parser.add_argument(
+        "--cache-dir", type=_parse_path, metavar="DIR", help="where files of the hub are kept"
+    )
     parser.add_argument(
         "--offline", action="store_true", help="only files of the hub that are cached already"
     )
@@ -223,6 +235,13 @@ def load_config(args: argparse.Namespace) -> Any:
     return config.overridden(dict(args.override))
 
 
+def _parse_path(text: str) -> str:
+    # An empty text is the working folder to Python; a user has a variable that is not set.
+    if not text or "\0" in text:
+        raise argparse.ArgumentTypeError(f"expected a path, got {text!r}")
+    return text
+
+
 def _parse_count(text: str) -> int:
     # At most nine digits, since `int` of a very long text takes seconds.
     if not re.fullmatch(r"0*[1-9]\d{0,8}", text):
@@ -246,5 +265,6 @@ def _parse_override(text: str) -> tuple[str, Any]:
         raise argparse.ArgumentTypeError(f"expected FIELD=VALUE, got {text!r}")
     try:
         return name, json.loads(value)
-    except ValueError:  # a word, which JSON would want in quotes that a shell takes away
+    # A word, which JSON would want in quotes that a shell takes away; brackets without end are one.
+    except (ValueError, RecursionError):
         return name, value

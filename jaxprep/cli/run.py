@@ -22,7 +22,7 @@ from jaxprep.cli.messages import say
 from jaxprep.cli.options import load_config
 from jaxprep.cli.prefetch import grouped, run_ahead
 from jaxprep.cli.writers import Files, Shards, Source, Writer
-from jaxprep.errors import DecodeError, JaxprepError
+from jaxprep.errors import DecodeError, JaxprepError, without_credentials
 from jaxprep.facade import ImageClassifierPreprocessor
 from jaxprep.formats import Format
 from jaxprep.host.decode import Alpha, Memory, memory_of, read_image
@@ -103,7 +103,7 @@ def execute(args: argparse.Namespace) -> int:
     output = Path(args.output)
     listing = list_images(args.paths, ignore=output)
     if listing.errors and args.on_error == "fail":
-        raise listing.errors[0][1]
+        raise _stopping(listing.errors[0][1])
     if not listing.errors:
         check_found(listing, args.paths)
     settings = {"preprocessor": to_json(config), "format": args.format, "alpha": args.alpha}
@@ -174,7 +174,7 @@ class Reporter:
     ...     reporter.report(Path("a.png"), InputError("no image - at 'a.png'."))
     ... except InputError as error:
     ...     print(error)
-    no image - at 'a.png'.
+    no image - at 'a.png'. To leave such files out and go on: --on-error skip.
     """
 
     def __init__(self, manifest: Any, bar: Any, on_error: str):
@@ -186,7 +186,7 @@ class Reporter:
     def report(self, path: Path, error: JaxprepError) -> None:
         """Report a path that is no image: a folder that cannot be read, or nothing."""
         if self.on_error == "fail":
-            raise error
+            raise _stopping(error)
         message = " ".join(str(error).split())
         self.bar.write(f"jaxprep: skipped: {message}", file=sys.stderr)
         record = {"path": str(absolute(path)), "status": SKIPPED, **fingerprint(path)}
@@ -197,6 +197,13 @@ class Reporter:
         self.report(path, error)
         self.skipped_images += 1
         self.bar.update(1)
+
+
+def _stopping(error: JaxprepError) -> JaxprepError:
+    """Return the error of the first bad file of a run, which ends it, and say how it would not."""
+    stopping = type(error)(f"{error} To leave such files out and go on: --on-error skip.")
+    stopping.__cause__ = error
+    return stopping
 
 
 def _write_all(
@@ -320,7 +327,9 @@ def _error_of_image(error: Exception, path: Path) -> JaxprepError:
     """Return an error of any kind as that of an image."""
     if isinstance(error, JaxprepError):
         message = str(error)
-        is_named = str(path) in message or repr(str(path)) in message
+        # as the message quotes it
+        name = without_credentials(str(path))
+        is_named = name in message or repr(name) in message
         return error if is_named else type(error)(f"{message} - at '{path}'.")
     message = str(error) or "there is too little memory"
     return DecodeError(

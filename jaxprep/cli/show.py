@@ -96,6 +96,13 @@ def execute(args: argparse.Namespace) -> int:
     # JPEG would blur the pixels that the picture is to show.
     if output.suffix.lower() != ".png":
         raise InputError(f"Expected the name of a PNG file, got '{output}' - at `--output`.")
+    # Before the work, and before a temporary file is named in the folder.
+    if not output.parent.is_dir():
+        raise InputError(
+            f"Expected a folder that exists, got '{output.parent}' - at `--output`. Make it first."
+        )
+    if output.is_dir():
+        raise InputError(f"Expected the name of a PNG file, got a folder, '{output}'.")
     photo = decode_photo(path, config, args.alpha)
     with deferred_interrupt() as stop_if_interrupted:
         (result,) = Converter(config)([photo])

@@ -135,7 +135,7 @@ def as_image_size(value: Any, where: str) -> Size | None:
         isinstance(side, numbers.Integral) and not isinstance(side, bool) for side in sides
     )
     if not are_integers or len(sides) not in (1, 2):
-        raise codec.expected("a height and width, or one number for both", value, where)
+        raise codec.expected("a height and width, as [224, 192], or one number", value, where)
     size = (int(sides[0]), int(sides[-1]))
     check_size(size, where)
     return size

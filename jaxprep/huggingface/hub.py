@@ -16,7 +16,7 @@ from jaxprep import codec
 from jaxprep.atomic import write_files
 from jaxprep.errors import HubError, InputError, MissingPackageError, PresetNotFoundError
 from jaxprep.presets import files
-from jaxprep.presets.sources import check_token, resolve
+from jaxprep.presets.sources import check_token, is_repository, resolve
 from jaxprep.web import SECONDS, fetch, within
 
 FILE = files.HUGGING_FACE[1]
@@ -81,6 +81,8 @@ def find(
     text = os.fspath(name)
     if isinstance(text, bytes):
         text = text.decode()
+    if not isinstance(subfolder, str):
+        raise codec.expected("a folder inside the repository", subfolder, "subfolder")
     if subfolder and any(part in ("", ".", "..") for part in subfolder.split("/")):
         raise codec.expected("a folder inside the repository", subfolder, "subfolder")
     if "\0" not in text and os.path.exists(text):
@@ -92,6 +94,11 @@ def find(
         content = codec.loads(fetch(address, files.MAX_BYTES, proxies), text)
         return _refuse_folders(ConfigFile(content, None, text))
     repository = f"hf://{text.removeprefix('hf://')}"
+    if not is_repository(text.removeprefix("hf://")):
+        raise PresetNotFoundError(
+            "Expected a path that exists, the http(s) address of a JSON file, or a repository of "
+            f"the Hugging Face Hub as `user/name`, got {codec.shown(text)}."
+        )
     wanted = (files.HUGGING_FACE[0], image_processor_filename or FILE, files.MODEL)
     folder = resolve(
         f"{repository}/{subfolder}" if subfolder else repository,

@@ -86,10 +86,13 @@ def save(
     Args:
         preprocessor: the config.
         directory: gets `jaxprep.json`, and the files of KerasHub where they can say the same.
+            KerasHub's own `from_preset` wants the `config.json` of a backbone beside them, which
+            its `save_to_preset` writes and jaxprep, having no model, does not.
         config_file: the name of KerasHub's main file.
 
     Raises:
-        ConfigError: files of KerasHub are there that say something else; nothing is written.
+        ConfigError: files of KerasHub are there that say something else, or `directory` is no
+            path; nothing is written.
         OSError: a file cannot be written; everything is as it was.
 
     >>> import tempfile
@@ -98,4 +101,4 @@ def save(
     ...     sorted(os.listdir(folder))
     ['image_converter.json', 'jaxprep.json', 'preprocessor.json']
     """
-    files.write(preprocessor, Path(directory), config_file)
+    files.write(preprocessor, files.as_path(directory, "directory"), config_file)

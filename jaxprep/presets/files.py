@@ -113,10 +113,12 @@ def read(path: Path, config_file: str | None = None) -> Format:
     if config_file is not None and config_file != PREPROCESSOR:
         file = _inside(path, config_file)
         return _parse(file, load_json(file))
+    without_config = []
     for name in preset_files():
         file = path / name
         if not file.is_file():
             continue
+        without_config.append(name)
         content = load_json(file)
         if name == OURS:
             config = _parse(file, content)
@@ -125,8 +127,11 @@ def read(path: Path, config_file: str | None = None) -> Format:
             return config
         if format_of(content) is not None:
             return _parse(file, content)
+    # The `config.json` of a model is in most folders, and often says nothing of its images.
+    found = f"{without_config}, without one" if without_config else "none of them"
     raise PresetNotFoundError(
-        f"Expected one of {list(preset_files())} that holds a config, found none - in `{path}`."
+        f"Expected one of {list(preset_files())} that holds a config of images, got {found} - in "
+        f"`{path}`."
     )
 
 
@@ -203,6 +208,22 @@ def write(preprocessor: Format, directory: Path, config_file: str = PREPROCESSOR
     write_files(texts)
 
 
+def as_path(value: Any, where: str) -> Path:
+    """Return a path that a caller gives.
+
+    Raises:
+        ConfigError: no path: nothing, an empty text, or one with a null character.
+
+    >>> as_path("folder", "directory").name
+    'folder'
+    """
+    is_path = isinstance(value, (str, os.PathLike)) and isinstance(os.fspath(value), str)
+    # An empty text is the working folder to `Path`, which nobody means.
+    if not is_path or not os.fspath(value) or "\0" in os.fspath(value):
+        raise codec.expected("a path", value, where)
+    return Path(value)
+
+
 def load_json(file: Path) -> Any:
     """Return the JSON data of a regular file of at most `MAX_BYTES`.
 
@@ -238,7 +259,8 @@ def _read(file: Path) -> bytes:
 
 def _inside(directory: Path, name: str) -> Path:
     """Return a file of a directory, given by its bare name: never one outside of the directory."""
-    is_bare = name == os.path.basename(name) and "\\" not in name and "\0" not in name
+    is_text = isinstance(name, str)
+    is_bare = is_text and name == os.path.basename(name) and "\\" not in name and "\0" not in name
     if not is_bare or name in ("", ".", ".."):
         raise codec.expected("the name of a file, without a directory", name, "config_file")
     return directory / name

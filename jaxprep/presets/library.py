@@ -20,8 +20,13 @@ from jaxprep.presets.files import load_json
 from jaxprep.resources import load_json as load_resource
 
 _REGISTERED: dict[str, Collection] = {}
-_HUB_NAME = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
-"""Names such as `google/vit-base-patch16-224`: a user or an organisation, and its repository."""
+_HUB_NAME = re.compile(
+    r"(?:hf:/*|(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/)?"
+    r"(?P<repo>(?!\.)[\w.-]{1,96}/(?!\.)[\w.-]{1,96})(?:/(?:tree|blob|resolve)/.*)?/?",
+    re.IGNORECASE,
+)
+"""Names such as `google/vit-base-patch16-224`, of a user or an organisation and its repository, and
+the addresses of their pages."""
 
 
 def register_collection(
@@ -116,6 +121,8 @@ def matching(pattern: str = "*") -> list[str]:
     >>> matching("timm/resnet50d.*")[0]
     'timm/resnet50d.a1_in1k'
     """
+    if not isinstance(pattern, str):
+        raise codec.expected("part of a name, or a pattern", pattern, "pattern")
     # As a shell would match it; without a wildcard a part of the name is enough, in any case.
     has_wildcard = any(mark in pattern for mark in "*?[")
     if has_wildcard:
@@ -149,8 +156,11 @@ def built_in(name: str) -> Format:
     if similar:
         hint = f" Nearest: {', '.join(similar)}."
     starts_of_ours = tuple(f"{collection.name}/" for collection in collections())
-    if _HUB_NAME.fullmatch(name) and not name.startswith(starts_of_ours):
-        hint += f" A model of the Hugging Face Hub is written `hf://{name}`."
+    is_ours = name.startswith(starts_of_ours)
+    hub_name = _HUB_NAME.fullmatch(name)
+    # A file that is not there is a path with a slip, not a repository.
+    if hub_name and not is_ours and not name.endswith(".json"):
+        hint += f" A model of the Hugging Face Hub is written `hf://{hub_name['repo']}`."
     raise PresetNotFoundError(
         "Expected a path, an `hf://` or `kaggle://` handle, or a built-in preset, got "
         f"{name[:1000]!r}.{hint}"
@@ -243,6 +253,8 @@ def describe(name: str) -> dict[str, Any]:
     >>> describe("resnet_50_imagenet")["family"]
     'resnet'
     """
+    if not isinstance(name, str):
+        raise codec.expected("the name of a built-in preset", name, "name")
     for collection in collections():
         if not name.startswith(collection.prefix):
             continue

@@ -30,7 +30,7 @@ from jaxprep.errors import (
     PresetNotFoundError,
     RefusedError,
 )
-from jaxprep.presets.files import MAX_BYTES, preset_files
+from jaxprep.presets.files import MAX_BYTES, as_path, preset_files
 
 RETRY_WAITS = (1.0, 3.0)
 """Seconds before each further try of a hub that answers with one of `TRANSIENT`."""
@@ -64,6 +64,15 @@ def is_hub_handle(handle: str) -> bool:
     (True, False)
     """
     return handle.startswith(("hf://", "kaggle://"))
+
+
+def is_repository(name: str) -> bool:
+    """Return whether a text could be the name of a repository of the Hugging Face hub.
+
+    >>> is_repository("google/vit-base-patch16-224"), is_repository("/tmp/vit")
+    (True, False)
+    """
+    return _HF.fullmatch(f"hf://{name}") is not None
 
 
 def resolve(
@@ -103,7 +112,7 @@ def resolve(
             exists.
         HubError: the hub refuses (a token is needed), fails, or cannot be reached while nothing is
             cached.
-        ConfigError: a file is larger than any preset.
+        ConfigError: a file is larger than any preset, or `cache_dir` is no path.
         InputError: an argument that the hub of the handle does not have, `files` with a folder, or
             a `token` that is none.
 
@@ -114,11 +123,14 @@ def resolve(
     """
     check_token(token)
     files = preset_files() if files is None else files
+    if cache_dir is not None:
+        as_path(cache_dir, "cache_dir")
     for name in files:
-        if not _FILE.fullmatch(name):
+        if not isinstance(name, str) or not _FILE.fullmatch(name):
             raise InputError(f"Expected the name of a file, got {name!r} - at `files`.")
     if match := _HF.fullmatch(handle):
-        if revision is not None and (match["revision"] or not _REVISION.fullmatch(revision)):
+        is_revision = isinstance(revision, str) and _REVISION.fullmatch(revision)
+        if revision is not None and (match["revision"] or not is_revision):
             raise InputError(
                 f"Expected one branch, tag or commit, got {revision!r} - at `revision` of {handle}."
             )
