@@ -128,10 +128,10 @@ def read(path: Path, config_file: str | None = None) -> Format:
         if format_of(content) is not None:
             return _parse(file, content)
     # The `config.json` of a model is in most folders, and often says nothing of its images.
-    found = f"{without_config}, without one" if without_config else "none of them"
+    searched = f" in its {without_config}" if without_config else ""
     raise PresetNotFoundError(
-        f"Expected one of {list(preset_files())} that holds a config of images, got {found} - in "
-        f"`{path}`."
+        f"Expected one of {list(preset_files())} that holds a config of images, found "
+        f"none{searched} - in `{path}`."
     )
 
 

@@ -77,7 +77,7 @@ SLIPS = {
     "an image as a preset": (["inspect", "a.png"], ["JSON", "a.png"]),
     "a pipe as a preset": (["inspect", "pipe"], ["a named pipe", "pipe"]),
     "a device as a preset": (["inspect", "/dev/zero"], ["a device"]),
-    "a backbone's folder": (["inspect", "keras"], ["['config.json'], without one", "keras"]),
+    "a backbone's folder": (["inspect", "keras"], ["none in its ['config.json']", "keras"]),
     "no preset": (["inspect", ""], ["a built-in name", "''"]),
     "a handle with one slash": (["inspect", "hf:/google/vit"], ["`hf://google/vit`"]),
     "the page of a model": (
