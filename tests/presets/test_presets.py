@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ import pytest
 from goldens import keras_inputs
 
 import jaxprep
-from jaxprep import ImageClassifierPreprocessor, ImageConverter, presets
+from jaxprep import ImageClassifierPreprocessor, ImageConverter, atomic, presets
 from jaxprep.cli import main
 from jaxprep.errors import ConfigError, PresetNotFoundError
 from jaxprep.formats import Format, KerasHub, OpenClip, Timm
@@ -370,19 +369,25 @@ def test_a_save_that_cannot_move_its_files_leaves_everything_as_it_was(
 def test_a_save_on_a_full_disk_leaves_everything_as_it_was(tmp_path, monkeypatch):
     presets.save(presets.load(RESNET), tmp_path)
     before = everything(tmp_path)
-    make, opened = tempfile.NamedTemporaryFile, []
+    make, opened = atomic._temporary, []
 
-    def full(*args, **kwargs):
-        file = make(*args, **kwargs)
-        opened.append(file)
-        if len(opened) == 3:
-            file.file.write = lambda text: (_ for _ in ()).throw(
-                OSError(28, "No space left on device")
-            )
-            file.write = file.file.write
-        return file
+    class Full:
+        """A file on a disk that is full."""
 
-    monkeypatch.setattr(tempfile, "NamedTemporaryFile", full)
+        def __init__(self, file):
+            self.file = file
+
+        def __getattr__(self, name):
+            return getattr(self.file, name)
+
+        def write(self, content):
+            raise OSError(28, "No space left on device")
+
+    def full(path):
+        opened.append(make(path))
+        return Full(opened[-1]) if len(opened) == 3 else opened[-1]
+
+    monkeypatch.setattr(atomic, "_temporary", full)
     with pytest.raises(OSError, match="No space"):
         presets.save(presets.load(RESNET, image_size=(64, 64)), tmp_path)
     assert len(opened) == 3
