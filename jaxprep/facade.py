@@ -288,10 +288,11 @@ def _convert_images(x: Any, config: Format) -> Any:
     """Convert an image, a batch or a list of images, outside of any transformation."""
     if inputs.is_list_of_images(x):
         return _run(inputs.from_list(x, config))
-    if pictures.is_pil(x):
+    if not isinstance(x, np.ndarray) and pictures.is_pil(x):
         pixels, pipeline = pictures.from_pil(x, config)
     else:
-        pixels, pipeline = inputs.from_array(x, config), config.pipeline
+        pixels = inputs.from_array(x, config)
+        pipeline = config.pipeline
     # A batch of one size runs image by image on all cores, as a list of many sizes does: on CPU
     # that is faster than one program for the batch.
     if pixels.ndim == 4:

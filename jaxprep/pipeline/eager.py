@@ -71,6 +71,7 @@ def run_image(lowered: Lowered, image: np.ndarray, size: Size) -> jax.Array:
     (2, 2, 3)
     """
     check_not_forked()
+    wanted = result_size(lowered.segments, size)
     program = program_of(lowered, size, image.shape[-1], image.dtype)
     if not runs_alone(program):
         return run_images(lowered, image[None], [size]).stacked()[0]
@@ -84,7 +85,6 @@ def run_image(lowered: Lowered, image: np.ndarray, size: Size) -> jax.Array:
     result = run_one(program, canvas, tables, None if program.fills_canvas else out)
     # the next call of this thread writes to the same canvas: without waiting, results would mix
     result.block_until_ready()
-    wanted = result_size(lowered.segments, size)
     if program.stages[-1].out == wanted:
         return result
     corner = _corner(program, wanted, result.shape)

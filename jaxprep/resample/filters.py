@@ -270,15 +270,18 @@ def nearest_rows(n: int, m: int, reference: Reference) -> np.ndarray:
 def _windows(
     n: int,
     m: int,
-    filter_: Filter,
+    method: str,
     antialias: bool,
-    dtype: type,
+    dtype: type = np.float64,
 ) -> Windows:
     """Start and normalised weights as Pillow's `precompute_coeffs` has them, in `dtype`.
 
     https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Resample.c; torch's
     `_compute_indices_min_size_weights_aa` (UpSampleKernel.cpp) is a copy of it, in float32.
     """
+    filter_ = FILTERS[method]
+    if method == "bicubic" and dtype is np.float32:
+        filter_ = Filter(torch_cubic, filter_.support)
     zero = dtype(0)
     half = dtype(0.5)
     one = dtype(1)
@@ -325,17 +328,6 @@ def _within(
     return np.where(inside, weight, zero)
 
 
-def _float64_weights(
-    n: int,
-    m: int,
-    method: str,
-    antialias: bool,
-) -> Windows:
-    """Pillow's weights, before they are quantised."""
-    filter_ = FILTERS[method]
-    return _windows(n, m, filter_, antialias, np.float64)
-
-
 def _exact_weights(
     n: int,
     m: int,
@@ -379,7 +371,7 @@ def _torchvision_weights(
     `tables.resize_taps`.
     """
     if antialias or method not in ("bilinear", "bicubic"):
-        return _float64_weights(n, m, method, antialias)
+        return _windows(n, m, method, antialias)
     return _interpolation(n, m, method, np.float64)
 
 
@@ -393,10 +385,7 @@ def _torch_weights(
     is_interpolation = not antialias and method in ("bilinear", "bicubic")
     if is_interpolation:
         return _interpolation(n, m, method, np.float32)
-    filter_ = FILTERS[method]
-    if method == "bicubic":
-        filter_ = Filter(torch_cubic, filter_.support)
-    return _windows(n, m, filter_, antialias, np.float32)
+    return _windows(n, m, method, antialias, np.float32)
 
 
 def _interpolation(
@@ -495,7 +484,7 @@ def _jax_weights(
 
 
 WEIGHTS = {
-    "float64": _float64_weights,
+    "float64": _windows,  # Pillow's, before they are quantised
     "exact": _exact_weights,
     "torchvision": _torchvision_weights,
     "torch": _torch_weights,
