@@ -220,6 +220,9 @@ def convert(x: Any, config: Format) -> Any:
     if isinstance(x, jax.core.Tracer):
         return config.pipeline(Batch(image=x)).image
     if not frameworks.in_grain():
+        # NumPy arrays are images: none of the questions of `_convert` is about them.
+        if isinstance(x, np.ndarray):
+            return _convert_images(x, config)
         return _convert(x, config)
     frameworks.prepare_process()
     result = _convert(x, config)
