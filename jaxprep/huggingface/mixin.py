@@ -27,6 +27,7 @@ from jaxprep.huggingface.configs import (
     json_settings,
     parse,
 )
+from jaxprep.presets.files import as_path
 
 SOURCE_KEYS = (
     "cache_dir",
@@ -252,8 +253,9 @@ class ImageProcessingMixin:
 
         Raises:
             AssertionError: the path is a file.
+            ConfigError: it is no path.
         """
-        directory = Path(save_directory)
+        directory = as_path(save_directory, "save_directory")
         if directory.is_file():
             # `save_pretrained` of transformers/image_processing_base.py raises this type.
             raise AssertionError(

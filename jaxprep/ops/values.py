@@ -34,7 +34,8 @@ def _fitting_channels(step: Pointwise, channels: int, *values: PerChannel) -> in
         if channels != 1:
             raise InputError(
                 f"Expected an image of {len(numbers)} channels, since {type(step).__name__} has a "
-                f"value for each, or of 1 (gray), got {channels} channels."
+                f"value for each, or of 1 (gray), got {channels} channels. Where the channels come "
+                "first, move them last: `np.moveaxis(image, -3, -1)`."
             )
         channels = len(numbers)
     return channels

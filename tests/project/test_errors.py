@@ -26,7 +26,7 @@ from jaxprep import (
 )
 from jaxprep.errors import ConfigError, InputError, JaxprepError, PresetNotFoundError
 from jaxprep.formats import HuggingFace, OpenClip, Timm, Torchvision
-from jaxprep.huggingface import BaseImageProcessor
+from jaxprep.huggingface import BaseImageProcessor, ViTImageProcessor
 
 RESNET = ImageClassifierPreprocessor.from_preset("resnet_50_imagenet")
 IMAGE = np.zeros((40, 50, 3), np.uint8)
@@ -377,3 +377,18 @@ def test_only_regular_files_are_read_as_configs_and_never_waited_for(kind, tmp_p
                 load(file)
     with pytest.raises(JaxprepError):
         presets.load(tmp_path)
+
+
+def test_channels_that_come_first_are_named_where_they_do_not_fit():
+    for images in (np.zeros((3, 40, 44), np.uint8), np.zeros((2, 3, 40, 44), np.uint8)):
+        with pytest.raises(InputError, match="channels come first, move them last"):
+            RESNET(images)
+
+
+@pytest.mark.parametrize("path", [None, "", "\0", 3, b"folder"])
+def test_a_folder_to_save_to_is_a_path(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for save in (RESNET.save_to_preset, ViTImageProcessor().save_pretrained):
+        with pytest.raises(ConfigError, match="Expected a path"):
+            save(path)
+    assert list(tmp_path.iterdir()) == []
