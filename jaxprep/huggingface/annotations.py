@@ -23,9 +23,9 @@ from jaxprep.resample.references import ReferenceName
 from jaxprep.resample.tables import resize_taps
 from jaxprep.types import Size
 
-Target = dict[str, np.ndarray]
-"""By name, as the models take it: `boxes` `(n, 4)` float32, corners in pixels until `relative`;
-`masks` `(n, h, w)`.
+Target = dict[str, Any]
+"""Arrays by name, as the models take them: `boxes` `(n, 4)` float32, corners in pixels until
+`relative`; `masks` `(n, h, w)`. `size` is a pair of numbers once the image was resized or padded.
 """
 
 
@@ -113,7 +113,8 @@ def panoptic_target(
     """Return the target of a COCO panoptic annotation, `{"image_id", "file_name",
     "segments_info"}`.
 
-    Boxes are from the first to the last pixel of a segment; crowds stay.
+    Boxes are from the first to the last pixel of a segment; crowds stay. The file may be of another
+    size than the image: boxes and masks are in its pixels then, as in the original.
 
     Args:
         annotation: of one image.
@@ -123,7 +124,7 @@ def panoptic_target(
         where: the annotation's place in the call, for messages.
 
     Raises:
-        InputError: the annotation is not of this form, or the PNG file has another size.
+        InputError: the annotation is not of this form.
 
     >>> import tempfile
     >>> from PIL import Image
@@ -140,10 +141,6 @@ def panoptic_target(
         raise wrong("the path of a directory", masks_path, "masks_path")
     file_name = _inside(annotation["file_name"], f"{where}.file_name")
     colours = read_image(Path(masks_path) / file_name)
-    size_of_file = colours.shape[:2]
-    if size_of_file != size:
-        expected = f"segments of an image of {size}"
-        raise wrong(expected, size_of_file, f"{where}.file_name")
     ids = _integers(segments, "id")
     # An id is the colour as a number in base 256, red first: `rgb_to_id` of
     # `transformers/image_transforms.py`.
@@ -215,15 +212,17 @@ def resized(
     vertical = out_height / height
     horizontal = out_width / width
     ratios = np.asarray([horizontal, vertical, horizontal, vertical], np.float32)
-    changed: Target = {
-        "size": np.asarray(out, np.int64),
-        "boxes": target["boxes"] * ratios,
-        "area": target["area"] * np.float32(vertical * horizontal),
-    }
+    changed: Target = {"size": out}
+    if "boxes" in target:
+        changed["boxes"] = target["boxes"] * ratios
+    if "area" in target:
+        changed["area"] = target["area"] * np.float32(vertical * horizontal)
     if "masks" in target:
-        # Nearest takes one pixel for each, so rows and columns are the tables' first taps.
-        rows = resize_taps(height, out_height, "nearest", False, reference).start
-        columns = resize_taps(width, out_width, "nearest", False, reference).start
+        # Nearest takes one pixel for each, so rows and columns are the tables' first taps. Masks of
+        # a panoptic file may be of another size than the image.
+        mask_height, mask_width = target["masks"].shape[1:]
+        rows = resize_taps(mask_height, out_height, "nearest", False, reference).start
+        columns = resize_taps(mask_width, out_width, "nearest", False, reference).start
         masks = target["masks"][:, rows[:, None], columns]
         changed["masks"] = masks.astype(bool)
     return {**target, **changed}
@@ -268,7 +267,7 @@ def padded(
     """
     height, width = size
     out_height, out_width = out
-    changed: Target = {"size": np.asarray(out, np.int64)}
+    changed: Target = {"size": out}
     if are_relative:
         vertical = height / out_height
         horizontal = width / out_width

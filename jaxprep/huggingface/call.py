@@ -272,25 +272,27 @@ def image_results(call: Call, images: Sequence[Image]) -> Results:
 def size_results(config: HuggingFace, sizes: Sequence[Size]) -> Results:
     """Return sizes of images by the names that the row's `sizes` gives them.
 
+    They are numbers of Python, as in Transformers, which `return_tensors` makes arrays of.
+
     Args:
         sizes: of the images as they came.
 
     >>> size_results(HuggingFace("Sam2ImageProcessor"), [(20, 30)])
-    {'original_sizes': [array([20, 30])]}
+    {'original_sizes': [(20, 30)]}
     """
     return {name: SIZES[kind](config, sizes) for name, kind in config.row.sizes.items()}
 
 
-def _original(config: HuggingFace, sizes: Sequence[Size]) -> list[np.ndarray]:
-    """As they came, int64."""
+def _original(config: HuggingFace, sizes: Sequence[Size]) -> list[Size]:
+    """As they came."""
     del config
-    return [np.asarray(size, np.int64) for size in sizes]
+    return list(sizes)
 
 
-def _resized(config: HuggingFace, sizes: Sequence[Size]) -> list[np.ndarray]:
-    """After the resize, int64."""
+def _resized(config: HuggingFace, sizes: Sequence[Size]) -> list[Size]:
+    """After the resize."""
     resize = config.resize_pipeline
-    return [np.asarray(resize.output_size(size), np.int64) for size in sizes]
+    return [resize.output_size(size) for size in sizes]
 
 
 def _original_if_resized(config: HuggingFace, sizes: Sequence[Size]) -> list[np.ndarray]:
@@ -304,7 +306,7 @@ def _original_if_resized(config: HuggingFace, sizes: Sequence[Size]) -> list[np.
     return [np.asarray(size, np.float32) for size in sizes]
 
 
-SIZES: dict[SizeKind, Callable[[HuggingFace, Sequence[Size]], list[np.ndarray]]] = {
+SIZES: dict[SizeKind, Callable[[HuggingFace, Sequence[Size]], list[Any]]] = {
     "original": _original,
     "resized": _resized,
     "original_if_resized": _original_if_resized,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple, get_args
@@ -12,8 +13,9 @@ from jaxprep.formats import Format, HuggingFace, Timm
 from jaxprep.formats.huggingface import classes
 from jaxprep.formats.huggingface.classes import Backend
 from jaxprep.formats.huggingface.config import to_json_value
+from jaxprep.formats.huggingface.frozen import Frozen
 from jaxprep.formats.huggingface.read import TIMM, TYPE_KEYS, find_config
-from jaxprep.formats.huggingface.settings import Frozen, drop_unsaid, merged, split_keys
+from jaxprep.formats.huggingface.settings import drop_unsaid, merged, split_keys
 from jaxprep.formats.timm import from_timm_json
 from jaxprep.formats.values import DataFormatName
 
@@ -135,13 +137,35 @@ def config_of(name: str, settings: Mapping[str, Any], backend: Any, **fields: An
 
 
 def json_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings as JSON has them; enumerations of Transformers by their values.
+    """Return settings of a caller as JSON has them; enumerations of Transformers by their values.
+
+    A file of this machine as `class_info_file` of OneFormer becomes a directory and a name in it.
+    Only a caller may name one: in a file, which is data from anywhere, it is refused.
 
     >>> json_settings({"size": (8, 6)})
     {'size': [8, 6]}
+    >>> json_settings({"class_info_file": "/data/classes.json"})
+    {'class_info_file': 'classes.json', 'repo_path': '/data'}
     """
     plain = {key: getattr(value, "value", value) for key, value in settings.items()}
+    plain |= _local_class_info(plain)
     return {key: to_json_value(value) for key, value in plain.items()}
+
+
+def _local_class_info(settings: Mapping[str, Any]) -> dict[str, str]:
+    """`repo_path` and `class_info_file` for a path of this machine: an absolute one, a `Path`, or
+    any where `repo_path` is None, as `load_metadata` of
+    transformers/models/oneformer/image_processing_oneformer.py joins the two.
+    """
+    file = settings.get("class_info_file")
+    is_local = isinstance(file, os.PathLike) or (isinstance(file, str) and os.path.isabs(file))
+    if isinstance(file, str) and file and settings.get("repo_path", "") is None:
+        is_local = True
+    if not is_local:
+        return {}
+    assert file is not None
+    folder, name = os.path.split(os.path.abspath(os.fspath(file)))
+    return {"repo_path": folder, "class_info_file": name}
 
 
 def layout_named(value: Any, where: str) -> DataFormatName | None:

@@ -24,6 +24,8 @@ from jaxprep.huggingface.coco import wrong
 from jaxprep.huggingface.features import PerImage
 from jaxprep.huggingface.images import Image
 from jaxprep.huggingface.padding import Padding, padding_of
+from jaxprep.resample.references import ReferenceName
+from jaxprep.types import Size
 
 
 def with_pixel_mask(call: Call) -> Results:
@@ -90,8 +92,10 @@ def _labels(call: Call, images: Sequence[Image]) -> PerImage:
         raise InputError(
             f"Expected an annotation for each of {len(images)} images, got {len(annotations)}."
         )
+    wants_masks = call.inputs.get("return_segmentation_masks")
+    path = call.inputs.get("masks_path")
     targets = [
-        _target(call, annotation, image, i)
+        target_of(call.config, annotation, image.size, wants_masks, path, f"annotations[{i}]")
         for i, (annotation, image) in enumerate(zip(annotations, images, strict=True))
     ]
     padding = padding_of(call.config, [image.size for image in images])
@@ -101,20 +105,40 @@ def _labels(call: Call, images: Sequence[Image]) -> PerImage:
     )
 
 
-def _target(call: Call, annotation: Any, image: Image, i: int) -> Target:
-    """The target of one image, in the coordinates of the image as it came."""
-    config, where = call.config, f"annotations[{i}]"
+def target_of(
+    config: HuggingFace,
+    annotation: Any,
+    size: Size,
+    wants_masks: Any,
+    masks_path: Any,
+    where: str,
+) -> Target:
+    """Return the target of one image of `size`, in its coordinates as it came.
+
+    Args:
+        annotation: of the format that the settings say.
+        wants_masks: whether masks are returned; None for those of panoptic annotations alone.
+        masks_path: the directory of the PNG files of panoptic annotations.
+        where: the annotation's place in the call, for messages.
+
+    Raises:
+        InputError: the annotation is not of its form.
+        ConfigError: the class does not take the format.
+
+    >>> config = HuggingFace("DetrImageProcessor")
+    >>> annotation = {"image_id": 1, "annotations": []}
+    >>> target_of(config, annotation, (8, 8), None, None, "$")["boxes"].shape
+    (0, 4)
+    """
     takes = config.row.annotations
     assert takes is not None
-    wants_masks = call.inputs.get("return_segmentation_masks")
     if wants_masks is not None and not isinstance(wants_masks, bool):
         raise wrong("true, false or None", wants_masks, "return_segmentation_masks")
     is_detection = config.effective.get("format") == "coco_detection"
     if is_detection:
-        target = detection_target(annotation, image.size, bool(wants_masks) and takes.masks, where)
+        target = detection_target(annotation, size, bool(wants_masks) and takes.masks, where)
     elif takes.panoptic:
-        path = call.inputs.get("masks_path")
-        target = panoptic_target(annotation, image.size, wants_masks is not False, path, where)
+        target = panoptic_target(annotation, size, wants_masks is not False, masks_path, where)
     else:
         raise ConfigError(
             f"`{config.class_name}` takes annotations of the format 'coco_detection' only - at "
@@ -126,6 +150,18 @@ def _target(call: Call, annotation: Any, image: Image, i: int) -> Target:
     return target
 
 
+def nearest_of(config: HuggingFace) -> ReferenceName:
+    """Return whose nearest neighbour masks are resized by: that of the backend, whose positions
+    differ.
+
+    >>> nearest_of(HuggingFace("DetrImageProcessor"))
+    'torch_exact'
+    """
+    if config.backend == "pil":
+        return config.reference or "pillow"
+    return "torch_exact"
+
+
 def _follow_image(
     config: HuggingFace, target: Target, size: tuple[int, int], padding: Padding, i: int
 ) -> Target:
@@ -133,9 +169,7 @@ def _follow_image(
     settings, is_pil = config.effective, config.backend == "pil"
     unpadded, is_relative = padding.sizes[i], settings.flag("do_convert_annotations")
     if settings.flag("do_resize"):
-        # Masks are resized by nearest neighbour of the backend, whose positions differ.
-        nearest = (config.reference or "pillow") if is_pil else "torch_exact"
-        target = resized(target, size, unpadded, nearest)
+        target = resized(target, size, unpadded, nearest_of(config))
     if is_relative:
         target = relative(target, unpadded)
     # An image of the padded size is not touched: its `size` stays as the resize left it.

@@ -13,6 +13,7 @@ import numpy as np
 
 from jaxprep import frameworks
 from jaxprep.errors import InputError, MissingPackageError
+from jaxprep.huggingface import torch_tensors
 from jaxprep.pipeline import Ragged
 from jaxprep.types import is_traced
 
@@ -49,6 +50,24 @@ class PerImage(list[Any]):
             else to_tensor(value, kind, name)
             for value in self
         ]
+
+    def on_device(self) -> list[Any]:
+        """Return the same with JAX's arrays for NumPy's; what is no array stays, as with
+        `return_tensors=None`.
+
+        >>> PerImage([{"size": (2, 3), "boxes": np.zeros((0, 4))}]).on_device()[0]["size"]
+        (2, 3)
+        """
+        return [
+            BatchFeature({key: _array_on_device(item) for key, item in value.items()})
+            if isinstance(value, Mapping)
+            else _array_on_device(value)
+            for value in self
+        ]
+
+
+def _array_on_device(value: Any) -> Any:
+    return jnp.asarray(value) if isinstance(value, np.ndarray) else value
 
 
 class BatchFeature(dict[str, Any]):
@@ -125,7 +144,7 @@ class BatchFeature(dict[str, Any]):
         return self
 
     def to(self, *args: Any, **kwargs: Any) -> BatchFeature:
-        """Move the arrays, in place, and cast those of floats.
+        """Move the arrays, in place, and cast those of floats; tensors of torch as torch does it.
 
         Args:
             args: a device (a `jax.Device`, or "cpu", "gpu", "tpu:0"), a sharding, a dtype, or
@@ -135,19 +154,13 @@ class BatchFeature(dict[str, Any]):
         >>> feature.pixel_values.dtype
         dtype(bfloat16)
         """
-        device, dtype = None, None
-        for arg in (*args, kwargs.get("device"), kwargs.get("dtype")):
-            if arg is None:
-                continue
-            as_device = _as_device(arg)
-            if as_device is not None:
-                device = as_device
-            else:
-                dtype = _as_dtype(arg)
 
         def move(leaf: Any) -> Any:
+            if torch_tensors.is_tensor(leaf):
+                return torch_tensors.moved(leaf, args, kwargs)
             if not isinstance(leaf, (jax.Array, np.ndarray)):
                 return leaf
+            device, dtype = _device_and_dtype(args, kwargs)
             if dtype is not None and jnp.issubdtype(leaf.dtype, jnp.floating):
                 leaf = leaf.astype(dtype)
             return leaf if device is None else jax.device_put(leaf, device)
@@ -183,7 +196,7 @@ def finish(results: Mapping[str, Any], return_tensors: Any) -> BatchFeature:
 
 def _finish_entry(name: str, value: Any, stacks: bool) -> Any:
     if isinstance(value, PerImage):
-        return value.converted("jax", name)
+        return value.converted("jax", name) if stacks else value.on_device()
     # `return_tensors=None` gives one array per image, as in Transformers.
     if not stacks and hasattr(value, "ndim"):
         value = list(np.asarray(value))
@@ -194,6 +207,9 @@ def _finish_entry(name: str, value: Any, stacks: bool) -> Any:
         return value
     if stacks and value and all(isinstance(item, (np.ndarray, jax.Array)) for item in value):
         return _join_arrays(value)
+    # Sizes are pairs of Python's numbers.
+    if stacks and value and all(isinstance(item, tuple) for item in value):
+        return to_tensor(value, "jax", name)
     return [jnp.asarray(item) if isinstance(item, np.ndarray) else item for item in value]
 
 
@@ -214,6 +230,20 @@ def stack_traced(arrays: Sequence[Any]) -> Any:
     if len({(array.shape, array.dtype) for array in arrays}) != 1:
         return None
     return jnp.stack(arrays)
+
+
+def _device_and_dtype(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Return what the arguments of `BatchFeature.to` say, each None where they do not."""
+    device, dtype = None, None
+    for arg in (*args, kwargs.get("device"), kwargs.get("dtype")):
+        if arg is None:
+            continue
+        as_device = _as_device(arg)
+        if as_device is not None:
+            device = as_device
+        else:
+            dtype = _as_dtype(arg)
+    return device, dtype
 
 
 def _as_device(value: Any) -> Any:

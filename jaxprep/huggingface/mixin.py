@@ -18,8 +18,9 @@ from jaxprep import codec
 from jaxprep.errors import ArgumentError, ConfigError
 from jaxprep.formats import Format, HuggingFace
 from jaxprep.formats.huggingface.classes import Backend
+from jaxprep.formats.huggingface.frozen import Frozen, SizeDict, thawed
 from jaxprep.formats.huggingface.read import TYPE_KEYS
-from jaxprep.formats.huggingface.settings import Frozen, drop_none, split_keys
+from jaxprep.formats.huggingface.settings import drop_none, split_keys
 from jaxprep.huggingface import hub
 from jaxprep.huggingface.configs import (
     JAXPREP_KEYS,
@@ -52,7 +53,7 @@ IGNORED_KEYS = (
     "user_agent",
 )
 """Keywords that Transformers takes and that change nothing here."""
-SIZE_KEYS = {"size", "crop_size", "pad_size"}
+SIZE_KEYS = {"size", "crop_size", "pad_size", "mask_size", "mask_pad_size"}
 """Settings that are sizes in any of their forms."""
 PUSH_KEYS = ("commit_message", "commit_description", "private", "revision", "create_pr")
 
@@ -227,7 +228,7 @@ class ImageProcessingMixin:
         """Return the content of the config that was read, with the settings that were replaced
         since; of a processor that was not read, all settings.
         """
-        return copy.deepcopy(dict(self._content))
+        return thawed(self._content)
 
     def to_json_string(self) -> str:
         """Return `to_dict` as JSON: two spaces, sorted, one trailing newline."""
@@ -296,7 +297,7 @@ class ImageProcessingMixin:
         return f"{type(self).__name__} {self.to_json_string()}"
 
 
-def size_of(config: HuggingFace, key: str) -> dict[str, int] | None:
+def size_of(config: HuggingFace, key: str) -> SizeDict | None:
     """Return a size setting as an object with one of Transformers' sets of keys.
 
     >>> size_of(HuggingFace("ViTImageProcessor", {"size": 8}), "size")

@@ -13,6 +13,7 @@ import numpy as np
 from jaxprep import codec
 from jaxprep.errors import InputError
 from jaxprep.formats import HuggingFace
+from jaxprep.formats.huggingface.frozen import Frozen
 from jaxprep.huggingface import hub
 from jaxprep.huggingface.call import Call, Results
 from jaxprep.huggingface.features import PerImage
@@ -278,12 +279,12 @@ def metadata_from(content: Any, where: str) -> Metadata:
     >>> names["7"], names["thing_ids"]
     ('cat', [7])
     """
-    if not isinstance(content, dict) or len(content) > MAX_CLASSES:
+    if not isinstance(content, Mapping) or len(content) > MAX_CLASSES:
         raise codec.expected(f"an object with at most {MAX_CLASSES} classes", content, where)
     for number, info in content.items():
         if (
             not number.isdecimal()
-            or not isinstance(info, dict)
+            or not isinstance(info, Mapping)
             or not isinstance(info.get("name"), str)
         ):
             raise codec.expected(
@@ -291,17 +292,19 @@ def metadata_from(content: Any, where: str) -> Metadata:
             )
     names = {number: info["name"] for number, info in content.items()}
     things = [int(number) for number, info in content.items() if info.get("isthing")]
-    return {**names, "thing_ids": things, "class_names": list(names.values())}
+    return Frozen({**names, "thing_ids": things, "class_names": list(names.values())})
 
 
 def checked(metadata: Any, where: str) -> Metadata:
-    """Metadata as a config holds it.
+    """Metadata as a config holds it, or as a `class_info_file` does.
 
     >>> checked({"7": "cat", "class_names": ["cat"], "thing_ids": [7]}, "$")["7"]
     'cat'
     """
     if not isinstance(metadata, Mapping) or len(metadata) > MAX_CLASSES:
         raise codec.expected(f"an object with at most {MAX_CLASSES} classes", metadata, where)
+    if metadata and all(isinstance(info, Mapping) for info in metadata.values()):
+        return metadata_from(metadata, where)
     for key, kind in (("class_names", str), ("thing_ids", int)):
         values = metadata.get(key)
         if not isinstance(values, (list, tuple)) or not all(

@@ -1,11 +1,10 @@
 """The single operations of an image processor: `resize`, `center_crop`, `rescale`, `normalize`,
-`pad`, each on one image, as the class does it in a call.
+`pad`, each on one image or a batch, as the class does it in a call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -23,7 +22,9 @@ from jaxprep.formats.huggingface.builders import (
     Source,
     builders_of,
 )
-from jaxprep.formats.huggingface.settings import drop_none
+from jaxprep.formats.huggingface.frozen import Frozen
+from jaxprep.formats.huggingface.settings import drop_unsaid, settings_of
+from jaxprep.huggingface.call import run_group
 from jaxprep.huggingface.configs import json_settings, layout_named
 from jaxprep.huggingface.images import (
     IMAGES,
@@ -34,14 +35,15 @@ from jaxprep.huggingface.images import (
 )
 from jaxprep.huggingface.mixin import ImageProcessingMixin
 from jaxprep.huggingface.padding import largest_of
-from jaxprep.inputs import Layout, as_numpy, channels_last, layout_of
+from jaxprep.inputs import Layout, as_numpy, channels_last, is_numbers, layout_of
 from jaxprep.pictures import is_pil
 from jaxprep.pipeline import Pipeline
 from jaxprep.types import Batch, Size, is_traced
 
 
 class ImageOperations(ImageProcessingMixin):
-    """Operations on one image, with the signatures of `TorchvisionBackend` and `PilBackend`:
+    """Operations on one image or a batch of one size, with the signatures of `TorchvisionBackend`
+    and `PilBackend`:
     https://github.com/huggingface/transformers/blob/main/src/transformers/image_processing_backends.py
 
     Images are what a call takes; results are `jax.Array`s in the layout of the image.
@@ -71,10 +73,11 @@ class ImageOperations(ImageProcessingMixin):
         antialias: bool | None = None,
         **kwargs: Any,
     ) -> jax.Array:
-        """Resize one image as this class does it.
+        """Resize one image, or a batch of one size, as the method of this class does it: mostly as
+        in a call; where that has a rule of its own, see `ProcessorRow.resize_builder`.
 
         Args:
-            image: one image.
+            image: one image, or a batch `(b, ...)`.
             size: in any form that the setting takes.
             resample: one of PIL's integers, or a name; by default the setting's.
             data_format: of the result, by default that of the image.
@@ -83,11 +86,15 @@ class ImageOperations(ImageProcessingMixin):
             kwargs: other settings of the rule, such as `size_divisor`.
 
         Raises:
-            InputError: not one image.
+            InputError: not one image or one batch.
             ConfigError: a setting is wrong.
         """
-        given = {"do_resize": True, "size": size, "resample": resample, **kwargs}
+        row = self._class_config().row
+        said = {"size": size, "resample": resample, **kwargs}
+        given = {"do_resize": True, **row.resize_settings, **said}
         entry = self._builder("resize")
+        if row.resize_builder is not None:
+            entry = BUILDERS[row.resize_builder]
         if antialias is not None:
             # Said by the caller, it is the base class' rule that takes it.
             entry = BUILDERS["resize" if antialias else "resize_interpolating"]
@@ -101,7 +108,7 @@ class ImageOperations(ImageProcessingMixin):
         input_data_format: Any = None,
         **kwargs: Any,
     ) -> jax.Array:
-        """Cut out the middle `size` of one image; a smaller image is padded with 0.
+        """Cut out the middle `size` of an image or a batch; a smaller image is padded with 0.
 
         Arguments and errors as in `resize`.
         """
@@ -117,7 +124,7 @@ class ImageOperations(ImageProcessingMixin):
         input_data_format: Any = None,
         **kwargs: Any,
     ) -> jax.Array:
-        """Multiply one image by `scale`, in float32; subtract 1 with `offset=True`."""
+        """Multiply an image or a batch by `scale`, in float32; subtract 1 with `offset=True`."""
         # EfficientNet's `rescale(image, scale, offset=True)`.
         offset = -1.0 if kwargs.pop("offset", False) else 0.0
         arithmetic: Any = "float32" if self.backend == "torchvision" else "float64"
@@ -133,9 +140,41 @@ class ImageOperations(ImageProcessingMixin):
         input_data_format: Any = None,
         **kwargs: Any,
     ) -> jax.Array:
-        """Subtract `mean` from one image and divide by `std`: a number, or one per channel."""
+        """Subtract `mean` from an image or a batch and divide by `std`: a number, or one per
+        channel.
+        """
         pipeline = Pipeline((ops.Normalize(_per_channel(mean), _per_channel(std)),))
         return self._run(lambda _: pipeline, image, data_format, input_data_format)
+
+    def rescale_and_normalize(
+        self,
+        images: Any,
+        do_rescale: bool,
+        rescale_factor: float,
+        do_normalize: bool,
+        image_mean: Any,
+        image_std: Any,
+        data_format: Any = None,
+        input_data_format: Any = None,
+    ) -> jax.Array:
+        """Rescale and normalise an image or a batch; on the torchvision backend in one step, see
+        `jaxprep.formats.huggingface.builders.values.rescale_and_normalize`.
+        """
+        given = {
+            "do_rescale": do_rescale,
+            "rescale_factor": rescale_factor,
+            "do_normalize": do_normalize,
+            "image_mean": image_mean,
+            "image_std": image_std,
+        }
+        entry = BUILDERS["rescale_and_normalize"]
+        return self._apply(entry, given, images, data_format, input_data_format)
+
+    def convert_to_rgb(self, image: Any, input_data_format: Any = None) -> jax.Array:
+        """Make an image RGB: gray three times, alpha laid over white; three channels stay."""
+        layout = layout_named(input_data_format, "input_data_format")
+        reading = Reading(to_rgb=True, on_torch=self.backend == "torchvision", layout=layout)
+        return apply(lambda _: Pipeline(), image, reading)
 
     def pad(
         self,
@@ -204,15 +243,9 @@ class ImageOperations(ImageProcessingMixin):
     ) -> jax.Array:
         """Run one builder of the class on one image."""
         config = self._class_config()
-        changed = json_settings(drop_none(given))
-        config = replace(config, settings={**config.settings, **changed})
-
-        def pipeline_of(source: Source) -> Pipeline:
-            build = Build(config.effective, config.backend, source, None, config.reference)
-            entry.add_steps(build)
-            return Pipeline(tuple(build.steps))
-
+        changed = json_settings(drop_unsaid(config.class_name, given))
         resizes = entry.operation == "resize"
+        pipeline_of = pipelines_of(config, entry, changed)
         return self._run(pipeline_of, image, data_format, layout, resizes)
 
     def _run(
@@ -223,34 +256,100 @@ class ImageOperations(ImageProcessingMixin):
         layout: Any,
         resizes: bool = False,
     ) -> jax.Array:
-        layout = layout_named(layout, "input_data_format")
-        result: Any
-        if is_traced(image):
-            image_layout = layout or layout_of(image.shape)
-            (read,) = traced_images(image, image_layout)
-            result = pipeline_of(read.source)(Batch(image=read.pixels)).image
-        else:
-            # The result has the layout of the image.
-            image_layout = layout or _host_layout(image)
-            (read,) = images_of(
-                image, Reading(on_torch=self.backend == "torchvision", layout=layout)
-            )
-            if resizes and self.backend == "pil":
-                read = for_pillow(read)
-            pipeline = pipeline_of(read.source)
-            pipeline.check_image(read.pixels.shape, read.pixels.dtype)
-            # On the host, so that the layout is changed without a program.
-            (result,) = pipeline.run_images([read.pixels], [read.size]).listed()
-            result = np.asarray(result)
-        wanted = layout_named(data_format, "data_format") or image_layout
-        if wanted == "channels_first":
-            result = jnp.moveaxis(result, -1, -3)
-        return jnp.asarray(result)
+        given = layout_named(layout, "input_data_format")
+        wanted = layout_named(data_format, "data_format")
+        is_pillow = resizes and self.backend == "pil"
+        reading = Reading(on_torch=self.backend == "torchvision", layout=given)
+        return apply(pipeline_of, image, reading, wanted, is_pillow)
+
+
+def pipelines_of(
+    config: HuggingFace, entry: Builder, changed: Mapping[str, Any]
+) -> Callable[[Source], Pipeline]:
+    """Return a function that gives the pipeline of one builder for images of a range of values.
+
+    Args:
+        config: of the class.
+        entry: the builder.
+        changed: other values in some settings; only what the builder reads is checked.
+
+    >>> config = HuggingFace("ViTImageProcessor")
+    >>> pipelines_of(config, BUILDERS["resize"], {"size": 8})(Source()).output_size((20, 30))
+    (8, 8)
+    """
+    settings = settings_of(config.class_name, Frozen({**config.settings, **changed}))
+
+    def pipeline_of(source: Source) -> Pipeline:
+        build = Build(settings, config.backend, source, None, config.reference)
+        entry.add_steps(build)
+        return Pipeline(tuple(build.steps))
+
+    return pipeline_of
+
+
+def apply(
+    pipeline_of: Callable[[Source], Pipeline],
+    image: Any,
+    reading: Reading,
+    data_format: Layout | None = None,
+    is_pillow: bool = False,
+) -> jax.Array:
+    """Run an image, or a batch of one size, through a pipeline: as it came, `(h, w, c)` or
+    `(b, h, w, c)`, or with its channels first.
+
+    Args:
+        pipeline_of: the pipeline for images of a range of values.
+        image: what a call takes, but one image or one batch.
+        reading: how it is read.
+        data_format: of the result, by default that of the image.
+        is_pillow: the pipeline begins with a resize of Pillow.
+
+    Raises:
+        InputError: not one image or one batch.
+
+    >>> crop = Pipeline((ops.CenterCrop(2),))
+    >>> apply(lambda source: crop, np.zeros((5, 8, 6, 3), np.uint8), Reading()).shape
+    (5, 2, 2, 3)
+    """
+    if isinstance(image, (list, tuple)) and not is_numbers(image):
+        raise InputError(
+            f"Expected one image, or a batch of images of one size, got a {type(image).__name__} "
+            "of images - at `image`. Call the processor itself on a list."
+        )
+    result: Any
+    if is_traced(image):
+        layout = reading.layout or layout_of(np.shape(image))
+        (traced,) = traced_images(image, layout)
+        result = pipeline_of(traced.source)(Batch(image=traced.pixels)).image
+    else:
+        # The result has the layout of the image.
+        layout = reading.layout or _host_layout(image)
+        images = images_of(image, reading)
+        if is_pillow:
+            images = [for_pillow(one) for one in images]
+        results = [run_group(pipeline_of(one.source), [one]).listed()[0] for one in images]
+        # On the host, so that the layout is changed without a program.
+        result = np.stack([np.asarray(one) for one in results])
+        if np.ndim(image) != 4:
+            result = result[0]
+    if (data_format or layout) == "channels_first":
+        result = channels_first(result)
+    return jnp.asarray(result)
+
+
+def channels_first(images: Any) -> Any:
+    """Return an image or a batch, whose channels are last, with them first.
+
+    >>> channels_first(np.zeros((2, 3, 4))).shape
+    (4, 2, 3)
+    """
+    xp = jnp if is_traced(images) else np
+    return xp.moveaxis(images, -1, -3)
 
 
 def _host_layout(image: Any) -> Layout:
     """The layout in which one image came: PIL images and gray arrays have their channels last."""
-    if is_pil(image) or np.ndim(image) != 3:
+    if is_pil(image) or np.ndim(image) not in (3, 4):
         return "channels_last"
     return layout_of(np.shape(image))
 

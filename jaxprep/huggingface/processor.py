@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import copy
 import functools
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, TypedDict
 
 import jax
 
-import jaxprep.huggingface.unnormalize  # noqa: F401  # declares a method of Janus
+import jaxprep.huggingface.class_methods
+import jaxprep.huggingface.unnormalize  # noqa: F401  # both declare methods of single classes
 from jaxprep import codec, frameworks
 from jaxprep.errors import ArgumentError, ConfigError
 from jaxprep.formats import Format, HuggingFace, Timm
 from jaxprep.formats.huggingface import classes
+from jaxprep.formats.huggingface.frozen import SizeDict, frozen
 from jaxprep.formats.huggingface.read import TIMM
 from jaxprep.formats.huggingface.settings import drop_none, drop_unsaid, merged
+from jaxprep.huggingface import torch_tensors
 from jaxprep.huggingface.call import Call, run_group, run_traced
 from jaxprep.huggingface.configs import CALL_KEYS, json_settings, layout_named
 from jaxprep.huggingface.features import AUTO, BatchFeature, finish
@@ -28,11 +31,64 @@ from jaxprep.postprocess import methods
 from jaxprep.types import is_traced
 
 
-class BaseImageProcessor(ImageOperations, frameworks.NoAutoGraph):
+class ClassAttributes(type):
+    """Gives a class the attributes that classes of Transformers have: the default of each setting,
+    and `valid_kwargs`.
+
+    >>> from jaxprep.huggingface import ViTImageProcessor
+    >>> ViTImageProcessor.size, ViTImageProcessor.do_center_crop
+    ({'height': 224, 'width': 224}, None)
+    """
+
+    class_name: str | None
+
+    # Of the class alone: an instance has its own settings, which `__getattr__` of the class finds.
+    def __getattr__(cls, name: str) -> Any:
+        class_name = None if name.startswith("_") else getattr(cls, "class_name", None)
+        if class_name is not None:
+            if name == "valid_kwargs":
+                return valid_kwargs(class_name)
+            row = classes.rows()[class_name]
+            if name == "default_to_square":
+                return row.square
+            if name in classes.arguments(class_name):
+                value = row.defaults.get(name)
+                return SizeDict(value) if name in SIZE_KEYS and value else frozen(value)
+        raise AttributeError(f"`{cls.__name__}` has no attribute `{name}`.")
+
+    def __setattr__(cls, name: str, value: Any) -> None:
+        _refuse_settings(cls.class_name, [name], cls.__name__)
+        super().__setattr__(name, value)
+
+
+def _refuse_settings(class_name: str | None, names: Iterable[str], where: str) -> None:
+    """Refuse settings as attributes of a class, which no instance would look at."""
+    if class_name is None:
+        return
+    for name in sorted(classes.arguments(class_name).intersection(names)):
+        raise ConfigError(
+            f"Expected settings as arguments, as in `{where}({name}=...)`, got an attribute of the "
+            f"class - at `{where}.{name}`."
+        )
+
+
+@functools.cache
+def valid_kwargs(class_name: str) -> Any:
+    """Return the settings of a class as a `TypedDict`, whose annotations are their names.
+
+    >>> "crop_pct" in valid_kwargs("ConvNextImageProcessor").__annotations__
+    True
+    """
+    names = sorted(classes.arguments(class_name))
+    return TypedDict(f"{class_name}Kwargs", dict.fromkeys(names, Any), total=False)  # type: ignore[operator]
+
+
+class BaseImageProcessor(ImageOperations, frameworks.NoAutoGraph, metaclass=ClassAttributes):
     """An image processor: call it on images.
 
-    Settings are attributes (`processor.size`, `processor.do_resize`); assigning to one replaces it
-    from then on. The contract is that of `BaseImageProcessor`:
+    Settings are attributes (`processor.size`, `processor.do_resize`, also `processor.size.height`);
+    assigning to one replaces it from then on, and nothing inside of one can be changed. The
+    contract is that of `BaseImageProcessor`:
     https://github.com/huggingface/transformers/blob/main/src/transformers/image_processing_utils.py
 
     >>> from jaxprep.huggingface import ViTImageProcessor
@@ -40,6 +96,12 @@ class BaseImageProcessor(ImageOperations, frameworks.NoAutoGraph):
     >>> processor.do_resize, processor.model_input_names
     (True, ['pixel_values'])
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # A class of a user; those of the table state their own `class_name`.
+        if "class_name" not in cls.__dict__:
+            _refuse_settings(cls.class_name, cls.__dict__, cls.__name__)
 
     @property
     def config(self) -> Format:
@@ -72,19 +134,26 @@ class BaseImageProcessor(ImageOperations, frameworks.NoAutoGraph):
     def _type_of(cls, config: Format) -> Any:
         if cls.class_name is not None:
             return cls
-        return processor_class(config.class_name if isinstance(config, HuggingFace) else TIMM)
+        if not isinstance(config, HuggingFace):
+            return processor_class(TIMM)
+        # Where both backends are there, each has a class; a class with PIL alone has no ending.
+        has_twin = config.backend == "pil" and len(config.row.backends) > 1
+        return processor_class(f"{config.class_name}Pil" if has_twin else config.class_name)
 
     def __getattr__(self, name: str) -> Any:
         # Before `_set`, and for the protocols that Python looks up, there is nothing to ask.
         if name.startswith("__") or name in ("_config", "_content"):
             raise AttributeError(name)
         config = self._class_config()
+        if name == "valid_kwargs":
+            return valid_kwargs(config.class_name)
+        if name == "default_to_square" and config.effective.get(name) is None:
+            return config.row.square
         # Always an object, whatever form the config has, as in Transformers.
         if name in SIZE_KEYS:
             return size_of(config, name)
         if name in classes.arguments(config.class_name) or name in config.effective.given:
-            # A caller may change a list that it was given.
-            return copy.deepcopy(config.effective.get(name))
+            return frozen(config.effective.get(name))
         return _post_process(self, config, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -288,6 +357,16 @@ def layout_of_tensors(images: Any) -> Layout | None:
     return None
 
 
+class _Names:
+    """A list of names as the attribute of a class and of its instances, a new one each time."""
+
+    def __init__(self, names: tuple[str, ...]):
+        self.names = names
+
+    def __get__(self, instance: Any, owner: type) -> list[str]:
+        return list(self.names)
+
+
 @functools.cache
 def processor_class(name: str) -> type[BaseImageProcessor] | None:
     """Return the class of a name of any release; None if it is none that is read.
@@ -310,14 +389,19 @@ def processor_class(name: str) -> type[BaseImageProcessor] | None:
     # One class for all names, so that `isinstance` holds between them.
     if name not in (canonical, f"{canonical}Pil"):
         return processor_class(canonical)
-    members = {
+    members: dict[str, Any] = {
         "class_name": canonical,
         "backend_name": "pil" if is_pil else None,
+        "model_input_names": _Names(row.outputs),
         "__module__": "jaxprep.huggingface",
         "__doc__": f"The image processor of {', '.join(row.models)}; see `BaseImageProcessor`.",
-        **FAMILIES[row.family].methods,
     }
-    return type(name, (BaseImageProcessor,), members)
+    # What runs on PIL is one of the class, too.
+    base = processor_class(canonical) if is_pil else None
+    if base is None:
+        members |= FAMILIES[row.family].methods
+    made: Any = ClassAttributes(name, (base or BaseImageProcessor,), members)
+    return made
 
 
 def _restored(cls: Any, config: Format, content: dict[str, Any]) -> Any:
@@ -334,11 +418,22 @@ def _with_layout(settings: dict[str, Any]) -> dict[str, Any]:
 
 def _post_process(processor: BaseImageProcessor, config: HuggingFace, name: str) -> Any:
     """A function of `jaxprep.postprocess` by the name that Transformers gives it, with the
-    processor's settings.
+    processor's settings; tensors of torch where a model's outputs are.
     """
     known = methods(config.class_name)
     if name.startswith("post_process_") and name not in known:
         raise AttributeError(f"`{config.class_name}` has no `{name}`. It has {sorted(known)}.")
     if name not in known:
         raise AttributeError(f"`{type(processor).__name__}` has no attribute `{name}`.")
-    return functools.partial(known[name], processor)
+    declared = known[name]
+
+    @functools.wraps(declared.function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        results = declared(processor, *args, **kwargs)
+        outputs = args[0] if args else next(iter(kwargs.values()), None)
+        device = torch_tensors.device_of(outputs)
+        if device is None or "return_tensors" in kwargs:
+            return results
+        return torch_tensors.to_torch(results, device)
+
+    return call

@@ -191,6 +191,7 @@ def maps_of(value: Any, where: str) -> list[Image]:
             array, ranks = np.asarray(item), (2,)
         else:
             array, ranks = as_numpy(item, place, MAPS), (2, 3)
+        _refuse_channels(array.shape, place)
         if array.ndim not in ranks or not array.size:
             raise InputError(f"Expected {MAPS.expected}, got shape {array.shape} - at `{place}`.")
         for labels in array if array.ndim == 3 else [array]:
@@ -198,7 +199,18 @@ def maps_of(value: Any, where: str) -> list[Image]:
     return maps
 
 
+def _refuse_channels(shape: tuple[int, ...], where: str) -> None:
+    """Refuse a map `(h, w, 1)`, which would be read as h maps of one column."""
+    if len(shape) > 2 and shape[-1] == 1:
+        raise InputError(
+            f"Expected {MAPS.expected}, got shape {shape} - at `{where}`. Maps have no axis of "
+            f"channels: pass `{where}[..., 0]`."
+        )
+
+
 def _traced_maps(value: Any, where: str) -> list[Image]:
     arrays = value if isinstance(value, (list, tuple)) else [value]
+    for array in arrays:
+        _refuse_channels(np.shape(array), where)
     channels = [jnp.asarray(array)[..., None] for array in arrays]
     return one_by_one(traced_images(channels, "channels_last", where))

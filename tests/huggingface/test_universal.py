@@ -326,7 +326,7 @@ def test_a_config_from_the_hub_cannot_name_a_folder_of_this_machine(
     ("settings", "files", "message"),
     [
         ({"class_info_file": "../classes.json"}, {}, "the path of a file inside"),
-        ({"class_info_file": "/etc/passwd"}, {}, "the path of a file inside"),
+        ({"class_info_file": "/etc/passwd"}, {}, "JSON"),
         ({"class_info_file": "none.json"}, {"classes.json": {}}, "none.json"),
         ({"class_info_file": "classes.json"}, {"classes.json": " " * 2**24}, "at most"),
         ({"class_info_file": "classes.json"}, {"classes.json": []}, "an object"),

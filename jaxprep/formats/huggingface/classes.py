@@ -97,6 +97,12 @@ class ProcessorRow:
         legacy_size: how a lone number as `size` was meant in former releases; a key of
             `settings.LEGACY_SIZES`.
         max_size: the bound on the longer edge that goes with a lone number as `size`, in pixels.
+        nullable: settings, beside switches, that may be null for "none" where the default is not.
+        resize_builder: the builder of the method `resize`, where that is not a call's.
+        resize_settings: what the method `resize` takes for settings that it is not given, where
+            that is not the processor's.
+        drops_none: in a call, None always means the processor's own setting, as everywhere in
+            Transformers 4.
 
     >>> row = rows()["ViTImageProcessor"]
     >>> row.builder_names("pil")
@@ -122,10 +128,16 @@ class ProcessorRow:
     renamed: dict[str, str] = field(default_factory=dict)
     legacy_size: LegacySize | None = None
     max_size: int | None = None
+    nullable: tuple[str, ...] = ()
+    drops_none: bool = False
+    resize_builder: str | None = None
+    resize_settings: dict[str, Any] = field(default_factory=dict)
 
-    def is_switch(self, key: str) -> bool:
-        """Return whether a setting is on or off by default: null then means off."""
-        return isinstance(self.defaults.get(key), bool)
+    def takes_null(self, key: str) -> bool:
+        """Return whether null is a value of a setting, "off" or "none", and not the same as no
+        value: a switch, or one of `nullable`.
+        """
+        return isinstance(self.defaults.get(key), bool) or key in self.nullable
 
     def builder_names(self, backend: Backend) -> tuple[str, ...]:
         """Return the names of the builders on one backend, in order."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from typing import Any, ClassVar, Self
 
 from jaxprep import codec, ops
@@ -16,12 +16,12 @@ from jaxprep.formats.huggingface import classes
 from jaxprep.formats.huggingface.builders import Build, Part, Source, add_steps, builders_of
 from jaxprep.formats.huggingface.builders.crop_and_pad import pads, pads_to_largest
 from jaxprep.formats.huggingface.classes import Backend, ProcessorRow
+from jaxprep.formats.huggingface.frozen import Frozen
 from jaxprep.formats.huggingface.read import TIMM, find_config, is_huggingface_json
 from jaxprep.formats.huggingface.settings import (
     ANNOTATION_FORMATS,
     SHORTEST,
     Edges,
-    Frozen,
     Settings,
     keep_implied,
     merged,
@@ -257,13 +257,17 @@ def from_huggingface_json(content: Any, where: str = "$", model: Any = None) -> 
 
 
 def to_json_value(value: Any) -> Any:
-    """Return a value as JSON has it: arrays and tuples become lists, mappings objects.
+    """Return a value as JSON has it: arrays and tuples become lists, mappings objects, whose keys
+    are strings.
 
-    >>> to_json_value({"size": (8, 6)})
-    {'size': [8, 6]}
+    >>> to_json_value({"size": (8, 6), 7: "cat"})
+    {'size': [8, 6], '7': 'cat'}
     """
     if isinstance(value, Mapping):
-        return {name: to_json_value(item) for name, item in value.items()}
+        return {str(name): to_json_value(item) for name, item in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        # `SizeDict` of Transformers, whose other sides are None.
+        return {name: side for name, side in vars(value).items() if side is not None}
     value = codec.plain(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return int(value)  # PIL's filters are an `IntEnum`, which JSON would write by name

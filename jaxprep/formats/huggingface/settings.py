@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, NamedTuple, get_args
 
@@ -15,22 +14,12 @@ from jaxprep.bounds import check_size
 from jaxprep.errors import ConfigError
 from jaxprep.formats.huggingface import classes
 from jaxprep.formats.huggingface.classes import ProcessorRow
+from jaxprep.formats.huggingface.frozen import Frozen, SizeDict
 from jaxprep.ops.resize import Method
 from jaxprep.resample.filters import canonical_method
 
 ANNOTATION_FORMATS = ("coco_detection", "coco_panoptic")
 """`AnnotationFormat` of `transformers/image_utils.py`."""
-
-
-class Frozen(dict[str, Any]):
-    """A JSON object that is not changed any more, and so can be hashed.
-
-    >>> hash(Frozen(size=8)) == hash(Frozen(size=8))
-    True
-    """
-
-    def __hash__(self) -> int:  # type: ignore[override]
-        return hash(json.dumps(self, sort_keys=True, default=str))
 
 
 def split_keys(
@@ -61,14 +50,16 @@ def drop_none(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def drop_unsaid(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of a call without those that are None, which means "as the config says";
-    but a switch of the class that is None is off, as in Transformers.
+    but a switch of the class that is None is off, as in Transformers, and so is what takes null.
 
     >>> drop_unsaid("ViTImageProcessor", {"size": None, "do_resize": None})
     {'do_resize': None}
     """
     row = classes.rows()[name]
+    if row.drops_none:
+        return drop_none(settings)
     return {
-        key: value for key, value in settings.items() if value is not None or row.is_switch(key)
+        key: value for key, value in settings.items() if value is not None or row.takes_null(key)
     }
 
 
@@ -106,9 +97,9 @@ class Edges(NamedTuple):
         assert value is not None
         return value
 
-    def to_dict(self) -> dict[str, int]:
+    def to_dict(self) -> SizeDict:
         """Return the keys that have a value, as JSON has them."""
-        return {key: self.side(key) for key in self.keys}
+        return SizeDict({key: self.side(key) for key in self.keys})
 
 
 EXACT = ("height", "width")
@@ -126,7 +117,7 @@ class Settings:
     """Typed access to what a class makes of its config; a value is checked when it is read.
 
     A key that is missing or null means the default of the class; but a switch that is null is off,
-    since Transformers keeps the null and finds it false.
+    since Transformers keeps the null and finds it false, and so is what a row names `nullable`.
 
     Args:
         name: the class.
@@ -148,8 +139,8 @@ class Settings:
     def get(self, key: str) -> Any:
         """Return the value of a key as the config has it, or the class' default."""
         value = self.given.get(key)
-        is_switched_off = key in self.given and self.row.is_switch(key)
-        if value is None and not is_switched_off:
+        is_none = key in self.given and self.row.takes_null(key)
+        if value is None and not is_none:
             return self.row.defaults.get(key)
         return value
 

@@ -60,8 +60,14 @@ def original(name: str) -> Any:
 
 
 def as_arrays(features: Any) -> dict[str, list[np.ndarray]]:
-    """Return the results of a call with `return_tensors=None`, one array per image and name."""
-    return {name: [np.asarray(item) for item in value] for name, value in features.items()}
+    """Return what a call of ours with `return_tensors=None` gives, one array per image and name;
+    sizes, which are plain numbers, as JAX's integers.
+    """
+    arrays: dict[str, list[np.ndarray]] = {}
+    for name, values in features.items():
+        kinds = [np.int32 if isinstance(value, tuple) else None for value in values]
+        arrays[name] = [np.asarray(value, kind) for value, kind in zip(values, kinds, strict=True)]
+    return arrays
 
 
 def assert_close(ours: np.ndarray, theirs: np.ndarray, where: Any) -> None:

@@ -130,6 +130,7 @@ def resize_convnext(build: Build) -> None:
 
 
 def _divide_by_crop_pct(build: Build, edge: int) -> int:
+    """The edge before the crop whose side is `edge`."""
     # Truncated, as in transformers/models/convnext and poolformer: 224 / 0.875 is 256, but 77 / 0.9
     # is 85.6 and becomes 85.
     return int(edge / build.settings.number("crop_pct", 0.001, 1000.0))
@@ -137,7 +138,8 @@ def _divide_by_crop_pct(build: Build, edge: int) -> int:
 
 @builder("resize")
 def resize_crop_pct(build: Build) -> None:
-    """PoolFormer: the size is divided by `crop_pct`; a square means the shorter edge.
+    """PoolFormer: the size is divided by `crop_pct`; a square means the shorter edge. Without a
+    `crop_pct`, the size as it is.
 
     >>> from jaxprep.formats import HuggingFace
     >>> config = HuggingFace("PoolFormerImageProcessor")
@@ -146,6 +148,10 @@ def resize_crop_pct(build: Build) -> None:
     """
     settings = build.settings
     if not settings.flag("do_resize"):
+        return
+    if settings.get("crop_pct") is None:
+        # `if crop_pct is not None` in `resize` of transformers/models/poolformer.
+        resize(build)
         return
     edges = settings.needed_edges("size", EXACT, SHORTEST, BOTH)
     if edges.pair is None:
@@ -250,7 +256,8 @@ def resize_textnet(build: Build) -> None:
 
 @builder("resize")
 def resize_pplcnet(build: Build) -> None:
-    """PP-LCNet: the shorter edge `resize_short`, rounded, then both sides up to a multiple.
+    """PP-LCNet: the shorter edge `resize_short`, rounded, then both sides up to a multiple; without
+    a `resize_short`, to `size`.
 
     >>> from jaxprep.formats import HuggingFace
     >>> config = HuggingFace("PPLCNetImageProcessor", {"size_divisor": 32})
@@ -258,11 +265,15 @@ def resize_pplcnet(build: Build) -> None:
     (256, 352)
     """
     settings = build.settings
-    if settings.flag("do_resize"):
-        # transformers/models/pp_lcnet/image_processing_pp_lcnet.py, which rounds where TextNet
-        # truncates.
-        edge, divisor = settings.integer("resize_short"), settings.integer("size_divisor")
-        build.resize(rule=sizes.ShortestMultiple(edge, divisor, "round"))
+    if not settings.flag("do_resize"):
+        return
+    if settings.get("resize_short") is None:
+        resize(build)
+        return
+    # transformers/models/pp_lcnet/image_processing_pp_lcnet.py, which rounds where TextNet
+    # truncates.
+    edge, divisor = settings.integer("resize_short"), settings.integer("size_divisor")
+    build.resize(rule=sizes.ShortestMultiple(edge, divisor, "round"))
 
 
 @builder("resize")
@@ -367,7 +378,7 @@ def resize_yolos(build: Build) -> None:
 @builder("resize")
 def resize_shortest_below(build: Build) -> None:
     """ViLT and BridgeTower: the shorter edge, the longer one at most 1333 / 800 of it, both down to
-    a multiple of `size_divisor`.
+    a multiple of `size_divisor` if there is one.
 
     >>> from jaxprep.formats import HuggingFace
     >>> config = HuggingFace("ViltImageProcessor")
@@ -375,11 +386,13 @@ def resize_shortest_below(build: Build) -> None:
     (384, 512)
     """
     settings = build.settings
-    if settings.flag("do_resize"):
-        # `int(MAX_LONGER_EDGE / MAX_SHORTER_EDGE * shorter)`: 1333 and 800 are constants of
-        # transformers/models/vilt/image_processing_vilt.py.
-        edge = settings.needed_edges("size", SHORTEST, BOTH).side("shortest_edge")
-        build.resize(rule=sizes.ShortestBelow(edge, settings.integer("size_divisor")))
+    if not settings.flag("do_resize"):
+        return
+    # `int(MAX_LONGER_EDGE / MAX_SHORTER_EDGE * shorter)`: 1333 and 800 are constants of
+    # transformers/models/vilt/image_processing_vilt.py, where `size_divisor` may be None.
+    edge = settings.needed_edges("size", SHORTEST, BOTH).side("shortest_edge")
+    divisor = 1 if settings.get("size_divisor") is None else settings.integer("size_divisor")
+    build.resize(rule=sizes.ShortestBelow(edge, divisor))
 
 
 @builder("resize")

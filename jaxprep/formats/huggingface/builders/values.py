@@ -127,8 +127,8 @@ def include_top(build: Build) -> None:
 
 @builder()
 def rescale_and_normalize_matte(build: Build) -> None:
-    """ViTMatte: the three colours are rescaled and normalised; the fourth channel, the trimap, is
-    only rescaled.
+    """ViTMatte: the colours, three or as many as there are means, are rescaled and normalised; the
+    last channel, the trimap, is only rescaled.
 
     >>> from jaxprep.formats import HuggingFace
     >>> config = HuggingFace("VitMatteImageProcessor")
@@ -139,23 +139,28 @@ def rescale_and_normalize_matte(build: Build) -> None:
     if not settings.flag("do_normalize"):
         rescale(build)
         return
-    mean = _three_floats(settings.per_channel("image_mean"))
-    std = _three_floats(settings.per_channel("image_std"))
+    mean, std = (_floats_of_colors(build, key) for key in ("image_mean", "image_std"))
+    if len(mean) != len(std):
+        raise codec.expected(f"{len(mean)} numbers, as many as means", std.tolist(), "$.image_std")
     factor = settings.number("rescale_factor") if settings.flag("do_rescale") else 1.0
     if settings.flag("do_rescale") and not build.on_torch:
         rescale(build)
     elif factor != 1:
         # The torchvision backend fuses: colours are normalised in the unit of the pixels.
         inverse = np.float32(1.0 / _nonzero_factor(build))
-        build.add(ops.Rescale((1.0, 1.0, 1.0, factor)))
+        build.add(ops.Rescale((*np.ones_like(mean).tolist(), factor)))
         mean, std = mean * inverse, std * inverse
     # A mean of 0 and a deviation of 1 leave the trimap as it is.
     build.add(ops.Normalize((*mean.tolist(), 0.0), (*std.tolist(), 1.0)))
     build.is_float = True
 
 
-def _three_floats(numbers: float | tuple[float, ...]) -> np.ndarray:
-    return np.broadcast_to(np.asarray(numbers, np.float32), (3,))
+def _floats_of_colors(build: Build, key: str) -> np.ndarray:
+    """A number for each channel but the last, the trimap."""
+    numbers = np.asarray(build.settings.per_channel(key), np.float32)
+    if numbers.size > 1:
+        return numbers
+    return np.broadcast_to(numbers, (max(build.source.channels - 1, 3),))
 
 
 # -- channels ------------------------------------------------------------------------------------
@@ -178,13 +183,16 @@ def gray(build: Build) -> None:
 
 @builder()
 def reverse_channels(build: Build) -> None:
-    """PP-OCR and PP-LCNet: RGB to BGR.
+    """PP-OCR and PP-LCNet: RGB to BGR, without alpha.
 
     >>> from jaxprep.formats import HuggingFace
     >>> config = HuggingFace("PPLCNetImageProcessor")
     >>> [type(step).__name__ for step in config.pipeline.steps]
     ['Resize', 'CenterCrop', 'Normalize', 'ReverseChannels']
     """
+    if build.source.channels == 4:
+        # `[:, [2, 1, 0]]` of transformers/models/pp_lcnet/image_processing_pp_lcnet.py.
+        build.add(ops.ToRGB(alpha="drop"))
     build.add(ops.ReverseChannels())
 
 

@@ -1,0 +1,88 @@
+"""Tensors of torch in and out of what runs on JAX. torch is never imported: who passes its tensors
+has it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+
+def is_tensor(value: Any) -> bool:
+    """Return whether a value is a tensor of torch.
+
+    >>> is_tensor(np.zeros(3))
+    False
+    """
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def device_of(outputs: Any, depth: int = 4) -> Any:
+    """Return the device of the first tensor of torch in outputs, which may be of any form; None
+    where there is none.
+
+    Args:
+        outputs: a tensor, an object with fields, a mapping, or a list of them.
+        depth: how far to look; objects may hold themselves.
+
+    >>> device_of({"logits": np.zeros(3)}) is None
+    True
+    """
+    if is_tensor(outputs):
+        return outputs.device
+    parts: Any = ()
+    if depth == 0:
+        return None
+    if isinstance(outputs, Mapping):
+        parts = outputs.values()
+    elif isinstance(outputs, (list, tuple)):
+        parts = outputs
+    elif hasattr(outputs, "__dict__") and not isinstance(outputs, (np.ndarray, jax.Array, type)):
+        parts = vars(outputs).values()
+    for part in parts:
+        device = device_of(part, depth - 1)
+        if device is not None:
+            return device
+    return None
+
+
+def to_torch(results: Any, device: Any) -> Any:
+    """Return results in nested lists and dictionaries with tensors of torch for JAX's arrays.
+
+    >>> to_torch({"segments_info": [1]}, "cpu")
+    {'segments_info': [1]}
+    """
+    if isinstance(results, jax.Array):
+        # A copy: torch warns of arrays that may not be written to, as JAX's are.
+        return sys.modules["torch"].from_numpy(np.array(results)).to(device)
+    if isinstance(results, Mapping):
+        converted = {name: to_torch(value, device) for name, value in results.items()}
+        return type(results)(converted)  # type: ignore[call-arg]
+    if isinstance(results, (list, tuple)) and not hasattr(results, "_fields"):
+        return type(results)(to_torch(value, device) for value in results)
+    return results
+
+
+def moved(tensor: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """Return `tensor.to(*args, **kwargs)`; of integers, the device alone, as `BatchFeature.to` of
+    `transformers/feature_extraction_utils.py`.
+
+    >>> class Halved:
+    ...     def is_floating_point(self):
+    ...         return True
+    ...     def to(self, dtype):
+    ...         return f"a tensor of {dtype}"
+    >>> moved(Halved(), ("float16",), {})
+    'a tensor of float16'
+    """
+    if tensor.is_floating_point():
+        return tensor.to(*args, **kwargs)
+    dtype = sys.modules["torch"].dtype
+    devices = [kwargs.get("device"), *(arg for arg in args[:1] if not isinstance(arg, dtype))]
+    device = next((one for one in devices if one is not None), None)
+    return tensor if device is None else tensor.to(device=device)

@@ -1,0 +1,272 @@
+"""Settings of image processors: null, changes in place, sizes with attributes, names of classes in
+files of this machine.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers.huggingface.common import assert_close, original
+from helpers.images import photograph
+
+from jaxprep import AutoImageProcessor, huggingface
+from jaxprep.errors import ConfigError, JaxprepError
+from jaxprep.formats import HuggingFace
+from jaxprep.formats.huggingface import classes
+
+PIXELS = photograph(33, 41)
+WIDE = photograph(40, 52)
+
+
+def vit(**settings: Any) -> Any:
+    return huggingface.ViTImageProcessor(**{"size": {"height": 8, "width": 6}, **settings})
+
+
+# -- null
+
+
+def test_a_size_without_a_value_is_none_where_transformers_has_none() -> None:
+    name, settings = "PoolFormerImageProcessor", {"crop_pct": None, "size": 24, "crop_size": 16}
+    theirs = original(name).from_dict(settings)(WIDE, return_tensors="np").pixel_values
+    ours = getattr(huggingface, name).from_dict(settings, backend="pil")(WIDE).pixel_values
+    assert_close(np.asarray(ours), theirs, name)
+    sides = {"pad_size": None, "size": {"longest_edge": 24}}
+    wanted = original("SamImageProcessor").from_dict(sides)(WIDE, return_tensors="np").pixel_values
+    ours = huggingface.SamImageProcessor.from_dict(sides, backend="pil")
+    assert_close(np.asarray(ours(WIDE).pixel_values), wanted, "Sam")
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "size"),
+    [
+        # What the torchvision backend of Transformers 5.24 returned for an image of 40 x 52.
+        ("PI0ImageProcessor", "pad_size", (172, 224)),
+        ("PPLCNetImageProcessor", "resize_short", (224, 224)),
+        ("ViltImageProcessor", "size_divisor", (384, 499)),
+        ("PoolFormerImageProcessor", "crop_pct", (224, 224)),
+    ],
+)
+def test_null_of_a_number_that_may_be_none_counts_in_a_file_and_in_a_call(
+    name: str, key: str, size: tuple[int, int]
+) -> None:
+    cls = getattr(huggingface, name)
+    assert cls.from_dict({key: None}).pipeline.output_size((40, 52)) == size
+    in_a_call = cls()._with_call_settings({key: None})
+    assert in_a_call.pipeline == cls.from_dict({key: None}).pipeline != cls().pipeline
+    assert key in cls.from_dict({key: None}).to_dict()
+
+
+@pytest.mark.parametrize("name", sorted(classes.rows()))
+def test_null_of_any_other_setting_is_the_default_and_of_every_switch_is_off(name: str) -> None:
+    row = classes.rows()[name]
+    default = HuggingFace(name)
+    for key in sorted(classes.arguments(name)):
+        config = HuggingFace(name, {key: None})
+        if row.takes_null(key):
+            assert config.effective.get(key) is None, key
+        else:
+            assert config.pipeline == default.pipeline, key
+    off = {key: False for key, value in row.defaults.items() if value is True}
+    null = dict.fromkeys(off)
+    assert HuggingFace(name, null).pipeline == HuggingFace(name, off).pipeline
+
+
+def test_none_in_a_call_of_a_class_of_release_4_is_the_setting_of_the_processor() -> None:
+    settings = {"size": 12, "crop_size": 8}
+    theirs = original("VideoLlavaImageProcessor")(**settings)
+    ours = huggingface.VideoLlavaImageProcessor(**settings)
+    switches = {"do_resize": None, "do_normalize": None, "do_center_crop": None}
+    wanted = theirs(WIDE, return_tensors="np", **switches)["pixel_values_images"]
+    assert_close(np.asarray(ours(WIDE, **switches)["pixel_values_images"]), wanted, "VideoLlava")
+
+
+def test_none_in_a_single_operation_is_the_setting_and_of_a_switch_is_off() -> None:
+    kept = huggingface.DPTImageProcessor(keep_aspect_ratio=True, resample=0)
+    size = {"height": 16, "width": 16}
+    assert kept.resize(WIDE, size, resample=None).shape == (16, 21, 3)
+    assert kept.resize(WIDE, size, keep_aspect_ratio=None).shape == (16, 16, 3)
+
+
+# -- changes in place
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda processor: processor.size.__setitem__("height", 77),
+        lambda processor: processor.size.update(height=77),
+        lambda processor: setattr(processor.size, "height", 77),
+        lambda processor: processor.size.pop("height"),
+        lambda processor: processor.image_mean.__setitem__(0, 0.1),
+        lambda processor: processor.image_std.append(0.1),
+        lambda processor: processor.image_std.sort(),
+        lambda processor: processor.config.settings.pop("size"),
+        lambda processor: processor.config.settings["size"].__delitem__("height"),
+        lambda processor: processor.nested["list"][0].update(a=2),
+    ],
+)
+def test_a_change_inside_a_setting_is_refused_by_one_error_that_says_what_to_write(
+    change: Any,
+) -> None:
+    processor = huggingface.BaseImageProcessor.from_dict(
+        {"image_processor_type": "ViTImageProcessor", "nested": {"list": [{"a": 1}]}, "size": 8}
+    )
+    processor = processor if change.__code__.co_names[0] == "nested" else vit()
+    before = processor.to_dict()
+    with pytest.raises(ConfigError, match=r"processor\.size = \{\*\*processor\.size"):
+        change(processor)
+    assert processor.to_dict() == before
+
+
+def test_a_setting_is_replaced_as_the_error_says() -> None:
+    processor = vit()
+    processor.size = {**processor.size, "height": 7}
+    processor.size |= {"width": 5}
+    mean = processor.image_mean.copy()
+    mean[0] = 0.25
+    processor.image_mean = mean
+    mean[0] = 0.75
+    assert processor.size == {"height": 7, "width": 5}
+    assert processor.image_mean == [0.25, 0.5, 0.5]
+    assert processor(PIXELS).pixel_values.shape == (1, 3, 7, 5)
+
+
+def test_what_is_written_out_may_be_changed_and_changes_nothing() -> None:
+    processor = vit()
+    content = processor.to_dict()
+    content["size"]["height"] = 3
+    content["image_mean"].append(1)
+    assert processor.size.height == 8 and len(processor.image_mean) == 3
+    assert json.loads(processor.to_json_string())["size"] == processor.size
+
+
+def test_frozen_settings_are_pickled_copied_and_hashed() -> None:
+    processor = vit()
+    for again in (pickle.loads(pickle.dumps(processor)), copy.deepcopy(processor)):
+        assert again == processor and hash(again.config) == hash(processor.config)
+        with pytest.raises(ConfigError):
+            again.size["height"] = 3
+    assert processor.image_mean == (0.5, 0.5, 0.5) == tuple(processor.image_mean)
+    assert hash(processor.image_mean) == hash((0.5, 0.5, 0.5))
+    assert copy.deepcopy(processor.size) == pickle.loads(pickle.dumps(processor.size))
+
+
+def test_settings_as_attributes_of_a_class_are_refused() -> None:
+    cls = huggingface.ViTImageProcessor
+    with pytest.raises(ConfigError, match=r"ViTImageProcessor\(size=\.\.\.\)"):
+        cls.size = {"height": 8, "width": 8}
+    with pytest.raises(ConfigError, match=r"Mine\(do_resize=\.\.\.\)"):
+
+        class Mine(cls):
+            do_resize = False
+
+    class Own(cls):
+        note = "kept"
+
+        def again(self) -> Any:
+            return self.size
+
+    assert Own(size=8).again() == {"height": 8, "width": 8} and Own.size == cls.size
+    assert Own.from_dict({"size": 6}).size.height == 6 and type(Own.from_dict({})) is Own
+
+
+# -- sizes
+
+
+def test_the_sides_of_a_size_are_attributes_as_in_transformers() -> None:
+    sam = huggingface.SamImageProcessor()
+    for ours, theirs in ((vit(), original("ViTImageProcessor")()), (sam, None)):
+        theirs = theirs or original("SamImageProcessor")()
+        for key in ("size", "pad_size", "mask_size", "mask_pad_size"):
+            size, wanted = getattr(ours, key, None), getattr(theirs, key, None)
+            assert (size is None) == (wanted is None), key
+            for side in () if size is None else ("height", "width", "longest_edge", "max_width"):
+                is_vit_size = ours is not sam and key == "size" and side in ("height", "width")
+                value = {"height": 8, "width": 6}[side] if is_vit_size else getattr(wanted, side)
+                assert getattr(size, side) == size[side] == value, (key, side)
+    with pytest.raises(AttributeError, match="has no `depth`"):
+        _ = sam.size.depth
+    with pytest.raises(KeyError):
+        _ = sam.size["depth"]
+
+
+def test_a_size_of_transformers_is_a_size_here() -> None:
+    image_utils = pytest.importorskip("transformers").image_utils
+    size = image_utils.SizeDict(height=4, width=5)
+    assert vit(size=size).size == {"height": 4, "width": 5}
+    assert vit()(PIXELS, size=size).pixel_values.shape == (1, 3, 4, 5)
+    assert vit().resize(PIXELS, size).shape == (4, 5, 3)
+
+
+# -- names of classes
+
+
+CLASSES = {"0": {"name": "sky", "isthing": 0}, "1": {"name": "cat", "isthing": 1}}
+NAMES = {"0": "sky", "1": "cat", "class_names": ["sky", "cat"], "thing_ids": [1]}
+
+
+@pytest.mark.parametrize("as_path", [str, Path])
+def test_a_file_of_this_machine_may_be_given_in_code(
+    as_path: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "own.json"
+    file.write_text(json.dumps(CLASSES))
+    cls = huggingface.OneFormerImageProcessor
+    given = {"class_info_file": as_path(file)}
+    assert cls(**given).metadata == NAMES
+    assert cls.from_dict({"repo_path": "org/names"}, **given).metadata == NAMES
+    processor = cls()
+    processor.class_info_file = given["class_info_file"]
+    assert processor.metadata == NAMES
+    monkeypatch.chdir(tmp_path)
+    assert cls(repo_path=None, class_info_file=as_path("own.json")).metadata == NAMES
+
+
+@pytest.mark.parametrize("key", ["class_info_file", "repo_path"])
+def test_a_file_of_this_machine_in_a_config_is_refused(hub: Any, key: str, tmp_path: Path) -> None:
+    file = tmp_path / "own.json"
+    file.write_text(json.dumps(CLASSES))
+    content = {"image_processor_type": "OneFormerImageProcessor", "class_info_file": "own.json"}
+    content[key] = str(file if key == "class_info_file" else tmp_path)
+    hub.add("org/strange", {"preprocessor_config.json": content})
+    with pytest.raises(JaxprepError, match=r"repository|inside"):
+        _ = AutoImageProcessor.from_pretrained("org/strange").metadata
+
+
+@pytest.mark.parametrize("metadata", [NAMES, CLASSES, {0: "sky", 1: "cat", **NAMES}])
+def test_names_of_classes_may_be_a_dictionary_of_either_form(metadata: Any) -> None:
+    cls = huggingface.OneFormerImageProcessor
+    settings = {"size": {"height": 8, "width": 8}, "num_text": 2}
+    wanted = [["a photo with a cat", "a semantic photo"]]
+    maps = np.ones((40, 52), np.uint8)
+    assert cls(metadata=metadata, **settings)(WIDE, ["semantic"], maps)["text_inputs"] == wanted
+    in_a_call = cls(**settings)(WIDE, ["semantic"], maps, metadata=metadata)
+    assert in_a_call["text_inputs"] == wanted
+
+
+# -- backends
+
+
+def test_a_processor_on_pil_is_of_the_class_that_transformers_names_so(tmp_path: Path) -> None:
+    for name, row in classes.rows().items():
+        content = {"image_processor_type": name}
+        if "pil" not in row.backends:
+            continue
+        has_twin = len(row.backends) > 1
+        processor = huggingface.BaseImageProcessor.from_dict(content, backend="pil")
+        assert type(processor).__name__ == (f"{name}Pil" if has_twin else name)
+        assert isinstance(processor, getattr(huggingface, name))
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(content))
+    for keywords in ({"backend": "pil"}, {"use_fast": False}):
+        processor = AutoImageProcessor.from_pretrained(tmp_path, **keywords)
+        assert type(processor) is huggingface.YolosImageProcessorPil
+        assert type(pickle.loads(pickle.dumps(processor))) is type(processor)
+        assert processor.to_dict()["image_processor_type"] == "YolosImageProcessor"
+    default = AutoImageProcessor.from_pretrained(tmp_path)
+    assert type(default) is huggingface.YolosImageProcessor
