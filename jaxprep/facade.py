@@ -23,7 +23,9 @@ from jaxprep.formats import Custom, Format, KerasHub
 from jaxprep.formats.keras_hub import PREPROCESSOR, upgrade_legacy
 from jaxprep.formats.values import as_image_size
 from jaxprep.pipeline import Pipeline, Ragged, eager
+from jaxprep.pipeline.placement import Placement, common, is_on_mesh, placement_of
 from jaxprep.presets import files
+from jaxprep.settings import default_settings
 from jaxprep.types import Batch, Size, is_traced
 
 
@@ -219,18 +221,19 @@ def convert(x: Any, config: Format) -> Any:
     # First, since a tracer has no values to look at: `jax.jit(pre)` takes this line and no other.
     if isinstance(x, jax.core.Tracer):
         return config.pipeline(Batch(image=x)).image
-    if not frameworks.in_grain():
-        # NumPy arrays are images: none of the questions of `_convert` is about them.
-        if isinstance(x, np.ndarray):
-            return _convert_images(x, config)
-        return _convert(x, config)
-    frameworks.prepare_process()
-    result = _convert(x, config)
-    if not isinstance(result, Mapping):
-        return frameworks.to_numpy(result)
-    # Other entries are the caller's, of whatever type.
-    keys = result.keys() & {labels.IMAGES, labels.MASKS, labels.BOXES}
-    return {**result, **{key: frameworks.to_numpy(result[key]) for key in keys}}
+    with default_settings():
+        if not frameworks.in_grain():
+            # NumPy arrays are images: none of the questions of `_convert` is about them.
+            if isinstance(x, np.ndarray):
+                return _convert_images(x, config)
+            return _convert(x, config)
+        frameworks.prepare_process()
+        result = _convert(x, config)
+        if not isinstance(result, Mapping):
+            return frameworks.to_numpy(result)
+        # Other entries are the caller's, of whatever type.
+        keys = result.keys() & {labels.IMAGES, labels.MASKS, labels.BOXES}
+        return {**result, **{key: frameworks.to_numpy(result[key]) for key in keys}}
 
 
 def _convert(x: Any, config: Format) -> Any:
@@ -243,7 +246,7 @@ def _convert(x: Any, config: Format) -> Any:
     if isinstance(x, Batch):
         return config.pipeline(x)
     if not isinstance(x, Mapping):
-        return _convert_traced(x, config) if is_traced(x) else _convert_images(x, config)
+        return _convert_each(x, config) if is_traced(x) else _convert_images(x, config)
     _check_has_images(x)
     if labels.has_labels(x):
         return labels.convert_labelled(x, config)
@@ -290,7 +293,10 @@ def _check_has_images(x: Mapping[str, Any]) -> None:
 def _convert_images(x: Any, config: Format) -> Any:
     """Convert an image, a batch or a list of images, outside of any transformation."""
     if inputs.is_list_of_images(x):
-        return _run(inputs.from_list(x, config))
+        return _convert_list(x, config)
+    placement = placement_of(x)
+    if is_on_mesh(placement):
+        return config.pipeline(Batch(image=x)).image
     if not isinstance(x, np.ndarray) and pictures.is_pil(x):
         pixels, pipeline = pictures.from_pil(x, config)
     else:
@@ -299,22 +305,30 @@ def _convert_images(x: Any, config: Format) -> Any:
     # A batch of one size runs image by image on all cores, as a list of many sizes does: on CPU
     # that is faster than one program for the batch.
     if pixels.ndim == 4:
-        return _run_batch(pipeline, pixels)
+        return _run_batch(pipeline, pixels, placement)
     pipeline.check_image(pixels.shape, pixels.dtype)
     pipeline.check_key(None)
-    return eager.run_image(pipeline.lowered, pixels, pixels.shape[:2])
+    return eager.run_image(pipeline.lowered, pixels, pixels.shape[:2], placement)
 
 
-def _run_batch(pipeline: Pipeline, images: np.ndarray) -> Any:
+def _convert_list(x: Any, config: Format) -> Any:
+    placement = common(x, "x")
+    if is_on_mesh(placement):
+        # each is computed where it is, as one that is traced
+        return _convert_each(x, config)
+    return _run(inputs.from_list(x, config), placement)
+
+
+def _run_batch(pipeline: Pipeline, images: np.ndarray, placement: Placement) -> Any:
     """Run a batch `(b, h, w, c)` through one pipeline."""
     if not len(images):
         raise InputError("Expected at least one image, got a batch of none.")
     pipeline.check_image(images.shape[1:], images.dtype)
     sizes = [images.shape[1:3]] * len(images)
-    return pipeline.run_images(images, sizes).stacked_or_listed()
+    return pipeline.run_images(images, sizes, placement).stacked_or_listed()
 
 
-def _run(images: list[pictures.Image]) -> Any:
+def _run(images: list[pictures.Image], placement: Placement) -> Any:
     """Run each image through its pipeline: one batch if all results are of one size, else a list.
 
     Images of one pipeline run together. There are several pipelines only where a format treats
@@ -330,16 +344,17 @@ def _run(images: list[pictures.Image]) -> Any:
     for pipeline, members in groups.items():
         pixels = [images[i].pixels for i in members]
         sizes = [(image.shape[0], image.shape[1]) for image in pixels]
-        group_results = pipeline.run_images(pixels, sizes)
+        group_results = pipeline.run_images(pixels, sizes, placement)
         if len(groups) == 1:  # not copied to the host
             return group_results.stacked_or_listed()
         for i, result in zip(members, group_results.listed(), strict=True):
             results[i] = result
-    return Ragged.of(results).stacked_or_listed()
+    return Ragged.of(results, placement).stacked_or_listed()
 
 
-def _convert_traced(x: Any, config: Format) -> Any:
-    """Convert a list of images inside a caller's transformation, where their shapes are known."""
+def _convert_each(x: Any, config: Format) -> Any:
+    """Convert a list of images one by one, without the host: inside a caller's transformation,
+    where their shapes are known, or on a mesh."""
     results = [config.pipeline(Batch(image=jnp.asarray(image))).image for image in x]
     is_one_shape = len({result.shape for result in results}) == 1
     return jnp.stack(results) if is_one_shape else results
@@ -501,7 +516,8 @@ class ImageClassifierPreprocessor(frameworks.NoAutoGraph):
         Args:
             x: what an `ImageConverter` takes. A tuple alone is `(x, y)` or `(x, y, sample_weight)`.
                 A `Batch` comes back as a `Batch`.
-            y: labels, anything: they come back as they are. Inside `jax.jit` JAX's rules for dtypes
+            y: labels, anything: they come back as they are, with a warning where they are
+                images. Inside `jax.jit` JAX's rules for dtypes
                 hold for them.
             sample_weight: weights, likewise.
 
@@ -524,8 +540,12 @@ class ImageClassifierPreprocessor(frameworks.NoAutoGraph):
                     f"Expected a tuple (x, y) or (x, y, sample_weight), got {len(x)} entries."
                 )
             return self(list(x)) if len(x) == 1 else self(*x)
-        images, x = x, convert(x, self._config())
-        _warn_of_range(self, images, self._config())
+        config = self._config()
+        if y is not None and not isinstance(x, (Batch, Mapping)):
+            axis = -3 if config.pipeline.reads_channels_first else -1
+            inputs.warn_of_images_as_labels(y, x, axis)
+        images, x = x, convert(x, config)
+        _warn_of_range(self, images, config)
         if sample_weight is not None:
             return x, y, sample_weight
         return x if y is None else (x, y)

@@ -91,6 +91,41 @@ def is_list_of_images(value: Any) -> bool:
     return bool(value) and not isinstance(value[0], (list, tuple, int, float))
 
 
+def warn_of_images_as_labels(y: Any, x: Any, channels_axis: int) -> None:
+    """Warn where labels are further images, which nobody would preprocess.
+
+    Maps of classes are labels: an array counts as images if it has colours and the type of `x`.
+
+    Args:
+        y: labels of any kind.
+        x: the images that they belong to.
+        channels_axis: of images, -1 or -3.
+
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warn_of_images_as_labels(np.zeros((4, 4, 3)), np.zeros((8, 8, 3)), channels_axis=-1)
+    >>> len(caught)
+    1
+    """
+    label, image = _first_of(y), _first_of(x)
+    is_image = is_pil(label)
+    shape = getattr(label, "shape", ())
+    if not is_image and len(shape) in (3, 4):
+        wanted = np.uint8 if is_pil(image) else getattr(image, "dtype", None)
+        rank = 3 if is_pil(image) else len(getattr(image, "shape", ()))
+        has_colors = shape[channels_axis] in (3, 4)
+        is_image = has_colors and len(shape) == rank and getattr(label, "dtype", None) == wanted
+    if is_image:
+        warnings.warn(
+            "Got images as the labels `y`, which come back as they are. Pass several images as one "
+            "list: `preprocessor([a, b])`.",
+            stacklevel=3,
+        )
+
+
+def _first_of(value: Any) -> Any:
+    return value[0] if isinstance(value, (list, tuple)) and value else value
+
+
 def flatten(value: Any, where: str) -> Iterator[tuple[Any, str]]:
     """Yield every image of nested lists in order, and its position in the call, for messages.
 
@@ -350,15 +385,27 @@ def from_array(value: Any, config: Format, where: str = "x") -> Shaped[np.ndarra
     (2, 3, 3)
     """
     array = in_jax_type(as_numpy(value, where, FACADE), where)
+    check_rank(array, config, where)
     # KerasHub asks the config, not the shape: `(3, 224, 224)` is an image of 224 channels to it.
     is_first = config.pipeline.reads_channels_first
+    return channels_last(array, "channels_first" if is_first else "channels_last")
+
+
+def check_rank(array: Any, config: Format, where: str) -> None:
+    """Refuse an array that is neither one image nor a batch.
+
+    Raises:
+        InputError: it is of another rank.
+
+    >>> from jaxprep.formats import Custom
+    >>> check_rank(np.zeros((2, 3, 3)), Custom(), "x")
+    """
     if array.ndim not in (3, 4):
-        axes = "c, h, w" if is_first else "h, w, c"
+        axes = "c, h, w" if config.pipeline.reads_channels_first else "h, w, c"
         raise InputError(
             f"Expected an image ({axes}) or a batch (batch, {axes}), got shape {array.shape} - at "
             f"`{where}`."
         )
-    return channels_last(array, "channels_first" if is_first else "channels_last")
 
 
 def from_list(values: Sequence[Any], config: Format) -> list[Image]:

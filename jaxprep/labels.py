@@ -8,9 +8,11 @@ which Keras computes by another formula; docs/differences.md has both.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -20,6 +22,7 @@ from jaxprep.errors import InputError
 from jaxprep.formats import Format
 from jaxprep.ops.boxes import from_corners, to_corners
 from jaxprep.pipeline import Ragged
+from jaxprep.pipeline.placement import common, placement_of
 from jaxprep.types import Batch, Size, is_traced
 
 IMAGES, MASKS, BOXES = "images", "segmentation_masks", "bounding_boxes"
@@ -31,9 +34,18 @@ MIN_SIDE = 1e-3
 def has_labels(x: Mapping[str, Any]) -> bool:
     """Return whether a dictionary has boxes or masks.
 
+    Raises:
+        InputError: it has one of them under a misspelt key.
+
     >>> has_labels({"images": None, "labels": [1]})
     False
     """
+    for key in (MASKS, BOXES):
+        near = difflib.get_close_matches(key, [str(name) for name in x], n=1, cutoff=0.8)
+        if near and key not in x:
+            raise InputError(
+                f"Expected the key `{key}`, got `{near[0]}`, which would pass through as it is."
+            )
     return MASKS in x or BOXES in x
 
 
@@ -92,6 +104,10 @@ def _to_array(images: Any, config: Format) -> Any:
     """Return an image or a batch in the layout that the pipeline reads."""
     if is_traced(images):
         return images
+    # one of JAX stays where it is
+    if isinstance(images, jax.Array):
+        inputs.check_rank(images, config, "x")
+        return images
     if pictures.is_pil(images):
         array = pictures.from_pil(images, config, IMAGES, in_own_mode=False).pixels
     else:
@@ -113,7 +129,8 @@ def _convert_each(x: Mapping[str, Any], config: Format) -> dict[str, Any]:
         if key == BOXES:
             combined[key] = _combined_boxes(values)
         else:
-            combined[key] = Ragged.of(values).stacked_or_listed()
+            placement = common(values, key)
+            combined[key] = Ragged.of(values, placement).stacked_or_listed()
     return combined
 
 
@@ -121,8 +138,10 @@ def _combined_boxes(boxes: list[dict[str, Any]]) -> dict[str, Any]:
     """Stack the entries of boxes of several images, or list them where they differ in number."""
     combined = {}
     for name in boxes[0]:
-        entries = [np.asarray(of_image[name]) for of_image in boxes]
-        combined[name] = Ragged.of(entries).stacked_or_listed()
+        entries = [of_image[name] for of_image in boxes]
+        placement = common(entries, f"{BOXES}.{name}")
+        arrays = [np.asarray(entry) for entry in entries]
+        combined[name] = Ragged.of(arrays, placement).stacked_or_listed()
     return combined
 
 
@@ -158,6 +177,8 @@ def _boxes_of_corners(
     """Corners in the results as the boxes of a dictionary; without area they have the label -1."""
     sides = corners[..., 2:] - corners[..., :2]
     has_area = jnp.all(sides > MIN_SIDE, -1)
+    # labels of another device stay there
+    has_area = jax.device_put(has_area, placement_of(boxes["labels"]))
     labels = jnp.asarray(boxes["labels"])
     # -1 stands for no class, as in Keras' padding of labels.
     no_label = -jnp.ones((), labels.dtype)

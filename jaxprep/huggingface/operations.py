@@ -38,6 +38,7 @@ from jaxprep.huggingface.padding import largest_of
 from jaxprep.inputs import Layout, as_numpy, channels_last, is_numbers, layout_of
 from jaxprep.pictures import is_pil
 from jaxprep.pipeline import Pipeline
+from jaxprep.settings import with_default_settings
 from jaxprep.types import Batch, Size, is_traced
 
 
@@ -176,6 +177,7 @@ class ImageOperations(ImageProcessingMixin):
         reading = Reading(to_rgb=True, on_torch=self.backend == "torchvision", layout=layout)
         return apply(lambda _: Pipeline(), image, reading)
 
+    @with_default_settings
     def pad(
         self,
         images: Any,
@@ -287,6 +289,7 @@ def pipelines_of(
     return pipeline_of
 
 
+@with_default_settings
 def apply(
     pipeline_of: Callable[[Source], Pipeline],
     image: Any,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+import inspect
+from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict
 
 import jax
@@ -25,9 +26,11 @@ from jaxprep.huggingface.images import Reading, for_pillow, images_of, traced_im
 from jaxprep.huggingface.mixin import SIZE_KEYS, size_of
 from jaxprep.huggingface.operations import ImageOperations
 from jaxprep.huggingface.registry import FAMILIES
-from jaxprep.inputs import BYTE_SCALE, CHANNEL_COUNTS, Layout, warn_of_range
+from jaxprep.inputs import BYTE_SCALE, CHANNEL_COUNTS, Layout, flatten, warn_of_range
 from jaxprep.pipeline import Pipeline
+from jaxprep.pipeline.placement import common, of_result
 from jaxprep.postprocess import methods
+from jaxprep.settings import with_default_settings
 from jaxprep.types import is_traced
 
 
@@ -179,6 +182,7 @@ class BaseImageProcessor(ImageOperations, frameworks.NoAutoGraph, metaclass=Clas
         """Preprocess images: see `preprocess`."""
         return self.preprocess(images, *args, **kwargs)
 
+    @with_default_settings
     def preprocess(
         self,
         images: Any = None,
@@ -201,7 +205,8 @@ class BaseImageProcessor(ImageOperations, frameworks.NoAutoGraph, metaclass=Clas
                 different sizes. Inside a caller's transformation always the default.
             input_data_format: "channels_first" or "channels_last", of arrays; by default they are
                 told apart by the number of channels.
-            device: a device or a sharding to put the results on.
+            device: a device or a sharding to put the results on; by default that of the images,
+                where they are `jax.Array`s.
             disable_grouping: does nothing; images are always grouped.
             kwargs: the other inputs of the class by name, and settings for this call alone; None
                 means the processor's.
@@ -251,7 +256,7 @@ class BaseImageProcessor(ImageOperations, frameworks.NoAutoGraph, metaclass=Clas
         if settings.flag("do_rescale") and settings.number("rescale_factor") <= BYTE_SCALE:
             warn_of_range(self, images)
         features = finish(family.run(call), return_tensors)
-        return features if device is None else features.to(device)
+        return _beside_images(features, images) if device is None else features.to(device)
 
     def _preprocess_in_graph(
         self, images: Any, inputs: dict[str, Any], layout: Any, settings: dict[str, Any]
@@ -300,6 +305,7 @@ class TimmWrapperImageProcessor(BaseImageProcessor):
             return getattr(self._config, name)
         raise AttributeError(f"`{type(self).__name__}` has no attribute `{name}`.")
 
+    @with_default_settings
     def preprocess(
         self,
         images: Any = None,
@@ -334,7 +340,7 @@ class TimmWrapperImageProcessor(BaseImageProcessor):
         features = finish(
             {"pixel_values": run_group(pipeline, read).stacked_or_listed()}, return_tensors
         )
-        return features if device is None else features.to(device)
+        return _beside_images(features, images) if device is None else features.to(device)
 
 
 def layout_of_tensors(images: Any) -> Layout | None:
@@ -399,9 +405,35 @@ def processor_class(name: str) -> type[BaseImageProcessor] | None:
     # What runs on PIL is one of the class, too.
     base = processor_class(canonical) if is_pil else None
     if base is None:
-        members |= FAMILIES[row.family].methods
+        members |= _under_default_settings(FAMILIES[row.family].methods)
     made: Any = ClassAttributes(name, (base or BaseImageProcessor,), members)
     return made
+
+
+def _under_default_settings(members: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: with_default_settings(member) if inspect.isfunction(member) else member
+        for name, member in members.items()
+    }
+
+
+def _beside_images(features: BatchFeature, images: Any) -> BatchFeature:
+    """Puts the results, in place, on the devices of the images that they are made of."""
+    placement = common([image for image, _ in flatten(images, "images")], "images")
+    if placement is None:
+        return features
+    # a batch may be sharded along its first axis; of single images no axis is that of a result
+    first = 0 if getattr(images, "ndim", 0) == 4 else None
+
+    def put(leaf: Any) -> Any:
+        if not isinstance(leaf, jax.Array):
+            return leaf
+        axes = [first, *[None] * leaf.ndim][: leaf.ndim]
+        return jax.device_put(leaf, of_result(placement, axes, leaf.shape))
+
+    for name, value in features.items():
+        features[name] = jax.tree.map(put, value)
+    return features
 
 
 def _restored(cls: Any, config: Format, content: dict[str, Any]) -> Any:

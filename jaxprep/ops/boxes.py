@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 import jax.numpy as jnp
 
 from jaxprep import codec
+from jaxprep.settings import with_default_settings
 from jaxprep.types import Size
 
 BoxFormat = Literal[
@@ -33,6 +34,7 @@ def _check(box_format: str) -> None:
         )
 
 
+@with_default_settings
 def to_corners(boxes: Any, box_format: str, size: Size | Any) -> Any:
     """Converts boxes of one image to corners `(x0, y0, x1, y1)` in pixels.
 
@@ -72,6 +74,7 @@ def to_corners(boxes: Any, box_format: str, size: Size | Any) -> Any:
     return jnp.stack([a, b, c, d], -1)
 
 
+@with_default_settings
 def from_corners(corners: Any, box_format: str, size: Size | Any) -> Any:
     """Converts corners `(x0, y0, x1, y1)` in pixels to a format of Keras, as `to_corners` undone.
 

@@ -11,6 +11,7 @@ from jaxtyping import Shaped
 
 from jaxprep.errors import InputError
 from jaxprep.pipeline.step import Opaque, Pointwise
+from jaxprep.settings import with_default_settings
 from jaxprep.types import Array
 
 Alpha = Literal["drop", "white"]
@@ -18,6 +19,7 @@ WITH_ALPHA = (2, 4)
 """Numbers of channels of which the last is alpha."""
 
 
+@with_default_settings
 def to_rgb(image: Shaped[Array, "*shape c"], *, alpha: Alpha = "drop") -> Shaped[Array, "*shape 3"]:
     """Makes three channels of 1 (gray), 2 (gray, alpha), 3, or 4 (RGB, alpha), along the last axis.
 
@@ -79,6 +81,7 @@ class ToRGB(Pointwise):
         return f"make it RGB: gray is repeated, alpha {alpha}"
 
 
+@with_default_settings
 def over_white(
     colour: Shaped[Array, "*shape c"], alpha: Shaped[Array, "*shape 1"]
 ) -> Shaped[Array, "*shape c"]:
@@ -181,6 +184,7 @@ def _has_alpha(image: Any) -> bool:
     return True
 
 
+@with_default_settings
 def reverse_channels(
     image: Shaped[Array, "*shape c"], keep_alpha: bool = False
 ) -> Shaped[Array, "*shape c"]:
@@ -222,6 +226,7 @@ class ReverseChannels(Pointwise):
         return f"reverse the channels, RGB to BGR{alpha}"
 
 
+@with_default_settings
 def to_gray(image: Shaped[Array, "h w c"]) -> Shaped[Array, "h w channels"]:
     """Makes three equal channels, `0.2989 r + 0.587 g + 0.114 b`; an image whose channels are all
     equal stays as it is.

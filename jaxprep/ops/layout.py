@@ -13,9 +13,11 @@ import numpy as np
 from jaxtyping import Shaped
 
 from jaxprep.pipeline.step import Layout
+from jaxprep.settings import with_default_settings
 from jaxprep.types import Array, Size
 
 
+@with_default_settings
 def channels_first(image: Shaped[Array, "... h w c"]) -> Shaped[Array, "... c h w"]:
     """Moves the channels before the height.
 
@@ -26,6 +28,7 @@ def channels_first(image: Shaped[Array, "... h w c"]) -> Shaped[Array, "... c h 
     return jnp.moveaxis(image, -1, -3)
 
 
+@with_default_settings
 def channels_last(image: Shaped[Array, "... c h w"]) -> Shaped[Array, "... h w c"]:
     """Moves the channels after the width.
 

@@ -20,6 +20,7 @@ from jaxprep.ops.words import number_list
 from jaxprep.pipeline.numbers import FLOAT32_MAX
 from jaxprep.pipeline.step import Pointwise
 from jaxprep.resample.passes import round_to
+from jaxprep.settings import with_default_settings
 from jaxprep.types import Array
 
 PerChannel = float | tuple[float, ...]
@@ -51,6 +52,7 @@ def _check_lengths(**values: PerChannel) -> None:
             raise codec.expected(wanted, values[name], f"$.{name}")
 
 
+@with_default_settings
 def rescale(
     image: Shaped[Array, "*shape c"],
     scale: PerChannel = 1 / 255,
@@ -172,6 +174,7 @@ def _undo_affine(image: np.ndarray, scale: np.ndarray, offset: np.ndarray) -> np
     return (image - offset) / scale if np.all(scale) else None
 
 
+@with_default_settings
 def normalize(
     image: Shaped[Array, "*shape c"], mean: PerChannel, std: PerChannel
 ) -> Float32[Array, "*shape channels"]:
@@ -298,6 +301,7 @@ def integer_within(number: float, dtype: Any) -> np.ndarray:
     return np.asarray(min(max(round(number), low), high), dtype)
 
 
+@with_default_settings
 def clip(image: Shaped[Array, "*shape"], low: float, high: float) -> Shaped[Array, "*shape"]:
     """Confines values to a range: those below `low` become `low`, those above `high` `high`.
 

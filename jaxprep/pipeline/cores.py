@@ -13,10 +13,10 @@ from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-import jax
 from jax._src import xla_bridge
 
 from jaxprep.errors import InputError
+from jaxprep.settings import default_settings
 
 A = TypeVar("A")
 
@@ -83,16 +83,15 @@ def on_cores(
     """Call `function` on every item, on as many threads as there are cores.
 
     The first item of a key that was never seen goes ahead of the threads, which would all compile
-    its program.
+    its program. Threads have JAX's default settings: what the caller set by a context, as
+    `jax.default_device`, is not set for them, so `function` itself says where it computes.
 
     >>> done = []
     >>> on_cores(done.append, [1, 2, 3], key=lambda item: "one program")
     >>> sorted(done)
     [1, 2, 3]
     """
-    # `jax.default_device` is a setting of the thread that enters it: others would not see it
-    has_default_device = getattr(jax.config, "jax_default_device", None) is not None
-    if min(len(items), core_count()) < 2 or has_default_device:
+    if min(len(items), core_count()) < 2:
         for item in items:
             function(item)
         return
@@ -113,7 +112,9 @@ def on_cores(
             except IndexError:
                 return
             try:
-                function(item)
+                # settings that a caller made by a context are those of the caller's thread
+                with default_settings():
+                    function(item)
             except BaseException:
                 left.clear()  # the other threads stop, too
                 raise

@@ -19,6 +19,12 @@ import numpy as np
 from jaxprep.errors import InputError
 from jaxprep.pipeline.cores import check_not_forked, core_count, on_cores
 from jaxprep.pipeline.lower import Lowered, output_channels, static_sizes
+from jaxprep.pipeline.placement import (
+    Placement,
+    default_device,
+    placement_of,
+    platform_of,
+)
 from jaxprep.pipeline.plan import (
     as_sizes,
     bucket_of,
@@ -62,8 +68,11 @@ def program_of(lowered: Lowered, size: Size, channels: int, dtype: Any) -> Progr
     )
 
 
-def run_image(lowered: Lowered, image: np.ndarray, size: Size) -> jax.Array:
-    """Runs one image, in the top-left corner of its array, and returns its result.
+def run_image(
+    lowered: Lowered, image: np.ndarray, size: Size, placement: Placement = None
+) -> jax.Array:
+    """Runs one image, in the top-left corner of its array, on the device of `placement`, and
+    returns its result.
 
     >>> from jaxprep import Pipeline, ops
     >>> lowered = Pipeline((ops.Resize((2, 2)),)).lowered
@@ -73,22 +82,27 @@ def run_image(lowered: Lowered, image: np.ndarray, size: Size) -> jax.Array:
     check_not_forked()
     wanted = result_size(lowered.segments, size)
     program = program_of(lowered, size, image.shape[-1], image.dtype)
-    if not runs_alone(program):
-        return run_images(lowered, image[None], [size]).stacked()[0]
+    if not runs_alone(program, placement):
+        return run_images(lowered, image[None], [size], placement).stacked()[0]
     # an image as large as its canvas needs no copy of ours: JAX takes its array as it is
     is_canvas = image.shape[:2] == program.stages[0].source
     canvas = image
     if not is_canvas:
         canvas = _kept_canvas(program)
         _copy_read_pixels(lowered, image, size, canvas)
-    tables, out = _tables_on_device(lowered.segments, size, program.stages, not is_canvas)
+    device = default_device() if placement is None else placement
+    tables, out = _tables_on_device(
+        lowered.segments, size, program.stages, not is_canvas, placement, device
+    )
+    if placement is not None:
+        canvas = jax.device_put(canvas, placement)
     result = run_one(program, canvas, tables, None if program.fills_canvas else out)
     # the next call of this thread writes to the same canvas: without waiting, results would mix
     result.block_until_ready()
     if program.stages[-1].out == wanted:
         return result
     corner = _corner(program, wanted, result.shape)
-    return jax.device_put(np.asarray(result)[corner])
+    return jax.device_put(np.asarray(result)[corner], placement)
 
 
 def _copy_read_pixels(
@@ -106,8 +120,10 @@ def run_images(
     lowered: Lowered,
     images: Sequence[np.ndarray] | np.ndarray,
     sizes: Sequence[Size],
+    placement: Placement = None,
 ) -> Ragged:
-    """Runs images `(h, w, c)`, each in the top-left corner of its array.
+    """Runs images `(h, w, c)`, each in the top-left corner of its array, on the device of
+    `placement`.
 
     What had to be put together on the host is a NumPy array, so that the caller may index it
     without compiling anything.
@@ -130,35 +146,42 @@ def run_images(
         [(program, group)] = members.items()
         is_batch = isinstance(images, np.ndarray) and images.shape[1:3] == program.stages[0].source
         # with one core, a loop in one program saves a copy of each image and of each result
-        if not runs_alone(program) or (is_batch and core_count() == 1):
-            batch = _run_group(lowered, program, images, sizes, group)
+        if not runs_alone(program, placement) or (is_batch and core_count() == 1):
+            batch = _run_group(lowered, program, images, sizes, group, placement)
             has_fill_ins = len(batch) != len(images)
             if not has_fill_ins and set(wanted) == {program.stages[-1].out}:
-                return Ragged(batch)
+                return Ragged(batch, placement)
             results.add(program, group, np.asarray(batch))
-            return Ragged(results.arrays)
+            return Ragged(results.arrays, placement)
     alone = []
     for program, group in members.items():
-        if runs_alone(program):
+        if runs_alone(program, placement):
             alone += [(program, i) for i in group]
         else:
-            batch = _run_group(lowered, program, images, sizes, group)
+            batch = _run_group(lowered, program, images, sizes, group, placement)
             results.add(program, group, np.asarray(batch))
+
+    # said here: threads do not see a default device that the caller's thread has
+    device = default_device() if placement is None else placement
 
     def run(task: tuple[Program, int]) -> None:
         program, i = task
         canvas = _kept_canvas(program)
         _copy_read_pixels(lowered, images[i], sizes[i], canvas)
-        tables, out = _tables_on_device(lowered.segments, sizes[i], program.stages, True)
+        tables, out = _tables_on_device(
+            lowered.segments, sizes[i], program.stages, True, device, device
+        )
+        if device is not None:
+            canvas = jax.device_put(canvas, device)
         result = run_one(program, canvas, tables, None if program.fills_canvas else out)
         result = np.asarray(result)  # waits for it: the canvas is free again
         results.add(program, [i], result[None])
 
     on_cores(run, alone, key=lambda task: task[0])
-    return Ragged(results.arrays)
+    return Ragged(results.arrays, placement)
 
 
-def runs_alone(program: Program) -> bool:
+def runs_alone(program: Program, placement: Placement = None) -> bool:
     """Returns whether images go one by one, which is faster on CPU: what one needs stays in the
     cache of its core.
 
@@ -168,7 +191,7 @@ def runs_alone(program: Program) -> bool:
     False
     """
     height, width = program.stages[0].source
-    return jax.default_backend() == "cpu" and height * width > SMALL_CANVAS
+    return platform_of(placement) == "cpu" and height * width > SMALL_CANVAS
 
 
 @cached()
@@ -177,12 +200,16 @@ def _tables_on_device(
     size: Size,
     stages: Any,
     is_windowed: bool,
+    placement: Any,
+    device: Any,
 ) -> Any:
-    """The tables of one image and the size of its result, on the device."""
+    """The tables of one image and the size of its result, where `placement` says; `device` tells
+    one default device from another."""
+    del device
     tables = image_tables(segments, size, stages, is_windowed)
     tables = jax.tree.map(np.ascontiguousarray, tables)
     out = np.asarray(result_size(segments, size), np.int32)
-    return jax.device_put((tables, out))
+    return jax.device_put((tables, out), placement)
 
 
 def _run_group(
@@ -191,6 +218,7 @@ def _run_group(
     images: Any,
     sizes: Sequence[Size],
     members: list[int],
+    placement: Placement,
 ) -> jax.Array:
     """The results of the images that share a program, on its canvas, and of fill-ins up to a
     bucket of the batch."""
@@ -214,7 +242,7 @@ def _run_group(
         not fills_source,
     )
     out = None if program.fills_canvas else plan.size
-    results = run_batch(program, jax.device_put(canvases), plan.tables, out)
+    results = run_batch(program, jax.device_put(canvases, placement), plan.tables, out)
     if fills_source:
         # JAX reads an aligned array of the caller in place, who may overwrite it after the call
         results.block_until_ready()
@@ -366,32 +394,38 @@ def run(lowered: Lowered, batch: Batch) -> Batch:
     (1, 2, 1)
     """
     is_single = batch.image.ndim == 3
+    placement = placement_of(batch.image)
     images = np.asarray(batch.image)
     if lowered.reads_channels_first:
         images = np.moveaxis(images, -3, -1)
     images = images[None] if is_single else images
     sizes = _sizes_of(batch, images)
-    image = _run_batch_images(lowered, images, sizes, is_single)
+    image = _run_batch_images(lowered, images, sizes, is_single, placement)
+
+    def put(result: Any, given: Any) -> Any:
+        # what the caller has put on a device stays there, all else goes where the image is.
+        # `device_put`, not `asarray`, which compiles a program for every shape
+        where = placement_of(given) or placement
+        return jax.device_put(_first(result, is_single), where)
+
     boxes = batch.boxes
     keypoints = batch.keypoints
     if boxes is not None or keypoints is not None:
-        boxes = _with_batch_axis(boxes, is_single)
-        keypoints = _with_batch_axis(keypoints, is_single)
-        boxes, keypoints = move_all(lowered, boxes, keypoints, sizes)
-        boxes = _first(boxes, is_single)
-        keypoints = _first(keypoints, is_single)
+        many_boxes = _with_batch_axis(boxes, is_single)
+        many_keypoints = _with_batch_axis(keypoints, is_single)
+        moved_boxes, moved_keypoints = move_all(lowered, many_boxes, many_keypoints, sizes)
+        boxes = put(moved_boxes, boxes)
+        keypoints = put(moved_keypoints, keypoints)
     extras = dict(batch.extras)
     for name in lowered.kinds:
         if name in extras:
             masks = _with_batch_axis(extras[name], is_single)
-            masks = _run_masks(lowered.mask, masks, sizes)
-            extras[name] = _first(masks, is_single)
+            moved = _run_masks(lowered.mask, masks, sizes)
+            extras[name] = put(moved, extras[name])
     size = None
     if batch.size is not None:
         results = [result_size(lowered.segments, size) for size in sizes]
         size = _first(np.asarray(results, np.int32), is_single)
-    # `device_put`, not `asarray`, which compiles a program for every shape
-    boxes, keypoints = jax.device_put((boxes, keypoints))
     return batch.replace(
         image=image,
         boxes=boxes,
@@ -406,25 +440,25 @@ def _run_batch_images(
     images: np.ndarray,
     sizes: Sequence[Size],
     is_single: bool,
+    placement: Placement,
 ) -> jax.Array:
     if is_single:
-        return run_image(lowered, images[0], sizes[0])
-    results = run_images(lowered, images, sizes)
-    return jax.device_put(results.padded())
+        return run_image(lowered, images[0], sizes[0], placement)
+    results = run_images(lowered, images, sizes, placement)
+    return jax.device_put(results.padded(), placement)
 
 
 def _run_masks(
     mask: Lowered,
     masks: np.ndarray,
     sizes: Sequence[Size],
-) -> Any:
+) -> np.ndarray:
     """Runs masks `(b, h, w)` or `(b, h, w, c)` through the steps for masks."""
     if masks.ndim == 4:
         results = run_images(mask, masks, sizes)
-        return jax.device_put(results.padded())
+        return np.asarray(results.padded())
     results = run_images(mask, masks[..., None], sizes)
-    moved = np.asarray(results.padded())
-    return jax.device_put(moved[..., 0])
+    return np.asarray(results.padded())[..., 0]
 
 
 def _sizes_of(batch: Batch, images: np.ndarray) -> list[Size]:

@@ -94,7 +94,7 @@ def _check_tops(steps: tuple[Any, ...], largest: float, error: type[ConfigError 
 
 def in_jax_type(image: Any, where: str = "image") -> Any:
     """Returns an array in the type that JAX holds it in: in the byte order of the machine, and of
-    32 bits where `jax_enable_x64` is off. JAX arrays and tracers come back as they are.
+    32 bits. JAX arrays and tracers come back as they are.
 
     Raises:
         InputError: that type does not hold a value; JAX would wrap or infinite it without a word.
@@ -115,7 +115,7 @@ def in_jax_type(image: Any, where: str = "image") -> Any:
         if image.size and not info.min <= image.min() <= image.max() <= info.max:
             raise InputError(
                 f"Expected integers that {dtype} holds, got {image.dtype} from {image.min()} to "
-                f"{image.max()} - at `{where}`. Set `jax_enable_x64`, or convert them to floats."
+                f"{image.max()} - at `{where}`. Convert them to floats."
             )
         return image.astype(dtype)
     with np.errstate(over="ignore"):

@@ -8,7 +8,9 @@ and `program.py` runs them.
 
 from __future__ import annotations
 
+import difflib
 import functools
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -22,6 +24,7 @@ from jaxprep import codec
 from jaxprep.errors import ConfigError, InputError
 from jaxprep.pipeline import eager, numbers, traced
 from jaxprep.pipeline.lower import Lowered, segments, static_sizes
+from jaxprep.pipeline.placement import Placement, is_on_mesh, placement_of
 from jaxprep.pipeline.plan import (
     Bucket,
     Plan,
@@ -37,6 +40,7 @@ from jaxprep.pipeline.segment import Segment
 from jaxprep.pipeline.step import KINDS, Geometry, Layout, Opaque, Pointwise, Step
 from jaxprep.resample.references import REFERENCES
 from jaxprep.resample.tables import canvas as canvas_of
+from jaxprep.settings import with_default_settings
 from jaxprep.types import Batch, Size, is_traced
 
 ExtraKind = Literal["mask"]
@@ -98,6 +102,7 @@ class Pipeline:
             raise ConfigError(
                 f"Expected a step of one of the kinds {kinds}, got `{name}` - at `{where}`."
             )
+        _check_methods(step, where)
         # without the decorator a class has no fields: unequal steps would be equal, or unhashable
         parameters = vars(type(step)).get("__dataclass_params__")
         if parameters is None or not parameters.frozen:
@@ -119,6 +124,7 @@ class Pipeline:
         if not step.is_input and i < len(self.steps) - 1:
             raise ConfigError(f"Expected `{name}` to be the last step - at `{where}`.")
 
+    @with_default_settings
     def __call__(
         self, batch: Batch, *, key: Any = None, draws: Any = None, plan: Plan | None = None
     ) -> Batch:
@@ -135,12 +141,13 @@ class Pipeline:
                 `fold_in(key, batch.index[i])`, or `fold_in(key, i)` where there is no index.
             draws: what random steps shall use instead of drawing; see `draw`.
             plan: the tables for images of different sizes, from `plan(sizes)`; needed when
-                `batch.size` is traced.
+                `batch.size` is traced. It may be on the host: it is put where the images are.
 
         Returns:
             the batch with the new image; with `size` where there was one; boxes and keypoints moved
             along, boxes clipped to the result. Results of different sizes sit in the top-left
-            corner of an array of zeros.
+            corner of an array of zeros. A `jax.Array` stays on its device, a batch on a mesh is
+            computed there (a program for each size) and keeps its sharding.
 
         Raises:
             InputError: rank, number of channels, dtype or sizes are not what the steps take; a key
@@ -162,10 +169,12 @@ class Pipeline:
             # inside the caller's program: nothing may be computed on pixels here, nor compiled
             return traced.run(self.lowered, batch, plan, key, draws)
         # without a draw every table is made on the host, so images of any size share few programs
-        if plan is None and not self.is_random:
+        is_spread = is_on_mesh(placement_of(batch.image))
+        if plan is None and not self.is_random and not is_spread:
             return eager.run(self.lowered, batch)
         return traced.run_jitted(self.lowered, batch, plan, key, draws)
 
+    @with_default_settings
     def draw(self, key: Any, batch: Batch, *, plan: Plan | None = None) -> tuple[Any, ...]:
         """Draw the numbers of the random steps for the images of a batch.
 
@@ -230,14 +239,19 @@ class Pipeline:
             return False
         return sizes[-1] is None
 
+    @with_default_settings
     def run_images(
-        self, images: Sequence[np.ndarray] | np.ndarray, sizes: Sequence[Size]
+        self,
+        images: Sequence[np.ndarray] | np.ndarray,
+        sizes: Sequence[Size],
+        placement: Placement = None,
     ) -> Ragged:
         """Runs images on the host, of any sizes, eagerly.
 
         Args:
             images: `(h, w, c)` each, of one dtype, or a batch of them.
             sizes: height and width of each, in the top-left corner of its array.
+            placement: the device of the results; None is JAX's default.
 
         Raises:
             InputError: a step is random: `run_images` takes no key; or an image is not what the
@@ -250,12 +264,14 @@ class Pipeline:
             images = [numbers.in_jax_type(image) for image in images]
         for channels, dtype in {(image.shape[-1], image.dtype) for image in images}:
             _check_type(self, channels, dtype)
-        return eager.run_images(self.lowered, images, sizes)
+        return eager.run_images(self.lowered, images, sizes, placement)
 
+    @with_default_settings
     def output_size(self, size: Size) -> Size:
         """Return height and width of the result for an image of `size` (height, width)."""
         return result_size(self.segments, as_sizes([size])[0])
 
+    @with_default_settings
     def bucket(self, size: Size) -> Bucket:
         """Return what an eager call compiles a program for, given an image of `size`: sizes of one
         bucket share it.
@@ -265,6 +281,7 @@ class Pipeline:
         """
         return bucket_of(self.segments, as_sizes([size])[0], None, self._exact_sizes)
 
+    @with_default_settings
     def plan(self, sizes: Any, canvas: Size | None = None) -> Plan:
         """Make the tables for images of `sizes` `(batch, 2)` (height, width), to pass into a jitted
         call.
@@ -377,6 +394,7 @@ class Pipeline:
         leading = tuple(shape[:-3])
         _check_positions(batch.boxes, leading, 4, "batch.boxes", "(x0, y0, x1, y1)")
         _check_positions(batch.keypoints, leading, 2, "batch.keypoints", "(x, y)")
+        self._check_mask_names(batch, shape)
         for name, _ in self.kinds:
             mask = batch.extras.get(name)
             if mask is not None:
@@ -386,6 +404,23 @@ class Pipeline:
                 raise InputError(
                     f"Expected a mask of the image's {tuple(shape[:-1])}, got {np.shape(mask)} - "
                     f"at `batch.extras[{name!r}]`."
+                )
+
+    def _check_mask_names(self, batch: Batch, shape: Sequence[int]) -> None:
+        """Refuses a mask under a name that is nearly one of `kinds`: it would stay as it is."""
+        names = {name for name, _ in self.kinds}
+        rank = len(shape) - 1  # of one mask for each image, without channels
+        for name in sorted(names - set(batch.extras)):
+            others = [
+                other
+                for other, value in batch.extras.items()
+                if other not in names and np.ndim(value) >= rank
+            ]
+            near = difflib.get_close_matches(name, others, n=1)
+            if near:
+                raise InputError(
+                    f"Expected the mask `{name}`, as `kinds` says, got `{near[0]}`, which no step "
+                    f"would move - at `batch.extras`. Rename it, or change `kinds`."
                 )
 
     def _check_plan(self, plan: Plan, shape: Sequence[int]) -> None:
@@ -514,6 +549,25 @@ def _check_type(pipeline: Pipeline, channels: int, dtype: Any) -> None:
             reference = step.resampling.reference
             check_dtype(dtype, reference, REFERENCES[reference].integer is not None)
             return
+
+
+def _check_methods(step: Step, where: str) -> None:
+    """Refuses methods that no pipeline calls: those of another kind of step, and `__call__`."""
+    name = type(step).__name__
+    kind = next(kind for kind in KINDS if isinstance(step, kind))
+    if type(step).__call__ is not Step.__call__:
+        raise ConfigError(
+            f"Expected `{name}` not to define `__call__`, which pipelines do not call: define what "
+            f"a `{kind.__name__}` does - at `{where}`."
+        )
+    for other in KINDS:
+        for method, function in vars(other).items():
+            is_foreign = inspect.isfunction(function) and not hasattr(kind, method)
+            if is_foreign and callable(getattr(step, method, None)):
+                raise ConfigError(
+                    f"Expected `{name}` not to define `{method}`, as nothing calls it of a "
+                    f"`{kind.__name__}`: derive from `{other.__name__}` - at `{where}`."
+                )
 
 
 # `step(batch)` runs the pipeline of that step alone; `step.py` cannot import this module in turn

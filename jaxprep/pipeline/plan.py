@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -97,7 +97,7 @@ class Tables(NamedTuple):
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["tables", "size", "matrix"],
+    data_fields=["tables", "size", "matrix", "masks"],
     meta_fields=["stages", "steps", "fills_canvas"],
 )
 @dataclass(frozen=True)
@@ -112,6 +112,7 @@ class Plan:
         stages: the program; static.
         steps: of the pipeline it was made for; static.
         fills_canvas: whether every result fills its canvas; static.
+        masks: the plan of the masks of these images; None for a pipeline without `kinds`.
 
     >>> from jaxprep import Pipeline, ops
     >>> plan = Pipeline((ops.Resize(shortest_edge=4),)).plan([(8, 16), (8, 8)])
@@ -125,6 +126,7 @@ class Plan:
     stages: Bucket
     steps: tuple[Step, ...]
     fills_canvas: bool
+    masks: Plan | None = None
 
     @property
     def canvas(self) -> Size:
@@ -389,7 +391,10 @@ def plan_of(lowered: Lowered, sizes: Sequence[Size], canvas: Size) -> Plan:
     if any(size != canvas for size in sizes):
         check_plan_fits(lowered.segments, lowered.layout)
     stages = merge([bucket_of(lowered.segments, size, canvas) for size in sizes])
-    return make_plan(lowered.steps, lowered.segments, sizes, stages)
+    plan = make_plan(lowered.steps, lowered.segments, sizes, stages)
+    if lowered.mask is None:
+        return plan
+    return replace(plan, masks=plan_of(lowered.mask, sizes, canvas))
 
 
 def image_tables(

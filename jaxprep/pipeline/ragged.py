@@ -14,6 +14,7 @@ import numpy as np
 
 from jaxprep import bounds
 from jaxprep.errors import InputError
+from jaxprep.pipeline.placement import Placement
 
 
 class Ragged(NamedTuple):
@@ -22,6 +23,7 @@ class Ragged(NamedTuple):
     Attributes:
         results: one array with a leading batch axis if all are of one shape and dtype, otherwise a
             list of arrays.
+        placement: where results are put that are on the host.
 
     >>> ragged = Ragged.of([np.ones((1, 2)), np.ones((2, 1))])
     >>> ragged.is_stacked, ragged.padded().tolist()
@@ -29,15 +31,16 @@ class Ragged(NamedTuple):
     """
 
     results: Any
+    placement: Placement = None
 
     @classmethod
-    def of(cls, results: Sequence[Any]) -> Ragged:
+    def of(cls, results: Sequence[Any], placement: Placement = None) -> Ragged:
         """Collect results; they are stacked on the host if they are alike."""
         # shape and dtype: stacking uint8 with float32 would convert the former silently
         kinds = {(np.shape(result), result.dtype) for result in results}
         if len(kinds) > 1:
-            return cls(list(results))
-        return cls(np.stack([np.asarray(result) for result in results]))
+            return cls(list(results), placement)
+        return cls(np.stack([np.asarray(result) for result in results]), placement)
 
     @property
     def is_stacked(self) -> bool:
@@ -51,7 +54,7 @@ class Ragged(NamedTuple):
     def stacked_or_listed(self) -> jax.Array | list[jax.Array]:
         """Return one `jax.Array` where the results are alike; otherwise a list of them."""
         # `device_put`, not `asarray`: that compiles a program for every shape
-        return jax.device_put(self.results)
+        return jax.device_put(self.results, self.placement)
 
     def stacked(self) -> jax.Array:
         """Return one `jax.Array`.
@@ -62,7 +65,7 @@ class Ragged(NamedTuple):
         if not self.is_stacked:
             shapes = sorted({np.shape(result) for result in self.results})
             raise InputError(f"Expected results of one shape, got {shapes}.")
-        return jax.device_put(self.results)
+        return jax.device_put(self.results, self.placement)
 
     def padded(self) -> Any:
         """Return one array of the largest size, each result in its top-left corner; the rest is

@@ -19,6 +19,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxprep.errors import InputError
 from jaxprep.pipeline.draws import draw_all, drawn_matrix
 from jaxprep.pipeline.lower import Lowered
+from jaxprep.pipeline.placement import Placement, beside, of_result, placement_of
 from jaxprep.pipeline.plan import (
     Bucket,
     Plan,
@@ -49,6 +50,7 @@ def run(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any, draws: Any)
     """
     if plan is None and batch.size is not None:
         return _run_known_sizes(lowered, batch, key, draws)
+    batch, plan, draws = _on_explicit_mesh(lowered, batch, plan, draws)
     image = batch.image
     if lowered.reads_channels_first:
         image = jnp.moveaxis(image, -3, -1)
@@ -69,19 +71,17 @@ def run(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any, draws: Any)
     leaves = (None, None, draws)
     if plan is not None:
         leaves = (plan.tables, plan.size, draws)
-    masks = {name: batch.extras[name] for name in lowered.kinds if name in batch.extras}
-    if masks and plan is not None:
-        raise InputError(
-            "Expected no masks with a plan: call the pipeline's `masks` with a plan that it makes."
-        )
+    masks = _masks_of(lowered, batch)
+    matrix, mask_plan = None, None
+    if plan is not None:
+        matrix, mask_plan = plan.matrix, _mask_plan(plan) if masks else None
     follow = functools.partial(_follow, lowered, stages, constants, canvas)
     following = (batch.boxes, batch.keypoints, masks)
-    matrix = None if plan is None else plan.matrix
     if image.ndim == 3:
         image = on_platform(run_one, image, leaves)
-        following = follow(*following, matrix, *leaves)
+        following = follow(*following, matrix, mask_plan, *leaves)
     else:
-        each = (*following, matrix, *leaves)
+        each = (*following, matrix, mask_plan, *leaves)
         following = map_batch(lambda _, *one: follow(*one), None, each, image.shape[0])
         arithmetics = {stage.arithmetic for stage in stages}
         image = run_images(run_one, image, leaves, arithmetics, program.form)
@@ -91,13 +91,66 @@ def run(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any, draws: Any)
     return batch.replace(image=image, boxes=boxes, keypoints=keypoints, size=size, extras=extras)
 
 
+def _masks_of(lowered: Lowered, batch: Batch) -> dict[str, Any]:
+    """The masks of a batch, by name."""
+    return {name: batch.extras[name] for name in lowered.kinds if name in batch.extras}
+
+
+def _mask_plan(plan: Plan) -> Plan:
+    if plan.masks is None:
+        raise InputError(
+            "Expected a plan with tables for masks: make it with the `plan` of this pipeline, "
+            "whose `kinds` name them."
+        )
+    return plan.masks
+
+
+def _on_explicit_mesh(
+    lowered: Lowered, batch: Batch, plan: Plan | None, draws: Any
+) -> tuple[Batch, Plan | None, Any]:
+    """Shards what belongs to a batch as its images are, on an explicit mesh, where JAX refuses to
+    combine arrays that are sharded differently; a plan is often on the host. Elsewhere the compiler
+    decides."""
+    sharding = jax.typeof(batch.image).sharding
+    if sharding.mesh.empty or not sharding.mesh.are_all_axes_explicit:
+        return batch, plan, draws
+    is_batch = batch.image.ndim == 4
+    # the axes of an image are whole: its passes read rows and columns that other devices have
+    spec = PartitionSpec(sharding.spec[0]) if is_batch else PartitionSpec()
+    target = NamedSharding(sharding.mesh, spec)
+
+    def reshard(leaf: Any) -> Any:
+        names = jax.typeof(leaf).sharding.spec
+        if tuple(names) == (*spec, *[None] * (len(names) - len(spec))):
+            return leaf
+        return jax.sharding.reshard(leaf, target)
+
+    given = (batch.image, batch.index, batch.boxes, batch.keypoints, _masks_of(lowered, batch))
+    (image, index, boxes, keypoints, masks), plan, draws = jax.tree.map(
+        reshard, (given, plan, draws)
+    )
+    extras = {**batch.extras, **masks}
+    moved = batch.replace(image=image, index=index, boxes=boxes, keypoints=keypoints, extras=extras)
+    return moved, plan, draws
+
+
 def _run_known_sizes(lowered: Lowered, batch: Batch, key: Any, draws: Any) -> Batch:
     """A batch whose sizes are known although its pixels are traced: the plan is made here."""
     canvas = _canvas_of(lowered, batch.image)
     plan = _plan_of_known_sizes(lowered, batch, canvas)
+    return _cut_to_largest(lowered, run(lowered, batch, plan, key, draws), plan)
+
+
+def _cut_to_largest(lowered: Lowered, done: Batch, plan: Plan) -> Batch:
+    """Cuts the canvas of results, whose plan was made here, to the largest of them."""
     sizes = np.atleast_2d(plan.size)
     largest = int(sizes[:, 0].max()), int(sizes[:, 1].max())
-    done = run(lowered, batch, plan, key, draws)
+    extras = dict(done.extras)
+    for name, mask in _masks_of(lowered, done).items():
+        # of a batch or not, with a channel axis or not
+        has_channels = mask.ndim - np.ndim(plan.size) == 2
+        extras[name] = cut(mask, largest, channels_first=not has_channels)
+    done = done.replace(extras=extras)
     # patches and the like have no rows of canvas to cut off
     if lowered.layout is not None and not lowered.layout.planar:
         return done
@@ -133,14 +186,17 @@ def draw(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any) -> tuple[A
     canvas = _canvas_of(lowered, batch.image)
     if plan is None and batch.size is not None:
         plan = _plan_of_known_sizes(lowered, batch, canvas)
+    drawing = Batch(image=batch.image, index=batch.index)
+    drawing, plan, _ = _beside_image(drawing, plan, None, placement_of(batch.image))
     # jitted, as calls are: one by one, operations would round where a program contracts them
-    return _draw_jitted(lowered, canvas, Batch(image=batch.image, index=batch.index), plan, key)
+    return _draw_jitted(lowered, canvas, drawing, plan, key)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _draw_jitted(
     lowered: Lowered, canvas: Size, batch: Batch, plan: Plan | None, key: Any
 ) -> tuple[Any, ...]:
+    batch, plan, _ = _on_explicit_mesh(lowered, batch, plan, None)
     if plan is not None:
         return _draws(lowered, plan.stages, None, plan, key, batch)
     stages, constants = constant_program(lowered, canvas)
@@ -206,6 +262,7 @@ def _follow(
     keypoints: Any,
     masks: dict[str, Any],
     matrix: Any,
+    mask_plan: Plan | None,
     tables: Any,
     size: Any,
     draws: Any,
@@ -222,18 +279,18 @@ def _follow(
         aligned = is_axis_aligned(lowered.segments)
         boxes, keypoints = move_positions(boxes, keypoints, matrix, size, is_axis_aligned=aligned)
     # inside the same program, so that a mask uses the draws of its image
-    moved = {name: _move_mask(lowered, mask, draws) for name, mask in masks.items()}
+    moved = {name: _move_mask(lowered, mask, mask_plan, draws) for name, mask in masks.items()}
     return boxes, keypoints, moved
 
 
-def _move_mask(lowered: Lowered, mask: Any, draws: Any) -> Any:
+def _move_mask(lowered: Lowered, mask: Any, plan: Plan | None, draws: Any) -> Any:
     """Runs one mask, `(h, w)` or `(h, w, c)`, through the steps for masks."""
     mask_draws = None
     if draws is not None:
         # steps that leave masks as they are have no step here: the others keep their draws
         mask_draws = tuple(draws[i] for i in lowered.mask_indices)
     image = mask[..., None] if mask.ndim == 2 else mask
-    moved = run(lowered.mask, Batch(image=image), None, None, mask_draws).image
+    moved = run(lowered.mask, Batch(image=image), plan, None, mask_draws).image
     return moved[..., 0] if mask.ndim == 2 else moved
 
 
@@ -247,13 +304,20 @@ def run_jitted(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any, draw
     'any value'
     """
     canvas = _canvas_of(lowered, batch.image)
+    given_plan = plan
     if plan is None and batch.size is not None:
         plan = _plan_of_known_sizes(lowered, batch, canvas)
-    masks = {name: batch.extras[name] for name in lowered.kinds if name in batch.extras}
     # an index that nothing draws with may be anything, too
     index = None if key is None else batch.index
+    masks = _masks_of(lowered, batch)
     entering = Batch(batch.image, None, None, index, None, batch.boxes, batch.keypoints, masks)
-    done = _run_jitted(lowered, entering, plan, key, draws)
+    placement = placement_of(batch.image)
+    entering, placed_plan, draws = _beside_image(entering, plan, draws, placement)
+    done = _run_jitted(lowered, entering, placed_plan, key, draws)
+    if given_plan is None and plan is not None:
+        done = _cut_to_largest(lowered, done, plan)
+    if isinstance(placement, NamedSharding):
+        done = _as_sharded(lowered, done, placement, batch.image.ndim == 4)
     return batch.replace(
         image=done.image,
         boxes=done.boxes,
@@ -261,6 +325,42 @@ def run_jitted(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any, draw
         size=done.size,
         extras={**batch.extras, **done.extras},
     )
+
+
+def _beside_image(
+    batch: Batch, plan: Plan | None, draws: Any, placement: Placement
+) -> tuple[Batch, Plan | None, Any]:
+    """Puts all that enters a program where the image is, sharded as the batch is.
+
+    Raises:
+        InputError: the caller has put something elsewhere.
+    """
+    is_batch = batch.image.ndim == 4
+    fields = {
+        name: beside(value, placement, is_batch, f"batch.{name}")
+        for name in ("image", "index", "boxes", "keypoints", "extras")
+        if (value := getattr(batch, name)) is not None
+    }
+    plan = beside(plan, placement, is_batch, "plan")
+    draws = beside(draws, placement, is_batch, "draws")
+    return batch.replace(**fields), plan, draws
+
+
+def _as_sharded(lowered: Lowered, done: Batch, placement: NamedSharding, is_batch: bool) -> Batch:
+    """Shards results as the images on a mesh are: under an Auto mesh the compiler has decided."""
+    before = "chw" if lowered.reads_channels_first else "hwc"
+    axes: list[int | None] = [0] if is_batch else []
+    if lowered.layout is None or lowered.layout.planar:
+        after = "chw" if lowered.writes_channels_first else "hwc"
+        axes += [len(axes) + before.index(name) for name in after]
+    # patches and the like have other axes than an image
+    axes += [None] * (done.image.ndim - len(axes))
+    sharding = of_result(placement, axes, done.image.shape)
+    following = {
+        name: beside(getattr(done, name), placement, is_batch, name)
+        for name in ("boxes", "keypoints", "size", "extras")
+    }
+    return done.replace(image=jax.device_put(done.image, sharding), **following)
 
 
 @functools.partial(jax.jit, static_argnums=0)

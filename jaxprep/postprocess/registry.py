@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 
 from jaxprep.errors import InputError
 from jaxprep.postprocess.results import setting_of
+from jaxprep.settings import with_default_settings
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -96,8 +97,9 @@ def method(
 ) -> Callable[[Function], Function]:
     """Declares a function to be a method of one or several processor classes.
 
-    The decorator returns the function unchanged. It can be stacked: once for each group of classes
-    with the same settings and fixed parameters.
+    The decorator returns the function, which runs under JAX's default settings from then on
+    (`jaxprep.settings`). It can be stacked: once for each group of classes with the same settings
+    and fixed parameters.
 
     Args:
         class_names: such as "DetrImageProcessor"; EVERY_CLASS for all.
@@ -119,6 +121,7 @@ def method(
         class_names = (class_names,)
 
     def declare(function: Function) -> Function:
+        function = with_default_settings(function)
         declared = Method(function, tuple(settings), dict(fixed or {}))
         for class_name in class_names:
             row = METHODS.setdefault(class_name, {})

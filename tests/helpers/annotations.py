@@ -23,6 +23,7 @@ from beartype import beartype
 from jaxtyping import AbstractArray, TypeCheckError, jaxtyped
 
 from helpers import public
+from jaxprep.settings import with_default_settings
 
 
 def check_public_functions() -> list[str]:
@@ -51,18 +52,22 @@ def checked(function: FunctionType) -> Callable:
     is then raised. A call that the annotations forbid, and that the function would accept, raises
     `jaxtyping.TypeCheckError`.
     """
+    # the code of a decorated function is that of its decorator
+    inner = inspect.unwrap(function)
     only_arrays = FunctionType(
-        function.__code__,
-        function.__globals__,
-        function.__name__,
-        function.__defaults__,
-        function.__closure__,
+        inner.__code__,
+        inner.__globals__,
+        inner.__name__,
+        inner.__defaults__,
+        inner.__closure__,
     )
-    only_arrays.__kwdefaults__ = function.__kwdefaults__
-    only_arrays.__module__ = function.__module__
-    only_arrays.__qualname__ = function.__qualname__
-    only_arrays.__annotations__ = array_annotations(function)
+    only_arrays.__kwdefaults__ = inner.__kwdefaults__
+    only_arrays.__module__ = inner.__module__
+    only_arrays.__qualname__ = inner.__qualname__
+    only_arrays.__annotations__ = array_annotations(inner)
     with_check = jaxtyped(only_arrays, typechecker=beartype)
+    if inner is not function:
+        with_check = with_default_settings(with_check)
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -78,6 +83,8 @@ def checked(function: FunctionType) -> Callable:
 def array_annotations(function: FunctionType) -> dict[str, Any]:
     """Return the evaluated annotations that have an array type in them, by parameter."""
     arrays = {}
+    # names in annotations are those of the module of a decorated function, not of its decorator
+    function = inspect.unwrap(function)
     for parameter, annotation in function.__annotations__.items():
         try:
             value = (

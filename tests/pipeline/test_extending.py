@@ -604,9 +604,39 @@ class Unturned(QuarterTurn):
     for_mask = ops.Opaque.for_mask
 
 
+@frozen
+class Called(ops.Rescale):
+    """Does something alone, and nothing in a pipeline."""
+
+    def __call__(self, batch: Any, **kwargs: Any) -> Any:
+        return batch.replace(image=batch.image * 0)
+
+
+@frozen
+class FlipAndDarken(ops.Flip):
+    def apply(self, image: Any, draw: Any = None) -> Any:
+        return image // 2
+
+
+@frozen
+class PointwiseThatMoves(Undecorated):
+    def axes(self, size: Sizes, draw: Any = None) -> Any:
+        return (), (ops.Reverse(),)
+
+
+@frozen
+class GeometryWithMatrix(ops.Flip):
+    def matrix(self, size: Sizes, draw: Any = None) -> Any:
+        return np.eye(3)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (Called, r"`Called` not to define `__call__`.*at `\$\.steps\[1\]`"),
+        (FlipAndDarken, r"`FlipAndDarken` not to define `apply`.*`Geometry`.*`Pointwise`"),
+        (PointwiseThatMoves, r"`PointwiseThatMoves` not to define `axes`.*derive from `Geometry`"),
+        (GeometryWithMatrix, r"`GeometryWithMatrix` not to define `matrix`.*from `Opaque`"),
         (NoKind, r"one of the kinds .*got `NoKind` - at `\$\.steps\[1\]`"),
         (Undecorated, r"`Undecorated` to be a frozen dataclass.*at `\$\.steps\[1\]`"),
         (Inherited, r"`Inherited` to be a frozen dataclass.*at `\$\.steps\[1\]`"),

@@ -1,0 +1,84 @@
+"""JAX's default settings, for the programs of this library, whatever its caller has set.
+
+What goes in: a function of this library. What comes out: the same function, which runs with 32-bit
+numbers, promotion and compilation as JAX has them by default. Callers set these for code of their
+own, where they find mistakes. A photograph would otherwise be computed in float64 under
+`jax_enable_x64`, refused under `jax_numpy_rank_promotion="raise"`, and summed operation by
+operation, with other last bits, under `jax_disable_jit`.
+
+Settings that change no number (`jax_debug_nans`, `jax_check_tracer_leaks`, a mesh, a default
+device) stay the caller's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import jax
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+# By the name in `jax.config`: the default, and the context that enters it in this thread.
+_DEFAULTS: dict[str, tuple[Any, Callable[[], Any]]] = {
+    "jax_enable_x64": (False, lambda: jax.enable_x64(False)),
+    "jax_disable_jit": (False, lambda: jax.disable_jit(False)),
+    "jax_numpy_rank_promotion": ("allow", lambda: jax.numpy_rank_promotion("allow")),
+    "jax_numpy_dtype_promotion": ("standard", lambda: jax.numpy_dtype_promotion("standard")),
+    # infinite positions mark padding among boxes
+    "jax_debug_infs": (False, lambda: jax.debug_infs(False)),
+}
+# Images, tables and constants come from the host in every call: moving them is what was asked for.
+# "disallow_explicit" forbids that, too, and "log" would be pages; both stay.
+_GUARDS: dict[str, Callable[[], Any]] = {
+    "jax_transfer_guard_host_to_device": lambda: jax.transfer_guard_host_to_device("allow"),
+    "jax_transfer_guard_device_to_device": lambda: jax.transfer_guard_device_to_device("allow"),
+    "jax_transfer_guard_device_to_host": lambda: jax.transfer_guard_device_to_host("allow"),
+}
+
+
+def default_settings() -> contextlib.AbstractContextManager[Any]:
+    """Return a context in which this thread has JAX's default settings.
+
+    >>> import numpy as np
+    >>> with jax.enable_x64(True), default_settings():
+    ...     jax.numpy.asarray(np.float64([1])).dtype
+    dtype('float32')
+    """
+    changed = [
+        enter for name, (value, enter) in _DEFAULTS.items() if getattr(jax.config, name) != value
+    ]
+    changed += [enter for name, enter in _GUARDS.items() if _guard(name) == "disallow"]
+    # Nothing to enter in nearly all calls, which cost a microsecond then instead of forty.
+    if not changed:
+        return contextlib.nullcontext()
+    stack = contextlib.ExitStack()
+    for enter in changed:
+        stack.enter_context(enter())
+    return stack
+
+
+def _guard(name: str) -> Any:
+    # One setting for all directions, until one of them is set by itself.
+    return getattr(jax.config, name) or getattr(jax.config, "jax_transfer_guard")  # noqa: B009
+
+
+def with_default_settings(function: Function) -> Function:
+    """Return a function that runs as in `default_settings()`.
+
+    >>> @with_default_settings
+    ... def ones():
+    ...     return jax.numpy.ones(2)
+    >>> with jax.enable_x64(True):
+    ...     ones().dtype
+    dtype('float32')
+    """
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with default_settings():
+            return function(*args, **kwargs)
+
+    return call  # type: ignore[return-value]

@@ -1,0 +1,101 @@
+"""What a caller most likely did not mean gets an error or a warning that names it."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from helpers.images import noise
+from PIL import Image
+
+from jaxprep import Batch, ImageClassifierPreprocessor, ImageConverter, Pipeline, ops
+from jaxprep.errors import InputError
+from jaxprep.formats import Custom
+
+PRE = ImageClassifierPreprocessor(ImageConverter())
+FIRST = ImageClassifierPreprocessor(Pipeline((ops.ChannelsLast(), ops.ChannelsFirst())))
+A, B = noise(8, 9, 3), noise(8, 9, 3, seed=1)
+PIPELINE = Pipeline((ops.Flip(),), kinds=(("mask", "mask"),))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: PRE(A, B),
+        lambda: PRE((A, B)),
+        lambda: PRE(A, B, np.ones(())),
+        lambda: PRE(A, noise(4, 5, 3)),
+        lambda: PRE(np.float32(A), np.float32(B)),
+        lambda: PRE(A, jax.device_put(B)),
+        lambda: PRE(A[None], B[None]),
+        lambda: PRE([A, B], [B, A]),
+        lambda: PRE(Image.fromarray(A), Image.fromarray(B)),
+        lambda: PRE(Image.fromarray(A), B),
+        lambda: PRE(A, Image.fromarray(B).convert("L")),
+        lambda: FIRST(np.moveaxis(A, -1, 0), np.moveaxis(B, -1, 0)),
+        lambda: jax.jit(PRE)(A, B),
+    ],
+)
+def test_images_as_labels_are_warned_of(call: Any):
+    with pytest.warns(UserWarning, match=r"images as the labels `y`.*`preprocessor\(\[a, b\]\)`"):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        (A, 3),
+        (A, "cat"),
+        (A, np.zeros((8, 9, 1), np.uint8)),  # a map of classes
+        (A, np.zeros((8, 9), np.int32)),
+        (A, np.eye(3)),
+        (A[None], np.eye(3)[:1]),
+        (A[None], np.zeros((1, 5, 3), np.float32)),
+        ([A, B], [1, 0]),
+        (A, {"boxes": np.zeros((2, 4))}),
+        (A, np.float32(B)),
+    ],
+)
+def test_labels_are_not_warned_of(x: Any, y: Any):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        PRE(x, y)
+
+
+@pytest.mark.parametrize("name", ["msk", "masks", "Mask", "maks"])
+def test_a_mask_under_a_misspelt_name_is_refused(name: str):
+    batch = Batch(image=A, extras={name: A[..., 0]})
+    message = rf"the mask `mask`, as `kinds` says, got `{name}`"
+    with pytest.raises(InputError, match=message):
+        PIPELINE(batch)
+    with pytest.raises(InputError, match=message):
+        jax.jit(PIPELINE)(batch)
+    many = jax.tree.map(lambda leaf: leaf[None], batch)
+    with pytest.raises(InputError, match=message):
+        PIPELINE(many, plan=PIPELINE.plan([(8, 9)], (8, 9)))
+
+
+def test_extras_that_are_no_misspelt_mask_pass():
+    extras = {"task": np.int32(3), "depth": A[..., 0], "mask_id": np.arange(3)}
+    assert PIPELINE(Batch(image=A, extras=extras)).extras is not extras
+    PIPELINE(Batch(image=A, extras={**extras, "mask": A[..., 0], "masks": A[..., 0]}))
+    PIPELINE(Batch(image=A))
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("segmentation_mask", "segmentation_masks"),
+        ("segmentation_maps", "segmentation_masks"),
+        ("bounding_box", "bounding_boxes"),
+        ("Bounding_boxes", "bounding_boxes"),
+    ],
+)
+def test_a_misspelt_key_of_a_dictionary_is_refused(key: str, meant: str):
+    converter = ImageConverter.from_config(Custom())
+    with pytest.raises(InputError, match=rf"the key `{meant}`, got `{key}`"):
+        converter({"images": A, key: A[..., 0]})
+    assert converter({"images": A, "labels": 3, "boxes_seen": 2})["boxes_seen"] == 2

@@ -1,0 +1,58 @@
+"""Settings that callers make for code of their own change no result: not a bit, not a type."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from settings import laws
+
+SCRIPT = Path(laws.__file__)
+ROOT = SCRIPT.parents[2]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for results, and for the programs that the processes compile once for all."""
+    return tmp_path_factory.mktemp("settings")
+
+
+def results(setting: str, folder: Path) -> dict[str, str]:
+    """What all calls give, in a process of its own under a setting."""
+    file = folder / f"{setting}.json"
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "JAX_COMPILATION_CACHE_DIR": str(folder / "programs"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+    command = [sys.executable, str(SCRIPT), setting, str(file)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return json.loads(file.read_text())
+
+
+@pytest.fixture(scope="module")
+def expected(folder: Path) -> dict[str, str]:
+    """What all calls give without a setting."""
+    return results("none", folder)
+
+
+def test_every_call_gives_arrays_without_a_setting(expected: dict[str, str]):
+    assert len(expected) > 50
+    assert [name for name, result in expected.items() if "float32" in result] != []
+    assert {name: result for name, result in expected.items() if "Error" in result} == {}
+
+
+@pytest.mark.parametrize("setting", [name for name in laws.SETTINGS if name != "none"])
+def test_every_call_gives_the_same_bits_under_a_setting(
+    setting: str, folder: Path, expected: dict[str, str]
+):
+    got = results(setting, folder)
+    different = {name: (got[name], want) for name, want in expected.items() if got[name] != want}
+    assert different == {}
