@@ -441,6 +441,10 @@ def _repeat_edge(
     return inside, summed
 
 
+FUSED_LENGTH = 96
+"""Outputs of an axis from which on XLA:CPU fuses the multiply-add of their positions."""
+
+
 def _jax_weights(
     n: int,
     m: int,
@@ -457,11 +461,15 @@ def _jax_weights(
     scale = m / n
     inverse = np.float32(1 / scale)
     stretch = max(inverse, one) if antialias else one
-    # in float64 and rounded once: XLA compiles the position into one fused multiply-add, and a
-    # second rounding would break ties another way
+    # XLA:CPU (jaxlib 0.10.2) compiles the positions of a long axis into one fused multiply-add,
+    # rounded once, and those of a short one into two instructions: read off from resizes of unit
+    # matrices of 40 pairs of lengths. The other way ties break differently.
     middle = np.arange(m) + 0.5
-    position = middle * np.float64(inverse) - 0.5
-    sample = position.astype(np.float32)
+    if m >= FUSED_LENGTH:
+        position = middle * np.float64(inverse) - 0.5
+        sample = position.astype(np.float32)
+    else:
+        sample = middle.astype(np.float32) * inverse - np.float32(0.5)
     reach = filter_.support * float(stretch)
     # a pixel too many on either side: the filter, not this bound, says what is zero
     low = np.floor(sample - reach).astype(np.int64)

@@ -662,16 +662,24 @@ def vertical_first(
 
     >>> vertical_first(REFERENCES["pillow"], (900, 100), (90, 90))
     True
+    >>> vertical_first(REFERENCES["jax"], (40, 60), (20, 20))
+    False
     """
+    height, width = size
+    out_height, out_width = out
     if reference.order == "pillow13":
         # Pillow 13 takes the vertical pass first when the image is much taller than the result:
         # `ImagingResample` of
         # https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Resample.c
-        height, width = size
-        out_height, out_width = out
         rows_fewer = height - out_height
         columns_fewer = width - out_width
         return rows_fewer > 0 and rows_fewer > 2 * columns_fewer
+    if reference.order == "einsum":
+        # `jnp.einsum` takes the path with the fewest products, the first of equal ones: `optimal`
+        # of https://github.com/dgasmith/opt_einsum/blob/master/opt_einsum/paths.py
+        vertical = height * width * out_height + out_height * width * out_width
+        horizontal = height * width * out_width + height * out_width * out_height
+        return vertical <= horizontal
     return reference.order == "vertical"
 
 
