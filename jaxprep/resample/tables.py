@@ -344,6 +344,10 @@ def over_source(table: Taps, rows: np.ndarray, n: int) -> Taps:
     return Taps(start, weight, shift)
 
 
+TRACED_REFERENCES = ("float", "pillow12", "torchvision")
+"""References that the program can compute the weights of, in float32."""
+
+
 class TracedAxis:
     """Folds axis steps whose numbers may be drawn inside the program, with `jax.numpy`.
 
@@ -428,10 +432,16 @@ class TracedAxis:
         m, capacity = step.length, self.rows.shape[0]
         if isinstance(self.length, (int, np.integer)) and self.length == m:
             return
-        if step.reference != "float":
+        if step.reference not in TRACED_REFERENCES:
             raise InputError(
-                "Expected reference='float' where a window known only at run time is resized, got "
-                f"{step.reference!r}: other references' weights are computed on the host."
+                f"Expected a reference of {list(TRACED_REFERENCES)} where a window known only at "
+                f"run time is resized, got {step.reference!r}: its weights, or the order of its "
+                "passes, are computed on the host."
+            )
+        if not step.antialias and step.reference != "float":
+            raise InputError(
+                "Expected antialias=True where a window known only at run time is resized by "
+                f"reference={step.reference!r}; reference='float' takes antialias=False."
             )
         length = jnp.asarray(self.length, jnp.int32)
         self._move(m / length.astype(jnp.float32), 0.0)
@@ -441,16 +451,17 @@ class TracedAxis:
             self._take(centre * length // (2 * m), m, 0)
             return
         low, weight = traced_weights(length, m, step.method, step.antialias, capacity)
+        weight, shift = traced_quantised(weight, REFERENCES[step.reference])
         taps = low[:, None] + jnp.arange(weight.shape[1], dtype=jnp.int32)
         rows = self.rows[jnp.clip(taps, 0, capacity - 1)]
-        weight = jnp.where(rows != OUTSIDE, weight, 0.0)
+        weight = jnp.where(rows != OUTSIDE, weight, jnp.zeros((), weight.dtype))
         # on a reversed axis the last tap is the first of the source: both forms are computed and
         # one is selected, as the direction is a drawn number
         is_reversed = self.direction < 0
         first = jnp.where(is_reversed, low + weight.shape[1] - 1, low)
         start = self.origin + self.direction * first
         weight = jnp.where(is_reversed, weight[:, ::-1], weight)
-        self.taps = traced_fit(start, weight, self.source)
+        self.taps = traced_fit(start, weight, self.source)._replace(shift=shift)
         self.rows, self.length = jnp.arange(m, dtype=jnp.int32), m
         self.edge = jnp.zeros(m, jnp.int8)
 
@@ -521,6 +532,27 @@ def traced_weights(
     return low, weight / total
 
 
+def traced_quantised(weight: jax.Array, reference: Reference) -> tuple[jax.Array, jax.Array]:
+    """Return float32 weights `(m, k)` as a reference sums them, and their fractional bits.
+
+    >>> weight, shift = traced_quantised(jnp.float32([[0.5, 0.5]]), REFERENCES["pillow12"])
+    >>> weight.tolist(), shift.item()
+    ([[2097152, 2097152]], 22)
+    """
+    if reference.integer is None:
+        return weight, jnp.int32(0)
+    bits: Any = jnp.int32(reference.bits or 0)
+    if not reference.bits:
+        # the loop of `_dynamic_bits`: the precisions that fit are the lowest
+        scales = np.float32(2.0) ** np.arange(1, 23, dtype=np.float32)
+        fits = jnp.floor(np.float32(0.5) + weight.max() * scales) < 1 << 15
+        bits = fits.sum().astype(jnp.int32)
+    # a product with a power of 2 is exact; rounded half away from zero, as in `resize_taps`
+    scaled = weight * jnp.exp2(bits.astype(jnp.float32))
+    rounded = jnp.trunc(scaled + jnp.where(weight < 0, -0.5, 0.5))
+    return rounded.astype(reference.integer), bits
+
+
 def traced_fit(start: jax.Array, weight: jax.Array, n: int) -> Taps:
     """Move every window of taps inside `[0, n)`; weights that fall outside must be zero.
 
@@ -538,7 +570,7 @@ def traced_fit(start: jax.Array, weight: jax.Array, n: int) -> Taps:
     kept = (tap >= 0) & (tap < taps)
     column = jnp.clip(tap, 0, taps - 1)
     moved = jnp.take_along_axis(weight, column, axis=1)
-    return Taps(inside, jnp.where(kept, moved, 0.0), np.int32(0))
+    return Taps(inside, jnp.where(kept, moved, jnp.zeros((), moved.dtype)), np.int32(0))
 
 
 # -- tables of a resize ----------------------------------------------------------------------------

@@ -1,0 +1,121 @@
+"""Erases random rectangles of one image."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxprep import codec
+from jaxprep.augment.geometry import Range, check_probability, check_range
+from jaxprep.augment.numbers import below, between, happens, units
+from jaxprep.pipeline.step import FillValue, Opaque, fill_value
+
+
+class Rectangles(NamedTuple):
+    """Drawn rectangles `(count,)` of an image; those of height 0 are none.
+
+    >>> Rectangles(np.int32([0]), np.int32([0]), np.int32([2]), np.int32([2]), np.uint32(0)).seed
+    np.uint32(0)
+    """
+
+    top: Any
+    left: Any
+    height: Any
+    width: Any
+    seed: Any
+    """Of the noise."""
+
+
+@dataclass(frozen=True)
+class RandomErasing(Opaque):
+    """Fills random rectangles with a value or with noise.
+
+    https://arxiv.org/abs/1708.04896. timm erases after normalising, so noise is N(0, 1) in the unit
+    of the image where the step stands; torchvision's `RandomErasing` is `mode="constant"`, or
+    `mode="pixel"` with `value="random"`. Boxes, keypoints and masks stay.
+
+    Attributes:
+        probability: of erasing.
+        scale: range of each rectangle's share of the area (divided by `count`, as in timm).
+        ratio: range of its height divided by its width, drawn log-uniformly.
+        mode: "constant"; "channel", one number of N(0, 1) for each channel (timm's `rand`);
+            "pixel", one for each value.
+        value: of mode "constant".
+        count: how many rectangles; a range is drawn from.
+
+    >>> from jaxprep import Batch
+    >>> image = np.ones((16, 16, 3), np.float32)
+    >>> erased = RandomErasing(1.0)(Batch(image=image), key=jax.random.key(0)).image
+    >>> bool((erased == 0).any())
+    True
+    """
+
+    probability: float = 0.25
+    scale: Range = (0.02, 1 / 3)
+    ratio: Range = (0.3, 1 / 0.3)
+    mode: Literal["constant", "channel", "pixel"] = "constant"
+    value: FillValue = 0.0
+    count: tuple[int, int] = (1, 1)
+
+    def check(self) -> None:
+        check_probability(self.probability)
+        check_range(self.scale, "$.scale", 0.0)
+        check_range(self.ratio, "$.ratio", 1e-3)
+        low, high = self.count
+        if not 1 <= low <= high <= 64:
+            raise codec.expected("a range of 1 to 64 rectangles", self.count, "$.count")
+
+    def draw(self, key: Any, size: tuple[Any, Any]) -> Rectangles:
+        """Return the rectangles."""
+        low, high = self.count
+        height, width = size
+        # `_erase` of timm/data/random_erasing.py, and `get_params` of torchvision's
+        # `RandomErasing`: 10 attempts, nothing if none fits
+        attempts = 10
+        numbers, noise = jax.random.split(key)
+        drawn = units(numbers, high * (2 * attempts + 2) + 2)
+        number = low + below(drawn[0], high - low + 1)
+        attempted = drawn[2 : 2 + 2 * high * attempts].reshape(2, high, attempts)
+        places = drawn[2 + 2 * high * attempts :].reshape(2, high)
+        share = between(attempted[0], *self.scale)
+        area = share * (height * width).astype(jnp.float32) / number.astype(jnp.float32)
+        log_ratio = between(attempted[1], math.log(self.ratio[0]), math.log(self.ratio[1]))
+        aspect = jnp.exp(log_ratio)
+        heights = jnp.round(jnp.sqrt(area * aspect)).astype(jnp.int32)
+        widths = jnp.round(jnp.sqrt(area / aspect)).astype(jnp.int32)
+        fits = (heights < height) & (widths < width)
+        first = jnp.argmax(fits, axis=1)[:, None]
+        chosen_height = jnp.take_along_axis(heights, first, 1)[:, 0]
+        chosen_width = jnp.take_along_axis(widths, first, 1)[:, 0]
+        kept = fits.any(1) & (np.arange(high) < number) & happens(drawn[1], self.probability)
+        top = below(places[0], height - chosen_height + 1)
+        left = below(places[1], width - chosen_width + 1)
+        seed = jax.random.bits(noise, dtype=jnp.uint32)
+        return Rectangles(top, left, jnp.where(kept, chosen_height, 0), chosen_width, seed)
+
+    def apply(self, image: Any, draw: Any = None) -> Any:
+        image = jnp.asarray(image)
+        height, width, _ = image.shape
+        row, column = np.arange(height)[:, None], np.arange(width)[None]
+        for i in range(self.count[1]):
+            top, left = draw.top[i], draw.left[i]
+            in_rows = (row >= top) & (row < top + draw.height[i])
+            in_columns = (column >= left) & (column < left + draw.width[i])
+            noise_key = jax.random.fold_in(jax.random.key(draw.seed), i)
+            value = self._value(noise_key, image.shape, image.dtype)
+            image = jnp.where((in_rows & in_columns)[..., None], value, image)
+        return image
+
+    def _value(self, key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+        if self.mode == "constant":
+            return fill_value(self.value, dtype)
+        drawn = shape if self.mode == "pixel" else (1, 1, shape[-1])
+        return jax.random.normal(key, drawn).astype(dtype)
+
+    def describe(self) -> str:
+        return f"erase a random rectangle with probability {self.probability:g}"

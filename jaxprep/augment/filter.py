@@ -1,0 +1,175 @@
+"""Sharpens and blurs one image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import UInt8
+
+from jaxprep import codec
+from jaxprep.augment.color import Reference, blend, check_image, product
+from jaxprep.errors import InputError
+from jaxprep.types import Array
+
+
+def smooth(image: UInt8[Array, "h w c"]) -> UInt8[Array, "h w c"]:
+    """Average each pixel with its 8 neighbours, itself 5 times: Pillow's `ImageFilter.SMOOTH`.
+
+    The border of one pixel stays as it is, and so does an image of fewer than 3 rows or columns.
+
+    >>> smooth(np.uint8([[0, 0, 0], [0, 130, 0], [0, 0, 0]])[..., None])[1, 1].item()
+    50
+    """
+    height, width, _ = image.shape
+    if min(height, width) < 3:
+        return image
+    padded = image.astype(jnp.int32)
+    rows = padded[:-2] + padded[1:-1] + padded[2:]
+    total = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] + 4 * padded[1:-1, 1:-1]
+    # `ImagingFilter3x3` of Pillow's Filter.c adds 0.5 and truncates: 13 is odd, so there is no tie
+    rounded = (2 * total + 13) // 26
+    return jnp.asarray(image).at[1:-1, 1:-1].set(rounded.astype(jnp.uint8))
+
+
+def adjust_sharpness(
+    image: UInt8[Array, "h w c"], factor: Any, *, reference: Reference = "pillow"
+) -> UInt8[Array, "h w c"]:
+    """Move all values away from their smoothed ones, or towards them.
+
+    Args:
+        image: values 0 to 255.
+        factor: float scalar, at least 0; 0 is smooth, 1 leaves the image, 2 is sharper.
+        reference: "pillow" (`ImageEnhance.Sharpness`; exact) or "torchvision" (`adjust_sharpness`
+            of a uint8 tensor).
+
+    Raises:
+        InputError: the image is not uint8 with 1 or 3 channels.
+
+    >>> image = np.uint8([[0, 0, 0], [0, 130, 0], [0, 0, 0]])[..., None]
+    >>> adjust_sharpness(image, 2.0)[1, 1].item()
+    210
+    """
+    check_image(image, reference)
+    if reference == "torchvision" and min(image.shape[:2]) < 3:
+        return image
+    return blend(smooth(image), image, factor, reference)
+
+
+def gaussian_kernel(sigma: Any, kernel_size: int) -> Any:
+    """Return the weights `(kernel_size,)` float32 of a Gaussian of standard deviation `sigma`
+    pixels.
+
+    >>> [round(float(weight), 3) for weight in gaussian_kernel(1.0, 3)]
+    [0.274, 0.452, 0.274]
+    """
+    # `_get_gaussian_kernel1d` of torchvision/transforms/v2/functional/_misc.py
+    distance = np.arange(kernel_size, dtype=np.float32) - np.float32((kernel_size - 1) / 2)
+    scaled = jnp.asarray(distance) / (jnp.asarray(sigma, jnp.float32) * np.float32(2**0.5))
+    return jax.nn.softmax(-scaled * scaled)
+
+
+def gaussian_blur(
+    image: UInt8[Array, "h w c"], sigma: Any, kernel_size: int
+) -> UInt8[Array, "h w c"]:
+    """Blur an image with a Gaussian, mirrored at its border, as torchvision's `gaussian_blur` does.
+
+    Args:
+        image: values 0 to 255; sides of more than half of `kernel_size`.
+        sigma: float scalar above 0, the standard deviation in pixels.
+        kernel_size: an odd number of pixels.
+
+    Raises:
+        InputError: the image is not uint8 with 1 or 3 channels, or is smaller than half of the
+            kernel.
+
+    >>> gaussian_blur(np.full((4, 4, 1), 7, np.uint8), 1.0, 3)[0, 0].item()
+    7
+    """
+    check_image(image, "torchvision")
+    if kernel_size < 1 or kernel_size % 2 == 0:
+        raise codec.expected("an odd number of pixels", kernel_size, "kernel_size")
+    reach = kernel_size // 2
+    height, width, _ = image.shape
+    if min(height, width) <= reach:
+        raise InputError(
+            f"Expected an image of more than {reach} pixels a side for a kernel of {kernel_size}, "
+            f"got {(height, width)}."
+        )
+    weight = gaussian_kernel(sigma, kernel_size)
+    padded = jnp.pad(image, ((reach, reach), (reach, reach), (0, 0)), mode="reflect")
+    rows = jnp.float32(0)
+    for i in range(kernel_size):
+        rows = rows + product(padded[i : i + height].astype(jnp.float32), weight[i])
+    total = jnp.float32(0)
+    for i in range(kernel_size):
+        total = total + product(rows[:, i : i + width], weight[i])
+    return jnp.round(jnp.clip(total, 0, 255)).astype(jnp.uint8)
+
+
+LARGEST_SIGMA = 100.0
+"""The largest standard deviation of a blur, in pixels."""
+_ONE = 1 << 24
+"""The weight 1 of Pillow's box blur, which has 24 fractional bits."""
+
+
+def box_radius(sigma: Any) -> Any:
+    """Return the radius of the box which, blurred with three times, is about a Gaussian.
+
+    >>> round(float(box_radius(1.0)), 4)
+    0.6
+    """
+    # `_gaussian_blur_radius` of https://github.com/python-pillow/Pillow/blob/main/src/libImaging/BoxBlur.c
+    variance = jnp.asarray(sigma, jnp.float32) ** 2 / 3
+    length = jnp.sqrt(12 * variance + 1)
+    whole = jnp.floor((length - 1) / 2)
+    part = (2 * whole + 1) * (whole * (whole + 1) - 3 * variance)
+    return whole + part / (6 * (variance - (whole + 1) ** 2))
+
+
+def box_blur(
+    image: UInt8[Array, "h w c"], sigma: Any, *, largest: float = 2.0
+) -> UInt8[Array, "h w c"]:
+    """Blur an image as `ImageFilter.GaussianBlur` of Pillow does: with a box, three times.
+
+    Args:
+        image: values 0 to 255.
+        sigma: float scalar, the standard deviation in pixels, at most `largest`.
+        largest: bounds the window of the program; at most 100.
+
+    Raises:
+        InputError: the image is not uint8 with 1 or 3 channels.
+
+    >>> box_blur(np.uint8([[[0], [0], [90], [0], [0]]]), 1.0)[0, :, 0].tolist()
+    [5, 21, 36, 21, 5]
+    """
+    check_image(image, "pillow")
+    if not 0 <= largest <= LARGEST_SIGMA:
+        raise codec.expected(f"at most {LARGEST_SIGMA:g} pixels", largest, "largest")
+    radius = box_radius(sigma)
+    reach = int(np.ceil(float(np.sqrt(4 * largest**2 + 1) - 1) / 2)) + 1
+    whole = jnp.floor(radius).astype(jnp.int32)
+    # `ImagingHorizontalBoxBlur`: pixels within the whole radius weigh `full`, the next `part`
+    full = jnp.floor(np.float32(_ONE) / (radius * 2 + 1)).astype(jnp.int32)
+    part = (_ONE - (whole * 2 + 1) * full) // 2
+    offset = np.abs(np.arange(-reach, reach + 1))
+    weight = jnp.where(offset <= whole, full, jnp.where(offset == whole + 1, part, 0))
+    weight = weight.astype(jnp.uint32)
+    blurred = jnp.asarray(image)
+    for axis in (1, 0):
+        for _ in range(3):
+            blurred = _box_pass(blurred, weight, reach, axis)
+    return jnp.where(radius > 0, blurred, image)
+
+
+def _box_pass(image: jax.Array, weight: jax.Array, reach: int, axis: int) -> jax.Array:
+    margins = [(0, 0)] * 3
+    margins[axis] = (reach, reach)
+    padded = jnp.pad(image, margins, mode="edge")
+    total = jnp.uint32(1 << 23)
+    for i in range(2 * reach + 1):
+        shifted = jax.lax.slice_in_dim(padded, i, i + image.shape[axis], axis=axis)
+        total = total + shifted.astype(jnp.uint32) * weight[i]
+    return (total >> 24).astype(jnp.uint8)

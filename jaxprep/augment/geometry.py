@@ -1,0 +1,472 @@
+"""Random steps that move pixels: resized crops, crops, flips, rotations, affine and perspective
+maps. Boxes, keypoints and masks move along."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxprep import codec
+from jaxprep.augment.numbers import below, between, happens, units
+from jaxprep.augment.warp import (
+    IDENTITY,
+    affine,
+    forward,
+    perspective,
+    rotation,
+    warp,
+)
+from jaxprep.augment.warp import (
+    Method as WarpMethod,
+)
+from jaxprep.ops.crop import Axes, ToSize
+from jaxprep.ops.words import by, number_list
+from jaxprep.pipeline.step import FillValue, Geometry, Opaque, Resampling, Step
+from jaxprep.resample.tables import Resample, Reverse, Window
+from jaxprep.types import Size
+
+Range = tuple[float, float]
+
+
+class CropWindow(NamedTuple):
+    """A window of an image, in pixels: int32 scalars.
+
+    >>> CropWindow(0, 0, 4, 4).height
+    4
+    """
+
+    top: Any
+    left: Any
+    height: Any
+    width: Any
+
+
+def check_probability(probability: float, where: str = "$.probability") -> None:
+    """Raise `ConfigError` unless a number is a probability.
+
+    >>> check_probability(0.5)
+    """
+    if not 0 <= probability <= 1:
+        raise codec.expected("a probability, 0 to 1", probability, where)
+
+
+def check_range(values: Range, where: str, least: float = -math.inf) -> None:
+    """Raise `ConfigError` unless a range goes upwards from at least `least`.
+
+    >>> check_range((0.5, 1.0), "$.scale", 0.0)
+    """
+    low, high = values
+    if not (least <= low <= high and math.isfinite(high)):
+        raise codec.expected(f"a range (low, high) from at least {least:g}", values, where)
+
+
+@dataclass(frozen=True)
+class RandomResizedCrop(ToSize):
+    """Cuts a window of random area and aspect ratio out, and resizes it.
+
+    "Inception crop" is two distributions: torchvision's (also timm's and OpenCLIP's) keeps 43 % of
+    a photograph's area on average, TensorFlow's (big_vision, scenic) 34 %.
+
+    Attributes:
+        size: of the result.
+        scale: range of the window's share of the area.
+        ratio: range of its width divided by its height.
+        rule: "torchvision": area uniform, ratio log-uniform, 10 attempts, then the middle.
+            "tensorflow": ratio uniform, height uniform, 100 attempts, then the whole image
+            (`sample_distorted_bounding_box`).
+        method, antialias: of the resize; "tensorflow" recipes have antialias=False, which needs
+            reference="float".
+        reference: "pillow12" (timm and torchvision on PIL images), "torchvision" (uint8 tensors)
+            or "float"; the weights are made in the program, so that at most one level differs on
+            at most 5e-4 of the values.
+
+    >>> import jax
+    >>> from jaxprep import Batch
+    >>> image = np.zeros((20, 30, 3), np.uint8)
+    >>> RandomResizedCrop(8)(Batch(image=image), key=jax.random.key(0)).image.shape
+    (8, 8, 3)
+    """
+
+    size: Size
+    scale: Range = (0.08, 1.0)
+    ratio: Range = (3 / 4, 4 / 3)
+    rule: Literal["torchvision", "tensorflow"] = "torchvision"
+    method: Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos3"] = "bilinear"
+    antialias: bool = True
+    reference: Literal["pillow12", "torchvision", "float"] = "pillow12"
+
+    def check(self) -> None:
+        super().check()
+        check_range(self.scale, "$.scale", 0.0)
+        check_range(self.ratio, "$.ratio", 1e-3)
+        if self.scale[1] > 1:
+            raise codec.expected("a share of the area of at most 1", self.scale, "$.scale")
+        if not self.antialias and self.reference != "float":
+            wanted = "reference='float' with antialias=False"
+            raise codec.expected(wanted, self.reference, "$.reference")
+
+    def draw(self, key: Any, size: tuple[Any, Any]) -> CropWindow:
+        """Return the window."""
+        if self.rule == "tensorflow":
+            return _tensorflow_window(key, size, self.scale, self.ratio)
+        return _torchvision_window(key, size, self.scale, self.ratio)
+
+    @property
+    def static_output_size(self) -> Size | None:
+        return self.size
+
+    @property
+    def keeps_window(self) -> bool:  # type: ignore[override]
+        return self.method != "nearest"
+
+    @property
+    def resampling(self) -> Resampling | None:  # type: ignore[override]
+        return None if self.method == "nearest" else Resampling(self.reference)
+
+    def axes(self, size: Size, draw: Any = None) -> Axes:
+        reference = "float" if self.method == "nearest" else self.reference
+        height, width = (
+            Resample(side, self.method, self.antialias, reference) for side in self.size
+        )
+        vertical = (Window(draw.top, draw.height), height)
+        horizontal = (Window(draw.left, draw.width), width)
+        return vertical, horizontal
+
+    def describe(self) -> str:
+        share = f"{self.scale[0]:g} to {self.scale[1]:g} of the area"
+        return f"crop a random window, {share}, and resize it to {by(self.size)} pixels"
+
+
+def _torchvision_window(key: Any, size: tuple[Any, Any], scale: Range, ratio: Range) -> CropWindow:
+    # `RandomResizedCrop.get_params` of torchvision/transforms/transforms.py: the attempts are made
+    # at once, and the first that fits is taken
+    attempts = 10
+    height, width = size
+    area = (height * width).astype(jnp.float32)
+    drawn = units(key, 2 * attempts + 2)
+    target = area * between(drawn[:attempts], *scale)
+    log_ratio = between(drawn[attempts:-2], math.log(ratio[0]), math.log(ratio[1]))
+    aspect = jnp.exp(log_ratio)
+    widths = jnp.round(jnp.sqrt(target * aspect)).astype(jnp.int32)
+    heights = jnp.round(jnp.sqrt(target / aspect)).astype(jnp.int32)
+    fits = (widths > 0) & (widths <= width) & (heights > 0) & (heights <= height)
+    first = jnp.argmax(fits)
+    drawn_height, drawn_width = heights[first], widths[first]
+    # the middle of the image, as large as the range of ratios allows
+    in_ratio = width.astype(jnp.float32) / height.astype(jnp.float32)
+    lowest, highest = np.float32(ratio[0]), np.float32(ratio[1])
+    of_width = jnp.round(width.astype(jnp.float32) / lowest).astype(jnp.int32)
+    of_height = jnp.round(height.astype(jnp.float32) * highest).astype(jnp.int32)
+    middle_height = jnp.where(in_ratio < lowest, of_width, height)
+    middle_width = jnp.where(in_ratio > highest, of_height, width)
+    any_fits = fits.any()
+    new_height = jnp.where(any_fits, drawn_height, middle_height)
+    new_width = jnp.where(any_fits, drawn_width, middle_width)
+    top = below(drawn[-2], height - new_height + 1)
+    left = below(drawn[-1], width - new_width + 1)
+    top = jnp.where(any_fits, top, (height - new_height) // 2)
+    left = jnp.where(any_fits, left, (width - new_width) // 2)
+    return CropWindow(top, left, new_height, new_width)
+
+
+def _tensorflow_window(key: Any, size: tuple[Any, Any], scale: Range, ratio: Range) -> CropWindow:
+    # `GenerateRandomCrop` of tensorflow/core/kernels/image/sample_distorted_bounding_box_op.cc
+    attempts = 100
+    drawn = units(key, 2 * attempts + 2)
+    height, width = size
+    area = (height * width).astype(jnp.float32)
+    least, most = area * np.float32(scale[0]), area * np.float32(scale[1])
+    aspect = between(drawn[:attempts], *ratio)
+
+    def width_of(heights: Any) -> Any:
+        return jnp.round(heights.astype(jnp.float32) * aspect).astype(jnp.int32)
+
+    lowest = jnp.round(jnp.sqrt(least / aspect)).astype(jnp.int32)
+    highest = jnp.round(jnp.sqrt(most / aspect)).astype(jnp.int32)
+    widest = ((width.astype(jnp.float32) + np.float32(0.5 - 1e-7)) / aspect).astype(jnp.int32)
+    widest = widest - (width_of(widest) > width)
+    highest = jnp.where(width_of(highest) > width, widest, highest)
+    highest = jnp.minimum(highest, height)
+    lowest = jnp.minimum(lowest, highest)
+    heights = lowest + below(drawn[attempts:-2], highest - lowest + 1)
+    # one row more or less where rounding left the range of areas
+    heights = heights + (_area(heights, width_of(heights)) < least)
+    heights = heights - (_area(heights, width_of(heights)) > most)
+    widths = width_of(heights)
+    areas = _area(heights, widths)
+    fits = (areas >= least) & (areas <= most) & (widths > 0) & (widths <= width)
+    fits = fits & (heights > 0) & (heights <= height)
+    first = jnp.argmax(fits)
+    new_height = jnp.where(fits.any(), heights[first], height)
+    new_width = jnp.where(fits.any(), widths[first], width)
+    # exclusive of the last position, as there
+    top = below(drawn[-2], height - new_height)
+    left = below(drawn[-1], width - new_width)
+    return CropWindow(top, left, new_height, new_width)
+
+
+def _area(heights: Any, widths: Any) -> Any:
+    return (heights * widths).astype(jnp.float32)
+
+
+@dataclass(frozen=True)
+class RandomCrop(ToSize):
+    """Cuts a window of `size` out at a random place, after padding all sides.
+
+    As torchvision's `RandomCrop(size, padding, pad_if_needed=True)`.
+
+    Attributes:
+        padding: pixels on every side.
+        fill: of the padding, in the unit of the image's values.
+
+    >>> import jax
+    >>> from jaxprep import Batch
+    >>> image = np.zeros((32, 32, 3), np.uint8)
+    >>> RandomCrop(32, padding=4)(Batch(image=image), key=jax.random.key(0)).image.shape
+    (32, 32, 3)
+    """
+
+    size: Size
+    padding: int = 0
+    fill: FillValue = 0.0
+
+    def check(self) -> None:
+        super().check()
+        if not 0 <= self.padding <= 2**16:
+            raise codec.expected("0 to 65536 pixels", self.padding, "$.padding")
+
+    def draw(self, key: Any, size: tuple[Any, Any]) -> tuple[Any, Any]:
+        """Return the top and left of the window."""
+        corners = []
+        for side, wanted, unit in zip(size, self.size, units(key, 2), strict=True):
+            # a side that is too short is padded by what is missing, before and after
+            missing = jnp.maximum(wanted - (side + 2 * self.padding), 0)
+            first = -self.padding - missing
+            last = side + self.padding + missing - wanted
+            corners.append(first + below(unit, last - first + 1))
+        return corners[0], corners[1]
+
+    @property
+    def static_output_size(self) -> Size | None:
+        return self.size
+
+    def axes(self, size: Size, draw: Any = None) -> Axes:
+        top, left = draw
+        return (Window(top, self.size[0]),), (Window(left, self.size[1]),)
+
+    def describe(self) -> str:
+        return f"crop a random window of {by(self.size)} pixels"
+
+
+@dataclass(frozen=True)
+class RandomFlip(Geometry):
+    """Mirrors the image at random.
+
+    Attributes:
+        horizontal: probability of mirroring left to right.
+        vertical: probability of mirroring top to bottom.
+
+    >>> import jax
+    >>> from jaxprep import Batch
+    >>> image = np.uint8([[[1], [2]]])
+    >>> RandomFlip(horizontal=1.0)(Batch(image=image), key=jax.random.key(0)).image.ravel().tolist()
+    [2, 1]
+    """
+
+    horizontal: float = 0.5
+    vertical: float = 0.0
+
+    def check(self) -> None:
+        check_probability(self.horizontal, "$.horizontal")
+        check_probability(self.vertical, "$.vertical")
+
+    def draw(self, key: Any, size: tuple[Any, Any]) -> tuple[Any, Any]:
+        """Return whether to mirror top to bottom, and left to right."""
+        del size
+        vertical, horizontal = units(key, 2)
+        return happens(vertical, self.vertical), happens(horizontal, self.horizontal)
+
+    def output_size(self, size: Size) -> Size:
+        return size
+
+    def axes(self, size: Size, draw: Any = None) -> Axes:
+        return (Reverse(draw[0]),), (Reverse(draw[1]),)
+
+    def describe(self) -> str:
+        words = []
+        if self.horizontal:
+            words.append(f"left to right with probability {self.horizontal:g}")
+        if self.vertical:
+            words.append(f"top to bottom with probability {self.vertical:g}")
+        return f"mirror {' and '.join(words) or 'nothing'}"
+
+
+class RandomWarp(Opaque):
+    """Base class of steps that draw the coefficients of a map.
+
+    >>> issubclass(RandomRotation, RandomWarp)
+    True
+    """
+
+    method: WarpMethod = "nearest"
+    fill: FillValue = 0.0
+
+    def apply(self, image: Any, draw: Any = None) -> Any:
+        return warp(image, draw, method=self.method, fill=self.fill)
+
+    def matrix(self, size: Any, draw: Any = None) -> Any:
+        return forward(draw)
+
+    def for_mask(self) -> Step:
+        return MaskWarp()
+
+
+@dataclass(frozen=True)
+class MaskWarp(Opaque):
+    """Warps a mask by the map that was drawn for its image, by nearest neighbour; outside it is 0.
+
+    >>> MaskWarp().apply(np.int32([[[7]]]), jnp.asarray(IDENTITY)).item()
+    7
+    """
+
+    def draw(self, key: Any, size: Any) -> Any:
+        """Return the map that moves nothing; the pipeline passes those of the image."""
+        del key, size
+        return jnp.asarray(IDENTITY)
+
+    def apply(self, image: Any, draw: Any = None) -> Any:
+        return warp(image, draw)
+
+
+@dataclass(frozen=True)
+class RandomRotation(RandomWarp):
+    """Rotates the image about its middle by a random angle; torchvision's `RandomRotation`.
+
+    Attributes:
+        degrees: range of the angle, counter-clockwise.
+        method: "nearest", "bilinear" or "bicubic".
+        fill: what lies outside the image, in the unit of its values.
+
+    >>> import jax
+    >>> from jaxprep import Batch
+    >>> image = np.zeros((8, 8, 3), np.uint8)
+    >>> RandomRotation((-30.0, 30.0))(Batch(image=image), key=jax.random.key(0)).image.shape
+    (8, 8, 3)
+    """
+
+    degrees: Range
+    method: WarpMethod = "nearest"
+    fill: FillValue = 0.0
+
+    def check(self) -> None:
+        check_range(self.degrees, "$.degrees")
+
+    def draw(self, key: Any, size: tuple[Any, Any]) -> Any:
+        """Return the coefficients of the map."""
+        return rotation(between(units(key, 1)[0], *self.degrees), size)
+
+    def describe(self) -> str:
+        return f"rotate by {self.degrees[0]:g} to {self.degrees[1]:g} degrees"
+
+
+@dataclass(frozen=True)
+class RandomAffine(RandomWarp):
+    """Rotates, moves, scales and shears the image at random; torchvision's `RandomAffine`.
+
+    Attributes:
+        degrees: range of the angle, clockwise.
+        translate: largest shift along the height and the width, as a share of the side; whole
+            pixels are drawn.
+        scale: range of the factor; above 1 enlarges.
+        shear_x, shear_y: ranges of angles, in degrees.
+        method, fill: as in `RandomRotation`.
+
+    >>> import jax
+    >>> from jaxprep import Batch
+    >>> step = RandomAffine((-10.0, 10.0), translate=(0.1, 0.1), scale=(0.9, 1.1))
+    >>> step(Batch(image=np.zeros((8, 8, 3), np.uint8)), key=jax.random.key(0)).image.shape
+    (8, 8, 3)
+    """
+
+    degrees: Range = (0.0, 0.0)
+    translate: Range = (0.0, 0.0)
+    scale: Range = (1.0, 1.0)
+    shear_x: Range = (0.0, 0.0)
+    shear_y: Range = (0.0, 0.0)
+    method: WarpMethod = "nearest"
+    fill: FillValue = 0.0
+
+    def check(self) -> None:
+        check_range(self.degrees, "$.degrees")
+        check_range(self.scale, "$.scale", 1e-3)
+        for name in ("shear_x", "shear_y"):
+            low, high = getattr(self, name)
+            if not -89 <= low <= high <= 89:
+                raise codec.expected("a range of angles, -89 to 89", (low, high), f"$.{name}")
+        for share in self.translate:
+            if not 0 <= share <= 1:
+                raise codec.expected("shares of the sides, 0 to 1", self.translate, "$.translate")
+
+    def draw(self, key: Any, size: tuple[Any, Any]) -> Any:
+        """Return the coefficients of the map."""
+        drawn = units(key, 6)
+        down = jnp.round(between(drawn[0], -1, 1) * self.translate[0] * size[0])
+        right = jnp.round(between(drawn[1], -1, 1) * self.translate[1] * size[1])
+        degrees = between(drawn[2], *self.degrees)
+        scale = between(drawn[3], *self.scale)
+        shear_x, shear_y = between(drawn[4], *self.shear_x), between(drawn[5], *self.shear_y)
+        return affine(degrees, right, down, scale, shear_x, shear_y, size)
+
+    def describe(self) -> str:
+        low, high = self.degrees
+        return f"rotate by {low:g} to {high:g} degrees, move, scale and shear"
+
+
+@dataclass(frozen=True)
+class RandomPerspective(RandomWarp):
+    """Tilts the image at random; torchvision's `RandomPerspective`.
+
+    Attributes:
+        distortion: 0 to 1, how far corners move: of half the sides.
+        probability: of tilting.
+        method, fill: as in `RandomRotation`.
+
+    >>> import jax
+    >>> from jaxprep import Batch
+    >>> image = np.zeros((8, 8, 3), np.uint8)
+    >>> RandomPerspective()(Batch(image=image), key=jax.random.key(0)).image.shape
+    (8, 8, 3)
+    """
+
+    distortion: float = 0.5
+    probability: float = 0.5
+    method: WarpMethod = "bilinear"
+    fill: FillValue = 0.0
+
+    def check(self) -> None:
+        check_probability(self.distortion, "$.distortion")
+        check_probability(self.probability)
+
+    def draw(self, key: Any, size: tuple[Any, Any]) -> Any:
+        """Return the eight coefficients of the map."""
+        drawn = units(key, 9)
+        height, width = (jnp.asarray(side, jnp.int32) for side in size)
+        half = jnp.stack([width // 2, height // 2]).astype(jnp.float32)
+        # `RandomPerspective.get_params` of torchvision/transforms/transforms.py
+        reach = (half * self.distortion).astype(jnp.int32)
+        moved = below(drawn[:8].reshape(4, 2), reach + 1)
+        # towards the middle
+        far = jnp.stack([width, height]) - 1
+        at_far = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], bool)
+        corners = jnp.where(at_far, far - moved, moved)
+        tilted = perspective(corners.astype(jnp.float32), size)
+        unmoved = jnp.concatenate([jnp.asarray(IDENTITY), jnp.zeros(2, jnp.float32)])
+        return jnp.where(happens(drawn[8], self.probability), tilted, unmoved)
+
+    def describe(self) -> str:
+        fill = number_list(self.fill)
+        return f"tilt with probability {self.probability:g}, filling with {fill}"

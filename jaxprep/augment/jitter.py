@@ -1,0 +1,385 @@
+"""Random steps that change colours, sharpness and values; boxes, keypoints and masks stay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+
+from jaxprep import codec
+from jaxprep.augment import color, filter, lookup
+from jaxprep.augment import operation as operations
+from jaxprep.augment.color import Reference
+from jaxprep.augment.geometry import Range, check_probability, check_range
+from jaxprep.augment.numbers import below, between, happens, units
+from jaxprep.augment.operation import Operation, apply_operations
+from jaxprep.pipeline.step import Opaque
+
+Factor = float | Range
+"""A range of factors; or one number `x` for `(max(0, 1 - x), 1 + x)`."""
+JITTERS = ("brightness", "contrast", "saturation")
+
+
+@dataclass(frozen=True)
+class ColorJitter(Opaque):
+    """Changes brightness, contrast, saturation and hue of a uint8 image, in random order.
+
+    torchvision's `ColorJitter`, whose order of the four is drawn, too: it matters.
+
+    Attributes:
+        brightness, contrast, saturation: ranges of factors; 0.4 means 0.6 to 1.4; 0 leaves out.
+        hue: range of turns of the colour circle, up to 0.5; 0.1 means -0.1 to 0.1.
+        probability: of changing anything.
+        reference: "pillow" (of PIL images) or "torchvision" (of uint8 tensors).
+
+    >>> import numpy as np
+    >>> from jaxprep import Batch
+    >>> image = np.full((4, 4, 3), 100, np.uint8)
+    >>> ColorJitter(0.4, 0.4, 0.4)(Batch(image=image), key=jax.random.key(0)).image.shape
+    (4, 4, 3)
+    """
+
+    brightness: Factor = 0.0
+    contrast: Factor = 0.0
+    saturation: Factor = 0.0
+    hue: Factor = 0.0
+    probability: float = 1.0
+    reference: Reference = "pillow"
+
+    def check(self) -> None:
+        check_probability(self.probability)
+        for name in JITTERS:
+            check_range(self._range(name), f"$.{name}", 0.0)
+        low, high = self._range("hue")
+        if not -0.5 <= low <= high <= 0.5:
+            raise codec.expected("turns within -0.5 to 0.5", self.hue, "$.hue")
+
+    def _range(self, name: str) -> Range:
+        value = getattr(self, name)
+        if isinstance(value, tuple):
+            return value
+        if name == "hue":
+            return -value, value
+        return max(0.0, 1.0 - value), 1.0 + value
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What is changed: names of `JITTERS`, and "hue"."""
+        unchanged = {"hue": (0.0, 0.0)}
+        names = (*JITTERS, "hue")
+        return tuple(n for n in names if self._range(n) != unchanged.get(n, (1.0, 1.0)))
+
+    def draw(self, key: Any, size: Any) -> Operation:
+        """Return the changes in the order in which they are made, stacked."""
+        del size
+        count = len(self.names) + 1
+        drawn = units(key, 2 * count)
+        changes = [operations.nothing()]
+        for name, unit in zip(self.names, drawn, strict=False):
+            amount = between(unit, *self._range(name))
+            if name == "hue":
+                changes.append(operations.hue_of(amount))
+            else:
+                changes.append(operations.blend_of(name, amount))
+        # a random order: that of random numbers
+        order = jnp.argsort(drawn[count:])
+        ordered = jax.tree.map(lambda leaf: leaf[order], operations.stack(changes))
+        kept = happens(drawn[count - 1], self.probability)
+        return ordered._replace(family=jnp.where(kept, ordered.family, 0))
+
+    def apply(self, image: Any, draw: Any = None) -> Any:
+        return apply_operations(image, draw, names=self.names, reference=self.reference)
+
+    def describe(self) -> str:
+        return f"change {', '.join(self.names) or 'nothing'}, in random order"
+
+
+class RandomChange(Opaque):
+    """Base class of steps that change an image, or not.
+
+    Attributes:
+        probability: of the change.
+
+    >>> issubclass(RandomInvert, RandomChange)
+    True
+    """
+
+    probability: float
+
+    def check(self) -> None:
+        check_probability(self.probability)
+
+    def draw(self, key: Any, size: Any) -> tuple[Any, Any]:
+        """Return whether to change the image, and the numbers of `amounts`."""
+        del size
+        drawn = units(key, 2)
+        return happens(drawn[0], self.probability), self.amounts(drawn[1])
+
+    def amounts(self, unit: Any) -> Any:
+        """Return what else is drawn, of a uniform number in [0, 1)."""
+        del unit
+        return ()
+
+    def change(self, image: Any, amounts: Any) -> Any:
+        """Return the changed image."""
+        raise NotImplementedError
+
+    def apply(self, image: Any, draw: Any = None) -> Any:
+        is_changed, amounts = draw
+        image = jnp.asarray(image)
+        return jax.lax.cond(
+            is_changed, lambda image: self.change(image, amounts), lambda image: image, image
+        )
+
+
+@dataclass(frozen=True)
+class RandomGrayscale(RandomChange):
+    """Makes a uint8 image gray, with as many channels as it has; torchvision's `RandomGrayscale`.
+
+    Attributes:
+        probability: of the change.
+        reference: "pillow" (of PIL images) or "torchvision" (of uint8 tensors).
+
+    >>> import numpy as np
+    >>> from jaxprep import Batch
+    >>> image = np.uint8([[[255, 0, 0]]])
+    >>> RandomGrayscale(1.0)(Batch(image=image), key=jax.random.key(0)).image.tolist()
+    [[[76, 76, 76]]]
+    """
+
+    probability: float = 0.1
+    reference: Reference = "pillow"
+
+    def change(self, image: Any, amounts: Any) -> Any:
+        return color.grayscale(image, reference=self.reference)
+
+
+@dataclass(frozen=True)
+class RandomInvert(RandomChange):
+    """Inverts a uint8 image; torchvision's `RandomInvert`.
+
+    >>> import numpy as np
+    >>> from jaxprep import Batch
+    >>> RandomInvert(1.0)(Batch(image=np.uint8([[[7]]])), key=jax.random.key(0)).image.item()
+    248
+    """
+
+    probability: float = 0.5
+
+    def change(self, image: Any, amounts: Any) -> Any:
+        return lookup.invert(image)
+
+
+@dataclass(frozen=True)
+class RandomPosterize(RandomChange):
+    """Keeps the highest bits of a uint8 image; torchvision's `RandomPosterize`.
+
+    Attributes:
+        bits: how many, 0 to 8.
+        probability: of the change.
+
+    >>> import numpy as np
+    >>> from jaxprep import Batch
+    >>> image = np.uint8([[[255]]])
+    >>> RandomPosterize(4, 1.0)(Batch(image=image), key=jax.random.key(0)).image.item()
+    240
+    """
+
+    bits: int
+    probability: float = 0.5
+
+    def check(self) -> None:
+        super().check()
+        if not 0 <= self.bits <= 8:
+            raise codec.expected("0 to 8 bits", self.bits, "$.bits")
+
+    def change(self, image: Any, amounts: Any) -> Any:
+        return lookup.posterize(image, self.bits)
+
+
+@dataclass(frozen=True)
+class RandomSolarize(RandomChange):
+    """Inverts the values of a uint8 image from a threshold on; torchvision's `RandomSolarize`.
+
+    Attributes:
+        threshold: 0 (all values) to 256 (none).
+        probability: of the change.
+
+    >>> import numpy as np
+    >>> from jaxprep import Batch
+    >>> image = np.uint8([[[100]], [[200]]])
+    >>> step = RandomSolarize(128.0, 1.0)
+    >>> step(Batch(image=image), key=jax.random.key(0)).image.ravel().tolist()
+    [100, 55]
+    """
+
+    threshold: float
+    probability: float = 0.5
+
+    def check(self) -> None:
+        super().check()
+        if not 0 <= self.threshold <= 256:
+            raise codec.expected("a threshold of 0 to 256", self.threshold, "$.threshold")
+
+    def change(self, image: Any, amounts: Any) -> Any:
+        return lookup.solarize(image, self.threshold)
+
+
+@dataclass(frozen=True)
+class RandomAutocontrast(RandomChange):
+    """Stretches the values of each channel of a uint8 image; torchvision's `RandomAutocontrast`.
+
+    >>> import numpy as np
+    >>> from jaxprep import Batch
+    >>> image = np.uint8([[[10], [20]]])
+    >>> RandomAutocontrast(1.0)(Batch(image=image), key=jax.random.key(0)).image.ravel().tolist()
+    [0, 255]
+    """
+
+    probability: float = 0.5
+    reference: Reference = "pillow"
+
+    def change(self, image: Any, amounts: Any) -> Any:
+        return lookup.autocontrast(image, reference=self.reference)
+
+
+@dataclass(frozen=True)
+class RandomEqualize(RandomChange):
+    """Evens the histogram of each channel of a uint8 image; torchvision's `RandomEqualize`.
+
+    >>> import numpy as np
+    >>> from jaxprep import Batch
+    >>> image = np.uint8([[[5], [6]]] * 300)
+    >>> RandomEqualize(1.0)(Batch(image=image), key=jax.random.key(0)).image[0].ravel().tolist()
+    [0, 255]
+    """
+
+    probability: float = 0.5
+
+    def change(self, image: Any, amounts: Any) -> Any:
+        return lookup.equalize(image)
+
+
+@dataclass(frozen=True)
+class RandomSharpness(RandomChange):
+    """Changes the sharpness of a uint8 image; torchvision's `RandomAdjustSharpness`.
+
+    Attributes:
+        factor: 0 is smooth, 1 leaves the image, 2 is sharper; a range is drawn from.
+        probability: of the change.
+        reference: "pillow" (of PIL images) or "torchvision" (of uint8 tensors).
+
+    >>> import numpy as np
+    >>> from jaxprep import Batch
+    >>> image = np.uint8([[0, 0, 0], [0, 130, 0], [0, 0, 0]])[..., None]
+    >>> RandomSharpness(2.0, 1.0)(Batch(image=image), key=jax.random.key(0)).image[1, 1].item()
+    210
+    """
+
+    factor: float | Range
+    probability: float = 0.5
+    reference: Reference = "pillow"
+
+    @property
+    def factors(self) -> Range:
+        """The range of factors."""
+        return self.factor if isinstance(self.factor, tuple) else (self.factor, self.factor)
+
+    def check(self) -> None:
+        super().check()
+        check_range(self.factors, "$.factor", 0.0)
+
+    def amounts(self, unit: Any) -> Any:
+        return between(unit, *self.factors)
+
+    def change(self, image: Any, amounts: Any) -> Any:
+        return filter.adjust_sharpness(image, amounts, reference=self.reference)
+
+
+@dataclass(frozen=True)
+class RandomBlur(RandomChange):
+    """Blurs a uint8 image with a Gaussian.
+
+    Attributes:
+        sigma: range of the standard deviation, in pixels.
+        probability: of the change.
+        kernel_size: of reference "torchvision", odd.
+        reference: "torchvision" (`GaussianBlur`, a sampled Gaussian) or "pillow"
+            (`ImageFilter.GaussianBlur` of timm, DINO and DeiT III: three box blurs).
+
+    >>> import numpy as np
+    >>> from jaxprep import Batch
+    >>> image = np.full((8, 8, 1), 7, np.uint8)
+    >>> RandomBlur((0.1, 2.0))(Batch(image=image), key=jax.random.key(0)).image[0, 0].item()
+    7
+    """
+
+    sigma: Range = (0.1, 2.0)
+    probability: float = 1.0
+    kernel_size: int = 23
+    reference: Literal["pillow", "torchvision"] = "pillow"
+
+    def check(self) -> None:
+        super().check()
+        check_range(self.sigma, "$.sigma", 0.0)
+        if self.sigma[1] > filter.LARGEST_SIGMA:
+            raise codec.expected(f"at most {filter.LARGEST_SIGMA:g} pixels", self.sigma, "$.sigma")
+        if not 1 <= self.kernel_size <= 999 or self.kernel_size % 2 == 0:
+            raise codec.expected("an odd number of pixels", self.kernel_size, "$.kernel_size")
+
+    def amounts(self, unit: Any) -> Any:
+        return between(unit, *self.sigma)
+
+    def change(self, image: Any, amounts: Any) -> Any:
+        if self.reference == "torchvision":
+            return filter.gaussian_blur(image, amounts, self.kernel_size)
+        return filter.box_blur(image, amounts, largest=self.sigma[1])
+
+
+@dataclass(frozen=True)
+class ThreeAugment(Opaque):
+    """Makes a uint8 image gray, solarizes it, or blurs it: DeiT III's 3-Augment.
+
+    https://arxiv.org/abs/2204.07118; its colour jitter of 0.3 is a step of its own. The numbers are
+    those of timm's policy `3a`.
+
+    Attributes:
+        threshold: of solarizing.
+        sigma: range of the blur's standard deviation, in pixels; Pillow's blur.
+
+    >>> import numpy as np
+    >>> from jaxprep import Batch
+    >>> image = np.full((8, 8, 3), 7, np.uint8)
+    >>> ThreeAugment()(Batch(image=image), key=jax.random.key(0)).image.shape
+    (8, 8, 3)
+    """
+
+    threshold: float = 128.0
+    sigma: Range = (0.1, 2.0)
+
+    def check(self) -> None:
+        if not 0 <= self.threshold <= 256:
+            raise codec.expected("a threshold of 0 to 256", self.threshold, "$.threshold")
+        check_range(self.sigma, "$.sigma", 0.0)
+        if self.sigma[1] > filter.LARGEST_SIGMA:
+            raise codec.expected(f"at most {filter.LARGEST_SIGMA:g} pixels", self.sigma, "$.sigma")
+
+    def draw(self, key: Any, size: Any) -> tuple[Any, Any]:
+        """Return which of the three, and the standard deviation of the blur."""
+        del size
+        drawn = units(key, 2)
+        return below(drawn[0], 3), between(drawn[1], *self.sigma)
+
+    def apply(self, image: Any, draw: Any = None) -> Any:
+        which, sigma = draw
+        changes = (
+            lambda image: lookup.solarize(image, self.threshold),
+            color.grayscale,
+            lambda image: filter.box_blur(image, sigma, largest=self.sigma[1]),
+        )
+        return jax.lax.switch(which, changes, jnp.asarray(image))
+
+    def describe(self) -> str:
+        return "solarize, make gray, or blur"

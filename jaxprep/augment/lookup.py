@@ -1,0 +1,261 @@
+"""Replaces every value of one image by that of a table: posterize, solarize, invert, autocontrast,
+equalize.
+
+Each table has 256 rows and a column per channel, so that one gather applies any of them. All are
+those of Pillow's `ImageOps` (and of timm's `auto_augment.py`, which adds `solarize_add`); on uint8
+tensors torchvision computes the same, but for autocontrast, which it does in float32.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import UInt8
+
+from jaxprep.augment.color import Reference, check_image, product, truncated
+from jaxprep.types import Array
+
+Table = UInt8[Array, "256 c"]
+
+
+def look_up(image: UInt8[Array, "h w c"], table: Table) -> UInt8[Array, "h w c"]:
+    """Replace every value `v` of channel `c` by `table[v, c]`.
+
+    >>> table = np.arange(255, -1, -1).astype(np.uint8)[:, None]
+    >>> look_up(np.uint8([[[0], [10]]]), table).ravel().tolist()
+    [255, 245]
+    """
+    channels = image.shape[-1]
+    index = image.astype(jnp.int32) * channels + np.arange(channels, dtype=np.int32)
+    return jnp.asarray(table).reshape(-1).at[index].get(mode="promise_in_bounds")
+
+
+def values(channels: int) -> np.ndarray:
+    """Return the table `(256, channels)` int32 that changes nothing.
+
+    >>> values(3)[7].tolist()
+    [7, 7, 7]
+    """
+    return np.repeat(np.arange(256, dtype=np.int32)[:, None], channels, axis=1)
+
+
+def posterize_table(bits: Any, channels: int) -> Table:
+    """Return the table that keeps the highest `bits` (0 to 8) of every value.
+
+    >>> posterize_table(1, 1)[[0, 127, 128, 255], 0].tolist()
+    [0, 0, 128, 128]
+    """
+    lowest = 8 - jnp.asarray(bits, jnp.int32)
+    return ((values(channels) >> lowest) << lowest).astype(jnp.uint8)
+
+
+def solarize_table(threshold: Any, channels: int) -> Table:
+    """Return the table that inverts every value from `threshold` (0 to 256) on.
+
+    >>> solarize_table(128, 1)[[127, 128], 0].tolist()
+    [127, 127]
+    """
+    kept = values(channels)
+    return jnp.where(kept < threshold, kept, 255 - kept).astype(jnp.uint8)
+
+
+def solarize_add_table(added: Any, channels: int, threshold: int = 128) -> Table:
+    """Return the table that adds `added` to every value below `threshold`, up to 255.
+
+    >>> solarize_add_table(110, 1)[[0, 127, 128], 0].tolist()
+    [110, 237, 128]
+    """
+    kept = values(channels)
+    brighter = jnp.clip(kept + added, 0, 255)
+    return jnp.where(kept < threshold, brighter, kept).astype(jnp.uint8)
+
+
+def autocontrast_table(image: UInt8[Array, "h w c"], reference: Reference = "pillow") -> Table:
+    """Return the table that stretches each channel of an image to 0 to 255.
+
+    >>> autocontrast_table(np.uint8([[[10], [20]]]))[[10, 15, 20], 0].tolist()
+    [0, 127, 255]
+    """
+    kept = values(image.shape[-1])
+    low = image.min((0, 1)).astype(jnp.int32)
+    high = image.max((0, 1)).astype(jnp.int32)
+    extent = high - low
+    # a channel of one value stays as it is
+    divisor = jnp.maximum(extent, 1)
+    if reference == "torchvision":
+        # `autocontrast_image` of torchvision/transforms/v2/functional/_color.py, in float32
+        scale = np.float32(255) / divisor.astype(jnp.float32)
+        difference = (kept - low).astype(jnp.float32)
+        stretched = truncated(product(difference, scale))
+    else:
+        stretched = _stretched(kept, low, divisor)
+    return jnp.where(extent > 0, stretched, kept).astype(jnp.uint8)
+
+
+def _stretched(kept: np.ndarray, low: Any, extent: Any) -> Any:
+    """`int(v * scale - low * scale)` with `scale = 255.0 / extent` in float64, as
+    `ImageOps.autocontrast` of Pillow computes it."""
+    offset = jnp.clip(kept - low, 0, extent)
+    quotient = offset * 255 // extent
+    # float64 is far more precise than the fractions that occur: only where the quotient is an
+    # integer may it come out just below, and is then truncated to one less
+    is_integer = offset * 255 % extent == 0
+    is_below = _is_below(low, extent, offset)
+    return quotient - (is_integer & is_below)
+
+
+def _is_below(low: Any, extent: Any, offset: Any) -> Any:
+    bits, first, period = _rounded_down()
+    first_bit, step = jnp.asarray(first)[extent], jnp.asarray(period)[extent]
+    per_low = extent // step + 1
+    position = first_bit + low * per_low + offset // step
+    byte = jnp.asarray(bits)[position >> 3].astype(jnp.int32)
+    return (byte >> (position & 7)) & 1 == 1
+
+
+@functools.cache
+def _rounded_down() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For every extent, low value and offset whose quotient is an integer, whether Pillow's float64
+    arithmetic falls below it: packed bits (14 kB), and for each extent the first bit and the
+    distance of such offsets."""
+    found = []
+    first = np.zeros(256, np.int32)
+    period = np.ones(256, np.int32)
+    count = 0
+    for extent in range(1, 256):
+        period[extent] = extent // math.gcd(extent, 255)
+        first[extent] = count
+        offset = np.arange(0, extent + 1, period[extent])
+        low = np.arange(256 - extent)[:, None]
+        scale = 255.0 / extent
+        stretched = (low + offset) * scale + -low * scale
+        is_below = np.trunc(stretched) < offset * 255 // extent
+        found.append(is_below.reshape(-1))
+        count += is_below.size
+    bits = np.packbits(np.concatenate(found), bitorder="little")
+    return bits, first, period
+
+
+def equalize_table(image: UInt8[Array, "h w c"]) -> Table:
+    """Return the table that makes the histogram of each channel of an image as even as it gets.
+
+    >>> equalize_table(np.uint8([[[0], [1], [2], [3]]] * 255))[:4, 0].tolist()
+    [0, 64, 128, 192]
+    """
+    channels = image.shape[-1]
+    index = image.astype(jnp.int32) * channels + np.arange(channels, dtype=np.int32)
+    counts = jnp.zeros(256 * channels, jnp.int32).at[index.reshape(-1)].add(1)
+    counts = counts.reshape(256, channels)
+    # `ImageOps.equalize` of Pillow; torchvision's `equalize_image` follows it
+    total = image.shape[0] * image.shape[1]
+    last = counts[image.max((0, 1)).astype(jnp.int32), np.arange(channels)]
+    step = (total - last) // 255
+    before = jnp.cumsum(counts, axis=0) - counts
+    divisor = jnp.maximum(step, 1)
+    evened = jnp.minimum((step // 2 + before) // divisor, 255)
+    return jnp.where(step > 0, evened, values(channels)).astype(jnp.uint8)
+
+
+def posterize(image: UInt8[Array, "h w c"], bits: Any) -> UInt8[Array, "h w c"]:
+    """Keep the highest bits of every value, as `ImageOps.posterize` of Pillow does; exact.
+
+    Args:
+        image: values 0 to 255.
+        bits: integer scalar, 0 (black; as timm has it) to 8 (unchanged).
+
+    Raises:
+        InputError: the image is not uint8 with 1 or 3 channels.
+
+    >>> posterize(np.uint8([[[127], [255]]]), 1).ravel().tolist()
+    [0, 128]
+    """
+    check_image(image, "pillow")
+    return look_up(image, posterize_table(bits, image.shape[-1]))
+
+
+def solarize(image: UInt8[Array, "h w c"], threshold: Any) -> UInt8[Array, "h w c"]:
+    """Invert every value from a threshold on, as `ImageOps.solarize` of Pillow does; exact.
+
+    Args:
+        image: values 0 to 255.
+        threshold: scalar, 0 (all values) to 256 (none).
+
+    Raises:
+        InputError: the image is not uint8 with 1 or 3 channels.
+
+    >>> solarize(np.uint8([[[100], [200]]]), 128).ravel().tolist()
+    [100, 55]
+    """
+    check_image(image, "pillow")
+    return look_up(image, solarize_table(threshold, image.shape[-1]))
+
+
+def solarize_add(
+    image: UInt8[Array, "h w c"], added: Any, threshold: int = 128
+) -> UInt8[Array, "h w c"]:
+    """Add to every value below a threshold, as timm's `solarize_add` does; exact.
+
+    Args:
+        image: values 0 to 255.
+        added: integer scalar, 0 to 255; sums end at 255.
+        threshold: values from it on stay.
+
+    Raises:
+        InputError: the image is not uint8 with 1 or 3 channels.
+
+    >>> solarize_add(np.uint8([[[100], [200]]]), 50).ravel().tolist()
+    [150, 200]
+    """
+    check_image(image, "pillow")
+    return look_up(image, solarize_add_table(added, image.shape[-1], threshold))
+
+
+def invert(image: UInt8[Array, "h w c"]) -> UInt8[Array, "h w c"]:
+    """Replace every value `v` by `255 - v`; exact.
+
+    Raises:
+        InputError: the image is not uint8 with 1 or 3 channels.
+
+    >>> invert(np.uint8([[[100]]])).item()
+    155
+    """
+    check_image(image, "pillow")
+    return 255 - image
+
+
+def autocontrast(
+    image: UInt8[Array, "h w c"], *, reference: Reference = "pillow"
+) -> UInt8[Array, "h w c"]:
+    """Stretch the values of each channel to 0 to 255.
+
+    Args:
+        image: values 0 to 255; a channel of one value stays as it is.
+        reference: "pillow" (`ImageOps.autocontrast` without cutoff; exact) or "torchvision"
+            (`autocontrast` of a uint8 tensor).
+
+    Raises:
+        InputError: the image is not uint8 with 1 or 3 channels.
+
+    >>> autocontrast(np.uint8([[[10], [20]]])).ravel().tolist()
+    [0, 255]
+    """
+    check_image(image, reference)
+    return look_up(image, autocontrast_table(image, reference))
+
+
+def equalize(image: UInt8[Array, "h w c"]) -> UInt8[Array, "h w c"]:
+    """Make the histogram of each channel as even as it gets, as `ImageOps.equalize` of Pillow does;
+    exact.
+
+    Raises:
+        InputError: the image is not uint8 with 1 or 3 channels.
+
+    >>> equalize(np.uint8([[[5], [6]]] * 300)).ravel()[:2].tolist()
+    [0, 255]
+    """
+    check_image(image, "pillow")
+    return look_up(image, equalize_table(image))

@@ -1,0 +1,239 @@
+"""Mixes the examples of a batch: mixup and cutmix of images, labels and sample weights.
+
+Each example is mixed with one partner, that of the reversed batch: example i with example
+n - 1 - i, as timm does. Padded examples (weight 0) are never mixed, so that nothing of them reaches
+another image; no other library mixes weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import PartitionSpec
+
+from jaxprep import codec
+from jaxprep.errors import InputError
+from jaxprep.types import Batch
+
+
+class MixDraw(NamedTuple):
+    """What is drawn for a batch of n images.
+
+    Attributes:
+        share: `(n,)` float32, how much of each image is its own.
+        is_cut: `(n,)` bool, whether it is mixed by a rectangle.
+        center: `(n, 2)` float32 in [0, 1), the middle of that rectangle, as a share of the sides.
+
+    >>> MixDraw(np.ones(1), np.zeros(1, bool), np.zeros((1, 2))).share.tolist()
+    [1.0]
+    """
+
+    share: Any
+    is_cut: Any
+    center: Any
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """Mixes the images of a batch with each other, and their labels and weights alike.
+
+    https://arxiv.org/abs/1710.09412 (mixup), https://arxiv.org/abs/1905.04899 (cutmix)
+
+    Attributes:
+        num_classes: of integer labels, which become one-hot; None where labels are probabilities.
+        mixup: alpha of the Beta distribution of mixup's shares; 0 is never.
+        cutmix: the same of cutmix.
+        probability: of mixing at all.
+        switch: probability of cutmix where both may be.
+        mode: who shares a draw: the "batch"; each "pair" of partners (timm's `half`, `pair`); or
+            every "element" draws its own.
+        scope: "global" pairs across the whole batch, which moves images between devices;
+            "device" pairs within what each device of a sharded batch holds.
+        smoothing: label smoothing, `y (1 - s) + s / num_classes`.
+
+    >>> batch = Batch(image=np.zeros((2, 4, 4, 3), np.float32), label=np.int32([0, 1]))
+    >>> Mixing(num_classes=2, mixup=0.2)(batch, jax.random.key(0)).label.shape
+    (2, 2)
+    """
+
+    num_classes: int | None = None
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    probability: float = 1.0
+    switch: float = 0.5
+    mode: Literal["batch", "pair", "element"] = "batch"
+    scope: Literal["global", "device"] = "global"
+    smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        codec.check_fields(self)
+        if self.num_classes is not None and not 1 <= self.num_classes <= 2**24:
+            raise codec.expected("1 to 2**24 classes", self.num_classes, "$.num_classes")
+        for name in ("mixup", "cutmix"):
+            if not 0 <= getattr(self, name) <= 1e4:
+                raise codec.expected("0, or an alpha up to 10000", getattr(self, name), f"$.{name}")
+        for name in ("probability", "switch", "smoothing"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise codec.expected("0 to 1", getattr(self, name), f"$.{name}")
+
+    def __call__(self, batch: Batch, key: Any = None, *, draw: MixDraw | None = None) -> Batch:
+        """Mix a batch of images.
+
+        Args:
+            batch: `image` `(n, h, w, c)` or `(n, c, h, w)`, floating point; `label` `(n,)` integers
+                where `num_classes` is given, or `(n, k)` probabilities; `weight` `(n,)` or None.
+            key: a `jax.random` key, the same on every device.
+            draw: what to use instead of drawing.
+
+        Returns:
+            the batch with mixed images, labels `(n, k)` float32, and weights.
+
+        Raises:
+            InputError: the image is no batch or not floating point, or labels have another shape.
+        """
+        self._check(batch)
+        labels = self.soft_labels(batch.label)
+        batch = batch.replace(label=labels)
+        if not (self.mixup or self.cutmix):
+            return batch
+        count = batch.image.shape[0]
+        if draw is None:
+            draw = self.draw(key, count)
+        axis = _device_axis(batch.image) if self.scope == "device" else None
+        arrays = (batch.image, batch.label, batch.weight, draw)
+        if axis is None:
+            image, label, weight = _mix(*arrays)
+        else:
+            mesh, spec = jax.typeof(batch.image).sharding.mesh, PartitionSpec(axis)
+            mixed = jax.shard_map(_mix, mesh=mesh, in_specs=spec, out_specs=spec)
+            image, label, weight = mixed(*arrays)
+        return batch.replace(image=image, label=label, weight=weight)
+
+    def draw(self, key: Any, count: int) -> MixDraw:
+        """Draw the shares and rectangles for a batch of `count` images."""
+        if self.mode == "batch":
+            one = self._draw_one(key)
+            return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (count, *leaf.shape)), one)
+        position = np.arange(count)
+        if self.mode == "pair":
+            position = np.minimum(position, count - 1 - position)
+        keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.asarray(position))
+        return jax.vmap(self._draw_one)(keys)
+
+    def _draw_one(self, key: Any) -> MixDraw:
+        mixup, cutmix, happens, which, center = jax.random.split(key, 5)
+        is_cut = jnp.bool_(self.cutmix > 0)
+        if self.mixup and self.cutmix:
+            is_cut = jax.random.bernoulli(which, self.switch)
+        # an alpha of 0 is not drawn from; its share is never taken
+        of_mixup = jax.random.beta(mixup, self.mixup or 1.0, self.mixup or 1.0)
+        of_cutmix = jax.random.beta(cutmix, self.cutmix or 1.0, self.cutmix or 1.0)
+        share = jnp.where(is_cut, of_cutmix, of_mixup)
+        share = jnp.where(jax.random.bernoulli(happens, self.probability), share, 1.0)
+        return MixDraw(share.astype(jnp.float32), is_cut, jax.random.uniform(center, (2,)))
+
+    def soft_labels(self, label: Any) -> Any:
+        """Return labels as probabilities `(n, num_classes)` float32, smoothed.
+
+        >>> Mixing(num_classes=4, smoothing=0.2).soft_labels(np.int32([1])).tolist()
+        [[0.05000000074505806, 0.8500000238418579, 0.05000000074505806, 0.05000000074505806]]
+        """
+        if label is None:
+            return None
+        label = jnp.asarray(label)
+        if self.num_classes is not None and label.ndim == 1:
+            label = jax.nn.one_hot(label, self.num_classes)
+        label = label.astype(jnp.float32)
+        return label * (1 - self.smoothing) + self.smoothing / label.shape[-1]
+
+    def _check(self, batch: Batch) -> None:
+        image = batch.image
+        if image.ndim != 4 or not jnp.issubdtype(image.dtype, jnp.floating):
+            raise InputError(
+                "Expected a batch of floating-point images (n, h, w, c) to mix, got "
+                f"{image.dtype} {tuple(image.shape)}: rescale first."
+            )
+        if batch.label is None:
+            return
+        shape = np.shape(batch.label)
+        wanted = f"(n, {self.num_classes or 'k'}) probabilities"
+        is_integers = len(shape) == 1 and self.num_classes is not None
+        is_soft = len(shape) == 2 and self.num_classes in (None, shape[-1])
+        if not (is_integers or is_soft):
+            raise InputError(
+                f"Expected labels of (n,) integers with `num_classes`, or {wanted}, got shape "
+                f"{shape} - at `batch.label`."
+            )
+
+
+def _device_axis(image: Any) -> Any:
+    """The mesh axes that the batch is sharded over; None where it is not."""
+    sharding = jax.typeof(image).sharding
+    if sharding.mesh.empty or not sharding.mesh.are_all_axes_explicit:
+        return None
+    return sharding.spec[0]
+
+
+def _mix(image: Any, label: Any, weight: Any, draw: MixDraw) -> tuple[Any, Any, Any]:
+    share = draw.share
+    if weight is not None:
+        weight = jnp.asarray(weight, jnp.float32)
+        # an example that is padded, or whose partner is, stays as it is
+        both = (weight > 0) & (weight[::-1] > 0)
+        share = jnp.where(both, share, 1.0)
+    height, width, channel_axis = _sides(image)
+    inside, cut_share = _rectangle(share, draw.center, height, width)
+    share = jnp.where(draw.is_cut, cut_share, share)
+    kept = jnp.where(draw.is_cut[:, None, None], 1.0 - inside, share[:, None, None])
+    kept = jnp.expand_dims(kept, channel_axis)
+    other = image[::-1]
+    # selected where nothing is mixed: 0 * infinity is NaN
+    mixed = jnp.where(kept == 1, image, image * kept + other * (1 - kept))
+    mixed = jnp.where(kept == 0, other, mixed).astype(image.dtype)
+    if weight is None:
+        return mixed, _mean(label, share), None
+    # the weighted mass of labels is kept: w' = share w_i + (1 - share) w_j
+    own, others = share * weight, (1 - share) * weight[::-1]
+    total = own + others
+    label_share = jnp.where(total > 0, own / jnp.where(total > 0, total, 1), 1.0)
+    return mixed, _mean(label, label_share), total
+
+
+def _mean(label: Any, share: Any) -> Any:
+    if label is None:
+        return None
+    return label * share[:, None] + label[::-1] * (1 - share[:, None])
+
+
+def _sides(image: Any) -> tuple[int, int, int]:
+    """Height, width and the axis of the channels, of `(n, h, w, c)` or `(n, c, h, w)`."""
+    _, first, second, third = image.shape
+    if first in (1, 3, 4) and third not in (1, 3, 4):
+        return second, third, 1
+    return first, second, -1
+
+
+def _rectangle(share: Any, center: Any, height: int, width: int) -> tuple[Any, Any]:
+    """Which pixels `(n, h, w)` are the partner's (1.0), and the share that is left."""
+    # `rand_bbox` of https://github.com/huggingface/pytorch-image-models/blob/main/timm/data/mixup.py:
+    # a rectangle of the image's aspect ratio around a random middle, cut off at the border, so that
+    # the share of labels is that of the pixels which are left
+    ratio = jnp.sqrt(1 - share)
+    bounds = []
+    for axis, side in ((0, height), (1, width)):
+        cut = (ratio * side).astype(jnp.int32)
+        middle = (center[:, axis] * side).astype(jnp.int32)
+        low = jnp.clip(middle - cut // 2, 0, side)
+        high = jnp.clip(middle + cut // 2, 0, side)
+        bounds.append((low, high))
+    (top, bottom), (left, right) = bounds
+    row, column = np.arange(height), np.arange(width)
+    in_rows = (row >= top[:, None]) & (row < bottom[:, None])
+    in_columns = (column >= left[:, None]) & (column < right[:, None])
+    inside = (in_rows[:, :, None] & in_columns[:, None, :]).astype(jnp.float32)
+    area = ((bottom - top) * (right - left)).astype(jnp.float32)
+    return inside, 1 - area / np.float32(height * width)

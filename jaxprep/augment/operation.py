@@ -1,0 +1,291 @@
+"""One drawn operation of a policy, as data: RandAugment, AutoAugment and colour jitter are
+sequences of these.
+
+A policy draws one of some 15 operations for each image. Under `vmap`, `lax.switch` computes all of
+them and keeps one; so they are grouped into four families of which each costs one pass over the
+pixels: every geometric operation is a warp, every enhancement a blend, every change of values alone
+a table. On CPU, where images go one by one, only what was drawn is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Shaped, UInt8
+
+from jaxprep.augment import color, filter, lookup
+from jaxprep.augment.color import Reference
+from jaxprep.augment.warp import IDENTITY, Map, forward, warp
+from jaxprep.pipeline.step import FillValue
+from jaxprep.types import Array
+
+Family = Literal["none", "warp", "blend", "table", "hue"]
+FAMILIES: tuple[Family, ...] = ("none", "warp", "blend", "table", "hue")
+PolicyMethod = Literal["nearest", "bilinear", "bicubic", "random"]
+"""How warps sample; "random" draws bilinear or bicubic for each, as timm does."""
+RANDOM_METHODS = ("bilinear", "bicubic")
+BLENDS = ("brightness", "contrast", "saturation", "sharpness")
+TABLES = ("posterize", "solarize", "solarize_add", "invert", "autocontrast", "equalize")
+
+
+class Operation(NamedTuple):
+    """What is done to one image.
+
+    Attributes:
+        family: int32 scalar, an index of `FAMILIES`.
+        variant: int32 scalar, an index of `BLENDS`, `TABLES` or, for a warp, `RANDOM_METHODS`.
+        amount: float32 scalar: the factor of a blend, the bits, threshold or addition of a table,
+            the turns of a hue.
+        map: `(6,)` float32 of a warp; see `warp`.
+
+    >>> operation = blend_of("brightness", 0.5)
+    >>> apply_operation(np.uint8([[[100]]]), operation).item()
+    50
+    """
+
+    family: Any
+    variant: Any
+    amount: Any
+    map: Any
+
+
+def nothing() -> Operation:
+    """Return the operation that changes nothing.
+
+    >>> apply_operation(np.uint8([[[100]]]), nothing()).item()
+    100
+    """
+    return _operation("none")
+
+
+def warp_of(map: Map) -> Operation:
+    """Return the operation that warps by an affine map.
+
+    >>> from jaxprep.augment.warp import translation
+    >>> apply_operation(np.uint8([[[1], [2]]]), warp_of(translation(right=1.0))).ravel().tolist()
+    [0, 1]
+    """
+    return _operation("warp", map=map)
+
+
+def blend_of(name: str, factor: Any) -> Operation:
+    """Return the operation that changes brightness, contrast, saturation or sharpness.
+
+    >>> blend_of("contrast", 0.5).amount.item()
+    0.5
+    """
+    return _operation("blend", BLENDS.index(name), factor)
+
+
+def table_of(name: str, amount: Any = 0.0) -> Operation:
+    """Return the operation that posterizes, solarizes, inverts, stretches or equalizes values.
+
+    >>> apply_operation(np.uint8([[[255]]]), table_of("posterize", 4)).item()
+    240
+    """
+    return _operation("table", TABLES.index(name), amount)
+
+
+def hue_of(turns: Any) -> Operation:
+    """Return the operation that turns all hues, by a part of the colour circle.
+
+    >>> hue_of(0.5).amount.item()
+    0.5
+    """
+    return _operation("hue", 0, turns)
+
+
+def _operation(
+    family: Family, variant: Any = 0, amount: Any = 0.0, map: Any = IDENTITY
+) -> Operation:
+    return Operation(
+        jnp.int32(FAMILIES.index(family)),
+        jnp.int32(variant),
+        jnp.asarray(amount, jnp.float32),
+        jnp.asarray(map, jnp.float32),
+    )
+
+
+def is_warp(operation: Operation) -> Any:
+    """Return whether an operation moves pixels, a bool scalar.
+
+    >>> bool(is_warp(nothing()))
+    False
+    """
+    return operation.family == FAMILIES.index("warp")
+
+
+def stack(operations: Sequence[Operation]) -> Operation:
+    """Return operations as one, with a leading axis.
+
+    >>> stack([nothing(), nothing()]).family.shape
+    (2,)
+    """
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *operations)
+
+
+def choose(index: Any, operations: Sequence[Operation]) -> Operation:
+    """Return the operation at a traced index.
+
+    >>> choose(jnp.int32(1), [nothing(), blend_of("contrast", 2.0)]).amount.item()
+    2.0
+    """
+    return jax.tree.map(lambda leaves: leaves[index], stack(operations))
+
+
+def apply_operation(
+    image: UInt8[Array, "h w c"],
+    operation: Operation,
+    *,
+    names: Sequence[str] = ("warp", *BLENDS, *TABLES),
+    method: PolicyMethod = "nearest",
+    fill: FillValue = 0.0,
+    reference: Reference = "pillow",
+) -> UInt8[Array, "h w c"]:
+    """Do what an operation says to one image.
+
+    Args:
+        image: values 0 to 255.
+        names: what may occur: "warp", "hue", names of `BLENDS` and of `TABLES`. Others change
+            nothing, and are not compiled.
+        method, fill: of a warp.
+        reference: of the others.
+
+    Raises:
+        InputError: the image is not uint8 with 1 or 3 channels.
+
+    >>> apply_operation(np.uint8([[[100]]]), table_of("invert")).item()
+    155
+    """
+    color.check_image(image, reference)
+    blends = [name for name in BLENDS if name in names]
+    tables = [name for name in TABLES if name in names]
+    branches: dict[Family, Callable[[Any], Any]] = {}
+    if "warp" in names:
+        branches["warp"] = lambda image: _warp(image, operation, method, fill)
+    if blends:
+        branches["blend"] = lambda image: _blend(image, operation, blends, reference)
+    if tables:
+        branches["table"] = lambda image: _look_up(image, operation, tables, reference)
+    if "hue" in names:
+        branches["hue"] = lambda image: color.adjust_hue(
+            image, operation.amount, reference=reference
+        )
+    known: list[Family] = list(branches)
+    # 0 changes nothing
+    which = _position(operation.family, FAMILIES, known) + 1
+    return lax.switch(which, [lambda image: image, *branches.values()], jnp.asarray(image))
+
+
+def _position(index: Any, names: Sequence[str], kept: Sequence[str]) -> Any:
+    """Where name `index` of `names` is among those that are kept; -1 if it is not."""
+    positions = [kept.index(name) if name in kept else -1 for name in names]
+    return jnp.asarray(np.int32(positions))[index]
+
+
+def apply_operations(
+    image: UInt8[Array, "h w c"], operations: Operation, **settings: Any
+) -> UInt8[Array, "h w c"]:
+    """Do several operations, stacked along a leading axis, one after the other.
+
+    Args:
+        settings: of `apply_operation`.
+
+    >>> both = stack([table_of("invert"), blend_of("brightness", 2.0)])
+    >>> apply_operations(np.uint8([[[200]]]), both).item()
+    110
+    """
+
+    def one(image: Any, operation: Operation) -> tuple[Any, None]:
+        return apply_operation(image, operation, **settings), None
+
+    # a loop: each operation is compiled once
+    return lax.scan(one, jnp.asarray(image), operations)[0]
+
+
+def move_mask(
+    mask: Shaped[Array, "h w c"], operations: Operation, *, fill: FillValue = 0.0
+) -> Shaped[Array, "h w c"]:
+    """Move a mask as the warps among the operations move its image, by nearest neighbour.
+
+    >>> from jaxprep.augment.warp import translation
+    >>> moved = stack([warp_of(translation(right=1.0))])
+    >>> move_mask(np.int32([[[1], [2]]]), moved).ravel().tolist()
+    [0, 1]
+    """
+
+    def one(mask: Any, operation: Operation) -> tuple[Any, None]:
+        def moved(mask: Any) -> Any:
+            return warp(mask, operation.map, fill=fill)
+
+        return lax.cond(is_warp(operation), moved, lambda mask: mask, mask), None
+
+    return lax.scan(one, jnp.asarray(mask), operations)[0]
+
+
+def position_matrix(operations: Operation) -> jax.Array:
+    """Return the matrix `(3, 3)` by which positions go through stacked operations, in order.
+
+    >>> from jaxprep.augment.warp import translation
+    >>> position_matrix(stack([warp_of(translation(right=1.0))])).tolist()[0]
+    [1.0, 0.0, 1.0]
+    """
+    matrix = jnp.eye(3)
+    for i in range(operations.family.shape[0]):
+        # the others have the map that moves nothing
+        matrix = forward(operations.map[i]) @ matrix
+    return matrix
+
+
+def _warp(image: Any, operation: Operation, method: PolicyMethod, fill: FillValue) -> Any:
+    if method != "random":
+        return warp(image, operation.map, method=method, fill=fill)
+
+    def sampled(method: Any) -> Callable[[Any], Any]:
+        return lambda image: warp(image, operation.map, method=method, fill=fill)
+
+    return lax.switch(operation.variant, [sampled(method) for method in RANDOM_METHODS], image)
+
+
+def _blend(image: Any, operation: Operation, names: Sequence[str], reference: Reference) -> Any:
+    def degenerate(name: str) -> Callable[[Any], Any]:
+        def compute(image: Any) -> Any:
+            return jnp.broadcast_to(_degenerate(name, image, reference), image.shape)
+
+        return compute
+
+    branches = [degenerate(name) for name in names]
+    other = lax.switch(_position(operation.variant, BLENDS, names), branches, image)
+    return color.blend(other, image, operation.amount, reference)
+
+
+def _degenerate(name: str, image: Any, reference: Reference) -> Any:
+    if name == "brightness":
+        return jnp.zeros((), jnp.float32)
+    if name == "contrast":
+        return color.mean_gray(image, reference)
+    if name == "saturation":
+        return color.gray_values(image, reference).astype(jnp.float32)
+    return filter.smooth(image).astype(jnp.float32)
+
+
+def _look_up(image: Any, operation: Operation, names: Sequence[str], reference: Reference) -> Any:
+    channels = image.shape[-1]
+    amount = operation.amount
+    whole = amount.astype(jnp.int32)
+    tables: dict[str, Callable[[Any], Any]] = {
+        "posterize": lambda image: lookup.posterize_table(whole, channels),
+        "solarize": lambda image: lookup.solarize_table(amount, channels),
+        "solarize_add": lambda image: lookup.solarize_add_table(whole, channels),
+        "invert": lambda image: jnp.uint8(255 - lookup.values(channels)),
+        "autocontrast": lambda image: lookup.autocontrast_table(image, reference),
+        "equalize": lookup.equalize_table,
+    }
+    position = _position(operation.variant, TABLES, names)
+    table = lax.switch(position, [tables[name] for name in names], image)
+    return lookup.look_up(image, table)

@@ -1,0 +1,406 @@
+"""Draws operations for one image: RandAugment, TrivialAugmentWide, AutoAugment, AugMix."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxprep import codec
+from jaxprep.augment import operation as operations
+from jaxprep.augment.color import Reference, product, truncated
+from jaxprep.augment.numbers import below, between, happens, normal, sign, units
+from jaxprep.augment.operation import Operation, PolicyMethod, apply_operations
+from jaxprep.augment.spaces import POLICIES, SPACES, Row, Space
+from jaxprep.augment.warp import rotation, shear, translation
+from jaxprep.pipeline.step import FillValue, Opaque, Step
+
+
+def amount_of(row: Row, strength: Any, sign: Any) -> Any:
+    """Return the amount of an operation at a strength: float32.
+
+    Args:
+        strength: 0 to 1.
+        sign: 1 or -1, where the row is signed.
+
+    >>> amount_of(Row("posterize", 8, -4, False, "even"), 0.3, 1).item()
+    7.0
+    """
+    change = product(np.float32(abs(row.extent)), strength)
+    if row.rounding == "even":
+        change = jnp.round(change)
+    # pixels are rounded where the side is known
+    elif row.rounding == "truncate" and not row.name.startswith("translate"):
+        change = jnp.floor(change)
+    direction = np.float32(np.sign(row.extent))
+    if row.signed:
+        direction = direction * sign
+    return jnp.maximum(np.float32(row.start) + direction * change, np.float32(row.least))
+
+
+def operation_of(row: Row, strength: Any, sign: Any, size: tuple[Any, Any]) -> Operation:
+    """Return an operation of a space at a strength, for an image of `size` (height, width).
+
+    >>> operation_of(Row("translate_x", 0, 0.5, True), 1.0, -1.0, (4, 8)).map.tolist()
+    [1.0, 0.0, 4.0, 0.0, 1.0, -0.0]
+    """
+    amount = amount_of(row, strength, sign)
+    height, width = (jnp.asarray(side, jnp.float32) for side in size)
+    if row.name == "identity":
+        return operations.nothing()
+    if row.name == "rotate":
+        return operations.warp_of(rotation(amount, size))
+    if row.name == "shear_x":
+        return operations.warp_of(shear(horizontal=amount))
+    if row.name == "shear_y":
+        return operations.warp_of(shear(vertical=amount))
+    if row.name in ("translate_x", "shift_x"):
+        return operations.warp_of(translation(right=_pixels(row, amount, width)))
+    if row.name in ("translate_y", "shift_y"):
+        return operations.warp_of(translation(down=_pixels(row, amount, height)))
+    if row.name in operations.BLENDS:
+        return operations.blend_of(row.name, amount)
+    return operations.table_of(row.name, amount)
+
+
+def is_warp(row: Row) -> bool:
+    """Return whether an operation moves pixels.
+
+    >>> is_warp(Row("shear_x", 0, 0.3, True)), is_warp(Row("posterize"))
+    (True, False)
+    """
+    return row.name == "rotate" or row.name.endswith(("_x", "_y"))
+
+
+def _pixels(row: Row, amount: Any, side: Any) -> Any:
+    pixels = amount * side if row.name.startswith("translate") else amount
+    return jnp.trunc(pixels) if row.rounding == "truncate" else pixels
+
+
+NOTHING = -1
+"""In place of the index of an operation: nothing is done."""
+
+
+def drawn_operations(
+    rows: Sequence[Row], index: Any, strength: Any, sign: Any, unit: Any, size: tuple[Any, Any]
+) -> Operation:
+    """Return operations of a space by their indices `(n,)`, which may be traced, stacked.
+
+    Args:
+        index: of `rows`, or `NOTHING`.
+        strength, sign: `(n,)`, see `amount_of`.
+        unit: `(n,)`, uniform numbers, by which method "random" chooses.
+
+    >>> one = np.ones(2, np.float32)
+    >>> drawn_operations(SPACES["timm"], np.int32([2, -1]), one, one, one, (4, 4)).variant.tolist()
+    [3, 0]
+    """
+    # NOTHING, -1, is the last
+    all_rows = (*rows, Row("identity"))
+    bicubic = operations.RANDOM_METHODS.index("bicubic")
+
+    def one(index: Any, strength: Any, sign: Any, unit: Any) -> Operation:
+        choices = [operation_of(row, strength, sign, size) for row in all_rows]
+        chosen = operations.choose(index % len(all_rows), choices)
+        is_bicubic = operations.is_warp(chosen) & happens(unit, 0.5)
+        return chosen._replace(variant=jnp.where(is_bicubic, bicubic, chosen.variant))
+
+    arrays = [jnp.asarray(array) for array in (index, strength, sign, unit)]
+    return jax.vmap(one)(*arrays)
+
+
+class Policy(Opaque):
+    """Base class of steps that draw operations; masks, boxes and keypoints follow the warps.
+
+    >>> issubclass(RandAugment, Policy)
+    True
+    """
+
+    method: PolicyMethod = "nearest"
+    fill: FillValue = 0.0
+    reference: Reference = "pillow"
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The operations that are drawn from."""
+        raise NotImplementedError
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The arguments of `apply_operation`."""
+        names = tuple(sorted({"warp" if is_warp(row) else row.name for row in self.rows}))
+        return {
+            "names": names,
+            "method": self.method,
+            "fill": self.fill,
+            "reference": self.reference,
+        }
+
+    def apply(self, image: Any, draw: Any = None) -> Any:
+        return apply_operations(image, draw, **self.settings)
+
+    def matrix(self, size: Any, draw: Any = None) -> Any:
+        return operations.position_matrix(draw)
+
+    def for_mask(self) -> Step:
+        return MoveMask()
+
+
+@dataclass(frozen=True)
+class MoveMask(Opaque):
+    """Moves a mask by the warps that were drawn for its image; outside it is 0.
+
+    >>> from jaxprep.augment.operation import nothing, stack
+    >>> MoveMask().apply(np.int32([[[7]]]), stack([nothing()])).item()
+    7
+    """
+
+    def draw(self, key: Any, size: Any) -> Operation:
+        """Return that nothing moves; the pipeline passes the draws of the image."""
+        del key, size
+        return operations.stack([operations.nothing()])
+
+    def apply(self, image: Any, draw: Any = None) -> Any:
+        return operations.move_mask(image, draw)
+
+
+@dataclass(frozen=True)
+class RandAugment(Policy):
+    """Does `num_ops` operations of a space, at one strength, to a uint8 image.
+
+    https://arxiv.org/abs/1909.13719. The defaults are torchvision's `RandAugment()` on a PIL image;
+    `timm(...)` are those of timm's strings.
+
+    Attributes:
+        num_ops: how many, drawn with replacement.
+        strength: 0 to 1: torchvision's `magnitude / (bins - 1)`, timm's and big_vision's
+            `magnitude / 10`.
+        strength_std: of a normal distribution around it, cut off at 0 and 1; infinity draws from 0
+            to `strength`.
+        probability: of each operation.
+        space: whose operations; see `SPACES`.
+        method, fill: of the warps.
+        reference: of the colours.
+
+    >>> from jaxprep import Batch
+    >>> image = np.full((8, 8, 3), 7, np.uint8)
+    >>> RandAugment()(Batch(image=image), key=jax.random.key(0)).image.shape
+    (8, 8, 3)
+    """
+
+    num_ops: int = 2
+    strength: float = 9 / 30
+    strength_std: float = 0.0
+    probability: float = 1.0
+    space: Space = "torchvision"
+    method: PolicyMethod = "nearest"
+    fill: FillValue = 0.0
+    reference: Reference = "pillow"
+
+    def check(self) -> None:
+        if not 1 <= self.num_ops <= 16:
+            raise codec.expected("1 to 16 operations", self.num_ops, "$.num_ops")
+        for name in ("strength", "probability"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise codec.expected("0 to 1", getattr(self, name), f"$.{name}")
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        return SPACES[self.space]
+
+    def draw(self, key: Any, size: tuple[Any, Any]) -> Operation:
+        """Return `num_ops` stacked operations."""
+        drawn = units(key, 5, self.num_ops)
+        index = below(drawn[0], len(self.rows))
+        if self.probability < 1:
+            index = jnp.where(happens(drawn[1], self.probability), index, NOTHING)
+        strength = self._strengths(drawn[2])
+        return drawn_operations(self.rows, index, strength, sign(drawn[3]), drawn[4], size)
+
+    def _strengths(self, unit: Any) -> Any:
+        if self.strength_std == math.inf:
+            return between(unit, 0, self.strength)
+        return jnp.clip(self.strength + self.strength_std * normal(unit), 0, 1)
+
+    def describe(self) -> str:
+        space, strength = self.space, self.strength
+        return f"do {self.num_ops} random operations of {space!r} at strength {strength:g}"
+
+
+@dataclass(frozen=True)
+class TrivialAugmentWide(Policy):
+    """Does one operation at a random strength to a uint8 image; torchvision's `TrivialAugmentWide`.
+
+    https://arxiv.org/abs/2103.10158
+
+    Attributes:
+        bins: how many strengths there are.
+        method, fill: of the warps.
+        reference: of the colours.
+
+    >>> from jaxprep import Batch
+    >>> image = np.full((8, 8, 3), 7, np.uint8)
+    >>> TrivialAugmentWide()(Batch(image=image), key=jax.random.key(0)).image.shape
+    (8, 8, 3)
+    """
+
+    bins: int = 31
+    method: PolicyMethod = "nearest"
+    fill: FillValue = 0.0
+    reference: Reference = "pillow"
+
+    def check(self) -> None:
+        if not 2 <= self.bins <= 1000:
+            raise codec.expected("2 to 1000 strengths", self.bins, "$.bins")
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        return SPACES["torchvision_wide"]
+
+    def draw(self, key: Any, size: tuple[Any, Any]) -> Operation:
+        """Return one stacked operation."""
+        drawn = units(key, 4, 1)
+        index = below(drawn[0], len(self.rows))
+        strength = below(drawn[1], self.bins).astype(jnp.float32) / np.float32(self.bins - 1)
+        return drawn_operations(self.rows, index, strength, sign(drawn[2]), drawn[3], size)
+
+    def describe(self) -> str:
+        return "do one random operation of 14 at a random strength"
+
+
+@dataclass(frozen=True)
+class AutoAugment(Policy):
+    """Does the two operations of a random sub-policy to a uint8 image.
+
+    https://arxiv.org/abs/1805.09501
+
+    Attributes:
+        policy: "imagenet", "cifar10" or "svhn" of torchvision; timm's `original` and `v0`, and
+            with "r" their variants with another posterize (that of `v0` blackens images).
+        strength_std: of a normal distribution around each strength; timm's `mstd` / 10.
+        method, fill: of the warps.
+        reference: of the colours.
+
+    >>> from jaxprep import Batch
+    >>> image = np.full((8, 8, 3), 7, np.uint8)
+    >>> AutoAugment()(Batch(image=image), key=jax.random.key(0)).image.shape
+    (8, 8, 3)
+    """
+
+    policy: Literal[
+        "imagenet", "cifar10", "svhn", "timm_original", "timm_originalr", "timm_v0", "timm_v0r"
+    ] = "imagenet"
+    strength_std: float = 0.0
+    method: PolicyMethod = "nearest"
+    fill: FillValue = 0.0
+    reference: Reference = "pillow"
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        return POLICIES[self.policy].rows
+
+    def draw(self, key: Any, size: tuple[Any, Any]) -> Operation:
+        """Return two stacked operations."""
+        policy = POLICIES[self.policy]
+        names = [row.name for row in self.rows]
+        index = np.int32([[names.index(part[0]) for part in pair] for pair in policy.pairs])
+        probability = np.float32([[part[1] for part in pair] for pair in policy.pairs])
+        strength = np.float32([[part[2] / policy.levels for part in pair] for pair in policy.pairs])
+        drawn = units(key, 5, 2)
+        pair = below(drawn[0, 0], len(policy.pairs))
+        kept = happens(drawn[1], jnp.asarray(probability)[pair])
+        index_of = jnp.where(kept, jnp.asarray(index)[pair], NOTHING)
+        strengths = jnp.asarray(strength)[pair] + self.strength_std * normal(drawn[2])
+        strengths = jnp.clip(strengths, 0, 1)
+        return drawn_operations(self.rows, index_of, strengths, sign(drawn[3]), drawn[4], size)
+
+    def describe(self) -> str:
+        return f"do the operations of a random sub-policy of {self.policy!r}"
+
+
+@dataclass(frozen=True)
+class AugMix(Policy):
+    """Mixes a uint8 image with randomly augmented copies of it; torchvision's `AugMix`.
+
+    https://arxiv.org/abs/1912.02781
+
+    Attributes:
+        severity: 1 to 10; strengths are drawn from the first so many tenths.
+        width: how many chains of operations are mixed.
+        depth: operations of a chain; -1 draws 1 to 3.
+        alpha: of the Dirichlet and Beta distributions of the weights.
+        method, fill: of the warps; torchvision's default is bilinear.
+        reference: of the colours.
+
+    >>> from jaxprep import Batch
+    >>> image = np.full((8, 8, 3), 7, np.uint8)
+    >>> AugMix()(Batch(image=image), key=jax.random.key(0)).image.shape
+    (8, 8, 3)
+    """
+
+    severity: int = 3
+    width: int = 3
+    depth: int = -1
+    alpha: float = 1.0
+    method: PolicyMethod = "bilinear"
+    fill: FillValue = 0.0
+    reference: Reference = "pillow"
+
+    def check(self) -> None:
+        if not 1 <= self.severity <= 10:
+            raise codec.expected("1 to 10", self.severity, "$.severity")
+        if not 1 <= self.width <= 8:
+            raise codec.expected("1 to 8 chains", self.width, "$.width")
+        if self.depth != -1 and not 1 <= self.depth <= 8:
+            raise codec.expected("1 to 8 operations, or -1", self.depth, "$.depth")
+        if not 0 < self.alpha <= 1e4:
+            raise codec.expected("a number above 0", self.alpha, "$.alpha")
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        return SPACES["torchvision_augmix"]
+
+    def draw(self, key: Any, size: tuple[Any, Any]) -> tuple[Operation, Any]:
+        """Return the operations `(width, depth)`, and the weights `(1 + width,)` of the image and
+        of each chain."""
+        depth = 3 if self.depth == -1 else self.depth
+        shape = (self.width, depth)
+        numbers, mix, chains = jax.random.split(key, 3)
+        drawn = units(numbers, 5, *shape)
+        index = below(drawn[0], len(self.rows))
+        if self.depth == -1:
+            lengths = 1 + below(drawn[1, :, :1], 3)
+            index = jnp.where(np.arange(depth) < lengths, index, NOTHING)
+        # `magnitudes[randint(severity)]` of 10 strengths, of 0 to 1
+        strength = below(drawn[2], self.severity).astype(jnp.float32) / np.float32(9)
+        flat = [part.reshape(-1) for part in (index, strength, sign(drawn[3]), drawn[4])]
+        operation = drawn_operations(self.rows, *flat, size)
+        stacked = jax.tree.map(lambda leaf: leaf.reshape(*shape, *leaf.shape[1:]), operation)
+        kept = jax.random.beta(mix, self.alpha, self.alpha)
+        parts = jax.random.dirichlet(chains, jnp.full(self.width, self.alpha))
+        return stacked, jnp.concatenate([kept[None], (1 - kept) * parts])
+
+    def apply(self, image: Any, draw: Any = None) -> Any:
+        chains, weights = draw
+        image = jnp.asarray(image)
+        mixed = product(image.astype(jnp.float32), weights[0])
+        for i in range(self.width):
+            chain = jax.tree.map(lambda leaf, i=i: leaf[i], chains)
+            augmented = apply_operations(image, chain, **self.settings)
+            mixed = mixed + product(augmented.astype(jnp.float32), weights[i + 1])
+        return truncated(mixed)
+
+    def matrix(self, size: Any, draw: Any = None) -> Any:
+        # the copies move each in its own way, the image itself does not: positions are its
+        return jnp.eye(3)
+
+    def for_mask(self) -> Step | None:  # type: ignore[override]
+        return None
+
+    def describe(self) -> str:
+        return f"mix with {self.width} augmented copies, severity {self.severity}"

@@ -1,0 +1,265 @@
+"""Warps one image by an affine or a perspective map, as Pillow's `Image.transform` does.
+
+A map takes positions of the result to positions of the image, as Pillow's and OpenCV's
+`WARP_INVERSE_MAP` do: `x_in = a x + b y + c`, `y_in = d x + e y + f`, in pixels from the outer
+corner of the top-left pixel, so that the middle of the first pixel is at 0.5. `rotation`, `shear`,
+`translation` and `perspective` make such maps; `forward` inverts one, for boxes and keypoints.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float32, Shaped
+
+from jaxprep import codec
+from jaxprep.augment.color import product
+from jaxprep.pipeline.step import FillValue, fill_value
+from jaxprep.types import Array, Size
+
+Method = Literal["nearest", "bilinear", "bicubic"]
+METHODS = ("nearest", "bilinear", "bicubic")
+Map = Float32[Array, "coefficients"]
+"""The six coefficients `a, b, c, d, e, f` of an affine map, or with `g, h` the eight of a
+perspective one, whose positions are divided by `g x + h y + 1`."""
+IDENTITY = np.float32([1, 0, 0, 0, 1, 0])
+"""The map that moves nothing."""
+FIXED = 65536
+"""Pillow's nearest affine maps positions in integers with 16 fractional bits."""
+
+
+def _coefficients(*numbers: Any) -> jax.Array:
+    return jnp.stack([jnp.asarray(number, jnp.float32) for number in numbers])
+
+
+def rotation(degrees: Any, size: tuple[Any, Any]) -> Map:
+    """Return the map that rotates an image of `size` (height, width) about its middle, counter-
+    clockwise, as Pillow's `Image.rotate` does.
+
+    >>> [round(float(n), 3) for n in rotation(90.0, (4, 4))]
+    [0.0, -1.0, 4.0, 1.0, 0.0, 0.0]
+    """
+    radians = jnp.deg2rad(jnp.asarray(degrees, jnp.float32))
+    cos, sin = jnp.cos(radians), jnp.sin(radians)
+    middle_y, middle_x = (jnp.asarray(side, jnp.float32) / 2 for side in size)
+    shift_x = middle_x - cos * middle_x + sin * middle_y
+    shift_y = middle_y - sin * middle_x - cos * middle_y
+    return _coefficients(cos, -sin, shift_x, sin, cos, shift_y)
+
+
+def shear(horizontal: Any = 0.0, vertical: Any = 0.0) -> Map:
+    """Return the map that shears an image about its top-left corner, by so many pixels a pixel.
+
+    >>> shear(0.5).tolist()
+    [1.0, 0.5, 0.0, 0.0, 1.0, 0.0]
+    """
+    return _coefficients(1, horizontal, 0, vertical, 1, 0)
+
+
+def translation(right: Any = 0.0, down: Any = 0.0) -> Map:
+    """Return the map that moves an image by so many pixels.
+
+    >>> translation(right=2.0).tolist()
+    [1.0, 0.0, -2.0, 0.0, 1.0, -0.0]
+    """
+    return _coefficients(1, 0, -jnp.float32(right), 0, 1, -jnp.float32(down))
+
+
+def affine(
+    degrees: Any,
+    right: Any,
+    down: Any,
+    scale: Any,
+    shear_x: Any,
+    shear_y: Any,
+    size: tuple[Any, Any],
+) -> Map:
+    """Return the map that rotates clockwise, shears and scales about the middle, then moves, as
+    torchvision's `affine` does.
+
+    Args:
+        degrees: of the rotation.
+        right, down: pixels.
+        scale: above 0; 2 is twice as large.
+        shear_x, shear_y: degrees.
+        size: height and width of the image.
+
+    >>> affine(0.0, 1.0, 0.0, 2.0, 0.0, 0.0, (4, 4)).tolist()
+    [0.5, -0.0, 0.5, 0.0, 0.5, 1.0]
+    """
+    # `_get_inverse_affine_matrix` of torchvision/transforms/functional.py
+    angle, across, along = (
+        jnp.deg2rad(jnp.asarray(number, jnp.float32)) for number in (degrees, shear_x, shear_y)
+    )
+    cos, sin = jnp.cos(angle - along), jnp.sin(angle - along)
+    a = cos / jnp.cos(along)
+    b = -cos * jnp.tan(across) / jnp.cos(along) - jnp.sin(angle)
+    c = sin / jnp.cos(along)
+    d = -sin * jnp.tan(across) / jnp.cos(along) + jnp.cos(angle)
+    a, b, c, d = d / scale, -b / scale, -c / scale, a / scale
+    middle_y, middle_x = (jnp.asarray(side, jnp.float32) / 2 for side in size)
+    shift_x = middle_x - a * (middle_x + right) - b * (middle_y + down)
+    shift_y = middle_y - c * (middle_x + right) - d * (middle_y + down)
+    return _coefficients(a, b, shift_x, c, d, shift_y)
+
+
+def perspective(corners: Float32[Array, "4 2"], size: tuple[Any, Any]) -> Map:
+    """Return the map that moves the corner pixels of an image of `size` (height, width) to
+    `corners`, as torchvision's `perspective` does.
+
+    Args:
+        corners: pixels `(x, y)` of the result, for the top-left, top-right, bottom-right and
+            bottom-left pixel.
+
+    >>> square = np.float32([[0, 0], [3, 0], [3, 3], [0, 3]])
+    >>> [round(float(n), 3) for n in perspective(square, (4, 4))][:6]
+    [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+    """
+    # the eight linear equations of `_get_perspective_coeffs`, torchvision/transforms/functional.py
+    bottom, right = (jnp.asarray(side, jnp.float32) - 1 for side in size)
+    zero = jnp.float32(0)
+    source = jnp.stack([zero, zero, right, zero, right, bottom, zero, bottom]).reshape(4, 2)
+    rows = []
+    for i in range(4):
+        x, y = corners[i, 0], corners[i, 1]
+        for axis in range(2):
+            target = source[i, axis]
+            position = [x, y, 1.0]
+            nothing = [0.0, 0.0, 0.0]
+            first = [*position, *nothing] if axis == 0 else [*nothing, *position]
+            rows.append(_coefficients(*first, -target * x, -target * y))
+    return jnp.linalg.solve(jnp.stack(rows), source.reshape(-1))
+
+
+def forward(map: Map) -> Float32[Array, "3 3"]:
+    """Return the matrix by which positions `(x, y, 1)` of the image go to the result.
+
+    >>> forward(translation(right=2.0)).tolist()[0]
+    [1.0, 0.0, 2.0]
+    """
+    rest = map[6:] if map.shape[0] == 8 else jnp.zeros(2, jnp.float32)
+    inverse = jnp.concatenate([map[:6], rest, jnp.ones(1, jnp.float32)]).reshape(3, 3)
+    return jnp.linalg.inv(inverse)
+
+
+def warp(
+    image: Shaped[Array, "h w c"],
+    map: Map,
+    size: Size | None = None,
+    *,
+    method: Method = "nearest",
+    fill: FillValue = 0.0,
+) -> Shaped[Array, "height width c"]:
+    """Warp an image: each pixel of the result is sampled where the map takes its middle.
+
+    As `Image.transform` of Pillow (`AFFINE`, `PERSPECTIVE`), whose 16-bit positions are
+    reproduced for nearest; sums are float32 where Pillow's are float64, so that a value may be
+    truncated to the level beside on about 1e-4 of them.
+
+    Args:
+        image: uint8 in [0, 255]; any type for nearest.
+        map: six or eight coefficients, which may be traced.
+        size: height and width of the result; by default the image's.
+        method: "nearest", "bilinear" or "bicubic" (a = -1); without antialiasing.
+        fill: what lies outside the image, in the unit of its values.
+
+    >>> image = np.arange(4, dtype=np.uint8).reshape(2, 2, 1)
+    >>> warp(image, translation(right=1.0))[..., 0].tolist()
+    [[0, 0], [0, 2]]
+    """
+    if method not in METHODS:
+        raise codec.expected(f"one of {list(METHODS)}", method, "method")
+    height, width, channels = image.shape
+    out_height, out_width = image.shape[:2] if size is None else size
+    if method == "nearest" and map.shape[0] == 6:
+        x, y, inside = _nearest_affine(map, (out_height, out_width), (height, width))
+    else:
+        x, y = _positions(map, (out_height, out_width))
+        inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    pixels = jnp.asarray(image).reshape(-1, channels)
+
+    def at(row: Any, column: Any) -> jax.Array:
+        row, column = jnp.clip(row, 0, height - 1), jnp.clip(column, 0, width - 1)
+        return pixels.at[row * width + column].get(mode="promise_in_bounds")
+
+    if method == "nearest":
+        sampled = at(jnp.floor(y).astype(jnp.int32), jnp.floor(x).astype(jnp.int32))
+    elif method == "bilinear":
+        sampled = _bilinear(at, x, y).astype(image.dtype)
+    else:
+        sampled = _bicubic(at, x, y).astype(image.dtype)
+    return jnp.where(inside[..., None], sampled, fill_value(fill, image.dtype))
+
+
+def _nearest_affine(map: Map, size: Size, source: Size) -> tuple[Any, Any, Any]:
+    # `affine_fixed` of https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Geometry.c
+    # its sums wrap beyond 32,767 pixels, where Pillow computes in float64
+    a, b, c, d, e, f = (map[i] for i in range(6))
+    step_x, step_y = _fixed(a), _fixed(d)
+    row_x, row_y = _fixed(b), _fixed(e)
+    first_x = _fixed(c + product(a, np.float32(0.5)) + product(b, np.float32(0.5)))
+    first_y = _fixed(f + product(d, np.float32(0.5)) + product(e, np.float32(0.5)))
+    row = jnp.arange(size[0], dtype=jnp.int32)[:, None]
+    column = jnp.arange(size[1], dtype=jnp.int32)[None]
+    x = (first_x + row_x * row + step_x * column) >> 16
+    y = (first_y + row_y * row + step_y * column) >> 16
+    inside = (x >= 0) & (x < source[1]) & (y >= 0) & (y < source[0])
+    return x, y, inside
+
+
+def _fixed(number: Any) -> jax.Array:
+    return jnp.floor(product(number, np.float32(FIXED)) + np.float32(0.5)).astype(jnp.int32)
+
+
+def _positions(map: Map, size: Size) -> tuple[jax.Array, jax.Array]:
+    y = jnp.arange(size[0], dtype=jnp.float32)[:, None] + np.float32(0.5)
+    x = jnp.arange(size[1], dtype=jnp.float32)[None] + np.float32(0.5)
+    source_x = map[0] * x + map[1] * y + map[2]
+    source_y = map[3] * x + map[4] * y + map[5]
+    if map.shape[0] == 8:
+        depth = map[6] * x + map[7] * y + 1
+        source_x, source_y = source_x / depth, source_y / depth
+    return source_x, source_y
+
+
+def _split(position: Any) -> tuple[Any, Any]:
+    """The pixel whose middle is at or before a position, and how far behind it that is."""
+    from_middle = position - np.float32(0.5)
+    first = jnp.floor(from_middle)
+    return first.astype(jnp.int32), (from_middle - first)[..., None]
+
+
+def _bilinear(at: Any, x: Any, y: Any) -> jax.Array:
+    # `BILINEAR_BODY` of Pillow's Geometry.c; the cast to uint8 truncates, as there
+    column, right = _split(x)
+    row, down = _split(y)
+
+    def between(row: Any) -> jax.Array:
+        first = at(row, column).astype(jnp.float32)
+        second = at(row, column + 1).astype(jnp.float32)
+        return first + product(second - first, right)
+
+    above, below = between(row), between(row + 1)
+    return above + product(below - above, down)
+
+
+def _bicubic(at: Any, x: Any, y: Any) -> jax.Array:
+    column, right = _split(x)
+    row, down = _split(y)
+    rows = []
+    for i in range(-1, 3):
+        taps = [at(row + i, column + k).astype(jnp.float32) for k in range(-1, 3)]
+        rows.append(_cubic(*taps, right))
+    return jnp.clip(_cubic(*rows, down), 0, 255)
+
+
+def _cubic(before: Any, first: Any, second: Any, after: Any, distance: Any) -> jax.Array:
+    # `BICUBIC` of Pillow's Geometry.c: Keys' kernel with a = -1
+    linear = second - before
+    square = 2 * (before - first) + second - after
+    cube = first - before + after - second
+    inner = square + product(distance, cube)
+    return first + product(distance, linear + product(distance, inner))
