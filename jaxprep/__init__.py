@@ -6,7 +6,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jaxprep import checkpoint, data, errors, formats, huggingface, ops, postprocess, presets
+    from jaxprep import (
+        augment,
+        checkpoint,
+        data,
+        errors,
+        formats,
+        huggingface,
+        ops,
+        postprocess,
+        presets,
+    )
     from jaxprep.facade import ImageClassifierPreprocessor, ImageConverter
     from jaxprep.host.decode import read_image
     from jaxprep.huggingface import AutoImageProcessor, BatchFeature
@@ -28,6 +38,7 @@ _MODULE_OF = {
     "read_image": "jaxprep.host.decode",
 }
 _SUBMODULES = (
+    "augment",
     "checkpoint",
     "data",
     "errors",
@@ -46,6 +57,7 @@ __all__ = [
     "ImageConverter",
     "Pipeline",
     "Plan",
+    "augment",
     "checkpoint",
     "data",
     "errors",

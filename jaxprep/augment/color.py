@@ -51,6 +51,21 @@ def product(first: Any, second: Any) -> Any:
     return lax.clamp(-largest, jnp.asarray(first * second, jnp.float32), largest)
 
 
+def following(array: Any, image: Any) -> Any:
+    """Return an array as it is, but for JAX a function of the image.
+
+    Inside `shard_map` an array then varies over the same devices as the image: otherwise the
+    branches of `lax.switch` differ in type, and under `vmap` jax 0.10.2 refuses a branch with a
+    constant array in it ("pvary is a invariant->variant collective"): a table is made so before
+    the switch. XLA drops the sum.
+
+    >>> following(np.int32([7]), np.zeros((1, 1, 3), np.uint8)).tolist()
+    [7]
+    """
+    array = jnp.asarray(array)
+    return array + (jnp.asarray(image)[0, 0, 0] & 0).astype(array.dtype)
+
+
 def truncated(values: Any) -> Any:
     """Return float values as uint8: clipped to 0 to 255, the fraction cut off.
 
@@ -240,10 +255,15 @@ def adjust_hue(
     turns = jnp.asarray(turns, jnp.float32)
     if reference == "torchvision":
         return _turn_float_hue(image, turns)
-    return _turn_integer_hue(image, turns)
+    return turn_integer_hue(image, turns, hsv_tables())
 
 
-def _turn_integer_hue(image: Any, turns: Any) -> Any:
+def turn_integer_hue(image: Any, turns: Any, tables: Any) -> Any:
+    """Return `adjust_hue` of Pillow, by the tables of `hsv_tables`.
+
+    >>> turn_integer_hue(np.uint8([[[255, 0, 0]]]), 0.5, hsv_tables()).tolist()
+    [[[0, 255, 255]]]
+    """
     red, green, blue = (image[..., i].astype(jnp.int32) for i in range(3))
     largest = jnp.maximum(jnp.maximum(red, green), blue)
     smallest = jnp.minimum(jnp.minimum(red, green), blue)
@@ -254,7 +274,7 @@ def _turn_integer_hue(image: Any, turns: Any) -> Any:
     of_green = jnp.where(blue == smallest, 2, 3)
     of_blue = jnp.where(red == smallest, 4, 5)
     sector = jnp.where(red == largest, of_red, jnp.where(green == largest, of_green, of_blue))
-    hues, saturations = _hsv_tables()
+    hues, saturations = tables
     place = extent * 256 + largest - middle
     hue = jnp.asarray(hues)[sector * 65536 + place].astype(jnp.int32)
     saturation = jnp.asarray(saturations)[largest * 256 + extent].astype(jnp.int32)
@@ -264,10 +284,16 @@ def _turn_integer_hue(image: Any, turns: Any) -> Any:
 
 
 @functools.cache
-def _hsv_tables() -> tuple[np.ndarray, np.ndarray]:
-    """Hues by `[sector, extent, largest - middle]` and saturations by `[largest, extent]`, flat
-    uint8: `rgb2hsv_row`, in its own float and double, of
-    https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Convert.c"""
+def hsv_tables() -> tuple[np.ndarray, np.ndarray]:
+    """Return hues by `[sector, extent, largest - middle]` and saturations by `[largest, extent]`,
+    flat uint8.
+
+    They are those of `rgb2hsv_row`, in its own float and double, of
+    https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Convert.c
+
+    >>> [table.shape for table in hsv_tables()]
+    [(393216,), (65536,)]
+    """
     extent = np.maximum(np.arange(256, dtype=np.float32), 1)[:, None]
     below = np.minimum(np.arange(256, dtype=np.float32)[None] / extent, np.float32(1))
     one = np.float32(1)

@@ -12,8 +12,10 @@ import functools
 import math
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import UInt8
 
 from jaxprep.augment.color import Reference, check_image, product, truncated
@@ -30,17 +32,18 @@ def look_up(image: UInt8[Array, "h w c"], table: Table) -> UInt8[Array, "h w c"]
     [255, 245]
     """
     channels = image.shape[-1]
-    index = image.astype(jnp.int32) * channels + np.arange(channels, dtype=np.int32)
+    index = image.astype(jnp.int32) * channels + jnp.arange(channels, dtype=jnp.int32)
     return jnp.asarray(table).reshape(-1).at[index].get(mode="promise_in_bounds")
 
 
-def values(channels: int) -> np.ndarray:
+def values(channels: int) -> jax.Array:
     """Return the table `(256, channels)` int32 that changes nothing.
 
     >>> values(3)[7].tolist()
     [7, 7, 7]
     """
-    return np.repeat(np.arange(256, dtype=np.int32)[:, None], channels, axis=1)
+    # an iota, no constant: see `color.following`
+    return lax.broadcasted_iota(jnp.int32, (256, channels), 0)
 
 
 def posterize_table(bits: Any, channels: int) -> Table:
@@ -74,8 +77,13 @@ def solarize_add_table(added: Any, channels: int, threshold: int = 128) -> Table
     return jnp.where(kept < threshold, brighter, kept).astype(jnp.uint8)
 
 
-def autocontrast_table(image: UInt8[Array, "h w c"], reference: Reference = "pillow") -> Table:
+def autocontrast_table(
+    image: UInt8[Array, "h w c"], reference: Reference = "pillow", rounded: Any = None
+) -> Table:
     """Return the table that stretches each channel of an image to 0 to 255.
+
+    Args:
+        rounded: `rounded_down()`, as arrays of the program.
 
     >>> autocontrast_table(np.uint8([[[10], [20]]]))[[10, 15, 20], 0].tolist()
     [0, 127, 255]
@@ -92,11 +100,11 @@ def autocontrast_table(image: UInt8[Array, "h w c"], reference: Reference = "pil
         difference = (kept - low).astype(jnp.float32)
         stretched = truncated(product(difference, scale))
     else:
-        stretched = _stretched(kept, low, divisor)
+        stretched = _stretched(kept, low, divisor, rounded or rounded_down())
     return jnp.where(extent > 0, stretched, kept).astype(jnp.uint8)
 
 
-def _stretched(kept: np.ndarray, low: Any, extent: Any) -> Any:
+def _stretched(kept: Any, low: Any, extent: Any, rounded: Any) -> Any:
     """`int(v * scale - low * scale)` with `scale = 255.0 / extent` in float64, as
     `ImageOps.autocontrast` of Pillow computes it."""
     offset = jnp.clip(kept - low, 0, extent)
@@ -104,24 +112,30 @@ def _stretched(kept: np.ndarray, low: Any, extent: Any) -> Any:
     # float64 is far more precise than the fractions that occur: only where the quotient is an
     # integer may it come out just below, and is then truncated to one less
     is_integer = offset * 255 % extent == 0
-    is_below = _is_below(low, extent, offset)
+    is_below = _is_below(low, extent, offset, rounded)
     return quotient - (is_integer & is_below)
 
 
-def _is_below(low: Any, extent: Any, offset: Any) -> Any:
-    bits, first, period = _rounded_down()
-    first_bit, step = jnp.asarray(first)[extent], jnp.asarray(period)[extent]
+def _is_below(low: Any, extent: Any, offset: Any, rounded: Any) -> Any:
+    bits, first, period = (jnp.asarray(array) for array in rounded)
+    first_bit, step = first[extent], period[extent]
     per_low = extent // step + 1
     position = first_bit + low * per_low + offset // step
-    byte = jnp.asarray(bits)[position >> 3].astype(jnp.int32)
+    byte = bits[position >> 3].astype(jnp.int32)
     return (byte >> (position & 7)) & 1 == 1
 
 
 @functools.cache
-def _rounded_down() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For every extent, low value and offset whose quotient is an integer, whether Pillow's float64
-    arithmetic falls below it: packed bits (14 kB), and for each extent the first bit and the
-    distance of such offsets."""
+def rounded_down() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return where Pillow's float64 arithmetic falls below a quotient that is an integer.
+
+    Returns:
+        for every extent, low value and offset with such a quotient whether it does, as packed bits
+        (14 kB); and for each extent the first bit, and the distance of such offsets.
+
+    >>> [array.shape for array in rounded_down()][1:]
+    [(256,), (256,)]
+    """
     found = []
     first = np.zeros(256, np.int32)
     period = np.ones(256, np.int32)
@@ -147,12 +161,13 @@ def equalize_table(image: UInt8[Array, "h w c"]) -> Table:
     [0, 64, 128, 192]
     """
     channels = image.shape[-1]
-    index = image.astype(jnp.int32) * channels + np.arange(channels, dtype=np.int32)
+    channel = jnp.arange(channels, dtype=jnp.int32)
+    index = image.astype(jnp.int32) * channels + channel
     counts = jnp.zeros(256 * channels, jnp.int32).at[index.reshape(-1)].add(1)
     counts = counts.reshape(256, channels)
     # `ImageOps.equalize` of Pillow; torchvision's `equalize_image` follows it
     total = image.shape[0] * image.shape[1]
-    last = counts[image.max((0, 1)).astype(jnp.int32), np.arange(channels)]
+    last = counts[image.max((0, 1)).astype(jnp.int32), channel]
     step = (total - last) // 255
     before = jnp.cumsum(counts, axis=0) - counts
     divisor = jnp.maximum(step, 1)

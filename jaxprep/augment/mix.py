@@ -13,10 +13,11 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxprep import codec
 from jaxprep.errors import InputError
+from jaxprep.pipeline.step import Mix
 from jaxprep.types import Batch
 
 
@@ -38,7 +39,7 @@ class MixDraw(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Mixing:
+class Mixing(Mix):
     """Mixes the images of a batch with each other, and their labels and weights alike.
 
     https://arxiv.org/abs/1710.09412 (mixup), https://arxiv.org/abs/1905.04899 (cutmix)
@@ -52,7 +53,8 @@ class Mixing:
         mode: who shares a draw: the "batch"; each "pair" of partners (timm's `half`, `pair`); or
             every "element" draws its own.
         scope: "global" pairs across the whole batch, which moves images between devices;
-            "device" pairs within what each device of a sharded batch holds.
+            "device" pairs within what each device holds: on a mesh of explicit axes, or inside
+            your own `shard_map` or `pmap`. (An Auto mesh shows no function how it is sharded.)
         smoothing: label smoothing, `y (1 - s) + s / num_classes`.
 
     >>> batch = Batch(image=np.zeros((2, 4, 4, 3), np.float32), label=np.int32([0, 1]))
@@ -103,14 +105,17 @@ class Mixing:
         count = batch.image.shape[0]
         if draw is None:
             draw = self.draw(key, count)
-        axis = _device_axis(batch.image) if self.scope == "device" else None
+        axis = _explicit_axis(batch.image)
+        if axis is not None:
+            # what is drawn follows the images: JAX refuses to combine what is sharded otherwise
+            sharding = NamedSharding(jax.typeof(batch.image).sharding.mesh, PartitionSpec(axis))
+            draw = jax.tree.map(lambda leaf: jax.sharding.reshard(leaf, sharding), draw)
         arrays = (batch.image, batch.label, batch.weight, draw)
-        if axis is None:
-            image, label, weight = _mix(*arrays)
-        else:
+        mix: Any = _mix
+        if axis is not None and self.scope == "device":
             mesh, spec = jax.typeof(batch.image).sharding.mesh, PartitionSpec(axis)
-            mixed = jax.shard_map(_mix, mesh=mesh, in_specs=spec, out_specs=spec)
-            image, label, weight = mixed(*arrays)
+            mix = jax.shard_map(_mix, mesh=mesh, in_specs=spec, out_specs=spec)
+        image, label, weight = mix(*arrays)
         return batch.replace(image=image, label=label, weight=weight)
 
     def draw(self, key: Any, count: int) -> MixDraw:
@@ -170,8 +175,8 @@ class Mixing:
             )
 
 
-def _device_axis(image: Any) -> Any:
-    """The mesh axes that the batch is sharded over; None where it is not."""
+def _explicit_axis(image: Any) -> Any:
+    """The axes of an explicit mesh that the batch is sharded over; None where there is none."""
     sharding = jax.typeof(image).sharding
     if sharding.mesh.empty or not sharding.mesh.are_all_axes_explicit:
         return None

@@ -21,7 +21,7 @@ from jaxtyping import Shaped, UInt8
 from jaxprep.augment import color, filter, lookup
 from jaxprep.augment.color import Reference
 from jaxprep.augment.warp import IDENTITY, Map, forward, warp
-from jaxprep.pipeline.step import FillValue
+from jaxprep.pipeline.step import FillValue, fill_value
 from jaxprep.types import Array
 
 Family = Literal["none", "warp", "blend", "table", "hue"]
@@ -163,29 +163,41 @@ def apply_operation(
     155
     """
     color.check_image(image, reference)
+    image = jnp.asarray(image)
     blends = [name for name in BLENDS if name in names]
     tables = [name for name in TABLES if name in names]
     branches: dict[Family, Callable[[Any], Any]] = {}
+    # constants follow the image before the switch
     if "warp" in names:
-        branches["warp"] = lambda image: _warp(image, operation, method, fill)
+        value: Any = color.following(fill_value(fill, image.dtype), image)
+        branches["warp"] = lambda image: _warp(image, operation, method, value)
     if blends:
         branches["blend"] = lambda image: _blend(image, operation, blends, reference)
     if tables:
-        branches["table"] = lambda image: _look_up(image, operation, tables, reference)
+        rounded = [color.following(array, image) for array in lookup.rounded_down()]
+        branches["table"] = lambda image: _look_up(image, operation, tables, reference, rounded)
     if "hue" in names:
-        branches["hue"] = lambda image: color.adjust_hue(
-            image, operation.amount, reference=reference
-        )
+        hsv = [color.following(array, image) for array in color.hsv_tables()]
+        branches["hue"] = lambda image: _turn_hue(image, operation.amount, reference, hsv)
     known: list[Family] = list(branches)
     # 0 changes nothing
     which = _position(operation.family, FAMILIES, known) + 1
-    return lax.switch(which, [lambda image: image, *branches.values()], jnp.asarray(image))
+    return lax.switch(which, [lambda image: image, *branches.values()], image)
+
+
+def _turn_hue(image: Any, turns: Any, reference: Reference, tables: Any) -> Any:
+    if reference == "torchvision" or image.shape[-1] == 1:
+        return color.adjust_hue(image, turns, reference=reference)
+    return color.turn_integer_hue(image, turns, tables)
 
 
 def _position(index: Any, names: Sequence[str], kept: Sequence[str]) -> Any:
     """Where name `index` of `names` is among those that are kept; -1 if it is not."""
-    positions = [kept.index(name) if name in kept else -1 for name in names]
-    return jnp.asarray(np.int32(positions))[index]
+    # compared, not looked up: see `color.following`
+    position = jnp.int32(-1)
+    for i, name in enumerate(kept):
+        position = jnp.where(index == names.index(name), i, position)
+    return position
 
 
 def apply_operations(
@@ -201,11 +213,13 @@ def apply_operations(
     110
     """
 
-    def one(image: Any, operation: Operation) -> tuple[Any, None]:
-        return apply_operation(image, operation, **settings), None
-
-    # a loop: each operation is compiled once
-    return lax.scan(one, jnp.asarray(image), operations)[0]
+    # no `lax.scan`: inside `shard_map`, under `vmap`, jax 0.10.2 refuses a body that indexes a
+    # constant ("pvary is a invariant->variant collective")
+    changed: Any = jnp.asarray(image)
+    for i in range(operations.family.shape[0]):
+        operation = jax.tree.map(lambda leaf, i=i: leaf[i], operations)
+        changed = apply_operation(changed, operation, **settings)
+    return changed
 
 
 def move_mask(
@@ -219,13 +233,16 @@ def move_mask(
     [0, 1]
     """
 
-    def one(mask: Any, operation: Operation) -> tuple[Any, None]:
-        def moved(mask: Any) -> Any:
-            return warp(mask, operation.map, fill=fill)
+    moving: Any = jnp.asarray(mask)
+    for i in range(operations.family.shape[0]):
+        map = operations.map[i]
 
-        return lax.cond(is_warp(operation), moved, lambda mask: mask, mask), None
+        def moved(mask: Any, map: Any = map) -> Any:
+            return warp(mask, map, fill=fill)
 
-    return lax.scan(one, jnp.asarray(mask), operations)[0]
+        is_moved = operations.family[i] == FAMILIES.index("warp")
+        moving = lax.cond(is_moved, moved, lambda mask: mask, moving)
+    return moving
 
 
 def position_matrix(operations: Operation) -> jax.Array:
@@ -242,7 +259,7 @@ def position_matrix(operations: Operation) -> jax.Array:
     return matrix
 
 
-def _warp(image: Any, operation: Operation, method: PolicyMethod, fill: FillValue) -> Any:
+def _warp(image: Any, operation: Operation, method: PolicyMethod, fill: Any) -> Any:
     if method != "random":
         return warp(image, operation.map, method=method, fill=fill)
 
@@ -253,9 +270,12 @@ def _warp(image: Any, operation: Operation, method: PolicyMethod, fill: FillValu
 
 
 def _blend(image: Any, operation: Operation, names: Sequence[str], reference: Reference) -> Any:
+    # all branches must vary over the same devices, black too
+    zero = color.following(np.float32(0), image)
+
     def degenerate(name: str) -> Callable[[Any], Any]:
         def compute(image: Any) -> Any:
-            return jnp.broadcast_to(_degenerate(name, image, reference), image.shape)
+            return jnp.broadcast_to(_degenerate(name, image, reference), image.shape) + zero
 
         return compute
 
@@ -274,7 +294,9 @@ def _degenerate(name: str, image: Any, reference: Reference) -> Any:
     return filter.smooth(image).astype(jnp.float32)
 
 
-def _look_up(image: Any, operation: Operation, names: Sequence[str], reference: Reference) -> Any:
+def _look_up(
+    image: Any, operation: Operation, names: Sequence[str], reference: Reference, rounded: Any
+) -> Any:
     channels = image.shape[-1]
     amount = operation.amount
     whole = amount.astype(jnp.int32)
@@ -283,9 +305,13 @@ def _look_up(image: Any, operation: Operation, names: Sequence[str], reference: 
         "solarize": lambda image: lookup.solarize_table(amount, channels),
         "solarize_add": lambda image: lookup.solarize_add_table(whole, channels),
         "invert": lambda image: jnp.uint8(255 - lookup.values(channels)),
-        "autocontrast": lambda image: lookup.autocontrast_table(image, reference),
+        "autocontrast": lambda image: lookup.autocontrast_table(image, reference, rounded),
         "equalize": lookup.equalize_table,
     }
+
+    def following(name: str) -> Callable[[Any], Any]:
+        return lambda image: color.following(tables[name](image), image)
+
     position = _position(operation.variant, TABLES, names)
-    table = lax.switch(position, [tables[name] for name in names], image)
+    table = lax.switch(position, [following(name) for name in names], image)
     return lookup.look_up(image, table)

@@ -308,9 +308,10 @@ class AutoAugment(Policy):
         """Return two stacked operations."""
         policy = POLICIES[self.policy]
         names = [row.name for row in self.rows]
-        index = np.int32([[names.index(part[0]) for part in pair] for pair in policy.pairs])
-        probability = np.float32([[part[1] for part in pair] for pair in policy.pairs])
-        strength = np.float32([[part[2] / policy.levels for part in pair] for pair in policy.pairs])
+        index = np.array([[names.index(part[0]) for part in pair] for pair in policy.pairs])
+        probability = np.array([[part[1] for part in pair] for pair in policy.pairs], np.float32)
+        level = np.array([[part[2] for part in pair] for pair in policy.pairs], np.float32)
+        strength = level / np.float32(policy.levels)
         drawn = units(key, 5, 2)
         pair = below(drawn[0, 0], len(policy.pairs))
         kept = happens(drawn[1], jnp.asarray(probability)[pair])
@@ -378,8 +379,14 @@ class AugMix(Policy):
             index = jnp.where(np.arange(depth) < lengths, index, NOTHING)
         # `magnitudes[randint(severity)]` of 10 strengths, of 0 to 1
         strength = below(drawn[2], self.severity).astype(jnp.float32) / np.float32(9)
-        flat = [part.reshape(-1) for part in (index, strength, sign(drawn[3]), drawn[4])]
-        operation = drawn_operations(self.rows, *flat, size)
+        operation = drawn_operations(
+            self.rows,
+            index.reshape(-1),
+            strength.reshape(-1),
+            sign(drawn[3]).reshape(-1),
+            drawn[4].reshape(-1),
+            size,
+        )
         stacked = jax.tree.map(lambda leaf: leaf.reshape(*shape, *leaf.shape[1:]), operation)
         kept = jax.random.beta(mix, self.alpha, self.alpha)
         parts = jax.random.dirichlet(chains, jnp.full(self.width, self.alpha))

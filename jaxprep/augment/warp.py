@@ -25,7 +25,7 @@ METHODS = ("nearest", "bilinear", "bicubic")
 Map = Float32[Array, "coefficients"]
 """The six coefficients `a, b, c, d, e, f` of an affine map, or with `g, h` the eight of a
 perspective one, whose positions are divided by `g x + h y + 1`."""
-IDENTITY = np.float32([1, 0, 0, 0, 1, 0])
+IDENTITY = np.array([1, 0, 0, 0, 1, 0], np.float32)
 """The map that moves nothing."""
 FIXED = 65536
 """Pillow's nearest affine maps positions in integers with 16 fractional bits."""
@@ -191,7 +191,8 @@ def warp(
         sampled = _bilinear(at, x, y).astype(image.dtype)
     else:
         sampled = _bicubic(at, x, y).astype(image.dtype)
-    return jnp.where(inside[..., None], sampled, fill_value(fill, image.dtype))
+    value = fill if isinstance(fill, jax.Array) else fill_value(fill, image.dtype)
+    return jnp.where(inside[..., None], sampled, value)
 
 
 def _nearest_affine(map: Map, size: Size, source: Size) -> tuple[Any, Any, Any]:
@@ -249,11 +250,15 @@ def _bilinear(at: Any, x: Any, y: Any) -> jax.Array:
 def _bicubic(at: Any, x: Any, y: Any) -> jax.Array:
     column, right = _split(x)
     row, down = _split(y)
-    rows = []
-    for i in range(-1, 3):
-        taps = [at(row + i, column + k).astype(jnp.float32) for k in range(-1, 3)]
-        rows.append(_cubic(*taps, right))
-    return jnp.clip(_cubic(*rows, down), 0, 255)
+
+    def along(row: Any) -> jax.Array:
+        before, first, second, after = (
+            at(row, column + k).astype(jnp.float32) for k in range(-1, 3)
+        )
+        return _cubic(before, first, second, after, right)
+
+    above, first, second, below = (along(row + i) for i in range(-1, 3))
+    return jnp.clip(_cubic(above, first, second, below, down), 0, 255)
 
 
 def _cubic(before: Any, first: Any, second: Any, after: Any, distance: Any) -> jax.Array:

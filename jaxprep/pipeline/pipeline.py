@@ -37,7 +37,7 @@ from jaxprep.pipeline.plan import (
 from jaxprep.pipeline.program import check_dtype
 from jaxprep.pipeline.ragged import Ragged
 from jaxprep.pipeline.segment import Segment
-from jaxprep.pipeline.step import KINDS, Geometry, Layout, Opaque, Pointwise, Step
+from jaxprep.pipeline.step import KINDS, Geometry, Layout, Mix, Opaque, Pointwise, Step
 from jaxprep.resample.references import REFERENCES
 from jaxprep.resample.tables import canvas as canvas_of
 from jaxprep.settings import with_default_settings
@@ -71,11 +71,14 @@ class Pipeline:
         exact: compute every affine of uint8 values by a table made on the host in the published
             order of operations, so that every bit of the result is the reference's. Otherwise
             within 1e-6 * max(1, |x|).
+        mixing: what combines the examples of a batch after the steps, such as `augment.Mixing`; its
+            draw comes last among the `draws`.
     """
 
     steps: tuple[Step, ...] = ()
     kinds: tuple[tuple[str, ExtraKind], ...] = ()
     exact: bool = False
+    mixing: Mix | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.steps, Step | str) or not isinstance(self.steps, Iterable):
@@ -162,6 +165,8 @@ class Pipeline:
         self._check(batch, plan)
         self.check_key(key, draws)
         self._check_index(batch, key)
+        if self.mixing is not None:
+            return self._mixed(batch, key, draws, plan)
         masks = [batch.extras.get(name) for name, _ in self.kinds]
         # label and weight do not count: a traced label alone puts no image into a program
         follows = (batch.image, batch.size, batch.boxes, batch.keypoints, plan, masks, key, draws)
@@ -174,19 +179,48 @@ class Pipeline:
             return eager.run(self.lowered, batch)
         return traced.run_jitted(self.lowered, batch, plan, key, draws)
 
+    def _mixed(self, batch: Batch, key: Any, draws: Any, plan: Plan | None) -> Batch:
+        """Runs the steps, and combines the examples of what they return."""
+        assert self.mixing is not None
+        if batch.image.ndim != 4:
+            raise InputError(
+                f"Expected a batch of images to mix, got one of shape {batch.image.shape}."
+            )
+        own_draws, mix_draw = (None, None) if draws is None else (draws[:-1], draws[-1])
+        if not self.is_random:
+            own_draws = None
+        own_key = key if self.is_random else None
+        done = self.unmixed(batch, key=own_key, draws=own_draws, plan=plan)
+        mix_key = None if key is None else jax.random.fold_in(key, len(self.inner_steps))
+        if is_traced((done.image, done.label, mix_key, mix_draw)):
+            return self.mixing(done, mix_key, draw=mix_draw)
+        return _mix_jitted(self.mixing, done, mix_key, mix_draw)
+
+    @functools.cached_property
+    def unmixed(self) -> Pipeline:
+        """The steps alone."""
+        return self.replace(mixing=None)
+
     @with_default_settings
     def draw(self, key: Any, batch: Batch, *, plan: Plan | None = None) -> tuple[Any, ...]:
         """Draw the numbers of the random steps for the images of a batch.
 
         Returns:
-            for each step (layouts not counted) a pytree with a leading batch axis, or None.
+            for each step (layouts not counted) a pytree with a leading batch axis, or None; last
+            that of `mixing`, if there is any.
 
         Args:
             key, batch, plan: as in a call.
         """
         self.check_key(key, None)
         self._check_index(batch, key)
-        return traced.draw(self.lowered, batch, plan, key)
+        draws: tuple[Any, ...] = (None,) * len(self.inner_steps)
+        if self.is_random:
+            draws = traced.draw(self.lowered, batch, plan, key)
+        if self.mixing is None:
+            return draws
+        mix_key = jax.random.fold_in(key, len(self.inner_steps))
+        return *draws, self.mixing.draw(mix_key, batch.image.shape[0])
 
     @functools.cached_property
     def inner_steps(self) -> tuple[Step, ...]:
@@ -328,7 +362,7 @@ class Pipeline:
     def _hash(self) -> int:
         """The hash, computed once: a pipeline is a key of every cache that an eager call looks
         into."""
-        return hash((self.steps, self.kinds, self.exact))
+        return hash((self.steps, self.kinds, self.exact, self.mixing))
 
     @property
     def reads_channels_first(self) -> bool:
@@ -448,7 +482,7 @@ class Pipeline:
 
     def check_key(self, key: Any, draws: Any = None) -> None:
         """Raises `InputError` for a key or draws where no step is random, or none where one is."""
-        if not self.is_random:
+        if not self.is_random and self.mixing is None:
             if key is not None or draws is not None:
                 given = "key" if key is not None else "draws"
                 raise InputError(
@@ -458,6 +492,8 @@ class Pipeline:
             return
         if key is None and draws is None:
             random = [type(step).__name__ for step in self.steps if step.is_random]
+            if self.mixing is not None:
+                random.append(type(self.mixing).__name__)
             raise InputError(
                 f"Expected a `key`, as {random} draw: `pipeline(batch, key=jax.random.key(0))`."
             )
@@ -472,13 +508,13 @@ class Pipeline:
             raise InputError(f"Expected one key of `jax.random.key`, got {codec.shown(key)}.")
 
     def _check_draws(self, draws: Any) -> None:
-        count = len(self.inner_steps)
+        count = len(self.inner_steps) + (self.mixing is not None)
         if not isinstance(draws, (tuple, list)) or len(draws) != count:
             raise InputError(
                 f"Expected `draws` for each of the {count} steps, as `Pipeline.draw` returns them, "
                 f"got {codec.shown(draws)}."
             )
-        for step, draw in zip(self.inner_steps, draws, strict=True):
+        for step, draw in zip(self.inner_steps, draws, strict=False):
             if step.is_random != (draw is not None):
                 wanted = "a draw" if step.is_random else "None, as it is not random,"
                 raise InputError(
@@ -568,6 +604,11 @@ def _check_methods(step: Step, where: str) -> None:
                     f"Expected `{name}` not to define `{method}`, as nothing calls it of a "
                     f"`{kind.__name__}`: derive from `{other.__name__}` - at `{where}`."
                 )
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _mix_jitted(mixing: Mix, batch: Batch, key: Any, draw: Any) -> Batch:
+    return mixing(batch, key, draw=draw)
 
 
 # `step(batch)` runs the pipeline of that step alone; `step.py` cannot import this module in turn

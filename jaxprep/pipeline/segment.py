@@ -203,6 +203,10 @@ def segment_tables(segment: Segment, size: Size) -> SegmentTables:
     for placed in segment.drawn:
         source, out = out, placed.step.output_size(out)
         bounds.check_sides(out, type(placed.step).__name__, source)
+        resampling = placed.step.resampling
+        if resampling is not None:
+            # a reference whose order depends on sizes is refused where the window is drawn
+            first = REFERENCES[resampling.reference].order == "vertical"
     return SegmentTables(vertical, horizontal, out, first, tuple(used))
 
 

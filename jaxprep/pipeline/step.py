@@ -330,6 +330,28 @@ class Layout(Step):
 KINDS = (Geometry, Pointwise, Opaque, Layout)
 
 
+class Mix(ABC):
+    """What combines the examples of a batch, after all steps: a frozen dataclass.
+
+    >>> from jaxprep import augment
+    >>> isinstance(augment.Mixing(mixup=0.2), Mix)
+    True
+    """
+
+    tag_key: ClassVar[str] = "mix"
+
+    @abstractmethod
+    def draw(self, key: Any, count: int) -> Any:
+        """Return all that is drawn for a batch of `count` examples."""
+
+    @abstractmethod
+    def __call__(self, batch: Batch, key: Any = None, *, draw: Any = None) -> Batch:
+        """Return the combined batch; `draw` is used instead of drawing."""
+
+
+codec.register(Mix)
+
+
 def on_image(step: Step, image: Any, draws: Any = None) -> Any:
     """Apply a step to one image `(h, w, c)`, outside of any batch.
 

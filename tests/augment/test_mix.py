@@ -1,0 +1,148 @@
+"""Laws of mixing: labels follow the pixels, weights the labels, and padding reaches nothing."""
+
+from __future__ import annotations
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from helpers.images import noise
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from jaxprep import Batch, Pipeline, augment, ops
+from jaxprep.errors import ConfigError, InputError
+
+KEY = jax.random.key(11)
+MODES = ("batch", "pair", "element")
+
+
+def batch_of(count: int, weight: list[float] | None = None) -> Batch:
+    """Image i has the value i, so that what is mixed shows."""
+    image = np.broadcast_to(
+        np.arange(count, dtype=np.float32)[:, None, None, None], (count, 16, 20, 3)
+    )
+    weights = None if weight is None else np.float32(weight)
+    return Batch(image=np.float32(image), label=np.arange(count, dtype=np.int32), weight=weights)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("mixup", "cutmix"), [(0.8, 0.0), (0.0, 1.0), (0.8, 1.0)])
+def test_a_label_is_the_mean_of_labels_that_the_pixels_are_of_images(mode, mixup, cutmix):
+    mixing = augment.Mixing(num_classes=8, mixup=mixup, cutmix=cutmix, mode=mode)
+    batch = batch_of(8)
+    for i in range(5):
+        result = jax.jit(mixing)(batch, jax.random.fold_in(KEY, i))
+        pixels = np.asarray(result.image)[..., 0].mean((1, 2))
+        labels = np.asarray(result.label)
+        np.testing.assert_allclose(labels.sum(1), 1, rtol=1e-6)
+        np.testing.assert_allclose(pixels, labels @ np.arange(8), rtol=1e-4, atol=1e-4)
+        # only an example and its partner, of the reversed batch
+        for j in range(8):
+            assert set(np.flatnonzero(labels[j])) <= {j, 7 - j}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_shares_are_those_of_a_batch_of_a_pair_or_of_an_element(mode):
+    mixing = augment.Mixing(num_classes=8, mixup=0.8, mode=mode)
+    share = np.asarray(mixing.draw(KEY, 8).share)
+    assert len(set(share)) == {"batch": 1, "pair": 4, "element": 8}[mode]
+    np.testing.assert_array_equal(share == share[::-1], mode != "element")
+
+
+@pytest.mark.parametrize(("mixup", "cutmix"), [(0.8, 0.0), (0.0, 1.0)])
+def test_a_padded_example_reaches_no_other_and_stays_padded(mixup, cutmix):
+    mixing = augment.Mixing(num_classes=6, mixup=mixup, cutmix=cutmix, mode="element")
+    weight = [1, 2, 1, 0.5, 0, 0]
+    batch = batch_of(6, weight)
+    image = np.array(batch.image)
+    image[4:] = np.nan
+    for i in range(5):
+        result = jax.jit(mixing)(batch.replace(image=image), jax.random.fold_in(KEY, i))
+        got = np.asarray(result.image)
+        # the partners of the padded ones, 0 and 1, are left alone
+        np.testing.assert_array_equal(got[:2], image[:2])
+        assert np.isfinite(got[:4]).all()
+        np.testing.assert_array_equal(np.asarray(result.weight)[[0, 1, 4, 5]], [1, 2, 0, 0])
+        # the weighted mass of labels of a pair is that of its images by their shares
+        mass = np.asarray(result.label) * np.asarray(result.weight)[:, None]
+        shares = mass[2, 2] / 1.0
+        np.testing.assert_allclose(mass[2, 3], (1 - shares) * 0.5, rtol=1e-4)
+
+
+def test_smoothing_is_that_of_optax_and_timm():
+    mixing = augment.Mixing(num_classes=5, smoothing=0.1)
+    labels = mixing(batch_of(5)).label
+    np.testing.assert_allclose(labels, np.eye(5) * 0.9 + 0.02, rtol=1e-6)
+
+
+def test_the_corrected_share_of_cutmix_averages_0_68():
+    """alpha 1: rectangles are cut off at the border (measured with timm's rule)."""
+    mixing = augment.Mixing(num_classes=2, cutmix=1.0, mode="element")
+    image = np.zeros((4000, 32, 32, 1), np.float32)
+    labels = np.zeros((4000, 2), np.float32)
+    labels[:2000, 0] = labels[2000:, 1] = 1
+    result = jax.jit(mixing)(Batch(image=image, label=labels), KEY)
+    own = np.concatenate([np.asarray(result.label)[:2000, 0], np.asarray(result.label)[2000:, 1]])
+    # 4000 shares of standard deviation 0.3: 4 standard errors are 0.02
+    assert abs(own.mean() - 0.68) < 0.02
+
+
+@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
+@pytest.mark.parametrize("scope", ["global", "device"])
+def test_devices_mix_all_examples_or_their_own(kind, scope):
+    mixing = augment.Mixing(num_classes=8, mixup=0.8, cutmix=1.0, scope=scope)
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(kind,))
+    sharding = NamedSharding(mesh, PartitionSpec("data"))
+    batch = batch_of(8, [1] * 8)
+    run = jax.jit(mixing)
+    with jax.set_mesh(mesh):
+        sharded = jax.device_put(batch, sharding)
+        result = run(sharded, KEY)
+        text = run.lower(sharded, KEY).compile().as_text()
+    assert result.image.sharding.spec[0] == "data"
+    labels = np.asarray(result.label)
+    own_device = scope == "device" and kind == AxisType.Explicit
+    for i in range(8):
+        partner = (i ^ 1) if own_device else 7 - i
+        assert set(np.flatnonzero(labels[i] > 1e-6)) <= {i, partner}
+    if own_device:
+        assert "collective-permute" not in text and "all-gather" not in text
+
+
+def test_a_pipeline_mixes_last_and_is_saved_with_it():
+    mixing = augment.Mixing(num_classes=6, mixup=0.3)
+    pipeline = Pipeline((augment.RandomFlip(), ops.Rescale(1 / 255)), mixing=mixing)
+    batch = Batch(image=noise(6, 8, 9, 3), label=np.arange(6), weight=np.ones(6, np.float32))
+    got = pipeline(batch, key=KEY)
+    assert got.label.shape == (6, 6)
+    alone = pipeline.replace(mixing=None)(batch, key=KEY)
+    draws = pipeline.draw(KEY, batch)
+    np.testing.assert_allclose(mixing(alone, draw=draws[-1]).image, got.image, rtol=1e-6)
+    np.testing.assert_allclose(pipeline(batch, draws=draws).label, got.label, rtol=1e-6)
+    jitted = jax.jit(lambda batch, key: pipeline(batch, key=key))(batch, KEY)
+    np.testing.assert_allclose(jitted.image, got.image, rtol=1e-6)
+    assert Pipeline.from_json(json.loads(json.dumps(pipeline.to_json()))) == pipeline
+    with pytest.raises(InputError, match="key"):
+        pipeline(batch)
+    with pytest.raises(InputError, match="batch of"):
+        pipeline(Batch(image=noise(8, 9, 3)), key=KEY)
+
+
+@pytest.mark.parametrize(
+    ("batch", "message"),
+    [
+        (Batch(image=np.zeros((2, 4, 4, 3), np.uint8), label=np.zeros(2, int)), "floating-point"),
+        (Batch(image=np.zeros((4, 4, 3), np.float32)), "batch of floating-point"),
+        (Batch(image=np.zeros((2, 4, 4, 3), np.float32), label=np.zeros((2, 3))), "labels"),
+    ],
+)
+def test_a_batch_that_cannot_be_mixed_is_refused(batch, message):
+    with pytest.raises(InputError, match=message):
+        augment.Mixing(num_classes=2, mixup=0.2)(batch, KEY)
+
+
+def test_numbers_that_mean_nothing_are_refused():
+    for fields in ({"mixup": -1.0}, {"switch": 2.0}, {"num_classes": 0}, {"mode": "half"}):
+        with pytest.raises(ConfigError, match=r"at `\$\.\w+`"):
+            augment.Mixing(**fields)

@@ -1,0 +1,282 @@
+"""Laws of random steps: what they draw, that draws are replayed, and what moves with the image."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers.images import noise
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from PIL import Image, ImageEnhance
+
+from jaxprep import Batch, Pipeline, augment, ops
+from jaxprep.augment import operation as operations
+from jaxprep.augment.geometry import CropWindow
+from jaxprep.errors import ConfigError, JaxprepError
+
+KEY = jax.random.key(3)
+HEIGHT, WIDTH = 24, 30
+STEPS = {
+    "resized crop": augment.RandomResizedCrop((12, 10)),
+    "tensorflow's crop": augment.RandomResizedCrop((12, 10), rule="tensorflow"),
+    "crop": augment.RandomCrop((20, 24), padding=3, fill=7.0),
+    "flip": augment.RandomFlip(0.5, 0.5),
+    "rotation": augment.RandomRotation((-40.0, 40.0), method="bilinear"),
+    "affine": augment.RandomAffine((-9.0, 9.0), (0.1, 0.2), (0.8, 1.2), (-5.0, 5.0)),
+    "perspective": augment.RandomPerspective(probability=0.8),
+    "jitter": augment.ColorJitter(0.4, 0.4, 0.4, 0.1),
+    "grayscale": augment.RandomGrayscale(0.5),
+    "invert": augment.RandomInvert(),
+    "posterize": augment.RandomPosterize(3),
+    "solarize": augment.RandomSolarize(99.0),
+    "autocontrast": augment.RandomAutocontrast(),
+    "equalize": augment.RandomEqualize(),
+    "sharpness": augment.RandomSharpness((0.5, 1.9)),
+    "blur": augment.RandomBlur((0.1, 2.0), 0.5),
+    "3-augment": augment.ThreeAugment(),
+    "erasing": augment.RandomErasing(0.7, value=3.0, count=(1, 2)),
+    "randaugment": augment.RandAugment(),
+    "timm's randaugment": augment.RandAugment(
+        strength=0.9, strength_std=0.05, probability=0.5, space="timm_increasing", method="random"
+    ),
+    "trivialaugment": augment.TrivialAugmentWide(),
+    "autoaugment": augment.AutoAugment(),
+    "augmix": augment.AugMix(),
+}
+
+
+def batch_of(count: int) -> Batch:
+    boxes = np.tile(np.float32([[3, 4, 20, 19]]), (count, 1, 1))
+    index = np.arange(count, dtype=np.int32) + 5
+    # few of the values, which every step changes
+    images = noise(count, HEIGHT, WIDTH, 3) // 2 + 40
+    return Batch(image=images, boxes=boxes, index=index)
+
+
+def take(batch: Batch, indices: Any) -> Batch:
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[indices], batch)
+
+
+def assert_same(got: Batch, want: Batch) -> None:
+    np.testing.assert_array_equal(got.image, want.image)
+    np.testing.assert_allclose(got.boxes, want.boxes, atol=1e-4)
+
+
+# several steps a program, which is compiled once for all of them
+PROGRAMS = {
+    "crop, flip, rotate": ("resized crop", "flip", "rotation"),
+    "crop, affine, perspective": ("crop", "affine", "perspective"),
+    "TensorFlow's crop, 3-augment": ("tensorflow's crop", "3-augment"),
+    "colours": ("jitter", "grayscale", "sharpness", "blur"),
+    "tables": ("invert", "posterize", "solarize", "autocontrast", "equalize", "erasing"),
+    "randaugment": ("randaugment",),
+    "timm's randaugment": ("timm's randaugment",),
+    "autoaugment": ("trivialaugment", "autoaugment"),
+    "augmix": ("augmix",),
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_an_example_is_the_same_in_any_batch(name):
+    pipeline = Pipeline(tuple(STEPS[step] for step in PROGRAMS[name]))
+    batch = batch_of(7)
+    run = jax.jit(lambda batch, key: pipeline(batch, key=key))
+    want = run(batch, KEY)
+    assert np.any(want.image != batch.image[:, : want.image.shape[1], : want.image.shape[2]])
+    assert_same(run(take(batch, [4, 2]), KEY), take(want, [4, 2]))
+    if name in ("crop, flip, rotate", "colours", "augmix"):
+        assert_same(pipeline(batch, draws=pipeline.draw(KEY, batch)), want)
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_step_is_saved_and_says_what_it_does(name):
+    pipeline = Pipeline((STEPS[name],))
+    assert Pipeline.from_json(json.loads(json.dumps(pipeline.to_json()))) == pipeline
+    assert STEPS[name].describe()
+
+
+def test_devices_and_meshes_change_no_bit_and_need_no_exchange():
+    """One program of every kind of step, on four devices."""
+    steps = ("resized crop", "flip", "jitter", "timm's randaugment")
+    pipeline = Pipeline((*(STEPS[name] for name in steps), ops.Rescale(1 / 255)))
+    batch = batch_of(8)
+    run = jax.jit(lambda batch, key: pipeline(batch, key=key))
+    want = run(batch, KEY)
+    for kind in (AxisType.Auto, AxisType.Explicit):
+        mesh = jax.make_mesh((4,), ("data",), axis_types=(kind,))
+        sharded = jax.device_put(batch, NamedSharding(mesh, PartitionSpec("data")))
+        with jax.set_mesh(mesh):
+            got = run(sharded, KEY)
+            text = run.lower(sharded, KEY).compile().as_text()
+        assert_same(got, want)
+        assert got.image.sharding.spec[0] == "data"
+        for exchange in ("all-gather", "all-reduce", "all-to-all", "collective-permute"):
+            assert exchange not in text
+
+
+@pytest.mark.parametrize("reference", ["pillow12", "torchvision"])
+@pytest.mark.parametrize("method", ["bilinear", "bicubic"])
+def test_a_resized_crop_is_the_resize_of_the_crop_but_for_a_level_on_5e_4_of_the_values(
+    method, reference, photos
+):
+    photo = np.asarray(Image.open(photos / "chelsea.jpg").convert("RGB"))
+    step = augment.RandomResizedCrop((56, 48), method=method, reference=reference)  # type: ignore
+    run = jax.jit(lambda image, *draws: Pipeline((step,))(Batch(image=image), draws=draws).image)
+    generator = np.random.default_rng(4)
+    different = count = 0
+    for _ in range(12):
+        height, width = generator.integers(5, 300), generator.integers(5, 450)
+        top, left = generator.integers(0, 301 - height), generator.integers(0, 451 - width)
+        window = CropWindow(*(np.int32(n) for n in (top, left, height, width)))
+        got = np.asarray(run(photo, window)).astype(int)
+        crop = photo[top : top + height, left : left + width]
+        want = np.asarray(ops.resize(crop, (56, 48), method=method, reference=reference))
+        assert np.abs(got - want).max() <= 1
+        different += np.count_nonzero(got != want)
+        count += want.size
+    assert different <= 5e-4 * count
+
+
+TENSORFLOW = augment.RandomResizedCrop(8, rule="tensorflow", scale=(0.05, 1.0))
+
+
+def windows(step: Any, size: tuple[int, int], count: int = 20000) -> CropWindow:
+    sides = np.int32(size[0]), np.int32(size[1])
+    keys = jax.random.split(KEY, count)
+    return jax.jit(jax.vmap(lambda key: step.draw(key, (jnp.asarray(sides[0]), sides[1]))))(keys)
+
+
+@pytest.mark.parametrize(
+    ("step", "size", "area", "whole"),
+    [
+        # simulated with the references' own rules: ../shared/reference/augmentation.md, 1.1
+        (augment.RandomResizedCrop(8), (375, 500), 0.43, None),
+        (
+            augment.RandomResizedCrop(8, rule="tensorflow", scale=(0.05, 1.0)),
+            (375, 500),
+            0.34,
+            None,
+        ),
+        (augment.RandomResizedCrop(8, scale=(0.9, 1.0)), (375, 500), None, 0.37),
+        (augment.RandomResizedCrop(8), (300, 1200), None, 0.12),
+    ],
+)
+def test_windows_have_the_area_and_the_fallback_of_their_rule(step, size, area, whole):
+    drawn = windows(step, size)
+    height, width = np.asarray(drawn.height), np.asarray(drawn.width)
+    assert (height >= 1).all() and (np.asarray(drawn.top) + height <= size[0]).all()
+    assert (width >= 1).all() and (np.asarray(drawn.left) + width <= size[1]).all()
+    # 20,000 windows: the standard error of a mean or a share is below 0.004
+    if area is not None:
+        assert abs(np.mean(height * width) / (size[0] * size[1]) - area) < 0.012
+    if whole is not None:
+        middle_width = min(size[1], round(size[0] * 4 / 3))
+        fallback = (height == size[0]) & (width == middle_width)
+        assert abs(np.mean(fallback) - whole) < 0.012
+
+
+def test_a_jitter_does_its_changes_in_the_drawn_order_as_Pillow_does(photos):
+    photo = np.asarray(Image.open(photos / "chelsea.jpg").convert("RGB"))[:64, :80]
+    pipeline = Pipeline((augment.ColorJitter(0.4, 0.4, 0.4),))
+    batch = Batch(image=np.stack([photo] * 6))
+    (draws,) = pipeline.draw(KEY, batch)
+    result = pipeline(batch, key=KEY).image
+    enhancers = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
+    orders = set()
+    for i in range(6):
+        image, order = Image.fromarray(photo), []
+        for family, variant, amount in zip(
+            *(np.asarray(leaf)[i] for leaf in draws[:3]), strict=True
+        ):
+            if operations.FAMILIES[family] == "blend":
+                order.append(int(variant))
+                image = enhancers[variant](image).enhance(float(amount))
+        orders.add(tuple(order))
+        np.testing.assert_array_equal(result[i], np.asarray(image))
+    assert len(orders) > 2
+
+
+def test_each_operation_of_a_policy_is_drawn_as_often():
+    step = augment.RandAugment(num_ops=1)
+    keys = jax.random.split(KEY, 14000)
+    drawn = jax.jit(jax.vmap(lambda key: step.draw(key, (jnp.int32(24), jnp.int32(30)))))(keys)
+    family = np.asarray(drawn.family)[:, 0]
+    # 14 operations: 1 of nothing, 5 warps, 4 blends, 4 tables; 4 standard errors are 0.017
+    shares = np.bincount(family, minlength=4) / len(family)
+    np.testing.assert_allclose(shares, [1 / 14, 5 / 14, 4 / 14, 4 / 14], atol=0.017)
+
+
+@pytest.mark.parametrize(
+    "name", ["rotation", "affine", "perspective", "randaugment", "crop", "flip"]
+)
+def test_boxes_and_masks_move_with_the_image(name):
+    """A rectangle of 200s: its box is around what is seen, and its mask is where it is seen."""
+    step = STEPS[name]
+    if name == "randaugment":
+        step = augment.RandAugment(num_ops=2, strength=0.3)
+    image = np.zeros((4, 60, 72, 3), np.uint8)
+    image[:, 22:38, 26:46] = 200
+    boxes = np.tile(np.float32([[26, 22, 46, 38]]), (4, 1, 1))
+    mask = (image[..., 0] > 0).astype(np.int32)
+    if name == "crop":
+        step = augment.RandomCrop((56, 64), padding=4)
+    pipeline = Pipeline((step,), kinds=(("mask", "mask"),))
+    result = pipeline(Batch(image=image, boxes=boxes, extras={"mask": mask}), key=KEY)
+    for i in range(4):
+        seen = np.asarray(result.extras["mask"][i])
+        rows, columns = np.nonzero(seen)
+        around = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+        np.testing.assert_allclose(np.asarray(result.boxes)[i, 0], around, atol=1.5)
+        if name != "randaugment":  # whose colours change
+            assert np.mean((np.asarray(result.image[i, ..., 0]) > 100) == (seen > 0)) > 0.98
+
+
+def test_erasing_fills_what_was_drawn_and_nothing_else():
+    image = np.ones((16, 40, 50, 3), np.float32)
+    for mode in ("constant", "channel", "pixel"):
+        step = augment.RandomErasing(1.0, mode=mode, value=9.0)
+        pipeline = Pipeline((step,))
+        (draws,) = pipeline.draw(KEY, Batch(image=image))
+        result = np.asarray(pipeline(Batch(image=image), key=KEY).image)
+        for i in range(16):
+            top, left, height, width = (int(np.asarray(leaf)[i, 0]) for leaf in draws[:4])
+            inside = np.zeros((40, 50), bool)
+            inside[top : top + height, left : left + width] = True
+            assert 0.015 < inside.mean() < 0.36
+            assert (result[i][~inside] == 1).all()
+            if mode == "constant":
+                assert (result[i][inside] == 9).all()
+            if mode == "channel":
+                assert len(np.unique(result[i][inside], axis=0)) == 1
+    # noise of mode "pixel" is normal
+    noise_values = result[0][result[0] != 1]
+    assert abs(noise_values.mean()) < 0.2 and 0.8 < noise_values.std() < 1.2
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: augment.RandomResizedCrop(8, scale=(0.5, 2.0)),
+        lambda: augment.RandomResizedCrop(8, antialias=False),
+        lambda: augment.RandomFlip(1.5),
+        lambda: augment.ColorJitter(hue=0.7),
+        lambda: augment.RandAugment(num_ops=0),
+        lambda: augment.RandAugment(strength=9),
+        lambda: augment.AutoAugment("imagenet2"),  # type: ignore[arg-type]
+        lambda: augment.RandomErasing(count=(2, 1)),
+        lambda: augment.RandomBlur((0.1, 1e9)),
+        lambda: augment.RandomPosterize(9),
+    ],
+)
+def test_a_number_that_means_nothing_is_refused_with_its_place(make):
+    with pytest.raises(ConfigError, match=r"at `\$\.\w+`"):
+        make()
+
+
+def test_a_float_image_is_refused_where_the_arithmetic_is_of_uint8():
+    with pytest.raises(JaxprepError, match="augment before rescaling"):
+        augment.RandAugment()(Batch(image=np.zeros((4, 4, 3), np.float32)), key=KEY)
