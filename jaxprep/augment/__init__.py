@@ -45,7 +45,7 @@ from jaxprep.augment.jitter import (
 from jaxprep.augment.lookup import autocontrast, equalize, invert, posterize, solarize, solarize_add
 from jaxprep.augment.mix import Mixing
 from jaxprep.augment.policies import AugMix, AutoAugment, RandAugment, TrivialAugmentWide
-from jaxprep.augment.warp import warp
+from jaxprep.augment.warping import warp
 
 __all__ = [
     "AugMix",

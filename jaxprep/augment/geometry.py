@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxprep import codec
 from jaxprep.augment.numbers import below, between, happens, units
-from jaxprep.augment.warp import (
+from jaxprep.augment.warping import (
     IDENTITY,
     affine,
     forward,
@@ -20,7 +20,7 @@ from jaxprep.augment.warp import (
     rotation,
     warp,
 )
-from jaxprep.augment.warp import (
+from jaxprep.augment.warping import (
     Method as WarpMethod,
 )
 from jaxprep.ops.crop import Axes, ToSize

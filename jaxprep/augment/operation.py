@@ -20,7 +20,7 @@ from jaxtyping import Shaped, UInt8
 
 from jaxprep.augment import color, filter, lookup
 from jaxprep.augment.color import Reference
-from jaxprep.augment.warp import IDENTITY, Map, forward, warp
+from jaxprep.augment.warping import IDENTITY, Map, forward, warp
 from jaxprep.pipeline.step import FillValue, fill_value
 from jaxprep.types import Array
 
@@ -66,7 +66,7 @@ def nothing() -> Operation:
 def warp_of(map: Map) -> Operation:
     """Return the operation that warps by an affine map.
 
-    >>> from jaxprep.augment.warp import translation
+    >>> from jaxprep.augment.warping import translation
     >>> apply_operation(np.uint8([[[1], [2]]]), warp_of(translation(right=1.0))).ravel().tolist()
     [0, 1]
     """
@@ -227,7 +227,7 @@ def move_mask(
 ) -> Shaped[Array, "h w c"]:
     """Move a mask as the warps among the operations move its image, by nearest neighbour.
 
-    >>> from jaxprep.augment.warp import translation
+    >>> from jaxprep.augment.warping import translation
     >>> moved = stack([warp_of(translation(right=1.0))])
     >>> move_mask(np.int32([[[1], [2]]]), moved).ravel().tolist()
     [0, 1]
@@ -248,7 +248,7 @@ def move_mask(
 def position_matrix(operations: Operation) -> jax.Array:
     """Return the matrix `(3, 3)` by which positions go through stacked operations, in order.
 
-    >>> from jaxprep.augment.warp import translation
+    >>> from jaxprep.augment.warping import translation
     >>> position_matrix(stack([warp_of(translation(right=1.0))])).tolist()[0]
     [1.0, 0.0, 1.0]
     """

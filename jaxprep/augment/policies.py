@@ -17,7 +17,7 @@ from jaxprep.augment.color import Reference, product, truncated
 from jaxprep.augment.numbers import below, between, happens, normal, sign, units
 from jaxprep.augment.operation import Operation, PolicyMethod, apply_operations
 from jaxprep.augment.spaces import POLICIES, SPACES, Row, Space
-from jaxprep.augment.warp import rotation, shear, translation
+from jaxprep.augment.warping import rotation, shear, translation
 from jaxprep.pipeline.step import FillValue, Opaque, Step
 
 

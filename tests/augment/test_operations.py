@@ -16,7 +16,7 @@ import pytest
 from helpers.images import noise
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from jaxprep.augment import color, filter, lookup, warp
+from jaxprep.augment import color, filter, lookup, warping
 from jaxprep.augment.operation import BLENDS, apply_operation
 from jaxprep.augment.policies import operation_of
 from jaxprep.augment.spaces import SPACES
@@ -105,20 +105,20 @@ def test_warps_are_those_of_Pillow(method, photos):
     other side."""
     resample = Image.Resampling[method.upper()]
     size = (61, 53)
-    run = jax.jit(lambda image, map: warp.warp(image, map, method=method, fill=(1.0, 2.0, 3.0)))
+    run = jax.jit(lambda image, map: warping.warp(image, map, method=method, fill=(1.0, 2.0, 3.0)))
     different = count = far = 0
     for picture in pictures(photos)[:3]:
         image = Image.fromarray(picture)
         pairs = []
         for degrees in (-30.0, -7.3, 12.0, 90.5, 135.0):
             rotated = image.rotate(degrees, resample=resample, fillcolor=(1, 2, 3))
-            pairs.append((warp.rotation(degrees, size), rotated))
+            pairs.append((warping.rotation(degrees, size), rotated))
         for amount in (-0.37, 0.211, 0.99):
             data = {
-                (1, amount, 0, 0, 1, 0): warp.shear(horizontal=amount),
-                (1, 0, 0, amount, 1, 0): warp.shear(vertical=amount),
-                (1, 0, -40 * amount, 0, 1, 0): warp.translation(right=40 * amount),
-                (1, 0, 0, 0, 1, -9): warp.translation(down=9.0),
+                (1, amount, 0, 0, 1, 0): warping.shear(horizontal=amount),
+                (1, 0, 0, amount, 1, 0): warping.shear(vertical=amount),
+                (1, 0, -40 * amount, 0, 1, 0): warping.translation(right=40 * amount),
+                (1, 0, 0, 0, 1, -9): warping.translation(down=9.0),
             }
             for numbers, map in data.items():
                 kind = Image.Transform.AFFINE
