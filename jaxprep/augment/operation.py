@@ -252,10 +252,10 @@ def position_matrix(operations: Operation) -> jax.Array:
     >>> position_matrix(stack([warp_of(translation(right=1.0))])).tolist()[0]
     [1.0, 0.0, 1.0]
     """
-    matrix = jnp.eye(3)
+    matrix: Any = jnp.eye(3)
     for i in range(operations.family.shape[0]):
         # the others have the map that moves nothing
-        matrix = forward(operations.map[i]) @ matrix
+        matrix = jnp.matmul(forward(operations.map[i]), matrix)
     return matrix
 
 
