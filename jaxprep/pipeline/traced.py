@@ -8,6 +8,7 @@ eager call needs one program for all of that; `eager.py` serves the other eager 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from typing import Any
 
@@ -187,9 +188,11 @@ def draw(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any) -> tuple[A
     if plan is None and batch.size is not None:
         plan = _plan_of_known_sizes(lowered, batch, canvas)
     drawing = Batch(image=batch.image, index=batch.index)
-    drawing, plan, _ = _beside_image(drawing, plan, None, placement_of(batch.image))
+    placement = placement_of(batch.image)
+    drawing, plan, _ = _beside_image(drawing, plan, None, placement)
     # jitted, as calls are: one by one, operations would round where a program contracts them
-    return _draw_jitted(lowered, canvas, drawing, plan, key)
+    with _on_mesh(placement):
+        return _draw_jitted(lowered, canvas, drawing, plan, key)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -313,7 +316,8 @@ def run_jitted(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any, draw
     entering = Batch(batch.image, None, None, index, None, batch.boxes, batch.keypoints, masks)
     placement = placement_of(batch.image)
     entering, placed_plan, draws = _beside_image(entering, plan, draws, placement)
-    done = _run_jitted(lowered, entering, placed_plan, key, draws)
+    with _on_mesh(placement):
+        done = _run_jitted(lowered, entering, placed_plan, key, draws)
     if given_plan is None and plan is not None:
         done = _cut_to_largest(lowered, done, plan)
     if isinstance(placement, NamedSharding):
@@ -325,6 +329,14 @@ def run_jitted(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any, draw
         size=done.size,
         extras={**batch.extras, **done.extras},
     )
+
+
+def _on_mesh(placement: Placement) -> contextlib.AbstractContextManager[Any]:
+    """A context of the mesh that holds the images: `shard_map` refuses another one that the caller
+    has set."""
+    if isinstance(placement, NamedSharding):
+        return jax.set_mesh(placement.mesh)
+    return contextlib.nullcontext()
 
 
 def _beside_image(

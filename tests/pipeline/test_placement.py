@@ -198,6 +198,15 @@ def test_a_plan_of_the_host_is_sharded_as_the_images_inside_jit(axis_type: AxisT
     assert_equal(jax.jit(lambda batch, plan: PIPELINE(batch, plan=plan))(batch, plan), want)
 
 
+@pytest.mark.parametrize("axis_type", TYPES)
+def test_a_batch_on_another_mesh_than_the_one_that_is_set_keeps_its_own(axis_type: AxisType):
+    images = jax.device_put(IMAGES, on_mesh("data", axis_type=axis_type))
+    want = CONVERTER(IMAGES)
+    for other in TYPES:
+        with jax.set_mesh(on_mesh(axis_type=other).mesh):
+            assert_equal_and_on(CONVERTER(images), want, set(jax.devices()))
+
+
 def test_masks_go_beside_a_plan_as_with_sizes():
     plan = PIPELINE.plan(SIZES, (HEIGHT, WIDTH))
     want = PIPELINE(BATCH.replace(size=SIZES)).extras["mask"]
