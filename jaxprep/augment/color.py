@@ -262,7 +262,7 @@ def turn_integer_hue(image: Any, turns: Any, tables: Any) -> Any:
     """Return `adjust_hue` of Pillow, by the tables of `hsv_tables`.
 
     >>> turn_integer_hue(np.uint8([[[255, 0, 0]]]), 0.5, hsv_tables()).tolist()
-    [[[0, 255, 255]]]
+    [[[0, 255, 252]]]
     """
     red, green, blue = (image[..., i].astype(jnp.int32) for i in range(3))
     largest = jnp.maximum(jnp.maximum(red, green), blue)

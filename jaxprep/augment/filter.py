@@ -119,7 +119,7 @@ def box_radius(sigma: Any) -> Any:
     """Return the radius of the box which, blurred with three times, is about a Gaussian.
 
     >>> round(float(box_radius(1.0)), 4)
-    0.6
+    0.25
     """
     # `_gaussian_blur_radius` of https://github.com/python-pillow/Pillow/blob/main/src/libImaging/BoxBlur.c
     variance = jnp.asarray(sigma, jnp.float32) ** 2 / 3
@@ -143,7 +143,7 @@ def box_blur(
         InputError: the image is not uint8 with 1 or 3 channels.
 
     >>> box_blur(np.uint8([[[0], [0], [90], [0], [0]]]), 1.0)[0, :, 0].tolist()
-    [5, 21, 36, 21, 5]
+    [5, 21, 37, 21, 5]
     """
     check_image(image, "pillow")
     if not 0 <= largest <= LARGEST_SIGMA:

@@ -158,7 +158,7 @@ def equalize_table(image: UInt8[Array, "h w c"]) -> Table:
     """Return the table that makes the histogram of each channel of an image as even as it gets.
 
     >>> equalize_table(np.uint8([[[0], [1], [2], [3]]] * 255))[:4, 0].tolist()
-    [0, 64, 128, 192]
+    [0, 85, 170, 255]
     """
     channels = image.shape[-1]
     channel = jnp.arange(channels, dtype=jnp.int32)

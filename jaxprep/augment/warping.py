@@ -39,8 +39,8 @@ def rotation(degrees: Any, size: tuple[Any, Any]) -> Map:
     """Return the map that rotates an image of `size` (height, width) about its middle, counter-
     clockwise, as Pillow's `Image.rotate` does.
 
-    >>> [round(float(n), 3) for n in rotation(90.0, (4, 4))]
-    [0.0, -1.0, 4.0, 1.0, 0.0, 0.0]
+    >>> np.round(rotation(90.0, (4, 4)), 3).tolist()
+    [-0.0, -1.0, 4.0, 1.0, -0.0, 0.0]
     """
     radians = jnp.deg2rad(jnp.asarray(degrees, jnp.float32))
     cos, sin = jnp.cos(radians), jnp.sin(radians)
@@ -88,7 +88,7 @@ def affine(
         size: height and width of the image.
 
     >>> affine(0.0, 1.0, 0.0, 2.0, 0.0, 0.0, (4, 4)).tolist()
-    [0.5, -0.0, 0.5, 0.0, 0.5, 1.0]
+    [0.5, 0.0, 0.5, -0.0, 0.5, 1.0]
     """
     # `_get_inverse_affine_matrix` of torchvision/transforms/functional.py
     angle, across, along = (

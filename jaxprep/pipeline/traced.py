@@ -335,7 +335,8 @@ def _on_mesh(placement: Placement) -> contextlib.AbstractContextManager[Any]:
     """A context of the mesh that holds the images: `shard_map` refuses another one that the caller
     has set."""
     if isinstance(placement, NamedSharding):
-        return jax.set_mesh(placement.mesh)
+        mesh: Any = placement.mesh  # not an `AbstractMesh`, as arrays lie on it
+        return jax.set_mesh(mesh)
     return contextlib.nullcontext()
 
 

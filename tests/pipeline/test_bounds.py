@@ -75,7 +75,7 @@ GROWING = {
     "both sides": (ops.Resize((8192, 4), fit="cover"), ops.CenterCrop(4)),
     "a rule": (ops.Resize(rule=sizes.MultipleAbove(sizes.LongestHalfUp(8192), 2**14)),),
     "at least so large": (ops.PadToAtLeast((8192, 8192)), GRAY),
-    "one pass of two": (ops.Resize((60000, 1), reference="jax"),),
+    "one pass of two": (ops.Resize((60000, 1), reference="float"),),
     "a share": (ops.Resize((8192, 8192)), ops.CenterCropShare(64.0, 64.0)),
     "an opaque step": (Grow(2**14),),
     "step after step": (*[ops.Pad(2000, 2000, 2000, 2000, 1.0)] * 40, GRAY),
