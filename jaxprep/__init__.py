@@ -37,18 +37,6 @@ _MODULE_OF = {
     "Plan": "jaxprep.pipeline",
     "read_image": "jaxprep.host.decode",
 }
-_SUBMODULES = (
-    "augment",
-    "checkpoint",
-    "data",
-    "errors",
-    "formats",
-    "huggingface",
-    "ops",
-    "postprocess",
-    "presets",
-)
-
 __all__ = [
     "AutoImageProcessor",
     "Batch",
@@ -72,14 +60,14 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used, so that `import jaxprep` is quick (PEP 562)."""
-    if name in _SUBMODULES:
-        return importlib.import_module(f"jaxprep.{name}")
     if name in _MODULE_OF:
         value = getattr(importlib.import_module(_MODULE_OF[name]), name)
         if hasattr(value, "get_config"):
             # Keras may have been imported after us
             importlib.import_module("jaxprep.frameworks").register_with_keras(value)
         return value
+    if name in __all__:  # the others are modules
+        return importlib.import_module(f"jaxprep.{name}")
     raise AttributeError(f"module 'jaxprep' has no attribute {name!r}")
 
 

@@ -11,8 +11,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxprep import codec
-from jaxprep.augment.geometry import Range, check_probability, check_range
-from jaxprep.augment.numbers import below, between, happens, units
+from jaxprep.augment.numbers import (
+    Range,
+    below,
+    between,
+    check_probability,
+    check_range,
+    happens,
+    units,
+)
 from jaxprep.pipeline.step import FillValue, Opaque, fill_value
 
 

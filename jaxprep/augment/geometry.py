@@ -11,25 +11,30 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxprep import codec
-from jaxprep.augment.numbers import below, between, happens, units
+from jaxprep.augment.numbers import (
+    Range,
+    below,
+    between,
+    check_probability,
+    check_range,
+    happens,
+    units,
+)
 from jaxprep.augment.warping import (
     IDENTITY,
+    Method,
     affine,
     forward,
     perspective,
     rotation,
     warp,
 )
-from jaxprep.augment.warping import (
-    Method as WarpMethod,
-)
 from jaxprep.ops.crop import Axes, ToSize
+from jaxprep.ops.window import DrawnWindow
 from jaxprep.ops.words import by, number_list
-from jaxprep.pipeline.step import FillValue, Geometry, Opaque, Resampling, Step
-from jaxprep.resample.tables import Resample, Reverse, Window
+from jaxprep.pipeline.step import FillValue, Geometry, Opaque, Step
+from jaxprep.resample.tables import Reverse, Window
 from jaxprep.types import Size
-
-Range = tuple[float, float]
 
 
 class CropWindow(NamedTuple):
@@ -45,27 +50,8 @@ class CropWindow(NamedTuple):
     width: Any
 
 
-def check_probability(probability: float, where: str = "$.probability") -> None:
-    """Raise `ConfigError` unless a number is a probability.
-
-    >>> check_probability(0.5)
-    """
-    if not 0 <= probability <= 1:
-        raise codec.expected("a probability, 0 to 1", probability, where)
-
-
-def check_range(values: Range, where: str, least: float = -math.inf) -> None:
-    """Raise `ConfigError` unless a range goes upwards from at least `least`.
-
-    >>> check_range((0.5, 1.0), "$.scale", 0.0)
-    """
-    low, high = values
-    if not (least <= low <= high and math.isfinite(high)):
-        raise codec.expected(f"a range (low, high) from at least {least:g}", values, where)
-
-
 @dataclass(frozen=True)
-class RandomResizedCrop(ToSize):
+class RandomResizedCrop(DrawnWindow):
     """Cuts a window of random area and aspect ratio out, and resizes it.
 
     "Inception crop" is two distributions: torchvision's (also timm's and OpenCLIP's) keeps 43 % of
@@ -114,27 +100,6 @@ class RandomResizedCrop(ToSize):
         if self.rule == "tensorflow":
             return _tensorflow_window(key, size, self.scale, self.ratio)
         return _torchvision_window(key, size, self.scale, self.ratio)
-
-    @property
-    def static_output_size(self) -> Size | None:
-        return self.size
-
-    @property
-    def keeps_window(self) -> bool:  # type: ignore[override]
-        return self.method != "nearest"
-
-    @property
-    def resampling(self) -> Resampling | None:  # type: ignore[override]
-        return None if self.method == "nearest" else Resampling(self.reference)
-
-    def axes(self, size: Size, draw: Any = None) -> Axes:
-        reference = "float" if self.method == "nearest" else self.reference
-        height, width = (
-            Resample(side, self.method, self.antialias, reference) for side in self.size
-        )
-        vertical = (Window(draw.top, draw.height), height)
-        horizontal = (Window(draw.left, draw.width), width)
-        return vertical, horizontal
 
     def describe(self) -> str:
         share = f"{self.scale[0]:g} to {self.scale[1]:g} of the area"
@@ -312,7 +277,7 @@ class RandomWarp(Opaque):
     True
     """
 
-    method: WarpMethod = "nearest"
+    method: Method = "nearest"
     fill: FillValue = 0.0
 
     def apply(self, image: Any, draw: Any = None) -> Any:
@@ -359,7 +324,7 @@ class RandomRotation(RandomWarp):
     """
 
     degrees: Range
-    method: WarpMethod = "nearest"
+    method: Method = "nearest"
     fill: FillValue = 0.0
 
     def check(self) -> None:
@@ -397,7 +362,7 @@ class RandomAffine(RandomWarp):
     scale: Range = (1.0, 1.0)
     shear_x: Range = (0.0, 0.0)
     shear_y: Range = (0.0, 0.0)
-    method: WarpMethod = "nearest"
+    method: Method = "nearest"
     fill: FillValue = 0.0
 
     def check(self) -> None:
@@ -444,7 +409,7 @@ class RandomPerspective(RandomWarp):
 
     distortion: float = 0.5
     probability: float = 0.5
-    method: WarpMethod = "bilinear"
+    method: Method = "bilinear"
     fill: FillValue = 0.0
 
     def check(self) -> None:

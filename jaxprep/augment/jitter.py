@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,8 +13,15 @@ from jaxprep import codec
 from jaxprep.augment import color, filter, lookup
 from jaxprep.augment import operation as operations
 from jaxprep.augment.color import Reference
-from jaxprep.augment.geometry import Range, check_probability, check_range
-from jaxprep.augment.numbers import below, between, happens, units
+from jaxprep.augment.numbers import (
+    Range,
+    below,
+    between,
+    check_probability,
+    check_range,
+    happens,
+    units,
+)
 from jaxprep.augment.operation import Operation, apply_operations
 from jaxprep.pipeline.step import Opaque
 
@@ -85,7 +93,7 @@ class ColorJitter(Opaque):
                 changes.append(operations.blend_of(name, amount))
         # a random order: that of random numbers
         order = jnp.argsort(drawn[count:])
-        ordered = jax.tree.map(lambda leaf: leaf[order], operations.stack(changes))
+        ordered = operations.at(operations.stack(changes), order)
         kept = happens(drawn[count - 1], self.probability)
         return ordered._replace(family=jnp.where(kept, ordered.family, 0))
 
@@ -94,6 +102,17 @@ class ColorJitter(Opaque):
 
     def describe(self) -> str:
         return f"change {', '.join(self.names) or 'nothing'}, in random order"
+
+
+def _check_sigma(sigma: Range) -> None:
+    check_range(sigma, "$.sigma", 0.0)
+    if sigma[1] > filter.LARGEST_SIGMA:
+        raise codec.expected(f"at most {filter.LARGEST_SIGMA:g} pixels", sigma, "$.sigma")
+
+
+def _check_threshold(threshold: float) -> None:
+    if not 0 <= threshold <= 256:
+        raise codec.expected("a threshold of 0 to 256", threshold, "$.threshold")
 
 
 class RandomChange(Opaque):
@@ -122,9 +141,9 @@ class RandomChange(Opaque):
         del unit
         return ()
 
+    @abstractmethod
     def change(self, image: Any, amounts: Any) -> Any:
         """Return the changed image."""
-        raise NotImplementedError
 
     def apply(self, image: Any, draw: Any = None) -> Any:
         is_changed, amounts = draw
@@ -220,8 +239,7 @@ class RandomSolarize(RandomChange):
 
     def check(self) -> None:
         super().check()
-        if not 0 <= self.threshold <= 256:
-            raise codec.expected("a threshold of 0 to 256", self.threshold, "$.threshold")
+        _check_threshold(self.threshold)
 
     def change(self, image: Any, amounts: Any) -> Any:
         return lookup.solarize(image, self.threshold)
@@ -323,9 +341,7 @@ class RandomBlur(RandomChange):
 
     def check(self) -> None:
         super().check()
-        check_range(self.sigma, "$.sigma", 0.0)
-        if self.sigma[1] > filter.LARGEST_SIGMA:
-            raise codec.expected(f"at most {filter.LARGEST_SIGMA:g} pixels", self.sigma, "$.sigma")
+        _check_sigma(self.sigma)
         if not 1 <= self.kernel_size <= 999 or self.kernel_size % 2 == 0:
             raise codec.expected("an odd number of pixels", self.kernel_size, "$.kernel_size")
 
@@ -360,11 +376,8 @@ class ThreeAugment(Opaque):
     sigma: Range = (0.1, 2.0)
 
     def check(self) -> None:
-        if not 0 <= self.threshold <= 256:
-            raise codec.expected("a threshold of 0 to 256", self.threshold, "$.threshold")
-        check_range(self.sigma, "$.sigma", 0.0)
-        if self.sigma[1] > filter.LARGEST_SIGMA:
-            raise codec.expected(f"at most {filter.LARGEST_SIGMA:g} pixels", self.sigma, "$.sigma")
+        _check_threshold(self.threshold)
+        _check_sigma(self.sigma)
 
     def draw(self, key: Any, size: Any) -> tuple[Any, Any]:
         """Return which of the three, and the standard deviation of the blur."""

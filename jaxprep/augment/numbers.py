@@ -1,4 +1,6 @@
-"""Numbers that a step draws: all of them come from one call of `jax.random.uniform`.
+"""Numbers that a step draws, and the ranges and probabilities that they are drawn by.
+
+All numbers of a step come from one call of `jax.random.uniform`.
 
 Each call of `jax.random` is compiled for 0.2 to 0.4 s on CPU (jax 0.10.2); one call for all numbers
 of a step compiles RandAugment's draw in 0.3 s instead of 1.7 s.
@@ -6,12 +8,18 @@ of a step compiles RandAugment's draw in 0.3 s instead of 1.7 s.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import ndtri
+
+from jaxprep import codec
+
+Range = tuple[float, float]
+"""The lowest and the highest number."""
 
 
 def between(unit: Any, low: Any, high: Any) -> Any:
@@ -74,3 +82,22 @@ def units(key: Any, *shape: int) -> jax.Array:
     (2, 3)
     """
     return jax.random.uniform(key, shape)
+
+
+def check_probability(probability: float, where: str = "$.probability") -> None:
+    """Raise `ConfigError` unless a number is a probability.
+
+    >>> check_probability(0.5)
+    """
+    if not 0 <= probability <= 1:
+        raise codec.expected("a probability, 0 to 1", probability, where)
+
+
+def check_range(values: Range, where: str, least: float = -math.inf) -> None:
+    """Raise `ConfigError` unless a range goes upwards from at least `least`.
+
+    >>> check_range((0.5, 1.0), "$.scale", 0.0)
+    """
+    low, high = values
+    if not (least <= low <= high and math.isfinite(high)):
+        raise codec.expected(f"a range (low, high) from at least {least:g}", values, where)

@@ -129,13 +129,13 @@ def stack(operations: Sequence[Operation]) -> Operation:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *operations)
 
 
-def choose(index: Any, operations: Sequence[Operation]) -> Operation:
-    """Return the operation at a traced index.
+def at(operations: Operation, index: Any) -> Operation:
+    """Return the operation at an index, which may be traced, of stacked ones.
 
-    >>> choose(jnp.int32(1), [nothing(), blend_of("contrast", 2.0)]).amount.item()
+    >>> at(stack([nothing(), blend_of("contrast", 2.0)]), jnp.int32(1)).amount.item()
     2.0
     """
-    return jax.tree.map(lambda leaves: leaves[index], stack(operations))
+    return jax.tree.map(lambda leaf: leaf[index], operations)
 
 
 def apply_operation(
@@ -217,8 +217,7 @@ def apply_operations(
     # constant ("pvary is a invariant->variant collective")
     changed: Any = jnp.asarray(image)
     for i in range(operations.family.shape[0]):
-        operation = jax.tree.map(lambda leaf, i=i: leaf[i], operations)
-        changed = apply_operation(changed, operation, **settings)
+        changed = apply_operation(changed, at(operations, i), **settings)
     return changed
 
 
@@ -235,13 +234,12 @@ def move_mask(
 
     moving: Any = jnp.asarray(mask)
     for i in range(operations.family.shape[0]):
-        map = operations.map[i]
+        operation = at(operations, i)
 
-        def moved(mask: Any, map: Any = map) -> Any:
+        def moved(mask: Any, map: Any = operation.map) -> Any:
             return warp(mask, map, fill=fill)
 
-        is_moved = operations.family[i] == FAMILIES.index("warp")
-        moving = lax.cond(is_moved, moved, lambda mask: mask, moving)
+        moving = lax.cond(is_warp(operation), moved, lambda mask: mask, moving)
     return moving
 
 

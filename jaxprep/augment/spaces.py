@@ -58,6 +58,12 @@ def _torchvision(
     )
 
 
+_TIMM_FIRST = (
+    Row("autocontrast"),
+    Row("equalize"),
+    Row("invert"),
+    Row("rotate", 0, 30, True),
+)
 _TIMM_GEOMETRY = (
     Row("shear_x", 0, 0.3, True),
     Row("shear_y", 0, 0.3, True),
@@ -79,10 +85,7 @@ SPACES: dict[str, tuple[Row, ...]] = {
     # `LEVEL_TO_ARG` and `_RAND_TRANSFORMS` of
     # https://github.com/huggingface/pytorch-image-models/blob/main/timm/data/auto_augment.py
     "timm": (
-        Row("autocontrast"),
-        Row("equalize"),
-        Row("invert"),
-        Row("rotate", 0, 30, True),
+        *_TIMM_FIRST,
         Row("posterize", 0, 4, False, "truncate"),
         Row("solarize", 0, 256, False, "truncate"),
         Row("solarize_add", 0, 110, False, "truncate"),
@@ -90,10 +93,7 @@ SPACES: dict[str, tuple[Row, ...]] = {
         *_TIMM_GEOMETRY,
     ),
     "timm_increasing": (
-        Row("autocontrast"),
-        Row("equalize"),
-        Row("invert"),
-        Row("rotate", 0, 30, True),
+        *_TIMM_FIRST,
         Row("posterize", 4, -4, False, "truncate"),
         Row("solarize", 256, -256, False, "truncate"),
         Row("solarize_add", 0, 110, False, "truncate"),
@@ -103,10 +103,7 @@ SPACES: dict[str, tuple[Row, ...]] = {
     # `level_to_arg` of
     # https://github.com/google-research/big_vision/blob/main/big_vision/pp/autoaugment.py
     "tpu": (
-        Row("autocontrast"),
-        Row("equalize"),
-        Row("invert"),
-        Row("rotate", 0, 30, True),
+        *_TIMM_FIRST,
         Row("posterize", 0, 4, False, "truncate"),
         Row("solarize", 0, 256, False, "truncate"),
         *(Row(name, 0.1, 1.8) for name in _ENHANCEMENTS),

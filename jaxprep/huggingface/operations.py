@@ -62,7 +62,7 @@ class ImageOperations(ImageProcessingMixin):
 
     def _class_config(self) -> HuggingFace:
         """The config, of a class that has settings for single operations."""
-        raise NotImplementedError
+        raise NotImplementedError  # `BaseImageProcessor` overrides it; its metaclass is not ABC's
 
     def resize(
         self,

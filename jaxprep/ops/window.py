@@ -58,8 +58,50 @@ def resize_window(
     return on_image(step, image, draws=((top, left, height, width),))
 
 
+class DrawnWindow(ToSize):
+    """Base class of steps that resize a window of the image, which their draw says: its `top`,
+    `left`, `height` and `width` in pixels, in this order.
+
+    Attributes:
+        method, antialias: of the resize.
+        reference: one of those whose weights the program can make, see
+            `jaxprep.resample.tables.TRACED_REFERENCES`.
+        rounded: give integers back as integers.
+
+    >>> issubclass(WindowResize, DrawnWindow)
+    True
+    """
+
+    method: str
+    antialias: bool
+    reference: str = "float"
+    rounded: bool = True
+
+    @property
+    def static_output_size(self) -> Size | None:
+        return self.size
+
+    @property
+    def keeps_window(self) -> bool:  # type: ignore[override]
+        return self.method != "nearest"
+
+    @property
+    def resampling(self) -> Resampling | None:  # type: ignore[override]
+        return None if self.method == "nearest" else Resampling(self.reference, self.rounded)
+
+    def axes(self, size: Size, draw: Any = None) -> Axes:
+        top, left, height, width = draw
+        # Only the nearest pixels of `float` are found inside a program.
+        reference = "float" if self.method == "nearest" else self.reference
+        # The window first, so that the filter ends at its edge: torchvision's `resized_crop` of
+        # https://github.com/pytorch/vision/blob/main/torchvision/transforms/functional.py
+        vertical = Resample(self.size[0], self.method, self.antialias, reference)
+        horizontal = Resample(self.size[1], self.method, self.antialias, reference)
+        return (Window(top, height), vertical), (Window(left, width), horizontal)
+
+
 @dataclass(frozen=True)
-class WindowResize(ToSize):
+class WindowResize(DrawnWindow):
     """Resizes a window of the image; its draw is `(top, left, height, width)` in pixels.
 
     >>> import numpy as np
@@ -77,25 +119,3 @@ class WindowResize(ToSize):
         """Return the window of all pixels; `resize_window` takes others."""
         del key
         return 0, 0, size[0], size[1]
-
-    @property
-    def static_output_size(self) -> Size | None:
-        return self.size
-
-    @property
-    def keeps_window(self) -> bool:  # type: ignore[override]
-        return self.method != "nearest"
-
-    @property
-    def resampling(self) -> Resampling | None:  # type: ignore[override]
-        # The other references round by tables that NumPy makes in float64: with a traced window the
-        # table is made in the graph, from integers, which only `float` defines.
-        return None if self.method == "nearest" else Resampling("float", self.rounded)
-
-    def axes(self, size: Size, draw: Any = None) -> Axes:
-        top, left, height, width = draw
-        # The window first, so that the filter ends at its edge: torchvision's `resized_crop` of
-        # https://github.com/pytorch/vision/blob/main/torchvision/transforms/functional.py
-        vertical = Resample(self.size[0], self.method, self.antialias, "float")
-        horizontal = Resample(self.size[1], self.method, self.antialias, "float")
-        return (Window(top, height), vertical), (Window(left, width), horizontal)

@@ -187,14 +187,17 @@ class Pipeline:
                 f"Expected a batch of images to mix, got one of shape {batch.image.shape}."
             )
         own_draws, mix_draw = (None, None) if draws is None else (draws[:-1], draws[-1])
-        if not self.is_random:
-            own_draws = None
-        own_key = key if self.is_random else None
-        done = self.unmixed(batch, key=own_key, draws=own_draws, plan=plan)
-        mix_key = None if key is None else jax.random.fold_in(key, len(self.inner_steps))
+        # steps of which none is random take neither
+        own = {"key": key, "draws": own_draws} if self.is_random else {}
+        done = self.unmixed(batch, plan=plan, **own)
+        mix_key = None if key is None else self._mix_key(key)
         if is_traced((done.image, done.label, mix_key, mix_draw)):
             return self.mixing(done, mix_key, draw=mix_draw)
         return _mix_jitted(self.mixing, done, mix_key, mix_draw)
+
+    def _mix_key(self, key: Any) -> Any:
+        """The key of `mixing`, which comes after those of the steps."""
+        return jax.random.fold_in(key, len(self.inner_steps))
 
     @functools.cached_property
     def unmixed(self) -> Pipeline:
@@ -219,8 +222,7 @@ class Pipeline:
             draws = traced.draw(self.lowered, batch, plan, key)
         if self.mixing is None:
             return draws
-        mix_key = jax.random.fold_in(key, len(self.inner_steps))
-        return *draws, self.mixing.draw(mix_key, batch.image.shape[0])
+        return *draws, self.mixing.draw(self._mix_key(key), batch.image.shape[0])
 
     @functools.cached_property
     def inner_steps(self) -> tuple[Step, ...]:

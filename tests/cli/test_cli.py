@@ -38,29 +38,6 @@ from jaxprep.ops import sizes
 from jaxprep.ops.resize import SizeRule
 from jaxprep.resample.references import REFERENCES
 
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Five images of the same program."""
-    for seed in range(5):
-        image_file(tmp_path / "photos" / f"{seed}.png", 40 + seed, 50, 3, seed=seed)
-    return tmp_path / "photos"
-
-
-@pytest.fixture
-def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the files that are decoded, as they are."""
-    names: list[str] = []
-    original = run_module.read_image
-
-    def counting(path: Any, **options: Any) -> np.ndarray:
-        names.append(Path(path).name)
-        return original(path, **options)
-
-    monkeypatch.setattr(run_module, "read_image", counting)
-    return names
-
-
 # run: what is written
 
 
