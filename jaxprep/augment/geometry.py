@@ -67,8 +67,8 @@ class RandomResizedCrop(DrawnWindow):
         method, antialias: of the resize; "tensorflow" recipes have antialias=False, which needs
             reference="float".
         reference: "pillow12" (timm and torchvision on PIL images), "torchvision" (uint8 tensors)
-            or "float"; the weights are made in the program, so that at most one level differs on
-            at most 5e-4 of the values.
+            or "float"; the weights are made in the program, so that one level differs on 2e-4 of
+            the values of many windows (2e-3 of one).
 
     >>> import jax
     >>> from jaxprep import Batch
