@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from jaxprep.host.decode import read_image
     from jaxprep.huggingface import AutoImageProcessor, BatchFeature
     from jaxprep.pipeline import Pipeline, Plan
+    from jaxprep.training import recipes, training_pipeline
     from jaxprep.types import Batch
 
 __version__ = "0.1.0"
@@ -36,6 +37,8 @@ _MODULE_OF = {
     "Pipeline": "jaxprep.pipeline",
     "Plan": "jaxprep.pipeline",
     "read_image": "jaxprep.host.decode",
+    "recipes": "jaxprep.training",
+    "training_pipeline": "jaxprep.training",
 }
 __all__ = [
     "AutoImageProcessor",
@@ -55,6 +58,8 @@ __all__ = [
     "postprocess",
     "presets",
     "read_image",
+    "recipes",
+    "training_pipeline",
 ]
 
 

@@ -45,6 +45,7 @@ from jaxprep.augment.jitter import (
 from jaxprep.augment.lookup import autocontrast, equalize, invert, posterize, solarize, solarize_add
 from jaxprep.augment.mix import Mixing
 from jaxprep.augment.policies import AugMix, AutoAugment, RandAugment, TrivialAugmentWide
+from jaxprep.augment.recipes import Recipe
 from jaxprep.augment.warping import warp
 
 __all__ = [
@@ -68,6 +69,7 @@ __all__ = [
     "RandomRotation",
     "RandomSharpness",
     "RandomSolarize",
+    "Recipe",
     "ThreeAugment",
     "TrivialAugmentWide",
     "adjust_brightness",

@@ -69,6 +69,7 @@ class RandomResizedCrop(DrawnWindow):
         reference: "pillow12" (timm and torchvision on PIL images), "torchvision" (uint8 tensors)
             or "float"; the weights are made in the program, so that one level differs on 2e-4 of
             the values of many windows (2e-3 of one).
+        rounded: give integers back as integers; False needs reference="float".
 
     >>> import jax
     >>> from jaxprep import Batch
@@ -84,6 +85,7 @@ class RandomResizedCrop(DrawnWindow):
     method: Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos3"] = "bilinear"
     antialias: bool = True
     reference: Literal["pillow12", "torchvision", "float"] = "pillow12"
+    rounded: bool = True
 
     def check(self) -> None:
         super().check()
@@ -93,6 +95,9 @@ class RandomResizedCrop(DrawnWindow):
             raise codec.expected("a share of the area of at most 1", self.scale, "$.scale")
         if not self.antialias and self.reference != "float":
             wanted = "reference='float' with antialias=False"
+            raise codec.expected(wanted, self.reference, "$.reference")
+        if not self.rounded and self.reference != "float":
+            wanted = "reference='float' with rounded=False"
             raise codec.expected(wanted, self.reference, "$.reference")
 
     def draw(self, key: Any, size: tuple[Any, Any]) -> CropWindow:

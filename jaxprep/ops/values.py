@@ -242,6 +242,7 @@ class Cast(Pointwise):
     Attributes:
         dtype: of the results.
         floats_only: leave integers and booleans as they are.
+        truncated: cut the fraction off instead of rounding, for an integer type.
 
     >>> from jaxprep import Batch
     >>> Cast("uint8")(Batch(image=np.float32([[[0.5, 1.5, 300.0]]]))).image.tolist()
@@ -250,6 +251,7 @@ class Cast(Pointwise):
 
     dtype: DTypeName = "float32"
     floats_only: bool = False
+    truncated: bool = False
 
     def apply(self, image: Any, draw: Any = None) -> Any:
         if self.floats_only and not jnp.issubdtype(image.dtype, jnp.floating):
@@ -260,7 +262,8 @@ class Cast(Pointwise):
             return image.astype(dtype)
         # XLA's conversion truncates, and what it gives for 300.0 depends on the platform.
         if jnp.issubdtype(image.dtype, jnp.floating):
-            return round_to(jnp.asarray(image, jnp.float32), dtype)
+            values = jnp.asarray(image, jnp.float32)
+            return round_to(jnp.trunc(values) if self.truncated else values, dtype)
         # An integer that is too large would wrap.
         low, high = (integer_within(bound, image.dtype) for bound in _range(dtype))
         return jnp.clip(image, low, high).astype(dtype)
@@ -279,7 +282,8 @@ class Cast(Pointwise):
         return image
 
     def describe(self) -> str:
-        rounded = ", rounded and clipped" if "int" in self.dtype else ""
+        rounding = "truncated" if self.truncated else "rounded"
+        rounded = f", {rounding} and clipped" if "int" in self.dtype else ""
         floats = " if floating point" if self.floats_only else ""
         return f"convert to {self.dtype}{floats}{rounded}"
 
