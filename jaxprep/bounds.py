@@ -6,7 +6,7 @@ One rule for every step, plan and layout:
   the program never stores an image of that size.
 * An image that a program stores, and what one of its two passes leaves to the other, has at most
   `MAX_PIXELS`, or twice as many as the image that came in: large results come of large images only.
-* A tap table has at most `MAX_WEIGHTS` weights.
+* A tap table has at most `MAX_WEIGHTS` weights, and a cache of tables at most `CACHE_BYTES`.
 
 Sizes in a config are held to the first two when it is made (`ConfigError`); sizes that depend on
 the image when its tables are made, or a program for its shape is traced (`InputError`).
@@ -14,9 +14,14 @@ the image when its tables are made, or a program for its shape is traced (`Input
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
-from typing import Any
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Generic, TypeVar
+
+import jax
 
 from jaxprep import codec
 from jaxprep.errors import InputError
@@ -152,3 +157,80 @@ def check_padded(shape: Sequence[int], shapes: Sequence[Sequence[int]]) -> None:
             f"Expected results that are padded to one shape of at most {most} values, got "
             f"{tuple(shape)}: preprocess tall and wide images in calls of their own."
         )
+
+
+# -- caches ---------------------------------------------------------------------------------------
+
+Value = TypeVar("Value")
+CACHE_BYTES = 2**26
+"""What one cache keeps: the tables of a thousand sizes of photographs of 4000 pixels a side."""
+CACHE_ENTRY_BYTES = 1024
+"""What an entry takes beside its arrays: the key, the tuples, NumPy's objects."""
+
+
+def nbytes(value: Any) -> int:
+    """Return the bytes of all arrays of a pytree.
+
+    >>> import numpy as np
+    >>> nbytes((np.zeros(4, np.int32), None, 3))
+    16
+    """
+    return sum(getattr(leaf, "nbytes", 0) for leaf in jax.tree.leaves(value))
+
+
+class BoundedCache(Generic[Value]):
+    """A function that keeps its latest results, as `functools.lru_cache` does, up to a number of
+    bytes. Threads may share it.
+
+    Attributes:
+        function: called with the arguments where its result is not kept.
+        limit: of the bytes of all results that are kept; a larger one is not.
+        size: the bytes kept.
+
+    >>> import numpy as np
+    >>> zeros = BoundedCache(np.zeros, limit=10_000)
+    >>> zeros(4) is zeros(4), zeros(10_000) is zeros(10_000)
+    (True, False)
+    """
+
+    def __init__(self, function: Callable[..., Value], limit: int):
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.limit = limit
+        self.size = 0
+        self._kept: OrderedDict[Hashable, tuple[Value, int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __call__(self, *args: Hashable) -> Value:
+        with self._lock:
+            found = self._kept.get(args)
+            if found is not None:
+                self._kept.move_to_end(args)
+                return found[0]
+        # not under the lock: the function may take long, or call itself
+        value = self.function(*args)
+        size = nbytes(value) + CACHE_ENTRY_BYTES
+        with self._lock:
+            if size > self.limit or args in self._kept:
+                return value
+            self._kept[args] = value, size
+            self.size += size
+            while self.size > self.limit:
+                _, (_, freed) = self._kept.popitem(last=False)
+                self.size -= freed
+        return value
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+
+def cached(limit: int = CACHE_BYTES) -> Callable[[Callable[..., Value]], BoundedCache[Value]]:
+    """Make a function of hashable arguments keep its latest results, up to `limit` bytes.
+
+    >>> @cached()
+    ... def square(x):
+    ...     return x * x
+    >>> square(3), len(square)
+    (9, 1)
+    """
+    return lambda function: BoundedCache(function, limit)

@@ -8,6 +8,7 @@ and `keras_hub/src/models/image_classifier_preprocessor.py`.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -222,7 +223,9 @@ def convert(x: Any, config: Format) -> Any:
     if isinstance(x, jax.core.Tracer):
         return config.pipeline(Batch(image=x)).image
     with default_settings():
-        if not frameworks.in_grain():
+        if "grain" not in sys.modules or not frameworks.in_grain():
+            if _is_image_of_bytes(x):
+                return _convert_bytes(x, config.pipeline)
             # NumPy arrays are images: none of the questions of `_convert` is about them.
             if isinstance(x, np.ndarray):
                 return _convert_images(x, config)
@@ -253,10 +256,27 @@ def _convert(x: Any, config: Format) -> Any:
     return {**x, labels.IMAGES: convert(x[labels.IMAGES], config)}
 
 
+def _is_image_of_bytes(x: Any) -> bool:
+    """Return whether a value is one image as programs read it: what most calls are about."""
+    # Not its subclasses: a masked array has pixels that do not count.
+    return type(x) is np.ndarray and x.dtype == np.uint8 and x.ndim == 3
+
+
+def _convert_bytes(image: np.ndarray, pipeline: Pipeline) -> Any:
+    """Convert one image of bytes: there is nothing to ask about its type, values and device."""
+    if pipeline.reads_channels_first:
+        image = image.transpose(1, 2, 0)
+    pipeline.check_image(image.shape, image.dtype)
+    pipeline.check_key(None)
+    return eager.run_image(pipeline.lowered, image, image.shape[:2])
+
+
 def _warn_of_range(owner: Any, x: Any, config: Format) -> None:
     """Warn of images whose values are not those that the config rescales; see
     `inputs.warn_of_range`.
     """
+    if isinstance(x, jax.core.Tracer) or _is_image_of_bytes(x):
+        return
     if not inputs.rescales_levels(config.pipeline):
         return
     if isinstance(x, Batch):

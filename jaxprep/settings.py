@@ -60,6 +60,29 @@ def default_settings() -> contextlib.AbstractContextManager[Any]:
     return stack
 
 
+def default_device() -> Any:
+    """Return the default `jax.Device` that the caller has set; None where JAX chooses it.
+
+    >>> with jax.default_device(jax.devices("cpu")[0]):
+    ...     default_device() == jax.devices("cpu")[0]
+    True
+    """
+    device = getattr(jax.config, "jax_default_device", None)
+    # The setting may be the name of a platform.
+    return jax.local_devices(backend=device)[0] if isinstance(device, str) else device
+
+
+def default_platform() -> str:
+    """Return the platform that computes where nobody says which: "cpu", "gpu" or "tpu".
+
+    >>> with jax.default_device(jax.devices("cpu")[0]):
+    ...     default_platform()
+    'cpu'
+    """
+    device = default_device()
+    return jax.default_backend() if device is None else device.platform
+
+
 def _guard(name: str) -> Any:
     # One setting for all directions, until one of them is set by itself.
     return getattr(jax.config, name) or getattr(jax.config, "jax_transfer_guard")  # noqa: B009

@@ -21,7 +21,7 @@ from jaxprep.settings import default_settings
 A = TypeVar("A")
 
 
-class _Fork:
+class Fork:
     """What this process knows of the fork that made it, if one did.
 
     Attributes:
@@ -42,27 +42,28 @@ class _Fork:
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(before=_Fork.before, after_in_child=_Fork.in_child)
+    os.register_at_fork(before=Fork.before, after_in_child=Fork.in_child)
 
 
-def check_not_forked() -> None:
-    """Raise an error in a process that was forked from one where JAX had been used.
+def refuse_fork() -> None:
+    """Raise the error of a process that was forked from one where JAX had been used.
 
     JAX's threads are not in the fork, and its next program waits for them without end:
     https://docs.jax.dev/en/latest/faq.html
 
     Raises:
-        InputError: there was such a fork.
+        InputError: always.
 
-    >>> check_not_forked()
+    >>> refuse_fork()  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    jaxprep.errors.InputError: Expected a process where JAX can run, got a fork of one ...
     """
-    if _Fork.is_broken:
-        raise InputError(
-            "Expected a process where JAX can run, got a fork of one where it had been used, in "
-            "which its programs never end: start workers with "
-            '`multiprocessing.get_context("spawn")` (of PyTorch\'s `DataLoader`: '
-            '`multiprocessing_context="spawn"`), or before JAX is first used.'
-        )
+    raise InputError(
+        "Expected a process where JAX can run, got a fork of one where it had been used, in "
+        "which its programs never end: start workers with "
+        '`multiprocessing.get_context("spawn")` (of PyTorch\'s `DataLoader`: '
+        '`multiprocessing_context="spawn"`), or before JAX is first used.'
+    )
 
 
 def core_count() -> int:

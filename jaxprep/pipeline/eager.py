@@ -16,15 +16,11 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxprep.bounds import cached
 from jaxprep.errors import InputError
-from jaxprep.pipeline.cores import check_not_forked, core_count, on_cores
+from jaxprep.pipeline.cores import Fork, core_count, on_cores, refuse_fork
 from jaxprep.pipeline.lower import Lowered, output_channels, static_sizes
-from jaxprep.pipeline.placement import (
-    Placement,
-    default_device,
-    placement_of,
-    platform_of,
-)
+from jaxprep.pipeline.placement import Placement, placement_of, platform_of
 from jaxprep.pipeline.plan import (
     as_sizes,
     bucket_of,
@@ -37,8 +33,8 @@ from jaxprep.pipeline.positions import is_axis_aligned, move_positions, position
 from jaxprep.pipeline.program import Program, run_batch, run_one
 from jaxprep.pipeline.ragged import Ragged
 from jaxprep.pipeline.segment import Segment
-from jaxprep.resample.cache import cached
 from jaxprep.resample.tables import bucket
+from jaxprep.settings import default_device, default_platform
 from jaxprep.types import Batch, Size
 
 SMALL_CANVAS = 128 * 128
@@ -79,7 +75,8 @@ def run_image(
     >>> run_image(lowered, np.ones((9, 7, 3), np.uint8), (9, 7)).shape
     (2, 2, 3)
     """
-    check_not_forked()
+    if Fork.is_broken:
+        refuse_fork()
     wanted = result_size(lowered.segments, size)
     program = program_of(lowered, size, image.shape[-1], image.dtype)
     if not runs_alone(program, placement):
@@ -134,7 +131,8 @@ def run_images(
     >>> run_images(lowered, images, [(9, 7), (5, 8)]).stacked().shape
     (2, 2, 2, 3)
     """
-    check_not_forked()
+    if Fork.is_broken:
+        refuse_fork()
     # images that share a program run one after the other, without waiting for a compilation
     members: dict[Program, list[int]] = {}
     for i, (image, size) in enumerate(zip(images, sizes, strict=True)):
@@ -191,7 +189,8 @@ def runs_alone(program: Program, placement: Placement = None) -> bool:
     False
     """
     height, width = program.stages[0].source
-    return platform_of(placement) == "cpu" and height * width > SMALL_CANVAS
+    platform = default_platform() if placement is None else platform_of(placement)
+    return platform == "cpu" and height * width > SMALL_CANVAS
 
 
 @cached()
@@ -331,7 +330,8 @@ def move_all(
     >>> boxes.tolist()
     [[[2.0, 2.0, 2.0, 2.0]]]
     """
-    check_not_forked()
+    if Fork.is_broken:
+        refuse_fork()
     segments = lowered.segments
     matrices = np.asarray([position_matrix(segments, size) for size in sizes], np.float32)
     result_sizes = np.asarray([result_size(segments, size) for size in sizes])

@@ -131,15 +131,6 @@ def in_jax_type(image: Any, where: str = "image") -> Any:
     return converted
 
 
-def shape_is_static(shape: Sequence[Any]) -> bool:
-    """Returns whether all sides are integers: those of `jax.export` may be symbols.
-
-    >>> shape_is_static((8, 6, 3))
-    True
-    """
-    return all(isinstance(side, (int, np.integer)) for side in shape)
-
-
 def largest_affine(scale: Any, offset: Any, largest: float) -> float:
     """Returns the largest magnitude of `scale * x + offset`, for x of up to `largest`.
 

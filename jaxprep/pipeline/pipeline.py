@@ -40,7 +40,7 @@ from jaxprep.pipeline.segment import Segment
 from jaxprep.pipeline.step import KINDS, Geometry, Layout, Mix, Opaque, Pointwise, Step
 from jaxprep.resample.references import REFERENCES
 from jaxprep.resample.tables import canvas as canvas_of
-from jaxprep.settings import with_default_settings
+from jaxprep.settings import default_settings, with_default_settings
 from jaxprep.types import Batch, Size, is_traced
 
 ExtraKind = Literal["mask"]
@@ -127,7 +127,6 @@ class Pipeline:
         if not step.is_input and i < len(self.steps) - 1:
             raise ConfigError(f"Expected `{name}` to be the last step - at `{where}`.")
 
-    @with_default_settings
     def __call__(
         self, batch: Batch, *, key: Any = None, draws: Any = None, plan: Plan | None = None
     ) -> Batch:
@@ -161,23 +160,33 @@ class Pipeline:
                 f"Expected a `Batch`, got `{type(batch).__name__}`: wrap arrays as "
                 "`Batch(image=...)`."
             )
-        batch = self._as_arrays(batch)
-        self._check(batch, plan)
-        self.check_key(key, draws)
-        self._check_index(batch, key)
-        if self.mixing is not None:
-            return self._mixed(batch, key, draws, plan)
-        masks = [batch.extras.get(name) for name, _ in self.kinds]
-        # label and weight do not count: a traced label alone puts no image into a program
-        follows = (batch.image, batch.size, batch.boxes, batch.keypoints, plan, masks, key, draws)
-        if isinstance(batch.image, jax.core.Tracer) or is_traced(follows):
-            # inside the caller's program: nothing may be computed on pixels here, nor compiled
-            return traced.run(self.lowered, batch, plan, key, draws)
-        # without a draw every table is made on the host, so images of any size share few programs
-        is_spread = is_on_mesh(placement_of(batch.image))
-        if plan is None and not self.is_random and not is_spread:
-            return eager.run(self.lowered, batch)
-        return traced.run_jitted(self.lowered, batch, plan, key, draws)
+        with default_settings():
+            batch = self._as_arrays(batch)
+            self._check(batch, plan)
+            self.check_key(key, draws)
+            self._check_index(batch, key)
+            if self.mixing is not None:
+                return self._mixed(batch, key, draws, plan)
+            masks = [batch.extras.get(name) for name, _ in self.kinds]
+            # label and weight do not count: a traced label alone puts no image into a program
+            follows = (
+                batch.image,
+                batch.size,
+                batch.boxes,
+                batch.keypoints,
+                plan,
+                masks,
+                key,
+                draws,
+            )
+            if isinstance(batch.image, jax.core.Tracer) or is_traced(follows):
+                # inside the caller's program: nothing may be computed on pixels here, nor compiled
+                return traced.run(self.lowered, batch, plan, key, draws)
+            # without a draw every table is made on the host: images of any size share programs
+            is_spread = is_on_mesh(placement_of(batch.image))
+            if plan is None and not self.is_random and not is_spread:
+                return eager.run(self.lowered, batch)
+            return traced.run_jitted(self.lowered, batch, plan, key, draws)
 
     def _mixed(self, batch: Batch, key: Any, draws: Any, plan: Plan | None) -> Batch:
         """Runs the steps, and combines the examples of what they return."""
@@ -391,7 +400,7 @@ class Pipeline:
     def check_image(self, shape: Sequence[int], dtype: Any) -> None:
         """Raise `InputError` unless the steps take one image of this shape and dtype."""
         # the number of images may be a symbol of `jax.export`
-        if not numbers.shape_is_static(shape[-3:]):
+        if not all(isinstance(side, (int, np.integer)) for side in shape[-3:]):
             raise InputError(
                 f"Expected an image whose height, width and channels are known numbers, got shape "
                 f"{tuple(shape)}: tables are made for each size on the host. Export a program for "
@@ -543,7 +552,7 @@ def _as_array(value: Any, where: str) -> Any:
             raise InputError(
                 f"Expected an array, got {codec.shown(value)}: {error} - at `{where}`."
             ) from error
-    return numbers.in_jax_type(value, where)
+    return value if value.dtype == np.uint8 else numbers.in_jax_type(value, where)
 
 
 def _check_positions(value: Any, leading: tuple[int, ...], columns: int, where: str, what: str):
@@ -579,7 +588,8 @@ def _check_type(pipeline: Pipeline, channels: int, dtype: Any) -> None:
                 f"Expected an image of {np.size(step.fill)} channels, since {type(step).__name__} "
                 f"has a fill for each, got {channels} channels."
             )
-    numbers.check_dtype_fits(steps, np.dtype(dtype))
+    if dtype != np.uint8:  # the steps were held to its values when the pipeline was made
+        numbers.check_dtype_fits(steps, np.dtype(dtype))
     for step in steps:
         if not isinstance(step, Geometry):
             return  # it may change the dtype; the program checks what comes of it

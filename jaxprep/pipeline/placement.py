@@ -61,28 +61,13 @@ def is_on_mesh(placement: Placement) -> bool:
     return isinstance(placement, NamedSharding)
 
 
-def platform_of(placement: Placement) -> str:
+def platform_of(placement: Sharding) -> str:
     """Return the platform that computes what is put there: "cpu", "gpu" or "tpu".
 
     >>> platform_of(SingleDeviceSharding(jax.devices("cpu")[0]))
     'cpu'
     """
-    device = default_device()
-    if placement is not None:
-        device = next(iter(placement.device_set))
-    return jax.default_backend() if device is None else device.platform
-
-
-def default_device() -> Any:
-    """Return the default `jax.Device` that the caller has set; None where JAX chooses it.
-
-    >>> with jax.default_device(jax.devices("cpu")[0]):
-    ...     default_device() == jax.devices("cpu")[0]
-    True
-    """
-    device = getattr(jax.config, "jax_default_device", None)
-    # the setting may be the name of a platform
-    return jax.local_devices(backend=device)[0] if isinstance(device, str) else device
+    return next(iter(placement.device_set)).platform
 
 
 def common(values: Sequence[Any], where: str) -> Placement:

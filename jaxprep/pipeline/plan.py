@@ -19,14 +19,14 @@ import numpy as np
 from jax import export
 
 from jaxprep import bounds, codec
+from jaxprep.bounds import cached
 from jaxprep.errors import InputError
 from jaxprep.pipeline.lower import Lowered, segments, static_sizes
 from jaxprep.pipeline.positions import position_matrix, segment_matrix
 from jaxprep.pipeline.segment import Placed, Segment, all_tables, in_arithmetic, segment_tables
 from jaxprep.pipeline.step import Layout, Step
-from jaxprep.resample.cache import cached
 from jaxprep.resample.passes import Arithmetic
-from jaxprep.resample.tables import AxisTable, Taps, bucket, canvas, widen
+from jaxprep.resample.tables import AxisTable, Taps, canvas, tap_bucket, widen
 from jaxprep.types import Size
 
 
@@ -230,7 +230,7 @@ def bucket_of(
 ) -> Bucket:
     """Return the stages that serve an image of `size`, on the canvas `source` if one is given.
 
-    The number of taps is a bucket of at least 4, for both axes. On a given canvas it is that of an
+    The number of taps is a `tap_bucket`, for both axes. On a given canvas it is that of an
     image which fills it, unless this image needs more, so that the images of a canvas share it.
 
     Args:
@@ -262,7 +262,6 @@ def bucket_of(
         rows = _canvas(moved, exact_sizes) if segment.drawn else out
         if segment.drawn and not segment.geometry:
             rows = source  # there is no table before the drawn steps
-        # at least 4, so that enlargements, which have 2 or 3 taps by `bilinear`, share a program
         counts = (tables.vertical.count, tables.horizontal.count)
         full_counts = (full.vertical.count, full.horizontal.count)
         needed = [max(pair) for pair in zip(counts, full_counts, strict=True)]
@@ -279,10 +278,10 @@ def _bucket_counts(
     """The taps of both axes, for which there are `needed` ones in tables of `rows`."""
     if segment.arithmetic == "copy":
         return 1, 1
-    counts = [bucket(max(*needed, 4))] * 2
+    counts = [tap_bucket(max(needed))] * 2
     # a photograph whose rows become one has 8,000 taps there; its columns need not have as many
     if max(rows) * counts[0] > SHARED_WEIGHTS:
-        counts = [bucket(max(count, 4)) for count in needed]
+        counts = [tap_bucket(count) for count in needed]
     # all taps lie inside of the canvas, see `tables.fit`
     return min(counts[0], source[0]), min(counts[1], source[1])
 

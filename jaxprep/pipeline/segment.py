@@ -17,9 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxprep import bounds
+from jaxprep.bounds import cached
 from jaxprep.errors import InputError
 from jaxprep.pipeline.step import FillValue, Geometry
-from jaxprep.resample.cache import cached
 from jaxprep.resample.passes import Arithmetic
 from jaxprep.resample.references import REFERENCES
 from jaxprep.resample.tables import (

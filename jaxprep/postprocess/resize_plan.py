@@ -18,7 +18,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Bool, Float, Shaped
 
-from jaxprep.resample.cache import cached
+from jaxprep.bounds import cached
 from jaxprep.resample.engines.cpu import no_inline
 from jaxprep.resample.engines.tpu import float_pass
 from jaxprep.resample.filters import canonical_method

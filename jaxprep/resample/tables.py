@@ -22,9 +22,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxprep.bounds import check_weights
+from jaxprep.bounds import cached, check_weights
 from jaxprep.errors import InputError
-from jaxprep.resample.cache import cached
 from jaxprep.resample.filters import FILTERS, WEIGHTS, nearest_rows
 from jaxprep.resample.references import REFERENCES, Reference
 
@@ -731,6 +730,22 @@ def bucket(n: int) -> int:
     power = 1 << max(n - 1, 0).bit_length()
     three_quarters = power // 4 * 3
     return three_quarters if n <= three_quarters else power
+
+
+def tap_bucket(count: int) -> int:
+    """Return the number of taps that a table of `count` is padded to: a `bucket`, at least 4; from
+    8 to 16 an even number.
+
+    4 lets enlargements, which have 2 or 3 taps by `bilinear`, share a program. Most photographs
+    have 8 to 16 by `bicubic`, where padding costs most: each tap is a pass over the image, a tenth
+    of the time of CLIP's resize of 480 x 640.
+
+    >>> [tap_bucket(count) for count in (2, 5, 9, 13, 17)]
+    [4, 6, 10, 14, 24]
+    """
+    if 8 < count <= 16:
+        return count + count % 2
+    return bucket(max(count, 4))
 
 
 def canvas(size: tuple[int, int], smallest: int = 64) -> tuple[int, int]:

@@ -220,6 +220,15 @@ def damaged(text: bytes, rng: random.Random) -> bytes:
 
 def case(number: int, seed: int, known: list[Seed]) -> tuple[str, bytes]:
     """Return the name and the content of the file of a case."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(10 * limit)  # for values nested in nested ones: this writes them
+    try:
+        return _case(number, seed, known)
+    finally:
+        sys.setrecursionlimit(limit)  # jaxprep reads them with Python's own
+
+
+def _case(number: int, seed: int, known: list[Seed]) -> tuple[str, bytes]:
     rng = random.Random(f"{seed}/{number}")
     name, content = rng.choice(known)
     content = json.loads(json.dumps(content))

@@ -7,10 +7,10 @@ import threading
 import numpy as np
 
 from jaxprep import Pipeline, ops
+from jaxprep.bounds import CACHE_BYTES, BoundedCache, cached, nbytes
 from jaxprep.pipeline import eager, plan, segment
 from jaxprep.postprocess import resize_plan
 from jaxprep.resample import tables
-from jaxprep.resample.cache import KEPT_BYTES, BoundedCache, cached, nbytes
 
 CACHES = [
     tables.resize_taps,
@@ -23,7 +23,7 @@ CACHES = [
 
 def test_every_cache_of_tables_is_bounded_by_bytes():
     for cache in CACHES:
-        assert isinstance(cache, BoundedCache) and cache.limit == KEPT_BYTES
+        assert isinstance(cache, BoundedCache) and cache.limit == CACHE_BYTES
 
 
 def test_photographs_of_many_sizes_do_not_fill_the_memory():
