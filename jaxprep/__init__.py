@@ -14,12 +14,14 @@ if TYPE_CHECKING:
         formats,
         huggingface,
         ops,
+        parallel,
         postprocess,
         presets,
     )
     from jaxprep.facade import ImageClassifierPreprocessor, ImageConverter
     from jaxprep.host.decode import read_image
     from jaxprep.huggingface import AutoImageProcessor, BatchFeature
+    from jaxprep.parallel.canvas import stack
     from jaxprep.pipeline import Pipeline, Plan
     from jaxprep.training import recipes, training_pipeline
     from jaxprep.types import Batch
@@ -38,6 +40,7 @@ _MODULE_OF = {
     "Plan": "jaxprep.pipeline",
     "read_image": "jaxprep.host.decode",
     "recipes": "jaxprep.training",
+    "stack": "jaxprep.parallel.canvas",
     "training_pipeline": "jaxprep.training",
 }
 __all__ = [
@@ -55,10 +58,12 @@ __all__ = [
     "formats",
     "huggingface",
     "ops",
+    "parallel",
     "postprocess",
     "presets",
     "read_image",
     "recipes",
+    "stack",
     "training_pipeline",
 ]
 

@@ -327,16 +327,24 @@ class Pipeline:
         return bucket_of(self.segments, as_sizes([size])[0], None, self._exact_sizes)
 
     @with_default_settings
-    def plan(self, sizes: Any, canvas: Size | None = None) -> Plan:
+    def plan(self, sizes: Any, canvas: Size | None = None, *, any_sizes: bool = False) -> Plan:
         """Make the tables for images of `sizes` `(batch, 2)` (height, width), to pass into a jitted
         call.
 
         Plans for the same canvas and number of images have the same structure as far as the steps
-        allow, so that a program compiled with one runs with the others.
+        allow, so that a program compiled with one runs with the others. Batches of few images may
+        need less than others: a program is compiled for each of a handful of structures.
 
         Args:
             canvas: height and width of the array that the images come in; by default the bucket of
                 the largest sides.
+            any_sizes: give the plan the structure that serves images of any sizes on this canvas,
+                so that a training step is compiled once, and the processes of a pod, which see
+                different images, run one program. No bit of a result depends on it.
+
+        Raises:
+            InputError: sizes that are no integers of at least 1, or beyond the canvas; or a step
+                would see more than the image.
         """
         checked = as_sizes(sizes)
         heights, widths = zip(*checked, strict=True)
@@ -346,7 +354,7 @@ class Pipeline:
             raise InputError(
                 f"Expected a canvas of at least {largest}, the largest of the images, got {canvas}."
             )
-        return plan_of(self.lowered, checked, canvas)
+        return plan_of(self.lowered, checked, canvas, any_sizes)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data, which `from_json` reads back to an equal pipeline."""

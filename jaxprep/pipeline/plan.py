@@ -9,7 +9,9 @@ case: a program for one size, whose tables are constants. Read `program.py` next
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -377,8 +379,12 @@ def make_plan(
     )
 
 
-def plan_of(lowered: Lowered, sizes: Sequence[Size], canvas: Size) -> Plan:
+def plan_of(lowered: Lowered, sizes: Sequence[Size], canvas: Size, any_sizes: bool = False) -> Plan:
     """Make the plan of a pipeline for images of `sizes` on one canvas.
+
+    Args:
+        any_sizes: make the arrays as large as images of any sizes on this canvas need them; see
+            `Pipeline.plan`.
 
     Raises:
         InputError: a step would see more than the image; see `check_plan_fits`.
@@ -389,11 +395,63 @@ def plan_of(lowered: Lowered, sizes: Sequence[Size], canvas: Size) -> Plan:
     """
     if any(size != canvas for size in sizes):
         check_plan_fits(lowered.segments, lowered.layout)
-    stages = merge([bucket_of(lowered.segments, size, canvas) for size in sizes])
-    plan = make_plan(lowered.steps, lowered.segments, sizes, stages)
+    buckets = [bucket_of(lowered.segments, size, canvas) for size in sizes]
+    if any_sizes:
+        check_plan_fits(lowered.segments, lowered.layout)
+        buckets.append(bucket_of_any(lowered.segments, canvas))
+    plan = make_plan(lowered.steps, lowered.segments, sizes, merge(buckets))
     if lowered.mask is None:
         return plan
-    return replace(plan, masks=plan_of(lowered.mask, sizes, canvas))
+    return replace(plan, masks=plan_of(lowered.mask, sizes, canvas, any_sizes))
+
+
+SIDES = 8
+"""Heights and widths in the grid of sizes that stand for all sizes of images on a canvas."""
+EDGE_SIDES = 61
+"""Sides in the list of sizes that fill one side of a canvas: results of few pixels are rounded by
+much, so that the ratio of input to output, and with it the number of taps, is larger than of a
+full canvas. A number that divides no usual canvas."""
+
+
+@functools.lru_cache(maxsize=256)
+def bucket_of_any(parts: tuple[Segment, ...], canvas: Size) -> Bucket:
+    """Return the stages that serve images of any sizes on one canvas.
+
+    A grid of sizes tells what any needs, up to the aspect ratio `SIDES`: an image that is thinner,
+    and becomes longer than others by it, may need a program of its own.
+
+    >>> from jaxprep import ops
+    >>> parts = segments((ops.Resize((8, 8), reference="pillow"),))
+    >>> bucket_of_any(parts, (64, 64))[0].order
+    'both'
+    """
+    height, width = canvas
+    grid = list(itertools.product(_sides(height, SIDES), _sides(width, SIDES)))
+    stages = merge(_buckets_of(parts, grid, canvas))
+    edges = [(height, side) for side in _sides(width, EDGE_SIDES)]
+    edges += [(side, width) for side in _sides(height, EDGE_SIDES)]
+    for thin in _buckets_of(parts, edges, canvas):
+        # results of thin images may be much longer than others: their sizes do not count
+        columns = zip(thin, stages, strict=True)
+        fitted = [
+            stage._replace(source=own.source, rows=own.rows, out=own.out) for stage, own in columns
+        ]
+        stages = merge([stages, tuple(fitted)])
+    return stages
+
+
+def _buckets_of(parts: tuple[Segment, ...], sizes: Sequence[Size], canvas: Size) -> list[Bucket]:
+    """The buckets of those sizes that the steps take; others are refused where they come."""
+    buckets = []
+    for size in sizes:
+        with contextlib.suppress(InputError):
+            buckets.append(bucket_of(parts, size, canvas))
+    return buckets or [bucket_of(parts, canvas, canvas)]
+
+
+def _sides(length: int, count: int) -> list[int]:
+    """At most `count` sides up to `length`, evenly spaced."""
+    return sorted({max(1, length * i // count) for i in range(1, count + 1)})
 
 
 def image_tables(

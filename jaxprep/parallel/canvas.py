@@ -1,0 +1,177 @@
+"""Puts photographs of different sizes in the top-left corners of arrays of one size: canvases.
+
+What goes in: photographs in memory or in files. What comes out: arrays of one shape and the true
+sizes, for `Batch.image` and `Batch.size`. A program for one canvas takes photographs of any size on
+it, with a plan made of the sizes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import numpy as np
+from jaxtyping import Int32, Shaped
+
+from jaxprep import bounds, codec
+from jaxprep.errors import InputError
+from jaxprep.host.decode import read_image, to_array
+from jaxprep.inputs import Policy, as_numpy
+from jaxprep.pictures import is_pil, with_levels
+from jaxprep.pipeline.numbers import in_jax_type
+from jaxprep.resample.tables import canvas as canvas_of
+from jaxprep.types import Size
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+PHOTO = Policy("a photograph (a path, bytes, a binary file, a PIL image, or an array (h, w, c))")
+
+
+def stack(
+    photos: Sequence[Any], canvas: Size | None = None, *, workers: int | None = None
+) -> tuple[Shaped[np.ndarray, "b h w c"], Int32[np.ndarray, "b 2"]]:
+    """Put photographs on canvases of one size.
+
+    Args:
+        photos: each an array `(h, w, c)` or `(h, w)` of any library, a PIL image (it becomes RGB),
+            or a path, bytes or a binary file, which `read_image` decodes.
+        canvas: height and width that all of them fit in; by default the bucket of the largest
+            height and width, which similar photographs share.
+        workers: number of threads that decode; by default one per core.
+
+    Returns:
+        the images, each in the top-left corner of its canvas, 0 elsewhere, and their sizes (height,
+        width): `Batch(image=images, size=sizes)`.
+
+    Raises:
+        InputError: a photograph is larger than the canvas, or differs from the first in its dtype
+            or number of channels; or there is none.
+        DecodeError: a file cannot be read.
+
+    >>> images, sizes = stack([np.ones((2, 3, 3), np.uint8), np.ones((4, 1, 3), np.uint8)], (4, 4))
+    >>> images.shape, sizes.tolist(), int(images.sum())
+    ((2, 4, 4, 3), [[2, 3], [4, 1]], 30)
+    """
+    if isinstance(photos, (str, bytes, os.PathLike)) or is_pil(photos):
+        raise InputError(
+            f"Expected a list of photographs, got one `{type(photos).__name__}` - at `photos`."
+        )
+    photos = list(photos)
+    if not photos:
+        raise InputError("Expected at least one photograph, got an empty list - at `photos`.")
+    names = [f"photos[{i}]" for i in range(len(photos))]
+    arrays = map_in_threads(lambda pair: read_photo(*pair), list(zip(photos, names)), workers)
+    sizes = np.asarray([array.shape[:2] for array in arrays], np.int32)
+    if canvas is None:
+        canvas = canvas_of((int(sizes[:, 0].max()), int(sizes[:, 1].max())))
+    images = [put_on_canvas(*pair, canvas) for pair in zip(arrays, names)]
+    return stack_arrays(images, "photos"), sizes
+
+
+def read_photo(photo: Any, where: str) -> Shaped[np.ndarray, "h w c"]:
+    """Return the pixels of a photograph: of a file by `read_image`, of a PIL image as RGB.
+
+    Args:
+        where: its position in the call, for messages.
+
+    >>> read_photo(np.zeros((2, 3)), "photo").shape
+    (2, 3, 1)
+    """
+    if isinstance(photo, (str, os.PathLike, bytes, bytearray, memoryview)) or hasattr(
+        photo, "read"
+    ):
+        return read_image(photo)
+    if is_pil(photo):
+        return to_array(with_levels(photo, where))
+    array = in_jax_type(as_numpy(photo, where, PHOTO), where)
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim != 3 or 0 in array.shape:
+        raise InputError(
+            f"Expected a photograph (h, w, c) with pixels, got shape {array.shape} - at `{where}`."
+        )
+    return array
+
+
+def put_on_canvas(
+    array: Shaped[np.ndarray, "h w *c"], where: str, canvas: Size
+) -> Shaped[np.ndarray, "canvas_h canvas_w *c"]:
+    """Return an array `(h, w)` or `(h, w, c)` in the top-left corner of a canvas of zeros.
+
+    Raises:
+        InputError: it is larger than the canvas.
+
+    >>> put_on_canvas(np.ones((1, 2)), "photo", (2, 2)).tolist()
+    [[1.0, 1.0], [0.0, 0.0]]
+    """
+    height, width = array.shape[:2]
+    if height > canvas[0] or width > canvas[1]:
+        raise InputError(
+            f"Expected a photograph that fits a canvas of {tuple(canvas)}, got one of "
+            f"{(height, width)} - at `{where}`. Give a larger `canvas`, or resize such photographs "
+            "beforehand: that changes their pixels, so it is not done here."
+        )
+    if (height, width) == tuple(canvas):
+        return array
+    result = np.zeros((*canvas, *array.shape[2:]), array.dtype)
+    result[:height, :width] = array
+    return result
+
+
+def check_canvas(canvas: Any, where: str) -> Size:
+    """Return height and width of a canvas as integers.
+
+    Raises:
+        ConfigError: it is no height and width.
+
+    >>> check_canvas([4, 6], "$.canvas")
+    (4, 6)
+    """
+    is_pair = isinstance(canvas, (tuple, list)) and len(canvas) == 2
+    if not is_pair or not all(isinstance(side, (int, np.integer)) for side in canvas):
+        raise codec.expected("height and width of a canvas, two integers", canvas, where)
+    size = (int(canvas[0]), int(canvas[1]))
+    bounds.check_size(size, where)
+    return size
+
+
+def stack_arrays(arrays: Sequence[np.ndarray], where: str) -> np.ndarray:
+    """Return arrays of one shape and dtype with a new first axis.
+
+    Raises:
+        InputError: they differ, which `np.stack` would hide by converting them.
+
+    >>> stack_arrays([np.zeros(2), np.ones(2)], "labels").shape
+    (2, 2)
+    """
+    arrays = [np.asarray(array) for array in arrays]
+    first = arrays[0]
+    for i, array in enumerate(arrays):
+        is_text = array.dtype.kind in "US" and first.dtype.kind == array.dtype.kind
+        if array.shape != first.shape or (array.dtype != first.dtype and not is_text):
+            raise InputError(
+                f"Expected arrays of one shape and dtype, got {first.dtype} {first.shape} and, at "
+                f"`{where}[{i}]`, {array.dtype} {array.shape}."
+            )
+    return np.stack(arrays)
+
+
+def map_in_threads(
+    function: Callable[[A], B], items: Sequence[A], workers: int | None = None
+) -> list[B]:
+    """Return what a function makes of each item, computed in threads.
+
+    Args:
+        workers: number of threads; by default one per core.
+
+    >>> map_in_threads(abs, [-1, 2], workers=2)
+    [1, 2]
+    """
+    count = min(len(items), workers or os.cpu_count() or 1)
+    if count <= 1:
+        return [function(item) for item in items]
+    with ThreadPoolExecutor(count, thread_name_prefix="jaxprep") as executor:
+        return list(executor.map(function, items))

@@ -1,0 +1,276 @@
+"""Says which records of a dataset a process reads, and makes an example of each.
+
+What goes in: a dataset of records in any form. What comes out: examples, each a `Batch` without a
+batch axis whose image is on a canvas. `Shard` numbers the records before it divides them among
+processes, so that an example has one index, whoever reads it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxprep import codec
+from jaxprep.errors import InputError
+from jaxprep.parallel.canvas import check_canvas, put_on_canvas, read_photo
+from jaxprep.pictures import is_pil
+from jaxprep.types import Batch, Size
+
+PADDING_INDEX = -1
+"""The index of an example that only fills its batch."""
+
+
+class Record(NamedTuple):
+    """A record of a dataset with its place in the stream; made by `Shard`.
+
+    Attributes:
+        record: as the dataset gives it.
+        index: its position in the stream of all processes; -1 where it only fills a batch.
+        weight: 1, or 0 where it only fills a batch.
+
+    >>> Record("cat.jpg", 7).weight
+    1.0
+    """
+
+    record: Any
+    index: int
+    weight: float = 1.0
+
+
+class Shard:
+    """The records of a dataset that one process reads: a sequence of `Record`.
+
+    The stream of all records is cut into batches of all processes, and each of them into parts, one
+    after another, for the processes: step n trains on the same examples in the same order, whatever
+    the number of processes. The last batch is filled with records of weight 0, so that all
+    processes have as many batches, of one size.
+
+    Shuffle and repeat the dataset before. `grain.MapDataset.source` takes a shard, and so does
+    PyTorch's `DataLoader`, without `shuffle`.
+
+    Args:
+        dataset: has a length and random access: a list, a `grain.MapDataset`, a dataset of Hugging
+            Face or PyTorch, ... A record None, as of a filter of Grain, is replaced by the next
+            one, with weight 0.
+        batch_size: of all processes together.
+        process_index: by default `jax.process_index()`.
+        process_count: by default `jax.process_count()`.
+
+    Raises:
+        InputError: the dataset has no length or no records, or `batch_size` is no multiple of the
+            number of processes.
+
+    >>> shard = Shard("abcdefg", batch_size=4, process_index=1, process_count=2)
+    >>> [(item.record, item.index, item.weight) for item in shard]
+    [('c', 2, 1.0), ('d', 3, 1.0), ('g', 6, 1.0), ('a', -1, 0.0)]
+    >>> shard.local_batch_size
+    2
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        batch_size: int,
+        *,
+        process_index: int | None = None,
+        process_count: int | None = None,
+    ):
+        if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
+            raise InputError(
+                "Expected a dataset with a length and random access, got "
+                f"`{type(dataset).__name__}` - at `dataset`. Iterate it with `batches`."
+            )
+        if not len(dataset):
+            raise InputError("Expected a dataset with records, got an empty one - at `dataset`.")
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.process_index = jax.process_index() if process_index is None else process_index
+        self.process_count = jax.process_count() if process_count is None else process_count
+        self.local_batch_size = local_size(batch_size, self.process_count)
+        if not 0 <= self.process_index < self.process_count:
+            raise InputError(
+                f"Expected a process from 0 to {self.process_count - 1}, got {self.process_index} "
+                "- at `process_index`."
+            )
+
+    def __len__(self) -> int:
+        # whole batches only: `len` of an endless `repeat` is the largest integer there is
+        return -(-len(self.dataset) // self.batch_size) * self.local_batch_size
+
+    def __getitem__(self, i: int) -> Record:
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"Expected a position below {len(self)}, got {i}.")
+        batch, row = divmod(i % len(self), self.local_batch_size)
+        index = batch * self.batch_size + self.process_index * self.local_batch_size + row
+        count = len(self.dataset)
+        if index >= count:
+            # a record that is read anyway has labels of the right kind, and a size
+            return Record(self._record(index % count)[0], PADDING_INDEX, 0.0)
+        record, is_own = self._record(index)
+        return Record(record, index, 1.0 if is_own else 0.0)
+
+    def _record(self, index: int) -> tuple[Any, bool]:
+        """The record at an index or, where a filter has removed it, the next one; and whether it is
+        the one at the index."""
+        count = len(self.dataset)
+        for step in range(min(count, 2**16)):
+            record = self.dataset[(index + step) % count]
+            if record is not None:
+                return record, step == 0
+        raise InputError("Expected records, got None for all of them - at `dataset`.")
+
+
+def local_size(batch_size: int, process_count: int) -> int:
+    """Return how many examples of a batch each of the processes has.
+
+    Raises:
+        InputError: the batch cannot be divided.
+
+    >>> local_size(8, 2)
+    4
+    """
+    if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+        raise InputError(
+            f"Expected a number of examples, got {codec.shown(batch_size)} - at `batch_size`."
+        )
+    if batch_size % process_count:
+        raise InputError(
+            f"Expected a batch size that {process_count} processes can share, got {batch_size} - "
+            "at `batch_size`."
+        )
+    return int(batch_size) // process_count
+
+
+@dataclass(frozen=True)
+class LoadExample:
+    """Makes an example of a record: decodes its image, and puts it on a canvas.
+
+    Runs on the host alone, with NumPy: in threads, in workers of Grain or PyTorch.
+
+    Attributes:
+        canvas: height and width that every image fits in. None leaves images as they are, which
+            must then be of one size.
+        image, label, weight: the keys of records that are dictionaries; one that is missing gives
+            no label, and the weight 1.
+        masks: keys of arrays `(h, w)` or `(h, w, c)` that belong to the image and go on the canvas
+            with it; they become `extras`.
+
+    >>> example = LoadExample((4, 4))({"image": np.ones((2, 3, 3), np.uint8), "label": 7})
+    >>> example.image.shape, example.size.tolist(), example.label, example.weight.tolist()
+    ((4, 4, 3), [2, 3], 7, 1.0)
+    """
+
+    canvas: Size | None
+    image: str = "image"
+    label: str = "label"
+    weight: str = "weight"
+    masks: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.canvas is not None:
+            object.__setattr__(self, "canvas", check_canvas(self.canvas, "$.canvas"))
+        object.__setattr__(self, "masks", tuple(self.masks))
+
+    def __call__(self, record: Any) -> Batch:
+        """Load the example of a record.
+
+        Args:
+            record: an image (a path, bytes, a binary file, a PIL image, an array), a tuple `(image,
+                label)` or `(image, label, weight)`, a dictionary, a `Batch` of one image, or a
+                `Record` of one of these.
+
+        Returns:
+            a `Batch` without a batch axis: `image`, its `size`, `label`, `weight`, and the `index`
+            of a `Record`.
+
+        Raises:
+            InputError: another kind of record, or an image larger than the canvas.
+            DecodeError: a file cannot be read.
+        """
+        if isinstance(record, Record):
+            example = self._load(record.record, f"record {record.index}")
+            weight = np.float32(record.weight) * example.weight
+            return example.replace(index=np.int64(record.index), weight=weight)
+        return self._load(record, "record")
+
+    def _load(self, record: Any, where: str) -> Batch:
+        raw = self._fields(record, where)
+        name = _name_of(raw.image, where)
+        pixels = read_photo(raw.image, name)
+        # an image that has a size is on a canvas already
+        size = np.asarray(pixels.shape[:2] if raw.size is None else raw.size, np.int32)
+        extras = {key: np.asarray(value) for key, value in raw.extras.items()}
+        if self.canvas is not None:
+            pixels = pixels[: size[0], : size[1]]
+            pixels = put_on_canvas(pixels, name, self.canvas)
+            for key in self.masks:
+                if key in extras:
+                    mask = extras[key][: size[0], : size[1]]
+                    extras[key] = put_on_canvas(mask, f"{name} ({key})", self.canvas)
+        weight = np.float32(1 if raw.weight is None else raw.weight)
+        return raw.replace(image=pixels, size=size, weight=weight, extras=extras)
+
+    def _fields(self, record: Any, where: str) -> Batch:
+        """The parts of a record, as they are."""
+        if isinstance(record, Batch):
+            return record
+        if isinstance(record, Mapping):
+            return self._fields_of_mapping(record, where)
+        if isinstance(record, (tuple, list)) and len(record) in (2, 3):
+            return Batch(*record)
+        if isinstance(record, (tuple, list)):
+            raise InputError(
+                "Expected (image, label) or (image, label, weight), got "
+                f"{len(record)} values - at `{where}`."
+            )
+        return Batch(image=record)
+
+    def _fields_of_mapping(self, record: Mapping[str, Any], where: str) -> Batch:
+        if self.image not in record:
+            raise InputError(
+                f"Expected a record with the key {self.image!r}, got {sorted(map(str, record))} - "
+                f"at `{where}`. Name the key of the image: `LoadExample(canvas, image=...)`."
+            )
+        image = record[self.image]
+        if isinstance(image, Mapping):
+            image = _undecoded(image, where)
+        extras = {}
+        for key in self.masks:
+            if key not in record:
+                raise InputError(
+                    f"Expected a record with the mask {key!r}, got {sorted(map(str, record))} - "
+                    f"at `{where}`."
+                )
+            mask = record[key]
+            extras[key] = np.asarray(mask)
+        return Batch(
+            image=image,
+            label=record.get(self.label),
+            weight=record.get(self.weight),
+            index=record.get("index"),
+            extras=extras,
+        )
+
+
+def _undecoded(image: Mapping[str, Any], where: str) -> Any:
+    """The bytes or the path of an image, as datasets of Hugging Face give those that they do not
+    decode: https://huggingface.co/docs/datasets/image_load"""
+    for key in ("bytes", "path"):
+        if image.get(key) is not None:
+            return image[key]
+    raise InputError(
+        f"Expected the bytes or the path of an image, got {sorted(map(str, image))} - at `{where}`."
+    )
+
+
+def _name_of(image: Any, where: str) -> str:
+    """What messages call an image: by its path where there is one."""
+    path = image if isinstance(image, (str, os.PathLike)) else None
+    if is_pil(image):
+        path = getattr(image, "filename", None)
+    return f"{where}, {os.fspath(path)}" if path else where
