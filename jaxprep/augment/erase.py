@@ -15,12 +15,10 @@ from jaxprep.augment.numbers import (
     Range,
     below,
     between,
-    check_probability,
     check_range,
-    happens,
     units,
 )
-from jaxprep.pipeline.step import FillValue, Opaque, fill_value
+from jaxprep.pipeline.step import FillValue, Opaque, Sometimes, fill_value
 
 
 class Rectangles(NamedTuple):
@@ -39,7 +37,7 @@ class Rectangles(NamedTuple):
 
 
 @dataclass(frozen=True)
-class RandomErasing(Opaque):
+class RandomErasing(Sometimes, Opaque):
     """Fills random rectangles with a value or with noise.
 
     https://arxiv.org/abs/1708.04896. timm erases after normalising, so noise is N(0, 1) in the unit
@@ -54,6 +52,7 @@ class RandomErasing(Opaque):
             "pixel", one for each value.
         value: of mode "constant".
         count: how many rectangles; a range is drawn from.
+        every: see `ops.Sometimes`.
 
     >>> from jaxprep import Batch
     >>> image = np.ones((16, 16, 3), np.float32)
@@ -68,9 +67,9 @@ class RandomErasing(Opaque):
     mode: Literal["constant", "channel", "pixel"] = "constant"
     value: FillValue = 0.0
     count: tuple[int, int] = (1, 1)
+    every: int = 1
 
     def check(self) -> None:
-        check_probability(self.probability)
         check_range(self.scale, "$.scale", 0.0)
         check_range(self.ratio, "$.ratio", 1e-3)
         low, high = self.count
@@ -85,10 +84,10 @@ class RandomErasing(Opaque):
         # `RandomErasing`: 10 attempts, nothing if none fits
         attempts = 10
         numbers, noise = jax.random.split(key)
-        drawn = units(numbers, high * (2 * attempts + 2) + 2)
+        drawn = units(numbers, high * (2 * attempts + 2) + 1)
         number = low + below(drawn[0], high - low + 1)
-        attempted = drawn[2 : 2 + 2 * high * attempts].reshape(2, high, attempts)
-        places = drawn[2 + 2 * high * attempts :].reshape(2, high)
+        attempted = drawn[1 : 1 + 2 * high * attempts].reshape(2, high, attempts)
+        places = drawn[1 + 2 * high * attempts :].reshape(2, high)
         share = between(attempted[0], *self.scale)
         area = share * (height * width).astype(jnp.float32) / number.astype(jnp.float32)
         log_ratio = between(attempted[1], math.log(self.ratio[0]), math.log(self.ratio[1]))
@@ -99,11 +98,14 @@ class RandomErasing(Opaque):
         first = jnp.argmax(fits, axis=1)[:, None]
         chosen_height = jnp.take_along_axis(heights, first, 1)[:, 0]
         chosen_width = jnp.take_along_axis(widths, first, 1)[:, 0]
-        kept = fits.any(1) & (np.arange(high) < number) & happens(drawn[1], self.probability)
+        kept = fits.any(1) & (np.arange(high) < number)
         top = below(places[0], height - chosen_height + 1)
         left = below(places[1], width - chosen_width + 1)
         seed = jax.random.bits(noise, dtype=jnp.uint32)
         return Rectangles(top, left, jnp.where(kept, chosen_height, 0), chosen_width, seed)
+
+    def unchanged(self, draw: Any) -> Any:
+        return draw._replace(height=jnp.zeros_like(draw.height))
 
     def apply(self, image: Any, draw: Any = None) -> Any:
         image = jnp.asarray(image)
@@ -125,4 +127,4 @@ class RandomErasing(Opaque):
         return jax.random.normal(key, drawn).astype(dtype)
 
     def describe(self) -> str:
-        return f"erase a random rectangle with probability {self.probability:g}"
+        return f"erase a random rectangle{self.how_often()}"

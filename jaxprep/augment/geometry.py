@@ -32,7 +32,7 @@ from jaxprep.augment.warping import (
 from jaxprep.ops.crop import Axes, ToSize
 from jaxprep.ops.window import DrawnWindow
 from jaxprep.ops.words import by, number_list
-from jaxprep.pipeline.step import FillValue, Geometry, Opaque, Step
+from jaxprep.pipeline.step import FillValue, Geometry, Opaque, Sometimes, Step
 from jaxprep.resample.tables import Reverse, Window
 from jaxprep.types import Size
 
@@ -56,6 +56,8 @@ class RandomResizedCrop(DrawnWindow):
 
     "Inception crop" is two distributions: torchvision's (also timm's and OpenCLIP's) keeps 43 % of
     a photograph's area on average, TensorFlow's (big_vision, scenic) 34 %.
+
+    Every image is cropped: one that is left out would have another size.
 
     Attributes:
         size: of the result.
@@ -187,7 +189,8 @@ def _area(heights: Any, widths: Any) -> Any:
 class RandomCrop(ToSize):
     """Cuts a window of `size` out at a random place, after padding all sides.
 
-    As torchvision's `RandomCrop(size, padding, pad_if_needed=True)`.
+    As torchvision's `RandomCrop(size, padding, pad_if_needed=True)`. Every image is cropped: one
+    that is left out would have another size.
 
     Attributes:
         padding: pixels on every side.
@@ -233,12 +236,13 @@ class RandomCrop(ToSize):
 
 
 @dataclass(frozen=True)
-class RandomFlip(Geometry):
+class RandomFlip(Sometimes, Geometry):
     """Mirrors the image at random.
 
     Attributes:
         horizontal: probability of mirroring left to right.
         vertical: probability of mirroring top to bottom.
+        probability, every: of mirroring at all; see `ops.Sometimes`.
 
     >>> import jax
     >>> from jaxprep import Batch
@@ -249,6 +253,8 @@ class RandomFlip(Geometry):
 
     horizontal: float = 0.5
     vertical: float = 0.0
+    probability: float = 1.0
+    every: int = 1
 
     def check(self) -> None:
         check_probability(self.horizontal, "$.horizontal")
@@ -259,6 +265,9 @@ class RandomFlip(Geometry):
         del size
         vertical, horizontal = units(key, 2)
         return happens(vertical, self.vertical), happens(horizontal, self.horizontal)
+
+    def unchanged(self, draw: Any) -> Any:
+        return False, False
 
     def output_size(self, size: Size) -> Size:
         return size
@@ -272,10 +281,10 @@ class RandomFlip(Geometry):
             words.append(f"left to right with probability {self.horizontal:g}")
         if self.vertical:
             words.append(f"top to bottom with probability {self.vertical:g}")
-        return f"mirror {' and '.join(words) or 'nothing'}"
+        return f"mirror {' and '.join(words) or 'nothing'}{self.how_often()}"
 
 
-class RandomWarp(Opaque):
+class RandomWarp(Sometimes, Opaque):
     """Base class of steps that draw the coefficients of a map.
 
     >>> issubclass(RandomRotation, RandomWarp)
@@ -287,6 +296,9 @@ class RandomWarp(Opaque):
 
     def apply(self, image: Any, draw: Any = None) -> Any:
         return warp(image, draw, method=self.method, fill=self.fill)
+
+    def unchanged(self, draw: Any) -> Any:
+        return np.concatenate([IDENTITY, np.zeros(len(draw) - len(IDENTITY), np.float32)])
 
     def matrix(self, size: Any, draw: Any = None) -> Any:
         return forward(draw)
@@ -320,6 +332,7 @@ class RandomRotation(RandomWarp):
         degrees: range of the angle, counter-clockwise.
         method: "nearest", "bilinear" or "bicubic".
         fill: what lies outside the image, in the unit of its values.
+        probability, every: how many images are rotated; see `ops.Sometimes`.
 
     >>> import jax
     >>> from jaxprep import Batch
@@ -331,6 +344,8 @@ class RandomRotation(RandomWarp):
     degrees: Range
     method: Method = "nearest"
     fill: FillValue = 0.0
+    probability: float = 1.0
+    every: int = 1
 
     def check(self) -> None:
         check_range(self.degrees, "$.degrees")
@@ -340,7 +355,7 @@ class RandomRotation(RandomWarp):
         return rotation(between(units(key, 1)[0], *self.degrees), size)
 
     def describe(self) -> str:
-        return f"rotate by {self.degrees[0]:g} to {self.degrees[1]:g} degrees"
+        return f"rotate by {self.degrees[0]:g} to {self.degrees[1]:g} degrees{self.how_often()}"
 
 
 @dataclass(frozen=True)
@@ -353,7 +368,7 @@ class RandomAffine(RandomWarp):
             pixels are drawn.
         scale: range of the factor; above 1 enlarges.
         shear_x, shear_y: ranges of angles, in degrees.
-        method, fill: as in `RandomRotation`.
+        method, fill, probability, every: as in `RandomRotation`.
 
     >>> import jax
     >>> from jaxprep import Batch
@@ -369,6 +384,8 @@ class RandomAffine(RandomWarp):
     shear_y: Range = (0.0, 0.0)
     method: Method = "nearest"
     fill: FillValue = 0.0
+    probability: float = 1.0
+    every: int = 1
 
     def check(self) -> None:
         check_range(self.degrees, "$.degrees")
@@ -393,7 +410,7 @@ class RandomAffine(RandomWarp):
 
     def describe(self) -> str:
         low, high = self.degrees
-        return f"rotate by {low:g} to {high:g} degrees, move, scale and shear"
+        return f"rotate by {low:g} to {high:g} degrees, move, scale and shear{self.how_often()}"
 
 
 @dataclass(frozen=True)
@@ -403,7 +420,7 @@ class RandomPerspective(RandomWarp):
     Attributes:
         distortion: 0 to 1, how far corners move: of half the sides.
         probability: of tilting.
-        method, fill: as in `RandomRotation`.
+        method, fill, every: as in `RandomRotation`.
 
     >>> import jax
     >>> from jaxprep import Batch
@@ -416,27 +433,25 @@ class RandomPerspective(RandomWarp):
     probability: float = 0.5
     method: Method = "bilinear"
     fill: FillValue = 0.0
+    every: int = 1
 
     def check(self) -> None:
         check_probability(self.distortion, "$.distortion")
-        check_probability(self.probability)
 
     def draw(self, key: Any, size: tuple[Any, Any]) -> Any:
         """Return the eight coefficients of the map."""
-        drawn = units(key, 9)
+        drawn = units(key, 8)
         height, width = (jnp.asarray(side, jnp.int32) for side in size)
         half = jnp.stack([width // 2, height // 2]).astype(jnp.float32)
         # `RandomPerspective.get_params` of torchvision/transforms/transforms.py
         reach = (half * self.distortion).astype(jnp.int32)
-        moved = below(drawn[:8].reshape(4, 2), reach + 1)
+        moved = below(drawn.reshape(4, 2), reach + 1)
         # towards the middle
         far = jnp.stack([width, height]) - 1
         at_far = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], bool)
         corners = jnp.where(at_far, far - moved, moved)
-        tilted = perspective(corners.astype(jnp.float32), size)
-        unmoved = jnp.concatenate([jnp.asarray(IDENTITY), jnp.zeros(2, jnp.float32)])
-        return jnp.where(happens(drawn[8], self.probability), tilted, unmoved)
+        return perspective(corners.astype(jnp.float32), size)
 
     def describe(self) -> str:
         fill = number_list(self.fill)
-        return f"tilt with probability {self.probability:g}, filling with {fill}"
+        return f"tilt, filling with {fill}{self.how_often()}"

@@ -17,13 +17,11 @@ from jaxprep.augment.numbers import (
     Range,
     below,
     between,
-    check_probability,
     check_range,
-    happens,
     units,
 )
 from jaxprep.augment.operation import Operation, apply_operations
-from jaxprep.pipeline.step import Opaque
+from jaxprep.pipeline.step import Opaque, Sometimes
 
 Factor = float | Range
 """A range of factors; or one number `x` for `(max(0, 1 - x), 1 + x)`."""
@@ -31,7 +29,7 @@ JITTERS = ("brightness", "contrast", "saturation")
 
 
 @dataclass(frozen=True)
-class ColorJitter(Opaque):
+class ColorJitter(Sometimes, Opaque):
     """Changes brightness, contrast, saturation and hue of a uint8 image, in random order.
 
     torchvision's `ColorJitter`, whose order of the four is drawn, too: it matters.
@@ -41,6 +39,7 @@ class ColorJitter(Opaque):
         hue: range of turns of the colour circle, up to 0.5; 0.1 means -0.1 to 0.1.
         probability: of changing anything.
         reference: "pillow" (of PIL images) or "torchvision" (of uint8 tensors).
+        every: see `ops.Sometimes`.
 
     >>> import numpy as np
     >>> from jaxprep import Batch
@@ -55,9 +54,9 @@ class ColorJitter(Opaque):
     hue: Factor = 0.0
     probability: float = 1.0
     reference: Reference = "pillow"
+    every: int = 1
 
     def check(self) -> None:
-        check_probability(self.probability)
         for name in JITTERS:
             check_range(self._range(name), f"$.{name}", 0.0)
         low, high = self._range("hue")
@@ -83,7 +82,7 @@ class ColorJitter(Opaque):
         """Return the changes in the order in which they are made, stacked."""
         del size
         count = len(self.names) + 1
-        drawn = units(key, 2 * count)
+        drawn = units(key, 2 * count - 1)
         changes = [operations.nothing()]
         for name, unit in zip(self.names, drawn, strict=False):
             amount = between(unit, *self._range(name))
@@ -92,16 +91,17 @@ class ColorJitter(Opaque):
             else:
                 changes.append(operations.blend_of(name, amount))
         # a random order: that of random numbers
-        order = jnp.argsort(drawn[count:])
-        ordered = operations.at(operations.stack(changes), order)
-        kept = happens(drawn[count - 1], self.probability)
-        return ordered._replace(family=jnp.where(kept, ordered.family, 0))
+        order = jnp.argsort(drawn[count - 1 :])
+        return operations.at(operations.stack(changes), order)
+
+    def unchanged(self, draw: Any) -> Any:
+        return operations.without_effect(draw)
 
     def apply(self, image: Any, draw: Any = None) -> Any:
         return apply_operations(image, draw, names=self.names, reference=self.reference)
 
     def describe(self) -> str:
-        return f"change {', '.join(self.names) or 'nothing'}, in random order"
+        return f"change {', '.join(self.names) or 'nothing'}, in random order{self.how_often()}"
 
 
 def _check_sigma(sigma: Range) -> None:
@@ -115,30 +115,28 @@ def _check_threshold(threshold: float) -> None:
         raise codec.expected("a threshold of 0 to 256", threshold, "$.threshold")
 
 
-class RandomChange(Opaque):
+class RandomChange(Sometimes, Opaque):
     """Base class of steps that change an image, or not.
 
     Attributes:
         probability: of the change.
+        every: see `ops.Sometimes`; a field of all of them.
 
     >>> issubclass(RandomInvert, RandomChange)
     True
     """
 
-    probability: float
-
-    def check(self) -> None:
-        check_probability(self.probability)
-
     def draw(self, key: Any, size: Any) -> tuple[Any, Any]:
-        """Return whether to change the image, and the numbers of `amounts`."""
+        """Return that the image is changed, and the numbers of `amounts`."""
         del size
-        drawn = units(key, 2)
-        return happens(drawn[0], self.probability), self.amounts(drawn[1])
+        return jnp.bool_(True), self.amounts(key)
 
-    def amounts(self, unit: Any) -> Any:
-        """Return what else is drawn, of a uniform number in [0, 1)."""
-        del unit
+    def unchanged(self, draw: Any) -> Any:
+        return False, draw[1]
+
+    def amounts(self, key: Any) -> Any:
+        """Return what else is drawn."""
+        del key
         return ()
 
     @abstractmethod
@@ -170,6 +168,7 @@ class RandomGrayscale(RandomChange):
 
     probability: float = 0.1
     reference: Reference = "pillow"
+    every: int = 1
 
     def change(self, image: Any, amounts: Any) -> Any:
         return color.grayscale(image, reference=self.reference)
@@ -186,6 +185,7 @@ class RandomInvert(RandomChange):
     """
 
     probability: float = 0.5
+    every: int = 1
 
     def change(self, image: Any, amounts: Any) -> Any:
         return lookup.invert(image)
@@ -208,9 +208,9 @@ class RandomPosterize(RandomChange):
 
     bits: int
     probability: float = 0.5
+    every: int = 1
 
     def check(self) -> None:
-        super().check()
         if not 0 <= self.bits <= 8:
             raise codec.expected("0 to 8 bits", self.bits, "$.bits")
 
@@ -236,9 +236,9 @@ class RandomSolarize(RandomChange):
 
     threshold: float
     probability: float = 0.5
+    every: int = 1
 
     def check(self) -> None:
-        super().check()
         _check_threshold(self.threshold)
 
     def change(self, image: Any, amounts: Any) -> Any:
@@ -258,6 +258,7 @@ class RandomAutocontrast(RandomChange):
 
     probability: float = 0.5
     reference: Reference = "pillow"
+    every: int = 1
 
     def change(self, image: Any, amounts: Any) -> Any:
         return lookup.autocontrast(image, reference=self.reference)
@@ -275,6 +276,7 @@ class RandomEqualize(RandomChange):
     """
 
     probability: float = 0.5
+    every: int = 1
 
     def change(self, image: Any, amounts: Any) -> Any:
         return lookup.equalize(image)
@@ -299,6 +301,7 @@ class RandomSharpness(RandomChange):
     factor: float | Range
     probability: float = 0.5
     reference: Reference = "pillow"
+    every: int = 1
 
     @property
     def factors(self) -> Range:
@@ -306,11 +309,10 @@ class RandomSharpness(RandomChange):
         return self.factor if isinstance(self.factor, tuple) else (self.factor, self.factor)
 
     def check(self) -> None:
-        super().check()
         check_range(self.factors, "$.factor", 0.0)
 
-    def amounts(self, unit: Any) -> Any:
-        return between(unit, *self.factors)
+    def amounts(self, key: Any) -> Any:
+        return between(units(key, 1)[0], *self.factors)
 
     def change(self, image: Any, amounts: Any) -> Any:
         return filter.adjust_sharpness(image, amounts, reference=self.reference)
@@ -338,15 +340,15 @@ class RandomBlur(RandomChange):
     probability: float = 1.0
     kernel_size: int = 23
     reference: Literal["pillow", "torchvision"] = "pillow"
+    every: int = 1
 
     def check(self) -> None:
-        super().check()
         _check_sigma(self.sigma)
         if not 1 <= self.kernel_size <= 999 or self.kernel_size % 2 == 0:
             raise codec.expected("an odd number of pixels", self.kernel_size, "$.kernel_size")
 
-    def amounts(self, unit: Any) -> Any:
-        return between(unit, *self.sigma)
+    def amounts(self, key: Any) -> Any:
+        return between(units(key, 1)[0], *self.sigma)
 
     def change(self, image: Any, amounts: Any) -> Any:
         if self.reference == "torchvision":
@@ -355,7 +357,7 @@ class RandomBlur(RandomChange):
 
 
 @dataclass(frozen=True)
-class ThreeAugment(Opaque):
+class ThreeAugment(Sometimes, Opaque):
     """Makes a uint8 image gray, solarizes it, or blurs it: DeiT III's 3-Augment.
 
     https://arxiv.org/abs/2204.07118; its colour jitter of 0.3 is a step of its own. The numbers are
@@ -364,6 +366,7 @@ class ThreeAugment(Opaque):
     Attributes:
         threshold: of solarizing.
         sigma: range of the blur's standard deviation, in pixels; Pillow's blur.
+        probability, every: how many images are changed; see `ops.Sometimes`.
 
     >>> import numpy as np
     >>> from jaxprep import Batch
@@ -374,6 +377,8 @@ class ThreeAugment(Opaque):
 
     threshold: float = 128.0
     sigma: Range = (0.1, 2.0)
+    probability: float = 1.0
+    every: int = 1
 
     def check(self) -> None:
         _check_threshold(self.threshold)
@@ -385,14 +390,18 @@ class ThreeAugment(Opaque):
         drawn = units(key, 2)
         return below(drawn[0], 3), between(drawn[1], *self.sigma)
 
+    def unchanged(self, draw: Any) -> Any:
+        return 3, draw[1]
+
     def apply(self, image: Any, draw: Any = None) -> Any:
         which, sigma = draw
         changes = (
             lambda image: lookup.solarize(image, self.threshold),
             color.grayscale,
             lambda image: filter.box_blur(image, sigma, largest=self.sigma[1]),
+            lambda image: image,
         )
         return jax.lax.switch(which, changes, jnp.asarray(image))
 
     def describe(self) -> str:
-        return "solarize, make gray, or blur"
+        return f"solarize, make gray, or blur{self.how_often()}"

@@ -63,6 +63,16 @@ def nothing() -> Operation:
     return _operation("none")
 
 
+def without_effect(operations: Operation) -> Operation:
+    """Return operations of the same shapes that change nothing.
+
+    >>> without_effect(stack([table_of("invert")])).family.tolist()
+    [0]
+    """
+    unmoved = jnp.broadcast_to(IDENTITY, operations.map.shape)
+    return operations._replace(family=jnp.zeros_like(operations.family), map=unmoved)
+
+
 def warp_of(map: Map) -> Operation:
     """Return the operation that warps by an affine map.
 

@@ -19,7 +19,7 @@ from jaxprep.augment.numbers import below, between, happens, normal, sign, units
 from jaxprep.augment.operation import Operation, PolicyMethod, apply_operations
 from jaxprep.augment.spaces import POLICIES, SPACES, Row, Space
 from jaxprep.augment.warping import rotation, shear, translation
-from jaxprep.pipeline.step import FillValue, Opaque, Step
+from jaxprep.pipeline.step import FillValue, Opaque, Sometimes, Step
 
 
 def amount_of(row: Row, strength: Any, sign: Any) -> Any:
@@ -115,7 +115,7 @@ def drawn_operations(
     return jax.vmap(one)(*arrays)
 
 
-class Policy(Opaque):
+class Policy(Sometimes, Opaque):
     """Base class of steps that draw operations; masks, boxes and keypoints follow the warps.
 
     >>> issubclass(RandAugment, Policy)
@@ -144,6 +144,9 @@ class Policy(Opaque):
 
     def apply(self, image: Any, draw: Any = None) -> Any:
         return apply_operations(image, draw, **self.settings)
+
+    def unchanged(self, draw: Any) -> Any:
+        return operations.without_effect(draw)
 
     def matrix(self, size: Any, draw: Any = None) -> Any:
         return operations.position_matrix(draw)
@@ -175,8 +178,8 @@ class RandAugment(Policy):
     """Does `num_ops` operations of a space, at one strength, to a uint8 image.
 
     https://arxiv.org/abs/1909.13719. The defaults are torchvision's `RandAugment()` on a PIL image;
-    timm's `rand-m9-mstd0.5-inc1` is strength 0.9, strength_std 0.05, probability 0.5, space
-    "timm_increasing" and method "random".
+    timm's `rand-m9-mstd0.5-inc1` is strength 0.9, strength_std 0.05, operation_probability 0.5,
+    space "timm_increasing" and method "random".
 
     Attributes:
         num_ops: how many, drawn with replacement.
@@ -184,10 +187,11 @@ class RandAugment(Policy):
             `magnitude / 10`.
         strength_std: of a normal distribution around it, cut off at 0 and 1; infinity draws from 0
             to `strength`.
-        probability: of each operation.
+        operation_probability: of each operation.
         space: whose operations; see `SPACES`.
         method, fill: of the warps.
         reference: of the colours.
+        probability, every: how many images are changed; see `ops.Sometimes`.
 
     >>> from jaxprep import Batch
     >>> image = np.full((8, 8, 3), 7, np.uint8)
@@ -198,16 +202,18 @@ class RandAugment(Policy):
     num_ops: int = 2
     strength: float = 9 / 30
     strength_std: float = 0.0
-    probability: float = 1.0
+    operation_probability: float = 1.0
     space: Space = "torchvision"
     method: PolicyMethod = "nearest"
     fill: FillValue = 0.0
     reference: Reference = "pillow"
+    probability: float = 1.0
+    every: int = 1
 
     def check(self) -> None:
         if not 1 <= self.num_ops <= 16:
             raise codec.expected("1 to 16 operations", self.num_ops, "$.num_ops")
-        for name in ("strength", "probability"):
+        for name in ("strength", "operation_probability"):
             if not 0 <= getattr(self, name) <= 1:
                 raise codec.expected("0 to 1", getattr(self, name), f"$.{name}")
 
@@ -219,8 +225,8 @@ class RandAugment(Policy):
         """Return `num_ops` stacked operations."""
         drawn = units(key, 5, self.num_ops)
         index = below(drawn[0], len(self.rows))
-        if self.probability < 1:
-            index = jnp.where(happens(drawn[1], self.probability), index, NOTHING)
+        if self.operation_probability < 1:
+            index = jnp.where(happens(drawn[1], self.operation_probability), index, NOTHING)
         strength = self._strengths(drawn[2])
         return drawn_operations(self.rows, index, strength, sign(drawn[3]), drawn[4], size)
 
@@ -231,7 +237,8 @@ class RandAugment(Policy):
 
     def describe(self) -> str:
         space, strength = self.space, self.strength
-        return f"do {self.num_ops} random operations of {space!r} at strength {strength:g}"
+        what = f"do {self.num_ops} random operations of {space!r} at strength {strength:g}"
+        return what + self.how_often()
 
 
 @dataclass(frozen=True)
@@ -244,6 +251,7 @@ class TrivialAugmentWide(Policy):
         bins: how many strengths there are.
         method, fill: of the warps.
         reference: of the colours.
+        probability, every: how many images are changed; see `ops.Sometimes`.
 
     >>> from jaxprep import Batch
     >>> image = np.full((8, 8, 3), 7, np.uint8)
@@ -255,6 +263,8 @@ class TrivialAugmentWide(Policy):
     method: PolicyMethod = "nearest"
     fill: FillValue = 0.0
     reference: Reference = "pillow"
+    probability: float = 1.0
+    every: int = 1
 
     def check(self) -> None:
         if not 2 <= self.bins <= 1000:
@@ -272,7 +282,7 @@ class TrivialAugmentWide(Policy):
         return drawn_operations(self.rows, index, strength, sign(drawn[2]), drawn[3], size)
 
     def describe(self) -> str:
-        return "do one random operation of 14 at a random strength"
+        return f"do one random operation of 14 at a random strength{self.how_often()}"
 
 
 @dataclass(frozen=True)
@@ -287,6 +297,7 @@ class AutoAugment(Policy):
         strength_std: of a normal distribution around each strength; timm's `mstd` / 10.
         method, fill: of the warps.
         reference: of the colours.
+        probability, every: how many images are changed; see `ops.Sometimes`.
 
     >>> from jaxprep import Batch
     >>> image = np.full((8, 8, 3), 7, np.uint8)
@@ -301,6 +312,8 @@ class AutoAugment(Policy):
     method: PolicyMethod = "nearest"
     fill: FillValue = 0.0
     reference: Reference = "pillow"
+    probability: float = 1.0
+    every: int = 1
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -323,7 +336,7 @@ class AutoAugment(Policy):
         return drawn_operations(self.rows, index_of, strengths, sign(drawn[3]), drawn[4], size)
 
     def describe(self) -> str:
-        return f"do the operations of a random sub-policy of {self.policy!r}"
+        return f"do the operations of a random sub-policy of {self.policy!r}{self.how_often()}"
 
 
 @dataclass(frozen=True)
@@ -339,6 +352,7 @@ class AugMix(Policy):
         alpha: of the Dirichlet and Beta distributions of the weights.
         method, fill: of the warps; torchvision's default is bilinear.
         reference: of the colours.
+        probability, every: how many images are changed; see `ops.Sometimes`.
 
     >>> from jaxprep import Batch
     >>> image = np.full((8, 8, 3), 7, np.uint8)
@@ -353,6 +367,8 @@ class AugMix(Policy):
     method: PolicyMethod = "bilinear"
     fill: FillValue = 0.0
     reference: Reference = "pillow"
+    probability: float = 1.0
+    every: int = 1
 
     def check(self) -> None:
         if not 1 <= self.severity <= 10:
@@ -394,6 +410,11 @@ class AugMix(Policy):
         parts = jax.random.dirichlet(chains, jnp.full(self.width, self.alpha))
         return stacked, jnp.concatenate([kept[None], (1 - kept) * parts])
 
+    def unchanged(self, draw: Any) -> Any:
+        chains, weights = draw
+        # the image alone
+        return operations.without_effect(chains), jnp.zeros_like(weights).at[0].set(1)
+
     def apply(self, image: Any, draw: Any = None) -> Any:
         chains, weights = draw
         image = jnp.asarray(image)
@@ -411,4 +432,4 @@ class AugMix(Policy):
         return None
 
     def describe(self) -> str:
-        return f"mix with {self.width} augmented copies, severity {self.severity}"
+        return f"mix with {self.width} augmented copies, severity {self.severity}{self.how_often()}"

@@ -87,7 +87,7 @@ _BIG_VISION = "https://github.com/google-research/big_vision/blob/main/big_visio
 def _rand_augment(strength: float) -> RandAugment:
     """Returns timm's `rand-m<10 * strength>-mstd0.5-inc1`."""
     return RandAugment(
-        strength=strength, strength_std=0.05, probability=0.5, space="timm_increasing"
+        strength=strength, strength_std=0.05, operation_probability=0.5, space="timm_increasing"
     )
 
 

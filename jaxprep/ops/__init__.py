@@ -56,7 +56,15 @@ from jaxprep.ops.layout import ChannelsFirst, ChannelsLast, channels_first, chan
 from jaxprep.ops.resize import Resize, resize
 from jaxprep.ops.values import Cast, Clip, Normalize, Rescale, clip, normalize, rescale
 from jaxprep.ops.window import resize_window
-from jaxprep.pipeline.step import Geometry, Layout, Opaque, Pointwise, Resampling, Step
+from jaxprep.pipeline.step import (
+    Geometry,
+    Layout,
+    Opaque,
+    Pointwise,
+    Resampling,
+    Sometimes,
+    Step,
+)
 from jaxprep.resample.tables import OUTSIDE, Resample, Reverse, Take, Window
 
 __all__ = [
@@ -89,6 +97,7 @@ __all__ = [
     "Resize",
     "Reverse",
     "ReverseChannels",
+    "Sometimes",
     "Step",
     "Take",
     "ToGray",

@@ -7,6 +7,7 @@ calls `draw_tables`, `traced.py` the others.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from jaxprep.pipeline.plan import Bucket, Stage, Tables
 from jaxprep.pipeline.segment import Placed, Segment, check_declared, in_arithmetic
+from jaxprep.pipeline.step import Sometimes
 from jaxprep.resample.tables import AxisTable, Taps, TracedAxis
 from jaxprep.types import Size
 
@@ -123,6 +125,7 @@ def draw_all(
     tables: Sequence[Tables],
     key: Any,
     count: int,
+    index: Any = 0,
 ) -> tuple[Any, ...]:
     """Draw the numbers of every random step for one image; None for the other steps.
 
@@ -131,6 +134,7 @@ def draw_all(
     Args:
         key: of the image.
         count: how many steps there are.
+        index: of the image in its stream.
 
     >>> from jaxprep.pipeline.plan import constant_stage
     >>> stage, tables = constant_stage(Segment(), (4, 4))
@@ -138,6 +142,10 @@ def draw_all(
     (None, None)
     """
     draws: list[Any] = [None] * count
+    # one call for all steps: each call of `jax.random` is compiled for 0.2 to 0.4 s on CPU
+    draw_units = functools.cache(
+        lambda: jax.random.uniform(jax.random.fold_in(key, count), (count,))
+    )
 
     def draw(placed: Any, size: Any) -> None:
         if placed.index is None:
@@ -146,7 +154,11 @@ def draw_all(
         # int32 also where they are known: Python would compute in float64, and the draws of a
         # plan would differ
         height, width = (jnp.asarray(side, jnp.int32) for side in size)
-        draws[placed.index] = placed.step.draw(step_key, (height, width))
+        drawn = placed.step.draw(step_key, (height, width))
+        if isinstance(placed.step, Sometimes):
+            unit = draw_units()[placed.index] if placed.step.probability < 1 else None
+            drawn = placed.step.sometimes(drawn, index, unit)
+        draws[placed.index] = drawn
 
     for stage, stage_tables in zip(stages, tables, strict=True):
         size = _source_size(stage, stage_tables)

@@ -22,6 +22,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -328,6 +329,68 @@ class Layout(Step):
 
 
 KINDS = (Geometry, Pointwise, Opaque, Layout)
+
+
+class Sometimes(Step):
+    """Base class, beside one of the kinds, of random steps that leave some images as they are.
+
+    What is left out is chosen by the draw alone, so that all shapes stay as they are. A step that
+    changes the size of images cannot leave one out: random crops have no such rule.
+
+    Attributes:
+        probability: of changing an image.
+        every: only images whose `index` is a multiple of it are changed: one of so many in the
+            stream.
+
+    >>> from jaxprep import augment
+    >>> issubclass(augment.RandomFlip, Sometimes)
+    True
+    """
+
+    probability: float = 1.0
+    every: int = 1
+
+    def __post_init__(self) -> None:
+        codec.check_fields(self)
+        if not 0 <= self.probability <= 1:
+            raise codec.expected("a probability, 0 to 1", self.probability, "$.probability")
+        if not 1 <= self.every < 2**31:
+            raise codec.expected("a number of images, at least 1", self.every, "$.every")
+        super().__post_init__()
+
+    @abstractmethod
+    def unchanged(self, draw: Any) -> Any:
+        """Return the draw, of the same structure and shapes as `draw`, that changes nothing."""
+
+    def sometimes(self, draw: Any, index: Any, unit: Any) -> Any:
+        """Return a draw, or the one that changes nothing.
+
+        Args:
+            index: of the image in its stream.
+            unit: a uniform number in [0, 1).
+        """
+        happens = True
+        if self.probability < 1:
+            happens = unit < np.float32(self.probability)
+        if self.every > 1:
+            happens = happens & (jnp.asarray(index) % self.every == 0)
+        if happens is True:
+            return draw
+
+        def choose(changed: Any, unchanged: Any) -> Any:
+            changed = jnp.asarray(changed)
+            return jnp.where(happens, changed, jnp.asarray(unchanged, changed.dtype))
+
+        return jax.tree.map(choose, draw, self.unchanged(draw))
+
+    def how_often(self) -> str:
+        """Return the end of a description: how often the step changes an image."""
+        words = ""
+        if self.probability < 1:
+            words += f", with probability {self.probability:g}"
+        if self.every > 1:
+            words += f", one image of {self.every}"
+        return words
 
 
 class Mix(ABC):

@@ -235,7 +235,7 @@ def _draws(
 
     def draw_one(key: Any, index: Any, tables: Any) -> tuple[Any, ...]:
         own_key = jax.random.fold_in(key, index)
-        return draw_all(stages, constants or tables, own_key, count)
+        return draw_all(stages, constants or tables, own_key, count, index)
 
     tables = None if plan is None else plan.tables
     if batch.image.ndim == 3:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -41,7 +42,11 @@ STEPS = {
     "erasing": augment.RandomErasing(0.7, value=3.0, count=(1, 2)),
     "randaugment": augment.RandAugment(),
     "timm's randaugment": augment.RandAugment(
-        strength=0.9, strength_std=0.05, probability=0.5, space="timm_increasing", method="random"
+        strength=0.9,
+        strength_std=0.05,
+        operation_probability=0.5,
+        space="timm_increasing",
+        method="random",
     ),
     "trivialaugment": augment.TrivialAugmentWide(),
     "autoaugment": augment.AutoAugment(),
@@ -235,6 +240,52 @@ def test_boxes_and_masks_move_with_the_image(name):
             assert np.mean((np.asarray(result.image[i, ..., 0]) > 100) == (seen > 0)) > 0.98
 
 
+# crops change the size, which must be the same for all images
+SOMETIMES = [name for name in STEPS if isinstance(STEPS[name], ops.Sometimes)]
+
+
+def test_all_steps_but_crops_may_leave_images_out():
+    assert set(STEPS) - set(SOMETIMES) == {"resized crop", "tensorflow's crop", "crop"}
+
+
+@pytest.mark.parametrize("name", SOMETIMES)
+def test_an_image_that_is_left_out_stays_as_it_is(name):
+    step = dataclasses.replace(STEPS[name], probability=0.25, every=3)
+    image = noise(7, 9, 3) // 2 + 40
+    with jax.disable_jit():  # the branch that does nothing, alone
+        draw = step.draw(KEY, (jnp.int32(7), jnp.int32(9)))
+        kept = step.sometimes(draw, index=6, unit=0.2)
+        jax.tree.map(np.testing.assert_array_equal, kept, draw)
+        for index, unit in ((6, 0.3), (7, 0.2)):
+            left_out = step.sometimes(draw, index=index, unit=unit)
+            assert jax.tree.map(jnp.shape, left_out) == jax.tree.map(jnp.shape, draw)
+            if isinstance(step, ops.Opaque):
+                np.testing.assert_array_equal(step.apply(image, left_out), image)
+                if step.moves_positions():
+                    np.testing.assert_array_equal(step.matrix((7, 9), left_out), np.eye(3))
+            else:
+                assert step.axes((7, 9), left_out) == ((ops.Reverse(False),), (ops.Reverse(False),))
+
+
+def test_every_counts_examples_of_the_stream_and_probability_is_drawn_for_each():
+    steps = (augment.RandomInvert(1.0, every=3), augment.RandomFlip(1.0, probability=0.4))
+    pipeline = Pipeline(steps, kinds={"mask": "mask"})
+    index = np.arange(2000) + 7
+    image = np.broadcast_to(np.uint8([[[10], [20]]]), (2000, 1, 2, 1))
+    boxes = np.broadcast_to(np.float32([[0, 0, 1, 1]]), (2000, 1, 4))
+    batch = Batch(image=image, index=index, boxes=boxes, extras={"mask": image})
+    result = jax.tree.map(np.asarray, pipeline(batch, key=KEY))
+    inverted = result.image.sum((1, 2, 3)) > 30
+    np.testing.assert_array_equal(inverted, index % 3 == 0)
+    mirrored = result.extras["mask"][:, 0, 0, 0] == 20
+    np.testing.assert_array_equal(result.boxes[:, 0, 0] == 1, mirrored)
+    # 2,000 images: 4 standard errors are 0.044
+    assert abs(mirrored.mean() - 0.4) < 0.044
+    assert abs(mirrored[inverted].mean() - 0.4) < 0.08
+    part = jax.tree.map(lambda leaf: leaf[[70, 3]], batch)
+    np.testing.assert_array_equal(pipeline(part, key=KEY).image, result.image[[70, 3]])
+
+
 def test_erasing_fills_what_was_drawn_and_nothing_else():
     image = np.ones((16, 40, 50, 3), np.float32)
     for mode in ("constant", "channel", "pixel"):
@@ -270,6 +321,9 @@ def test_erasing_fills_what_was_drawn_and_nothing_else():
         lambda: augment.RandomErasing(count=(2, 1)),
         lambda: augment.RandomBlur((0.1, 1e9)),
         lambda: augment.RandomPosterize(9),
+        lambda: augment.RandomFlip(every=0),
+        lambda: augment.TrivialAugmentWide(probability=-0.1),
+        lambda: augment.RandAugment(operation_probability=2.0),
     ],
 )
 def test_a_number_that_means_nothing_is_refused_with_its_place(make):
