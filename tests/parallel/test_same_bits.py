@@ -1,0 +1,87 @@
+"""An example has the same bits whatever the batch size, the devices, the mesh, the transformation
+and the number of processes.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import chex
+import jax
+import numpy as np
+import pytest
+from helpers import processes
+from helpers.processes import BATCH_SIZE, COUNT, SPEC, in_order, loaded, preprocess
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from jaxprep import parallel
+
+COLLECTIVES = re.compile(
+    r"all-gather|all-reduce|all-to-all|collective-permute|collective-broadcast|reduce-scatter"
+)
+KEY = jax.random.key(3)
+ONE = {"process_index": 0, "process_count": 1}
+RESULTS: dict[int, dict[str, np.ndarray]] = {}
+
+
+def on_one_device(batch_size: int) -> dict[str, np.ndarray]:
+    if batch_size not in RESULTS:
+        step = jax.jit(processes.traced_once(preprocess))
+        with parallel.prefetch(loaded(batch_size, **ONE)) as loader:
+            RESULTS[batch_size] = in_order([step(*item, KEY) for item in loader])
+    return RESULTS[batch_size]
+
+
+def test_every_example_comes_once_with_its_label():
+    result = on_one_device(32)
+    assert result["index"].tolist() == result["label"].tolist() == list(range(COUNT))
+
+
+@pytest.mark.parametrize("batch_size", [1, 7])
+def test_the_batch_size_changes_no_bit(batch_size: int):
+    chex.assert_trees_all_equal(on_one_device(batch_size), on_one_device(32))
+
+
+@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
+def test_devices_change_no_bit_in_one_program_without_collectives_or_transfers(kind: AxisType):
+    mesh = jax.make_mesh((4,), ("data",), (kind,))
+    key = jax.device_put(KEY, NamedSharding(mesh, PartitionSpec()))
+    mapped: Any = jax.shard_map(
+        preprocess, mesh=mesh, in_specs=(SPEC, SPEC, PartitionSpec()), out_specs=SPEC
+    )
+    for function in (preprocess, mapped):
+        program, done = None, []
+        loader = parallel.prefetch(loaded(BATCH_SIZE, **ONE), mesh)
+        with loader, jax.set_mesh(mesh), jax.transfer_guard("disallow"):
+            for batch, plan in loader:
+                if program is None:
+                    program = jax.jit(function).lower(batch, plan, key).compile()
+                done.append(program(batch, plan, key))  # it takes no other shapes
+        assert program is not None and COLLECTIVES.search(program.as_text()) is None
+        for leaf in jax.tree.leaves(done):
+            assert leaf.sharding.spec[0] == "data" and len(leaf.sharding.device_set) == 4
+        chex.assert_trees_all_equal(in_order(done), on_one_device(32))
+
+
+def test_pmap_changes_no_bit():
+    mesh = Mesh(np.array(jax.devices()), ("data",))
+    mapped = jax.pmap(preprocess, in_axes=(0, 0, None))
+    batches = map(parallel.pmap_layout, loaded(BATCH_SIZE, **ONE))
+    with parallel.prefetch(batches, mesh) as loader:
+        done = [parallel.from_pmap_layout(mapped(*item, KEY)) for item in loader]
+    chex.assert_trees_all_equal(in_order(done), on_one_device(32))
+
+
+def test_processes_change_no_bit(tmp_path: Path):
+    parts = processes.run_processes(2, tmp_path)
+    want = on_one_device(32)
+    ways = {name.partition("/")[0] for name in parts[0]}
+    assert ways == {"jit Auto", "jit Explicit", "shard_map Explicit", "pmap"}
+    for way in ways:
+        index = np.concatenate([part[f"{way}/index"] for part in parts])
+        order = np.argsort(index)
+        for name in ("index", "image", "label"):
+            got = np.concatenate([part[f"{way}/{name}"] for part in parts])
+            np.testing.assert_array_equal(got[order], want[name], err_msg=f"{way} {name}")
