@@ -186,24 +186,31 @@ def _source_size(stage: Stage, tables: Tables) -> tuple[Any, Any]:
     return height, width
 
 
-def drawn_matrix(
+def drawn_matrices(
     stages: Bucket,
     tables: Sequence[Tables],
     draws: Any,
-) -> jax.Array:
-    """Return the matrix `(3, 3)` float32 by which positions of one image go, drawn steps included.
+) -> tuple[jax.Array, list[tuple[jax.Array, Any]]]:
+    """Return where positions of one image go, drawn steps included.
 
     Args:
         tables: with `matrix`, see `plan.with_matrices`.
 
+    Returns:
+        the matrix `(3, 3)` float32 of all stages; and for each stage but the first, the matrix of
+        those before it, with the size that they leave.
+
     >>> from jaxprep.pipeline.plan import constant_stage
     >>> stage, tables = constant_stage(Segment(), (4, 4))
-    >>> drawn_matrix((stage,), (tables._replace(matrix=2 * np.eye(3)),), ()).diagonal().tolist()
+    >>> matrix, _ = drawn_matrices((stage,), (tables._replace(matrix=2 * np.eye(3)),), ())
+    >>> matrix.diagonal().tolist()
     [2.0, 2.0, 2.0]
     """
     matrix = jnp.eye(3)
+    between: list[tuple[jax.Array, Any]] = []
     for stage, stage_tables in zip(stages, tables, strict=True):
         size = _source_size(stage, stage_tables)
+        between.append((matrix, size))
         placed = stage.segment.opaque
         if placed is not None and placed.index is not None:
             moved = placed.step.matrix(size, placed.draw(draws))
@@ -220,4 +227,4 @@ def drawn_matrix(
             entries = [jnp.asarray(entry, jnp.float32) for entry in flat]
             moved = jnp.stack(entries).reshape(3, 3)
             matrix = moved @ matrix
-    return matrix
+    return matrix, between[1:]

@@ -29,7 +29,7 @@ from jaxprep.pipeline.plan import (
     read_window,
     result_size,
 )
-from jaxprep.pipeline.positions import is_axis_aligned, move_positions, position_matrix
+from jaxprep.pipeline.positions import is_axis_aligned, move_positions, position_matrix, visible
 from jaxprep.pipeline.program import Program, run_batch, run_one
 from jaxprep.pipeline.ragged import Ragged
 from jaxprep.pipeline.segment import Segment
@@ -410,13 +410,23 @@ def run(lowered: Lowered, batch: Batch) -> Batch:
 
     boxes = batch.boxes
     keypoints = batch.keypoints
+    extras = dict(batch.extras)
     if boxes is not None or keypoints is not None:
         many_boxes = _with_batch_axis(boxes, is_single)
         many_keypoints = _with_batch_axis(keypoints, is_single)
         moved_boxes, moved_keypoints = move_all(lowered, many_boxes, many_keypoints, sizes)
         boxes = put(moved_boxes, boxes)
         keypoints = put(moved_keypoints, keypoints)
-    extras = dict(batch.extras)
+        moved = {"boxes": moved_boxes, "keypoints": moved_keypoints}
+        limits = [result_size(lowered.segments, size)[::-1] for size in sizes]
+        for name, whose in lowered.flags:
+            if moved[whose] is None:
+                continue
+            flags = visible(moved[whose], np.asarray(limits)[:, None])
+            given = extras.get(name)
+            if given is not None:
+                flags = flags & np.asarray(_with_batch_axis(given, is_single), bool)
+            extras[name] = put(flags, given)
     for name in lowered.kinds:
         if name in extras:
             masks = _with_batch_axis(extras[name], is_single)

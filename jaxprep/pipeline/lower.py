@@ -34,6 +34,8 @@ class Lowered(NamedTuple):
         mask: the pipeline that masks go through; None without `kinds`.
         is_random: whether any step draws.
         mask_indices: for each step of `mask`, the index of the step that it follows.
+        flags: for each array of flags in `Batch.extras` its name, and whose flags they are: "boxes"
+            or "keypoints".
 
     >>> from jaxprep import Pipeline, ops
     >>> lowered = Pipeline((ops.Resize((2, 2)), ops.Rescale(1 / 255))).lowered
@@ -51,6 +53,7 @@ class Lowered(NamedTuple):
     mask: Any = None
     mask_indices: tuple[int, ...] = ()
     is_random: bool = False
+    flags: tuple[tuple[str, str], ...] = ()
 
     @property
     def writes_channels_first(self) -> bool:

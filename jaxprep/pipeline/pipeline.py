@@ -43,7 +43,9 @@ from jaxprep.resample.tables import canvas as canvas_of
 from jaxprep.settings import default_settings, with_default_settings
 from jaxprep.types import Batch, Size, is_traced
 
-ExtraKind = Literal["mask"]
+ExtraKind = Literal["mask", "boxes_visible", "keypoints_visible"]
+FLAGS = {"boxes_visible": "boxes", "keypoints_visible": "keypoints"}
+"""The kinds of flags, and whose they are."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,10 @@ class Pipeline:
             `jaxprep.ops` or of your own.
         kinds: for arrays of `batch.extras` that follow the image, their name and kind: a "mask",
             `(h, w)` or `(h, w, c)`, takes the same geometry by nearest neighbour; padding is 0,
-            values are not rescaled. A dictionary `{name: kind}` is taken, too.
+            values are not rescaled. "boxes_visible" and "keypoints_visible" are flags `(n,)`, which
+            are made where the batch has none: false from then on for boxes of which nothing is left
+            in the picture, and for keypoints outside of it. A dictionary `{name: kind}` is taken,
+            too.
         exact: compute every affine of uint8 values by a table made on the host in the published
             order of operations, so that every bit of the result is the reference's. Otherwise
             within 1e-6 * max(1, |x|).
@@ -92,7 +97,7 @@ class Pipeline:
         codec.check_fields(self)
         numbers.check_stays_finite(self.inner_steps)
         segments(self.inner_steps)  # what cannot be lowered is refused here
-        if self.kinds:
+        if self.mask_names:
             _ = self.mask_steps  # and what masks cannot follow
 
     def _check_step(self, step: Step, i: int) -> None:
@@ -167,7 +172,7 @@ class Pipeline:
             self._check_index(batch, key)
             if self.mixing is not None:
                 return self._mixed(batch, key, draws, plan)
-            masks = [batch.extras.get(name) for name, _ in self.kinds]
+            extras = [batch.extras.get(name) for name, _ in self.kinds]
             # label and weight do not count: a traced label alone puts no image into a program
             follows = (
                 batch.image,
@@ -175,7 +180,7 @@ class Pipeline:
                 batch.boxes,
                 batch.keypoints,
                 plan,
-                masks,
+                extras,
                 key,
                 draws,
             )
@@ -253,11 +258,17 @@ class Pipeline:
             layout=self.layout,
             reads_channels_first=self.reads_channels_first,
             exact_sizes=self._exact_sizes,
-            kinds=tuple(name for name, _ in self.kinds),
-            mask=self.masks.lowered if self.kinds else None,
+            kinds=self.mask_names,
+            mask=self.masks.lowered if self.mask_names else None,
             mask_indices=tuple(i for i, _ in self.mask_steps),
             is_random=self.is_random,
+            flags=tuple((name, FLAGS[kind]) for name, kind in self.kinds if kind in FLAGS),
         )
+
+    @functools.cached_property
+    def mask_names(self) -> tuple[str, ...]:
+        """The names of the masks in `Batch.extras`."""
+        return tuple(name for name, kind in self.kinds if kind == "mask")
 
     @functools.cached_property
     def is_random(self) -> bool:
@@ -448,7 +459,8 @@ class Pipeline:
         _check_positions(batch.boxes, leading, 4, "batch.boxes", "(x0, y0, x1, y1)")
         _check_positions(batch.keypoints, leading, 2, "batch.keypoints", "(x, y)")
         self._check_mask_names(batch, shape)
-        for name, _ in self.kinds:
+        self._check_flags(batch)
+        for name in self.mask_names:
             mask = batch.extras.get(name)
             if mask is not None:
                 _check_type(Pipeline(), 1, mask.dtype)
@@ -459,9 +471,26 @@ class Pipeline:
                     f"at `batch.extras[{name!r}]`."
                 )
 
+    def _check_flags(self, batch: Batch) -> None:
+        """Refuses flags of another shape than one for each box or keypoint."""
+        for name, kind in self.kinds:
+            flags = batch.extras.get(name)
+            if kind not in FLAGS or flags is None:
+                continue
+            positions = getattr(batch, FLAGS[kind])
+            wanted = None if positions is None else tuple(np.shape(positions)[:-1])
+            if wanted is None or tuple(np.shape(flags)) != wanted:
+                expected = f"`batch.{FLAGS[kind]}` with them"
+                if wanted is not None:
+                    expected = f"shape {wanted}, a flag for each of `batch.{FLAGS[kind]}`"
+                raise InputError(
+                    f"Expected {expected}, got flags of shape {np.shape(flags)} - at "
+                    f"`batch.extras[{name!r}]`."
+                )
+
     def _check_mask_names(self, batch: Batch, shape: Sequence[int]) -> None:
         """Refuses a mask under a name that is nearly one of `kinds`: it would stay as it is."""
-        names = {name for name, _ in self.kinds}
+        names = set(self.mask_names)
         rank = len(shape) - 1  # of one mask for each image, without channels
         for name in sorted(names - set(batch.extras)):
             others = [
@@ -575,7 +604,8 @@ def _check_positions(value: Any, leading: tuple[int, ...], columns: int, where: 
         batch = "batch, " if leading else ""
         raise InputError(
             f"Expected an array ({batch}n, {columns}) of positions {what}, got shape {shape} - at "
-            f"`{where}`. What else is known of each, such as visibility, goes to `batch.label`."
+            f"`{where}`. Whether each is visible goes to `batch.extras`, see `kinds`; what else is "
+            "known of it to `batch.label`."
         )
 
 

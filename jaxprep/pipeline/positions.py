@@ -53,7 +53,7 @@ def segment_matrix(segment: Segment, size: Size) -> np.ndarray:
         [0, 0, 1],
     ]
     matrix = np.array(rows, np.float64)
-    # `draws.drawn_matrix` computes that of a random step in the program
+    # `draws.drawn_matrices` computes that of a random step in the program
     if segment.opaque is None or segment.opaque.step.is_random:
         return matrix
     with jax.ensure_compile_time_eval():  # `matrix` may call `jax.numpy`, also inside of `jit`
@@ -99,6 +99,24 @@ def move_positions(
     if keypoints is not None:
         keypoints = move_points(keypoints, matrix, is_axis_aligned)
     return boxes, keypoints
+
+
+def visible(positions: Any, limit: Any) -> Any:
+    """Return which positions are in the picture, `(...)` bool.
+
+    Args:
+        positions: boxes `(..., 4)`, clipped to the picture: those of which an area is left; or
+            keypoints `(..., 2)`: those inside or on an edge, where a flip keeps them.
+        limit: `(..., 2)`, width and height of the picture.
+
+    >>> visible(np.float32([[1, 2, 3, 3], [4, 0, 4, 2]]), np.array([4, 4])).tolist()
+    [True, False]
+    >>> visible(np.float32([[0, 3], [-1, 2], [4, 2]]), np.array([4, 4])).tolist()
+    [True, False, True]
+    """
+    if positions.shape[-1] == 4:
+        return (positions[..., 2:] > positions[..., :2]).all(axis=-1)
+    return ((positions >= 0) & (positions <= limit)).all(axis=-1)
 
 
 def move_points(

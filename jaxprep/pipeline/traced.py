@@ -18,7 +18,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxprep.errors import InputError
-from jaxprep.pipeline.draws import draw_all, drawn_matrix
+from jaxprep.pipeline.draws import draw_all, drawn_matrices
 from jaxprep.pipeline.lower import Lowered
 from jaxprep.pipeline.placement import Placement, beside, of_result, placement_of
 from jaxprep.pipeline.plan import (
@@ -29,7 +29,7 @@ from jaxprep.pipeline.plan import (
     plan_of,
     result_size,
 )
-from jaxprep.pipeline.positions import is_axis_aligned, move_positions, position_matrix
+from jaxprep.pipeline.positions import is_axis_aligned, move_positions, position_matrix, visible
 from jaxprep.pipeline.program import (
     Program,
     constant_program,
@@ -77,7 +77,7 @@ def run(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any, draws: Any)
     if plan is not None:
         matrix, mask_plan = plan.matrix, _mask_plan(plan) if masks else None
     follow = functools.partial(_follow, lowered, stages, constants, canvas)
-    following = (batch.boxes, batch.keypoints, masks)
+    following = (batch.boxes, batch.keypoints, masks, _flags_of(lowered, batch))
     if image.ndim == 3:
         image = on_platform(run_one, image, leaves)
         following = follow(*following, matrix, mask_plan, *leaves)
@@ -86,15 +86,36 @@ def run(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any, draws: Any)
         following = map_batch(lambda _, *one: follow(*one), None, each, image.shape[0])
         arithmetics = {stage.arithmetic for stage in stages}
         image = run_images(run_one, image, leaves, arithmetics, program.form)
-    boxes, keypoints, masks = following
+    boxes, keypoints, masks, flags = following
     size = None if plan is None else plan.size
-    extras = {**batch.extras, **masks}
+    extras = {**batch.extras, **masks, **flags}
     return batch.replace(image=image, boxes=boxes, keypoints=keypoints, size=size, extras=extras)
+
+
+def _extras_of(lowered: Lowered, batch: Batch) -> dict[str, Any]:
+    """What of a batch's `extras` follows its images: masks, and flags."""
+    names = (*lowered.kinds, *(name for name, _ in lowered.flags))
+    return {name: batch.extras[name] for name in names if batch.extras.get(name) is not None}
 
 
 def _masks_of(lowered: Lowered, batch: Batch) -> dict[str, Any]:
     """The masks of a batch, by name."""
     return {name: batch.extras[name] for name in lowered.kinds if name in batch.extras}
+
+
+def _flags_of(lowered: Lowered, batch: Batch) -> dict[str, Any]:
+    """The flags of a batch's boxes and keypoints, by name: true where it has none."""
+    flags = {}
+    for name, whose in lowered.flags:
+        positions = getattr(batch, whose)
+        if positions is None:
+            continue
+        given = batch.extras.get(name)
+        if given is None:
+            # made of the positions, so that they are sharded alike
+            given = jnp.ones_like(jnp.asarray(positions)[..., 0])
+        flags[name] = jnp.asarray(given).astype(bool)
+    return flags
 
 
 def _mask_plan(plan: Plan) -> Plan:
@@ -126,11 +147,11 @@ def _on_explicit_mesh(
             return leaf
         return jax.sharding.reshard(leaf, target)
 
-    given = (batch.image, batch.index, batch.boxes, batch.keypoints, _masks_of(lowered, batch))
-    (image, index, boxes, keypoints, masks), plan, draws = jax.tree.map(
+    given = (batch.image, batch.index, batch.boxes, batch.keypoints, _extras_of(lowered, batch))
+    (image, index, boxes, keypoints, following), plan, draws = jax.tree.map(
         reshard, (given, plan, draws)
     )
-    extras = {**batch.extras, **masks}
+    extras = {**batch.extras, **following}
     moved = batch.replace(image=image, index=index, boxes=boxes, keypoints=keypoints, extras=extras)
     return moved, plan, draws
 
@@ -264,26 +285,46 @@ def _follow(
     boxes: Any,
     keypoints: Any,
     masks: dict[str, Any],
+    flags: dict[str, Any],
     matrix: Any,
     mask_plan: Plan | None,
     tables: Any,
     size: Any,
     draws: Any,
-) -> tuple[Any, Any, dict[str, Any]]:
+) -> tuple[Any, Any, dict[str, Any], dict[str, Any]]:
     """Moves boxes, keypoints and masks of one image through the same geometry."""
     if boxes is not None or keypoints is not None:
         # the image fills its array: its size, and without draws its matrix, are known on the host
         if size is None:
             size = np.asarray(result_size(lowered.segments, canvas), np.int32)
+        between: list[Any] = []
         if draws is not None:
-            matrix = drawn_matrix(stages, constants or tables, draws)
+            matrix, between = drawn_matrices(stages, constants or tables, draws)
         elif matrix is None:
             matrix = np.float32(position_matrix(lowered.segments, canvas))
         aligned = is_axis_aligned(lowered.segments)
-        boxes, keypoints = move_positions(boxes, keypoints, matrix, size, is_axis_aligned=aligned)
+        move = functools.partial(move_positions, boxes, keypoints, is_axis_aligned=aligned)
+        # what a crop has cut off is gone, though a rotation after it may turn its place back in
+        for matrix_before, size_before in between if flags else ():
+            flags = _still_visible(lowered, flags, move(matrix_before, size_before), size_before)
+        boxes, keypoints = move(matrix, size)
+        flags = _still_visible(lowered, flags, (boxes, keypoints), size)
     # inside the same program, so that a mask uses the draws of its image
     moved = {name: _move_mask(lowered, mask, mask_plan, draws) for name, mask in masks.items()}
-    return boxes, keypoints, moved
+    return boxes, keypoints, moved, flags
+
+
+def _still_visible(
+    lowered: Lowered, flags: dict[str, Any], moved: tuple[Any, Any], size: Any
+) -> dict[str, Any]:
+    """The flags of moved boxes and keypoints, false where those have left the picture."""
+    positions: dict[str, Any] = {"boxes": moved[0], "keypoints": moved[1]}
+    limit = jnp.asarray(size, jnp.float32)[::-1]
+    return {
+        name: flags[name] & visible(positions[whose], limit)
+        for name, whose in lowered.flags
+        if name in flags
+    }
 
 
 def _move_mask(lowered: Lowered, mask: Any, plan: Plan | None, draws: Any) -> Any:
@@ -312,8 +353,8 @@ def run_jitted(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any, draw
         plan = _plan_of_known_sizes(lowered, batch, canvas)
     # an index that nothing draws with may be anything, too
     index = None if key is None else batch.index
-    masks = _masks_of(lowered, batch)
-    entering = Batch(batch.image, None, None, index, None, batch.boxes, batch.keypoints, masks)
+    extras = _extras_of(lowered, batch)
+    entering = Batch(batch.image, None, None, index, None, batch.boxes, batch.keypoints, extras)
     placement = placement_of(batch.image)
     entering, placed_plan, draws = _beside_image(entering, plan, draws, placement)
     with _on_mesh(placement):
