@@ -763,7 +763,7 @@ def test_pipelines_are_equal_by_value_and_share_a_program():
         (lambda: Pipeline((len,)), r"a step of `jaxprep\.ops`.*at `\$\.steps\[0\]`"),
         (
             lambda: Pipeline(kinds=(("mask", "box"),)),
-            r"`'mask'`, got `'box'` - at `\$\.kinds\[0\]\[1\]`",
+            r"`'keypoints_visible'`, got `'box'` - at `\$\.kinds\[0\]\[1\]`",
         ),
         (lambda: Pipeline.from_json({"steps": [{"step": "Resise"}]}), r"`\$\.steps\[0\]\.step`"),
         (
