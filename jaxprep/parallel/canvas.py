@@ -80,12 +80,12 @@ def read_photo(photo: Any, where: str) -> Shaped[np.ndarray, "h w c"]:
     >>> read_photo(np.zeros((2, 3)), "photo").shape
     (2, 3, 1)
     """
-    if isinstance(photo, (str, os.PathLike, bytes, bytearray, memoryview)) or hasattr(
-        photo, "read"
-    ):
-        return read_image(photo)
     if is_pil(photo):
         return to_array(with_levels(photo, where))
+    photo = _bytes_of_tensor(photo)
+    is_file = isinstance(photo, (str, os.PathLike, bytes, bytearray, memoryview))
+    if is_file or hasattr(photo, "read"):
+        return read_image(photo)
     array = in_jax_type(as_numpy(photo, where, PHOTO), where)
     if array.ndim == 2:
         array = array[..., None]
@@ -94,6 +94,14 @@ def read_photo(photo: Any, where: str) -> Shaped[np.ndarray, "h w c"]:
             f"Expected a photograph (h, w, c) with pixels, got shape {array.shape} - at `{where}`."
         )
     return array
+
+
+def _bytes_of_tensor(value: Any) -> Any:
+    """The bytes in a string tensor of TensorFlow, or an array of NumPy, without axes."""
+    if getattr(value, "shape", None) != () or not hasattr(value, "dtype"):
+        return value
+    array = np.asarray(value)
+    return array.item() if array.dtype.kind in "OSU" else value
 
 
 def put_on_canvas(

@@ -17,6 +17,7 @@ import numpy as np
 
 from jaxprep import codec
 from jaxprep.errors import InputError
+from jaxprep.inputs import is_numbers
 from jaxprep.parallel.canvas import check_canvas, put_on_canvas, read_photo
 from jaxprep.pictures import is_pil
 from jaxprep.types import Batch, Size
@@ -237,6 +238,11 @@ class LoadExample:
                 f"at `{where}`. Name the key of the image: `LoadExample(canvas, image=...)`."
             )
         image = record[self.image]
+        if isinstance(image, (list, tuple)) and image and not is_numbers(image):
+            raise InputError(
+                f"Expected one record, got {len(image)} of them in lists - at `{where}`. A "
+                "`Collate` takes the columns of a batch."
+            )
         if isinstance(image, Mapping):
             image = _undecoded(image, where)
         extras = {}

@@ -18,7 +18,8 @@ from jaxprep.errors import InputError
 from jaxprep.inputs import Policy, as_numpy
 from jaxprep.parallel.collate import pad_batch, row_count
 from jaxprep.pipeline.numbers import in_jax_type
-from jaxprep.settings import default_device
+from jaxprep.pipeline.placement import Placement, platform_of
+from jaxprep.settings import default_platform
 
 Target = Mesh | Sharding | jax.Device | None
 """Where a batch goes: a mesh, along its first axis; a sharding, along the axes that it names first;
@@ -60,23 +61,26 @@ def global_batch(tree: Any, sharding: Target, *, batch_size: int | None = None) 
     if batch_size is not None:
         tree = pad_batch(tree, shards.rows_of_process(batch_size))
     rows = shards.rows_of_all(row_count(tree))
-    is_cpu = next(iter(target.device_set)).platform == "cpu"
+    platform = default_platform() if target is None else platform_of(target)
 
     def place(leaf: np.ndarray) -> jax.Array:
-        if is_cpu:
+        if platform == "cpu":
             # JAX reads an aligned array of the host in place, and the caller may overwrite it:
             # https://github.com/jax-ml/jax/issues/37830
             leaf = leaf.copy()
+        if target is None:
+            # not committed to a device, as the state of a training step: a program for both
+            return jax.device_put(leaf)
         shape = (rows, *leaf.shape[1:])
         return jax.make_array_from_process_local_data(target, leaf, shape)
 
     return jax.tree.map(place, tree)
 
 
-def _target(sharding: Target) -> Sharding:
+def _target(sharding: Target) -> Placement:
     """The sharding of the first axis of an array, all others whole."""
     if sharding is None:
-        sharding = default_device() or jax.local_devices()[0]
+        return None
     if isinstance(sharding, jax.Device):
         return jax.sharding.SingleDeviceSharding(sharding)
     if isinstance(sharding, Mesh):
@@ -99,7 +103,7 @@ class _Shards:
         self.local = local
 
     @classmethod
-    def of(cls, target: Sharding) -> _Shards:
+    def of(cls, target: Placement) -> _Shards:
         if not isinstance(target, NamedSharding):
             return cls(1, 1)
         names = target.spec[0] if target.spec else None

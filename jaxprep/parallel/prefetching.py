@@ -23,6 +23,7 @@ from jaxprep import codec
 from jaxprep.errors import InputError
 from jaxprep.parallel.collate import as_iterator
 from jaxprep.parallel.placing import Target, global_batch
+from jaxprep.settings import default_device
 
 STOP_SECONDS = 10.0
 """How long to wait for a thread to end. A batch takes less."""
@@ -60,9 +61,13 @@ def prefetch(
             f"Expected a number of batches of at least 1, got {codec.shown(size)} - at `size`."
         )
 
+    device = default_device()  # of this thread, which the other does not know
+
     def place(batch: Any) -> Any:
-        # the thread waits for the transfer, so that the iterator may write to its arrays again
-        return jax.block_until_ready(global_batch(batch, sharding, batch_size=batch_size))
+        with contextlib.nullcontext() if device is None else jax.default_device(device):
+            placed = global_batch(batch, sharding, batch_size=batch_size)
+        # waits for the transfer, so that the iterator may write to its arrays again
+        return jax.block_until_ready(placed)
 
     return Prefetcher(as_iterator(batches), place, size)
 

@@ -94,8 +94,9 @@ def test_stack_refuses_what_has_no_one_shape():
         {"image": {"bytes": png(PHOTOS[0]), "path": None}, "label": 7},
         Batch(image=PHOTOS[0], label=7),
         parallel.Record((png(PHOTOS[0]), 7), index=0),
+        (np.array(png(PHOTOS[0]), object), np.array(7)),
     ],
-    ids=["pair", "triple", "list", "dictionary", "undecoded", "batch", "record"],
+    ids=["pair", "triple", "list", "dictionary", "undecoded", "batch", "record", "tensors"],
 )
 def test_a_record_of_any_form_becomes_the_same_example(record: Any):
     example = LOAD(record)
@@ -122,6 +123,7 @@ def test_masks_go_on_the_canvas_with_their_image():
         ({"picture": PHOTOS[0]}, r"key 'image', got \['picture'\].*LoadExample\(canvas, image="),
         ((PHOTOS[0], 1, 1, 1), "4 values"),
         (noise(40, 8, 3), r"got one of \(40, 8\).*changes their pixels"),
+        ({"image": [PHOTOS[0]]}, "one record, got 1 of them in lists.*`Collate`"),
         ({"image": {"url": "x"}}, r"the bytes or the path.*\['url'\]"),
     ],
 )

@@ -91,6 +91,7 @@ def test_a_batch_goes_where_it_is_told():
             assert spec is None or leaf.sharding.spec == spec
     with jax.default_device(devices[1]):
         assert parallel.global_batch(four, None).image.devices() == {devices[1]}
+        assert next(parallel.prefetch([four])).image.devices() == {devices[1]}
 
 
 def test_an_index_beyond_32_bits_draws_as_its_lower_bits_do():
