@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import os
 from typing import Any, Literal
 
 import numpy as np
+from jaxtyping import UInt8
 
 from jaxprep import codec, ops, presets
 from jaxprep.augment import RandomFlip, RandomResizedCrop
 from jaxprep.augment.policies import Policy
 from jaxprep.augment.recipes import RECIPES, Recipe
-from jaxprep.errors import ConfigError, PresetNotFoundError
+from jaxprep.errors import ConfigError, InputError, PresetNotFoundError
 from jaxprep.formats import Format
 from jaxprep.formats.custom import Custom
 from jaxprep.formats.values import as_image_size
 from jaxprep.pipeline import Pipeline
 from jaxprep.pipeline.step import Geometry, Layout, Opaque, Pointwise, Step
-from jaxprep.types import Size
+from jaxprep.pipeline.undo import undone
+from jaxprep.types import Batch, Size
 
 
 def recipes() -> tuple[str, ...]:
@@ -127,6 +130,73 @@ def training_pipeline(
         classes = numbers.num_classes if num_classes is None else num_classes
         mix = dataclasses.replace(mix, num_classes=classes, scope=scope)
     return Pipeline(steps, exact=config.pipeline.exact, mixing=mix)
+
+
+def draw_grid(
+    pipeline: Pipeline,
+    image: Any,
+    *,
+    key: Any,
+    count: int = 8,
+    columns: int | None = None,
+    border: int = 4,
+) -> UInt8[np.ndarray, "height width 3"]:
+    """Return a picture of what a training pipeline draws of one image: a grid, in reading order.
+
+    Cell i is `pipeline(batch, key=key)` for the example of index i, without mixing, and with the
+    normalisation undone. What each cell drew is `pipeline.draw(key, batch)`.
+
+    Args:
+        pipeline: with random steps.
+        image: `(h, w, c)`, as the pipeline takes it.
+        key: a `jax.random` key.
+        count: of cells.
+        columns: how many cells a row has; by default as many as there are rows, up to twice.
+        border: white pixels around the cells.
+
+    Raises:
+        InputError: nothing is drawn, an image of another shape, or a number below 1.
+
+    >>> import jax
+    >>> pipeline = training_pipeline("timm/resnet50.a1_in1k", "torchvision/v1", image_size=16)
+    >>> image = np.zeros((20, 30, 3), np.uint8)
+    >>> draw_grid(pipeline, image, key=jax.random.key(0), count=3, border=1).shape
+    (18, 52, 3)
+    """
+    if not isinstance(pipeline, Pipeline) or not pipeline.unmixed.is_random:
+        raise InputError(f"Expected a pipeline with random steps, got {codec.shown(pipeline)}.")
+    if count < 1 or border < 0 or (columns is not None and columns < 1):
+        raise InputError(
+            "Expected at least one cell and one column, and a border of at least 0, got "
+            f"count={count}, columns={columns}, border={border}."
+        )
+    image = np.asarray(image)
+    if image.ndim != 3:
+        raise InputError(f"Expected one image (h, w, c), got shape {image.shape} - at `image`.")
+    cells = []
+    for index in range(count):
+        batch = Batch(image=image[None], index=np.array([index], np.int32))
+        result = pipeline.unmixed(batch, key=key).image
+        cells.append(undone(np.asarray(result[0]), pipeline))
+    columns = min(columns or _columns(count), count)
+    rows = math.ceil(count / columns)
+    height, width, _ = cells[0].shape
+    step_y, step_x = height + border, width + border
+    grid = np.full((rows * step_y + border, columns * step_x + border, 3), 255, np.uint8)
+    for i, cell in enumerate(cells):
+        top = border + i // columns * step_y
+        left = border + i % columns * step_x
+        grid[top : top + height, left : left + width] = cell
+    return grid
+
+
+def _columns(count: int) -> int:
+    """The columns of a grid that is about as wide as tall, or twice, full if it can be."""
+    most = math.ceil(math.sqrt(2 * count))
+    for columns in range(most, math.isqrt(count - 1), -1):
+        if count % columns == 0:
+            return columns
+    return most
 
 
 def _config_of(preset: Any, overrides: dict[str, Any]) -> Format:

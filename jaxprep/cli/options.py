@@ -126,7 +126,9 @@ def _add_show_options(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Draw a picture: on the left the photo with the region that the model gets, and what is\n"
         "added around it as padding; on the right what the model sees, with the normalisation "
-        "undone."
+        "undone.\n\n"
+        "With --recipe or --draws: a grid of what a training recipe draws of the photo, a cell for "
+        "each\nindex of a stream, the normalisation undone. The same seed draws the same again."
     )
     parser.add_argument("photo", type=_parse_path, metavar="PHOTO", help="an image file")
     _add_preset_option(parser)
@@ -136,6 +138,25 @@ def _add_show_options(parser: argparse.ArgumentParser) -> None:
         type=_parse_path,
         metavar="FILE.png",
         help="the picture to write",
+    )
+    parser.add_argument(
+        "--recipe",
+        metavar="NAME",
+        help="a training recipe, such as timm/rsb-a2; `jaxprep.recipes()` lists them",
+    )
+    parser.add_argument(
+        "--draws",
+        type=_parse_count,
+        default=None,
+        metavar="N",
+        help="how many draws to show; default: 8",
+    )
+    parser.add_argument(
+        "--seed",
+        type=_parse_seed,
+        default=0,
+        metavar="N",
+        help="of the key that draws; default: %(default)s",
     )
     _add_alpha_option(parser)
 
@@ -246,6 +267,12 @@ def _parse_count(text: str) -> int:
     # At most nine digits, since `int` of a very long text takes seconds.
     if not re.fullmatch(r"0*[1-9]\d{0,8}", text):
         raise argparse.ArgumentTypeError(f"expected a number of at least 1, got {text!r}")
+    return int(text)
+
+
+def _parse_seed(text: str) -> int:
+    if not re.fullmatch(r"\d{1,9}", text):
+        raise argparse.ArgumentTypeError(f"expected a number of at least 0, got {text!r}")
     return int(text)
 
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
-from jaxtyping import Num, UInt8
+from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from jaxprep.atomic import replacing
@@ -16,9 +17,13 @@ from jaxprep.cli.interrupts import deferred_interrupt
 from jaxprep.cli.options import load_config
 from jaxprep.cli.run import Converter, decode_photo
 from jaxprep.errors import InputError
+from jaxprep.formats import Format
+from jaxprep.host.decode import read_image
 from jaxprep.ops.words import by
 from jaxprep.pipeline import Pipeline
 from jaxprep.pipeline.plan import position_matrix
+from jaxprep.pipeline.undo import undone
+from jaxprep.training import draw_grid, recipes, training_pipeline
 from jaxprep.types import Size
 
 HEIGHT = 448
@@ -29,6 +34,8 @@ MAX_ASPECT = 2.5
 """A panel is at most so many times as wide as it is tall."""
 BORDER = 16
 FONT_SIZE = 17
+MAX_DRAWS = 256
+"""More would be a picture of some 100 megapixels."""
 HATCH = 12
 """Pixels between the lines that mark where there is no photo."""
 PAPER = (255, 255, 255)
@@ -103,6 +110,11 @@ def execute(args: argparse.Namespace) -> int:
         )
     if output.is_dir():
         raise InputError(f"Expected the name of a PNG file, got a folder, '{output}'.")
+    if args.recipe is not None or args.draws is not None:
+        page = draws_page(args, config, path)
+        with replacing(output) as file:
+            page.save(file, "PNG")
+        return 0
     photo = decode_photo(path, config, args.alpha)
     with deferred_interrupt() as stop_if_interrupted:
         (result,) = Converter(config)([photo])
@@ -120,6 +132,48 @@ def execute(args: argparse.Namespace) -> int:
     with replacing(output) as file:
         page.save(file, "PNG")
     return 0
+
+
+def draws_page(args: argparse.Namespace, config: Format, path: Path) -> Image.Image:
+    """Draw a grid of what training draws of a photo: `--recipe`, `--draws` and `--seed`.
+
+    Raises:
+        JaxprepError: a recipe that is not known, or a preset that draws nothing without one.
+
+    >>> import tempfile
+    >>> from jaxprep.cli.options import make_parser
+    >>> options = ["--preset", "timm/resnet50.a1_in1k", "--override", "image_size=[8,8]"]
+    >>> options += ["--recipe", "torchvision/v1", "--draws", "2", "--output", "b.png"]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Image.new("RGB", (6, 8)).save(f"{folder}/a.png")
+    ...     args = make_parser().parse_args(["show", f"{folder}/a.png", *options])
+    ...     draws_page(args, load_config(args), Path(folder, "a.png")).size
+    (910, 513)
+    """
+    count = args.draws or 8
+    if count > MAX_DRAWS:
+        raise InputError(f"Expected at most {MAX_DRAWS} draws, got {count} - at `--draws`.")
+    pipeline = config.pipeline.unmixed
+    if args.recipe is not None:
+        pipeline = training_pipeline(config, args.recipe, mixing=False)
+    elif not pipeline.is_random:
+        raise InputError(
+            f"Expected a recipe, as `{args.preset}` draws nothing - at `--draws`: add `--recipe`, "
+            f"one of {list(recipes())}."
+        )
+    photo = read_image(path, alpha=args.alpha)
+    with deferred_interrupt() as stop_if_interrupted:
+        grid = draw_grid(pipeline, photo, count=count, key=jax.random.key(args.seed))
+        stop_if_interrupted()
+    panel = _enlarged(Image.fromarray(grid))
+    caption = (
+        path.name,
+        f"{args.recipe or 'drawn'}, seed {args.seed}",
+        args.preset,
+    )
+    page = _page((panel.width + 2 * BORDER, panel.height), caption)
+    page.paste(panel, (BORDER, BORDER))
+    return page
 
 
 def kept_box(pipeline: Pipeline, size: Size) -> Box:
@@ -146,47 +200,6 @@ def kept_box(pipeline: Pipeline, size: Size) -> Box:
     )
 
 
-def undone(
-    result: Num[np.ndarray, ...],
-    pipeline: Pipeline,
-) -> UInt8[np.ndarray, "height width 3"]:
-    """Return a result as RGB in [0, 255]: values before they were scaled, channels in their first
-    order.
-
-    What a step lost stays lost. Where a step cannot be undone at all, the range of the values is
-    stretched to [0, 255].
-
-    Raises:
-        InputError: a result that has not 1 or 3 channels.
-
-    >>> from jaxprep import ops
-    >>> pipeline = Pipeline((ops.Rescale(1 / 255),))
-    >>> undone(np.ones((1, 1, 3), np.float32), pipeline).tolist()
-    [[[255, 255, 255]]]
-    """
-    # In float64, so that a level that was scaled and shifted rounds to itself again.
-    image = result.astype(np.float64)
-    for step in reversed(pipeline.steps):
-        before = step.undo(image)
-        if before is None:
-            image = _stretched(image)
-            break
-        image = before
-    height, width, channels = image.shape
-    if channels not in (1, 3):
-        raise InputError(f"Expected a result of 1 or 3 channels to draw, got {channels}.")
-    levels = np.clip(np.rint(image), 0, 255)
-    return np.broadcast_to(levels.astype(np.uint8), (height, width, 3))
-
-
-def _stretched(image: np.ndarray) -> np.ndarray:
-    """Return an image whose smallest value became 0 and whose largest 255."""
-    lowest = image.min()
-    spread = image.max() - lowest
-    factor = 255 / spread if spread else 0
-    return (image - lowest) * factor
-
-
 def picture(
     photo: UInt8[np.ndarray, "h w 3"],
     box: Box,
@@ -211,17 +224,22 @@ def picture(
     left = _photo_panel(Image.fromarray(photo), box, right.height)
     height = max(left.height, right.height)
     width = left.width + right.width + 3 * BORDER
-    font = ImageFont.load_default(FONT_SIZE)
-    line_height = FONT_SIZE + BORDER
-    page_height = height + line_height + 2 * BORDER
-    page = Image.new("RGB", (width, page_height), PAPER)
+    page = _page((width, height), caption)
     left_top = BORDER + (height - left.height) // 2
     right_top = BORDER + (height - right.height) // 2
     page.paste(left, (BORDER, left_top))
     page.paste(right, (left.width + 2 * BORDER, right_top))
+    return page
+
+
+def _page(size: Size, caption: Sequence[str]) -> Image.Image:
+    """Return an empty page for panels of a width and height, with the caption below them."""
+    width, height = size
+    font = ImageFont.load_default(FONT_SIZE)
+    line_height = FONT_SIZE + BORDER
+    page = Image.new("RGB", (width, height + line_height + 2 * BORDER), PAPER)
     text = _shortened(caption, width - 2 * BORDER, font)
-    draw = ImageDraw.Draw(page)
-    draw.text((BORDER, height + 2 * BORDER), text, INK, font)
+    ImageDraw.Draw(page).text((BORDER, height + 2 * BORDER), text, INK, font)
     return page
 
 

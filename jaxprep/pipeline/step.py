@@ -383,6 +383,10 @@ class Sometimes(Step):
 
         return jax.tree.map(choose, draw, self.unchanged(draw))
 
+    def undo(self, image: np.ndarray) -> np.ndarray | None:
+        # what was drawn is what a picture shall show
+        return image
+
     def how_often(self) -> str:
         """Return the end of a description: how often the step changes an image."""
         words = ""

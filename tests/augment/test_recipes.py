@@ -5,13 +5,18 @@ from __future__ import annotations
 import dataclasses
 import json
 
+import jax
+import numpy as np
 import pytest
+from helpers.images import noise
 
 import jaxprep
-from jaxprep import Pipeline
+from jaxprep import Batch, Pipeline
 from jaxprep.augment.recipes import RECIPES, Recipe
-from jaxprep.errors import ConfigError, PresetNotFoundError
+from jaxprep.errors import ConfigError, InputError, PresetNotFoundError
+from jaxprep.training import draw_grid
 
+KEY = jax.random.key(5)
 PRESET = "timm/resnet50.a1_in1k"
 
 
@@ -51,3 +56,18 @@ def test_a_preset_without_one_size_wants_an_image_size():
     with pytest.raises(ConfigError, match="image_size="):
         jaxprep.training_pipeline(name, recipe="timm/rsb-a2")
     assert jaxprep.training_pipeline(name, recipe="timm/rsb-a2", image_size=32)
+
+
+def test_a_grid_shows_what_the_pipeline_draws_for_each_index():
+    pipeline = jaxprep.training_pipeline(PRESET, "torchvision/v1", image_size=12)
+    image = noise(20, 26, 3)
+    grid = draw_grid(pipeline, image, key=KEY, count=3, columns=2, border=2)
+    assert grid.shape == (30, 30, 3)
+    batch = Batch(image=np.stack([image] * 3), index=np.arange(3))
+    # the levels before they were normalised, from the same draws
+    levels = Pipeline(pipeline.steps[:3])(batch, draws=pipeline.draw(KEY, batch)[:3]).image
+    np.testing.assert_array_equal(grid[2:14, 16:28], levels[1])
+    np.testing.assert_array_equal(grid[16:28, 2:14], levels[2])
+    assert (grid[16:28, 16:28] == 255).all()
+    with pytest.raises(InputError, match="random steps"):
+        draw_grid(Pipeline(), image, key=KEY)

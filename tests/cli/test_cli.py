@@ -30,12 +30,13 @@ from jaxprep.cli.inspect import describe_steps
 from jaxprep.cli.interrupts import deferred_interrupt
 from jaxprep.cli.manifest import Manifest, owned
 from jaxprep.cli.prefetch import grouped, run_ahead
-from jaxprep.cli.show import BORDER, FRAME, Box, kept_box, undone
+from jaxprep.cli.show import BORDER, FRAME, Box, kept_box
 from jaxprep.errors import JaxprepError
 from jaxprep.formats import Custom
 from jaxprep.host import read_image
 from jaxprep.ops import sizes
 from jaxprep.ops.resize import SizeRule
+from jaxprep.pipeline.undo import undone
 from jaxprep.resample.references import REFERENCES
 
 # run: what is written
@@ -842,6 +843,27 @@ def test_the_picture_of_a_portrait_keeps_its_height(tmp_path):
         abs(frame.top - BORDER - 50 * 448 / 300) <= 1
         and abs(frame.bottom - BORDER - 250 * 448 / 300) <= 1
     )
+
+
+def test_a_grid_of_draws_is_the_same_for_the_same_seed_and_only_then(tmp_path, capsys):
+    photo = image_file(tmp_path / "photo.png", 30, 20, 3)
+    options = (PRESET, "--override", "input_size=[3,16,16]", "--recipe", "torchvision/v1")
+    first = shown(tmp_path, photo, *options, "--draws", "6", "--seed", "3")
+    # 3 x 2 cells of 16 pixels with borders of 4, enlarged 10 times
+    assert first.shape == (440 + CAPTION + 2 * BORDER, 640 + 2 * BORDER, 3)
+    again = shown(tmp_path, photo, *options, "--draws", "6", "--seed", "3")
+    np.testing.assert_array_equal(again, first)
+    other = shown(tmp_path, photo, *options, "--draws", "6", "--seed", "4")
+    assert (other[:440] != first[:440]).any()
+    output = ["--output", str(tmp_path / "grid.png")]
+    for wrong, words in (
+        (["--draws", "2"], "Expected a recipe"),
+        (["--recipe", "timm/rsb"], "Nearest: timm/rsb-a"),
+        (["--recipe", "torchvision/v1", "--draws", "999"], "at most 256"),
+    ):
+        assert main(["show", str(photo), "--preset", PRESET, *wrong, *output]) == 1
+        assert words in capsys.readouterr().err
+    assert not (tmp_path / "grid.png").exists()
 
 
 def test_the_picture_of_results_without_fixed_size_frames_all_of_the_photo(photos, tmp_path):
