@@ -17,6 +17,7 @@ import numpy as np
 from jaxprep import codec
 from jaxprep.errors import InputError
 from jaxprep.parallel.canvas import map_in_threads, stack_arrays
+from jaxprep.parallel.devices import Target, process_part
 from jaxprep.parallel.examples import PADDING_INDEX, LoadExample, Record, local_size
 from jaxprep.pipeline import Pipeline, Plan
 from jaxprep.types import Batch
@@ -244,6 +245,7 @@ def batches(
     collate: Callable[[list[Any]], Any],
     batch_size: int,
     *,
+    sharding: Target = None,
     process_index: int | None = None,
     process_count: int | None = None,
     start_index: int = 0,
@@ -258,8 +260,7 @@ def batches(
             records, `as_numpy_iterator()` is iterated.
         collate: a `Collate` with a `load`; its `batch_size` is that of one process.
         batch_size: of all processes together. The last batch is filled up with records of weight 0.
-        process_index: by default `jax.process_index()`.
-        process_count: by default `jax.process_count()`.
+        sharding, process_index, process_count: see `Shard`.
         start_index: the index of the first record, after those of earlier epochs.
 
     >>> images = [np.ones((n, 2, 3), np.uint8) for n in (2, 3, 4)]
@@ -269,8 +270,7 @@ def batches(
     [0, 1] [1.0, 1.0] [[2, 2], [3, 2]]
     [2, -1] [1.0, 0.0] [[4, 2], [4, 2]]
     """
-    process = jax.process_index() if process_index is None else process_index
-    count = jax.process_count() if process_count is None else process_count
+    process, count = process_part(sharding, process_index, process_count)
     size = local_size(batch_size, count)
     numbered = itertools.count(start_index)
     iterator = zip(as_iterator(records), numbered)

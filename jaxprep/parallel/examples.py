@@ -8,17 +8,18 @@ processes, so that an example has one index, whoever reads it.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from jaxprep import codec
 from jaxprep.errors import InputError
 from jaxprep.inputs import is_numbers
 from jaxprep.parallel.canvas import check_canvas, put_on_canvas, read_photo
+from jaxprep.parallel.devices import Target, process_part
 from jaxprep.pictures import is_pil
 from jaxprep.types import Batch, Size
 
@@ -59,8 +60,10 @@ class Shard:
             Face or PyTorch, ... A record None, as of a filter of Grain, is replaced by the next
             one, with weight 0.
         batch_size: of all processes together.
-        process_index: by default `jax.process_index()`.
-        process_count: by default `jax.process_count()`.
+        sharding: where the batches go, as in `global_batch`: processes whose devices hold the same
+            rows, as along a "model" axis that spans processes, then read the same. Without it every
+            process reads rows of its own.
+        process_index, process_count: which part to read, and of how many, whatever `sharding` says.
 
     Raises:
         InputError: the dataset has no length or no records, or `batch_size` is no multiple of the
@@ -78,6 +81,7 @@ class Shard:
         dataset: Any,
         batch_size: int,
         *,
+        sharding: Target = None,
         process_index: int | None = None,
         process_count: int | None = None,
     ):
@@ -90,18 +94,14 @@ class Shard:
             raise InputError("Expected a dataset with records, got an empty one - at `dataset`.")
         self.dataset = dataset
         self.batch_size = batch_size
-        self.process_index = jax.process_index() if process_index is None else process_index
-        self.process_count = jax.process_count() if process_count is None else process_count
+        part = process_part(sharding, process_index, process_count)
+        self.process_index, self.process_count = part
         self.local_batch_size = local_size(batch_size, self.process_count)
-        if not 0 <= self.process_index < self.process_count:
-            raise InputError(
-                f"Expected a process from 0 to {self.process_count - 1}, got {self.process_index} "
-                "- at `process_index`."
-            )
 
     def __len__(self) -> int:
-        # whole batches only: `len` of an endless `repeat` is the largest integer there is
-        return -(-len(self.dataset) // self.batch_size) * self.local_batch_size
+        count = -(-len(self.dataset) // self.batch_size) * self.local_batch_size
+        # the length of an endless `repeat` is the largest integer there is
+        return min(count, sys.maxsize // self.local_batch_size * self.local_batch_size)
 
     def __getitem__(self, i: int) -> Record:
         if not -len(self) <= i < len(self):

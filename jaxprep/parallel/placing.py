@@ -6,24 +6,18 @@ comes out: the same pytree of `jax.Array`, whose batch axis is that of all proce
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
-from jaxprep import codec
 from jaxprep.errors import InputError
 from jaxprep.inputs import Policy, as_numpy
 from jaxprep.parallel.collate import pad_batch, row_count
+from jaxprep.parallel.devices import RowShares, Target, placement_along_batch
 from jaxprep.pipeline.numbers import in_jax_type
-from jaxprep.pipeline.placement import Placement, platform_of
+from jaxprep.pipeline.placement import platform_of
 from jaxprep.settings import default_platform
-
-Target = Mesh | Sharding | jax.Device | None
-"""Where a batch goes: a mesh, along its first axis; a sharding, along the axes that it names first;
-one device; or JAX's default device."""
 
 LEAF = Policy("an array of numbers", hint="Leave out of the batch what no program can take.")
 
@@ -55,12 +49,12 @@ def global_batch(tree: Any, sharding: Target, *, batch_size: int | None = None) 
     >>> placed.image.shape, placed.image.sharding.spec, placed.weight.tolist()
     ((4, 4, 4, 3), P('data',), [1.0, 1.0, 0.0, 0.0])
     """
-    target = _target(sharding)
-    shards = _Shards.of(target)
+    target = placement_along_batch(sharding)
+    shares = RowShares.of(target)
     tree = _in_jax_types(tree)
     if batch_size is not None:
-        tree = pad_batch(tree, shards.rows_of_process(batch_size))
-    rows = shards.rows_of_all(row_count(tree))
+        tree = pad_batch(tree, shares.rows_of_process(batch_size))
+    rows = shares.rows_of_all(row_count(tree))
     platform = default_platform() if target is None else platform_of(target)
 
     def place(leaf: np.ndarray) -> jax.Array:
@@ -75,63 +69,6 @@ def global_batch(tree: Any, sharding: Target, *, batch_size: int | None = None) 
         return jax.make_array_from_process_local_data(target, leaf, shape)
 
     return jax.tree.map(place, tree)
-
-
-def _target(sharding: Target) -> Placement:
-    """The sharding of the first axis of an array, all others whole."""
-    if sharding is None:
-        return None
-    if isinstance(sharding, jax.Device):
-        return jax.sharding.SingleDeviceSharding(sharding)
-    if isinstance(sharding, Mesh):
-        return NamedSharding(sharding, PartitionSpec(sharding.axis_names[0]))
-    if isinstance(sharding, NamedSharding):
-        return NamedSharding(sharding.mesh, PartitionSpec(*sharding.spec[:1]))
-    if isinstance(sharding, jax.sharding.SingleDeviceSharding):
-        return sharding
-    raise InputError(
-        "Expected a mesh, a `NamedSharding`, a device or None, got "
-        f"{codec.shown(sharding)} - at `sharding`."
-    )
-
-
-class _Shards:
-    """How many parts a sharding divides the batch axis into, and how many this process has."""
-
-    def __init__(self, total: int, local: int):
-        self.total = total
-        self.local = local
-
-    @classmethod
-    def of(cls, target: Placement) -> _Shards:
-        if not isinstance(target, NamedSharding):
-            return cls(1, 1)
-        names = target.spec[0] if target.spec else None
-        axes = () if names is None else names if isinstance(names, tuple) else (names,)
-        total = math.prod(target.mesh.shape[name] for name in axes)
-        indices = target.addressable_devices_indices_map((total,)).values()
-        starts = {index[0].indices(total)[0] for index in indices if index is not None}
-        return cls(total, len(starts))
-
-    def rows_of_process(self, batch_size: int) -> int:
-        if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
-            raise InputError(
-                f"Expected a number of rows, got {codec.shown(batch_size)} - at `batch_size`."
-            )
-        if batch_size % self.total:
-            raise InputError(
-                f"Expected a batch size that {self.total} devices can share, got {batch_size} - at "
-                "`batch_size`."
-            )
-        return int(batch_size) // self.total * self.local
-
-    def rows_of_all(self, rows: int) -> int:
-        if rows % self.local:
-            raise InputError(
-                f"Expected rows that the {self.local} devices of this process can share, got "
-                f"{rows}. Give `batch_size`, and rows of weight 0 are added."
-            )
-        return rows // self.local * self.total
 
 
 def _in_jax_types(tree: Any) -> Any:

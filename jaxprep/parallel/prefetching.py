@@ -22,7 +22,8 @@ import jax
 from jaxprep import codec
 from jaxprep.errors import InputError
 from jaxprep.parallel.collate import as_iterator
-from jaxprep.parallel.placing import Target, global_batch
+from jaxprep.parallel.devices import Target
+from jaxprep.parallel.placing import global_batch
 from jaxprep.settings import default_device
 
 STOP_SECONDS = 10.0

@@ -15,7 +15,7 @@ from typing import Any
 import chex
 import jax
 import numpy as np
-from jax.sharding import AxisType, Mesh, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxprep import Batch, Pipeline, Plan, augment, ops, parallel
 
@@ -107,8 +107,24 @@ def _run(process: int, processes: int, output: Path) -> None:
     with parallel.prefetch(split, mesh) as loader:
         done = [parallel.from_pmap_layout(mapped(*item, key)) for item in loader]
     results["pmap"] = in_order(done)
+    _check_rows_that_processes_share(process, processes)
     flat = {f"{way}/{name}": array for way, r in results.items() for name, array in r.items()}
     np.savez(output, **flat)
+
+
+def _check_rows_that_processes_share(process: int, processes: int) -> None:
+    """Devices of two processes hold the same rows along an axis that spans them."""
+    spanning = jax.make_mesh((processes, DEVICES), ("model", "data"), (AxisType.Auto,) * 2)
+    sharding = NamedSharding(spanning, SPEC)
+    shard = parallel.Shard(range(6), 4, sharding=sharding)
+    assert (shard.process_index, shard.process_count) == (0, 1)
+    rows = np.int32([item.record for item in shard][:4])
+    placed = parallel.global_batch({"rows": rows}, sharding)["rows"]
+    assert placed.shape == (4,)
+    for piece in placed.addressable_shards:
+        np.testing.assert_array_equal(piece.data, rows[piece.index])
+    own = parallel.Shard(range(6), 4, sharding=jax.make_mesh((processes * DEVICES,), ("data",)))
+    assert (own.process_index, own.process_count) == (process, processes)
 
 
 def run_processes(count: int, folder: Path) -> list[dict[str, np.ndarray]]:

@@ -5,6 +5,7 @@ exact to the bit.
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -88,6 +89,15 @@ def test_two_processes_load_the_batches_of_one():
     for whole, *halves in zip(in_threads(), *parts, strict=True):
         joined = jax.tree.map(lambda *leaves: np.concatenate(leaves), *halves)
         chex.assert_trees_all_equal(joined, whole)  # plans, too: they have one structure
+
+
+def test_an_endless_dataset_has_batches_without_end():
+    stream = grain.MapDataset.source(RECORDS).seed(3).shuffle().repeat()
+    shard = parallel.Shard(stream, BATCH_SIZE)
+    batches = grain.MapDataset.source(shard).map(parallel.LoadExample(CANVAS)).batch(BATCH_SIZE)
+    assert len(batches) > 10**9 and batches[100].index.tolist() == [400, 401, 402, 403]
+    (first,) = itertools.islice(batches.to_iter_dataset(), 1)
+    assert first.weight.tolist() == [1] * 4
 
 
 def test_training_resumes_exact_to_the_bit(tmp_path: Path):
