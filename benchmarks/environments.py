@@ -22,6 +22,7 @@ JAX = "jax{}==0.10.2"
 
 GROUPS: dict[str, tuple[tuple[str, ...], ...]] = {
     "jaxprep": (("--editable", ".[decode]", "pillow>=13"),),
+    "loaders": (("--editable", ".[decode,grain]", "pillow>=13"),),
     "torch": (
         (*CPU_TORCH, "torch==2.13.0", "transformers>=5.20", "pillow>=13"),
         # PyPI's torchvision asks for the CUDA build of torch
@@ -40,6 +41,7 @@ GROUPS: dict[str, tuple[tuple[str, ...], ...]] = {
 
 IMPORTS = {
     "jaxprep": "jax, PIL",
+    "loaders": "jax, PIL, grain",
     "torch": "torch, transformers",
     "keras": "keras_hub",
     "opencv": "cv2",
