@@ -67,8 +67,9 @@ def stack(
     sizes = np.asarray([array.shape[:2] for array in arrays], np.int32)
     if canvas is None:
         canvas = canvas_of((int(sizes[:, 0].max()), int(sizes[:, 1].max())))
-    images = [put_on_canvas(*pair, canvas) for pair in zip(arrays, names)]
-    return stack_arrays(images, "photos"), sizes
+    for array, name in zip(arrays, names):
+        check_fits(array, canvas, name)
+    return put_on_canvases(arrays, canvas, "photos"), sizes
 
 
 def read_photo(photo: Any, where: str) -> Shaped[np.ndarray, "h w c"]:
@@ -104,29 +105,50 @@ def _bytes_of_tensor(value: Any) -> Any:
     return array.item() if array.dtype.kind in "OSU" else value
 
 
-def put_on_canvas(
-    array: Shaped[np.ndarray, "h w *c"], where: str, canvas: Size
-) -> Shaped[np.ndarray, "canvas_h canvas_w *c"]:
-    """Return an array `(h, w)` or `(h, w, c)` in the top-left corner of a canvas of zeros.
+def check_fits(array: np.ndarray, canvas: Size, where: str) -> None:
+    """Raise `InputError` unless a photograph fits a canvas.
+
+    >>> check_fits(np.zeros((2, 3, 3)), (4, 4), "photo")
+    """
+    size = array.shape[:2]
+    if size[0] > canvas[0] or size[1] > canvas[1]:
+        raise InputError(
+            f"Expected a photograph that fits a canvas of {tuple(canvas)}, got one of {size} - at "
+            f"`{where}`. Give a larger `canvas`, or resize such photographs beforehand: that "
+            "changes their pixels, so it is not done here."
+        )
+
+
+def put_on_canvases(
+    arrays: Sequence[np.ndarray], canvas: Size | None, where: str
+) -> Shaped[np.ndarray, "b canvas_h canvas_w *c"]:
+    """Return arrays `(h, w)` or `(h, w, c)`, each in the top-left corner of a canvas of zeros.
+
+    Args:
+        arrays: each fits the canvas.
+        canvas: height and width; None where all arrays are of one size.
+        where: their position in the call, for messages.
 
     Raises:
-        InputError: it is larger than the canvas.
+        InputError: they differ in dtype or channels.
 
-    >>> put_on_canvas(np.ones((1, 2)), "photo", (2, 2)).tolist()
-    [[1.0, 1.0], [0.0, 0.0]]
+    >>> put_on_canvases([np.ones((1, 2)), np.ones((2, 1))], (2, 2), "photos").tolist()
+    [[[1.0, 1.0], [0.0, 0.0]], [[1.0, 0.0], [1.0, 0.0]]]
     """
-    height, width = array.shape[:2]
-    if height > canvas[0] or width > canvas[1]:
-        raise InputError(
-            f"Expected a photograph that fits a canvas of {tuple(canvas)}, got one of "
-            f"{(height, width)} - at `{where}`. Give a larger `canvas`, or resize such photographs "
-            "beforehand: that changes their pixels, so it is not done here."
-        )
-    if (height, width) == tuple(canvas):
-        return array
-    result = np.zeros((*canvas, *array.shape[2:]), array.dtype)
-    result[:height, :width] = array
-    return result
+    first = arrays[0]
+    size = first.shape[:2] if canvas is None else tuple(canvas)
+    for i, array in enumerate(arrays):
+        is_alike = array.dtype == first.dtype and array.shape[2:] == first.shape[2:]
+        if not is_alike or (canvas is None and array.shape[:2] != size):
+            hint = " Give `LoadExample` a canvas." if is_alike else ""
+            raise InputError(
+                f"Expected arrays that are alike, got {first.dtype} {first.shape} and, at "
+                f"`{where}[{i}]`, {array.dtype} {array.shape}.{hint}"
+            )
+    images = np.zeros((len(arrays), *size, *first.shape[2:]), first.dtype)
+    for image, array in zip(images, arrays, strict=True):
+        image[: array.shape[0], : array.shape[1]] = array
+    return images
 
 
 def check_canvas(canvas: Any, where: str) -> Size:

@@ -16,7 +16,7 @@ import numpy as np
 
 from jaxprep import codec
 from jaxprep.errors import InputError
-from jaxprep.parallel.canvas import map_in_threads, stack_arrays
+from jaxprep.parallel.canvas import map_in_threads, put_on_canvases, stack_arrays
 from jaxprep.parallel.devices import Target, process_part
 from jaxprep.parallel.examples import PADDING_INDEX, LoadExample, Record, local_size
 from jaxprep.pipeline import Pipeline, Plan
@@ -79,14 +79,30 @@ class Collate:
             raise InputError(
                 f"Expected at most {self.batch_size} records (`batch_size`), got {len(listed)}."
             )
-        if self.load is not None:
-            listed = map_in_threads(self.load, listed, self.workers)
-        batch = _stack_examples(listed)
+        if self.load is None:
+            batch = _stack_examples(listed)
+        else:
+            batch = self._loaded(self.load, listed)
         if self.batch_size is not None:
             batch = pad_batch(batch, self.batch_size)
         if self.pipeline is None:
             return batch
         return batch, self.plan(batch)
+
+    def _loaded(self, load: LoadExample, records: list[Any]) -> Batch:
+        """The batch of records: the pixels are written to their canvases once."""
+        examples = map_in_threads(load.read, records, self.workers)
+        images = put_on_canvases([one.image for one in examples], load.canvas, "batch.image")
+        masks = {
+            key: put_on_canvases([one.extras[key] for one in examples], load.canvas, key)
+            for key in load.masks
+        }
+        rest = []
+        for one in examples:
+            others = {key: value for key, value in one.extras.items() if key not in masks}
+            rest.append(one.replace(image=None, extras=others))
+        batch = _stack_examples(rest)
+        return batch.replace(image=images, extras={**batch.extras, **masks})
 
     def plan(self, batch: Batch) -> Plan:
         """Return the plan of a batch on a canvas."""

@@ -17,8 +17,9 @@ import numpy as np
 
 from jaxprep import codec
 from jaxprep.errors import InputError
+from jaxprep.host.decode import decode
 from jaxprep.inputs import is_numbers
-from jaxprep.parallel.canvas import check_canvas, put_on_canvas, read_photo
+from jaxprep.parallel.canvas import check_canvas, check_fits, put_on_canvases, read_photo
 from jaxprep.parallel.devices import Target, process_part
 from jaxprep.pictures import is_pil
 from jaxprep.types import Batch, Size
@@ -158,8 +159,9 @@ class LoadExample:
             must then be of one size.
         image, label, weight: the keys of records that are dictionaries; one that is missing gives
             no label, and the weight 1.
-        masks: keys of arrays `(h, w)` or `(h, w, c)` that belong to the image and go on the canvas
-            with it; they become `extras`.
+        masks: keys of masks `(h, w)` or `(h, w, c)` that belong to the image and go on the canvas
+            with it: arrays, PIL images, or files, whose numbers stay as they are. They become
+            `extras`.
 
     >>> example = LoadExample((4, 4))({"image": np.ones((2, 3, 3), np.uint8), "label": 7})
     >>> example.image.shape, example.size.tolist(), example.label, example.weight.tolist()
@@ -193,26 +195,38 @@ class LoadExample:
             InputError: another kind of record, or an image larger than the canvas.
             DecodeError: a file cannot be read.
         """
+        return self.on_canvas(self.read(record))
+
+    def read(self, record: Any) -> Batch:
+        """Return the example of a record with the pixels of its image alone, without a canvas."""
         if isinstance(record, Record):
-            example = self._load(record.record, f"record {record.index}")
+            example = self._read(record.record, f"record {record.index}")
             weight = np.float32(record.weight) * example.weight
             return example.replace(index=np.int64(record.index), weight=weight)
-        return self._load(record, "record")
+        return self._read(record, "record")
 
-    def _load(self, record: Any, where: str) -> Batch:
+    def on_canvas(self, example: Batch) -> Batch:
+        """Return an example that was read with its image and masks on the canvas."""
+        if self.canvas is None:
+            return example
+        (image,) = put_on_canvases([example.image], self.canvas, "image")
+        extras = dict(example.extras)
+        for key in self.masks:
+            (extras[key],) = put_on_canvases([extras[key]], self.canvas, key)
+        return example.replace(image=image, extras=extras)
+
+    def _read(self, record: Any, where: str) -> Batch:
         raw = self._fields(record, where)
         name = _name_of(raw.image, where)
         pixels = read_photo(raw.image, name)
         # an image that has a size is on a canvas already
         size = np.asarray(pixels.shape[:2] if raw.size is None else raw.size, np.int32)
-        extras = {key: np.asarray(value) for key, value in raw.extras.items()}
+        pixels = pixels[: size[0], : size[1]]
         if self.canvas is not None:
-            pixels = pixels[: size[0], : size[1]]
-            pixels = put_on_canvas(pixels, name, self.canvas)
-            for key in self.masks:
-                if key in extras:
-                    mask = extras[key][: size[0], : size[1]]
-                    extras[key] = put_on_canvas(mask, f"{name} ({key})", self.canvas)
+            check_fits(pixels, self.canvas, name)
+        extras = {key: np.asarray(value) for key, value in raw.extras.items()}
+        for key in self.masks:
+            extras[key] = _mask_of(extras, key, size, raw.size is not None, name)
         weight = np.float32(1 if raw.weight is None else raw.weight)
         return raw.replace(image=pixels, size=size, weight=weight, extras=extras)
 
@@ -245,15 +259,7 @@ class LoadExample:
             )
         if isinstance(image, Mapping):
             image = _undecoded(image, where)
-        extras = {}
-        for key in self.masks:
-            if key not in record:
-                raise InputError(
-                    f"Expected a record with the mask {key!r}, got {sorted(map(str, record))} - "
-                    f"at `{where}`."
-                )
-            mask = record[key]
-            extras[key] = np.asarray(mask)
+        extras = {key: _read_mask(record[key]) for key in self.masks if key in record}
         return Batch(
             image=image,
             label=record.get(self.label),
@@ -261,6 +267,31 @@ class LoadExample:
             index=record.get("index"),
             extras=extras,
         )
+
+
+def _read_mask(mask: Any) -> np.ndarray:
+    """The numbers of a mask; of a file as it stores them, indices of a palette included."""
+    if isinstance(mask, Mapping):
+        mask = _undecoded(mask, "mask")
+    if isinstance(mask, (str, os.PathLike, bytes, bytearray, memoryview)):
+        mask = decode(mask)
+    return np.asarray(mask)
+
+
+def _mask_of(
+    extras: Mapping[str, np.ndarray], key: str, size: np.ndarray, is_on_canvas: bool, where: str
+) -> np.ndarray:
+    if key not in extras:
+        raise InputError(f"Expected a record with the mask {key!r}, got none - at `{where}`.")
+    mask = extras[key]
+    if is_on_canvas:
+        mask = mask[: size[0], : size[1]]
+    if mask.shape[:2] != tuple(size):
+        raise InputError(
+            f"Expected a mask of its image's size {tuple(map(int, size))}, got {mask.shape} - at "
+            f"`{where}, {key}`."
+        )
+    return mask
 
 
 def _undecoded(image: Mapping[str, Any], where: str) -> Any:

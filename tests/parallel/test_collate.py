@@ -69,7 +69,7 @@ def test_stack_refuses_what_has_no_one_shape():
             (12, 32),
             r"fits a canvas of \(12, 32\), got one of \(13, 27\) - at `photos\[3\]`",
         ),
-        ([PHOTOS[0], PHOTOS[1][..., :1]], CANVAS, r"`photos\[1\]`, uint8 \(24, 32, 1\)"),
+        ([PHOTOS[0], PHOTOS[1][..., :1]], CANVAS, r"`photos\[1\]`, uint8 \(11, 29, 1\)"),
         ([PHOTOS[0], PHOTOS[1].astype(np.float32)], CANVAS, "float32"),
         ([], CANVAS, "at least one photograph"),
         ("cat.jpg", CANVAS, "a list of photographs, got one `str`"),
@@ -113,8 +113,20 @@ def test_an_example_on_a_canvas_moves_to_another_with_its_size():
 def test_masks_go_on_the_canvas_with_their_image():
     mask = noise(10, 30)
     load = parallel.LoadExample(CANVAS, masks=("mask",))
-    example = load({"image": PHOTOS[0], "mask": mask})
-    assert_holds(example.extras["mask"][None], [(10, 30)], [mask])
+    palette = Image.fromarray(mask % 4, mode="P")
+    palette.putpalette(list(range(12)))
+    file = io.BytesIO()
+    palette.save(file, format="PNG")
+    for given, want in [(mask, mask), (file.getvalue(), mask % 4), (palette, mask % 4)]:
+        record = {"image": PHOTOS[0], "mask": given}
+        example = load(record)
+        assert_holds(example.extras["mask"][None], [(10, 30)], [want])
+        batch = parallel.Collate(load)([record])
+        chex.assert_trees_all_equal(batch, jax.tree.map(lambda leaf: leaf[None], example))
+    with pytest.raises(InputError, match=r"size \(10, 30\), got \(8, 30\) - at `record, mask`"):
+        load({"image": PHOTOS[0], "mask": mask[:8]})
+    with pytest.raises(InputError, match="the mask 'mask', got none"):
+        load(PHOTOS[0])
 
 
 @pytest.mark.parametrize(
