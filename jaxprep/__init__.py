@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         postprocess,
         presets,
     )
+    from jaxprep.cli.run import preprocess_files
     from jaxprep.facade import ImageClassifierPreprocessor, ImageConverter
     from jaxprep.host.decode import read_image
     from jaxprep.huggingface import AutoImageProcessor, BatchFeature
@@ -38,6 +39,7 @@ _MODULE_OF = {
     "ImageConverter": "jaxprep.facade",
     "Pipeline": "jaxprep.pipeline",
     "Plan": "jaxprep.pipeline",
+    "preprocess_files": "jaxprep.cli.run",
     "read_image": "jaxprep.host.decode",
     "recipes": "jaxprep.training",
     "stack": "jaxprep.parallel.canvas",
@@ -60,6 +62,7 @@ __all__ = [
     "ops",
     "parallel",
     "postprocess",
+    "preprocess_files",
     "presets",
     "read_image",
     "recipes",

@@ -116,7 +116,15 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
         type=_parse_count,
         default=None,
         metavar="N",
-        help="threads that decode; default: one per CPU core",
+        help="threads that decode, or processes of Ray; default: one per CPU core",
+    )
+    parser.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="this process, or the machines of a Ray cluster (that of RAY_ADDRESS, else one on "
+        "this machine), which share the files and the output folder: pip install 'jaxprep[ray]'; "
+        "default: %(default)s",
     )
     # For cron and CI, whose logs a progress bar fills.
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")

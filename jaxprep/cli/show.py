@@ -13,9 +13,9 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from jaxprep.atomic import replacing
+from jaxprep.cli.convert import Converter, decode_photo
 from jaxprep.cli.interrupts import deferred_interrupt
 from jaxprep.cli.options import load_config
-from jaxprep.cli.run import Converter, decode_photo
 from jaxprep.errors import InputError
 from jaxprep.formats import Format
 from jaxprep.host.decode import read_image

@@ -6,20 +6,42 @@ import os
 import re
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from jaxprep.atomic import replacing, sync_files
-from jaxprep.cli.manifest import DONE, Manifest, Record, describe_file
+from jaxprep.cli.manifest import DONE, Record, describe_file
 from jaxprep.host.kinds import SUFFIXES
 from jaxprep.types import Size
 
 MAX_NAME = 255
 """Bytes of a file name, on most file systems."""
+
+
+class Records(Protocol):
+    """Is what a writer needs of a manifest.
+
+    Attributes:
+        folder: where results are written.
+        records: the lines so far, by the path of the image.
+    """
+
+    @property
+    def folder(self) -> Path: ...
+
+    @property
+    def records(self) -> Mapping[str, Record]: ...
+
+    def add(self, records: list[Record]) -> None:
+        """Take lines, all of them or none, of results that are on disk."""
+
+    def remove_unlisted(self, is_result: Callable[[str], bool]) -> list[str]:
+        """Delete the files of results that no line names, and return their names."""
+        ...
 
 
 class Source(NamedTuple):
@@ -72,7 +94,7 @@ class Writer(ABC):
     ['Shards', 'Files']
     """
 
-    def __init__(self, manifest: Manifest):
+    def __init__(self, manifest: Records):
         self.manifest = manifest
         self.executor = ThreadPoolExecutor(1, thread_name_prefix="jaxprep-write")
         self.writing: Future[None] | None = None
@@ -105,6 +127,31 @@ class Writer(ABC):
     def remove_unlisted(self) -> list[str]:
         """Delete the files of results that the manifest does not list, and return their names."""
         return self.manifest.remove_unlisted(self.is_result)
+
+    def adopt(self, folder: Path, records: Sequence[Record]) -> None:
+        """Move the files of results that another process wrote to the output folder, and add their
+        lines.
+
+        Args:
+            folder: where they are, on the same file system.
+            records: their lines, with names in `folder`.
+
+        Raises:
+            OSError: a file cannot be moved. Those moved before have no lines.
+        """
+        names: dict[str, str] = {}
+        for record in records:
+            if record["file"] not in names:
+                name = names[record["file"]] = self._adopted_name(record)
+                target = self.manifest.folder / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(folder / record["file"], target)
+        sync_files([self.manifest.folder / name for name in names.values()])
+        self.manifest.add([{**record, "file": names[record["file"]]} for record in records])
+
+    @abstractmethod
+    def _adopted_name(self, record: Record) -> str:
+        """Return the name of a file that is adopted, from the line of its first result."""
 
     def _begin(self, function: Callable[..., None], *args: Any) -> None:
         """Call a function in the thread; wait for the one before."""
@@ -146,6 +193,7 @@ class Shards(Writer):
         max_bytes: a shard of results without a common size is written when it has so many.
 
     >>> import tempfile
+    >>> from jaxprep.cli.manifest import Manifest
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     writer = Shards(Manifest(Path(folder), "a", {}), shard_size=2, stacked=True)
     ...     source = Source(Path("/a.png"), {}, (8, 6), (4, 4))
@@ -155,7 +203,7 @@ class Shards(Writer):
     ['/a.png']
     """
 
-    def __init__(self, manifest: Manifest, shard_size: int, stacked: bool, max_bytes: int = 2**29):
+    def __init__(self, manifest: Records, shard_size: int, stacked: bool, max_bytes: int = 2**29):
         super().__init__(manifest)
         self.shard_size = shard_size
         self.stacked = stacked
@@ -190,9 +238,8 @@ class Shards(Writer):
             arrays = {"images": images}
         else:
             arrays = {f"image_{i}": self.results[row] for i, row in enumerate(rows)}
-        name = f"shard-{self.number:05}.npz"
-        self._begin(self._write_shard, name, arrays, sources, self.results)
-        self.sources, self.results, self.number = {}, {}, self.number + 1
+        self._begin(self._write_shard, self._new_name(), arrays, sources, self.results)
+        self.sources, self.results = {}, {}
 
     def _buffer(self, result: np.ndarray) -> np.ndarray:
         """Return an array for the results of a shard; the system gives memory to what is written of
@@ -217,6 +264,14 @@ class Shards(Writer):
     def _drop(self) -> None:
         self.sources, self.results = {}, {}
 
+    def _adopted_name(self, record: Record) -> str:
+        return self._new_name()
+
+    def _new_name(self) -> str:
+        name = f"shard-{self.number:05}.npz"
+        self.number += 1
+        return name
+
 
 _SHARD_NAME = r"shard-(\d{5,})\.npz"
 
@@ -225,7 +280,7 @@ def _bytes(result: np.ndarray) -> int:
     return result.nbytes
 
 
-def _next_shard_number(manifest: Manifest) -> int:
+def _next_shard_number(manifest: Records) -> int:
     """Return the first number above those of all shards in the manifest."""
     files = [record.get("file", "") for record in manifest.records.values()]
     matches = [re.fullmatch(_SHARD_NAME, file) for file in files]
@@ -238,6 +293,7 @@ class Files(Writer):
     The files are written at once; `flush` has them put on disk, and adds their lines.
 
     >>> import tempfile
+    >>> from jaxprep.cli.manifest import Manifest
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     writer = Files(Manifest(Path(folder), "a", {}))
     ...     source = Source(Path("/photos/a.png"), {}, (8, 6), (4, 4))
@@ -247,7 +303,7 @@ class Files(Writer):
     (4, 4, 3)
     """
 
-    def __init__(self, manifest: Manifest):
+    def __init__(self, manifest: Records):
         super().__init__(manifest)
         self.written: list[tuple[str, Source]] = []
         # By the lower-case name of the result: some file systems do not tell `A` from `a`.
@@ -286,6 +342,9 @@ class Files(Writer):
 
     def _drop(self) -> None:
         self.written = []
+
+    def _adopted_name(self, record: Record) -> str:
+        return self._result_name(Path(record["path"]))
 
     def _result_name(self, path: Path) -> str:
         """Return the path below the working directory, or else without its root.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from helpers.runs import image_file
 
-from jaxprep.cli import run as run_module
+from jaxprep.cli import convert as convert_module
 
 
 @pytest.fixture
@@ -24,11 +24,11 @@ def folder(tmp_path: Path) -> Path:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that are decoded, as they are."""
     names: list[str] = []
-    original = run_module.read_image
+    original = convert_module.read_image
 
     def counting(path: Any, **options: Any) -> np.ndarray:
         names.append(Path(path).name)
         return original(path, **options)
 
-    monkeypatch.setattr(run_module, "read_image", counting)
+    monkeypatch.setattr(convert_module, "read_image", counting)
     return names

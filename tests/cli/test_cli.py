@@ -24,8 +24,8 @@ from PIL import Image
 
 import jaxprep
 from jaxprep import ImageClassifierPreprocessor, Pipeline, ops, presets
+from jaxprep.cli import convert as convert_module
 from jaxprep.cli import main, writers
-from jaxprep.cli import run as run_module
 from jaxprep.cli.inspect import describe_steps
 from jaxprep.cli.interrupts import deferred_interrupt
 from jaxprep.cli.manifest import Manifest, owned
@@ -418,7 +418,7 @@ def test_a_line_of_the_manifest_that_cannot_be_written_is_taken_back(tmp_path, m
 
 def test_an_interrupted_run_says_so_and_goes_on(folder, tmp_path, monkeypatch, decoded, capsys):
     arguments = (folder, "--output", tmp_path / "out", "--batch-size", 2)
-    original = run_module.read_image
+    original = convert_module.read_image
 
     def interrupted(path: Path, **options: Any) -> np.ndarray:
         if path.name == "3.png":
@@ -426,7 +426,7 @@ def test_an_interrupted_run_says_so_and_goes_on(folder, tmp_path, monkeypatch, d
         return original(path, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_module, "read_image", interrupted)
+        patch.setattr(convert_module, "read_image", interrupted)
         assert run(*arguments) == 130
     assert one_line(capsys.readouterr().err) == "jaxprep: interrupted"
     assert [Path(path).name for path in arrays(tmp_path / "out")] == ["0.png", "1.png"]
@@ -471,7 +471,7 @@ def test_a_run_that_failed_leaves_its_folder_to_the_next(folder, tmp_path):
 
 
 def test_control_c_waits_for_the_group_at_work(folder, tmp_path, monkeypatch, decoded, capsys):
-    original, groups = run_module.Converter.__call__, []
+    original, groups = convert_module.Converter.__call__, []
 
     def pressed(self, photos: Any) -> Any:
         groups.append(len(photos))
@@ -479,7 +479,7 @@ def test_control_c_waits_for_the_group_at_work(folder, tmp_path, monkeypatch, de
         return original(self, photos)
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_module.Converter, "__call__", pressed)
+        patch.setattr(convert_module.Converter, "__call__", pressed)
         assert run(folder, "--output", tmp_path / "out", "--batch-size", 2) == 130
     assert one_line(capsys.readouterr().err) == "jaxprep: interrupted"
     assert groups == [2] and len(arrays(tmp_path / "out")) == 2
@@ -609,13 +609,13 @@ def test_what_came_before_an_error_is_still_given():
 def test_images_of_mixed_sizes_share_a_few_programs_and_keep_their_order(tmp_path, monkeypatch):
     for i in range(24):
         image_file(tmp_path / "in" / f"{i:02}.png", 40 + i, 30 + 9 * (i % 5), 3, seed=i)
-    shapes, original = set(), run_module.ImageClassifierPreprocessor.__call__
+    shapes, original = set(), convert_module.ImageClassifierPreprocessor.__call__
 
     def recorded(self, images: Any) -> Any:
         shapes.add((self.pipeline.bucket(images[0].shape[:2]), len(images)))
         return original(self, images)
 
-    monkeypatch.setattr(run_module.ImageClassifierPreprocessor, "__call__", recorded)
+    monkeypatch.setattr(convert_module.ImageClassifierPreprocessor, "__call__", recorded)
     assert (
         run(tmp_path / "in", "--output", tmp_path / "out", "--batch-size", 4, "--shard-size", 10)
         == 0

@@ -18,8 +18,8 @@ from helpers.runs import arrays, image_file, lines, one_line, preprocessor, run
 from PIL import Image
 
 from jaxprep import Pipeline, atomic
+from jaxprep.cli import convert as convert_module
 from jaxprep.cli import manifest, prefetch, writers
-from jaxprep.cli import run as run_module
 from jaxprep.cli.manifest import Manifest, describe_file
 from jaxprep.errors import ConfigError
 from jaxprep.host import read_image
@@ -484,7 +484,7 @@ def test_an_unexpected_error_of_one_image_is_that_images(
     folder, tmp_path, monkeypatch, capsys, where, error
 ):
     output = tmp_path / "out"
-    read, convert = run_module.read_image, run_module.Converter.__call__
+    read, convert = convert_module.read_image, convert_module.Converter.__call__
     bucket = Pipeline.bucket
 
     def reading(path: Path, **options: Any) -> np.ndarray:
@@ -503,9 +503,9 @@ def test_an_unexpected_error_of_one_image_is_that_images(
         return bucket(self, size)
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_module, "read_image", reading)
+        patch.setattr(convert_module, "read_image", reading)
         if where == "conversion":
-            patch.setattr(run_module.Converter, "__call__", converting)
+            patch.setattr(convert_module.Converter, "__call__", converting)
         if where == "planning":
             patch.setattr(Pipeline, "bucket", planning)
         arguments = (folder, "--output", output, "--quiet", "--batch-size", 2)
@@ -583,7 +583,7 @@ def test_large_images_are_decoded_and_converted_a_few_at_a_time(tmp_path, monkey
     each = 80 * 90 * 3
     held: list[int] = []
     groups: list[int] = []
-    read, convert = run_module.read_image, run_module.Converter.__call__
+    read, convert = convert_module.read_image, convert_module.Converter.__call__
 
     def reading(path: Path, **options: Any) -> np.ndarray:
         held.append(1)
@@ -594,10 +594,10 @@ def test_large_images_are_decoded_and_converted_a_few_at_a_time(tmp_path, monkey
         assert len(held) - sum(groups) <= 4  # decoded, and not converted yet
         return convert(self, photos)
 
-    monkeypatch.setattr(run_module, "MAX_BYTES", 4 * each)
-    monkeypatch.setattr(run_module, "THREAD_BYTES", 0)
-    monkeypatch.setattr(run_module, "read_image", reading)
-    monkeypatch.setattr(run_module.Converter, "__call__", converting)
+    monkeypatch.setattr(convert_module, "MAX_BYTES", 4 * each)
+    monkeypatch.setattr(convert_module, "THREAD_BYTES", 0)
+    monkeypatch.setattr(convert_module, "read_image", reading)
+    monkeypatch.setattr(convert_module.Converter, "__call__", converting)
     assert run(tmp_path / "in", "--output", tmp_path / "out", "--workers", 2) == 0
     assert max(groups) == 2  # with a canvas for each
     monkeypatch.undo()
@@ -605,13 +605,13 @@ def test_large_images_are_decoded_and_converted_a_few_at_a_time(tmp_path, monkey
 
 
 def test_a_shard_of_large_results_holds_fewer(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(run_module, "MAX_BYTES", 2 * 24 * 24 * 3 * 4)
+    monkeypatch.setattr(convert_module, "MAX_BYTES", 2 * 24 * 24 * 3 * 4)
     assert run(folder, "--output", tmp_path / "1") == 0
     counts = [len(np.load(path)["paths"]) for path in sorted((tmp_path / "1").glob("*.npz"))]
     assert counts == [2, 2, 1]
     # results of many sizes: when there are so many bytes
     preset = "torchvision/DeepLabV3_ResNet50_Weights.DEFAULT"
-    monkeypatch.setattr(run_module, "MAX_BYTES", 2 * 32 * 32 * 3 * 4)
+    monkeypatch.setattr(convert_module, "MAX_BYTES", 2 * 32 * 32 * 3 * 4)
     arguments = (folder, "--output", tmp_path / "2")
     assert run(*arguments, preset=preset, override="resize_size=32") == 0
     counts = [len(np.load(path)["paths"]) for path in sorted((tmp_path / "2").glob("*.npz"))]

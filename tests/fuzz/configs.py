@@ -185,7 +185,9 @@ def mutate(content: Any, other: Any, rng: random.Random) -> None:
     elif kind == 2:
         del holder[key]
     elif kind == 3 and isinstance(value, (int, float)):
-        holder[key] = value * 10.0 ** rng.randint(-45, 45)
+        exponent = rng.randint(-45, 45)
+        # an integer may be beyond all floats
+        holder[key] = value * 10.0**exponent if abs(value) < 1e300 else value * 10
     elif kind == 4 and isinstance(value, list):
         holder[key] = value * rng.choice((0, 2, 30)) if rng.random() < 0.5 else value[:1]
     elif kind == 5 and isinstance(holder, dict):

@@ -1,0 +1,367 @@
+"""Decodes image files in threads, and preprocesses them in groups: what every engine does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import count, islice
+from pathlib import Path
+from typing import Literal, NamedTuple, Protocol, get_args, get_origin, get_type_hints
+
+import numpy as np
+from jaxtyping import Num, UInt8
+
+from jaxprep.cli.manifest import fingerprint
+from jaxprep.cli.prefetch import grouped, run_ahead
+from jaxprep.cli.writers import Source, Writer
+from jaxprep.errors import DecodeError, InputError, JaxprepError, without_credentials
+from jaxprep.facade import ImageClassifierPreprocessor
+from jaxprep.formats import Format
+from jaxprep.host.decode import Alpha, Memory, memory_of, read_image
+from jaxprep.host.find import absolute
+from jaxprep.pipeline.cores import core_count
+from jaxprep.pipeline.plan import Bucket
+
+MAX_BYTES, THREAD_BYTES = 2**29, 2**26
+"""What the images may take that are decoded ahead, and so much again those that wait for others of
+their size; and the results of a shard. For images it is 64 MiB for each thread where that is more:
+a phone's photograph takes 36 MB."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Says what a run does; the options of the command line have the same names.
+
+    Attributes:
+        paths: files, folders and glob patterns.
+        preset: the name of the config, for messages and the manifest.
+        output: the folder of the results.
+        format: "npz" for shards, "npy" for one file per image.
+        batch_size: images at a time.
+        shard_size: images per shard.
+        on_error: "fail" or "skip", at a file that cannot be preprocessed.
+        alpha: what becomes of transparency; see `jaxprep.read_image`.
+        workers: threads that decode (local), or processes that preprocess (ray); None is one per
+            core.
+        engine: "local", or "ray" for the machines of a Ray cluster.
+        quiet: no progress bar and no summary.
+
+    >>> Options(["photos"], "resnet_50_imagenet", "out").engine
+    'local'
+    """
+
+    paths: Sequence[str]
+    preset: str
+    output: str
+    format: Literal["npz", "npy"] = "npz"
+    batch_size: int = 16
+    shard_size: int = 128
+    on_error: Literal["fail", "skip"] = "fail"
+    alpha: Alpha = "drop"
+    workers: int | None = None
+    engine: Literal["local", "ray"] = "local"
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        for name, kind in get_type_hints(type(self)).items():
+            value = getattr(self, name)
+            if get_origin(kind) is Literal and value not in get_args(kind):
+                raise InputError(
+                    f"Expected one of {list(get_args(kind))}, got {value!r} - at `{name}`."
+                )
+        for name in ("batch_size", "shard_size", "workers"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise InputError(f"Expected a number of at least 1, got {value!r} - at `{name}`.")
+
+
+class Photo(NamedTuple):
+    """Holds a decoded image.
+
+    Attributes:
+        source: where it comes from.
+        image: upright RGB.
+        bucket: images of one bucket share a compiled program.
+
+    >>> from jaxprep import Pipeline
+    >>> image = np.zeros((8, 6, 3), np.uint8)
+    >>> bucket = Pipeline().bucket((8, 6))
+    >>> Photo(Source(Path("a.png"), {}, (8, 6), (8, 6)), image, bucket).source.size
+    (8, 6)
+    """
+
+    source: Source
+    image: UInt8[np.ndarray, "h w 3"]
+    bucket: Bucket
+
+
+class Measured(NamedTuple):
+    """Says how much memory an image file takes.
+
+    Attributes:
+        path: the file.
+        memory: while it is decoded, and then.
+
+    >>> Measured(Path("a.png"), Memory(72, 18)).memory.decoded
+    18
+    """
+
+    path: Path
+    memory: Memory
+
+
+Numbered = tuple[int, Photo]
+"""A photo with its position among all of a shard."""
+
+
+class Reporter(Protocol):
+    """Hears of each image that has a result, and of each that has none."""
+
+    def report_image(self, path: Path, error: JaxprepError) -> None:
+        """Take an image that could not be decoded or converted; it may raise."""
+
+    def converted(self, count: int) -> None:
+        """Take how many more images have results."""
+
+
+def shard_size_of(config: Format, options: Options) -> int:
+    """Return how many results a shard may hold and take no more than `MAX_BYTES`."""
+    if config.image_size is None:  # the writer sees how many bytes there are
+        return options.shard_size
+    height, width = config.image_size
+    most = MAX_BYTES // (height * width * 3 * 4)
+    return max(1, min(options.shard_size, most))
+
+
+def write_all(
+    paths: Sequence[Path],
+    convert: Converter,
+    writer: Writer,
+    reporter: Reporter,
+    stop_if_interrupted: Callable[[], None],
+    options: Options,
+) -> None:
+    """Decode ahead in threads, preprocess in groups, write shard by shard.
+
+    A group holds images of one bucket: a batch of mixed sizes would be compiled for the largest of
+    them, and again for the next mixture.
+    """
+    config = convert.config
+    workers = options.workers or core_count()
+    max_bytes = max(MAX_BYTES, workers * THREAD_BYTES)
+    shard_size = shard_size_of(config, options)
+    with _decoding(paths, config, options.alpha, workers, options.batch_size, max_bytes) as decoded:
+        try:
+            for _ in range(0, len(paths), shard_size):
+                shard = islice(decoded, shard_size)
+                # Bounds the memory: photos of many sizes would all wait for others of theirs.
+                groups = grouped(
+                    _decoded_photos(shard, reporter),
+                    _bucket,
+                    size=options.batch_size,
+                    max_waiting=4 * options.batch_size,
+                    max_bytes=max_bytes,
+                    bytes_of=_image_bytes,
+                )
+                for group in groups:
+                    for row, source, result in _converted(group, convert, reporter):
+                        writer.add(row, source, result)
+                        reporter.converted(1)
+                    del group  # while the next is decoded
+                    stop_if_interrupted()  # the results so far are written by `close`
+                writer.flush()
+        finally:
+            writer.close()
+
+
+@contextmanager
+def _decoding(
+    paths: Sequence[Path], config: Format, alpha: Alpha, workers: int, ahead: int, max_bytes: int
+) -> Iterator[Iterator[tuple[Measured, Future[Photo]]]]:
+    """Decode ahead in threads, as far as the images fit into `max_bytes`.
+
+    A batch is decoded while another is preprocessed, and every thread has an image more.
+    """
+
+    def decode(item: Measured) -> Photo:
+        return decode_photo(item.path, config, alpha)
+
+    def bytes_of(item: Measured, is_decoded: bool) -> int:
+        return item.memory.decoded if is_decoded else item.memory.decoding
+
+    ahead += workers
+    measured = run_ahead(_measured, paths, workers=workers, ahead=ahead)
+    with closing(measured):
+        items = (future.result() for _, future in measured)
+        decoded = run_ahead(
+            decode, items, workers=workers, ahead=ahead, max_bytes=max_bytes, bytes_of=bytes_of
+        )
+        with closing(decoded):
+            yield decoded
+
+
+def _measured(path: Path) -> Measured:
+    try:
+        return Measured(path, memory_of(path))
+    except Exception:  # decoding says what it is
+        return Measured(path, Memory(0, 0))
+
+
+def _decoded_photos(
+    decoded: Iterable[tuple[Measured, Future[Photo]]], reporter: Reporter
+) -> Iterator[Numbered]:
+    """Yield the photos that could be decoded, with their positions among all.
+
+    The others are reported, or raise.
+    """
+    rows = count()
+    # Not `enumerate`, which keeps its last item while the next is made.
+    for measured, future in decoded:
+        row = next(rows)
+        try:
+            photo = future.result()
+        except JaxprepError as error:
+            reporter.report_image(measured.path, error)
+        else:
+            yield row, photo
+            del photo
+        del future
+
+
+def _converted(
+    group: Sequence[Numbered], convert: Converter, reporter: Reporter
+) -> Iterator[tuple[int, Source, np.ndarray]]:
+    """Yield the results of a group, one by one where the whole cannot be converted.
+
+    What cannot be converted alone is reported, or raises.
+    """
+    try:
+        results = convert([photo for _, photo in group])
+    except Exception as error:
+        if len(group) == 1:
+            path = group[0][1].source.path
+            reporter.report_image(path, _error_of_image(error, path))
+            return
+    else:
+        for (row, photo), result in zip(group, results, strict=True):
+            yield row, photo.source, result
+        return
+    for numbered in group:
+        yield from _converted([numbered], convert, reporter)
+
+
+def _error_of_image(error: Exception, path: Path) -> JaxprepError:
+    """Return an error of any kind as that of an image."""
+    if isinstance(error, JaxprepError):
+        message = str(error)
+        # as the message quotes it
+        name = without_credentials(str(path))
+        is_named = name in message or repr(name) in message
+        return error if is_named else type(error)(f"{message} - at '{path}'.")
+    message = str(error) or "there is too little memory"
+    return DecodeError(
+        f"Expected an image that can be preprocessed, got {type(error).__name__}: {message} - at "
+        f"'{path}'."
+    )
+
+
+def _bucket(numbered: Numbered) -> Bucket:
+    return numbered[1].bucket
+
+
+def _image_bytes(numbered: Numbered) -> int:
+    # As much again for the canvas that it is copied to.
+    return 2 * numbered[1].image.nbytes
+
+
+def decode_photo(path: Path, config: Format, alpha: Alpha = "drop") -> Photo:
+    """Decode a file, and check that the config takes the image.
+
+    Args:
+        path: an image file.
+        config: what will be done to it.
+        alpha: as in `jaxprep.read_image`.
+
+    Raises:
+        JaxprepError: it is no image, or one that cannot be preprocessed; the message names the
+            file.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> from jaxprep.formats import Timm
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Image.new("RGB", (6, 8)).save(f"{folder}/a.png")
+    ...     photo = decode_photo(Path(folder, "a.png"), Timm())
+    >>> photo.source.size, photo.source.output_size
+    ((8, 6), (224, 224))
+    """
+    # Before decoding: of a file that changes meanwhile the next run then sees that it changed.
+    current = fingerprint(path)
+    try:
+        image = read_image(path, alpha=alpha)
+        height, width, _ = image.shape
+        output_size = config.pipeline.output_size((height, width))
+        bucket = config.pipeline.bucket((height, width))
+    except Exception as error:
+        raise _error_of_image(error, path) from error
+    source = Source(absolute(path), current, (height, width), output_size)
+    return Photo(source, image, bucket)
+
+
+class Converter:
+    """Preprocesses photos of one bucket at a time, to types that a NumPy file can hold.
+
+    A group that is smaller than the largest of its bucket so far is filled up to that, for which
+    there is a compiled program.
+
+    >>> from jaxprep.formats import KerasHub
+    >>> config = KerasHub(image_size=(4, 4), scale=1 / 255)
+    >>> source = Source(Path("a.png"), {}, (8, 6), (4, 4))
+    >>> photo = Photo(source, np.zeros((8, 6, 3), np.uint8), config.pipeline.bucket((8, 6)))
+    >>> [result.shape for result in Converter(config)([photo])]
+    [(4, 4, 3)]
+    """
+
+    def __init__(self, config: Format):
+        self.config = config
+        self.preprocess = ImageClassifierPreprocessor(config)  # type: ignore[arg-type]
+        self.largest: dict[Bucket, int] = {}
+
+    def __call__(self, photos: Sequence[Photo]) -> list[np.ndarray]:
+        """Return the results, one array `(height, width, channels)` for each photo."""
+        bucket = photos[0].bucket
+        count = max(len(photos), self.largest.get(bucket, 0))
+        self.largest[bucket] = count
+        images = [in_layout(photo.image, self.config) for photo in photos]
+        # The last image again: what is computed for it is thrown away, and costs less than to
+        # compile a program for a smaller batch.
+        images += images[-1:] * (count - len(photos))
+        results = self.preprocess(images)
+        # A batch comes to the host at once, not row by row.
+        results = np.asarray(results) if hasattr(results, "shape") else map(np.asarray, results)
+        results = list(results)[: len(photos)]
+        # NumPy's format has no bfloat16, which is of kind "V" to NumPy.
+        if results[0].dtype.kind in "fiub":
+            return results
+        return [result.astype(np.float32) for result in results]
+
+
+def in_layout(image: UInt8[np.ndarray, "h w 3"], config: Format) -> Num[np.ndarray, ...]:
+    """Return an RGB image in the mode (RGB or gray) and the layout that the config takes.
+
+    >>> from jaxprep.formats import Timm
+    >>> config = Timm(input_size=(1, 4, 4), mean=(0.5,), std=(0.5,))
+    >>> in_layout(np.zeros((8, 6, 3), np.uint8), config).shape
+    (8, 6, 1)
+    """
+    # timm has models of gray images, for which the format names PIL's mode L.
+    _, mode = config.pipeline_for("RGB")
+    pixels: np.ndarray = image
+    if mode != "RGB":
+        from PIL import Image
+
+        pixels = np.asarray(Image.fromarray(image).convert(mode))
+        pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+    return np.moveaxis(pixels, -1, 0) if config.pipeline.reads_channels_first else pixels
