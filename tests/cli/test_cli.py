@@ -1184,7 +1184,7 @@ def test_every_kind_of_step_has_words():
     # those of examples and other tests live on in this process
     rules = SizeRule.__subclasses__()
     kinds |= {rule for rule in rules if rule.__module__ == "jaxprep.ops.sizes"}
-    abstract = {ops.Step, ops.Geometry, ops.Pointwise, ops.Opaque, ops.Layout}
+    abstract = {ops.Step, ops.Geometry, ops.Pointwise, ops.Opaque, ops.Layout, ops.Sometimes}
     assert {type(step) for step, _ in IN_WORDS} == kinds - abstract
 
 
