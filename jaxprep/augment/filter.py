@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import UInt8, UInt32
 
 from jaxprep import codec
 from jaxprep.augment.color import Reference, blend, check_image, product
@@ -145,7 +145,16 @@ def box_blur(
     >>> box_blur(np.uint8([[[0], [0], [90], [0], [0]]]), 1.0)[0, :, 0].tolist()
     [5, 21, 37, 21, 5]
     """
-    check_image(image, "pillow")
+    return weighted_blur(image, box_weights(sigma, largest=largest))
+
+
+def box_weights(sigma: Any, *, largest: float = 2.0) -> UInt32[Array, n]:
+    """Return the weights of the box that `box_blur` blurs with, at an odd number of pixels, with 24
+    fractional bits.
+
+    >>> box_weights(1.0, largest=1.0).tolist()
+    [0, 1398101, 2796202, 8388610, 2796202, 1398101, 0]
+    """
     if not 0 <= largest <= LARGEST_SIGMA:
         raise codec.expected(f"at most {LARGEST_SIGMA:g} pixels", largest, "largest")
     radius = box_radius(sigma)
@@ -156,12 +165,31 @@ def box_blur(
     part = (_ONE - (whole * 2 + 1) * full) // 2
     offset = np.abs(np.arange(-reach, reach + 1))
     weight = jnp.where(offset <= whole, full, jnp.where(offset == whole + 1, part, 0))
-    weight = weight.astype(jnp.uint32)
+    unchanged = jnp.where(offset == 0, _ONE, 0)
+    return jnp.where(radius > 0, weight, unchanged).astype(jnp.uint32)
+
+
+def weighted_blur(image: UInt8[Array, "h w c"], weight: UInt32[Array, n]) -> UInt8[Array, "h w c"]:
+    """Blur an image three times with a row of weights, and as often with a column of them.
+
+    Args:
+        image: values 0 to 255.
+        weight: of `box_weights`.
+
+    Raises:
+        InputError: the image is not uint8 with 1 or 3 channels.
+
+    >>> image = np.uint8([[[0], [0], [90], [0], [0]]])
+    >>> weighted_blur(image, box_weights(1.0))[0, :, 0].tolist()
+    [5, 21, 37, 21, 5]
+    """
+    check_image(image, "pillow")
+    reach = len(weight) // 2
     blurred = jnp.asarray(image)
     for axis in (1, 0):
         for _ in range(3):
             blurred = _box_pass(blurred, weight, reach, axis)
-    return jnp.where(radius > 0, blurred, image)
+    return blurred
 
 
 def _box_pass(image: jax.Array, weight: jax.Array, reach: int, axis: int) -> jax.Array:

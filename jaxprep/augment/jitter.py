@@ -395,10 +395,12 @@ class ThreeAugment(Sometimes, Opaque):
 
     def apply(self, image: Any, draw: Any = None) -> Any:
         which, sigma = draw
+        # made before the switch; see `color.following`
+        weight = color.following(filter.box_weights(sigma, largest=self.sigma[1]), image)
         changes = (
             lambda image: lookup.solarize(image, self.threshold),
             color.grayscale,
-            lambda image: filter.box_blur(image, sigma, largest=self.sigma[1]),
+            lambda image: filter.weighted_blur(image, weight),
             lambda image: image,
         )
         return jax.lax.switch(which, changes, jnp.asarray(image))

@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tqdm import tqdm
-
 from jaxprep import presets
 from jaxprep.cli import convert, ray_engine
 from jaxprep.cli.convert import Converter, Options, shard_size_of
@@ -256,6 +254,8 @@ def _progress(total: int, done: int, quiet: bool) -> Any:
     """Return a progress bar on stderr; in a file, where it cannot redraw itself, a line every ten
     seconds.
     """
+    from tqdm import tqdm  # a heavy package for who only imports `preprocess_files`
+
     interval = 0.1 if sys.stderr.isatty() else 10.0
     return tqdm(
         total=total,
