@@ -1,5 +1,5 @@
-"""What every test shares: four CPU devices, checks of the arrays that public functions take and
-return, the photographs, a hub on the loopback interface.
+"""What every test shares: four CPU devices, the programs that a run compiled, checks of the arrays
+that public functions take and return, the photographs, a hub on the loopback interface.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ import gc
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,6 +59,28 @@ def checked_functions() -> list[str]:
     return CHECKED_FUNCTIONS
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let a worker, and the processes that it starts, compile a program once in a run.
+
+    What took XLA longer than 0.1 s is kept in a folder that is empty at first and gone at the end.
+    Without it a sixth of the time that compiling takes goes into programs that the same file has
+    compiled before. Workers share nothing: JAX writes such files in place, where the other may read
+    a half. A folder that the caller chose is used as it is.
+    """
+    starts_workers = config.getoption("numprocesses", None) and not hasattr(config, "workerinput")
+    if starts_workers or "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return
+    folder = tempfile.TemporaryDirectory(prefix="jaxprep-programs-")
+    config.add_cleanup(folder.cleanup)
+    settings = {
+        "jax_compilation_cache_dir": folder.name,
+        "jax_persistent_cache_min_compile_time_secs": 0.1,
+    }
+    for name, value in settings.items():
+        jax.config.update(name, value)
+        os.environ[name.upper()] = str(value)
+
+
 def drop_programs() -> None:
     """Free all compiled programs, and give their memory back: 2 GB a worker are enough."""
     jax.clear_caches()
@@ -82,6 +105,19 @@ def bounded_memory() -> Iterator[None]:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         if pages * os.sysconf("SC_PAGE_SIZE") > 1.2e9:
             drop_programs()
+
+
+@pytest.fixture(scope="module")
+def quick_compilation() -> Iterator[None]:
+    """Compile the programs of a file in half the time, with little optimisation by LLVM.
+
+    For files about calls: what is taken, refused, named, typed, shaped, saved. What is compared
+    with a reference, or in every bit, is compiled as users compile it: this changes the last bits
+    of floats, as LLVM fuses no product with a sum.
+    """
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture

@@ -215,6 +215,8 @@ class ImageProcessingMixin:
         >>> BaseImageProcessor.from_dict(content).size
         {'height': 8, 'width': 8}
         """
+        if not isinstance(image_processor_dict, Mapping):
+            raise codec.expected("an object", image_processor_dict, "$")
         return cls._read(dict(image_processor_dict), None, kwargs)
 
     @classmethod

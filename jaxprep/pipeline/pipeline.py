@@ -582,9 +582,15 @@ class Pipeline:
 
 
 def _as_array(value: Any, where: str) -> Any:
-    if not hasattr(value, "ndim"):
+    # tensors of other frameworks have their numbers here, too, but a `dtype` of their own
+    if not isinstance(value, np.ndarray | np.generic | jax.Array):
         try:
             value = np.asarray(value)
+        except NotImplementedError as error:
+            raise InputError(
+                f"Expected an array, got a tensor without numbers, {codec.shown(value)} - at "
+                f"`{where}`. In a graph of TensorFlow call the preprocessor, not its pipeline."
+            ) from error
         except (TypeError, ValueError) as error:
             raise InputError(
                 f"Expected an array, got {codec.shown(value)}: {error} - at `{where}`."

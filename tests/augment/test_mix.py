@@ -13,6 +13,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxprep import Batch, Pipeline, augment, ops
 from jaxprep.errors import ConfigError, InputError
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 KEY = jax.random.key(11)
 MODES = ("batch", "pair", "element")
 

@@ -18,7 +18,7 @@ import pytest
 from helpers.images import noise
 
 import jaxprep
-from jaxprep import ImageClassifierPreprocessor, ImageConverter, frameworks
+from jaxprep import Batch, ImageClassifierPreprocessor, ImageConverter, Pipeline, frameworks, ops
 from jaxprep.errors import InputError
 from jaxprep.huggingface import BaseImageProcessor, SegformerImageProcessor, ViTImageProcessor
 from jaxprep.pipeline import cores
@@ -64,6 +64,13 @@ class Tensor:
         self.shape = Shape(shape)
 
 
+class Symbol(Tensor):
+    """A tensor whose numbers are asked for while the graph is traced."""
+
+    def __array__(self, *args, **kwargs):
+        raise NotImplementedError("Cannot convert a symbolic tf.Tensor to a numpy array.")
+
+
 def numpy_function(function, tensors, dtypes, stateful):
     """Run the graph at once, and forget the shapes, as TensorFlow's operation does."""
     assert not stateful
@@ -88,6 +95,13 @@ def check(tensor, expected, shape):
     np.testing.assert_array_equal(tensor.value, np.asarray(expected))
     assert tensor.value.dtype == np.asarray(expected).dtype
     assert tensor.shape.as_list() == shape
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_a_pipeline_in_a_graph_is_refused_with_what_to_call(dtype):
+    batch = Batch(image=Symbol(IMAGES.astype(dtype)))
+    with pytest.raises(InputError, match=r"without numbers.*`batch\.image`.*the preprocessor"):
+        Pipeline((ops.Flip(),))(batch)
 
 
 def test_a_batch_in_a_graph_is_what_a_direct_call_gives_with_its_static_shape():

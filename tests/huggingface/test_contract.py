@@ -143,6 +143,13 @@ def written(folder: Path, content: Any, name: str = "preprocessor_config.json") 
     return folder
 
 
+@pytest.mark.parametrize("content", [3, None, "preprocessor_config.json", [1], [("size", 8)]])
+def test_a_config_in_code_is_an_object(content: Any) -> None:
+    for kind in (huggingface.BaseImageProcessor, huggingface.CLIPImageProcessor):
+        with pytest.raises(ConfigError, match=r"^Expected an object, got `.*` - at `\$`\."):
+            kind.from_dict(content)
+
+
 def test_old_forms_mean_what_they_meant() -> None:
     clip = huggingface.BaseImageProcessor.from_dict(RAW_CLIP)
     assert type(clip) is huggingface.CLIPImageProcessor

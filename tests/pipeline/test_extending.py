@@ -21,6 +21,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxprep import Batch, Pipeline, ops
 from jaxprep.errors import ConfigError, InputError
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 frozen = dataclasses.dataclass(frozen=True)
 Sizes = tuple[int, int]
 

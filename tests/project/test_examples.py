@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from helpers import examples, public
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 EXAMPLES = list(examples.examples_of_docstrings())
 WITHOUT_EXAMPLE = Path(__file__).with_name("without_example.txt")
 """What need not have an example yet, a line each: an object, or `module.*` for all that a module

@@ -46,12 +46,8 @@ def _mesh(axis_type: AxisType) -> Callable[[], Context]:
     return lambda: jax.set_mesh(jax.make_mesh((4,), ("data",), (axis_type,)))
 
 
-def _errors_of_numpy() -> Context:
+def _errors_of_numpy_and_warnings() -> Context:
     np.seterr(all="raise")
-    return contextlib.nullcontext()
-
-
-def _warnings_as_errors() -> Context:
     warnings.simplefilter("error")
     return contextlib.nullcontext()
 
@@ -77,18 +73,26 @@ def _contexts() -> Any:
 SETTINGS: dict[str, Callable[[], Context]] = {
     "none": contextlib.nullcontext,
     "x64": _update("jax_enable_x64", True),
-    "rank promotion": _update("jax_numpy_rank_promotion", "raise"),
-    "dtype promotion": _update("jax_numpy_dtype_promotion", "strict"),
+    "promotion": _update(
+        "jax_numpy_rank_promotion", "raise", "jax_numpy_dtype_promotion", "strict"
+    ),
     "disable_jit": _update("jax_disable_jit", True),
     "transfer guard": _update("jax_transfer_guard", "disallow"),
-    "debug_nans": _update("jax_debug_nans", True),
-    "debug_infs": _update("jax_debug_infs", True),
-    "checking leaks": _update("jax_check_tracer_leaks", True),
-    "checks": _update("jax_enable_checks", True),
+    # each raises for itself: none hides what another finds
+    "checks": _update(
+        "jax_debug_nans",
+        True,
+        "jax_debug_infs",
+        True,
+        "jax_check_tracer_leaks",
+        True,
+        "jax_enable_checks",
+        True,
+    ),
     "default device": _default_device,
     "Auto mesh": _mesh(AxisType.Auto),
     "Explicit mesh": _mesh(AxisType.Explicit),
-    "warnings": _warnings_as_errors,
+    "errors": _errors_of_numpy_and_warnings,
     "contexts": _contexts,
     # what else people set, together, as none of them changes how a number is computed
     "others": _update(
@@ -105,9 +109,10 @@ SETTINGS: dict[str, Callable[[], Context]] = {
         "jax_enable_compilation_cache",
         False,
     ),
-    "errors of NumPy": _errors_of_numpy,
 }
-"""By name, what enters the setting. It holds from before `jaxprep` is imported."""
+"""By name, what enters the setting, or several that do not disturb each other. It holds from before
+`jaxprep` is imported.
+"""
 
 # -- calls -----------------------------------------------------------------------------------------
 
