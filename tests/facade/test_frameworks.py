@@ -71,6 +71,15 @@ class Symbol(Tensor):
         raise NotImplementedError("Cannot convert a symbolic tf.Tensor to a numpy array.")
 
 
+class Eager(Tensor):
+    """A tensor that has its numbers."""
+
+    ndim = 4
+
+    def __array__(self, *args, **kwargs):
+        return self.value
+
+
 def numpy_function(function, tensors, dtypes, stateful):
     """Run the graph at once, and forget the shapes, as TensorFlow's operation does."""
     assert not stateful
@@ -102,6 +111,11 @@ def test_a_pipeline_in_a_graph_is_refused_with_what_to_call(dtype):
     batch = Batch(image=Symbol(IMAGES.astype(dtype)))
     with pytest.raises(InputError, match=r"without numbers.*`batch\.image`.*the preprocessor"):
         Pipeline((ops.Flip(),))(batch)
+
+
+def test_a_pipeline_takes_eager_tensors():
+    result = Pipeline((ops.Flip(),))(Batch(image=Eager(IMAGES), label=3))
+    np.testing.assert_array_equal(result.image, IMAGES[:, :, ::-1])
 
 
 def test_a_batch_in_a_graph_is_what_a_direct_call_gives_with_its_static_shape():
