@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import UInt8, UInt32
+from jaxtyping import Float32, UInt8, UInt32
 
 from jaxprep import codec
 from jaxprep.augment.color import Reference, blend, check_image, product
@@ -88,9 +88,28 @@ def gaussian_blur(
     >>> gaussian_blur(np.full((4, 4, 1), 7, np.uint8), 1.0, 3)[0, 0].item()
     7
     """
-    check_image(image, "torchvision")
     if kernel_size < 1 or kernel_size % 2 == 0:
         raise codec.expected("an odd number of pixels", kernel_size, "kernel_size")
+    return kernel_blur(image, gaussian_kernel(sigma, kernel_size))
+
+
+def kernel_blur(
+    image: UInt8[Array, "h w c"], weight: Float32[Array, " n"]
+) -> UInt8[Array, "h w c"]:
+    """Blur an image with a column of weights, and with a row of them.
+
+    Args:
+        image: values 0 to 255; beyond its edges it is mirrored.
+        weight: of `gaussian_kernel`.
+
+    Raises:
+        InputError: the image is not uint8 with 1 or 3 channels, or too small for the kernel.
+
+    >>> kernel_blur(np.full((8, 8, 1), 7, np.uint8), gaussian_kernel(1.0, 5))[0, 0].item()
+    7
+    """
+    check_image(image, "torchvision")
+    kernel_size = len(weight)
     reach = kernel_size // 2
     height, width, _ = image.shape
     if min(height, width) <= reach:
@@ -98,7 +117,6 @@ def gaussian_blur(
             f"Expected an image of more than {reach} pixels a side for a kernel of {kernel_size}, "
             f"got {(height, width)}."
         )
-    weight = gaussian_kernel(sigma, kernel_size)
     padded = jnp.pad(image, ((reach, reach), (reach, reach), (0, 0)), mode="reflect")
     rows = jnp.float32(0)
     for i in range(kernel_size):
@@ -148,7 +166,7 @@ def box_blur(
     return weighted_blur(image, box_weights(sigma, largest=largest))
 
 
-def box_weights(sigma: Any, *, largest: float = 2.0) -> UInt32[Array, n]:
+def box_weights(sigma: Any, *, largest: float = 2.0) -> UInt32[Array, " n"]:
     """Return the weights of the box that `box_blur` blurs with, at an odd number of pixels, with 24
     fractional bits.
 
@@ -169,7 +187,9 @@ def box_weights(sigma: Any, *, largest: float = 2.0) -> UInt32[Array, n]:
     return jnp.where(radius > 0, weight, unchanged).astype(jnp.uint32)
 
 
-def weighted_blur(image: UInt8[Array, "h w c"], weight: UInt32[Array, n]) -> UInt8[Array, "h w c"]:
+def weighted_blur(
+    image: UInt8[Array, "h w c"], weight: UInt32[Array, " n"]
+) -> UInt8[Array, "h w c"]:
     """Blur an image three times with a row of weights, and as often with a column of them.
 
     Args:

@@ -139,16 +139,25 @@ class RandomChange(Sometimes, Opaque):
         del key
         return ()
 
+    def tables(self, amounts: Any) -> tuple[Any, ...]:
+        """Return the arrays that `change` takes after its amounts."""
+        del amounts
+        return ()
+
     @abstractmethod
-    def change(self, image: Any, amounts: Any) -> Any:
+    def change(self, image: Any, amounts: Any, *tables: Any) -> Any:
         """Return the changed image."""
 
     def apply(self, image: Any, draw: Any = None) -> Any:
         is_changed, amounts = draw
         image = jnp.asarray(image)
-        return jax.lax.cond(
-            is_changed, lambda image: self.change(image, amounts), lambda image: image, image
-        )
+        # not inside of the branch, see `following`
+        tables = [color.following(array, image) for array in self.tables(amounts)]
+
+        def changed(image: Any) -> Any:
+            return self.change(image, amounts, *tables)
+
+        return jax.lax.cond(is_changed, changed, lambda image: image, image)
 
 
 @dataclass(frozen=True)
@@ -170,7 +179,7 @@ class RandomGrayscale(RandomChange):
     reference: Reference = "pillow"
     every: int = 1
 
-    def change(self, image: Any, amounts: Any) -> Any:
+    def change(self, image: Any, amounts: Any, *tables: Any) -> Any:
         return color.grayscale(image, reference=self.reference)
 
 
@@ -187,7 +196,7 @@ class RandomInvert(RandomChange):
     probability: float = 0.5
     every: int = 1
 
-    def change(self, image: Any, amounts: Any) -> Any:
+    def change(self, image: Any, amounts: Any, *tables: Any) -> Any:
         return lookup.invert(image)
 
 
@@ -214,7 +223,7 @@ class RandomPosterize(RandomChange):
         if not 0 <= self.bits <= 8:
             raise codec.expected("0 to 8 bits", self.bits, "$.bits")
 
-    def change(self, image: Any, amounts: Any) -> Any:
+    def change(self, image: Any, amounts: Any, *tables: Any) -> Any:
         return lookup.posterize(image, self.bits)
 
 
@@ -241,7 +250,7 @@ class RandomSolarize(RandomChange):
     def check(self) -> None:
         _check_threshold(self.threshold)
 
-    def change(self, image: Any, amounts: Any) -> Any:
+    def change(self, image: Any, amounts: Any, *tables: Any) -> Any:
         return lookup.solarize(image, self.threshold)
 
 
@@ -260,8 +269,14 @@ class RandomAutocontrast(RandomChange):
     reference: Reference = "pillow"
     every: int = 1
 
-    def change(self, image: Any, amounts: Any) -> Any:
-        return lookup.autocontrast(image, reference=self.reference)
+    def tables(self, amounts: Any) -> tuple[Any, ...]:
+        del amounts
+        return lookup.rounded_down() if self.reference == "pillow" else ()
+
+    def change(self, image: Any, amounts: Any, *tables: Any) -> Any:
+        lookup.check_image(image, self.reference)
+        table = lookup.autocontrast_table(image, self.reference, tables or None)
+        return lookup.look_up(image, table)
 
 
 @dataclass(frozen=True)
@@ -278,7 +293,7 @@ class RandomEqualize(RandomChange):
     probability: float = 0.5
     every: int = 1
 
-    def change(self, image: Any, amounts: Any) -> Any:
+    def change(self, image: Any, amounts: Any, *tables: Any) -> Any:
         return lookup.equalize(image)
 
 
@@ -314,7 +329,7 @@ class RandomSharpness(RandomChange):
     def amounts(self, key: Any) -> Any:
         return between(units(key, 1)[0], *self.factors)
 
-    def change(self, image: Any, amounts: Any) -> Any:
+    def change(self, image: Any, amounts: Any, *tables: Any) -> Any:
         return filter.adjust_sharpness(image, amounts, reference=self.reference)
 
 
@@ -350,10 +365,15 @@ class RandomBlur(RandomChange):
     def amounts(self, key: Any) -> Any:
         return between(units(key, 1)[0], *self.sigma)
 
-    def change(self, image: Any, amounts: Any) -> Any:
+    def tables(self, amounts: Any) -> tuple[Any, ...]:
         if self.reference == "torchvision":
-            return filter.gaussian_blur(image, amounts, self.kernel_size)
-        return filter.box_blur(image, amounts, largest=self.sigma[1])
+            return (filter.gaussian_kernel(amounts, self.kernel_size),)
+        return (filter.box_weights(amounts, largest=self.sigma[1]),)
+
+    def change(self, image: Any, amounts: Any, *tables: Any) -> Any:
+        if self.reference == "torchvision":
+            return filter.kernel_blur(image, *tables)
+        return filter.weighted_blur(image, *tables)
 
 
 @dataclass(frozen=True)

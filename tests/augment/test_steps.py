@@ -124,6 +124,19 @@ def test_devices_and_meshes_change_no_bit_and_need_no_exchange():
             assert exchange not in text
 
 
+@pytest.mark.parametrize(
+    "name", ["autocontrast", "blur", "3-augment", "equalize", "erasing", "perspective"]
+)
+def test_a_step_keeps_a_batch_divided_over_an_explicit_mesh(name):
+    """JAX says so, or refuses the step, before anything is compiled."""
+    mesh = jax.make_mesh((4,), ("data",))
+    pipeline = Pipeline((STEPS[name],))
+    sharded = jax.device_put(batch_of(8), NamedSharding(mesh, PartitionSpec("data")))
+    with jax.set_mesh(mesh):
+        got = jax.eval_shape(lambda batch: pipeline(batch, key=KEY), sharded)
+    assert got.image.sharding.spec[0] == "data"
+
+
 @pytest.mark.parametrize("reference", ["pillow12", "torchvision"])
 @pytest.mark.parametrize("method", ["bilinear", "bicubic"])
 def test_a_resized_crop_is_the_resize_of_the_crop_but_for_a_level_on_5e_4_of_the_values(
