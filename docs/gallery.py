@@ -223,7 +223,7 @@ INDICES = {
     "TrivialAugmentWide": (0, 1, 2),
     "ThreeAugment": (0, 1, 2),
     "RandAugment": (0, 1, 2),
-    "AutoAugment": (0, 4, 2),
+    "AutoAugment": (0, 2, 2),
 }
 """Of steps that draw otherwise for each panel: one draw would be the same operation thrice."""
 
