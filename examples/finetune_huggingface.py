@@ -2,14 +2,15 @@
 
     python examples/finetune_huggingface.py --output runs/vit
 
-10 epochs reach 94 % on the 360 digits of the test set. `examples/vit` has the file
+20 epochs reach 96 % on the 360 digits of the test set. `examples/vit` has the file
 `preprocessor_config.json` of google/vit-base-patch16-224; `--model google/vit-base-patch16-224`
 reads it from the hub. The backbone is a small one with random weights that stay as they are, since
 the subject is what surrounds it: put the network in its place whose processor you take.
 
 Normalising, channels first and whose arithmetic resizes are the processor's, in training as in
-evaluation; random crops come from the recipe. The result has a `preprocessor_config.json`, too.
-Interrupt it when you like: the same line continues, and ends with the same weights in every bit.
+evaluation; random crops and RandAugment are the recipe's. The result has a
+`preprocessor_config.json`, too. Interrupt it when you like: the same line continues, and ends with
+the same weights in every bit.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ SAVE_EVERY = 10  # steps
 MODEL = Path(__file__).with_name("vit")
 IMAGE_SIZE = 32  # the model's own is 224
 
-# a mirrored digit is none, nor is a small part of one
-RECIPE = dataclasses.replace(find_recipe("torchvision/v1"), flip=0.0, scale=(0.5, 1.0))
+# a published recipe, changed for digits: mirrored or cut off they are none
+RECIPE = dataclasses.replace(find_recipe("timm/rsb-a2"), flip=0.0, scale=(0.5, 1.0))
 
 
 class Network(nn.Module):
@@ -66,7 +67,7 @@ def create_state(key: jax.Array, num_steps: int) -> TrainState:
 @functools.partial(jax.jit, static_argnames="pipeline", donate_argnames="state")
 @chex.assert_max_traces(n=1)
 def train_step(state, batch, plan, key, *, pipeline):
-    batch = pipeline(batch, plan=plan, key=key)
+    batch = pipeline(batch, plan=plan, key=key)  # an example draws by its place in the stream
 
     def mean_loss(params):
         logits = state.apply_fn(params, batch.image)
@@ -98,7 +99,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, required=True, help="folder of the checkpoints")
     parser.add_argument("--model", default=MODEL, help="a folder, or the id of a model on the hub")
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data", type=Path, default=digits.FOLDER, help="folder of the JPEG files")
     args = parser.parse_args()
@@ -120,7 +121,7 @@ def main() -> None:
         items = manager.restore(step, args=checkpoint.restore_args(state))
         processor, state = checkpoint.preprocessor_of(items.preprocessor), items.state
 
-    pipeline = jaxprep.training_pipeline(processor.config, RECIPE)
+    pipeline = jaxprep.training_pipeline(processor.config, RECIPE, mixing=False)
     collate = parallel.Collate(parallel.LoadExample(digits.CANVAS), pipeline=pipeline)
     batches = digits.training_batches(
         train_examples, collate, BATCH_SIZE, seed=args.seed, epochs=args.epochs, skip=step

@@ -1,0 +1,122 @@
+"""The training scripts of `examples/`, each in a process of its own: they learn, and resume exactly.
+
+In the scripts themselves every step function is under `chex.assert_max_traces(n=1)`, and the loop
+under `jax.transfer_guard("disallow")`: a second trace or an implicit transfer ends the run.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from jaxprep import checkpoint
+
+pytest.importorskip("sklearn")
+
+ROOT = Path(__file__).resolve().parents[2]
+
+EPOCHS, STEPS = 2, 46
+"""Of the short runs: 1,437 examples in batches of 64, of which the last is filled up."""
+
+ACCURACIES = {
+    "train_linen.py": 0.85,
+    "train_nnx.py": 0.80,
+    "train_devices.py": 0.85,
+    "finetune_huggingface.py": 0.82,
+}
+"""What each script reaches in 2 epochs at least; `examples/README.md` says what in all."""
+OPTIONS = {"train_devices.py": ["--cpu-devices", "4"]}
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Runs scripts, which share the data and what they compile."""
+
+    folder: Path
+    accuracies: dict[str, float] = field(default_factory=dict)
+
+    def start(self, script: str, output: str) -> subprocess.Popen[bytes]:
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "JAX_COMPILATION_CACHE_DIR": str(self.folder / "programs"),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            # compiling takes half of the time otherwise
+            "XLA_FLAGS": "--xla_backend_optimization_level=0",
+        }
+        options = ["--data", self.folder / "digits", "--epochs", EPOCHS, *OPTIONS.get(script, [])]
+        command = [ROOT / "examples" / script, "--output", self.folder / output, *options]
+        return subprocess.Popen(
+            [sys.executable, *map(str, command)],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def undisturbed(self, script: str) -> float:
+        """Run a script once from its beginning to its end, and return its accuracy."""
+        if script not in self.accuracies:
+            self.accuracies[script] = self.finish(script, f"undisturbed {script}")
+        return self.accuracies[script]
+
+    def finish(self, script: str, output: str) -> float:
+        """Run a script to its end, from where its output folder stands."""
+        stdout, stderr = self.start(script, output).communicate(timeout=300)
+        found = re.search(r"accuracy (\S+) on 360 test images", stdout.decode())
+        assert found is not None, stderr.decode()
+        return float(found[1])
+
+    def kill(self, script: str, output: str, step: int) -> None:
+        """Start a script, and kill it when its progress bar has reached a step."""
+        process = self.start(script, output)
+        assert process.stderr is not None
+        shown = b""
+        while chunk := os.read(process.stderr.fileno(), 4096):
+            shown += chunk
+            steps = re.findall(rb" (\d+)/%d " % STEPS, shown)
+            if steps and int(steps[-1]) >= step:
+                process.kill()
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL, shown.decode()
+
+    def state(self, output: str) -> dict[str, bytes]:
+        """The bits of every array of the last checkpoint, by its place."""
+        state = checkpoint.restore(self.folder / output / str(STEPS)).state
+        return {
+            jax.tree_util.keystr(path): _bits(leaf)
+            for path, leaf in jax.tree.leaves_with_path(state)
+        }
+
+
+def _bits(leaf: jax.Array) -> bytes:
+    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        leaf = jax.random.key_data(leaf)
+    return np.asarray(leaf).tobytes()
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    return Runs(tmp_path_factory.mktemp("examples"))
+
+
+@pytest.mark.parametrize("script", ACCURACIES)
+def test_a_script_reaches_its_accuracy(script, runs):
+    assert runs.undisturbed(script) >= ACCURACIES[script]
+
+
+@pytest.mark.parametrize("script", ["train_linen.py", "train_nnx.py", "train_devices.py"])
+def test_a_run_that_is_killed_and_resumed_ends_with_the_same_weights_in_every_bit(script, runs):
+    runs.undisturbed(script)
+    runs.kill(script, f"killed {script}", step=random.randint(1, STEPS - 10))
+    runs.finish(script, f"killed {script}")
+    assert runs.state(f"killed {script}") == runs.state(f"undisturbed {script}")
