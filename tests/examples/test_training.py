@@ -1,4 +1,4 @@
-"""The training scripts of `examples/`, each in a process of its own: they learn, and resume exactly.
+"""The training scripts of `examples/`, each in a process of its own: they learn, and resume.
 
 In the scripts themselves every step function is under `chex.assert_max_traces(n=1)`, and the loop
 under `jax.transfer_guard("disallow")`: a second trace or an implicit transfer ends the run.
