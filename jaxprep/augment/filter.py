@@ -171,7 +171,7 @@ def box_weights(sigma: Any, *, largest: float = 2.0) -> UInt32[Array, " n"]:
     fractional bits.
 
     >>> box_weights(1.0, largest=1.0).tolist()
-    [0, 1398101, 2796202, 8388610, 2796202, 1398101, 0]
+    [0, 2796202, 11184811, 2796202, 0]
     """
     if not 0 <= largest <= LARGEST_SIGMA:
         raise codec.expected(f"at most {LARGEST_SIGMA:g} pixels", largest, "largest")
@@ -212,7 +212,7 @@ def weighted_blur(
     return blurred
 
 
-def _box_pass(image: jax.Array, weight: jax.Array, reach: int, axis: int) -> jax.Array:
+def _box_pass(image: jax.Array, weight: Array, reach: int, axis: int) -> jax.Array:
     margins = [(0, 0)] * 3
     margins[axis] = (reach, reach)
     padded = jnp.pad(image, margins, mode="edge")
