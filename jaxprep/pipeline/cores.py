@@ -27,6 +27,9 @@ class Fork:
     Attributes:
         jax_was_running: at the last fork of this process, or of the one that it is a copy of.
         is_broken: this process is a fork of one where JAX was running.
+
+    >>> Fork.is_broken
+    False
     """
 
     jax_was_running = False
