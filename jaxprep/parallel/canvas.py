@@ -114,9 +114,33 @@ def check_fits(array: np.ndarray, canvas: Size, where: str) -> None:
     if size[0] > canvas[0] or size[1] > canvas[1]:
         raise InputError(
             f"Expected a photograph that fits a canvas of {tuple(canvas)}, got one of {size} - at "
-            f"`{where}`. Give a larger `canvas`, or resize such photographs beforehand: that "
-            "changes their pixels, so it is not done here."
+            f"`{where}`. Give a larger `canvas`, or shrink such photographs, which changes their "
+            "pixels: beforehand, or with `LoadExample(canvas, too_large='shrink')`."
         )
+
+
+def shrunk(photo: np.ndarray, canvas: Size, where: str) -> np.ndarray:
+    """Return a photograph that fits a canvas: as `Image.thumbnail` of Pillow shrinks it, bicubic,
+    if it is larger.
+
+    Raises:
+        InputError: it is larger, and not uint8 with 1, 3 or 4 channels.
+
+    >>> shrunk(np.zeros((8, 12, 3), np.uint8), (4, 4), "photo").shape
+    (3, 4, 3)
+    """
+    if photo.shape[0] <= canvas[0] and photo.shape[1] <= canvas[1]:
+        return photo
+    if photo.dtype != np.uint8 or photo.shape[2] not in (1, 3, 4):
+        raise InputError(
+            "Expected a photograph of uint8 with 1, 3 or 4 channels to shrink, got "
+            f"{photo.dtype} {photo.shape} - at `{where}`."
+        )
+    from PIL import Image
+
+    picture = Image.fromarray(photo[..., 0] if photo.shape[2] == 1 else photo)
+    picture.thumbnail((canvas[1], canvas[0]), Image.Resampling.BICUBIC, reducing_gap=None)
+    return np.asarray(picture).reshape(picture.height, picture.width, photo.shape[2])
 
 
 def put_on_canvases(

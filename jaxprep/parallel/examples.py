@@ -7,11 +7,12 @@ processes, so that an example has one index, whoever reads it.
 
 from __future__ import annotations
 
+import operator
 import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -19,7 +20,13 @@ from jaxprep import codec
 from jaxprep.errors import InputError
 from jaxprep.host.decode import decode
 from jaxprep.inputs import is_numbers
-from jaxprep.parallel.canvas import check_canvas, check_fits, put_on_canvases, read_photo
+from jaxprep.parallel.canvas import (
+    check_canvas,
+    check_fits,
+    put_on_canvases,
+    read_photo,
+    shrunk,
+)
 from jaxprep.parallel.devices import Target, process_part
 from jaxprep.pictures import is_pil
 from jaxprep.types import Batch, Size
@@ -105,6 +112,7 @@ class Shard:
         return min(count, sys.maxsize // self.local_batch_size * self.local_batch_size)
 
     def __getitem__(self, i: int) -> Record:
+        i = operator.index(i)
         if not -len(self) <= i < len(self):
             raise IndexError(f"Expected a position below {len(self)}, got {i}.")
         batch, row = divmod(i % len(self), self.local_batch_size)
@@ -162,6 +170,9 @@ class LoadExample:
         masks: keys of masks `(h, w)` or `(h, w, c)` that belong to the image and go on the canvas
             with it: arrays, PIL images, or files, whose numbers stay as they are. They become
             `extras`.
+        too_large: what to do with an image that does not fit the canvas: "error", or "shrink", as
+            `Image.thumbnail` of Pillow does (bicubic), its masks by the nearest pixel. That
+            changes what the pipeline makes of it, a little.
 
     >>> example = LoadExample((4, 4))({"image": np.ones((2, 3, 3), np.uint8), "label": 7})
     >>> example.image.shape, example.size.tolist(), example.label, example.weight.tolist()
@@ -173,11 +184,14 @@ class LoadExample:
     label: str = "label"
     weight: str = "weight"
     masks: tuple[str, ...] = ()
+    too_large: Literal["error", "shrink"] = "error"
 
     def __post_init__(self) -> None:
         if self.canvas is not None:
             object.__setattr__(self, "canvas", check_canvas(self.canvas, "$.canvas"))
-        object.__setattr__(self, "masks", tuple(self.masks))
+        if isinstance(self.masks, list):
+            object.__setattr__(self, "masks", tuple(self.masks))
+        codec.check_fields(self)
 
     def __call__(self, record: Any) -> Batch:
         """Load the example of a record.
@@ -222,11 +236,18 @@ class LoadExample:
         # an image that has a size is on a canvas already
         size = np.asarray(pixels.shape[:2] if raw.size is None else raw.size, np.int32)
         pixels = pixels[: size[0], : size[1]]
-        if self.canvas is not None:
-            check_fits(pixels, self.canvas, name)
         extras = {key: np.asarray(value) for key, value in raw.extras.items()}
         for key in self.masks:
             extras[key] = _mask_of(extras, key, size, raw.size is not None, name)
+        if self.canvas is not None and self.too_large == "shrink":
+            pixels = shrunk(pixels, self.canvas, name)
+            if pixels.shape[:2] != tuple(size):
+                _check_has_no_positions(raw, name)
+            size = np.asarray(pixels.shape[:2], np.int32)
+            for key in self.masks:
+                extras[key] = _nearest(extras[key], pixels.shape[0], pixels.shape[1])
+        elif self.canvas is not None:
+            check_fits(pixels, self.canvas, name)
         weight = np.float32(1 if raw.weight is None else raw.weight)
         return raw.replace(image=pixels, size=size, weight=weight, extras=extras)
 
@@ -292,6 +313,22 @@ def _mask_of(
             f"`{where}, {key}`."
         )
     return mask
+
+
+def _check_has_no_positions(example: Batch, where: str) -> None:
+    if example.boxes is not None or example.keypoints is not None:
+        raise InputError(
+            "Expected an image that fits the canvas, as it has boxes or keypoints, which are not "
+            f"moved here - at `{where}`."
+        )
+
+
+def _nearest(mask: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A mask of another size: at each pixel the one at the same place, as Pillow's NEAREST takes
+    it."""
+    rows = (2 * np.arange(height) + 1) * mask.shape[0] // (2 * height)
+    columns = (2 * np.arange(width) + 1) * mask.shape[1] // (2 * width)
+    return mask[rows][:, columns]
 
 
 def _undecoded(image: Mapping[str, Any], where: str) -> Any:

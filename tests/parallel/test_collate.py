@@ -129,12 +129,31 @@ def test_masks_go_on_the_canvas_with_their_image():
         load(PHOTOS[0])
 
 
+def test_a_photograph_that_is_too_large_is_shrunk_where_that_is_asked_for():
+    load = parallel.LoadExample(CANVAS, masks=("mask",), too_large="shrink")
+    large, mask = noise(60, 50, 3), noise(60, 50)
+    want = Image.fromarray(large)
+    want.thumbnail((32, 24), Image.Resampling.BICUBIC, reducing_gap=None)
+    nearest = Image.fromarray(mask).resize(want.size, Image.Resampling.NEAREST)
+    example = load({"image": large, "mask": mask})
+    assert_holds(example.image[None], [example.size], [np.asarray(want)])
+    assert_holds(example.extras["mask"][None], [example.size], [np.asarray(nearest)])
+    fits = load({"image": PHOTOS[0], "mask": noise(10, 30)})
+    assert_holds(fits.image[None], [fits.size], PHOTOS[:1])
+    with pytest.raises(InputError, match="of uint8 with 1, 3 or 4 channels to shrink"):
+        parallel.LoadExample(CANVAS, too_large="shrink")(large.astype(np.float32))
+    with pytest.raises(InputError, match="boxes or keypoints, which are not moved"):
+        parallel.LoadExample(CANVAS, too_large="shrink")(Batch(image=large, boxes=np.zeros((1, 4))))
+    with pytest.raises(JaxprepError, match=r"\$\.too_large"):
+        parallel.LoadExample(CANVAS, too_large="draft")  # pyright: ignore[reportArgumentType]
+
+
 @pytest.mark.parametrize(
     ("record", "message"),
     [
         ({"picture": PHOTOS[0]}, r"key 'image', got \['picture'\].*LoadExample\(canvas, image="),
         ((PHOTOS[0], 1, 1, 1), "4 values"),
-        (noise(40, 8, 3), r"got one of \(40, 8\).*changes their pixels"),
+        (noise(40, 8, 3), r"got one of \(40, 8\).*changes their pixels.*too_large"),
         ({"image": [PHOTOS[0]]}, "one record, got 1 of them in lists.*`Collate`"),
         ({"image": {"url": "x"}}, r"the bytes or the path.*\['url'\]"),
     ],

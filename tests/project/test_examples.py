@@ -43,7 +43,7 @@ def test_every_public_object_has_an_example() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["", ".formats", ".huggingface", ".ops", ".postprocess", ".presets"]
+    "module", ["", ".formats", ".huggingface", ".ops", ".parallel", ".postprocess", ".presets"]
 )
 def test_every_exported_function_and_class_is_among_the_public_objects(module: str) -> None:
     """Else its example would not be asked for."""
