@@ -49,6 +49,7 @@ def stack(
     Raises:
         InputError: a photograph is larger than the canvas, or differs from the first in its dtype
             or number of channels; or there is none.
+        ConfigError: the canvas is no height and width.
         DecodeError: a file cannot be read.
 
     >>> images, sizes = stack([np.ones((2, 3, 3), np.uint8), np.ones((4, 1, 3), np.uint8)], (4, 4))
@@ -62,6 +63,8 @@ def stack(
     photos = list(photos)
     if not photos:
         raise InputError("Expected at least one photograph, got an empty list - at `photos`.")
+    if canvas is not None:
+        canvas = check_canvas(canvas, "canvas")
     names = [f"photos[{i}]" for i in range(len(photos))]
     arrays = map_in_threads(lambda pair: read_photo(*pair), list(zip(photos, names)), workers)
     sizes = np.asarray([array.shape[:2] for array in arrays], np.int32)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import math
 import queue
 import sys
 import threading
@@ -26,8 +27,8 @@ from jaxprep.parallel.devices import Target
 from jaxprep.parallel.placing import global_batch
 from jaxprep.settings import default_device
 
-STOP_SECONDS = 10.0
-"""How long to wait for a thread to end. A batch takes less."""
+STOP_SECONDS = 3.0
+"""How long to wait for a thread that nobody needs any more, which may be stuck in its iterator."""
 
 
 def prefetch(
@@ -135,6 +136,8 @@ class Prefetcher(Iterator[Any]):
     def set_state(self, state: Any) -> None:
         """Continue after the batch that was the last when `get_state` returned `state`."""
         self.get_state()
+        if self._thread is not None:
+            self._thread.stop(math.inf)  # two threads may not read from one iterator
         self._end_thread()
         self._items.set_state(state)  # pyright: ignore[reportAttributeAccessIssue]
         self._state = copy.deepcopy(state)
@@ -172,13 +175,13 @@ class _Thread:
         )
         self._thread.start()
 
-    def stop(self) -> None:
+    def stop(self, seconds: float = STOP_SECONDS) -> None:
         """Waits until the thread has ended, so that nothing reads from the iterator any more. One
-        that is stuck in the iterator is left behind: it is a daemon."""
+        that takes longer is left behind: it is a daemon."""
         self._is_stopped.set()
         if self._thread is threading.current_thread():
             return
-        end = time.monotonic() + STOP_SECONDS
+        end = time.monotonic() + seconds
         while self._thread.is_alive() and time.monotonic() < end:
             # it may wait for a place in the queue
             with contextlib.suppress(queue.Empty):

@@ -72,6 +72,7 @@ def test_stack_refuses_what_has_no_one_shape():
         ([PHOTOS[0], PHOTOS[1][..., :1]], CANVAS, r"`photos\[1\]`, uint8 \(11, 29, 1\)"),
         ([PHOTOS[0], PHOTOS[1].astype(np.float32)], CANVAS, "float32"),
         ([], CANVAS, "at least one photograph"),
+        (PHOTOS, 24, "height and width of a canvas"),
         ("cat.jpg", CANVAS, "a list of photographs, got one `str`"),
         ([None], CANVAS, "got `NoneType`"),
         ([np.zeros((2, 2, 2, 3))], CANVAS, r"got shape \(2, 2, 2, 3\)"),
