@@ -36,9 +36,10 @@ class AheadCase:
         dtype: of the pixels.
         between_bytes: bytes of one value of the image between the two passes.
         kind: "uniform" (all images have one size), "plan" (each has its own, passed in as a plan),
-            "peer" (`jax.image.resize`) or "pod" (sharded over 256 chips).
+            "peer" (`jax.image.resize`), "random" (augmented) or "pod" (sharded over 256 chips).
         targets: the chips it is compiled for; all where empty.
         has_bar: whether the project's bar for GPUs names it.
+        most_bytes: the bar of a random case for GPUs, in times of the floor.
     """
 
     name: str
@@ -52,6 +53,7 @@ class AheadCase:
     kind: str = "uniform"
     targets: tuple[str, ...] = ()
     has_bar: bool = True
+    most_bytes: float | None = None
 
 
 def image_of(case: AheadCase, batch: int) -> Any:
@@ -137,6 +139,65 @@ def with_plan_and_tall_images(case: AheadCase, batch: int) -> Made:
     return with_plan(case, batch, tall=True)
 
 
+def augmented(case: AheadCase, batch: int) -> Made:
+    """Return a training step's images: random resized crop, flip, maybe RandAugment, normalised."""
+    import jaxprep
+    from jaxprep import augment, ops
+
+    policy = (augment.RandAugment(num_ops=2, strength=0.3),) if "Rand" in case.name else ()
+    steps = (
+        augment.RandomResizedCrop(TARGET),
+        augment.RandomFlip(),
+        *policy,
+        ops.Rescale(),
+        ops.Normalize(MEAN, STD),
+    )
+    return _with_key(jaxprep.Pipeline(steps), case, batch)
+
+
+def recipe(case: AheadCase, batch: int) -> Made:
+    """Return a published recipe, which mixes examples."""
+    import jaxprep
+
+    pipeline = jaxprep.training_pipeline(case.preset, **case.overrides)
+    return _with_key(pipeline, case, batch)
+
+
+def _with_key(pipeline: Any, case: AheadCase, batch: int) -> Made:
+    import jax
+
+    import jaxprep
+
+    def run(images: Any, labels: Any, key_data: Any) -> Any:
+        key = jax.random.wrap_key_data(key_data)
+        batch = pipeline(jaxprep.Batch(image=images, label=labels), key=key)
+        return batch.image, batch.label, batch.weight
+
+    labels = jax.ShapeDtypeStruct((batch,), "int32")
+    return run, (image_of(case, batch), labels, jax.ShapeDtypeStruct((2,), "uint32"))
+
+
+# `jaxprep.recipes()`, which is not imported here.
+RECIPES = (
+    "torchvision/v1",
+    "torchvision/v2",
+    "timm/rsb-a1",
+    "timm/rsb-a2",
+    "timm/rsb-a3",
+    "facebookresearch/deit",
+    "facebookresearch/deit-iii",
+    "facebookresearch/convnext",
+    "big_vision/vit",
+    "big_vision/siglip",
+)
+# Mixing within each chip: what then is left of collectives is not of mixing.
+POD_RECIPE = {
+    "make": recipe,
+    "preset": PILLOW_BILINEAR,
+    "batch": POD_BATCH,
+    "kind": "pod",
+    "targets": ("v5e",),
+}
 PLANNED = {"make": with_plan, "preset": PILLOW_BICUBIC, "kind": "plan"}
 TORCHVISION = {"reference": "torchvision"}
 # Peers first: what follows is read against them.
@@ -195,6 +256,27 @@ CASES = (
         batch=POD_BATCH,
         kind="pod",
         targets=("v5e",),
+    ),
+    AheadCase("crop, flip", augmented, kind="random", has_bar=False, most_bytes=2.5),
+    AheadCase("crop, flip, RandAugment", augmented, kind="random", has_bar=False, most_bytes=8),
+    *(
+        AheadCase(
+            f"pod, Explicit, {name}",
+            overrides={"recipe": name, "scope": "device"},
+            **POD_RECIPE,
+        )
+        for name in RECIPES
+    ),
+    AheadCase(
+        "pod, Auto, timm/rsb-a2, unmixed",
+        overrides={"recipe": "timm/rsb-a2", "mixing": False},
+        **POD_RECIPE,
+    ),
+    AheadCase(
+        "pod, Auto, timm/rsb-a2, global",
+        overrides={"recipe": "timm/rsb-a2", "scope": "global"},
+        has_bar=False,
+        **POD_RECIPE,
     ),
 )
 BY_NAME = {case.name: case for case in CASES}

@@ -76,12 +76,13 @@ def compile_for(target: str, function: Callable[..., Any], args: tuple[Any, ...]
     return _compile(GROUPS[target], function, jax.tree.map(on_device, args))
 
 
-def compile_for_pod(function: Callable[..., Any], image: Any, explicit: bool) -> Any:
-    """Return the compiled program of `function` for 256 chips, and the sharding of its input: the
+def compile_for_pod(function: Callable[..., Any], args: tuple[Any, ...], explicit: bool) -> Any:
+    """Return the compiled program of `function` for 256 chips, and the sharding of its images: the
     batch axis over all chips.
 
     Args:
-        image: its shape and dtype.
+        args: shapes and dtypes, the images first. What has their batch axis is sharded likewise,
+            all else is whole on each chip.
         explicit: the mesh has an axis of type Explicit, otherwise Auto.
 
     Returns:
@@ -96,8 +97,15 @@ def compile_for_pod(function: Callable[..., Any], image: Any, explicit: bool) ->
     kind = AxisType.Explicit if explicit else AxisType.Auto
     mesh = Mesh(np.array(devices), ("batch",), axis_types=(kind,))
     sharding = NamedSharding(mesh, PartitionSpec("batch"))
-    sharded = jax.ShapeDtypeStruct(image.shape, image.dtype, sharding=sharding)
-    return _compile("tpu", function, (sharded,)), sharding
+    batch = args[0].shape[0]
+
+    def on_pod(leaf: Any) -> Any:
+        is_batch = leaf.shape[0] == batch
+        spec = PartitionSpec("batch") if is_batch else PartitionSpec()
+        sharding = NamedSharding(mesh, spec)
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+    return _compile("tpu", function, jax.tree.map(on_pod, args)), sharding
 
 
 def _compile(platform: str, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:

@@ -15,6 +15,7 @@ import argparse
 import json
 import math
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -34,9 +35,9 @@ Row = dict[str, Any]
 """What one process reports: `target`, `case`, `kind`, `batch`, and numbers, or `error`."""
 
 HEADINGS = (
-    "                                     kernels  tables:                     times "
+    "                                               kernels  tables:                     times "
     " tempora-        M    roof-  compiled",
-    "program                      batch  on image  kernels  copies        MB   floor "
+    "program                                batch  on image  kernels  copies        MB   floor "
     "  ries MB   cycles  line ms         s",
 )
 LEGEND = """
@@ -152,7 +153,7 @@ def work(request: dict[str, Any]) -> Row:
     chips = 1
     if case.kind == "pod":
         explicit = "Explicit" in case.name
-        program, sharding = compile_for_pod(function, args[0], explicit)
+        program, sharding = compile_for_pod(function, args, explicit)
         result = program.out_info
         # The results must stay where their images are: 4 is their rank.
         kept = jax.tree.leaves(program.output_shardings)[0].is_equivalent_to(sharding, 4)
@@ -219,7 +220,7 @@ def versions() -> Row:
 
 def dump(folder: Path, name: str, text: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    file_name = name.replace(" ", "_").replace(",", "")
+    file_name = re.sub(r"[^\w.]+", "_", name)
     (folder / f"{file_name}.txt").write_text(text)
 
 
@@ -244,7 +245,7 @@ def line(row: Row) -> str:
     roofline = f"{row['roofline_s'] * 1e3:.2f}" if row["roofline_s"] else ""
     # The order and the widths of `HEADINGS`.
     columns = (
-        f"{row['case']:28}",
+        f"{row['case']:38}",
         f"{row['batch']:6}",
         f"{row['on_image']:10}",
         f"{row['on_tables']:9}",
@@ -260,7 +261,7 @@ def line(row: Row) -> str:
 
 
 def failure(row: Row) -> str:
-    return f"{row['case']:28}{row['batch']:6}  failed: {row['error'][:200]}"
+    return f"{row['case']:38}{row['batch']:6}  failed: {row['error'][:200]}"
 
 
 def times_floor(row: Row) -> float:
@@ -290,7 +291,9 @@ def bars(rows: list[Row]) -> Iterator[Bar]:
         # all of these write 224 x 224 pixels, so that cycles compare as they are
         yield from cycle_bar(on_v5e, case, "pillow bicubic", 1.5)
     for row in compiled:
-        if row["kind"] == "pod":
+        if row["target"] == "h100" and (most := BY_NAME[row["case"]].most_bytes) is not None:
+            yield Bar("h100", f"{row['case']}: bytes to the floor", times_floor(row), most)
+        if row["kind"] == "pod" and BY_NAME[row["case"]].has_bar:
             yield Bar(row["target"], f"{row['case']}: collectives", len(row["collectives"]), 0)
             moved = float(not row["sharding_kept"])
             yield Bar(row["target"], f"{row['case']}: results sharded otherwise", moved, 0)
