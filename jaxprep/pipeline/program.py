@@ -494,14 +494,14 @@ def run_images(
     run: Run,
     images: jax.Array,
     leaves: Any,
-    arithmetics: set[Any],
+    arithmetics: set[str],
     form: Form | None,
 ) -> jax.Array:
     """Run `run` on each image of a batch `(b, h, w, c)`.
 
     Args:
         leaves: a pytree with a leading batch axis, one entry of which `run` takes with an image.
-        arithmetics: of all passes.
+        arithmetics: of all stages; see `arithmetics_of`.
         form: of the results.
 
     >>> from jaxprep import Pipeline, ops
@@ -525,6 +525,21 @@ def run_images(
         return engine.map_images(run, images, leaves, arithmetics, form)
 
     return on_platform(with_engine, images, leaves)
+
+
+def arithmetics_of(stages: Sequence[Stage]) -> set[str]:
+    """Return how the stages compute: the arithmetic of each segment, and "branches" where a random
+    step does one of several things with the pixels.
+
+    >>> from jaxprep import Pipeline, ops
+    >>> arithmetics_of(Pipeline((ops.Resize((2, 2), reference="pillow"),)).bucket((8, 8)))
+    {'integer'}
+    """
+    found: set[str] = {stage.arithmetic for stage in stages}
+    opaques = [stage.segment.opaque for stage in stages]
+    if any(placed is not None and placed.step.is_random for placed in opaques):
+        found.add("branches")
+    return found
 
 
 def _sharded_over(images: jax.Array, leaves: Any) -> Any:
@@ -617,8 +632,7 @@ def run_batch(
     """
     run = functools.partial(run_stages, program, None)
     leaves = (tables, sizes, None)
-    arithmetics = {stage.arithmetic for stage in program.stages}
-    return run_images(run, images, leaves, arithmetics, program.form)
+    return run_images(run, images, leaves, arithmetics_of(program.stages), program.form)
 
 
 def constant_program(

@@ -32,6 +32,7 @@ from jaxprep.pipeline.plan import (
 from jaxprep.pipeline.positions import is_axis_aligned, move_positions, position_matrix, visible
 from jaxprep.pipeline.program import (
     Program,
+    arithmetics_of,
     constant_program,
     map_batch,
     on_platform,
@@ -84,8 +85,7 @@ def run(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any, draws: Any)
     else:
         each = (*following, matrix, mask_plan, *leaves)
         following = map_batch(lambda _, *one: follow(*one), None, each, image.shape[0])
-        arithmetics = {stage.arithmetic for stage in stages}
-        image = run_images(run_one, image, leaves, arithmetics, program.form)
+        image = run_images(run_one, image, leaves, arithmetics_of(stages), program.form)
     boxes, keypoints, masks, flags = following
     size = None if plan is None else plan.size
     extras = {**batch.extras, **masks, **flags}

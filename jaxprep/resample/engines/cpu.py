@@ -406,7 +406,7 @@ class CpuEngine:
         run: Run,
         images: jax.Array,
         tables: Any,
-        arithmetics: set[Arithmetic],
+        arithmetics: set[str],
         form: Form | None,
     ) -> jax.Array:
         """Runs `run(engine, image, tables of the image)` on each image of a batch `(b, h, w, c)`.
@@ -417,7 +417,9 @@ class CpuEngine:
 
         Args:
             tables: a pytree with a leading batch axis, or without leaves.
-            arithmetics: of all passes.
+            arithmetics: of all passes, and "branches" where `run` branches on numbers of an image:
+                under `vmap` all branches are computed (RandAugment: 28.7 ms an image of 224 x 224,
+                and 0.3 ms one by one).
             form: "pixels" where results are `(h, w, c)`, "planes" where they are `(c, h, w)`.
         """
         mesh = jax.typeof(images).sharding.mesh
@@ -705,7 +707,7 @@ def _sum_columns(
 
 def _images_at_once(
     images: jax.Array,
-    arithmetics: set[Arithmetic],
+    arithmetics: set[str],
     is_uniform: bool,
     devices: int,
 ) -> int:

@@ -23,7 +23,6 @@ import numpy as np
 from jax import lax
 
 from jaxprep.resample.passes import (
-    Arithmetic,
     Epilogue,
     Form,
     Passes,
@@ -67,7 +66,7 @@ class PlainEngine:
         run: Run,
         images: jax.Array,
         tables: Any,
-        arithmetics: set[Arithmetic],
+        arithmetics: set[str],
         form: Form | None,
     ) -> jax.Array:
         """Run `run(engine, image, tables of the image)` on each image of a batch
