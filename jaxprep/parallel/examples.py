@@ -106,6 +106,13 @@ class Shard:
         self.process_index, self.process_count = part
         self.local_batch_size = local_size(batch_size, self.process_count)
 
+    def __repr__(self) -> str:
+        # Grain's `DataLoader` compares it with that of a checkpoint
+        return (
+            f"Shard({len(self.dataset)} records, batch_size={self.batch_size}, "
+            f"process_index={self.process_index}, process_count={self.process_count})"
+        )
+
     def __len__(self) -> int:
         count = -(-len(self.dataset) // self.batch_size) * self.local_batch_size
         # the length of an endless `repeat` is the largest integer there is

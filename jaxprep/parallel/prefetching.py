@@ -121,7 +121,7 @@ class Prefetcher(Iterator[Any]):
             self._stop = weakref.finalize(self, self._thread.stop)
 
     def get_state(self) -> Any:
-        """Return the state of the iterator after the last batch that was taken.
+        """Return the state of the iterator after the last batch that was taken, as JSON data.
 
         Raises:
             InputError: the iterator has no state.
@@ -131,7 +131,9 @@ class Prefetcher(Iterator[Any]):
                 "Expected an iterator that has a state (`get_state`, as Grain's have), got "
                 f"`{type(self._items).__name__}`."
             )
-        return copy.deepcopy(self._state)
+        # that of Grain's `DataLoader` is JSON in bytes
+        is_bytes = isinstance(self._state, bytes)
+        return self._state.decode() if is_bytes else copy.deepcopy(self._state)
 
     def set_state(self, state: Any) -> None:
         """Continue after the batch that was the last when `get_state` returned `state`."""
@@ -139,8 +141,9 @@ class Prefetcher(Iterator[Any]):
         if self._thread is not None:
             self._thread.stop(math.inf)  # two threads may not read from one iterator
         self._end_thread()
+        state = state.encode() if isinstance(self._state, bytes) else copy.deepcopy(state)
         self._items.set_state(state)  # pyright: ignore[reportAttributeAccessIssue]
-        self._state = copy.deepcopy(state)
+        self._state = _state_of(self._items)
         self._is_done = False
 
     def close(self) -> None:

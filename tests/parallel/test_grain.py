@@ -112,6 +112,29 @@ def test_training_resumes_exact_to_the_bit(tmp_path: Path):
     chex.assert_trees_all_equal(trained(again), whole[stop:])
 
 
+def test_a_data_loader_of_grain_is_fed_and_resumes_alike():
+    class Load(grain.transforms.Map):
+        def map(self, record: Any) -> Any:
+            return parallel.LoadExample(CANVAS)(record)
+
+    def loader() -> Any:
+        stream = grain.MapDataset.source(RECORDS).seed(3).shuffle().repeat(EPOCHS)
+        shard = parallel.Shard(stream, BATCH_SIZE)
+        whole = grain.sharding.NoSharding()
+        sampler = grain.samplers.IndexSampler(len(shard), whole, shuffle=False, num_epochs=1)
+        batch = grain.transforms.Batch(BATCH_SIZE, batch_fn=parallel.Collate(pipeline=TRAIN))
+        return grain.DataLoader(data_source=shard, sampler=sampler, operations=[Load(), batch])
+
+    want = trained(parallel.prefetch(in_threads()))
+    batches = parallel.prefetch(loader())
+    first = [next(batches) for _ in range(2)]
+    state = json.loads(json.dumps(batches.get_state()))
+    chex.assert_trees_all_equal(trained(first) + trained(batches), want)
+    again = parallel.prefetch(loader())
+    again.set_state(state)
+    chex.assert_trees_all_equal(trained(again), want[2:])
+
+
 def test_an_orbax_checkpoint_holds_the_state_of_the_loader(tmp_path: Path):
     import orbax.checkpoint as ocp
 
