@@ -95,15 +95,18 @@ def evaluate(state, examples, pipeline) -> float:
     return right / total
 
 
-def main() -> None:
+def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, required=True, help="folder of the checkpoints")
     parser.add_argument("--model", default=MODEL, help="a folder, or the id of a model on the hub")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data", type=Path, default=digits.FOLDER, help="folder of the JPEG files")
-    args = parser.parse_args()
+    return parser.parse_args()
 
+
+def main() -> None:
+    args = parse_arguments()
     train_examples, test_examples = digits.load(args.data)
     steps_per_epoch = digits.steps_per_epoch(train_examples, BATCH_SIZE)
     num_steps = args.epochs * steps_per_epoch
@@ -111,13 +114,12 @@ def main() -> None:
     state = jax.jit(create_state, static_argnums=1)(init_key, num_steps)
     size = {"height": IMAGE_SIZE, "width": IMAGE_SIZE}
     processor = jaxprep.AutoImageProcessor.from_pretrained(args.model, size=size)
-    step = 0
 
     manager = ocp.CheckpointManager(
         args.output.absolute(), options=ocp.CheckpointManagerOptions(max_to_keep=2)
     )
-    if manager.latest_step() is not None:
-        step = manager.latest_step()
+    step = manager.latest_step() or 0
+    if step:
         items = manager.restore(step, args=checkpoint.restore_args(state))
         processor, state = checkpoint.preprocessor_of(items.preprocessor), items.state
 
@@ -126,18 +128,18 @@ def main() -> None:
     batches = digits.training_batches(
         train_examples, collate, BATCH_SIZE, seed=args.seed, epochs=args.epochs, skip=step
     )
-    progress = tqdm(total=num_steps, initial=step, unit=" steps")
-    with parallel.prefetch(batches) as batches, jax.transfer_guard("disallow"), progress:
-        for batch, plan in batches:
+    # leaving `manager` waits until the last checkpoint is written
+    with manager, parallel.prefetch(batches) as batches, jax.transfer_guard("disallow"):
+        progress = tqdm(batches, total=num_steps, initial=step, unit=" steps")
+        for batch, plan in progress:
             state, loss = train_step(state, batch, plan, key, pipeline=pipeline)
             step += 1
-            progress.update()
             if step % SAVE_EVERY == 0 or step == num_steps:
-                manager.save(step, args=checkpoint.save_args(processor, state))
+                with jax.transfer_guard("allow"):  # orbax reads the arrays in its own way
+                    manager.save(step, args=checkpoint.save_args(processor, state))
             if step % steps_per_epoch == 0:
                 accuracy = evaluate(state, test_examples, processor.pipeline)
                 progress.set_postfix(loss=f"{jax.device_get(loss):.3f}", accuracy=f"{accuracy:.3f}")
-    manager.close()
     processor.save_pretrained(args.output)
     accuracy = evaluate(state, test_examples, processor.pipeline)
     print(f"accuracy {accuracy:.4f} on {len(test_examples)} test images")

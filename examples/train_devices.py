@@ -98,7 +98,7 @@ def evaluate(state, examples, pipeline, mesh) -> float:
     return right / total
 
 
-def main() -> None:
+def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, required=True, help="folder of the checkpoints")
     parser.add_argument("--epochs", type=int, default=20)
@@ -106,7 +106,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=digits.FOLDER, help="folder of the JPEG files")
     parser.add_argument("--cpu-devices", type=int, help="train on so many devices of the CPU")
     parser.add_argument("--distributed", action="store_true", help="started on several hosts")
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_arguments()
     if args.cpu_devices:
         jax.config.update("jax_platforms", "cpu")
         jax.config.update("jax_num_cpu_devices", args.cpu_devices)
@@ -120,13 +124,13 @@ def main() -> None:
     everywhere = NamedSharding(mesh, PartitionSpec())
     create = jax.jit(create_state, static_argnums=(0, 1), out_shardings=everywhere)
     state, key = create(args.seed, num_steps)
-    preprocessor, step = PREPROCESSOR, 0
+    preprocessor = PREPROCESSOR
 
     manager = ocp.CheckpointManager(
         args.output.absolute(), options=ocp.CheckpointManagerOptions(max_to_keep=2)
     )
-    if manager.latest_step() is not None:
-        step = manager.latest_step()
+    step = manager.latest_step() or 0
+    if step:
         items = manager.restore(step, args=checkpoint.restore_args(state))
         preprocessor, state = checkpoint.preprocessor_of(items.preprocessor), items.state
 
@@ -137,18 +141,18 @@ def main() -> None:
     batches = digits.training_batches(
         train_examples, collate, BATCH_SIZE, seed=args.seed, epochs=args.epochs, skip=step
     )
-    progress = tqdm(total=num_steps, initial=step, unit=" steps")
-    with parallel.prefetch(batches, mesh) as batches, jax.transfer_guard("disallow"), progress:
-        for batch, plan in batches:
+    # leaving `manager` waits until the last checkpoint is written
+    with manager, parallel.prefetch(batches, mesh) as batches, jax.transfer_guard("disallow"):
+        progress = tqdm(batches, total=num_steps, initial=step, unit=" steps")
+        for batch, plan in progress:
             state, loss = train_step(state, batch, plan, key, pipeline=pipeline)
             step += 1
-            progress.update()
             if step % SAVE_EVERY == 0 or step == num_steps:
-                manager.save(step, args=checkpoint.save_args(preprocessor, state))
+                with jax.transfer_guard("allow"):  # orbax reads the arrays in its own way
+                    manager.save(step, args=checkpoint.save_args(preprocessor, state))
             if step % steps_per_epoch == 0:
                 accuracy = evaluate(state, test_examples, preprocessor.pipeline, mesh)
                 progress.set_postfix(loss=f"{jax.device_get(loss):.3f}", accuracy=f"{accuracy:.3f}")
-    manager.close()
     accuracy = evaluate(state, test_examples, preprocessor.pipeline, mesh)
     print(f"accuracy {accuracy:.4f} on {len(test_examples)} test images")
 
