@@ -24,12 +24,12 @@ from jaxprep.augment.warping import IDENTITY, Map, forward, warp
 from jaxprep.pipeline.step import FillValue, fill_value
 from jaxprep.types import Array
 
-Family = Literal["none", "warp", "blend", "table", "hue"]
-FAMILIES: tuple[Family, ...] = ("none", "warp", "blend", "table", "hue")
+Family = Literal["none", "warp", "blend", "table", "hue", "cutout"]
+FAMILIES: tuple[Family, ...] = ("none", "warp", "blend", "table", "hue", "cutout")
 PolicyMethod = Literal["nearest", "bilinear", "bicubic", "random"]
 """How warps sample; "random" draws bilinear or bicubic for each, as timm does."""
 RANDOM_METHODS = ("bilinear", "bicubic")
-BLENDS = ("brightness", "contrast", "saturation", "sharpness")
+BLENDS = ("brightness", "contrast", "saturation", "sharpness", "contrast_tpu")
 TABLES = ("posterize", "solarize", "solarize_add", "invert", "autocontrast", "equalize")
 
 
@@ -38,9 +38,10 @@ class Operation(NamedTuple):
 
     Attributes:
         family: int32 scalar, an index of `FAMILIES`.
-        variant: int32 scalar, an index of `BLENDS`, `TABLES` or, for a warp, `RANDOM_METHODS`.
+        variant: int32 scalar, an index of `BLENDS`, `TABLES` or, for a warp, `RANDOM_METHODS`; for
+            a cutout the number of its middle pixel, counted row by row.
         amount: float32 scalar: the factor of a blend, the bits, threshold or addition of a table,
-            the turns of a hue.
+            the turns of a hue, half the side of a cutout.
         map: `(6,)` float32 of a warp; see `warp`.
 
     >>> operation = blend_of("brightness", 0.5)
@@ -110,6 +111,20 @@ def hue_of(turns: Any) -> Operation:
     return _operation("hue", 0, turns)
 
 
+def cutout_of(half_side: Any, middle: Any = 0) -> Operation:
+    """Return the operation that fills a square, as far as it is inside the image.
+
+    Args:
+        half_side: pixels.
+        middle: number of the pixel in the middle, counted row by row.
+
+    >>> image = np.full((1, 3, 1), 7, np.uint8)
+    >>> apply_operation(image, cutout_of(1, middle=2), names=("cutout",)).ravel().tolist()
+    [7, 0, 0]
+    """
+    return _operation("cutout", middle, half_side)
+
+
 def _operation(
     family: Family, variant: Any = 0, amount: Any = 0.0, map: Any = IDENTITY
 ) -> Operation:
@@ -161,9 +176,10 @@ def apply_operation(
 
     Args:
         image: values 0 to 255.
-        names: what may occur: "warp", "hue", names of `BLENDS` and of `TABLES`. Others change
-            nothing, and are not compiled.
-        method, fill: of a warp.
+        names: what may occur: "warp", "hue", "cutout", names of `BLENDS` and of `TABLES`. Others
+            change nothing, and are not compiled.
+        method: of a warp.
+        fill: of a warp and a cutout.
         reference: of the others.
 
     Raises:
@@ -178,8 +194,8 @@ def apply_operation(
     tables = [name for name in TABLES if name in names]
     branches: dict[Family, Callable[[Any], Any]] = {}
     # constants follow the image before the switch
+    value: Any = color.following(fill_value(fill, image.dtype), image)
     if "warp" in names:
-        value: Any = color.following(fill_value(fill, image.dtype), image)
         branches["warp"] = lambda image: _warp(image, operation, method, value)
     if blends:
         branches["blend"] = lambda image: _blend(image, operation, blends, reference)
@@ -189,10 +205,22 @@ def apply_operation(
     if "hue" in names:
         hsv = [color.following(array, image) for array in color.hsv_tables()]
         branches["hue"] = lambda image: _turn_hue(image, operation.amount, reference, hsv)
+    if "cutout" in names:
+        branches["cutout"] = lambda image: _cut_out(image, operation, value)
     known: list[Family] = list(branches)
     # 0 changes nothing
     which = _position(operation.family, FAMILIES, known) + 1
     return lax.switch(which, [lambda image: image, *branches.values()], image)
+
+
+def _cut_out(image: Any, operation: Operation, value: Any) -> Any:
+    # `cutout` of big_vision/pp/autoaugment.py
+    height, width, _ = image.shape
+    half = operation.amount.astype(jnp.int32)
+    row = np.arange(height)[:, None] - operation.variant // width
+    column = np.arange(width)[None] - operation.variant % width
+    inside = (row >= -half) & (row < half) & (column >= -half) & (column < half)
+    return jnp.where(inside[..., None], value, image)
 
 
 def _turn_hue(image: Any, turns: Any, reference: Reference, tables: Any) -> Any:
@@ -297,6 +325,9 @@ def _degenerate(name: str, image: Any, reference: Reference) -> Any:
         return jnp.zeros((), jnp.float32)
     if name == "contrast":
         return color.mean_gray(image, reference)
+    if name == "contrast_tpu":
+        # `contrast` of big_vision/pp/autoaugment.py sums up counts of pixels instead of levels
+        return jnp.float32(min(image.shape[0] * image.shape[1] // 256, 255))
     if name == "saturation":
         return color.gray_values(image, reference).astype(jnp.float32)
     return filter.smooth(image).astype(jnp.float32)

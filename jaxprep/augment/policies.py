@@ -64,6 +64,8 @@ def operation_of(row: Row, strength: Any, sign: Any, size: tuple[Any, Any]) -> O
         return operations.warp_of(translation(right=_pixels(row, amount, width)))
     if row.name in ("translate_y", "shift_y"):
         return operations.warp_of(translation(down=_pixels(row, amount, height)))
+    if row.name == "cutout":
+        return operations.cutout_of(amount)
     if row.name in operations.BLENDS:
         return operations.blend_of(row.name, amount)
     return operations.table_of(row.name, amount)
@@ -95,7 +97,7 @@ def drawn_operations(
     Args:
         index: of `rows`, or `NOTHING`.
         strength, sign: `(n,)`, see `amount_of`.
-        unit: `(n,)`, uniform numbers, by which method "random" chooses.
+        unit: `(n,)`, uniform numbers, by which method "random" chooses, and where a cutout is.
 
     >>> one = np.ones(2, np.float32)
     >>> drawn_operations(SPACES["timm"], np.int32([2, -1]), one, one, one, (4, 4)).variant.tolist()
@@ -109,7 +111,12 @@ def drawn_operations(
         choices = [operation_of(row, strength, sign, size) for row in all_rows]
         chosen = operations.at(operations.stack(choices), index % len(all_rows))
         is_bicubic = operations.is_warp(chosen) & happens(unit, 0.5)
-        return chosen._replace(variant=jnp.where(is_bicubic, bicubic, chosen.variant))
+        variant = jnp.where(is_bicubic, bicubic, chosen.variant)
+        if any(row.name == "cutout" for row in rows):
+            pixel = below(unit, jnp.asarray(size[0], jnp.int32) * size[1])
+            is_cutout = chosen.family == operations.FAMILIES.index("cutout")
+            variant = jnp.where(is_cutout, pixel, variant)
+        return chosen._replace(variant=variant)
 
     arrays = [jnp.asarray(array) for array in (index, strength, sign, unit)]
     return jax.vmap(one)(*arrays)

@@ -106,11 +106,15 @@ SPACES: dict[str, tuple[Row, ...]] = {
         *_TIMM_FIRST,
         Row("posterize", 0, 4, False, "truncate"),
         Row("solarize", 0, 256, False, "truncate"),
-        *(Row(name, 0.1, 1.8) for name in _ENHANCEMENTS),
+        *(
+            Row(name, 0.1, 1.8)
+            for name in ("saturation", "contrast_tpu", "brightness", "sharpness")
+        ),
         Row("shear_x", 0, 0.3, True),
         Row("shear_y", 0, 0.3, True),
         Row("shift_x", 0, 100, True),
         Row("shift_y", 0, 100, True),
+        Row("cutout", 0, 40, False, "truncate"),
         Row("solarize_add", 0, 110, False, "truncate"),
     ),
 }

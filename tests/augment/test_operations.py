@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers.images import noise
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from jaxprep.augment import color, filter, lookup, warping
-from jaxprep.augment.operation import BLENDS, apply_operation
-from jaxprep.augment.policies import operation_of
+from jaxprep.augment.operation import BLENDS, FAMILIES, apply_operation, cutout_of
+from jaxprep.augment.policies import RandAugment, operation_of
 from jaxprep.augment.spaces import SPACES
 from jaxprep.errors import InputError
 
@@ -209,3 +210,37 @@ def test_an_image_that_has_no_such_arithmetic_is_refused(image):
         arguments = (1.0,) if change is filter.box_blur else ()
         with pytest.raises(InputError, match=r"uint8 image .* augment before rescaling"):
             change(image, *arguments)
+
+
+def test_the_operations_that_only_the_TPU_space_has_are_those_of_big_vision():
+    """`cutout` and `contrast` of big_vision/pp/autoaugment.py, in NumPy."""
+    assert len(SPACES["tpu"]) == 16
+    rows = {row.name: row for row in SPACES["tpu"]}
+    image = noise(61, 53, 3)
+    run = jax.jit(
+        functools.partial(apply_operation, names=("cutout", "contrast_tpu"), fill=(128.0,) * 3)
+    )
+    half = operation_of(rows["cutout"], 0.3, 1, (61, 53)).amount
+    assert half == 12
+    for row, column in ((0, 0), (30, 20), (60, 52), (5, 50)):
+        want = image.copy()
+        want[max(0, row - 12) : row + 12, max(0, column - 12) : column + 12] = 128
+        assert_equal(run(image, cutout_of(half, row * 53 + column)), want)
+    mean = np.float32(np.clip(61 * 53 / 256, 0, 255).astype(np.uint8))
+    for strength in (0.0, 0.5, 1.0):
+        operation = operation_of(rows["contrast_tpu"], strength, 1, (61, 53))
+        factor = np.float32(0.1 + 1.8 * strength)
+        blended = mean + factor * (image.astype(np.float32) - mean)
+        got = np.asarray(run(image, operation)).astype(int)
+        # the factor of float32 may be the number beside: a level where the sum is a whole number
+        assert np.mean(got != np.clip(blended, 0, 255).astype(np.uint8)) < 1e-3
+    drawn = RandAugment(num_ops=1, strength=1.0, space="tpu")
+    keys = jax.random.split(jax.random.key(0), 4000)
+    size = (jnp.int32(61), jnp.int32(53))
+    draws = jax.jit(jax.vmap(lambda key: drawn.draw(key, size)))(keys)
+    is_cutout = np.asarray(draws.family)[:, 0] == FAMILIES.index("cutout")
+    # of 4,000: 4 standard errors are 0.016
+    assert abs(is_cutout.mean() - 1 / 16) < 0.016
+    rows_of, columns_of = np.divmod(np.asarray(draws.variant)[is_cutout, 0], 53)
+    assert rows_of.min() < 6 and 54 < rows_of.max() < 61
+    assert columns_of.min() < 6 and columns_of.max() > 46
