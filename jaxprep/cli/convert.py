@@ -117,7 +117,12 @@ Numbered = tuple[int, Photo]
 
 
 class Reporter(Protocol):
-    """Hears of each image that has a result, and of each that has none."""
+    """Hears of each image that has a result, and of each that has none.
+
+    >>> from jaxprep.cli import run
+    >>> all(hasattr(run.Reporter, name) for name in ("report_image", "converted"))
+    True
+    """
 
     def report_image(self, path: Path, error: JaxprepError) -> None:
         """Take an image that could not be decoded or converted; it may raise."""
@@ -127,7 +132,13 @@ class Reporter(Protocol):
 
 
 def shard_size_of(config: Format, options: Options) -> int:
-    """Return how many results a shard may hold and take no more than `MAX_BYTES`."""
+    """Return how many results a shard may hold and take no more than `MAX_BYTES`.
+
+    >>> from jaxprep.formats import Timm
+    >>> config = Timm(input_size=(3, 2048, 2048))
+    >>> shard_size_of(config, Options(["photos"], "large", "out"))
+    10
+    """
     if config.image_size is None:  # the writer sees how many bytes there are
         return options.shard_size
     height, width = config.image_size
@@ -147,6 +158,19 @@ def write_all(
 
     A group holds images of one bucket: a batch of mixed sizes would be compiled for the largest of
     them, and again for the next mixture.
+
+    >>> import tempfile
+    >>> from jaxprep import data
+    >>> from jaxprep.cli import ray_engine, writers
+    >>> from jaxprep.formats import Timm
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     done = ray_engine.Done(Path(folder))
+    ...     writer = writers.Files(done)
+    ...     options = Options([], "a preset", folder, format="npy")
+    ...     paths = [data.photo_path("chelsea")]
+    ...     write_all(paths, Converter(Timm()), writer, done, lambda: None, options)
+    ...     [record["status"] for record in done.records.values()]
+    ['done']
     """
     config = convert.config
     workers = options.workers or core_count()

@@ -83,6 +83,12 @@ def write_all(
 
     Raises:
         InputError: the output folder is not shared.
+
+    >>> from jaxprep.formats import Timm
+    >>> with tempfile.TemporaryDirectory() as folder:  # starts a cluster  # doctest: +SKIP
+    ...     done = Done(Path(folder))
+    ...     options = Options([], "a preset", folder, engine="ray", format="npy")
+    ...     write_all([Path("photo.jpg")], Converter(Timm()), Files(done), done, print, options)
     """
     output = writer.manifest.folder.absolute()
     for old in output.glob(f"{PREFIX}*"):

@@ -58,6 +58,7 @@ def execute(args: argparse.Namespace) -> int:
         OSError: the results cannot be written. Those written before are kept.
 
     >>> import tempfile
+    >>> import numpy as np
     >>> from PIL import Image
     >>> from jaxprep.cli.options import make_parser
     >>> options = ["--preset", "timm/resnet50.a1_in1k", "--override", "image_size=[4,4]", "--quiet"]
@@ -107,6 +108,7 @@ def preprocess_files(
         OSError: the results cannot be written. Those written before are kept.
 
     >>> import tempfile
+    >>> import numpy as np
     >>> import jaxprep
     >>> photos = [jaxprep.data.photo_path(name) for name in ("chelsea", "coffee")]
     >>> with tempfile.TemporaryDirectory() as folder:

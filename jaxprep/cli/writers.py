@@ -28,6 +28,10 @@ class Records(Protocol):
     Attributes:
         folder: where results are written.
         records: the lines so far, by the path of the image.
+
+    >>> from jaxprep.cli.ray_engine import Done
+    >>> Done(Path("out")).folder.name
+    'out'
     """
 
     @property
