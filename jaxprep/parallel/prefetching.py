@@ -7,6 +7,7 @@ out of the loop.
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import copy
 import math
@@ -226,5 +227,5 @@ def _register_with_grain() -> None:
     https://github.com/google/grain/blob/main/grain/_src/python/checkpoint/handler.py"""
     grain = sys.modules.get("grain")
     iterator = getattr(grain, "DatasetIterator", None)
-    if iterator is not None:
+    if isinstance(iterator, abc.ABCMeta):
         iterator.register(Prefetcher)
