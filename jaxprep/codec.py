@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
+import importlib
 import json
 import math
 import types
@@ -175,7 +176,7 @@ def _check_scalar(value: Any, where: str) -> None:
         raise expected("JSON data", value, where)
 
 
-def register(*bases: type) -> None:
+def register(*bases: type, modules: tuple[str, ...] = ()) -> None:
     """Make the concrete subclasses of `bases` readable where a field is annotated with the base.
 
     The name of the class tells them apart: it is written as ``{"<key>": "<ClassName>", ...}``, with
@@ -183,6 +184,10 @@ def register(*bases: type) -> None:
     class of that name is not written. Two other classes of one name in different places are refused
     when either is written or read. A class that is defined anew in its place, as when a notebook's
     cell runs again, replaces the one before.
+
+    Args:
+        modules: those that define subclasses, by name: imported where data names a class that is
+            not known yet, so that a file is read whatever was imported before.
 
     >>> class Shape:
     ...     tag_key = "shape"
@@ -195,10 +200,12 @@ def register(*bases: type) -> None:
     >>> from_json(Shape, {"shape": "Circle", "radius": 3}).radius
     3
     """
-    _TAGGED.update(bases)
+    for base in bases:
+        _TAGGED[base] = modules
 
 
-_TAGGED: set[type] = set()
+_TAGGED: dict[type, tuple[str, ...]] = {}
+"""The registered bases, and the modules that define their subclasses."""
 
 
 def _tagged_base(cls: type) -> type | None:
@@ -457,6 +464,10 @@ def _tagged_class(
         return kind
     place = f"{where}.{key}"
     classes = _subclasses(base)
+    if name not in classes:
+        for module in _TAGGED[base]:
+            importlib.import_module(module)
+        classes = _subclasses(base)
     if not isinstance(name, str) or name not in classes:
         known = _nearest_first(classes, name)
         raise expected(f"one of {known}", name, place)

@@ -57,7 +57,7 @@ def find_recipe(name: str) -> Recipe:
 
 
 def training_pipeline(
-    preset: str | os.PathLike[str] | Format | Pipeline,
+    preset: str | os.PathLike[str] | Format | Pipeline | Any,
     recipe: str | Recipe,
     *,
     mixing: bool = True,
@@ -78,8 +78,9 @@ def training_pipeline(
     paired with the reversed batch, as timm does; torchvision and big_vision pair neighbours.
 
     Args:
-        preset: a name, a path, a config, or a pipeline that a classifier is evaluated with. It says
-            the size, mean, standard deviation, interpolation and whose arithmetic resizes.
+        preset: a name or a path, a config, or what a classifier is evaluated with: a pipeline, or a
+            preprocessor that has one. It says the size, mean, standard deviation, interpolation and
+            whose arithmetic resizes.
         recipe: one of `recipes()`, or a `jaxprep.augment.Recipe` of your own.
         mixing: False leaves out what mixes examples; labels then stay as they are (smooth them in
             the loss), and single images are taken, too.
@@ -200,8 +201,10 @@ def _columns(count: int) -> int:
 
 
 def _config_of(preset: Any, overrides: dict[str, Any]) -> Format:
-    if isinstance(preset, Pipeline):
-        preset = Custom(preset)
+    if not isinstance(preset, Format):
+        # that of a preprocessor or a converter, too
+        pipeline = getattr(preset, "pipeline", preset)
+        preset = Custom(pipeline) if isinstance(pipeline, Pipeline) else preset
     if isinstance(preset, Format):
         return preset.overridden(overrides)
     return presets.load(preset, **overrides)

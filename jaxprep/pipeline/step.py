@@ -125,7 +125,7 @@ class Step(ABC):
 
 
 # JSON names the class of a step under `tag_key`; all subclasses are read back from there
-codec.register(Step)
+codec.register(Step, modules=("jaxprep.ops", "jaxprep.augment"))
 
 
 class Geometry(Step):
@@ -416,7 +416,7 @@ class Mix(ABC):
         """Return the combined batch; `draw` is used instead of drawing."""
 
 
-codec.register(Mix)
+codec.register(Mix, modules=("jaxprep.augment",))
 
 
 def on_image(step: Step, image: Any, draws: Any = None) -> Any:

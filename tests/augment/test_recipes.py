@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from helpers.images import noise
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import jaxprep
-from jaxprep import Batch, Pipeline
+from jaxprep import Batch, Pipeline, codec
 from jaxprep.augment.recipes import RECIPES, Recipe
 from jaxprep.errors import ConfigError, InputError, PresetNotFoundError
 from jaxprep.training import draw_grid
@@ -50,6 +52,33 @@ def test_a_training_pipeline_is_saved_as_JSON(name, mixing):
     assert Pipeline.from_json(json.loads(json.dumps(pipeline.to_json()))) == pipeline
     if not mixing:
         assert pipeline.mixing is None
+    recipe = RECIPES[name]
+    assert codec.from_json(Recipe, json.loads(json.dumps(codec.to_json(recipe)))) == recipe
+
+
+def test_a_training_pipeline_is_read_where_nothing_of_it_was_imported(tmp_path):
+    pipeline = jaxprep.training_pipeline(PRESET, "facebookresearch/deit")
+    file = tmp_path / "pipeline.json"
+    file.write_text(json.dumps(pipeline.to_json()))
+    lines = (
+        "import json, sys, jaxprep",
+        "pipeline = jaxprep.Pipeline.from_json(json.load(open(sys.argv[1])))",
+        "print(json.dumps(pipeline.to_json()))",
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines), str(file)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout) == json.loads(file.read_text())
+
+
+def test_a_preprocessor_is_a_preset():
+    preprocessor = jaxprep.ImageClassifierPreprocessor.from_preset(PRESET)
+    want = jaxprep.training_pipeline(PRESET, "timm/rsb-a2")
+    assert jaxprep.training_pipeline(preprocessor, "timm/rsb-a2") == want
+    assert jaxprep.training_pipeline(preprocessor.pipeline, "timm/rsb-a2") == want
 
 
 def test_an_unknown_recipe_is_refused_with_the_nearest_name():
