@@ -206,19 +206,20 @@ def apply_operation(
         hsv = [color.following(array, image) for array in color.hsv_tables()]
         branches["hue"] = lambda image: _turn_hue(image, operation.amount, reference, hsv)
     if "cutout" in names:
-        branches["cutout"] = lambda image: _cut_out(image, operation, value)
+        rows, columns = (color.following(np.arange(side), image) for side in image.shape[:2])
+        branches["cutout"] = lambda image: _cut_out(image, operation, value, rows, columns)
     known: list[Family] = list(branches)
     # 0 changes nothing
     which = _position(operation.family, FAMILIES, known) + 1
     return lax.switch(which, [lambda image: image, *branches.values()], image)
 
 
-def _cut_out(image: Any, operation: Operation, value: Any) -> Any:
+def _cut_out(image: Any, operation: Operation, value: Any, rows: Any, columns: Any) -> Any:
     # `cutout` of big_vision/pp/autoaugment.py
-    height, width, _ = image.shape
+    width = image.shape[1]
     half = operation.amount.astype(jnp.int32)
-    row = np.arange(height)[:, None] - operation.variant // width
-    column = np.arange(width)[None] - operation.variant % width
+    row = rows[:, None] - operation.variant // width
+    column = columns[None] - operation.variant % width
     inside = (row >= -half) & (row < half) & (column >= -half) & (column < half)
     return jnp.where(inside[..., None], value, image)
 

@@ -328,6 +328,18 @@ def test_a_mesh_exchanges_only_what_is_mixed_globally():
         assert bool(found) == (mixing and scope == "global"), found
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_keeps_a_batch_divided_over_an_explicit_mesh(name):
+    """JAX says so, or refuses the recipe, before anything is compiled."""
+    pipeline = jaxprep.training_pipeline(PRESET, name, scope="device", image_size=8, num_classes=4)
+    batch = Batch(image=noise(8, 12, 14, 3), label=np.zeros(8, np.int32))
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Explicit,))
+    sharded = jax.device_put(batch, NamedSharding(mesh, PartitionSpec("data")))
+    with jax.set_mesh(mesh):
+        got = jax.eval_shape(lambda batch: pipeline(batch, key=KEY), sharded)
+    assert got.image.sharding.spec[0] == got.label.sharding.spec[0] == "data"
+
+
 def test_the_gallery_shows_every_random_step():
     page = (Path(__file__).parents[2] / "docs" / "gallery.md").read_text("utf-8")
     shown = {line.removeprefix("## ") for line in page.splitlines() if line.startswith("## ")}
