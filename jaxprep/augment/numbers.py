@@ -75,6 +75,42 @@ def normal(unit: Any) -> Any:
     return ndtri(jnp.maximum(jnp.asarray(unit, jnp.float32), np.float32(2**-25)))
 
 
+TRIES = 8
+"""Of the rejection method, each of which succeeds with a probability of at least 0.95."""
+
+
+def log_gamma(key: Any, alpha: Any, count: int) -> jax.Array:
+    """Return the logarithms `(count,)` of numbers of a gamma distribution, float32.
+
+    Of such numbers, the `softmax` has Dirichlet's distribution, and the `sigmoid` of a difference a
+    Beta distribution. `jax.random.gamma` loops until all examples of a batch have a number: on a
+    mesh its devices ask each other in every round. Here each has `TRIES` at once; where none
+    succeeds, in 4 of 1e11 cases, the number is `alpha - 1/3`.
+
+    Args:
+        key: a `jax.random` key.
+        alpha: the shape of the distribution, above 0.
+        count: how many.
+
+    >>> log_gamma(jax.random.key(0), 1.0, 3).shape
+    (3,)
+    """
+    # Marsaglia and Tsang, "A simple method for generating gamma variables", 2000
+    alpha = jnp.asarray(alpha, jnp.float32)
+    uniform = jnp.maximum(units(key, 2 * TRIES + 1, count), np.float32(2**-25))
+    d = jnp.where(alpha < 1, alpha + 1, alpha) - np.float32(1 / 3)
+    x = normal(uniform[:TRIES])
+    root = jnp.maximum(1 + x / jnp.sqrt(9 * d), np.float32(1e-6))
+    log_v = 3 * jnp.log(root)
+    is_taken = jnp.log(uniform[TRIES:-1]) < x * x / 2 + d * (1 - jnp.exp(log_v) + log_v)
+    is_taken = is_taken & (root > np.float32(1e-6))
+    first = jnp.argmax(is_taken, axis=0)
+    taken = jnp.where(first[None] == np.arange(TRIES)[:, None], log_v, 0).sum(0)
+    taken = jnp.where(is_taken.any(0), taken, 0)
+    boost = jnp.where(alpha < 1, jnp.log(uniform[-1]) / alpha, 0)
+    return jnp.log(d) + taken + boost
+
+
 def units(key: Any, *shape: int) -> jax.Array:
     """Return uniform numbers in [0, 1), float32.
 

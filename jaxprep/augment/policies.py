@@ -15,7 +15,7 @@ import numpy as np
 from jaxprep import codec
 from jaxprep.augment import operation as operations
 from jaxprep.augment.color import Reference, product, truncated
-from jaxprep.augment.numbers import below, between, happens, normal, sign, units
+from jaxprep.augment.numbers import below, between, happens, log_gamma, normal, sign, units
 from jaxprep.augment.operation import Operation, PolicyMethod, apply_operations
 from jaxprep.augment.spaces import POLICIES, SPACES, Row, Space
 from jaxprep.augment.warping import rotation, shear, translation
@@ -396,7 +396,7 @@ class AugMix(Policy):
         of each chain."""
         depth = 3 if self.depth == -1 else self.depth
         shape = (self.width, depth)
-        numbers, mix, chains = jax.random.split(key, 3)
+        numbers, mix = jax.random.split(key)
         drawn = units(numbers, 5, *shape)
         index = below(drawn[0], len(self.rows))
         if self.depth == -1:
@@ -413,8 +413,9 @@ class AugMix(Policy):
             size,
         )
         stacked = jax.tree.map(lambda leaf: leaf.reshape(*shape, *leaf.shape[1:]), operation)
-        kept = jax.random.beta(mix, self.alpha, self.alpha)
-        parts = jax.random.dirichlet(chains, jnp.full(self.width, self.alpha))
+        logs = log_gamma(mix, self.alpha, 2 + self.width)
+        kept = jax.nn.sigmoid(logs[0] - logs[1])  # Beta(alpha, alpha)
+        parts = jax.nn.softmax(logs[2:])  # of Dirichlet's distribution
         return stacked, jnp.concatenate([kept[None], (1 - kept) * parts])
 
     def unchanged(self, draw: Any) -> Any:
