@@ -8,7 +8,16 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    NamedTuple,
+    Protocol,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import numpy as np
 from jaxtyping import Num, UInt8
@@ -19,10 +28,14 @@ from jaxprep.cli.writers import Source, Writer
 from jaxprep.errors import DecodeError, InputError, JaxprepError, without_credentials
 from jaxprep.facade import ImageClassifierPreprocessor
 from jaxprep.formats import Format
-from jaxprep.host.decode import Alpha, Memory, memory_of, read_image
+from jaxprep.host.decode import Alpha, Memory, decode, memory_of, mode_of, read_image
 from jaxprep.host.find import absolute
 from jaxprep.pipeline.cores import core_count
 from jaxprep.pipeline.plan import Bucket
+from jaxprep.types import Size
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
 
 MAX_BYTES, THREAD_BYTES = 2**29, 2**26
 """What the images may take that are decoded ahead, and so much again those that wait for others of
@@ -82,7 +95,7 @@ class Photo(NamedTuple):
 
     Attributes:
         source: where it comes from.
-        image: upright RGB.
+        image: upright: RGB, or a PIL image whose mode the config treats in its own way.
         bucket: images of one bucket share a compiled program.
 
     >>> from jaxprep import Pipeline
@@ -93,7 +106,7 @@ class Photo(NamedTuple):
     """
 
     source: Source
-    image: UInt8[np.ndarray, "h w 3"]
+    image: UInt8[np.ndarray, "h w 3"] | Picture
     bucket: Bucket
 
 
@@ -297,7 +310,8 @@ def _bucket(numbered: Numbered) -> Bucket:
 
 def _image_bytes(numbered: Numbered) -> int:
     # As much again for the canvas that it is copied to.
-    return 2 * numbered[1].image.nbytes
+    height, width = _size(numbered[1].image)
+    return 2 * 3 * height * width
 
 
 def decode_photo(path: Path, config: Format, alpha: Alpha = "drop") -> Photo:
@@ -324,14 +338,32 @@ def decode_photo(path: Path, config: Format, alpha: Alpha = "drop") -> Photo:
     # Before decoding: of a file that changes meanwhile the next run then sees that it changed.
     current = fingerprint(path)
     try:
-        image = read_image(path, alpha=alpha)
-        height, width, _ = image.shape
+        image = _read(path, config, alpha)
+        height, width = _size(image)
         output_size = config.pipeline.output_size((height, width))
         bucket = config.pipeline.bucket((height, width))
     except Exception as error:
         raise _error_of_image(error, path) from error
     source = Source(absolute(path), current, (height, width), output_size)
     return Photo(source, image, bucket)
+
+
+def _read(path: Path, config: Format, alpha: Alpha) -> UInt8[np.ndarray, "h w 3"] | Picture:
+    """Read a file as RGB, or in its mode where the format resizes that before it is converted."""
+    has_modes = config.in_own_mode("CMYK") is not None and alpha == "drop"
+    if has_modes:
+        mode = mode_of(path)
+        is_own = config.in_own_mode(mode) is not None or config.pipeline_for(mode)[1] != "RGB"
+        # Gray and RGB are resized alike; for more than 8 bits `read_image` has the rule.
+        if is_own and mode != "L" and not mode.startswith(("I", "F")):
+            return decode(path)
+    return read_image(path, alpha=alpha)
+
+
+def _size(image: np.ndarray | Picture) -> Size:
+    if isinstance(image, np.ndarray):
+        return image.shape[0], image.shape[1]
+    return image.height, image.width
 
 
 class Converter:
@@ -358,7 +390,12 @@ class Converter:
         bucket = photos[0].bucket
         count = max(len(photos), self.largest.get(bucket, 0))
         self.largest[bucket] = count
-        images = [in_layout(photo.image, self.config) for photo in photos]
+        images: list[Any] = [
+            in_layout(photo.image, self.config)
+            if isinstance(photo.image, np.ndarray)
+            else photo.image
+            for photo in photos
+        ]
         # The last image again: what is computed for it is thrown away, and costs less than to
         # compile a program for a smaller batch.
         images += images[-1:] * (count - len(photos))

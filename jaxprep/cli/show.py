@@ -18,7 +18,7 @@ from jaxprep.cli.interrupts import deferred_interrupt
 from jaxprep.cli.options import load_config
 from jaxprep.errors import InputError
 from jaxprep.formats import Format
-from jaxprep.host.decode import read_image
+from jaxprep.host.decode import read_image, to_array
 from jaxprep.ops.words import by
 from jaxprep.pipeline import Pipeline
 from jaxprep.pipeline.plan import position_matrix
@@ -128,7 +128,8 @@ def execute(args: argparse.Namespace) -> int:
         f"{size_before} -> {size_after}",
         args.preset,
     )
-    page = picture(photo.image, box, pixels, caption)
+    shown = photo.image if isinstance(photo.image, np.ndarray) else to_array(photo.image)
+    page = picture(shown, box, pixels, caption)
     with replacing(output) as file:
         page.save(file, "PNG")
     return 0

@@ -102,6 +102,22 @@ def decode(source: Source, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     return upright
 
 
+def mode_of(source: Source, *, max_pixels: int = MAX_PIXELS) -> str:
+    """Return Pillow's mode of an image file, from its header. Arguments and errors are those of
+    `read_image`.
+
+    >>> mode_of(b"P5 2 1 255 " + bytes([0, 255]))
+    'L'
+    """
+    with (
+        _errors_at(_describe_source(source)),
+        _opened(source, max_pixels) as file,
+        _opened_image(file, _kind(file), max_pixels) as image,
+    ):
+        mode: str = image.mode
+        return mode
+
+
 class Memory(NamedTuple):
     """Says how many bytes an image takes.
 

@@ -17,7 +17,7 @@ from helpers.images import noise
 from helpers.runs import arrays, image_file, lines, one_line, preprocessor, run
 from PIL import Image
 
-from jaxprep import Pipeline, atomic
+from jaxprep import ImageClassifierPreprocessor, Pipeline, atomic
 from jaxprep.cli import convert as convert_module
 from jaxprep.cli import manifest, prefetch, writers
 from jaxprep.cli.manifest import Manifest, describe_file
@@ -617,3 +617,23 @@ def test_a_shard_of_large_results_holds_fewer(folder, tmp_path, monkeypatch):
     counts = [len(np.load(path)["paths"]) for path in sorted((tmp_path / "2").glob("*.npz"))]
     assert sum(counts) == 5 and max(counts) == 2
     assert len(arrays(tmp_path / "2")) == 5
+
+
+# pictures in modes of their own
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "P", "RGBA", "LA", "L", "RGB", "YCbCr"])
+def test_a_file_has_the_result_of_its_picture_where_a_format_resizes_in_its_mode(tmp_path, mode):
+    """OpenCLIP resizes a picture before it is converted to RGB."""
+    preset = "open_clip/ViT-B-32/openai"
+    picture = Image.fromarray(noise(40, 52, 3, seed=3)).convert(mode)
+    if "A" in mode:
+        picture.putalpha(Image.fromarray(noise(40, 52, 1, seed=4)[..., 0]))
+    file = tmp_path / ("a.jpg" if mode in ("CMYK", "YCbCr") else "a.png")
+    picture.save(file)
+    size = "image_size=[24,24]"
+    assert run(file, "--output", tmp_path / "out", "--quiet", preset=preset, override=size) == 0
+    preprocess = ImageClassifierPreprocessor.from_preset(preset, image_size=(24, 24))
+    wanted = np.asarray(preprocess(Image.open(file)))
+    (result,) = arrays(tmp_path / "out").values()
+    np.testing.assert_array_equal(result, wanted)
