@@ -118,6 +118,16 @@ class Mixing(Mix):
         image, label, weight = mix(*arrays)
         return batch.replace(image=image, label=label, weight=weight)
 
+    def describe(self) -> str:
+        parts = [f"{name} {getattr(self, name):g}" for name in ("mixup", "cutmix")]
+        if self.probability < 1:
+            parts.append(f"probability {self.probability:g}")
+        if self.smoothing:
+            parts.append(f"label smoothing {self.smoothing:g}")
+        if self.num_classes is not None:
+            parts.append(f"{self.num_classes} classes")
+        return f"{', '.join(parts)}; drawn for each {self.mode}"
+
     def draw(self, key: Any, count: int) -> MixDraw:
         """Draw the shares and rectangles for a batch of `count` images."""
         if self.mode == "batch":

@@ -60,6 +60,8 @@ def execute(args: argparse.Namespace) -> int:
     print("Steps")
     for line in describe_steps(config.pipeline, args.size):
         print(f"  {line}")
+    if config.pipeline.mixing is not None:
+        print(f"Mixing  {config.pipeline.mixing.describe()}")
     print(f"Result  {_describe_result(config)}")
     print(f"Program {_describe_program(config.pipeline)}")
     if args.size:

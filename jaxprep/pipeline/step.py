@@ -411,6 +411,12 @@ class Mix(ABC):
     def draw(self, key: Any, count: int) -> Any:
         """Return all that is drawn for a batch of `count` examples."""
 
+    def describe(self) -> str:
+        """Return what is combined, in a line of plain English, for `jaxprep inspect`."""
+        data = codec.to_json(self)
+        fields = [f"{name} {value}" for name, value in data.items() if name != self.tag_key]
+        return ", ".join(fields)
+
     @abstractmethod
     def __call__(self, batch: Batch, key: Any = None, *, draw: Any = None) -> Batch:
         """Return the combined batch; `draw` is used instead of drawing."""

@@ -20,6 +20,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 import jaxprep
 from jaxprep import Batch, Pipeline, codec
 from jaxprep.augment.recipes import RECIPES, Recipe
+from jaxprep.cli import main
 from jaxprep.errors import ConfigError, InputError, PresetNotFoundError
 from jaxprep.training import draw_grid
 
@@ -226,10 +227,13 @@ def test_a_preset_supplies_what_the_model_is_given():
     assert jaxprep.training_pipeline(PRESET, "timm/rsb-a3", image_size=96).steps[1].size == (96, 96)
 
 
-def test_a_training_pipeline_is_saved_as_a_preset(tmp_path):
+def test_a_training_pipeline_is_saved_as_a_preset(tmp_path, capsys):
     pipeline = jaxprep.training_pipeline(PRESET, "timm/rsb-a2", num_classes=10)
     jaxprep.ImageConverter.from_config(pipeline).save_to_preset(tmp_path)
     assert jaxprep.presets.load(tmp_path).pipeline == pipeline
+    assert main(["inspect", str(tmp_path)]) == 0
+    words = "Mixing  mixup 0.1, cutmix 1, 10 classes; drawn for each batch"
+    assert words in capsys.readouterr().out
 
 
 # -- what the pipelines keep ---------------------------------------------------------------------
