@@ -123,7 +123,7 @@ def main() -> None:
         items = manager.restore(step, args=checkpoint.restore_args(state))
         processor, state = checkpoint.preprocessor_of(items.preprocessor), items.state
 
-    pipeline = jaxprep.training_pipeline(processor.config, RECIPE, mixing=False)
+    pipeline = jaxprep.training_pipeline(processor, RECIPE, mixing=False)
     collate = parallel.Collate(parallel.LoadExample(digits.CANVAS), pipeline=pipeline)
     batches = digits.training_batches(
         train_examples, collate, BATCH_SIZE, seed=args.seed, epochs=args.epochs, skip=step

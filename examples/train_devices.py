@@ -134,9 +134,7 @@ def main() -> None:
         items = manager.restore(step, args=checkpoint.restore_args(state))
         preprocessor, state = checkpoint.preprocessor_of(items.preprocessor), items.state
 
-    pipeline = jaxprep.training_pipeline(
-        preprocessor.pipeline, RECIPE, num_classes=digits.NUM_CLASSES
-    )
+    pipeline = jaxprep.training_pipeline(preprocessor, RECIPE, num_classes=digits.NUM_CLASSES)
     collate = parallel.Collate(parallel.LoadExample(digits.CANVAS), pipeline=pipeline)
     batches = digits.training_batches(
         train_examples, collate, BATCH_SIZE, seed=args.seed, epochs=args.epochs, skip=step

@@ -122,7 +122,7 @@ def main() -> None:
         nnx.update((network, optimizer), items.state)
         preprocessor = checkpoint.preprocessor_of(items.preprocessor)
 
-    pipeline = jaxprep.training_pipeline(preprocessor.pipeline, RECIPE)
+    pipeline = jaxprep.training_pipeline(preprocessor, RECIPE)
     collate = parallel.Collate(parallel.LoadExample(digits.CANVAS), pipeline=pipeline)
     batches = digits.training_batches(
         train_examples, collate, BATCH_SIZE, seed=args.seed, epochs=args.epochs, skip=step
