@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jaxtyping import Shaped
@@ -98,6 +98,10 @@ class DrawnWindow(ToSize):
         vertical = Resample(self.size[0], self.method, self.antialias, reference)
         horizontal = Resample(self.size[1], self.method, self.antialias, reference)
         return (Window(top, height), vertical), (Window(left, width), horizontal)
+
+    def for_mask(self) -> DrawnWindow:
+        # A class between two classes is another class: labels are never mixed.
+        return replace(self, method="nearest")  # type: ignore[type-var]
 
 
 @dataclass(frozen=True)

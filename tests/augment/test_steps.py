@@ -254,6 +254,19 @@ def test_boxes_and_masks_move_with_the_image(name):
             assert np.mean((np.asarray(result.image[i, ..., 0]) > 100) == (seen > 0)) > 0.98
 
 
+@pytest.mark.parametrize("step", [augment.RandomResizedCrop(24), STEPS["tensorflow's crop"]])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32])
+def test_a_mask_of_a_resized_crop_has_the_classes_of_the_mask_alone(step, dtype):
+    mask = np.zeros((4, 40, 50), dtype)
+    mask[:, 10:30, 15:35] = 200
+    image = np.repeat(mask[..., None], 3, -1).astype(np.uint8)
+    pipeline = Pipeline((step,), kinds={"mask": "mask"})
+    result = pipeline(Batch(image=image, extras={"mask": mask}), key=KEY)
+    seen = np.asarray(result.extras["mask"])
+    assert seen.dtype == dtype and set(np.unique(seen)) == {0, 200}
+    assert np.mean((np.asarray(result.image[..., 0]) > 100) == (seen > 0)) > 0.97
+
+
 # crops change the size, which must be the same for all images
 SOMETIMES = [name for name in STEPS if isinstance(STEPS[name], ops.Sometimes)]
 
