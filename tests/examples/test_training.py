@@ -51,6 +51,8 @@ class Runs:
             "PYTHONPATH": str(ROOT),
             "JAX_COMPILATION_CACHE_DIR": str(self.folder / "programs"),
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            "TQDM_MININTERVAL": "0",  # every step is shown
+            "TQDM_MINITERS": "1",
             # compiling takes half of the time otherwise
             "XLA_FLAGS": "--xla_backend_optimization_level=0",
         }
