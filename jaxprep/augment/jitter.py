@@ -338,7 +338,7 @@ class RandomBlur(RandomChange):
     """Blurs a uint8 image with a Gaussian.
 
     Attributes:
-        sigma: range of the standard deviation, in pixels.
+        sigma: range of the standard deviation, in pixels; above 0 for reference "torchvision".
         probability: of the change.
         kernel_size: of reference "torchvision", odd.
         reference: "torchvision" (`GaussianBlur`, a sampled Gaussian) or "pillow"
@@ -359,6 +359,8 @@ class RandomBlur(RandomChange):
 
     def check(self) -> None:
         _check_sigma(self.sigma)
+        if self.reference == "torchvision" and self.sigma[0] == 0:
+            raise codec.expected("a standard deviation above 0", self.sigma, "$.sigma")
         if not 1 <= self.kernel_size <= 999 or self.kernel_size % 2 == 0:
             raise codec.expected("an odd number of pixels", self.kernel_size, "$.kernel_size")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from jaxprep.augment.numbers import below, between, happens, log_gamma, normal, 
 from jaxprep.augment.operation import Operation, PolicyMethod, apply_operations
 from jaxprep.augment.spaces import POLICIES, SPACES, Row, Space
 from jaxprep.augment.warping import rotation, shear, translation
+from jaxprep.errors import InputError
 from jaxprep.pipeline.step import FillValue, Opaque, Sometimes, Step
 
 
@@ -122,6 +122,24 @@ def drawn_operations(
     return jax.vmap(one)(*arrays)
 
 
+Spread = float | Literal["uniform"]
+"""How far strengths lie from the one that is stated: a standard deviation; or they are uniform, up
+to that one."""
+
+
+def _check_spread(spread: Spread) -> None:
+    if spread != "uniform" and not 0 <= spread <= 1:
+        raise codec.expected("'uniform', or 0 to 1", spread, "$.strength_std")
+
+
+def _strengths(strength: Any, spread: Spread, unit: Any) -> Any:
+    """Strengths that lie around `strength`, by uniform numbers."""
+    # `AugmentOp.__call__` of timm/data/auto_augment.py
+    if spread == "uniform":
+        return between(unit, 0, strength)
+    return jnp.clip(strength + spread * normal(unit), 0, 1)
+
+
 class Policy(Sometimes, Opaque):
     """Base class of steps that draw operations; masks, boxes and keypoints follow the warps.
 
@@ -161,6 +179,14 @@ class Policy(Sometimes, Opaque):
     def for_mask(self) -> Step:
         return MoveMask()
 
+    def output_channels(self, channels: int) -> int:
+        if np.size(self.fill) not in (1, channels):
+            raise InputError(
+                f"Expected an image of {np.size(self.fill)} channels, since "
+                f"{type(self).__name__} has a fill for each, got {channels} channels."
+            )
+        return channels
+
 
 @dataclass(frozen=True)
 class MoveMask(Opaque):
@@ -192,8 +218,8 @@ class RandAugment(Policy):
         num_ops: how many, drawn with replacement.
         strength: 0 to 1: torchvision's `magnitude / (bins - 1)`, timm's and big_vision's
             `magnitude / 10`.
-        strength_std: of a normal distribution around it, cut off at 0 and 1; infinity draws from 0
-            to `strength`.
+        strength_std: of a normal distribution around it, cut off at 0 and 1; "uniform" draws from 0
+            to `strength`, as timm's `mstd` above 100 does.
         operation_probability: of each operation.
         space: whose operations; see `SPACES`.
         method, fill: of the warps.
@@ -208,7 +234,7 @@ class RandAugment(Policy):
 
     num_ops: int = 2
     strength: float = 9 / 30
-    strength_std: float = 0.0
+    strength_std: Spread = 0.0
     operation_probability: float = 1.0
     space: Space = "torchvision"
     method: PolicyMethod = "nearest"
@@ -223,6 +249,7 @@ class RandAugment(Policy):
         for name in ("strength", "operation_probability"):
             if not 0 <= getattr(self, name) <= 1:
                 raise codec.expected("0 to 1", getattr(self, name), f"$.{name}")
+        _check_spread(self.strength_std)
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -234,13 +261,8 @@ class RandAugment(Policy):
         index = below(drawn[0], len(self.rows))
         if self.operation_probability < 1:
             index = jnp.where(happens(drawn[1], self.operation_probability), index, NOTHING)
-        strength = self._strengths(drawn[2])
+        strength = _strengths(self.strength, self.strength_std, drawn[2])
         return drawn_operations(self.rows, index, strength, sign(drawn[3]), drawn[4], size)
-
-    def _strengths(self, unit: Any) -> Any:
-        if self.strength_std == math.inf:
-            return between(unit, 0, self.strength)
-        return jnp.clip(self.strength + self.strength_std * normal(unit), 0, 1)
 
     def describe(self) -> str:
         space, strength = self.space, self.strength
@@ -301,7 +323,8 @@ class AutoAugment(Policy):
     Attributes:
         policy: "imagenet", "cifar10" or "svhn" of torchvision; timm's `original` and `v0`, and
             with "r" their variants with another posterize (that of `v0` blackens images).
-        strength_std: of a normal distribution around each strength; timm's `mstd` / 10.
+        strength_std: of a normal distribution around each strength, timm's `mstd` / 10; or
+            "uniform", as for `RandAugment`.
         method, fill: of the warps.
         reference: of the colours.
         probability, every: how many images are changed; see `ops.Sometimes`.
@@ -315,12 +338,15 @@ class AutoAugment(Policy):
     policy: Literal[
         "imagenet", "cifar10", "svhn", "timm_original", "timm_originalr", "timm_v0", "timm_v0r"
     ] = "imagenet"
-    strength_std: float = 0.0
+    strength_std: Spread = 0.0
     method: PolicyMethod = "nearest"
     fill: FillValue = 0.0
     reference: Reference = "pillow"
     probability: float = 1.0
     every: int = 1
+
+    def check(self) -> None:
+        _check_spread(self.strength_std)
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -338,8 +364,7 @@ class AutoAugment(Policy):
         pair = below(drawn[0, 0], len(policy.pairs))
         kept = happens(drawn[1], jnp.asarray(probability)[pair])
         index_of = jnp.where(kept, jnp.asarray(index)[pair], NOTHING)
-        strengths = jnp.asarray(strength)[pair] + self.strength_std * normal(drawn[2])
-        strengths = jnp.clip(strengths, 0, 1)
+        strengths = _strengths(jnp.asarray(strength)[pair], self.strength_std, drawn[2])
         return drawn_operations(self.rows, index_of, strengths, sign(drawn[3]), drawn[4], size)
 
     def describe(self) -> str:

@@ -160,7 +160,8 @@ def warp(
     truncated to the level beside on about 1e-4 of them.
 
     Args:
-        image: uint8 in [0, 255]; any type for nearest.
+        image: values of any range and type; those of Pillow are uint8. Fractions of integers are
+            cut off.
         map: six or eight coefficients, which may be traced.
         size: height and width of the result; by default the image's.
         method: "nearest", "bilinear" or "bicubic" (a = -1); without antialiasing.
@@ -190,7 +191,7 @@ def warp(
     elif method == "bilinear":
         sampled = _bilinear(at, x, y).astype(image.dtype)
     else:
-        sampled = _bicubic(at, x, y).astype(image.dtype)
+        sampled = _saturated(_bicubic(at, x, y), image.dtype)
     value = fill if isinstance(fill, jax.Array) else fill_value(fill, image.dtype)
     return jnp.where(inside[..., None], sampled, value)
 
@@ -258,7 +259,14 @@ def _bicubic(at: Any, x: Any, y: Any) -> jax.Array:
         return _cubic(before, first, second, after, right)
 
     above, first, second, below = (along(row + i) for i in range(-1, 3))
-    return jnp.clip(_cubic(above, first, second, below, down), 0, 255)
+    return _cubic(above, first, second, below, down)
+
+
+def _saturated(values: Any, dtype: Any) -> Any:
+    """Sums as a type, integers cut off where it ends: those of bicubic go beyond what they mix."""
+    if jnp.issubdtype(dtype, jnp.integer):
+        values = jnp.clip(values, jnp.iinfo(dtype).min, jnp.iinfo(dtype).max)
+    return values.astype(dtype)
 
 
 def _cubic(before: Any, first: Any, second: Any, after: Any, distance: Any) -> jax.Array:

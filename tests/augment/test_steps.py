@@ -351,11 +351,37 @@ def test_erasing_fills_what_was_drawn_and_nothing_else():
         lambda: augment.RandomFlip(every=0),
         lambda: augment.TrivialAugmentWide(probability=-0.1),
         lambda: augment.RandAugment(operation_probability=2.0),
+        lambda: augment.RandAugment(strength_std=-0.1),
+        lambda: augment.AutoAugment(strength_std=5.0),
+        lambda: augment.RandomBlur((0.0, 2.0), reference="torchvision"),
     ],
 )
 def test_a_number_that_means_nothing_is_refused_with_its_place(make):
     with pytest.raises(ConfigError, match=r"at `\$\.\w+`"):
         make()
+
+
+def test_uniform_strengths_go_up_to_the_one_that_is_stated():
+    step = augment.RandAugment(num_ops=16, strength=0.4, strength_std="uniform", space="timm")
+    draws = [step.draw(key, (jnp.int32(8), jnp.int32(8))) for key in jax.random.split(KEY, 8)]
+    # the degrees of solarize_add, of 0 to 110
+    is_added = [np.asarray((d.family == 3) & (d.variant == 2)) for d in draws]
+    added = np.concatenate([np.asarray(d.amount)[i] for d, i in zip(draws, is_added)])
+    assert 0 <= added.min() < 15 and 29 < added.max() <= 44
+    assert Pipeline.from_json(Pipeline((step,)).to_json()).steps == (step,)
+
+
+def test_a_fill_for_other_channels_than_those_of_the_image_is_refused():
+    step = augment.TrivialAugmentWide(fill=(1.0, 2.0, 3.0))
+    with pytest.raises(JaxprepError, match="3 channels"):
+        step(Batch(image=np.zeros((4, 4, 1), np.uint8)), key=KEY)
+
+
+@pytest.mark.parametrize(("dtype", "low", "high"), [("uint16", 0, 60000), ("float32", -3, 900)])
+def test_a_bicubic_warp_keeps_values_of_any_range(dtype, low, high):
+    image = np.linspace(low, high, 16 * 20 * 3).reshape(16, 20, 3).astype(dtype)
+    step = augment.RandomRotation((0.0, 0.0), method="bicubic")
+    np.testing.assert_allclose(step(Batch(image=image), key=KEY).image, image, rtol=1e-6)
 
 
 def test_a_float_image_is_refused_where_the_arithmetic_is_of_uint8():
