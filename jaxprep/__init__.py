@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         parallel,
         postprocess,
         presets,
+        training,
     )
     from jaxprep.cli.run import preprocess_files
     from jaxprep.facade import ImageClassifierPreprocessor, ImageConverter
@@ -67,6 +68,7 @@ __all__ = [
     "read_image",
     "recipes",
     "stack",
+    "training",
     "training_pipeline",
 ]
 

@@ -73,11 +73,16 @@ def restore(path: str | os.PathLike[str], state: Any = None) -> Checkpoint:
     Args:
         path: of its folder.
         state: a pytree like the one that was saved, of arrays or `jax.ShapeDtypeStruct`s: it says
-            the classes, types and shardings of what is read. By default dictionaries and lists.
+            the classes, types and shardings of what is read. By default dictionaries and lists;
+            optax needs its own classes: `{"params": params, "opt": optimiser.init(params)}`.
+
+    Returns:
+        `(preprocessor, state)`. What was saved as a pipeline comes back as a preprocessor, whose
+        `pipeline` it is.
 
     Raises:
         PresetNotFoundError: there is no such folder.
-        ConfigError: it has no preprocessor, or one that is not read.
+        ConfigError: it has no preprocessor, or one that is not read, or a state of other names.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -92,10 +97,18 @@ def restore(path: str | os.PathLike[str], state: Any = None) -> Checkpoint:
         raise PresetNotFoundError(f"Expected the folder of a checkpoint - at `{place}`.")
     for item in ("preprocessor", *(["state"] if state is not None else [])):
         if not os.path.isdir(os.path.join(place, item)):
-            raise ConfigError(f"Expected a checkpoint with an item `{item}` - at `{place}`.")
+            raise ConfigError(
+                f"Expected a checkpoint with an item `{item}` - at `{place}`. A manager's folder "
+                "has a checkpoint for each step: name that of a step."
+            )
     has_state = os.path.isdir(os.path.join(place, "state"))
     with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
-        items = checkpointer.restore(place, restore_args(state, has_state=has_state))
+        try:
+            items = checkpointer.restore(place, restore_args(state, has_state=has_state))
+        except ValueError:
+            if state is not None:
+                _check_names(os.path.join(place, "state"), state)
+            raise
     return Checkpoint(preprocessor_of(items.preprocessor), items.state if has_state else None)
 
 
@@ -155,6 +168,25 @@ def _to_json(preprocessor: Any) -> dict[str, Any]:
     if not isinstance(preprocessor, ImageClassifierPreprocessor):
         preprocessor = ImageClassifierPreprocessor(preprocessor)
     return preprocessor.to_json()
+
+
+def _check_names(place: str, state: Any) -> None:
+    """Refuse a state whose leaves have other names than the saved ones, by their names.
+
+    Orbax refuses it, too, but its message fails where a leaf is an array (orbax 0.12.8).
+    """
+    import orbax.checkpoint as ocp
+
+    with ocp.StandardCheckpointer() as checkpointer:
+        metadata = checkpointer.metadata(place)
+    tree = getattr(metadata, "item_metadata", metadata)
+    saved = set(ocp.tree.to_flat_dict(getattr(tree, "tree", tree), sep="."))
+    given = set(ocp.tree.to_flat_dict(state, sep="."))
+    if saved != given:
+        raise ConfigError(
+            "Expected a `state` with the names of the saved one, got one without "
+            f"{sorted(saved - given)[:5]} and with {sorted(given - saved)[:5]} more - at `{place}`."
+        )
 
 
 def _absolute(path: str | os.PathLike[str]) -> str:

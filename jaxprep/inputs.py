@@ -402,9 +402,10 @@ def check_rank(array: Any, config: Format, where: str) -> None:
     """
     if array.ndim not in (3, 4):
         axes = "c, h, w" if config.pipeline.reads_channels_first else "h, w, c"
+        hint = " A gray image has an axis of one channel, too." if array.ndim == 2 else ""
         raise InputError(
             f"Expected an image ({axes}) or a batch (batch, {axes}), got shape {array.shape} - at "
-            f"`{where}`."
+            f"`{where}`.{hint}"
         )
 
 

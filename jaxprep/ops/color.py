@@ -65,7 +65,8 @@ class ToRGB(Pointwise):
         if not 1 <= channels <= 4:
             raise InputError(
                 "Expected an image of 1 (gray), 2 (gray, alpha), 3 or 4 (RGB, alpha) channels, "
-                f"got {channels}."
+                f"got {channels}. Channels come last, (h, w, c), unless the pipeline begins with "
+                "`ChannelsLast`."
             )
         return 3
 

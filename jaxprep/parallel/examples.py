@@ -265,6 +265,11 @@ class LoadExample:
         if isinstance(record, Mapping):
             return self._fields_of_mapping(record, where)
         if isinstance(record, (tuple, list)) and len(record) in (2, 3):
+            if isinstance(record[0], (int, float, np.number)):
+                raise InputError(
+                    "Expected (image, label) or (image, label, weight), got the number "
+                    f"{record[0]} in the place of the image - at `{where}`."
+                )
             return Batch(*record)
         if isinstance(record, (tuple, list)):
             raise InputError(

@@ -523,7 +523,8 @@ class Pipeline:
         if tuple(shape[-3:-1]) != plan.canvas:
             raise InputError(
                 f"Expected images on a canvas of {plan.canvas}, the plan's, got "
-                f"{tuple(shape[-3:-1])}."
+                f"{tuple(shape[-3:-1])}. Name the canvas of the images where the plan is made: "
+                f"`pipeline.plan(sizes, canvas={tuple(shape[-3:-1])})`."
             )
         if tuple(shape[:-3]) != np.shape(plan.size)[:-1]:
             count = np.shape(plan.size)[:-1]

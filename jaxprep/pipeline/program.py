@@ -221,8 +221,9 @@ def check_dtype(dtype: Any, reference: str, is_integer: bool) -> None:
     if is_integer and dtype != jnp.uint8:
         raise InputError(
             f"Expected a uint8 image for reference='{reference}', which rounds every pass to "
-            f"uint8, got {dtype}. Cast the image to uint8, or choose reference='float', 'torch' or "
-            "'jax', which take any type and are differentiable."
+            f"uint8, got {dtype}. Pass levels, 0 to 255, as uint8 (floats in [0, 1] times 255 and "
+            "rounded first), or choose reference='float', 'torch' or 'jax', which take any type "
+            "and are differentiable."
         )
 
 

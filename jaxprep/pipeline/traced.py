@@ -236,7 +236,8 @@ def _plan_of_known_sizes(lowered: Lowered, batch: Batch, canvas: Size) -> Plan:
     if is_traced(batch.size):
         raise InputError(
             "Expected a plan, since the sizes of the images are traced: make it outside of jit "
-            "with `plan = pipeline.plan(sizes)`, and call `pipeline(batch, plan=plan)` inside."
+            f"with `plan = pipeline.plan(sizes, canvas={tuple(canvas)})`, and call "
+            "`pipeline(batch, plan=plan)` inside."
         )
     plan = plan_of(lowered, as_sizes(np.atleast_2d(np.asarray(batch.size))), canvas)
     if batch.image.ndim == 3:

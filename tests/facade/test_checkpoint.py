@@ -79,6 +79,11 @@ def test_what_is_no_checkpoint_of_a_preprocessor_is_one_error(tmp_path):
     checkpoint.save(tmp_path / "a", PRE)
     with pytest.raises(ConfigError, match="`state`"):
         checkpoint.restore(tmp_path / "a", STATE)
+    checkpoint.save(tmp_path / "with", PRE, {"w": np.ones(3), "step": 7})
+    with pytest.raises(ConfigError, match=r"without \['step'\] and with \['v'\] more"):
+        checkpoint.restore(tmp_path / "with", {"w": np.ones(3), "v": np.ones(3)})
+    with pytest.raises(ConfigError, match="name that of a step"):
+        checkpoint.restore(tmp_path)
     for wrong in (3, "resnet", None.__class__):
         with pytest.raises(ConfigError):
             checkpoint.save(tmp_path / "b", wrong)

@@ -44,6 +44,11 @@ def test_images_as_labels_are_warned_of(call: Any):
         call()
 
 
+def test_a_gray_image_without_channels_is_told_what_it_lacks():
+    with pytest.raises(InputError, match=r"got shape \(8, 9\) - at `x`\. A gray image has an axis"):
+        PRE(A[..., 0])
+
+
 @pytest.mark.parametrize(
     ("x", "y"),
     [

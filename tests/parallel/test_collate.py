@@ -154,6 +154,7 @@ def test_a_photograph_that_is_too_large_is_shrunk_where_that_is_asked_for():
     [
         ({"picture": PHOTOS[0]}, r"key 'image', got \['picture'\].*LoadExample\(canvas, image="),
         ((PHOTOS[0], 1, 1, 1), "4 values"),
+        ((7, PHOTOS[0]), r"\(image, label\).*the number 7 in the place of the image"),
         (noise(40, 8, 3), r"got one of \(40, 8\).*changes their pixels.*too_large"),
         ({"image": [PHOTOS[0]]}, "one record, got 1 of them in lists.*`Collate`"),
         ({"image": {"url": "x"}}, r"the bytes or the path.*\['url'\]"),
