@@ -105,6 +105,8 @@ def training_pipeline(
     >>> batch.image.shape, batch.label.shape
     ((2, 16, 16, 3), (2, 10))
     """
+    if not isinstance(mixing, bool):
+        raise codec.expected("`bool`", mixing, "mixing")
     numbers = recipe if isinstance(recipe, Recipe) else find_recipe(recipe)
     config = _config_of(preset, overrides)
     given = _Preset.of(config.pipeline)

@@ -158,7 +158,7 @@ class Pipeline:
 
         Raises:
             InputError: rank, number of channels, dtype or sizes are not what the steps take; a key
-                where no step is random, or none where one is.
+                where no step is random; neither key nor draws where one is, or both.
         """
         if not isinstance(batch, Batch):
             raise InputError(
@@ -533,7 +533,8 @@ class Pipeline:
             )
 
     def check_key(self, key: Any, draws: Any = None) -> None:
-        """Raises `InputError` for a key or draws where no step is random, or none where one is."""
+        """Raises `InputError` for a key or draws where no step is random; for none or both of them
+        where one is."""
         if not self.is_random and self.mixing is None:
             if key is not None or draws is not None:
                 given = "key" if key is not None else "draws"
@@ -548,6 +549,11 @@ class Pipeline:
                 random.append(type(self.mixing).__name__)
             raise InputError(
                 f"Expected a `key`, as {random} draw: `pipeline(batch, key=jax.random.key(0))`."
+            )
+        if key is not None and draws is not None:
+            raise InputError(
+                "Expected a `key` or `draws`, got both: what is in `draws` is not drawn. Leave the "
+                "`key` out."
             )
         if draws is not None:
             self._check_draws(draws)
@@ -583,6 +589,11 @@ class Pipeline:
                 f"Expected an index for each image, {tuple(batch.image.shape[:-3])}, got {shape} - "
                 "at `batch.index`."
             )
+        dtype = getattr(batch.index, "dtype", None)
+        dtype = np.asarray(batch.index).dtype if dtype is None else dtype
+        # of floats only the whole part would count
+        if not jnp.issubdtype(dtype, jnp.integer):
+            raise InputError(f"Expected integers, got dtype {dtype} - at `batch.index`.")
 
 
 def _as_array(value: Any, where: str) -> Any:

@@ -371,6 +371,15 @@ def test_uniform_strengths_go_up_to_the_one_that_is_stated():
     assert Pipeline.from_json(Pipeline((step,)).to_json()).steps == (step,)
 
 
+def test_a_key_beside_draws_and_an_index_that_is_no_integer_are_refused():
+    pipeline, batch = Pipeline((augment.RandomFlip(),)), Batch(image=np.zeros((2, 4, 4, 3)))
+    with pytest.raises(JaxprepError, match="got both"):
+        pipeline(batch, key=KEY, draws=pipeline.draw(KEY, batch))
+    for index in (np.float32([0.2, 0.7]), np.array(["a", "b"]), [0.5, 1.0]):
+        with pytest.raises(JaxprepError, match=r"integers.*at `batch\.index`"):
+            pipeline(batch.replace(index=index), key=KEY)
+
+
 def test_a_fill_for_other_channels_than_those_of_the_image_is_refused():
     step = augment.TrivialAugmentWide(fill=(1.0, 2.0, 3.0))
     with pytest.raises(JaxprepError, match="3 channels"):
