@@ -464,7 +464,7 @@ def _tagged_class(
         return kind
     place = f"{where}.{key}"
     classes = _subclasses(base)
-    if name not in classes:
+    if isinstance(name, str) and name not in classes:
         for module in _TAGGED[base]:
             importlib.import_module(module)
         classes = _subclasses(base)

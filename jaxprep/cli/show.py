@@ -149,7 +149,7 @@ def draws_page(args: argparse.Namespace, config: Format, path: Path) -> Image.Im
     ...     Image.new("RGB", (6, 8)).save(f"{folder}/a.png")
     ...     args = make_parser().parse_args(["show", f"{folder}/a.png", *options])
     ...     draws_page(args, load_config(args), Path(folder, "a.png")).size
-    (910, 513)
+    (816, 513)
     """
     count = args.draws or 8
     if count > MAX_DRAWS:
