@@ -7,6 +7,7 @@ another image; no other library mixes weights.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -110,16 +111,16 @@ class Mixing(Mix):
         if draw is None:
             draw = self.draw(key, count)
         axis = _explicit_axis(batch.image)
+        others = (labels, batch.weight, draw)
         if axis is not None:
-            # what is drawn follows the images: JAX refuses to combine what is sharded otherwise
+            # they follow the images: JAX refuses to combine what is sharded otherwise
             sharding = NamedSharding(jax.typeof(batch.image).sharding.mesh, PartitionSpec(axis))
-            draw = jax.tree.map(lambda leaf: jax.sharding.reshard(leaf, sharding), draw)
-        arrays = (batch.image, batch.label, batch.weight, draw)
-        mix: Any = _mix
+            others = jax.tree.map(lambda leaf: jax.sharding.reshard(leaf, sharding), others)
+        mix: Any = functools.partial(_mix, is_of_pairs=self.mode == "pair")
         if axis is not None and self.scope == "device":
             mesh, spec = jax.typeof(batch.image).sharding.mesh, PartitionSpec(axis)
-            mix = jax.shard_map(_mix, mesh=mesh, in_specs=spec, out_specs=spec)
-        image, label, weight = mix(*arrays)
+            mix = jax.shard_map(mix, mesh=mesh, in_specs=spec, out_specs=spec)
+        image, label, weight = mix(batch.image, *others)
         return batch.replace(image=image, label=label, weight=weight)
 
     def describe(self) -> str:
@@ -133,14 +134,12 @@ class Mixing(Mix):
         return f"{', '.join(parts)}; drawn for each {self.mode}"
 
     def draw(self, key: Any, count: int) -> MixDraw:
-        """Draw the shares and rectangles for a batch of `count` images."""
+        """Draw the shares and rectangles for a batch of `count` images; a pair uses those of its
+        first."""
         if self.mode == "batch":
             one = self._draw_one(key)
             return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (count, *leaf.shape)), one)
-        position = np.arange(count)
-        if self.mode == "pair":
-            position = np.minimum(position, count - 1 - position)
-        keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.asarray(position))
+        keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(count))
         return jax.vmap(self._draw_one)(keys)
 
     def _draw_one(self, key: Any) -> MixDraw:
@@ -241,7 +240,14 @@ def _explicit_axis(image: Any) -> Any:
     return sharding.spec[0]
 
 
-def _mix(image: Any, label: Any, weight: Any, draw: MixDraw) -> tuple[Any, Any, Any]:
+def _mix(
+    image: Any, label: Any, weight: Any, draw: MixDraw, *, is_of_pairs: bool
+) -> tuple[Any, Any, Any]:
+    if is_of_pairs:
+        # here, as it is known only now which images are partners
+        position = np.arange(len(image))
+        is_first = position <= position[::-1]
+        draw = jax.tree.map(lambda leaf: _of_first(leaf, is_first), draw)
     share = draw.share
     if weight is not None:
         weight = jnp.asarray(weight, jnp.float32)
@@ -264,6 +270,12 @@ def _mix(image: Any, label: Any, weight: Any, draw: MixDraw) -> tuple[Any, Any, 
     total = own + others
     label_share = jnp.where(total > 0, own / jnp.where(total > 0, total, 1), 1.0)
     return mixed, _mean(label, label_share), total
+
+
+def _of_first(drawn: Any, is_first: np.ndarray) -> Any:
+    """What is drawn for the first of each two partners, for both of them."""
+    is_first = is_first.reshape(-1, *[1] * (drawn.ndim - 1))
+    return jnp.where(is_first, drawn, drawn[::-1])
 
 
 def _mean(label: Any, share: Any) -> Any:

@@ -46,7 +46,7 @@ def test_a_label_is_the_mean_of_labels_that_the_pixels_are_of_images(mode, mixup
 @pytest.mark.parametrize("mode", MODES)
 def test_shares_are_those_of_a_batch_of_a_pair_or_of_an_element(mode):
     mixing = augment.Mixing(num_classes=8, mixup=0.8, mode=mode)
-    share = np.asarray(mixing.draw(KEY, 8).share)
+    share = np.asarray(mixing(batch_of(8), KEY).label).diagonal()
     assert len(set(share)) == {"batch": 1, "pair": 4, "element": 8}[mode]
     np.testing.assert_array_equal(share == share[::-1], mode != "element")
 
@@ -109,6 +109,18 @@ def test_devices_mix_all_examples_or_their_own(kind, scope):
         assert set(np.flatnonzero(labels[i] > 1e-6)) <= {i, partner}
     if own_device:
         assert "collective-permute" not in text and "all-gather" not in text
+
+
+def test_partners_on_a_device_share_a_draw_wherever_their_labels_are():
+    mixing = augment.Mixing(num_classes=16, mixup=0.8, mode="pair", scope="device")
+    mesh = jax.make_mesh((4,), ("data",))
+    batch = batch_of(16, [1] * 16)
+    sharded = jax.device_put(batch.image, NamedSharding(mesh, PartitionSpec("data")))
+    with jax.set_mesh(mesh):
+        result = jax.jit(mixing)(batch.replace(image=sharded), KEY)
+    own = np.asarray(result.label).diagonal().reshape(4, 4)
+    np.testing.assert_allclose(own, own[:, ::-1])
+    assert len(np.unique(own)) == 8
 
 
 def test_no_example_shares_its_key_with_the_mixing():
