@@ -1,5 +1,9 @@
 """Defines `ImageConverter` and `ImageClassifierPreprocessor`: KerasHub's calls, on any preset.
 
+A call ends in `convert`, which asks what it was given. Images on the host go straight to
+`pipeline/eager.py`, without a `Batch`; what is traced, or lies on a mesh, goes through the call of
+the `Pipeline`. A preset (`presets.load`) is a format with a `pipeline`.
+
 The contract is that of KerasHub 0.32:
 https://github.com/keras-team/keras-hub/blob/master/keras_hub/src/layers/preprocessing/image_converter.py
 and `keras_hub/src/models/image_classifier_preprocessor.py`.

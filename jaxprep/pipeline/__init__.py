@@ -1,4 +1,16 @@
-"""Steps of four kinds, and pipelines of them that run as one program."""
+"""Steps of four kinds, and pipelines of them that run as one program.
+
+Read the modules in the order in which a call meets them; their words are explained in
+`jaxprep/resample/__init__.py`:
+
+1. `step.py`: what a step says about itself.
+2. `pipeline.py`: the checks of a call, and which of the ways below it takes.
+3. `lower.py`, `segment.py`: from steps to segments, and the tables of one for a size.
+4. `plan.py`: the tables of many sizes, in shapes that programs share.
+5. `eager.py` (images on the host, one program for each canvas) and `traced.py` (inside a program).
+   `eager.run_images` prepares images and tables; it calls `run_one` and `run_batch` of:
+6. `program.py`: all stages of an image, by an engine of `jaxprep/resample/engines`.
+"""
 
 from jaxprep.pipeline.pipeline import Pipeline
 from jaxprep.pipeline.plan import Plan

@@ -1,7 +1,8 @@
 """`Pipeline`: a tuple of steps as one function over a batch.
 
 What goes in: a `Batch`. What comes out: a `Batch` with the preprocessed image. A call checks its
-arguments, and goes to `traced.py` inside a program and to `eager.py` outside. Both run the pipeline
+arguments, and goes to `traced.run` inside a program. Outside it goes to `eager.run`, or, with a
+key, a plan or a mesh, to `traced.run_jitted`: one program for the batch. All run the pipeline
 as it was lowered: `lower.py` cuts it into segments, `segment.py` and `plan.py` make their tables,
 and `program.py` runs them.
 """
