@@ -18,6 +18,7 @@ from jaxprep.augment.numbers import (
     check_range,
     units,
 )
+from jaxprep.errors import InputError
 from jaxprep.pipeline.step import FillValue, Opaque, Sometimes, fill_value
 
 
@@ -49,7 +50,7 @@ class RandomErasing(Sometimes, Opaque):
         scale: range of each rectangle's share of the area (divided by `count`, as in timm).
         ratio: range of its height divided by its width, drawn log-uniformly.
         mode: "constant"; "channel", one number of N(0, 1) for each channel (timm's `rand`);
-            "pixel", one for each value.
+            "pixel", one for each value. Noise needs a floating-point image.
         value: of mode "constant".
         count: how many rectangles; a range is drawn from.
         every: see `ops.Sometimes`.
@@ -109,6 +110,11 @@ class RandomErasing(Sometimes, Opaque):
 
     def apply(self, image: Any, draw: Any = None) -> Any:
         image = jnp.asarray(image)
+        if self.mode != "constant" and not jnp.issubdtype(image.dtype, jnp.floating):
+            raise InputError(
+                f"Expected a floating-point image to fill with noise of N(0, 1), got {image.dtype}:"
+                " erase after rescaling and normalising."
+            )
         height, width, _ = image.shape
         row, column = np.arange(height)[:, None], np.arange(width)[None]
         for i in range(self.count[1]):

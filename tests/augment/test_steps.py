@@ -380,6 +380,22 @@ def test_a_key_beside_draws_and_an_index_that_is_no_integer_are_refused():
             pipeline(batch.replace(index=index), key=KEY)
 
 
+def test_noise_on_an_image_of_integers_is_refused():
+    for mode in ("channel", "pixel"):
+        with pytest.raises(JaxprepError, match="after rescaling"):
+            augment.RandomErasing(mode=mode)(Batch(image=np.zeros((8, 8, 3), np.uint8)), key=KEY)
+
+
+@pytest.mark.parametrize(("name", "shape"), [("saturation", (16, 16, 1)), ("sharpness", (2, 256))])
+def test_a_change_of_nothing_leaves_every_level(name, shape):
+    image = np.resize(np.arange(256, dtype=np.uint8), (*shape[:2], 1))
+    for factor in (0.3, 0.7, 1.1):
+        drawn = augment.operation.blend_of(name, factor)
+        run = augment.operation.apply_operation
+        result = run(image, drawn, names=(name,), reference="torchvision")
+        np.testing.assert_array_equal(result, image)
+
+
 def test_a_fill_for_other_channels_than_those_of_the_image_is_refused():
     step = augment.TrivialAugmentWide(fill=(1.0, 2.0, 3.0))
     with pytest.raises(JaxprepError, match="3 channels"):
