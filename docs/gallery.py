@@ -187,7 +187,7 @@ def drawn(step: Any, image: np.ndarray, index: int) -> np.ndarray:
 def mixed() -> list[np.ndarray]:
     """Returns two images, and their mixup of half, their mixup of 0.8 and their cutmix."""
     images = [photo("coffee"), photo("chelsea")]
-    batch = Batch(image=np.stack(images).astype(np.float32))
+    batch = Batch(image=np.stack(images).astype(np.float32), label=np.eye(2, dtype=np.float32))
     panels = images[1:]
     for share, is_cut in ((0.8, False), (0.5, False), (0.7, True)):
         draw = MixDraw(
