@@ -335,6 +335,11 @@ def _parse_scalar(kind: Any, data: Any, where: str) -> Any:
     if kind is float and type(data) is int and abs(data) < 2**1023:
         return float(data)
     name = getattr(kind, "__name__", kind)
+    if getattr(kind, "__module__", None) == "numpy":
+        raise ConfigError(
+            f"Expected a field that JSON holds, got one annotated as `{name}` - at `{where}`. "
+            "Write an array as a tuple: `tuple[float, ...]`."
+        )
     raise expected(f"`{name}`", data, where)
 
 

@@ -108,7 +108,13 @@ def training_pipeline(
     if not isinstance(mixing, bool):
         raise codec.expected("`bool`", mixing, "mixing")
     numbers = recipe if isinstance(recipe, Recipe) else find_recipe(recipe)
-    config = _config_of(preset, overrides)
+    try:
+        config = _config_of(preset, overrides)
+    except ConfigError as error:
+        near = [name for word in overrides for name in _near_arguments(word)]
+        if not near:
+            raise
+        raise ConfigError(f"{error} Nearest argument of `training_pipeline`: {near[0]}.") from error
     given = _Preset.of(config.pipeline)
     size = as_image_size(image_size, "image_size") or _size_of(numbers, config)
     crop = _crop(numbers, given, size)
@@ -200,6 +206,13 @@ def _columns(count: int) -> int:
         if count % columns == 0:
             return columns
     return most
+
+
+def _near_arguments(word: str) -> list[str]:
+    """The argument of `training_pipeline` that a field of a preset, which is none, may be meant
+    for."""
+    names = ("recipe", "mixing", "num_classes", "image_size", "scope")
+    return difflib.get_close_matches(word, names, n=1, cutoff=0.6)
 
 
 def _config_of(preset: Any, overrides: dict[str, Any]) -> Format:

@@ -87,6 +87,13 @@ def test_an_unknown_recipe_is_refused_with_the_nearest_name():
         jaxprep.training_pipeline(PRESET, recipe="rsb-a2")
 
 
+def test_a_misspelt_argument_is_refused_with_the_nearest_name():
+    with pytest.raises(ConfigError, match=r"\$\.num_class\b.*Nearest argument .*: num_classes\."):
+        jaxprep.training_pipeline(PRESET, "timm/rsb-a2", num_class=10)
+    with pytest.raises(ConfigError, match=r"\$\.crop_pc\b.*'test_input_size', .*\]\.$"):
+        jaxprep.training_pipeline(PRESET, "timm/rsb-a2", crop_pc=1)
+
+
 def test_a_preset_without_one_size_wants_an_image_size():
     name = "torchvision/FCN_ResNet50_Weights.COCO_WITH_VOC_LABELS_V1"
     with pytest.raises(ConfigError, match="image_size="):

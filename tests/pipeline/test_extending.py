@@ -605,6 +605,11 @@ class Unhashable(Undecorated):
 
 
 @frozen
+class OfAnArray(Undecorated):
+    values: np.ndarray = ()  # pyright: ignore[reportAssignmentType]
+
+
+@frozen
 class Unturned(QuarterTurn):
     for_mask = ops.Opaque.for_mask
 
@@ -646,6 +651,7 @@ class GeometryWithMatrix(ops.Flip):
         (Undecorated, r"`Undecorated` to be a frozen dataclass.*at `\$\.steps\[1\]`"),
         (Inherited, r"`Inherited` to be a frozen dataclass.*at `\$\.steps\[1\]`"),
         (Thawed, r"`Thawed` to be a frozen dataclass.*at `\$\.steps\[1\]`"),
+        (lambda: OfAnArray(np.ones(3)), r"that JSON holds.*`ndarray` - at `\$\.values`.*a tuple"),
         (lambda: Unhashable([1]), r"numbers, strings and tuples.*at `\$\.steps\[1\]`"),
     ],
 )
