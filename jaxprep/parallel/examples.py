@@ -255,7 +255,7 @@ class LoadExample:
                 extras[key] = _nearest(extras[key], pixels.shape[0], pixels.shape[1])
         elif self.canvas is not None:
             check_fits(pixels, self.canvas, name)
-        weight = np.float32(1 if raw.weight is None else raw.weight)
+        weight = _weight_of(raw, name)
         return raw.replace(image=pixels, size=size, weight=weight, extras=extras)
 
     def _fields(self, record: Any, where: str) -> Batch:
@@ -325,6 +325,15 @@ def _mask_of(
             f"`{where}, {key}`."
         )
     return mask
+
+
+def _weight_of(example: Batch, where: str) -> np.float32:
+    weight = np.asarray(1 if example.weight is None else example.weight)
+    if weight.shape != () or weight.dtype.kind not in "biuf":
+        raise InputError(
+            f"Expected a number, got {codec.shown(example.weight)} - at `{where}, weight`."
+        )
+    return np.float32(weight)
 
 
 def _check_has_no_positions(example: Batch, where: str) -> None:

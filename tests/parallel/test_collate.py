@@ -158,6 +158,8 @@ def test_a_photograph_that_is_too_large_is_shrunk_where_that_is_asked_for():
         (noise(40, 8, 3), r"got one of \(40, 8\).*changes their pixels.*too_large"),
         ({"image": [PHOTOS[0]]}, "one record, got 1 of them in lists.*`Collate`"),
         ({"image": {"url": "x"}}, r"the bytes or the path.*\['url'\]"),
+        ((PHOTOS[0], 1, "heavy"), "a number, got 'heavy'.*weight"),
+        ({"image": PHOTOS[0], "weight": [1.0, 0.5]}, r"a number, got \[1\.0, 0\.5\].*weight"),
     ],
 )
 def test_a_bad_record_is_one_clear_error(record: Any, message: str):
