@@ -207,10 +207,9 @@ class Worker:
 
     def __call__(self, row: Mapping[str, str]) -> dict[str, str]:
         number, names = json.loads(row["task"])
-        done = Done(self.folder / str(number))
-        # A task that is done again, as its worker was lost, begins anew.
-        shutil.rmtree(done.folder, ignore_errors=True)
-        done.folder.mkdir(parents=True)
+        # A folder of its own, also for a task that is done again: its first worker may only be cut
+        # off, and still write.
+        done = Done(Path(tempfile.mkdtemp(prefix=f"{number}-", dir=self.folder)))
         writer: Writer = Files(done)
         if self.options.format == "npz":
             is_stacked = self.converter.config.image_size is not None
