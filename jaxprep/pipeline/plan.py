@@ -280,10 +280,10 @@ def _bucket_counts(
     """The taps of both axes, for which there are `needed` ones in tables of `rows`."""
     if segment.arithmetic == "copy":
         return 1, 1
-    counts = [tap_bucket(max(needed))] * 2
+    counts = [tap_bucket(max(needed), source)] * 2
     # a photograph whose rows become one has 8,000 taps there; its columns need not have as many
     if max(rows) * counts[0] > SHARED_WEIGHTS:
-        counts = [tap_bucket(count) for count in needed]
+        counts = [tap_bucket(count, source) for count in needed]
     # all taps lie inside of the canvas, see `tables.fit`
     return min(counts[0], source[0]), min(counts[1], source[1])
 

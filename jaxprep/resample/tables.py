@@ -732,17 +732,26 @@ def bucket(n: int) -> int:
     return three_quarters if n <= three_quarters else power
 
 
-def tap_bucket(count: int) -> int:
-    """Return the number of taps that a table of `count` is padded to: 4, 6, 8, 10, 12, 16, 24, ...
+LARGE_CANVAS = 512 * 512
+"""Pixels of a canvas from which idle taps cost more than another program."""
 
-    Enlargements, which have 2 or 3 taps by `bilinear`, share a program with 4. Photographs whose
-    shorter side of 480 or so becomes 224 by `bicubic`, CLIP's resize, have 9 or 10: of 12 the two
-    idle ones would be an eighth of the call.
 
-    >>> [tap_bucket(count) for count in (2, 5, 9, 11, 17)]
-    [4, 6, 10, 12, 24]
+def tap_bucket(count: int, source: tuple[int, int]) -> int:
+    """Return the number of taps that a table of `count` is padded to, for a canvas of height and
+    width `source`: a `bucket`, at least 4.
+
+    Enlargements, which have 2 or 3 taps by `bilinear`, share a program with 4. On a large canvas 9
+    and 10 are padded to 10: CLIP's resize of 480 x 640 by `bicubic` has 10, and of 12 the two idle
+    ones would be an eighth of the call.
+
+    >>> [tap_bucket(count, (256, 256)) for count in (2, 5, 9, 17)]
+    [4, 6, 12, 24]
+    >>> tap_bucket(9, (512, 512))
+    10
     """
-    return 10 if count in (9, 10) else bucket(max(count, 4))
+    if count in (9, 10) and source[0] * source[1] >= LARGE_CANVAS:
+        return 10
+    return bucket(max(count, 4))
 
 
 def canvas(size: tuple[int, int], smallest: int = 64) -> tuple[int, int]:

@@ -506,6 +506,7 @@ def test_every_refusal_is_a_value_error_of_the_library():
 # every field off its default; a step whose fields exclude each other is there more than once
 EXAMPLES = (
     ops.Cast("int32", True),
+    ops.Cast("uint8", truncated=True),
     ops.CenterCrop((3, 4), "floor", (1.0, 2.0, 3.0)),
     ops.CenterCropShare(0.5, 0.25, "down"),
     ops.ChannelsFirst(),

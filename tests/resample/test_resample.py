@@ -9,10 +9,12 @@ import pytest
 from goldens import keras_inputs
 from PIL import Image
 
-from jaxprep import ops
+from jaxprep import Pipeline, ops
 from jaxprep.errors import InputError
+from jaxprep.pipeline.eager import program_of
+from jaxprep.pipeline.program import Program
 from jaxprep.resample.references import REFERENCES
-from jaxprep.resample.tables import bucket, canvas, resize_taps, vertical_first
+from jaxprep.resample.tables import vertical_first
 
 METHODS = {
     "nearest": Image.Resampling.NEAREST,
@@ -23,7 +25,7 @@ METHODS = {
     "lanczos3": Image.Resampling.LANCZOS,
 }
 LONGEST = 1500
-GROUPS, GROUP = 6, 16  # per method: so many compiled programs, so many sizes through each
+RESULTS, IMAGES = 16, 6  # per method: so many compiled programs, so many sizes through each
 
 Sizes = tuple[int, int, int, int]  # height and width of the image, height and width of the result
 
@@ -58,33 +60,25 @@ def different(sizes: list[Sizes], method: str, resize=ops.resize) -> dict[Sizes,
     return found
 
 
-def program(sizes: Sizes, method: str) -> tuple:
-    """What the eager calls of a method that share a compiled program have in common."""
-    height, width, out_height, out_width = sizes
-    taps = (
-        resize_taps(n, m, method, True, "pillow").weight
-        for n, m in ((height, out_height), (width, out_width))
-    )
-    order = vertical_first(REFERENCES["pillow"], (height, width), (out_height, out_width))
-    return (
-        canvas((height, width)),
-        canvas((out_height, out_width)),
-        *(bucket(w.shape[1]) for w in taps),
-        order,
-    )
+def program(sizes: Sizes, method: str) -> Program:
+    """The compiled program that an eager call uses."""
+    size, result = sizes[:2], sizes[2:]
+    step = ops.Resize(result, method=method, reference="pillow")  # type: ignore[arg-type]
+    return program_of(Pipeline((step,)).lowered, size, 3, np.uint8)
 
 
 @functools.cache
 def random_sizes(method: str) -> list[Sizes]:
-    """Log-uniform sizes up to `LONGEST`, each with others around it that share its program."""
+    """Log-uniform sizes up to `LONGEST`: for a size of the result, images that share a program."""
     rng, sizes = np.random.default_rng(list(METHODS).index(method)), []
-    for _ in range(GROUPS):
+    for _ in range(RESULTS):
         first = np.exp(rng.uniform(0, np.log(LONGEST), 4)).round()
-        around = np.clip(first * rng.uniform(0.75, 1.33, (400, 4)), 1, LONGEST).round()
+        around = first * np.append(rng.uniform(0.75, 1.33, (400, 2)), np.ones((400, 2)), axis=1)
+        around = np.clip(around, 1, LONGEST).round()
         candidates = dict.fromkeys(tuple(map(int, row)) for row in (first, *around))
         same = program(next(iter(candidates)), method)
         sizes += itertools.islice(
-            (row for row in candidates if program(row, method) == same), GROUP
+            (row for row in candidates if program(row, method) == same), IMAGES
         )
     return sizes
 
