@@ -3,9 +3,9 @@
 The transform is a random resized crop to 224 x 224, a flip, RandAugment of two operations at
 magnitude 9, and a normalisation, of 64 photographs of 512 x 512 in memory, with timm's operations
 and probabilities. timm's has two worker processes of a `DataLoader`, as in its training script;
-jaxprep's is one jitted function on all cores. Then RandAugment alone, of 64 images of 224 x 224:
-Keras' layer under `jax.jit`, and jaxprep's step. Each runs in processes of
-its own, in turn; the throughput of the best of them counts.
+jaxprep's is one jitted function with a device per core. Then RandAugment alone, of 64 images of
+224 x 224: Keras' layer under `jax.jit`, and jaxprep's step. Each runs in processes of its own, in
+turn; the throughput of the best of them counts.
 
 Usage: `python benchmarks/augmentation.py [--cores 2] [--seconds 10] [--rounds 3] [--output FILE]
 [--python jaxprep=PATH --python torch=PATH --python keras=PATH]`. The result is printed, and written
@@ -175,21 +175,32 @@ def jaxprep_policy(images: Any) -> Made:
 
 
 def _jitted(pipeline: Any, images: Any) -> Made:
+    """The pipeline, jitted, with a device per core, as README advises: XLA uses several cores of
+    one device poorly.
+    """
     import itertools
+    import os
 
     import jax
 
     import jaxprep
 
-    @jax.jit
+    cores = len(os.sched_getaffinity(0))
+    jax.config.update("jax_num_cpu_devices", cores)
+    mesh = jax.make_mesh((cores,), ("batch",))
+    along_batch = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("batch"))
+
     def run(images: Any, key: Any) -> Any:
         return pipeline(jaxprep.Batch(image=images), key=key).image
 
-    images = jax.device_put(images)
+    options = {"xla_disable_hlo_passes": "cpu-parallel-task-assigner"}
+    program = jax.jit(run, compiler_options=options)
+    images = jax.device_put(images, along_batch)
     keys = itertools.count()
 
     def call() -> Any:
-        return jax.block_until_ready(run(images, jax.random.key(next(keys))))
+        with jax.set_mesh(mesh):
+            return jax.block_until_ready(program(images, jax.random.key(next(keys))))
 
     return call, f"jax {jax.__version__}"
 
