@@ -16,9 +16,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -179,27 +181,24 @@ def _jitted(pipeline: Any, images: Any) -> Made:
     one device poorly.
     """
     import itertools
-    import os
 
     import jax
 
+    # Before JAX starts.
+    jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
     import jaxprep
-
-    cores = len(os.sched_getaffinity(0))
-    jax.config.update("jax_num_cpu_devices", cores)
-    mesh = jax.make_mesh((cores,), ("batch",))
-    along_batch = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("batch"))
+    from peers.jaxprep_ import ONE_THREAD, along_batch
 
     def run(images: Any, key: Any) -> Any:
         return pipeline(jaxprep.Batch(image=images), key=key).image
 
-    options = {"xla_disable_hlo_passes": "cpu-parallel-task-assigner"}
-    program = jax.jit(run, compiler_options=options)
-    images = jax.device_put(images, along_batch)
+    program = jax.jit(run, compiler_options=ONE_THREAD)
+    sharded = along_batch(images)
+    images = jax.device_put(images) if sharded is None else sharded
     keys = itertools.count()
 
     def call() -> Any:
-        with jax.set_mesh(mesh):
+        with jax.set_mesh(images.sharding.mesh) if sharded is not None else nullcontext():
             return jax.block_until_ready(program(images, jax.random.key(next(keys))))
 
     return call, f"jax {jax.__version__}"

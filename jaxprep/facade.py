@@ -229,7 +229,10 @@ def convert(x: Any, config: Format) -> Any:
     with default_settings():
         if "grain" not in sys.modules or not frameworks.in_grain():
             if _is_image_of_bytes(x):
-                return _convert_bytes(x, config.pipeline)
+                # There is nothing to ask about its type, values and device.
+                pipeline = config.pipeline
+                pixels = x.transpose(1, 2, 0) if pipeline.reads_channels_first else x
+                return _run_image(pipeline, pixels, None)
             # NumPy arrays are images: none of the questions of `_convert` is about them.
             if isinstance(x, np.ndarray):
                 return _convert_images(x, config)
@@ -264,15 +267,6 @@ def _is_image_of_bytes(x: Any) -> bool:
     """Return whether a value is one image as programs read it: what most calls are about."""
     # Not its subclasses: a masked array has pixels that do not count.
     return type(x) is np.ndarray and x.dtype == np.uint8 and x.ndim == 3
-
-
-def _convert_bytes(image: np.ndarray, pipeline: Pipeline) -> Any:
-    """Convert one image of bytes: there is nothing to ask about its type, values and device."""
-    if pipeline.reads_channels_first:
-        image = image.transpose(1, 2, 0)
-    pipeline.check_image(image.shape, image.dtype)
-    pipeline.check_key(None)
-    return eager.run_image(pipeline.lowered, image, image.shape[:2])
 
 
 def _warn_of_range(owner: Any, x: Any, config: Format) -> None:
@@ -330,9 +324,7 @@ def _convert_images(x: Any, config: Format) -> Any:
     # that is faster than one program for the batch.
     if pixels.ndim == 4:
         return _run_batch(pipeline, pixels, placement)
-    pipeline.check_image(pixels.shape, pixels.dtype)
-    pipeline.check_key(None)
-    return eager.run_image(pipeline.lowered, pixels, pixels.shape[:2], placement)
+    return _run_image(pipeline, pixels, placement)
 
 
 def _convert_list(x: Any, config: Format) -> Any:
@@ -341,6 +333,13 @@ def _convert_list(x: Any, config: Format) -> Any:
         # each is computed where it is, as one that is traced
         return _convert_each(x, config)
     return _run(inputs.from_list(x, config), placement)
+
+
+def _run_image(pipeline: Pipeline, pixels: np.ndarray, placement: Placement) -> Any:
+    """Run one image `(h, w, c)` through a pipeline."""
+    pipeline.check_image(pixels.shape, pixels.dtype)
+    pipeline.check_key(None)
+    return eager.run_image(pipeline.lowered, pixels, pixels.shape[:2], placement)
 
 
 def _run_batch(pipeline: Pipeline, images: np.ndarray, placement: Placement) -> Any:

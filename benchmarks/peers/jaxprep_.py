@@ -50,7 +50,7 @@ def prepare(case: Case, images: list[np.ndarray], cores: int, reference: str) ->
     return forms
 
 
-def _sharded(batch: Any) -> Any:
+def along_batch(batch: Any) -> Any:
     """Shard a batch over all devices; return None for one device, or where it does not divide."""
     count = len(jax.devices())
     images = jax.tree.leaves(batch)[0]
@@ -67,7 +67,7 @@ def _uniform(pipeline: jaxprep.Pipeline, images: np.ndarray) -> dict:
 
     program, of_core = jax.jit(run), jax.jit(run, compiler_options=ONE_THREAD)
     # In training the batch is on the device before the step; a server has NumPy's.
-    on_device, sharded = jnp.asarray(images), _sharded(images)
+    on_device, sharded = jnp.asarray(images), along_batch(images)
     forms = {
         JITTED: lambda: jax.block_until_ready(program(on_device)),
         "jit, NumPy batch": lambda: jax.block_until_ready(program(images)),
@@ -105,7 +105,7 @@ def _ragged(pipeline: jaxprep.Pipeline, images: list[np.ndarray]) -> dict:
     # A loader puts both on the device ahead of the step.
     on_device = jnp.asarray(canvas)
     tables = jax.device_put(plan)
-    sharded = _sharded((canvas, plan))
+    sharded = along_batch((canvas, plan))
     forms = {JITTED: lambda: jax.block_until_ready(program(on_device, tables))}
     if sharded is not None:
         forms[SHARDED] = lambda: jax.block_until_ready(of_core(*sharded))

@@ -8,7 +8,7 @@ puts the two together. Learning rates, losses, samplers and the like are no part
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from jaxprep import codec
 from jaxprep.augment.erase import RandomErasing
@@ -98,6 +98,16 @@ _CROP_OF_TORCHVISION = ("scale, ratio, rule, flip", _TORCHVISION + "presets.py")
 _CROP_OF_TIMM = ("scale, ratio, rule, flip", _TIMM + "transforms_factory.py")
 _POLICY_OF_TIMM = ("policy_method, policy_fill", _TIMM + "transforms_factory.py")
 
+_NUMBERS_OF_DEIT: dict[str, Any] = {
+    "interpolation": "bicubic",
+    "colors": (_rand_augment(0.9),),
+    "policy_method": "crop",
+    "policy_fill": "mean",
+    "erasing": RandomErasing(0.25, mode="pixel"),
+    "mixing": Mixing(mixup=0.8, cutmix=1.0, smoothing=0.1),
+}
+"""ConvNeXt trains with them, too."""
+
 RECIPES: dict[str, Recipe] = {
     # `train.py` without options, of the `IMAGENET1K_V1` weights
     "torchvision/v1": Recipe(
@@ -150,12 +160,7 @@ RECIPES: dict[str, Recipe] = {
             _CROP_OF_TIMM,
             _POLICY_OF_TIMM,
         ),
-        interpolation="bicubic",
-        colors=(_rand_augment(0.9),),
-        policy_method="crop",
-        policy_fill="mean",
-        erasing=RandomErasing(0.25, mode="pixel"),
-        mixing=Mixing(mixup=0.8, cutmix=1.0, smoothing=0.1),
+        **_NUMBERS_OF_DEIT,
     ),
     # ImageNet-1k at the size of the preset; the published sizes are 224 (S), 192 (B, L), 160 (H)
     "facebookresearch/deit-iii": Recipe(
@@ -173,12 +178,7 @@ RECIPES: dict[str, Recipe] = {
             _CROP_OF_TIMM,
             _POLICY_OF_TIMM,
         ),
-        interpolation="bicubic",
-        colors=(_rand_augment(0.9),),
-        policy_method="crop",
-        policy_fill="mean",
-        erasing=RandomErasing(0.25, mode="pixel"),
-        mixing=Mixing(mixup=0.8, cutmix=1.0, smoothing=0.1),
+        **_NUMBERS_OF_DEIT,
     ),
     # there the larger share of mixup is each image's own; with pairs of a reversed batch, either
     # of which is mixed with the other, that only changes the order in the batch

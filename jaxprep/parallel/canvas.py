@@ -20,6 +20,7 @@ from jaxprep.errors import InputError
 from jaxprep.host.decode import read_image, to_array
 from jaxprep.inputs import Policy, as_numpy
 from jaxprep.pictures import is_pil, with_levels
+from jaxprep.pipeline.cores import core_count
 from jaxprep.pipeline.numbers import in_jax_type
 from jaxprep.resample.tables import canvas as canvas_of
 from jaxprep.types import Size
@@ -227,7 +228,7 @@ def map_in_threads(
     >>> map_in_threads(abs, [-1, 2], workers=2)
     [1, 2]
     """
-    count = min(len(items), workers or os.cpu_count() or 1)
+    count = min(len(items), workers or core_count())
     if count <= 1:
         return [function(item) for item in items]
     with ThreadPoolExecutor(count, thread_name_prefix="jaxprep") as executor:
