@@ -6,7 +6,9 @@ Written with torch 2.13.0 (CPU, AVX2), torchvision 0.28.0, Pillow 13.0.0 (decodi
 * `v2`: `torchvision.transforms.v2.functional.resize`. uint8 never becomes float here, with antialias off either;
   int16 and int32 are resized as float32 and rounded;
 * `v1`: `torchvision.transforms.functional.resize`, which the presets of torchvision's weights use. uint8 is resized as
-  float32, clamped to [0, 255] (bicubic only) and rounded half to even.
+  float32, clamped to [0, 255] (bicubic only) and rounded half to even;
+* `floats`: `v2` of uint8 photographs that were cast to float32 before, as Molmo2, Nemotron and Pix2Struct of
+  Transformers do, one thread, sampled; `rounded` is that after Molmo2's `round`, `clamp` and cast, whole.
 
 `method` is bilinear, bicubic, nearest or nearest-exact; `antialias` is absent for nearest. `input.dtype` says what the
 pixels became; results keep that dtype and are stored whole, (h, w, c), in the record `result`.
@@ -67,6 +69,14 @@ CALLS = (  # (call, dtype, antialias)
     ("v1", "uint8", False),
     ("v1", "uint8", True),
 )
+FLOATS_SIZES = (  # floats, bilinear and bicubic, antialias on and off
+    ({"photo": "coffee", "box": [0, 0, 301, 199]}, (126, 126)),
+    ({"photo": "retina", "box": [455, 0, 685, 641]}, (112, 75)),
+    (_coffee(61, 97), (113, 71)),
+    ({"photo": "rocket", "box": [0, 0, 333, 21]}, (14, 224)),
+    ({"photo": "chelsea"}, (98, 154)),
+    ({"photo": "astronaut", "box": [7, 3, 8, 54]}, (17, 3)),
+)
 
 
 def interpolate(array: np.ndarray, size: tuple[int, int], method: str, **options: bool) -> np.ndarray:
@@ -101,6 +111,14 @@ def main(photos: pathlib.Path) -> None:
         case = {"call": call, "input": recipe, "size": size, "method": method, "antialias": antialias}
         result = resize(inputs.array(recipe, photos), size, method, call, antialias)
         writer.add(case, whole=True, result=result)
+    torch.set_num_threads(1)  # with more, another kernel sums in another order
+    for (recipe, size), method, antialias in itertools.product(FLOATS_SIZES, ("bilinear", "bicubic"), (True, False)):
+        case = {"call": "floats", "input": recipe, "size": size, "method": method, "antialias": antialias}
+        result = resize(inputs.array(recipe, photos).astype(np.float32), size, method, "v2", antialias)
+        writer.add(case, result=result)
+        if (method, antialias) == ("bilinear", False):
+            rounded = torch.from_numpy(result).round().clamp(0, 255).to(torch.uint8).numpy()
+            writer.add({**case, "call": "rounded"}, whole=True, result=rounded)
     writer.save("torch_float")
 
 
