@@ -140,27 +140,58 @@ def run(call: Call, images: Sequence[Image]) -> Any:
     (1, 8, 8, 3)
     """
     config = call.config
+    ragged = _run_views(call, images, None)
+    if call.is_traced:
+        return _join_traced(config, ragged) if isinstance(ragged, list) else ragged
+    return _as_padded(config, ragged)
+
+
+def run_each(call: Call, images: Sequence[Image], view: str | None = None) -> Any:
+    """Return the results of one view of images of any kinds and sizes, for a family that puts them
+    together itself: see `jaxprep.huggingface.views`.
+
+    Args:
+        view: one of the row's `views`, or the main result.
+
+    Returns:
+        one array where all are alike, otherwise a list with one per image; NumPy's, unless traced.
+
+    Raises:
+        InputError: an image is not what the pipeline takes.
+
+    >>> call = Call(None, {}, HuggingFace("ViTImageProcessor", {"size": 8}))
+    >>> run_each(call, [Image(np.zeros((20, 30, 3), np.uint8))]).shape
+    (1, 8, 8, 3)
+    """
+    ragged = _run_views(call, images, view)
+    if call.is_traced:
+        return stack_traced(ragged) if isinstance(ragged, list) else ragged
+    if ragged.is_stacked:
+        return np.asarray(ragged.results)
+    return [np.asarray(result) for result in ragged.results]
+
+
+def _run_views(call: Call, images: Sequence[Image], view: str | None) -> Any:
+    """A `Ragged`; traced, one array of a batch, or a list with one result per image."""
+    config = call.config
     # Sizes are part of the key of a pipeline's cache: where they do not count, one is enough.
     sizes = tuple(sizes_of(images)) if config.row.batch_dependent else None
     if call.is_traced:
-        pipelines = [config.pipeline_of(image.source, sizes) for image in images]
-        traced = run_traced(images, pipelines)
-        if isinstance(traced, list):
-            return _join_traced(config, traced)
-        return traced
+        pipelines = [config.pipeline_of(image.source, sizes, view) for image in images]
+        return run_traced(images, pipelines)
     # Images of one kind share a pipeline and its programs.
     groups: dict[Source, list[int]] = {}
     for i, image in enumerate(images):
         groups.setdefault(image.source, []).append(i)
     results: list[Any] = [None] * len(images)
     for source, members in groups.items():
-        pipeline = config.pipeline_of(source, sizes)
+        pipeline = config.pipeline_of(source, sizes, view)
         ragged = run_group(pipeline, [images[i] for i in members])
         if len(groups) == 1:
-            return _as_padded(config, ragged)
+            return ragged
         for i, result in zip(members, _on_host(ragged), strict=True):
             results[i] = result
-    return _as_padded(config, Ragged.of(results))
+    return Ragged.of(results)
 
 
 def run_group(pipeline: Pipeline, images: Sequence[Image]) -> Ragged:

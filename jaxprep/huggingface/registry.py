@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from jaxprep.huggingface.call import PLAIN, Family
 from jaxprep.huggingface.detection import DETECTION, PIXEL_MASK
+from jaxprep.huggingface.patches import PATCH_ROWS
 from jaxprep.huggingface.prompt_depth import PROMPTED_DEPTH
 from jaxprep.huggingface.sapiens import SAPIENS
 from jaxprep.huggingface.seggpt import PROMPTED
@@ -21,6 +22,7 @@ FAMILIES: dict[str, Family] = {
     "pixel_mask": PIXEL_MASK,
     "maps": MAPS_FAMILY,
     "matte": MATTE,
+    "patch_rows": PATCH_ROWS,
     "people": SAPIENS,
     "prompted": PROMPTED,
     "prompted_depth": PROMPTED_DEPTH,

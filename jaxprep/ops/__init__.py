@@ -13,7 +13,7 @@ The page `docs/extending.md` shows each of them.
 (4, 4, 3)
 """
 
-from jaxprep.ops import sizes
+from jaxprep.ops import patch_sizes, sizes
 from jaxprep.ops.boxes import from_corners, to_corners
 from jaxprep.ops.color import (
     Premultiply,
@@ -52,8 +52,10 @@ from jaxprep.ops.crop import (
     pad_to_next_multiple,
     pad_to_square,
 )
+from jaxprep.ops.fit import Fit, FitRule, Fitted
 from jaxprep.ops.layout import ChannelsFirst, ChannelsLast, channels_first, channels_last
-from jaxprep.ops.resize import Resize, resize
+from jaxprep.ops.patches import Patches, Tiles
+from jaxprep.ops.resize import Resize, SizeRule, resize
 from jaxprep.ops.values import Cast, Clip, Normalize, Rescale, clip, normalize, rescale
 from jaxprep.ops.window import resize_window
 from jaxprep.pipeline.step import (
@@ -77,6 +79,9 @@ __all__ = [
     "Clip",
     "Crop",
     "CropToAspect",
+    "Fit",
+    "FitRule",
+    "Fitted",
     "Flip",
     "Geometry",
     "Layout",
@@ -89,6 +94,7 @@ __all__ = [
     "PadToMultiple",
     "PadToNextMultiple",
     "PadToSquare",
+    "Patches",
     "Pointwise",
     "Premultiply",
     "Resample",
@@ -97,9 +103,11 @@ __all__ = [
     "Resize",
     "Reverse",
     "ReverseChannels",
+    "SizeRule",
     "Sometimes",
     "Step",
     "Take",
+    "Tiles",
     "ToGray",
     "ToRGB",
     "Unpremultiply",
@@ -122,6 +130,7 @@ __all__ = [
     "pad_to_multiple",
     "pad_to_next_multiple",
     "pad_to_square",
+    "patch_sizes",
     "rescale",
     "resize",
     "resize_window",

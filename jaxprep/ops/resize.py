@@ -27,6 +27,8 @@ from jaxprep.types import Array, Size
 
 Method = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos3", "lanczos5"]
 Rounding = Literal["truncate", "round"]
+MAX_COUNT = 2**40
+"""Of pixels in a rule: a bound on a product of sides, which are bounded themselves."""
 
 
 def scaled(n: int, numerator: int, denominator: int, rounding: Rounding) -> int:
@@ -111,6 +113,10 @@ class SizeRule(ABC):
 
     A rule is a frozen dataclass, whose fields are its numbers.
 
+    Attributes:
+        counts: the names of the fields that count pixels or patches of an image, where all other
+            integers are sides in pixels.
+
     >>> from dataclasses import dataclass
     >>> @dataclass(frozen=True)
     ... class Half(SizeRule):
@@ -121,14 +127,19 @@ class SizeRule(ABC):
     """
 
     tag_key: ClassVar[str] = "rule"
+    counts: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         codec.check_fields(self)
         for name in codec.field_types(type(self)):
             value = getattr(self, name)
             is_number = isinstance(value, int) and not isinstance(value, bool)
-            if is_number:
+            if not is_number:
+                continue
+            if name not in self.counts:
                 check_side(value, f"$.{name}")
+            elif not 1 <= value <= MAX_COUNT:
+                raise codec.expected(f"a number from 1 to {MAX_COUNT}", value, f"$.{name}")
 
     @abstractmethod
     def output_size(self, size: Size) -> Size:
@@ -186,8 +197,59 @@ def resize(
     return on_image(step, image)
 
 
+class Resampler(Geometry):
+    """Base class of the steps that mix pixels by one filter, with the fields of `ops.resize`.
+
+    >>> issubclass(Resize, Resampler)
+    True
+    """
+
+    method: Method
+    antialias: bool
+    reference: ReferenceName
+    rounded: bool
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "method", canonical_method(self.method))
+        super().__post_init__()
+
+    def check(self) -> None:
+        assert self.method in METHODS and self.reference in REFERENCES
+
+    def resample(self, size: Size) -> tuple[Resample, Resample]:
+        """Return the axis steps that make an image of `size`, vertical and horizontal."""
+        vertical = Resample(size[0], self.method, self.antialias, self.reference)
+        horizontal = Resample(size[1], self.method, self.antialias, self.reference)
+        return vertical, horizontal
+
+    @property
+    def resampling(self) -> Resampling | None:  # type: ignore[override]
+        # Nearest copies pixels: there is no arithmetic, and integers stay integers.
+        return None if self.method == "nearest" else Resampling(self.reference, self.rounded)
+
+    @property
+    def keeps_window(self) -> bool:  # type: ignore[override]
+        # A nearest resize is a list of rows to take, which no other resize can share a pass with.
+        return self.method != "nearest"
+
+    def largest_value(self, largest: float) -> float:
+        # These filters have no negative lobes: a weighted mean is no larger than what it is of.
+        if self.method in ("box", "bilinear", "hamming"):
+            return max(largest, float(np.max(np.abs(self.fill))))
+        return super().largest_value(largest)
+
+    def filter_words(self) -> str:
+        """Return the filter and its reference, for `describe`."""
+        words = f"{self.method}, {_REFERENCE_WORDS[self.reference]}"
+        if self.method == "nearest":
+            return words
+        antialiased = "antialiased" if self.antialias else "not antialiased"
+        rounded = "" if self.rounded else ", not rounded to integers"
+        return f"{words} ({antialiased}{rounded})"
+
+
 @dataclass(frozen=True)
-class Resize(Geometry):
+class Resize(Resampler):
     """Resizes to a size, or by a rule that computes it.
 
     Attributes:
@@ -226,7 +288,6 @@ class Resize(Geometry):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "size", as_size(self.size))
-        object.__setattr__(self, "method", canonical_method(self.method))
         super().__post_init__()
 
     def check(self) -> None:
@@ -243,33 +304,15 @@ class Resize(Geometry):
             )
         if self.fit != "exact" and self.size is None:
             raise codec.expected("'exact', since there is no `size` to fit", self.fit, "$.fit")
-        assert self.method in METHODS and self.reference in REFERENCES
+        super().check()
 
     @property
     def static_output_size(self) -> Size | None:
         return self.size if self.fit == "exact" else None
 
     def axes(self, size: Size, draw: Any = None) -> Axes:
-        out = self._rule(size)
-        vertical = Resample(out[0], self.method, self.antialias, self.reference)
-        horizontal = Resample(out[1], self.method, self.antialias, self.reference)
+        vertical, horizontal = self.resample(self._rule(size))
         return (vertical,), (horizontal,)
-
-    @property
-    def resampling(self) -> Resampling | None:  # type: ignore[override]
-        # Nearest copies pixels: there is no arithmetic, and integers stay integers.
-        return None if self.method == "nearest" else Resampling(self.reference, self.rounded)
-
-    @property
-    def keeps_window(self) -> bool:  # type: ignore[override]
-        # A nearest resize is a list of rows to take, which no other resize can share a pass with.
-        return self.method != "nearest"
-
-    def largest_value(self, largest: float) -> float:
-        # These filters have no negative lobes: a weighted mean is no larger than what it is of.
-        if self.method in ("box", "bilinear", "hamming"):
-            return largest
-        return super().largest_value(largest)
 
     def for_mask(self) -> Resize:
         # A class between two classes is another class: labels are never mixed.
@@ -288,8 +331,7 @@ class Resize(Geometry):
         return longest_edge(size, self.longest_edge, self.rounding)
 
     def describe(self) -> str:
-        reference = _REFERENCE_WORDS[self.reference]
-        return f"resize {self._target()}, {self.method}, {reference}{self._options()}"
+        return f"resize {self._target()}, {self.filter_words()}"
 
     def _target(self) -> str:
         if self.rule is not None:
@@ -307,13 +349,6 @@ class Resize(Geometry):
         if self.longest_edge is not None:
             limit = f", the longer to at most {self.longest_edge}"
         return f"the shorter side to {self.shortest_edge} pixels{limit}{side}"
-
-    def _options(self) -> str:
-        if self.method == "nearest":
-            return ""
-        antialiased = "antialiased" if self.antialias else "not antialiased"
-        rounded = "" if self.rounded else ", not rounded to integers"
-        return f" ({antialiased}{rounded})"
 
 
 _REFERENCE_WORDS = {

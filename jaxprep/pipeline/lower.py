@@ -137,8 +137,7 @@ def _with_geometry(segment: Segment, step: Geometry, placed: Placed) -> Segment:
     number = len(segment.geometry) + len(segment.drawn) + 1
     slot = PaddingSlot(number, step.fill)
     pointwise = segment.pointwise
-    # a resize fills nothing
-    if step.resampling is None:
+    if step.pads:
         pointwise = (*pointwise, slot)
     # what follows a drawn step is computed in the program, too: it moves what that step leaves
     if step.is_random or segment.drawn:

@@ -165,6 +165,11 @@ class Geometry(Step):
         """
 
     @property
+    def pads(self) -> bool:
+        """Whether the result may show what lies outside of the source; a resize does not."""
+        return self.resampling is None
+
+    @property
     def static_output_size(self) -> Size | None:
         """The size of every result; None where it depends on the image."""
         return None

@@ -18,7 +18,7 @@ Backend = Literal["torchvision", "pil"]
 """Whose arithmetic Transformers computes with, `TorchvisionBackend` or `PilBackend`:
 https://github.com/huggingface/transformers/blob/main/src/transformers/image_processing_backends.py
 """
-LegacySize = Literal["square", "longest_edge", "bounded", "bounded_by_default"]
+LegacySize = Literal["square", "longest_edge", "bounded", "bounded_by_default", "pixels"]
 SizeKind = Literal["original", "resized", "original_if_resized"]
 
 
@@ -78,6 +78,8 @@ class ProcessorRow:
         family: what a call does with images and other inputs, a key of
             `jaxprep.huggingface.registry.FAMILIES`.
         steps: the builders of the pipeline, in order; by backend where the backends differ.
+        views: the builders of other results that a call makes of an image, by names of ours, as
+            `steps` for the main one.
         backends: those the class has; the first is the default.
         square: a lone number as `size` is the side of a square, not the shorter edge.
         models: model types whose repositories may leave the class unnamed.
@@ -118,6 +120,7 @@ class ProcessorRow:
     kwargs: tuple[str, ...]
     outputs: tuple[str, ...]
     defaults: dict[str, Any]
+    views: dict[str, tuple[str, ...]] = field(default_factory=dict)
     padding: Padding | None = None
     batch_dependent: bool = False
     keeps_channels: bool = False
@@ -139,8 +142,11 @@ class ProcessorRow:
         """
         return isinstance(self.defaults.get(key), bool) or key in self.nullable
 
-    def builder_names(self, backend: Backend) -> tuple[str, ...]:
-        """Return the names of the builders on one backend, in order."""
+    def builder_names(self, backend: Backend, view: str | None = None) -> tuple[str, ...]:
+        """Return the names of the builders on one backend, in order; of one of `views`, or of the
+        main result."""
+        if view is not None:
+            return self.views[view]
         # DPT, MobileViT and SuperPoint: their backends do the same in another order.
         if isinstance(self.steps, dict):
             return self.steps[backend]
@@ -151,8 +157,8 @@ class ProcessorRow:
 class UnreadRow:
     """A class of Transformers that jaxprep knows and does not read: why, and its model types.
 
-    >>> unread()["ZoeDepthImageProcessor"]
-    UnreadRow(family='odd', models=('zoedepth',))
+    >>> UnreadRow("odd", ("zoedepth",)).models
+    ('zoedepth',)
     """
 
     family: str
@@ -173,8 +179,8 @@ def rows() -> dict[str, ProcessorRow]:
 def unread() -> dict[str, UnreadRow]:
     """Return the classes of Transformers that are not read, by name.
 
-    >>> "Qwen2VLImageProcessor" in unread()
-    True
+    >>> "ViTImageProcessor" in unread()
+    False
     """
     return codec.from_json(dict[str, UnreadRow], load_json("huggingface.json")["unread"])  # type: ignore[arg-type]
 

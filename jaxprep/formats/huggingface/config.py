@@ -107,7 +107,8 @@ class HuggingFace(Format):
         if row.annotations is not None:
             self.effective.choice("format", ANNOTATION_FORMATS)
         # Builders check the settings that they read: a bad value fails here, not in the first call.
-        _pipeline(self, Source(), None, "all")
+        for view in (None, *row.views):
+            _pipeline(self, Source(), None, "all", view)
 
     @classmethod
     def reads(cls, content: dict[str, Any]) -> bool:
@@ -146,14 +147,20 @@ class HuggingFace(Format):
         """The resize alone; no step where the class has none, or it is switched off."""
         return _pipeline(self, Source(), None, "resize")
 
-    def pipeline_of(self, source: Source, sizes: tuple[Size, ...] | None = None) -> Pipeline:
+    def pipeline_of(
+        self,
+        source: Source,
+        sizes: tuple[Size, ...] | None = None,
+        view: str | None = None,
+    ) -> Pipeline:
         """Return the steps for images of another value range or number of channels.
 
         Args:
             source: what the images are.
             sizes: those of all images of the call, for the classes whose results depend on them.
+            view: one of the row's `views`, or the main result.
         """
-        return _pipeline(self, source, sizes, "all")
+        return _pipeline(self, source, sizes, "all", view)
 
     @property
     def pads(self) -> bool:
@@ -277,13 +284,21 @@ def to_json_value(value: Any) -> Any:
 # A call asks for its pipeline several times.
 @functools.lru_cache(maxsize=4096)
 def _pipeline(
-    config: HuggingFace, source: Source, sizes: tuple[Size, ...] | None, part: Part
+    config: HuggingFace,
+    source: Source,
+    sizes: tuple[Size, ...] | None,
+    part: Part,
+    view: str | None = None,
 ) -> Pipeline:
     build = Build(config.effective, config.backend, source, sizes, config.reference)
-    add_steps(build, part)
+    add_steps(build, part, view)
     makes_floats = any(isinstance(step, ops.Rescale | ops.Normalize) for step in build.steps)
     if makes_floats and part != "resize":
         build.add(*cast_to(config.dtype))
-    if config.data_format == "channels_first" and part != "resize":
+    if part == "resize":
+        return Pipeline(tuple(build.steps), exact=config.exact)
+    if build.layout is not None:
+        build.add(build.layout)
+    elif config.data_format == "channels_first":
         build.add(ops.ChannelsFirst())
     return Pipeline(tuple(build.steps), exact=config.exact)

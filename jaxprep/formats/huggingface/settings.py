@@ -399,11 +399,25 @@ def _bounded_by_default(settings: Mapping[str, Any], row: ProcessorRow) -> dict[
     return {"size": size}
 
 
+def _pixels(settings: Mapping[str, Any], row: ProcessorRow) -> dict[str, Any]:
+    """Qwen2-VL: `min_pixels` and `max_pixels` are the numbers of pixels that `size` holds now, and
+    win over it (`_standardize_kwargs` of `qwen2_vl/image_processing_qwen2_vl.py`).
+    """
+    size = settings.get("size")
+    size = dict(size) if isinstance(size, Mapping) else dict(row.defaults["size"])
+    bounds = {"shortest_edge": "min_pixels", "longest_edge": "max_pixels"}
+    given = {edge: settings[key] for edge, key in bounds.items() if settings.get(key) is not None}
+    if not given:
+        return {}
+    return {"size": {**size, **given}}
+
+
 LEGACY_SIZES: dict[str, Callable[[Mapping[str, Any], ProcessorRow], dict[str, Any]]] = {
     "square": _square,
     "longest_edge": _longest_edge,
     "bounded": _bounded,
     "bounded_by_default": _bounded_by_default,
+    "pixels": _pixels,
 }
 """What a lone number as `size` was in former releases: the changed settings, by the row's
 `legacy_size`.

@@ -6,7 +6,7 @@ https://github.com/huggingface/transformers/tree/main/src/
 A builder is a function of a `Build` under `@builder()`, in the module of its theme.
 """
 
-from jaxprep.formats.huggingface.builders import crop_and_pad, resize, values
+from jaxprep.formats.huggingface.builders import crop_and_pad, patches, resize, values
 from jaxprep.formats.huggingface.builders.build import (
     BUILDERS,
     Build,
@@ -32,6 +32,7 @@ __all__ = [
     "builder",
     "builders_of",
     "crop_and_pad",
+    "patches",
     "resize",
     "values",
 ]

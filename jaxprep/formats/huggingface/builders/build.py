@@ -9,7 +9,8 @@ from typing import Any, Literal, NamedTuple, TypeVar
 from jaxprep import ops
 from jaxprep.formats.huggingface.classes import Backend
 from jaxprep.formats.huggingface.settings import Settings
-from jaxprep.pipeline.step import Step
+from jaxprep.ops.resize import Method
+from jaxprep.pipeline.step import FillValue, Layout, Step
 from jaxprep.resample.references import ReferenceName
 from jaxprep.types import Size
 
@@ -47,6 +48,8 @@ class Build:
         reference: replaces "pillow", the PIL backend's.
         steps: so far.
         is_float: whether the values are floats after those steps.
+        layout: how the class stores results, whatever the setting `data_format` is; None where that
+            setting says it.
 
     >>> build = Build(Settings("ViTImageProcessor", {"size": 8}), "torchvision", Source())
     >>> build.resize(size=(8, 8))
@@ -61,6 +64,7 @@ class Build:
     reference: ReferenceName | None = None
     steps: list[Step] = field(default_factory=list)
     is_float: bool = False
+    layout: Layout | None = None
 
     def __post_init__(self) -> None:
         value_range = self.source.value_range
@@ -75,17 +79,53 @@ class Build:
         """Append steps."""
         self.steps += steps
 
-    def resize(self, *, antialias: bool = True, rounded: bool = True, **rule: Any) -> None:
+    def resize(
+        self,
+        *,
+        method: Method | None = None,
+        antialias: bool = True,
+        rounded: bool = True,
+        **rule: Any,
+    ) -> None:
         """Append a resize by a rule of `ops.Resize`, with the filter of the settings and the
         arithmetic of the backend.
 
         Args:
+            method: instead of the filter of the settings.
             rounded: False where the class casts to float first.
         """
-        method = self.settings.method()
+        self._resample(ops.Resize, method, antialias, rounded, **rule)
+
+    def fit(
+        self,
+        rule: ops.FitRule,
+        fill: FillValue = 0.0,
+        *,
+        method: Method | None = None,
+        antialias: bool = True,
+        rounded: bool = True,
+    ) -> None:
+        """Append a resize onto a canvas, with the filter of the settings and the arithmetic of the
+        backend.
+
+        Args:
+            fill: around the image.
+            method, rounded: as in `resize`.
+        """
+        self._resample(ops.Fit, method, antialias, rounded, rule=rule, fill=fill)
+
+    def _resample(
+        self,
+        step_class: Any,
+        method: Method | None,
+        antialias: bool,
+        rounded: bool,
+        **fields: Any,
+    ) -> None:
+        method = method or self.settings.method()
         reference = self._reference(method, rounded)
-        step = ops.Resize(
-            method=method, antialias=antialias, reference=reference, rounded=rounded, **rule
+        step = step_class(
+            method=method, antialias=antialias, reference=reference, rounded=rounded, **fields
         )
         has_alpha = self.source.channels in (2, 4) and not self.settings.flag("do_convert_rgb")
         if has_alpha and not self.on_torch and method != "nearest":
@@ -162,21 +202,22 @@ def builder(
     return register
 
 
-def builders_of(settings: Settings, backend: Backend) -> list[Builder]:
-    """Return the builders of a class, in order.
+def builders_of(settings: Settings, backend: Backend, view: str | None = None) -> list[Builder]:
+    """Return the builders of a class, in order; of one of its `views`, or of the main result.
 
     >>> [entry.operation for entry in builders_of(Settings("DetrImageProcessor", {}), "pil")]
     ['resize', None, 'pad']
     """
-    return [BUILDERS[name] for name in settings.row.builder_names(backend)]
+    return [BUILDERS[name] for name in settings.row.builder_names(backend, view)]
 
 
 Part = Literal["all", "unpadded", "resize"]
 """Of the steps of a class: all of them, all but the padding to `pad_size`, or the resize alone."""
 
 
-def add_steps(build: Build, part: Part = "all") -> None:
-    """Append the steps of a class, but not the layout of the results.
+def add_steps(build: Build, part: Part = "all", view: str | None = None) -> None:
+    """Append the steps of a class, but not the layout of the results; of one of its `views`, or of
+    the main result.
 
     >>> build = Build(Settings("SegformerImageProcessor", {}), "torchvision", Source())
     >>> add_steps(build)
@@ -185,7 +226,7 @@ def add_steps(build: Build, part: Part = "all") -> None:
     """
     if part != "resize":
         _add_to_rgb(build)
-    for entry in builders_of(build.settings, build.backend):
+    for entry in builders_of(build.settings, build.backend, view):
         # The resize alone is asked for to learn sizes, and to resize maps.
         is_left_out = part == "unpadded" and entry.operation == "pad"
         if part == "resize":

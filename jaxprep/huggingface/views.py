@@ -1,0 +1,61 @@
+"""Puts the results of views together, one after another or padded: NumPy's, or traced.
+
+A view is what one pipeline makes of each image: see `ProcessorRow.views`. `call.run_each` returns
+one array where all results are alike, which keeps the sharding of a batch, and otherwise a list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxprep import bounds
+from jaxprep.types import is_traced
+
+
+def array_module(results: Any) -> Any:
+    """Return `jax.numpy` where anything is traced, otherwise `numpy`.
+
+    >>> array_module([np.zeros(2)]) is np
+    True
+    """
+    return jnp if is_traced(results) else np
+
+
+def rows(results: Any, axes: int) -> Any:
+    """Return the results one after another: their first `axes` axes become rows of one array.
+
+    >>> rows([np.zeros((2, 3, 5)), np.zeros((1, 1, 5))], axes=2).shape
+    (7, 5)
+    """
+    if not isinstance(results, list):
+        return results.reshape(-1, *results.shape[1 + axes :])
+    flat = [result.reshape(-1, *result.shape[axes:]) for result in results]
+    return array_module(results).concatenate(flat)
+
+
+def padded(results: Sequence[Any], shape: Sequence[int] | None = None) -> Any:
+    """Return one array with 0 after each result, up to the longest along every axis.
+
+    Args:
+        shape: of each, at least; by default that of the longest.
+
+    Raises:
+        InputError: so much padding that it is a mistake.
+
+    >>> padded([np.ones((2, 1)), np.ones((1, 1))])[..., 0].tolist()
+    [[1.0, 1.0], [1.0, 0.0]]
+    """
+    shapes = [np.shape(result) for result in results]
+    largest = np.max(shapes if shape is None else [*shapes, shape], axis=0)
+    bounds.check_padded(largest, shapes)
+    if is_traced(list(results)):
+        widths = [[(0, int(n - m)) for n, m in zip(largest, own, strict=True)] for own in shapes]
+        return jnp.stack([jnp.pad(*pair) for pair in zip(results, widths, strict=True)])
+    whole = np.zeros((len(results), *largest), np.result_type(*results))
+    for row, result in zip(whole, results, strict=True):
+        row[tuple(slice(n) for n in result.shape)] = result
+    return whole

@@ -1,0 +1,183 @@
+"""Stores images as patches or tiles, as vision-language models take them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxprep import codec
+from jaxprep.bounds import check_side, check_size
+from jaxprep.pipeline.step import Layout, as_size
+from jaxprep.types import Size
+
+
+@dataclass(frozen=True)
+class Patches(Layout):
+    """Stores an image `(h, w, c)` as the vectors of its square patches.
+
+    The result is `(rows, columns, merge_size**2, vector)`: the patches of each square of
+    `merge_size` by `merge_size` follow one another, so that `reshape(-1, vector)` is the order of
+    tokens that `transformers/models/qwen2_vl/image_processing_qwen2_vl.py` makes; with a
+    `merge_size` of 1 it is row by row. Pixels that fill no whole square are left out.
+
+    Attributes:
+        patch_size: the side of a patch, in pixels.
+        merge_size: the side of the squares whose patches follow one another, in patches.
+        order: the axes of a vector, slowest first: "h", "w" and "c", and "t" for frames.
+        frames: how often the image is repeated along "t", as a video that stands still.
+
+    >>> import numpy as np
+    >>> from jaxprep import Batch
+    >>> image = np.arange(16, dtype=np.uint8).reshape(4, 4, 1)
+    >>> Patches(2)(Batch(image=image)).image[:, :, 0].tolist()
+    [[[0, 1, 4, 5], [2, 3, 6, 7]], [[8, 9, 12, 13], [10, 11, 14, 15]]]
+    """
+
+    keeps_corner: ClassVar[bool] = True
+
+    patch_size: int
+    merge_size: int = 1
+    order: str = "hwc"
+    frames: int = 1
+
+    def check(self) -> None:
+        check_side(self.patch_size, "$.patch_size")
+        check_side(self.merge_size, "$.merge_size")
+        check_size((self.square, self.square), "$.merge_size")
+        if sorted(self.order.replace("t", "", 1)) != ["c", "h", "w"]:
+            raise codec.expected("the letters h, w and c, and maybe t", self.order, "$.order")
+        if not 1 <= self.frames <= 64:
+            raise codec.expected("a number of frames from 1 to 64", self.frames, "$.frames")
+        if self.frames > 1 and "t" not in self.order:
+            raise codec.expected("an order with the letter t", self.order, "$.order")
+
+    @property
+    def square(self) -> int:
+        """The side in pixels of the squares whose patches follow one another."""
+        return self.patch_size * self.merge_size
+
+    def store(self, image: Any) -> Any:
+        rows, columns = (n // self.square for n in image.shape[:2])
+        channels = image.shape[2]
+        whole = image[: rows * self.square, : columns * self.square]
+        m, p = self.merge_size, self.patch_size
+        split = whole.reshape(rows, m, p, columns, m, p, channels)
+        grid = jnp.transpose(split, (0, 3, 1, 4, *self._axes(h=2, w=5, c=6)))
+        if "t" in self.order:
+            axis = 4 + self.order.index("t")
+            grid = jnp.repeat(jnp.expand_dims(grid, axis), self.frames, axis)
+        return grid.reshape(self.shape((rows * self.square, columns * self.square), channels))
+
+    def _axes(self, **axes: int) -> list[int]:
+        """The numbers of axes in the order of a vector, without that of the frames."""
+        return [axes[letter] for letter in self.order if letter != "t"]
+
+    def shape(self, size: Size, channels: int) -> tuple[int, ...]:
+        rows, columns = (n // self.square for n in size)
+        vector = self.patch_size**2 * channels * self.frames
+        return rows, columns, self.merge_size**2, vector
+
+    def undo(self, image: np.ndarray) -> np.ndarray | None:
+        rows, columns = image.shape[:2]
+        m, p = self.merge_size, self.patch_size
+        lengths = {"t": self.frames, "h": p, "w": p, "c": image.shape[3] // (p * p * self.frames)}
+        grid = image.reshape(rows, columns, m, m, *[lengths[letter] for letter in self.order])
+        if "t" in self.order:
+            grid = np.take(grid, 0, axis=4 + self.order.index("t"))
+        letters = self.order.replace("t", "")
+        h, w, c = (4 + letters.index(letter) for letter in "hwc")
+        return grid.transpose(0, 2, h, 1, 3, w, c).reshape(
+            rows * self.square, columns * self.square, lengths["c"]
+        )
+
+    def describe(self) -> str:
+        words = f"store as patches of {self.patch_size} x {self.patch_size} pixels"
+        if self.merge_size > 1:
+            words += f", those of each square of {self.merge_size} x {self.merge_size} together"
+        if self.frames > 1:
+            words += f", repeated as {self.frames} frames"
+        return words
+
+
+@dataclass(frozen=True)
+class Tiles(Layout):
+    """Stores an image `(h, w, c)` as equal tiles, each with its channels first.
+
+    The result is `(rows, columns, c, height, width)` for a `size` of `(height, width)`. Pixels that
+    fill no whole tile are left out.
+
+    Attributes:
+        size: height and width of a tile in pixels; a number is a square.
+        stride: pixels from one tile to the next, down and to the right; None is `size`, so that
+            tiles do not overlap.
+
+    >>> import numpy as np
+    >>> from jaxprep import Batch
+    >>> image = np.arange(8, dtype=np.uint8).reshape(2, 4, 1)
+    >>> Tiles(2)(Batch(image=image)).image.tolist()
+    [[[[[0, 1], [4, 5]]], [[[2, 3], [6, 7]]]]]
+    """
+
+    keeps_corner: ClassVar[bool] = True
+
+    size: Size
+    stride: Size | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", as_size(self.size))
+        object.__setattr__(self, "stride", as_size(self.stride))
+        super().__post_init__()
+
+    def check(self) -> None:
+        check_size(self.size, "$.size")
+        check_size(self.stride, "$.stride")
+
+    def store(self, image: Any) -> Any:
+        rows, columns = self._grid(image.shape[:2])
+        height, width = self.size
+        channels = image.shape[2]
+        if self.stride is None:
+            whole = image[: rows * height, : columns * width]
+            split = whole.reshape(rows, height, columns, width, channels)
+            return jnp.transpose(split, (0, 2, 4, 1, 3))
+        planes = jnp.moveaxis(image, 2, 0)
+        down, right = self.stride
+        tiles = []
+        for row in range(rows):
+            for column in range(columns):
+                top, left = row * down, column * right
+                tiles.append(planes[:, top : top + height, left : left + width])
+        if not tiles:
+            return jnp.zeros((rows, columns, channels, height, width), image.dtype)
+        return jnp.stack(tiles).reshape(rows, columns, channels, height, width)
+
+    def _grid(self, size: Size) -> tuple[int, int]:
+        strides = self.stride or self.size
+        counts = [
+            max(0, (n - tile) // stride + 1)
+            for n, tile, stride in zip(size, self.size, strides, strict=True)
+        ]
+        return counts[0], counts[1]
+
+    def shape(self, size: Size, channels: int) -> tuple[int, ...]:
+        return *self._grid(size), channels, *self.size
+
+    def undo(self, image: np.ndarray) -> np.ndarray | None:
+        rows, columns, channels, height, width = image.shape
+        down, right = self.stride or self.size
+        size = (rows - 1) * down + height, (columns - 1) * right + width
+        whole = np.zeros((*size, channels), image.dtype)
+        for row in range(rows):
+            for column in range(columns):
+                top, left = row * down, column * right
+                tile = np.moveaxis(image[row, column], 0, -1)
+                whole[top : top + height, left : left + width] = tile
+        return whole
+
+    def describe(self) -> str:
+        height, width = self.size
+        overlap = "" if self.stride is None else f", one every {self.stride[0]} x {self.stride[1]}"
+        return f"store as tiles of {height} x {width} pixels{overlap}"
