@@ -34,7 +34,7 @@ LABELS = (np.arange(600, dtype=np.uint8) % 5).reshape(20, 30)
 PIL_NAMES = [name for name, row in classes.rows().items() if "pil" in row.backends]
 NOT_TAKEN = {
     # Steps inside of a call of Transformers, and code of a repository: see docs/conformance.md.
-    *("fetch_images", "process_image", "register_for_auto_class"),
+    *("fetch_images", "process_image", "register_for_auto_class", "patchify"),
     "convert_to_rgb_pil",
 }
 
