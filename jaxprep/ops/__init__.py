@@ -52,7 +52,7 @@ from jaxprep.ops.crop import (
     pad_to_next_multiple,
     pad_to_square,
 )
-from jaxprep.ops.fit import Fit, FitRule, Fitted
+from jaxprep.ops.fit import Fit, FitRule, Fitted, Letterbox
 from jaxprep.ops.layout import ChannelsFirst, ChannelsLast, channels_first, channels_last
 from jaxprep.ops.patches import Patches, Tiles
 from jaxprep.ops.resize import Resize, SizeRule, resize
@@ -85,6 +85,7 @@ __all__ = [
     "Flip",
     "Geometry",
     "Layout",
+    "Letterbox",
     "Normalize",
     "Opaque",
     "Pad",

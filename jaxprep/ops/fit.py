@@ -8,10 +8,11 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from jaxprep import codec
 from jaxprep.errors import InputError
 from jaxprep.ops.crop import Axes
-from jaxprep.ops.resize import Method, Resampler, SizeRule
-from jaxprep.ops.words import number_list
+from jaxprep.ops.resize import Method, Resampler, SizeRule, keep_ratio
+from jaxprep.ops.words import by, number_list
 from jaxprep.pipeline.step import FillValue
 from jaxprep.resample.references import ReferenceName
 from jaxprep.resample.tables import Window
@@ -59,6 +60,37 @@ class FitRule(SizeRule):
         return self.fit(size).canvas
 
 
+codec.register(FitRule)
+
+
+@dataclass(frozen=True)
+class Letterbox(FitRule):
+    """Fits an image into a box of `height` by `width` in its aspect ratio; the rest is filled.
+
+    Attributes:
+        centered: in the middle, the smaller half of an odd rest above and on the left; otherwise in
+            the top-left corner.
+
+    >>> Letterbox(100, 100).fit((480, 640))
+    Fitted(content=(75, 100), canvas=(100, 100), top=12, left=0)
+    """
+
+    height: int
+    width: int
+    centered: bool = True
+
+    def fit(self, size: Size) -> Fitted:
+        canvas = self.height, self.width
+        content = keep_ratio(size, canvas, cover=False)
+        if not self.centered:
+            return Fitted(content, canvas)
+        top, left = ((n - m) // 2 for n, m in zip(canvas, content, strict=True))
+        return Fitted(content, canvas, top, left)
+
+    def describe(self) -> str:
+        return f"inside {by((self.height, self.width))} pixels"
+
+
 @dataclass(frozen=True)
 class Fit(Resampler):
     """Resizes an image and places it on a canvas of another size.
@@ -73,14 +105,9 @@ class Fit(Resampler):
 
     >>> import numpy as np
     >>> from jaxprep import Batch
-    >>> @dataclass(frozen=True)
-    ... class InSquare(FitRule):
-    ...     side: int
-    ...     def fit(self, size):
-    ...         return Fitted(size, (self.side, self.side))
-    >>> fit = Fit(InSquare(3), fill=7.0)
+    >>> fit = Fit(Letterbox(2, 4), fill=7.0)
     >>> fit(Batch(image=np.ones((2, 2, 1), np.uint8))).image[..., 0].tolist()
-    [[1, 1, 7], [1, 1, 7], [7, 7, 7]]
+    [[7, 1, 1, 7], [7, 1, 1, 7]]
     """
 
     pads: ClassVar[bool] = True  # type: ignore[assignment]

@@ -674,6 +674,8 @@ NEEDED = {
     "left": 2,
     "low": 1,
     "high": 2,
+    "patch_size": 4,
+    "rule": ops.Letterbox(9, 8),
     Resize: {"size": (7, 6)},
 }
 """For steps that `FULL` has no place for: values of the fields that have no default."""
