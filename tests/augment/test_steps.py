@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from helpers.images import noise
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
-from PIL import Image, ImageEnhance
 
 from jaxprep import Batch, Pipeline, augment, ops
-from jaxprep.augment import operation as operations
 from jaxprep.augment.geometry import CropWindow
 from jaxprep.errors import ConfigError, JaxprepError
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 KEY = jax.random.key(3)
 HEIGHT, WIDTH = 24, 30
@@ -107,7 +107,7 @@ def test_a_step_is_saved_and_says_what_it_does(name):
 
 def test_devices_and_meshes_change_no_bit_and_need_no_exchange():
     """One program of every kind of step, on four devices."""
-    steps = ("resized crop", "flip", "jitter", "timm's randaugment")
+    steps = ("resized crop", "flip", "jitter", "trivialaugment")
     pipeline = Pipeline((*(STEPS[name] for name in steps), ops.Rescale(1 / 255)))
     batch = batch_of(8)
     run = jax.jit(lambda batch, key: pipeline(batch, key=key))
@@ -116,8 +116,9 @@ def test_devices_and_meshes_change_no_bit_and_need_no_exchange():
         mesh = jax.make_mesh((4,), ("data",), axis_types=(kind,))
         sharded = jax.device_put(batch, NamedSharding(mesh, PartitionSpec("data")))
         with jax.set_mesh(mesh):
-            got = run(sharded, KEY)
-            text = run.lower(sharded, KEY).compile().as_text()
+            compiled = run.lower(sharded, KEY).compile()
+        got = compiled(sharded, KEY)
+        text = compiled.as_text()
         assert_same(got, want)
         assert got.image.sharding.spec[0] == "data"
         for exchange in ("all-gather", "all-reduce", "all-to-all", "collective-permute"):
@@ -135,29 +136,6 @@ def test_a_step_keeps_a_batch_divided_over_an_explicit_mesh(name):
     with jax.set_mesh(mesh):
         got = jax.eval_shape(lambda batch: pipeline(batch, key=KEY), sharded)
     assert got.image.sharding.spec[0] == "data"
-
-
-@pytest.mark.parametrize("reference", ["pillow12", "torchvision"])
-@pytest.mark.parametrize("method", ["bilinear", "bicubic"])
-def test_a_resized_crop_is_the_resize_of_the_crop_but_for_a_level_on_5e_4_of_the_values(
-    method, reference, photos
-):
-    photo = np.asarray(Image.open(photos / "chelsea.jpg").convert("RGB"))
-    step = augment.RandomResizedCrop((56, 48), method=method, reference=reference)  # type: ignore
-    run = jax.jit(lambda image, *draws: Pipeline((step,))(Batch(image=image), draws=draws).image)
-    generator = np.random.default_rng(4)
-    different = count = 0
-    for _ in range(12):
-        height, width = generator.integers(5, 300), generator.integers(5, 450)
-        top, left = generator.integers(0, 301 - height), generator.integers(0, 451 - width)
-        window = CropWindow(*(np.int32(n) for n in (top, left, height, width)))
-        got = np.asarray(run(photo, window)).astype(int)
-        crop = photo[top : top + height, left : left + width]
-        want = np.asarray(ops.resize(crop, (56, 48), method=method, reference=reference))
-        assert np.abs(got - want).max() <= 1
-        different += np.count_nonzero(got != want)
-        count += want.size
-    assert different <= 5e-4 * count
 
 
 TENSORFLOW = augment.RandomResizedCrop(8, rule="tensorflow", scale=(0.05, 1.0))
@@ -196,27 +174,6 @@ def test_windows_have_the_area_and_the_fallback_of_their_rule(step, size, area, 
         middle_width = min(size[1], round(size[0] * 4 / 3))
         fallback = (height == size[0]) & (width == middle_width)
         assert abs(np.mean(fallback) - whole) < 0.012
-
-
-def test_a_jitter_does_its_changes_in_the_drawn_order_as_Pillow_does(photos):
-    photo = np.asarray(Image.open(photos / "chelsea.jpg").convert("RGB"))[:64, :80]
-    pipeline = Pipeline((augment.ColorJitter(0.4, 0.4, 0.4),))
-    batch = Batch(image=np.stack([photo] * 6))
-    (draws,) = pipeline.draw(KEY, batch)
-    result = pipeline(batch, key=KEY).image
-    enhancers = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
-    orders = set()
-    for i in range(6):
-        image, order = Image.fromarray(photo), []
-        for family, variant, amount in zip(
-            *(np.asarray(leaf)[i] for leaf in draws[:3]), strict=True
-        ):
-            if operations.FAMILIES[family] == "blend":
-                order.append(int(variant))
-                image = enhancers[variant](image).enhance(float(amount))
-        orders.add(tuple(order))
-        np.testing.assert_array_equal(result[i], np.asarray(image))
-    assert len(orders) > 2
 
 
 def test_each_operation_of_a_policy_is_drawn_as_often():
@@ -400,13 +357,6 @@ def test_a_fill_for_other_channels_than_those_of_the_image_is_refused():
     step = augment.TrivialAugmentWide(fill=(1.0, 2.0, 3.0))
     with pytest.raises(JaxprepError, match="3 channels"):
         step(Batch(image=np.zeros((4, 4, 1), np.uint8)), key=KEY)
-
-
-@pytest.mark.parametrize(("dtype", "low", "high"), [("uint16", 0, 60000), ("float32", -3, 900)])
-def test_a_bicubic_warp_keeps_values_of_any_range(dtype, low, high):
-    image = np.linspace(low, high, 16 * 20 * 3).reshape(16, 20, 3).astype(dtype)
-    step = augment.RandomRotation((0.0, 0.0), method="bicubic")
-    np.testing.assert_allclose(step(Batch(image=image), key=KEY).image, image, rtol=1e-6)
 
 
 def test_a_float_image_is_refused_where_the_arithmetic_is_of_uint8():
