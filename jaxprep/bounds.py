@@ -159,6 +159,25 @@ def check_padded(shape: Sequence[int], shapes: Sequence[Sequence[int]]) -> None:
         )
 
 
+def check_parts(count: int, size: Size, source: Size) -> None:
+    """Raises `InputError` unless the parts that one image is cut into have together at most
+    `MAX_PIXELS`, or twice those of the image.
+
+    Args:
+        count: of the parts.
+        size: height and width of a part, as a program stores it.
+        source: those of the image.
+
+    >>> check_parts(9, (448, 448), source=(1000, 2000))
+    """
+    most = max(MAX_PIXELS, 2 * source[0] * source[1])
+    if count * size[0] * size[1] > most:
+        raise InputError(
+            f"Expected parts of at most {most} pixels in all, got {count} of {tuple(size)} from an "
+            f"image of size {tuple(source)}."
+        )
+
+
 # -- caches ---------------------------------------------------------------------------------------
 
 Value = TypeVar("Value")

@@ -165,7 +165,8 @@ def run_each(call: Call, images: Sequence[Image], view: str | None = None) -> An
     """
     ragged = _run_views(call, images, view)
     if call.is_traced:
-        return stack_traced(ragged) if isinstance(ragged, list) else ragged
+        stacked = stack_traced(ragged) if isinstance(ragged, list) else ragged
+        return ragged if stacked is None else stacked
     if ragged.is_stacked:
         return np.asarray(ragged.results)
     return [np.asarray(result) for result in ragged.results]
@@ -337,10 +338,16 @@ def _original_if_resized(config: HuggingFace, sizes: Sequence[Size]) -> list[np.
     return [np.asarray(size, np.float32) for size in sizes]
 
 
+def _unpadded(config: HuggingFace, sizes: Sequence[Size]) -> list[Size]:
+    """Of the results, without their padding."""
+    return [config.unpadded_pipeline.output_size(size) for size in sizes]
+
+
 SIZES: dict[SizeKind, Callable[[HuggingFace, Sequence[Size]], list[Any]]] = {
     "original": _original,
     "resized": _resized,
     "original_if_resized": _original_if_resized,
+    "unpadded": _unpadded,
 }
 
 PLAIN = Family(plain)

@@ -12,6 +12,8 @@ from jaxprep.huggingface.prompt_depth import PROMPTED_DEPTH
 from jaxprep.huggingface.sapiens import SAPIENS
 from jaxprep.huggingface.seggpt import PROMPTED
 from jaxprep.huggingface.segmentation import MAPS_FAMILY
+from jaxprep.huggingface.sequences import PATCH_SEQUENCES
+from jaxprep.huggingface.slices import PAN_AND_SCAN
 from jaxprep.huggingface.universal import EOMT
 from jaxprep.huggingface.universal_methods import MASKFORMER, ONEFORMER
 from jaxprep.huggingface.vitmatte import MATTE
@@ -22,7 +24,9 @@ FAMILIES: dict[str, Family] = {
     "pixel_mask": PIXEL_MASK,
     "maps": MAPS_FAMILY,
     "matte": MATTE,
+    "pan_and_scan": PAN_AND_SCAN,
     "patch_rows": PATCH_ROWS,
+    "patch_sequences": PATCH_SEQUENCES,
     "people": SAPIENS,
     "prompted": PROMPTED,
     "prompted_depth": PROMPTED_DEPTH,

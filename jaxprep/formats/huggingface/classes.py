@@ -19,7 +19,7 @@ Backend = Literal["torchvision", "pil"]
 https://github.com/huggingface/transformers/blob/main/src/transformers/image_processing_backends.py
 """
 LegacySize = Literal["square", "longest_edge", "bounded", "bounded_by_default", "pixels"]
-SizeKind = Literal["original", "resized", "original_if_resized"]
+SizeKind = Literal["original", "resized", "original_if_resized", "unpadded"]
 
 
 @dataclass(frozen=True)

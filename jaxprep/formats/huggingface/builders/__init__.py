@@ -6,7 +6,14 @@ https://github.com/huggingface/transformers/tree/main/src/
 A builder is a function of a `Build` under `@builder()`, in the module of its theme.
 """
 
-from jaxprep.formats.huggingface.builders import crop_and_pad, patches, resize, values
+from jaxprep.formats.huggingface.builders import (
+    crop_and_pad,
+    patches,
+    resize,
+    sequences,
+    slices,
+    values,
+)
 from jaxprep.formats.huggingface.builders.build import (
     BUILDERS,
     Build,
@@ -34,5 +41,7 @@ __all__ = [
     "crop_and_pad",
     "patches",
     "resize",
+    "sequences",
+    "slices",
     "values",
 ]

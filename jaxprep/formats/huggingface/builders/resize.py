@@ -26,9 +26,21 @@ def resize(build: Build, antialias: bool = True) -> None:
     >>> config.resize_pipeline.output_size((480, 640))
     (224, 298)
     """
+    if build.settings.flag("do_resize"):
+        resize_any(build, antialias)
+
+
+def resize_any(build: Build, antialias: bool = True) -> None:
+    """As `resize`, whatever `do_resize` says.
+
+    >>> from jaxprep.formats.huggingface.builders.build import Source
+    >>> from jaxprep.formats.huggingface.settings import Settings
+    >>> build = Build(Settings("CLIPImageProcessor", {}), "torchvision", Source())
+    >>> resize_any(build)
+    >>> build.steps[0].shortest_edge
+    224
+    """
     settings = build.settings
-    if not settings.flag("do_resize"):
-        return
     # The order of the cases is that of both backends in transformers/image_processing_backends.py.
     edges = settings.needed_edges("size", EXACT, SHORTEST, BOTH, INSIDE)
     if edges.keys == EXACT:
