@@ -213,10 +213,10 @@ def main() -> None:
     names = sys.argv[1:] or list(classes.rows())
     wanted = [
         (title, name, backend)
-        for title, (_, families) in GROUPS.items()
-        for name, row_ in classes.rows().items()
-        if row_.family in families and name in names
-        for backend in row_.backends
+        for title, (_, members) in GROUPS.items()
+        for name in members
+        if name in names
+        for backend in classes.rows()[name].backends
     ]
     found: dict[str, list[Line]] = {title: [] for title in GROUPS}
     with multiprocessing.get_context("spawn").Pool(min(4, os.cpu_count() or 1)) as pool:

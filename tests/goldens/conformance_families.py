@@ -4,6 +4,7 @@ The cases and the calls are those of the tests, in `tests/helpers/huggingface`.
 """
 
 import functools
+import importlib
 import pathlib
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -11,11 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from goldens import detection_cases, huggingface_cases, segmentation_cases, store, universal_cases
-from helpers.huggingface import detection, plain, segmentation, universal
+from goldens import detection_cases, huggingface_cases, inputs, segmentation_cases, store, universal_cases, vlm_results
+from helpers.huggingface import detection, plain, segmentation, universal, vision_language
 from helpers.huggingface.common import original, pictures
 
 from jaxprep import huggingface
+from jaxprep.formats.huggingface import classes
 
 Pairs = Iterator[tuple[str, Any, Any]]
 """The name of a result, ours, and the original's: arrays of the same values, or texts."""
@@ -68,6 +70,7 @@ def told(key: str, mine: Any, record: Any) -> tuple[str, Any, Any]:
 class Plain:
     """Images alone."""
 
+    matched = staticmethod(matched)
     cases = staticmethod(huggingface_cases.cases)
     choose = staticmethod(plain.choose)
     recorded = staticmethod(sampled)
@@ -86,6 +89,7 @@ class Plain:
 class Detection:
     """Images with a `pixel_mask`, and annotations."""
 
+    matched = staticmethod(matched)
     cases = staticmethod(detection_cases.cases)
     choose = staticmethod(detection.choose)
 
@@ -129,6 +133,7 @@ class Detection:
 class Segmentation:
     """Images with maps, trimaps, depths, prompts, boxes and keypoints."""
 
+    matched = staticmethod(matched)
     cases = staticmethod(segmentation_cases.cases)
     choose = staticmethod(segmentation.choose)
     recorded = staticmethod(sampled)
@@ -150,6 +155,10 @@ class Universal:
     cases = staticmethod(universal_cases.cases)
     choose = staticmethod(universal.choose)
     ours = staticmethod(universal.results)
+
+    @staticmethod
+    def matched(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Pairs:
+        return matched(*comparable(ours, theirs))
 
     @staticmethod
     def golden(name: str) -> str:
@@ -178,12 +187,62 @@ def comparable(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> tuple[dict
     return {**ours, **{key: pair[0] for key, pair in pairs.items()}}, {key: pair[1] for key, pair in pairs.items()}
 
 
-GROUPS = {
-    "Plain": (Plain, ("plain",)),
-    "Detection, and classes with a `pixel_mask`": (Detection, ("detection", "pixel_mask")),
-    "Segmentation maps, and other inputs beside the images": (Segmentation, segmentation_cases.FAMILIES),
-    "Universal segmentation": (Universal, ("maskformer", "oneformer", "eomt")),
+class Theme:
+    """Classes of `vlm_<theme>_cases`, whose results are arrays by their paths."""
+
+    def __init__(self, theme: str):
+        self.theme = theme
+
+    def golden(self, name: str) -> str:
+        return f"vlm_{self.theme}"
+
+    def cases(self, backend: str) -> list[dict]:
+        return importlib.import_module(f"goldens.vlm_{self.theme}_cases").cases(backend)
+
+    @staticmethod
+    def choose(cases: list[dict], name: str, every: int) -> list[dict]:
+        return cases[::every]
+
+    @staticmethod
+    def theirs(case: dict) -> Mapping[str, Any]:
+        return vlm_results.of_case(original(case["class"]), case, inputs)
+
+    @staticmethod
+    def ours(case: dict, backend: str) -> Mapping[str, Any]:
+        return vlm_results.of_case(vision_language.our_class(case["class"], backend), case, inputs)
+
+    @classmethod
+    def matched(cls, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Pairs:
+        if ours.keys() != theirs.keys():
+            raise AssertionError(f"Expected {sorted(theirs)}, got {sorted(ours)}")
+        for name, array in theirs.items():
+            yield name, vision_language.as_type_of(ours[name], str(array.dtype)), array
+
+    @staticmethod
+    def recorded(goldens: store.Golden, case: dict, ours: Mapping[str, Any]) -> Pairs:
+        if sorted(ours) != sorted(case["names"]):
+            raise AssertionError(f"Expected {sorted(case['names'])}, got {sorted(ours)}")
+        for name, array in ours.items():
+            yield name, *goldens.pair(case[name], vision_language.as_type_of(array, case[name]["dtype"]))
+
+
+def of_families(*families: str) -> tuple[str, ...]:
+    """The classes of some families."""
+    return tuple(name for name, row in classes.rows().items() if row.family in families)
+
+
+GROUPS: dict[str, tuple[Any, tuple[str, ...]]] = {
+    "Plain": (Plain, of_families("plain")),
+    "Detection, and classes with a `pixel_mask`": (Detection, of_families("detection", "pixel_mask")),
+    "Segmentation maps, and other inputs beside the images": (Segmentation, of_families(*segmentation_cases.FAMILIES)),
+    "Universal segmentation": (Universal, of_families("maskformer", "oneformer", "eomt")),
 }
+THEMES = {
+    "patches": "Patches with a grid",
+}
+for theme, title in THEMES.items():
+    group = Theme(theme)
+    GROUPS[title] = group, tuple(sorted({case["class"] for case in group.cases("torchvision")}))
 
 
 @functools.cache
@@ -208,7 +267,9 @@ def pairs_of(title: str, case: dict, backend: str) -> Iterator[tuple[bool, str, 
         if theirs is None:
             found = group.recorded(_golden(group.golden(case["class"])), case, ours)
         else:
-            found = matched(*(comparable(ours, theirs) if group is Universal else (ours, theirs)))
+            found = group.matched(ours, theirs)
+        outputs = classes.rows()[case["class"]].outputs
         for key, mine, other in found:
             name = key.split(".")[0]
-            yield exact, IMAGES if name.startswith(IMAGES) else name, mine, other  # Video-LLaVA has a name of its own
+            is_images = name.startswith(IMAGES) or name == outputs[0]  # Video-LLaVA has a name of its own
+            yield exact, IMAGES if is_images else name, mine, other

@@ -36,7 +36,7 @@ def cases_of(theme: str, backend: str, name: str, every: int = 3) -> list[dict]:
 def assert_as_pil(case: dict, tolerance: float = TOLERANCE) -> None:
     """Assert that our PIL backend gives what Transformers' does: keys, shapes, types and values."""
     theirs = vlm_results.of_case(original(case["class"]), case, inputs)
-    ours = vlm_results.of_case(_our_class(case["class"], "pil"), case, inputs)
+    ours = vlm_results.of_case(our_class(case["class"], "pil"), case, inputs)
     assert sorted(ours) == sorted(theirs), case
     for name, wanted in theirs.items():
         assert ours[name].shape == wanted.shape, (case, name, ours[name].shape, wanted.shape)
@@ -46,7 +46,7 @@ def assert_as_pil(case: dict, tolerance: float = TOLERANCE) -> None:
 
 def assert_as_torchvision(theme: str, case: dict, tolerance: float = TOLERANCE) -> None:
     """Assert that our torchvision backend gives what the golden of a case holds."""
-    ours = vlm_results.of_case(_our_class(case["class"], "torchvision"), case, inputs)
+    ours = vlm_results.of_case(our_class(case["class"], "torchvision"), case, inputs)
     assert sorted(ours) == sorted(case["names"]), case
     for name, array in ours.items():
         record = case[name]
@@ -54,7 +54,8 @@ def assert_as_torchvision(theme: str, case: dict, tolerance: float = TOLERANCE) 
         assert_values(found, wanted, (case["class"], case["settings"], name), tolerance)
 
 
-def _our_class(name: str, backend: str) -> Any:
+def our_class(name: str, backend: str) -> Any:
+    """Return our class of a backend."""
     pil = getattr(huggingface, f"{name}Pil", None) if backend == "pil" else None
     return pil or getattr(huggingface, name)
 
