@@ -14,6 +14,7 @@ The page `docs/extending.md` shows each of them.
 """
 
 from jaxprep.ops import patch_sizes, sizes
+from jaxprep.ops.blur import BlurBeforeResize, blur_before_resize
 from jaxprep.ops.boxes import from_corners, to_corners
 from jaxprep.ops.color import (
     Premultiply,
@@ -37,7 +38,6 @@ from jaxprep.ops.crop import (
     PadToAspect,
     PadToAtLeast,
     PadToMultiple,
-    PadToNextMultiple,
     PadToSquare,
     center_crop,
     center_crop_share,
@@ -49,11 +49,12 @@ from jaxprep.ops.crop import (
     pad_to_aspect,
     pad_to_at_least,
     pad_to_multiple,
-    pad_to_next_multiple,
     pad_to_square,
 )
 from jaxprep.ops.fit import Fit, FitRule, Fitted, Letterbox
+from jaxprep.ops.fixed_point import JoinBits, SplitBits, join_bits, split_bits
 from jaxprep.ops.layout import ChannelsFirst, ChannelsLast, channels_first, channels_last
+from jaxprep.ops.mirror import MirrorAround, PadToNextMultiple, mirror_around, pad_to_next_multiple
 from jaxprep.ops.patches import Patches, Tiles
 from jaxprep.ops.resize import Resize, SizeRule, resize
 from jaxprep.ops.values import Cast, Clip, Normalize, Rescale, clip, normalize, rescale
@@ -71,6 +72,7 @@ from jaxprep.resample.tables import OUTSIDE, Resample, Reverse, Take, Window
 
 __all__ = [
     "OUTSIDE",
+    "BlurBeforeResize",
     "Cast",
     "CenterCrop",
     "CenterCropShare",
@@ -84,8 +86,10 @@ __all__ = [
     "Fitted",
     "Flip",
     "Geometry",
+    "JoinBits",
     "Layout",
     "Letterbox",
+    "MirrorAround",
     "Normalize",
     "Opaque",
     "Pad",
@@ -106,6 +110,7 @@ __all__ = [
     "ReverseChannels",
     "SizeRule",
     "Sometimes",
+    "SplitBits",
     "Step",
     "Take",
     "Tiles",
@@ -113,6 +118,7 @@ __all__ = [
     "ToRGB",
     "Unpremultiply",
     "Window",
+    "blur_before_resize",
     "center_crop",
     "center_crop_share",
     "channels_first",
@@ -122,6 +128,8 @@ __all__ = [
     "crop_to_aspect",
     "flip",
     "from_corners",
+    "join_bits",
+    "mirror_around",
     "normalize",
     "over_white",
     "pad",
@@ -137,6 +145,7 @@ __all__ = [
     "resize_window",
     "reverse_channels",
     "sizes",
+    "split_bits",
     "to_corners",
     "to_gray",
     "to_rgb",

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
-import numpy as np
 from jaxtyping import Shaped
 
 from jaxprep import codec
-from jaxprep.bounds import check_side, check_sides, check_size
+from jaxprep.bounds import check_side, check_size
 from jaxprep.errors import InputError
 from jaxprep.ops.words import by, number_list
 from jaxprep.pipeline.step import FillValue, Geometry, as_size, on_image
-from jaxprep.resample.tables import AxisStep, Reverse, Take, Window
+from jaxprep.resample.tables import AxisStep, Reverse, Window
 from jaxprep.types import Array, Size
 
 CenterRule = Literal["torchvision", "floor", "down"]
@@ -418,21 +417,24 @@ class PadToAspect(ToSize):
 
 
 def pad_to_square(
-    image: Shaped[Array, "h w c"], fill: FillValue = 0.0
+    image: Shaped[Array, "h w c"], fill: FillValue = 0.0, *, centered: bool = True
 ) -> Shaped[Array, "side side c"]:
     """Puts one image in the middle of a square of its longer side; an odd pixel goes below, or to
     the right.
+
+    Args:
+        centered: False puts it in the top-left corner.
 
     >>> import numpy as np
     >>> pad_to_square(np.zeros((10, 6, 3))).shape
     (10, 10, 3)
     """
-    return on_image(PadToSquare(fill), image)
+    return on_image(PadToSquare(fill, centered), image)
 
 
 @dataclass(frozen=True)
 class PadToSquare(Geometry):
-    """Pads to a square, the image in its middle; see `pad_to_square`.
+    """Pads to a square, the image in its middle, or in its corner; see `pad_to_square`.
 
     >>> import numpy as np
     >>> from jaxprep import Batch
@@ -441,16 +443,20 @@ class PadToSquare(Geometry):
     """
 
     fill: FillValue = 0.0
+    centered: bool = True
 
     def axes(self, size: Size, draw: Any = None) -> Axes:
         side = max(size)
+        if not self.centered:
+            return _windows(0, side, 0, side)
         # `pad_to_square` of Transformers' Janus begins at `(side - height) // 2`, too:
         # https://github.com/huggingface/transformers/blob/main/src/transformers/models/janus/image_processing_janus.py
         above, left = (side - size[0]) // 2, (side - size[1]) // 2
         return _windows(-above, side, -left, side)
 
     def describe(self) -> str:
-        return f"pad two sides equally with {number_list(self.fill)} to a square"
+        sides = "two sides equally" if self.centered else "below or on the right"
+        return f"pad {sides} with {number_list(self.fill)} to a square"
 
 
 def pad_to(
@@ -578,54 +584,3 @@ class PadToMultiple(Geometry):
         sides = "on all sides" if self.centered else "below and on the right"
         fill = number_list(self.fill)
         return f"pad {sides} with {fill} to a multiple of {self.divisor} pixels"
-
-
-def pad_to_next_multiple(
-    image: Shaped[Array, "h w c"], divisor: int
-) -> Shaped[Array, "new_h new_w c"]:
-    """Mirrors one image below and to the right; see `PadToNextMultiple`.
-
-    >>> import numpy as np
-    >>> pad_to_next_multiple(np.arange(3).reshape(1, 3, 1), 2)[..., 0].tolist()
-    [[0, 1, 2, 2], [0, 1, 2, 2]]
-    """
-    return on_image(PadToNextMultiple(divisor), image)
-
-
-@dataclass(frozen=True)
-class PadToNextMultiple(Geometry):
-    """Mirrors below and to the right, edge included, to the next greater multiple of `divisor`.
-
-    As Transformers' `Swin2SRImageProcessor.pad`.
-
-    >>> import numpy as np
-    >>> from jaxprep import Batch
-    >>> PadToNextMultiple(4)(Batch(image=np.zeros((5, 8, 3), np.uint8))).image.shape
-    (8, 12, 3)
-    """
-
-    divisor: int
-    keeps_window: ClassVar[bool] = False
-
-    def check(self) -> None:
-        check_side(self.divisor, "$.divisor")
-
-    def axes(self, size: Size, draw: Any = None) -> Axes:
-        # A side that is a multiple already gets `divisor` pixels more, as in
-        # https://github.com/huggingface/transformers/blob/main/src/transformers/models/swin2sr/image_processing_swin2sr.py
-        height = (size[0] // self.divisor + 1) * self.divisor
-        width = (size[1] // self.divisor + 1) * self.divisor
-        # Here, since the rows are made here; other steps only say how long an axis becomes.
-        check_sides((height, width), type(self).__name__, size)
-        return (_mirrored(size[0], height),), (_mirrored(size[1], width),)
-
-    def describe(self) -> str:
-        multiple = f"the next multiple of {self.divisor} pixels"
-        return f"mirror the edge below and on the right, up to {multiple}"
-
-
-def _mirrored(n: int, m: int) -> Take:
-    # `np.pad` itself, which Transformers' PIL backend calls, so that a margin longer than the image
-    # is reflected again as there. Boxes belong to the source at the start: their positions stay.
-    rows = np.pad(np.arange(n), (0, m - n), mode="symmetric")
-    return Take(rows, (1.0, 0.0))

@@ -174,7 +174,8 @@ def resize(
         antialias: widen the filter when shrinking, so that every pixel counts.
         reference: whose arithmetic is reproduced, one of `pillow`, `pillow12`, `torchvision` (these
             take uint8 only and are exact in every bit), `torch`, `jax` and `float` (any type,
-            differentiable).
+            differentiable). Without antialiasing also `torch_corners` (`align_corners=True`),
+            `opencv` (weights of 11 bits) and `scipy` (`zoom` of order 1).
         rounded: give integers back as integers, rounded half to even and saturated; otherwise as
             float32.
 
@@ -215,6 +216,11 @@ class Resampler(Geometry):
 
     def check(self) -> None:
         assert self.method in METHODS and self.reference in REFERENCES
+        methods = REFERENCES[self.reference].interpolates
+        is_filtered = self.antialias or self.method not in methods
+        if methods and is_filtered and self.method != "nearest":
+            wanted = f"`antialias=False` and one of {list(methods)} with `{self.reference}`"
+            raise codec.expected(wanted, self.method, "$.method")
 
     def resample(self, size: Size) -> tuple[Resample, Resample]:
         """Return the axis steps that make an image of `size`, vertical and horizontal."""
@@ -357,6 +363,9 @@ _REFERENCE_WORDS = {
     "torchvision": "as torchvision's uint8 kernel",
     "torch": "as PyTorch in float32",
     "torch_exact": "as PyTorch's `nearest-exact`",
+    "torch_corners": "as PyTorch in float32, the corners aligned",
+    "opencv": "as OpenCV, by weights of 11 bits",
+    "scipy": "as SciPy's `zoom`",
     "jax": "as jax.image.resize",
     "float": "at exact positions in float32",
 }

@@ -18,7 +18,6 @@ import numpy as np
 from jax import lax
 from jaxtyping import Bool, Float, Shaped
 
-from jaxprep.bounds import cached
 from jaxprep.resample.engines.cpu import no_inline
 from jaxprep.resample.engines.tpu import float_pass
 from jaxprep.resample.filters import canonical_method
@@ -30,7 +29,6 @@ __all__ = [
     "Interpolation",
     "ResizePlan",
     "Window",
-    "align_corners_taps",
     "bucket",
     "canonical_method",
     "canvas_size",
@@ -152,36 +150,11 @@ def _table(source: int, start: int, n: int, m: int, interpolation: Interpolation
 
 def _taps(n: int, m: int, interpolation: Interpolation) -> Taps:
     if interpolation == "align_corners":
-        return align_corners_taps(n, m)
+        return resize_taps(n, m, "bilinear", False, "torch_corners")
     # torchvision's `resize` of tensors antialiases by default, torch's `interpolate` does not.
     if interpolation == "antialias":
         return resize_taps(n, m, "bilinear", True, "torch")
     return resize_taps(n, m, interpolation, False, "torch")
-
-
-@cached()
-def align_corners_taps(n: int, m: int) -> Taps:
-    """Returns the table of `torch.nn.functional.interpolate(mode="bilinear", align_corners=True)`
-    from `n` to `m` pixels, computed in float32 as torch does it.
-
-    >>> align_corners_taps(2, 3).weight.tolist()
-    [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]
-    """
-    # `area_pixel_compute_scale` of ATen/native/UpSample.h, with align_corners; float32 throughout.
-    step = np.float32(0)
-    if m > 1:
-        step = np.float32(n - 1) / np.float32(m - 1)
-    position = step * np.arange(m, dtype=np.float32)
-    first = np.minimum(position.astype(np.int32), n - 1)
-    if n == 1:
-        return Taps(first, np.ones((m, 1), np.float32), np.int32(0))
-    fraction = (position - first).astype(np.float32)
-    weight = np.stack([1 - fraction, fraction], 1)
-    # Where the second tap would lie outside, the taps move back by one pixel and the last takes
-    # all of the weight: a table may not read outside of its axis.
-    start = np.minimum(first, n - 2)
-    weight[first > start] = (0, 1)
-    return Taps(start, weight.astype(np.float32), np.int32(0))
 
 
 def nearest_indices(n: int, m: int) -> np.ndarray:

@@ -6,10 +6,11 @@ call meets them:
 
 1. `references.py`: whose arithmetic is reproduced, a row of data each.
 2. `filters.py`: the weights of that arithmetic, in float32 or float64.
-3. `tables.py`: axis steps, and the tap table that a list of them makes.
-4. `sample.py`: tables for positions that are not on a grid.
-5. `passes.py`: how a table is applied to an image, in its plain form.
-6. `engines/`: the same for CPU, GPU and TPU, each in the form that is fast there.
+3. `interpolation.py`: those of the nearest pixels, without a filter that widens.
+4. `tables.py`: axis steps, and the tap table that a list of them makes.
+5. `sample.py`: tables for positions that are not on a grid.
+6. `passes.py`: how a table is applied to an image, in its plain form.
+7. `engines/`: the same for CPU, GPU and TPU, each in the form that is fast there.
 
 `jaxprep/pipeline` calls them: it knows steps and batches, which nothing here does.
 

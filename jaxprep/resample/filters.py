@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxprep.resample import interpolation
+from jaxprep.resample.interpolation import Windows
 from jaxprep.resample.references import Reference
 
 # Where the arithmetic comes from:
@@ -33,9 +35,6 @@ _LIBM = {
     "sin": np.frompyfunc(math.sin, 1, 1),
     "cos": np.frompyfunc(math.cos, 1, 1),
 }
-
-# first tap `(m,)` and normalised weights `(m, k)` of each output
-Windows = tuple[np.ndarray, np.ndarray]
 
 
 class Filter(NamedTuple):
@@ -111,39 +110,6 @@ def keys_cubic(x: Any, xp: Any = np) -> Any:
     beyond_near = xp.where(x < 2, far, 0.0)
     value = xp.where(x < 1, near, beyond_near)
     return value.astype(x.dtype)
-
-
-def torch_cubic(x: Any, a: float = -0.5) -> Any:
-    """Evaluate Keys' cubic as torch does: in fused multiply-adds.
-
-    `cubic_convolution1` and `cubic_convolution2` in torch's UpSample.h. With antialiasing torch
-    takes a = -0.5, as Pillow; without, a = -0.75, as OpenCV.
-
-    >>> torch_cubic(np.array([0.5, 1.5], np.float32), a=-0.75).tolist()
-    [0.59375, -0.09375]
-    """
-    x = np.abs(x)
-    # the compiler contracts each `a * x + b` of the C++ source, so it is rounded once, not twice
-    near = fused(a + 2, x, -(a + 3))
-    near = fused(near * x, x, 1)
-    far = fused(a, x, -5 * a)
-    far = fused(far, x, 8 * a)
-    far = fused(far, x, -4 * a)
-    beyond_near = np.where(x < 2, far, 0)
-    value = np.where(x < 1, near, beyond_near)
-    return value.astype(x.dtype)
-
-
-def fused(a: Any, x: Any, b: Any) -> Any:
-    """Compute `a * x + b` with one rounding to the dtype of `x`, as a fused multiply-add does.
-
-    >>> x = np.float32(0.1)
-    >>> bool(fused(x, x, -(x * x)) == 0)  # what the rounded product lacks of the exact one
-    False
-    """
-    # a product of two float32 numbers is exact in float64
-    product = np.multiply(a, x, dtype=np.float64)
-    return (product + b).astype(x.dtype)
 
 
 def _lanczos(lobes: int) -> Filter:
@@ -281,7 +247,7 @@ def _windows(
     """
     filter_ = FILTERS[method]
     if method == "bicubic" and dtype is np.float32:
-        filter_ = Filter(torch_cubic, filter_.support)
+        filter_ = Filter(interpolation.torch_cubic, filter_.support)
     zero = dtype(0)
     half = dtype(0.5)
     one = dtype(1)
@@ -372,7 +338,7 @@ def _torchvision_weights(
     """
     if antialias or method not in ("bilinear", "bicubic"):
         return _windows(n, m, method, antialias)
-    return _interpolation(n, m, method, np.float64)
+    return interpolation.centres_aligned(n, m, method, np.float64)
 
 
 def _torch_weights(
@@ -384,61 +350,8 @@ def _torch_weights(
     """`torch.nn.functional.interpolate(align_corners=False)` on float32."""
     is_interpolation = not antialias and method in ("bilinear", "bicubic")
     if is_interpolation:
-        return _interpolation(n, m, method, np.float32)
+        return interpolation.centres_aligned(n, m, method, np.float32)
     return _windows(n, m, method, antialias, np.float32)
-
-
-def _interpolation(
-    n: int,
-    m: int,
-    method: str,
-    dtype: type,
-) -> Windows:
-    """torch without antialiasing: between the nearest 2 or 4 pixels, repeating the edge."""
-    # `area_pixel_compute_source_index` in torch's UpSample.h, which the compiler contracts
-    scale = dtype(n) / dtype(m)
-    middle = np.arange(m).astype(dtype) + dtype(0.5)
-    centre = fused(scale, middle, -0.5)
-    if method == "bilinear":
-        # torch cuts positions before the first pixel off to 0 for linear modes, not for cubic ones
-        centre = np.maximum(centre, dtype(0))
-    first = np.floor(centre).astype(np.int64)
-    fraction = (centre - first).astype(dtype)
-    if method == "bilinear":
-        weight = np.stack([1 - fraction, fraction], 1)
-        return _repeat_edge(first, weight, n)
-    distances = [
-        fraction + 1,
-        fraction,
-        1 - fraction,
-        2 - fraction,
-    ]
-    # -0.75: `get_cubic_upsample_coefficients` in UpSample.h, the number of OpenCV's INTER_CUBIC
-    weight = torch_cubic(np.stack(distances, 1), -0.75)
-    return _repeat_edge(first - 1, weight, n)
-
-
-def _repeat_edge(
-    start: np.ndarray,
-    weight: np.ndarray,
-    n: int,
-) -> Windows:
-    """Adds the weights of taps outside `[0, n)` to the pixel at the edge.
-
-    torch reads the edge pixel once for each of them (`upsample_get_value_bounded` in UpSample.h);
-    one tap with the sum of their weights reads it once.
-    """
-    outputs, taps = weight.shape
-    count = min(taps, n)
-    inside = np.clip(start, 0, n - count)
-    source = start[:, None] + np.arange(taps)
-    source = np.clip(source, 0, n - 1)
-    column = source - inside[:, None]
-    row = np.arange(outputs)[:, None]
-    summed = np.zeros((outputs, count), weight.dtype)
-    # `add.at`, not `+=`: a column that occurs twice must get both weights
-    np.add.at(summed, (row, column), weight)
-    return inside, summed
 
 
 FUSED_LENGTH = 96
@@ -491,10 +404,23 @@ def _jax_weights(
     return low, np.where(is_visible[:, None], weight, 0)
 
 
+def _only_interpolation(function: Callable[[int, int, str], Windows]) -> Callable[..., Windows]:
+    """The weights of a reference that has no antialiasing; see `Reference.interpolates`."""
+
+    def compute(n: int, m: int, method: str, antialias: bool) -> Windows:
+        del antialias
+        return function(n, m, method)
+
+    return compute
+
+
 WEIGHTS = {
     "float64": _windows,  # Pillow's, before they are quantised
     "exact": _exact_weights,
     "torchvision": _torchvision_weights,
     "torch": _torch_weights,
+    "torch_corners": _only_interpolation(interpolation.corners_aligned),
+    "opencv": _only_interpolation(interpolation.fixed_point),
+    "scipy": _only_interpolation(interpolation.mirrored),
     "jax": _jax_weights,
 }

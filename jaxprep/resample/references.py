@@ -10,7 +10,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-Weights = Literal["float64", "exact", "torchvision", "torch", "jax"]
+Weights = Literal[
+    "float64", "exact", "torchvision", "torch", "torch_corners", "opencv", "scipy", "jax"
+]
 Order = Literal["horizontal", "vertical", "pillow13", "einsum"]
 Nearest = Literal["accumulate", "centre", "torch", "torch_exact", "jax"]
 
@@ -29,6 +31,8 @@ class Reference(NamedTuple):
         nearest: the rule of the method of that name.
         integer: the type that holds the integer weights; None for sums in float32. A reference with
             integer weights takes uint8 only.
+        interpolates: the methods of a reference that has no antialiasing; empty for one that has
+            every method, with and without.
 
     >>> REFERENCES["pillow"].bits, REFERENCES["float"].integer
     (22, None)
@@ -39,6 +43,7 @@ class Reference(NamedTuple):
     order: Order
     nearest: Nearest
     integer: type[np.integer] | None = None
+    interpolates: tuple[str, ...] = ()
 
 
 REFERENCES = {
@@ -54,6 +59,14 @@ REFERENCES = {
     "torch": Reference("torch", None, "horizontal", "torch"),
     # the same with `mode="nearest-exact"`, torchvision's `InterpolationMode.NEAREST_EXACT`
     "torch_exact": Reference("torch", None, "horizontal", "torch_exact"),
+    # `interpolate(align_corners=True)`
+    "torch_corners": Reference(
+        "torch_corners", None, "horizontal", "torch", interpolates=("bilinear", "bicubic")
+    ),
+    # weights of 11 bits, see `interpolation.fixed_point`
+    "opencv": Reference("opencv", None, "horizontal", "torch", interpolates=("bilinear",)),
+    # `scipy.ndimage.zoom(order=1, mode="mirror", grid_mode=True)`, axis by axis from the first on
+    "scipy": Reference("scipy", None, "vertical", "centre", interpolates=("bilinear",)),
     # https://github.com/jax-ml/jax/blob/main/jax/_src/image/scale.py contracts both axes in one
     # einsum, which chooses the order; in the other order results are 10 times further off
     "jax": Reference("jax", None, "einsum", "jax"),
@@ -61,4 +74,15 @@ REFERENCES = {
     "float": Reference("exact", None, "vertical", "centre"),
 }
 
-ReferenceName = Literal["pillow", "pillow12", "torchvision", "torch", "torch_exact", "jax", "float"]
+ReferenceName = Literal[
+    "pillow",
+    "pillow12",
+    "torchvision",
+    "torch",
+    "torch_exact",
+    "torch_corners",
+    "opencv",
+    "scipy",
+    "jax",
+    "float",
+]

@@ -1,5 +1,5 @@
 """Tables for positions that are not on a grid of the image: a box of any corners, sampled as
-torch's `grid_sample`.
+torch's `grid_sample` or SciPy's `affine_transform`; and tables that blur.
 
 Positions come from `positions`, the table of a `tables.Sample` from `sample_taps`; `ops/sample.py`
 says which box is sampled. The cubic and the order of operations are those of
@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from jaxprep.resample.tables import Taps, fit
+from jaxprep.bounds import check_weights
+from jaxprep.resample.interpolation import blurred, gaussian
+from jaxprep.resample.tables import Taps, copy_taps, fit
 
 # `grid_sample` takes OpenCV's number, as torch's `interpolate` does without antialiasing
 A = np.float32(-0.75)
@@ -89,6 +91,24 @@ def sample_taps(at: np.ndarray, n: int, method: str) -> Taps:
     inside = (source >= 0) & (source < n)
     weight = np.where(inside, np.stack(weights, axis=1), np.float32(0))
     start, weight = fit(start, weight, n)
+    return Taps(start, weight, np.int32(0))
+
+
+def blur_taps(n: int, sigma: float, reach: int) -> Taps:
+    """Make the table that blurs an axis of `n` pixels with a Gaussian, mirrored at the ends.
+
+    Args:
+        sigma: the standard deviation, in pixels; 0 copies.
+        reach: the weight is 0 beyond so many pixels.
+
+    >>> blur_taps(4, 1.0, 1).weight[1].round(3).tolist()
+    [0.27399998903274536, 0.4519999921321869, 0.27399998903274536]
+    """
+    if sigma == 0 or reach == 0:
+        return copy_taps(np.arange(n))
+    check_weights(n, min(2 * reach + 1, n), f"a blur of {n} pixels")
+    start, weight = blurred(n, gaussian(sigma, reach))
+    start, weight = fit(start, weight.astype(np.float32), n)
     return Taps(start, weight, np.int32(0))
 
 

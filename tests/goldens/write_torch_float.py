@@ -3,6 +3,7 @@
 Written with torch 2.13.0 (CPU, AVX2), torchvision 0.28.0, Pillow 13.0.0 (decoding). Each case names its `call`:
 
 * `interpolate`: `torch.nn.functional.interpolate(float32 (1, c, h, w), size, mode=method, antialias=antialias)`;
+* `corners`: the same with `align_corners=True`, of the last nine of those images;
 * `v2`: `torchvision.transforms.v2.functional.resize`. uint8 never becomes float here, with antialias off either;
   int16 and int32 are resized as float32 and rounded;
 * `v1`: `torchvision.transforms.functional.resize`, which the presets of torchvision's weights use. uint8 is resized as
@@ -100,6 +101,11 @@ def main(photos: pathlib.Path) -> None:
         recipe = {**recipe, "dtype": "float32"}
         case = {"call": "interpolate", "input": recipe, "size": size, "method": method, "antialias": antialias}
         result = interpolate(inputs.array(recipe, photos), size, method, antialias=antialias)
+        writer.add(case, whole=True, result=result)
+    for (recipe, size), method in itertools.product(LINEAR_SIZES[1:], ("bilinear", "bicubic")):
+        recipe = {**recipe, "dtype": "float32"}
+        case = {"call": "corners", "input": recipe, "size": size, "method": method, "antialias": False}
+        result = interpolate(inputs.array(recipe, photos), size, method, align_corners=True)
         writer.add(case, whole=True, result=result)
     for (recipe, size), method in itertools.product(NEAREST_SIZES, ("nearest", "nearest-exact")):
         recipe = {**recipe, "dtype": "float32"}

@@ -9,7 +9,6 @@ import numpy as np
 from jaxprep import Pipeline, ops
 from jaxprep.bounds import CACHE_BYTES, BoundedCache, cached, nbytes
 from jaxprep.pipeline import eager, plan, segment
-from jaxprep.postprocess import resize_plan
 from jaxprep.resample import tables
 
 CACHES = [
@@ -17,7 +16,6 @@ CACHES = [
     segment.segment_tables,
     plan._padded_tables,
     eager._tables_on_device,
-    resize_plan.align_corners_taps,
 ]
 
 

@@ -1,0 +1,117 @@
+"""Mirrors images at their borders."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from jaxtyping import Shaped
+
+from jaxprep.bounds import check_side, check_sides
+from jaxprep.ops.crop import Axes
+from jaxprep.pipeline.step import Geometry, on_image
+from jaxprep.resample.tables import Take
+from jaxprep.types import Array, Size
+
+
+def pad_to_next_multiple(
+    image: Shaped[Array, "h w c"], divisor: int
+) -> Shaped[Array, "new_h new_w c"]:
+    """Mirrors one image below and to the right; see `PadToNextMultiple`.
+
+    >>> import numpy as np
+    >>> pad_to_next_multiple(np.arange(3).reshape(1, 3, 1), 2)[..., 0].tolist()
+    [[0, 1, 2, 2], [0, 1, 2, 2]]
+    """
+    return on_image(PadToNextMultiple(divisor), image)
+
+
+@dataclass(frozen=True)
+class PadToNextMultiple(Geometry):
+    """Mirrors below and to the right, edge included, to the next greater multiple of `divisor`.
+
+    As Transformers' `Swin2SRImageProcessor.pad`.
+
+    >>> import numpy as np
+    >>> from jaxprep import Batch
+    >>> PadToNextMultiple(4)(Batch(image=np.zeros((5, 8, 3), np.uint8))).image.shape
+    (8, 12, 3)
+    """
+
+    divisor: int
+    keeps_window: ClassVar[bool] = False
+
+    def check(self) -> None:
+        check_side(self.divisor, "$.divisor")
+
+    def axes(self, size: Size, draw: Any = None) -> Axes:
+        # A side that is a multiple already gets `divisor` pixels more, as in
+        # https://github.com/huggingface/transformers/blob/main/src/transformers/models/swin2sr/image_processing_swin2sr.py
+        height = (size[0] // self.divisor + 1) * self.divisor
+        width = (size[1] // self.divisor + 1) * self.divisor
+        # Here, since the rows are made here; other steps only say how long an axis becomes.
+        check_sides((height, width), type(self).__name__, size)
+        return (_mirrored(size[0], height),), (_mirrored(size[1], width),)
+
+    def describe(self) -> str:
+        multiple = f"the next multiple of {self.divisor} pixels"
+        return f"mirror the edge below and on the right, up to {multiple}"
+
+
+def _mirrored(n: int, m: int) -> Take:
+    # `np.pad` itself, which Transformers' PIL backend calls, so that a margin longer than the image
+    # is reflected again as there. Boxes belong to the source at the start: their positions stay.
+    rows = np.pad(np.arange(n), (0, m - n), mode="symmetric")
+    return Take(rows, (1.0, 0.0))
+
+
+def mirror_margin(n: int) -> int:
+    """Returns how many pixels ZoeDepth mirrors at both ends of `n`.
+
+    >>> mirror_margin(480)
+    46
+    """
+    # `_pad_images` of
+    # https://github.com/huggingface/transformers/blob/main/src/transformers/models/zoedepth/image_processing_zoedepth.py
+    return int(math.sqrt(n / 2) * 3)
+
+
+def mirror_around(image: Shaped[Array, "h w c"]) -> Shaped[Array, "new_h new_w c"]:
+    """Mirrors one image on all sides; see `MirrorAround`.
+
+    >>> import numpy as np
+    >>> mirror_around(np.arange(3).reshape(1, 3, 1))[2, :, 0].tolist()
+    [1, 2, 1, 0, 1, 2, 1, 0, 1]
+    """
+    return on_image(MirrorAround(), image)
+
+
+@dataclass(frozen=True)
+class MirrorAround(Geometry):
+    """Mirrors `int(3 * sqrt(side / 2))` pixels on all sides, the edge not repeated, as ZoeDepth.
+
+    >>> import numpy as np
+    >>> from jaxprep import Batch
+    >>> MirrorAround()(Batch(image=np.zeros((8, 18, 3), np.uint8))).image.shape
+    (20, 36, 3)
+    """
+
+    keeps_window: ClassVar[bool] = False
+
+    def axes(self, size: Size, draw: Any = None) -> Axes:
+        height, width = (n + 2 * mirror_margin(n) for n in size)
+        # Here, since the rows are made here; other steps only say how long an axis becomes.
+        check_sides((height, width), type(self).__name__, size)
+        return (_mirrored_around(size[0]),), (_mirrored_around(size[1]),)
+
+    def describe(self) -> str:
+        return "mirror 3 times the root of half a side, on all sides"
+
+
+def _mirrored_around(n: int) -> Take:
+    margin = mirror_margin(n)
+    # A side of a pixel, which torch refuses to reflect, is repeated.
+    rows = np.pad(np.arange(n), margin, mode="reflect")
+    return Take(rows, (1.0, float(margin)))
