@@ -13,8 +13,7 @@ The page `docs/extending.md` shows each of them.
 (4, 4, 3)
 """
 
-from jaxprep.ops import patch_sizes, sizes
-from jaxprep.ops.blur import BlurBeforeResize, blur_before_resize
+from jaxprep.ops import blur, fixed_point, patch_sizes, sizes
 from jaxprep.ops.boxes import from_corners, to_corners
 from jaxprep.ops.color import (
     Premultiply,
@@ -52,9 +51,8 @@ from jaxprep.ops.crop import (
     pad_to_square,
 )
 from jaxprep.ops.fit import Fit, FitRule, Fitted, Letterbox
-from jaxprep.ops.fixed_point import JoinBits, SplitBits, join_bits, split_bits
 from jaxprep.ops.layout import ChannelsFirst, ChannelsLast, channels_first, channels_last
-from jaxprep.ops.mirror import MirrorAround, PadToNextMultiple, mirror_around, pad_to_next_multiple
+from jaxprep.ops.mirror import PadToNextMultiple, pad_to_next_multiple
 from jaxprep.ops.patches import Patches, Tiles
 from jaxprep.ops.resize import Resize, SizeRule, resize
 from jaxprep.ops.values import Cast, Clip, Normalize, Rescale, clip, normalize, rescale
@@ -72,7 +70,6 @@ from jaxprep.resample.tables import OUTSIDE, Resample, Reverse, Take, Window
 
 __all__ = [
     "OUTSIDE",
-    "BlurBeforeResize",
     "Cast",
     "CenterCrop",
     "CenterCropShare",
@@ -86,10 +83,8 @@ __all__ = [
     "Fitted",
     "Flip",
     "Geometry",
-    "JoinBits",
     "Layout",
     "Letterbox",
-    "MirrorAround",
     "Normalize",
     "Opaque",
     "Pad",
@@ -110,7 +105,6 @@ __all__ = [
     "ReverseChannels",
     "SizeRule",
     "Sometimes",
-    "SplitBits",
     "Step",
     "Take",
     "Tiles",
@@ -118,7 +112,7 @@ __all__ = [
     "ToRGB",
     "Unpremultiply",
     "Window",
-    "blur_before_resize",
+    "blur",
     "center_crop",
     "center_crop_share",
     "channels_first",
@@ -126,10 +120,9 @@ __all__ = [
     "clip",
     "crop",
     "crop_to_aspect",
+    "fixed_point",
     "flip",
     "from_corners",
-    "join_bits",
-    "mirror_around",
     "normalize",
     "over_white",
     "pad",
@@ -145,7 +138,6 @@ __all__ = [
     "resize_window",
     "reverse_channels",
     "sizes",
-    "split_bits",
     "to_corners",
     "to_gray",
     "to_rgb",

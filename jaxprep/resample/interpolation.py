@@ -119,7 +119,7 @@ def _between_pixels(position: np.ndarray, n: int, method: str) -> Windows:
 def fixed_point(n: int, m: int, method: str) -> Windows:
     """Make SLANeXt's weights, which are multiples of 1 / 2048, in float32.
 
-    OpenCV rounds weights of uint8 images so, and sums integers. `ops.SplitBits` keeps those sums
+    OpenCV rounds weights of uint8 images so, and sums integers; `ops/fixed_point.py` keeps the sums
     exact in float32.
 
     >>> first, weight = fixed_point(3, 2, "bilinear")

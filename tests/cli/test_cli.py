@@ -1127,6 +1127,18 @@ IN_WORDS = [
         "resize each side down to a multiple of 32 pixels, bilinear, as Pillow (antialiased)",
     ),
     (ops.PadToAspect((2, 3), 7.0), "pad two sides equally with 7 to the aspect ratio of 2 x 3"),
+    (
+        ops.Fit(ops.Letterbox(9, 8), 3.0, reference="pillow"),
+        "fit inside 9 x 8 pixels, bilinear, as Pillow (antialiased), padded with 3",
+    ),
+    (ops.Patches(4), "store as patches of 4 x 4 pixels"),
+    (
+        ops.Patches(14, 2, "cthw", 2),
+        "store as patches of 14 x 14 pixels, those of each square of 2 x 2 together, "
+        "repeated as 2 frames",
+    ),
+    (ops.Tiles((2, 3)), "store as tiles of 2 x 3 pixels"),
+    (ops.Tiles((2, 3), (1, 2)), "store as tiles of 2 x 3 pixels, one every 1 x 2"),
     (ops.Flip(), "mirror left to right"),
     (ops.Flip(vertical=True), "mirror left to right and top to bottom"),
     (ops.Flip(horizontal=False), "mirror nothing"),
@@ -1162,7 +1174,9 @@ def test_each_step_is_told_in_words(step, expected):
 @pytest.mark.parametrize("reference", REFERENCES)
 def test_a_resize_of_every_reference_has_words(reference):
     method = "nearest" if reference == "torch_exact" else "bilinear"
-    assert ops.Resize((4, 4), method=method, reference=reference).describe().startswith("resize")
+    antialias = not REFERENCES[reference].interpolates
+    step = ops.Resize((4, 4), method=method, antialias=antialias, reference=reference)
+    assert step.describe().startswith("resize")
 
 
 @pytest.mark.parametrize("name", ["EfficientNet", "ViT", "ConvNext", "Beit"])

@@ -514,6 +514,7 @@ EXAMPLES = (
     ops.Clip(-1.0, 0.5),
     ops.Crop(-1, 2, 3, 4, 5.0),
     ops.CropToAspect((3, 4)),
+    ops.Fit(ops.Letterbox(9, 8, False), (1.0, 2.0, 3.0), "box", False, "jax", False),
     ops.Flip(False, True),
     ops.Normalize((0.1, 0.2, 0.3), 0.5),
     ops.Pad(1, 2, 3, 4, (5.0, 6.0)),
@@ -522,7 +523,8 @@ EXAMPLES = (
     ops.PadToAtLeast((9, 8), 3.0),
     ops.PadToMultiple(8, True, 3.0),
     ops.PadToNextMultiple(8),
-    ops.PadToSquare((1.0, 2.0, 3.0)),
+    ops.PadToSquare((1.0, 2.0, 3.0), False),
+    ops.Patches(4, 2, "cthw", 2),
     ops.Premultiply(),
     ops.Rescale(0.25, (1.0, 2.0, 3.0), "division"),
     ops.Resize(
@@ -537,6 +539,7 @@ EXAMPLES = (
     ops.Resize(shortest_edge=3, longest_edge=7),
     ops.Resize(rule=sizes.Inside(3, 4)),
     ops.ReverseChannels(True),
+    ops.Tiles((2, 3), (1, 2)),
     ops.ToGray(),
     ops.ToRGB("white"),
     ops.Unpremultiply(),
@@ -545,7 +548,9 @@ EXAMPLES = (
 
 def test_every_step_and_every_field_off_its_default_is_among_the_examples():
     exported = {value for name in ops.__all__ if isinstance(value := getattr(ops, name), type)}
-    steps = {value for value in exported if dataclasses.is_dataclass(value)}
+    steps = {
+        value for value in exported if dataclasses.is_dataclass(value) and issubclass(value, Step)
+    }
     assert {type(example) for example in EXAMPLES} >= steps
     for cls in steps:
         examples = [example for example in EXAMPLES if type(example) is cls]

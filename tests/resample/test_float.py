@@ -241,8 +241,8 @@ def test_the_gradient_is_the_adjoint(reference: str, antialias: bool):
         ({"method": "cubik"}, r"Expected one of .*'bicubic'.* got `'cubik'` - at `\$\.method`"),
         ({"method": 6}, r"got `6` - at `\$\.method`"),
         (
-            {"reference": "opencv"},
-            r"Expected one of .*'pillow'.* got `'opencv'` - at `\$\.reference`",
+            {"reference": "imagemagick"},
+            r"Expected one of .*'pillow'.* got `'imagemagick'` - at `\$\.reference`",
         ),
         (
             {"size": (0, 3)},

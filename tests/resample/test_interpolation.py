@@ -9,6 +9,8 @@ from scipy import ndimage
 
 from jaxprep import Batch, Pipeline, ops
 from jaxprep.errors import ConfigError
+from jaxprep.ops.blur import blur_before_resize
+from jaxprep.ops.fixed_point import JoinBits, SplitBits
 
 SIZES = (  # height and width of the image, height and width of the result
     ((61, 47), (20, 64)),
@@ -37,7 +39,7 @@ def test_a_blur_before_a_resize_is_scipy_gaussian_filter(size, out):
     image = photograph(*size).astype(np.float32) / 255
     sigmas = [max((n / m - 1) / 2, 0) for n, m in zip(size, out, strict=True)]
     expected = ndimage.gaussian_filter(image, [*sigmas, 0], mode="mirror")
-    result = ops.blur_before_resize(image, out)
+    result = blur_before_resize(image, out)
     np.testing.assert_allclose(result, expected, rtol=0, atol=2e-6)
 
 
@@ -46,7 +48,7 @@ def test_a_blur_before_a_resize_is_scipy_gaussian_filter(size, out):
 def test_bytes_resized_in_pieces_are_those_of_slanext_in_every_bit(picture, size, out):
     image = picture(*size, 3) if picture is noise else picture(*size)
     resize = ops.Resize(out, antialias=False, reference="opencv", rounded=False)
-    pipeline = Pipeline((ops.SplitBits(), resize, ops.JoinBits()))
+    pipeline = Pipeline((SplitBits(), resize, JoinBits()))
     result = pipeline(Batch(image=image)).image
     np.testing.assert_array_equal(result, resized_as_slanext(image, out))
 
@@ -55,7 +57,7 @@ def test_pieces_of_images_of_many_sizes_share_a_program_and_are_exact():
     images = [noise(*size, 3) for size, _ in SIZES[:3]]
     rule = ops.sizes.LongestRounded(40, 1)
     resize = ops.Resize(rule=rule, antialias=False, reference="opencv", rounded=False)
-    pipeline = Pipeline((ops.SplitBits(), resize, ops.JoinBits()))
+    pipeline = Pipeline((SplitBits(), resize, JoinBits()))
     results = pipeline.run_images(images, [image.shape[:2] for image in images]).results
     for image, result in zip(images, results, strict=True):
         out = rule.output_size(image.shape[:2])
