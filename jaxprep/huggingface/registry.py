@@ -14,6 +14,7 @@ from jaxprep.huggingface.seggpt import PROMPTED
 from jaxprep.huggingface.segmentation import MAPS_FAMILY
 from jaxprep.huggingface.sequences import PATCH_SEQUENCES
 from jaxprep.huggingface.slices import PAN_AND_SCAN
+from jaxprep.huggingface.tiles import TILE_ROWS, TILES_TO_MOST
 from jaxprep.huggingface.universal import EOMT
 from jaxprep.huggingface.universal_methods import MASKFORMER, ONEFORMER
 from jaxprep.huggingface.vitmatte import MATTE
@@ -30,6 +31,8 @@ FAMILIES: dict[str, Family] = {
     "people": SAPIENS,
     "prompted": PROMPTED,
     "prompted_depth": PROMPTED_DEPTH,
+    "tile_rows": TILE_ROWS,
+    "tiles_to_most": TILES_TO_MOST,
     "maskformer": MASKFORMER,
     "oneformer": ONEFORMER,
     "eomt": EOMT,

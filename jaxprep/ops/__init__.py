@@ -13,7 +13,7 @@ The page `docs/extending.md` shows each of them.
 (4, 4, 3)
 """
 
-from jaxprep.ops import blur, fixed_point, patch_sizes, sizes
+from jaxprep.ops import blur, fixed_point, patch_sizes, sizes, tile_sizes
 from jaxprep.ops.boxes import from_corners, to_corners
 from jaxprep.ops.color import (
     Premultiply,
@@ -138,6 +138,7 @@ __all__ = [
     "resize_window",
     "reverse_channels",
     "sizes",
+    "tile_sizes",
     "to_corners",
     "to_gray",
     "to_rgb",

@@ -186,9 +186,11 @@ def segment_tables(segment: Segment, size: Size) -> SegmentTables:
         for axis, axis_steps in zip(axes, steps_of_axes, strict=True):
             for axis_step in axis_steps:
                 axis.apply(axis_step, number)
-        after = (axes[0].length, axes[1].length)
         if step.resampling is not None:
-            first = vertical_first(REFERENCES[step.resampling.reference], before, after)
+            # what a step adds around the resized image does not count
+            resized = [_resized_length(*pair) for pair in zip(steps_of_axes, before, strict=True)]
+            reference = REFERENCES[step.resampling.reference]
+            first = vertical_first(reference, before, (resized[0], resized[1]))
     vertical, horizontal = axes[0].table(), axes[1].table()
     used = []
     for slot in segment.pointwise:
@@ -208,6 +210,12 @@ def segment_tables(segment: Segment, size: Size) -> SegmentTables:
             # a reference whose order depends on sizes is refused where the window is drawn
             first = REFERENCES[resampling.reference].order == "vertical"
     return SegmentTables(vertical, horizontal, out, first, tuple(used))
+
+
+def _resized_length(axis_steps: Sequence[AxisStep], n: int) -> int:
+    """The length of an axis of `n` after its last `Resample`; without one, after all steps."""
+    lengths = [step.length for step in axis_steps if isinstance(step, Resample)]
+    return lengths[-1] if lengths else output_length(axis_steps, n)
 
 
 def _check_axes(step: Geometry, axes: tuple[tuple[AxisStep, ...], ...], size: Size) -> None:

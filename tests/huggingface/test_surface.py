@@ -37,6 +37,7 @@ NOT_TAKEN = {
     *("fetch_images", "process_image", "register_for_auto_class", "patchify"),
     "pan_and_scan",
     "convert_to_rgb_pil",
+    *("crop_image_to_patches", "get_image_patches"),
 }
 
 

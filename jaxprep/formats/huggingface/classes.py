@@ -20,6 +20,7 @@ https://github.com/huggingface/transformers/blob/main/src/transformers/image_pro
 """
 LegacySize = Literal["square", "longest_edge", "bounded", "bounded_by_default", "pixels"]
 SizeKind = Literal["original", "resized", "original_if_resized", "unpadded"]
+CountKind = Literal["views", "tiles", "grid"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,25 @@ class Annotations:
 
 
 @dataclass(frozen=True)
+class Tiling:
+    """How a class puts the tiles of an image together with its thumbnail, the view of all of it.
+
+    Attributes:
+        thumbnail: whether that is before or after the tiles; None where there is none.
+        always: an image that is a single tile has a thumbnail too.
+        counts: results that tell how an image was cut, by name: the number of its views, of its
+            tiles, or its grid, (rows, columns).
+
+    >>> rows()["GotOcr2ImageProcessor"].tiling.counts
+    {'num_patches': 'views'}
+    """
+
+    thumbnail: Literal["first", "last"] | None = None
+    always: bool = False
+    counts: dict[str, CountKind] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class ModernOutput:
     """The name of the results where `setting` is false, for a class that once used another name.
 
@@ -94,6 +114,7 @@ class ProcessorRow:
         maps: the settings in which a segmentation map differs from its image; a string names
             another setting, whose value is taken.
         sizes: results that tell sizes of images, by name, and which size.
+        tiling: None for a class that does not cut images into tiles.
         modern_output: another name for the images' result.
         renamed: names that settings had in former releases, and what they are called now.
         legacy_size: how a lone number as `size` was meant in former releases; a key of
@@ -127,6 +148,7 @@ class ProcessorRow:
     annotations: Annotations | None = None
     maps: dict[str, Any] = field(default_factory=dict)
     sizes: dict[str, SizeKind] = field(default_factory=dict)
+    tiling: Tiling | None = None
     modern_output: ModernOutput | None = None
     renamed: dict[str, str] = field(default_factory=dict)
     legacy_size: LegacySize | None = None

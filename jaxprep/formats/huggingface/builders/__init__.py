@@ -12,6 +12,7 @@ from jaxprep.formats.huggingface.builders import (
     resize,
     sequences,
     slices,
+    tiles,
     values,
 )
 from jaxprep.formats.huggingface.builders.build import (
@@ -43,5 +44,6 @@ __all__ = [
     "resize",
     "sequences",
     "slices",
+    "tiles",
     "values",
 ]
