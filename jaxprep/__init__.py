@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from jaxprep.cli.run import preprocess_files
     from jaxprep.facade import ImageClassifierPreprocessor, ImageConverter
     from jaxprep.host.decode import read_image
-    from jaxprep.huggingface import AutoImageProcessor, BatchFeature
+    from jaxprep.huggingface import AutoImageProcessor, AutoVideoProcessor, BatchFeature
     from jaxprep.parallel.canvas import stack
     from jaxprep.pipeline import Pipeline, Plan
     from jaxprep.training import recipes, training_pipeline
@@ -34,6 +34,7 @@ __version__ = "0.1.0"
 # there, and knows what to do at Ctrl-C, before it imports JAX.
 _MODULE_OF = {
     "AutoImageProcessor": "jaxprep.huggingface",
+    "AutoVideoProcessor": "jaxprep.huggingface",
     "Batch": "jaxprep.types",
     "BatchFeature": "jaxprep.huggingface",
     "ImageClassifierPreprocessor": "jaxprep.facade",
@@ -48,6 +49,7 @@ _MODULE_OF = {
 }
 __all__ = [
     "AutoImageProcessor",
+    "AutoVideoProcessor",
     "Batch",
     "BatchFeature",
     "ImageClassifierPreprocessor",

@@ -1,8 +1,10 @@
-"""Hugging Face image processors without PyTorch: the contract of Transformers, on device.
+"""Hugging Face image and video processors without PyTorch: the contract of Transformers, on device.
 
     from jaxprep.huggingface import AutoImageProcessor, CLIPImageProcessor, ViTImageProcessorPil
+    from jaxprep.huggingface import AutoVideoProcessor, VideoMAEVideoProcessor
 
-Every class of `presets/huggingface.json` is here by its own name, and by those it had before.
+Every class of `presets/huggingface.json` and `presets/huggingface_video.json` is here by its own
+name, and by those it had before.
 """
 
 from __future__ import annotations
@@ -10,17 +12,29 @@ from __future__ import annotations
 from typing import Any
 
 from jaxprep.formats.huggingface import classes
-from jaxprep.huggingface.auto import AutoImageProcessor
+from jaxprep.huggingface.auto import AutoImageProcessor, AutoVideoProcessor
 from jaxprep.huggingface.features import BatchFeature
 from jaxprep.huggingface.mixin import ImageProcessingMixin
 from jaxprep.huggingface.processor import BaseImageProcessor, processor_class
+from jaxprep.huggingface.video_processor import BaseVideoProcessor, video_processor_class
+from jaxprep.videos.metadata import VideoMetadata
 
-__all__ = ["AutoImageProcessor", "BaseImageProcessor", "BatchFeature", "ImageProcessingMixin"]
+__all__ = [
+    "AutoImageProcessor",
+    "AutoVideoProcessor",
+    "BaseImageProcessor",
+    "BaseVideoProcessor",
+    "BatchFeature",
+    "ImageProcessingMixin",
+    "VideoMetadata",
+]
 
 
 def __getattr__(name: str) -> Any:
-    """A class of the table by its name."""
-    found = None if name.startswith("_") else processor_class(name)
+    """A class of the tables by its name."""
+    found: Any = None
+    if not name.startswith("_"):
+        found = processor_class(name) or video_processor_class(name)
     if found is None:
         raise AttributeError(f"module 'jaxprep.huggingface' has no attribute {name!r}")
     return found
@@ -29,4 +43,4 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     both = ("torchvision", "pil")
     twins = [f"{name}Pil" for name, row in classes.rows().items() if row.backends == both]
-    return sorted({*globals(), *classes.rows(), *twins})
+    return sorted({*globals(), *classes.rows(), *twins, *classes.video_rows()})

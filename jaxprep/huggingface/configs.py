@@ -14,8 +14,8 @@ from jaxprep.formats.huggingface import classes
 from jaxprep.formats.huggingface.classes import Backend
 from jaxprep.formats.huggingface.config import to_json_value
 from jaxprep.formats.huggingface.frozen import Frozen
-from jaxprep.formats.huggingface.read import TIMM, TYPE_KEYS, find_config
-from jaxprep.formats.huggingface.settings import drop_unsaid, merged, split_keys
+from jaxprep.formats.huggingface.read import IMAGES, TIMM, Kind, find_config
+from jaxprep.formats.huggingface.settings import constructed, drop_unsaid, merged, split_keys
 from jaxprep.formats.timm import from_timm_json
 from jaxprep.formats.values import DataFormatName
 
@@ -51,6 +51,7 @@ def parse(
     model: Any = None,
     class_name: str | None = None,
     backend: Backend | None = None,
+    kind: Kind = IMAGES,
 ) -> Parsed:
     """Read the content of a config.
 
@@ -60,14 +61,15 @@ def parse(
         model: the content of the `config.json` beside it.
         class_name: the class, where the caller knows it.
         backend: the default of that keyword.
+        kind: of images or of videos.
 
     Raises:
-        ConfigError: an image processor that is not read, or a wrong value.
+        ConfigError: a processor that is not read, or a wrong value.
 
     >>> parse({"image_processor_type": "ViTImageProcessor"}, {"size": 8}).config.image_size
     (8, 8)
     """
-    document = find_config(content, model=model, class_name=class_name)
+    document = find_config(content, model=model, class_name=class_name, kind=kind)
     backend = kwargs.get("backend") or backend
     fields, settings = split_keys(kwargs, JAXPREP_KEYS)
     settings.pop("backend", None)
@@ -76,19 +78,22 @@ def parse(
     name = document.class_name
     known = classes.arguments(name) - set(RESULT_KEYS)
     # A keyword of DETR's former `from_pretrained`, which is no setting any more.
-    if classes.rows()[name].max_size is not None:
+    if classes.known_row(name).max_size is not None:
         known |= {"max_size"}
     settings = _rename(settings, name, known)
     used, unused = split_keys(settings, known | document.content.keys())
     replaced = json_settings(drop_unsaid(name, used))
     full = merged(document.content, replaced)
+    if kind is not IMAGES:
+        # The file may have been an image processor's; what is written back is not.
+        _, full = split_keys(full, IMAGES.type_keys)
     try:
         config = config_of(name, full, backend, **fields)
     except ConfigError as error:
         raise ConfigError(str(error).replace("`$", f"`{document.where}", 1)) from error
     # Written back, it shall name its class even where it was known by its model.
-    if not any(full.get(key) for key in TYPE_KEYS):
-        full = {**full, TYPE_KEYS[0]: name}
+    if not any(full.get(key) for key in kind.type_keys):
+        full = {**full, kind.type_keys[0]: name}
     return Parsed(config, Frozen(full), unused)
 
 
@@ -126,13 +131,14 @@ def config_of(name: str, settings: Mapping[str, Any], backend: Any, **fields: An
     """
     if backend not in (None, *get_args(Backend)):
         raise codec.expected(f"one of {list(get_args(Backend))}", backend, "backend")
-    available = classes.rows()[name].backends
+    available = classes.known_row(name).backends
     # Transformers falls back too, where a class has one backend only.
     if backend is not None and backend not in available:
         warnings.warn(
             f"`{name}` has no backend {backend!r}; {available[0]!r} is used.", stacklevel=4
         )
     data_format = layout_named(settings.get("data_format"), "$.data_format") or "channels_first"
+    settings = constructed(name, settings)
     return HuggingFace(name, settings, backend or available[0], data_format, **fields)
 
 

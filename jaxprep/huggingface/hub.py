@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from jaxprep import codec
 from jaxprep.atomic import write_files
 from jaxprep.errors import HubError, InputError, MissingPackageError, PresetNotFoundError
+from jaxprep.formats.huggingface.read import IMAGES, Kind
 from jaxprep.presets import files
 from jaxprep.presets.sources import check_token, is_repository, resolve
 from jaxprep.web import SECONDS, fetch, within
@@ -52,6 +53,7 @@ def find(
     subfolder: str = "",
     proxies: Mapping[str, str] | None = None,
     image_processor_filename: str | None = None,
+    kind: Kind = IMAGES,
 ) -> ConfigFile:
     """Read the config that a name stands for: an existing path, the address of a JSON file, or a
     repository of the hub.
@@ -87,7 +89,7 @@ def find(
         raise codec.expected("a folder inside the repository", subfolder, "subfolder")
     if "\0" not in text and os.path.exists(text):
         path = Path(text)
-        return _read(path / subfolder if path.is_dir() else path, image_processor_filename)
+        return _read(path / subfolder if path.is_dir() else path, image_processor_filename, kind)
     if text.startswith(("http://", "https://")):
         # The page of a file on the hub, as one copies it from the browser.
         address = text.replace("/blob/", "/resolve/", 1)
@@ -99,7 +101,8 @@ def find(
             "Expected a path that exists, the http(s) address of a JSON file, or a repository of "
             f"the Hugging Face Hub as `user/name`, got {codec.shown(text)}."
         )
-    wanted = (files.HUGGING_FACE[0], image_processor_filename or FILE, files.MODEL)
+    own_files = kind.files if image_processor_filename is None else (image_processor_filename,)
+    wanted = (files.HUGGING_FACE[0], *own_files, files.MODEL)
     folder = resolve(
         f"{repository}/{subfolder}" if subfolder else repository,
         # "main" is what the hub takes where no revision is given.
@@ -110,7 +113,7 @@ def find(
         force_download=force_download,
         files=tuple(dict.fromkeys(wanted)),
     )
-    return _refuse_folders(_read(folder, image_processor_filename))
+    return _refuse_folders(_read(folder, image_processor_filename, kind))
 
 
 def _refuse_folders(found: ConfigFile) -> ConfigFile:
@@ -125,8 +128,8 @@ def _refuse_folders(found: ConfigFile) -> ConfigFile:
     return found
 
 
-def _read(path: Path, name: str | None) -> ConfigFile:
-    content, model, file = files.read_huggingface(path, name)
+def _read(path: Path, name: str | None, kind: Kind) -> ConfigFile:
+    content, model, file = files.read_huggingface(path, name, kind)
     return ConfigFile(content, model, str(file))
 
 
@@ -231,7 +234,7 @@ def push(
             path_or_fileobj=text.encode(),
             path_in_repo=name,
             repo_id=made.repo_id,
-            commit_message=commit_message or "Upload image processor",
+            commit_message=commit_message or f"Upload {name}",
             commit_description=commit_description,
             revision=revision,
             create_pr=create_pr,

@@ -99,7 +99,7 @@ def images_of(value: Any, reading: Reading) -> list[Image]:
         if is_pil(item):
             images.append(_from_pil(item, reading, where))
         elif isinstance(item, (str, os.PathLike, bytes)):
-            images.append(Image(_decoded(item, where)))
+            images.append(Image(decoded(item, where)))
         else:
             images.extend(_from_array(item, reading, where))
     if not images:
@@ -107,7 +107,7 @@ def images_of(value: Any, reading: Reading) -> list[Image]:
     return images
 
 
-def _decoded(source: Any, where: str) -> UInt8[np.ndarray, "h w 3"]:
+def decoded(source: Any, where: str) -> UInt8[np.ndarray, "h w 3"]:
     """The RGB pixels of a file, a URL, a `data:` URI or base64 text; upright, alpha dropped.
 
     The order in which a string is tried is that of `load_image` in `transformers/image_utils.py`.

@@ -1,4 +1,5 @@
-"""`ImageProcessingMixin`: the config of an image processor in a file, in a directory, on the hub.
+"""`ImageProcessingMixin`: the config of an image or video processor in a file, in a directory, on
+the hub.
 
 The methods are those of `ImageProcessingMixin`:
 https://github.com/huggingface/transformers/blob/main/src/transformers/image_processing_base.py
@@ -19,7 +20,7 @@ from jaxprep.errors import ArgumentError, ConfigError
 from jaxprep.formats import Format, HuggingFace
 from jaxprep.formats.huggingface.classes import Backend
 from jaxprep.formats.huggingface.frozen import Frozen, SizeDict, thawed
-from jaxprep.formats.huggingface.read import TYPE_KEYS
+from jaxprep.formats.huggingface.read import IMAGES, TYPE_KEYS, Kind
 from jaxprep.formats.huggingface.settings import drop_none, split_keys
 from jaxprep.huggingface import hub
 from jaxprep.huggingface.configs import (
@@ -73,6 +74,8 @@ class ImageProcessingMixin:
     class_name: ClassVar[str | None] = None
     """The row of the table; None for the base classes, where the config names it."""
     backend_name: ClassVar[Backend | None] = None
+    kind: ClassVar[Kind] = IMAGES
+    """Of images or of videos: which files and keys the config is in."""
 
     _config: Format
     _content: Frozen
@@ -95,7 +98,7 @@ class ImageProcessingMixin:
                 "use `from_pretrained` or `from_dict`, or one such as `CLIPImageProcessor`."
             )
         # A config's content may be passed as keywords: `cls(**content)`.
-        ignored = (*TYPE_KEYS, "processor_class")
+        ignored = (*TYPE_KEYS, *self.kind.type_keys, "processor_class")
         _, given = split_keys(kwargs, ignored)
         fields, given = split_keys(given, JAXPREP_KEYS)
         config = config_of(name, json_settings(given), backend or self.backend_name, **fields)
@@ -103,7 +106,7 @@ class ImageProcessingMixin:
         defaults = {key: config.effective.get(key) for key in config.row.defaults}
         sizes = {key: size_of(config, key) for key in SIZE_KEYS & given.keys()}
         full = {**defaults, **drop_none(config.settings), **sizes}
-        self._set(replace(config, settings=Frozen(full)), {**full, TYPE_KEYS[0]: name})
+        self._set(replace(config, settings=Frozen(full)), {**full, self.kind.type_keys[0]: name})
 
     def _set(self, config: Format, content: Mapping[str, Any]) -> None:
         # Past `__setattr__`, which is for settings.
@@ -163,7 +166,7 @@ class ImageProcessingMixin:
             "token": old_token if token is None else token,
         }
         source, kwargs = split_keys(kwargs, SOURCE_KEYS)
-        file = hub.find(pretrained_model_name_or_path, **source)
+        file = hub.find(pretrained_model_name_or_path, kind=cls.kind, **source)
         try:
             return cls._read(file.content, file.model, kwargs)
         except ConfigError as error:
@@ -179,6 +182,7 @@ class ImageProcessingMixin:
             model=model,
             class_name=cls.class_name,
             backend=cls.backend_name,
+            kind=cls.kind,
         )
         processor = cls._of(parsed.config, parsed.content)
         return (processor, parsed.unused) if wants_unused else processor
@@ -197,8 +201,8 @@ class ImageProcessingMixin:
             the content, and the keywords that do not say where it is.
         """
         source, others = split_keys(kwargs, SOURCE_KEYS)
-        content = hub.find(pretrained_model_name_or_path, **source).content
-        nested = isinstance(content, dict) and content.get("image_processor")
+        content = hub.find(pretrained_model_name_or_path, kind=cls.kind, **source).content
+        nested = isinstance(content, dict) and content.get(cls.kind.key)
         if isinstance(nested, dict):
             content = nested
         if not isinstance(content, dict):
@@ -243,7 +247,8 @@ class ImageProcessingMixin:
     def save_pretrained(
         self, save_directory: str | os.PathLike[str], push_to_hub: bool = False, **kwargs: Any
     ) -> list[str]:
-        """Write `preprocessor_config.json` to a directory, which is made if needed.
+        """Write the config, `preprocessor_config.json`, to a directory, which is made if needed;
+        that of a video processor is `video_preprocessor_config.json`.
 
         Args:
             save_directory: its path.
@@ -265,14 +270,15 @@ class ImageProcessingMixin:
                 f"Provided path ({save_directory}) should be a directory, not a file"
             )
         directory.mkdir(parents=True, exist_ok=True)
-        file = directory / hub.FILE
+        file = directory / self.kind.files[0]
         self.to_json_file(file)
         if push_to_hub:
             self.push_to_hub(kwargs.pop("repo_id", directory.name), **kwargs)
         return [str(file)]
 
     def push_to_hub(self, repo_id: str, token: str | bool | None = None, **kwargs: Any) -> Any:
-        """Commit `preprocessor_config.json` to a repository on the hub, which is made if needed.
+        """Commit the config, as `save_pretrained` writes it, to a repository on the hub, which is
+        made if needed.
 
         Args:
             repo_id: of the repository, "user/name".
@@ -289,10 +295,10 @@ class ImageProcessingMixin:
             raise ArgumentError(f"Expected one of {list(PUSH_KEYS)}, got `{unknown[0]}`.")
         return hub.push(
             self.to_json_string(),
-            hub.FILE,
+            self.kind.files[0],
             repo_id,
             token=auth if token is None else token,
-            **kwargs,
+            **{"commit_message": f"Upload {self.kind.noun}", **drop_none(kwargs)},
         )
 
     def __repr__(self) -> str:

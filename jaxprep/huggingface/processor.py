@@ -15,9 +15,10 @@ from jaxprep import codec, frameworks
 from jaxprep.errors import ArgumentError, ConfigError
 from jaxprep.formats import Format, HuggingFace, Timm
 from jaxprep.formats.huggingface import classes
+from jaxprep.formats.huggingface.classes import ProcessorRow
 from jaxprep.formats.huggingface.frozen import SizeDict, frozen
 from jaxprep.formats.huggingface.read import TIMM
-from jaxprep.formats.huggingface.settings import drop_none, drop_unsaid, merged
+from jaxprep.formats.huggingface.settings import drop_none, drop_unsaid, merged, split_keys
 from jaxprep.huggingface import torch_tensors
 from jaxprep.huggingface.call import Call, run_group, run_traced
 from jaxprep.huggingface.configs import CALL_KEYS, json_settings, layout_named
@@ -51,7 +52,7 @@ class ClassAttributes(type):
         if class_name is not None:
             if name == "valid_kwargs":
                 return valid_kwargs(class_name)
-            row = classes.rows()[class_name]
+            row = classes.known_row(class_name)
             if name == "default_to_square":
                 return row.square
             if name in classes.arguments(class_name):
@@ -256,7 +257,7 @@ class BaseImageProcessor(ImageOperations, frameworks.NoAutoGraph, metaclass=Clas
         if settings.flag("do_rescale") and settings.number("rescale_factor") <= BYTE_SCALE:
             warn_of_range(self, images)
         features = finish(family.run(call), return_tensors)
-        return _beside_images(features, images) if device is None else features.to(device)
+        return beside_inputs(features, images) if device is None else features.to(device)
 
     def _preprocess_in_graph(
         self, images: Any, inputs: dict[str, Any], layout: Any, settings: dict[str, Any]
@@ -280,6 +281,7 @@ class BaseImageProcessor(ImageOperations, frameworks.NoAutoGraph, metaclass=Clas
                 f"`{type(self).__name__}` takes no `{unknown[0]}`. It takes {sorted(known)}."
             )
         said = drop_unsaid(config.class_name, kwargs)
+        _, said = split_keys(said, getattr(config.row, "fixed", ()))
         return config.overridden(_with_layout(json_settings(said)))
 
 
@@ -340,7 +342,7 @@ class TimmWrapperImageProcessor(BaseImageProcessor):
         features = finish(
             {"pixel_values": run_group(pipeline, read).stacked_or_listed()}, return_tensors
         )
-        return _beside_images(features, images) if device is None else features.to(device)
+        return beside_inputs(features, images) if device is None else features.to(device)
 
 
 def layout_of_tensors(images: Any) -> Layout | None:
@@ -395,19 +397,43 @@ def processor_class(name: str) -> type[BaseImageProcessor] | None:
     # One class for all names, so that `isinstance` holds between them.
     if name not in (canonical, f"{canonical}Pil"):
         return processor_class(canonical)
-    members: dict[str, Any] = {
-        "class_name": canonical,
-        "backend_name": "pil" if is_pil else None,
-        "model_input_names": _Names(row.outputs),
-        "__module__": "jaxprep.huggingface",
-        "__doc__": f"The image processor of {', '.join(row.models)}; see `BaseImageProcessor`.",
-    }
     # What runs on PIL is one of the class, too.
     base = processor_class(canonical) if is_pil else None
-    if base is None:
-        members |= _under_default_settings(FAMILIES[row.family].methods)
-    made: Any = ClassAttributes(name, (base or BaseImageProcessor,), members)
-    return made
+    if base is not None:
+        return made_class(name, row, base, {}, class_name=canonical, backend_name="pil")
+    return made_class(name, row, BaseImageProcessor, FAMILIES[row.family].methods)
+
+
+def made_class(
+    name: str, row: ProcessorRow, base: type[Any], methods: Mapping[str, Any], **members: Any
+) -> Any:
+    """Return the class of a row.
+
+    Args:
+        name: of the class.
+        row: of the table.
+        base: the class that it is a kind of.
+        methods: of its family.
+        members: other members; `class_name` is the name by default.
+
+    >>> row = classes.rows()["ViTImageProcessor"]
+    >>> made_class("ViTImageProcessor", row, BaseImageProcessor, {})().size
+    {'height': 224, 'width': 224}
+    """
+    models = ", ".join(row.models)
+    return ClassAttributes(
+        name,
+        (base,),
+        {
+            "class_name": name,
+            "backend_name": None,
+            "model_input_names": _Names(row.outputs),
+            "__module__": "jaxprep.huggingface",
+            "__doc__": f"The {base.kind.noun} of {models}; see `{base.__name__}`.",
+            **_under_default_settings(methods),
+            **members,
+        },
+    )
 
 
 def _under_default_settings(members: Mapping[str, Any]) -> dict[str, Any]:
@@ -417,13 +443,23 @@ def _under_default_settings(members: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _beside_images(features: BatchFeature, images: Any) -> BatchFeature:
-    """Puts the results, in place, on the devices of the images that they are made of."""
-    placement = common([image for image, _ in flatten(images, "images")], "images")
+def beside_inputs(features: BatchFeature, inputs: Any, batch_ndim: int = 4) -> BatchFeature:
+    """Put results, in place, on the devices of the images or videos that they are made of.
+
+    Args:
+        features: the results.
+        inputs: as passed.
+        batch_ndim: the axes of a batch of them.
+
+    >>> features = BatchFeature({"pixel_values": jax.numpy.zeros((1, 2))})
+    >>> beside_inputs(features, [jax.numpy.zeros((2, 2, 3))]) is features
+    True
+    """
+    placement = common([image for image, _ in flatten(inputs, "images")], "images")
     if placement is None:
         return features
     # a batch may be sharded along its first axis; of single images no axis is that of a result
-    first = 0 if getattr(images, "ndim", 0) == 4 else None
+    first = 0 if getattr(inputs, "ndim", 0) == batch_ndim else None
 
     def put(leaf: Any) -> Any:
         if not isinstance(leaf, jax.Array):

@@ -40,6 +40,8 @@ from jaxprep.types import Batch, Size
 SMALL_CANVAS = 128 * 128
 """Pixels of a canvas up to which images are worth batching on CPU: a call costs as much as such an
 image."""
+MAX_GROUP = 64
+"""Images that go together: what they take is bounded, and so are the buckets of their number."""
 KEPT_BYTES = 2**26
 """Bytes of a canvas up to which a thread keeps it for its next image."""
 
@@ -144,7 +146,8 @@ def run_images(
         [(program, group)] = members.items()
         is_batch = isinstance(images, np.ndarray) and images.shape[1:3] == program.stages[0].source
         # with one core, a loop in one program saves a copy of each image and of each result
-        if not runs_alone(program, placement) or (is_batch and core_count() == 1):
+        goes_together = not runs_alone(program, placement) or (is_batch and core_count() == 1)
+        if goes_together and len(group) <= MAX_GROUP:
             batch = _run_group(lowered, program, images, sizes, group, placement)
             has_fill_ins = len(batch) != len(images)
             if not has_fill_ins and set(wanted) == {program.stages[-1].out}:
@@ -155,9 +158,11 @@ def run_images(
     for program, group in members.items():
         if runs_alone(program, placement):
             alone += [(program, i) for i in group]
-        else:
-            batch = _run_group(lowered, program, images, sizes, group, placement)
-            results.add(program, group, np.asarray(batch))
+            continue
+        for start in range(0, len(group), MAX_GROUP):
+            part = group[start : start + MAX_GROUP]
+            batch = _run_group(lowered, program, images, sizes, part, placement)
+            results.add(program, part, np.asarray(batch))
 
     # said here: threads do not see a default device that the caller's thread has
     device = default_device() if placement is None else placement

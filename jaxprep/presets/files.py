@@ -12,6 +12,7 @@ from jaxprep.atomic import write_files
 from jaxprep.errors import ConfigError, JaxprepError, PresetNotFoundError
 from jaxprep.formats import Format, HuggingFace, KerasHub
 from jaxprep.formats.base import MODEL_FILE as MODEL
+from jaxprep.formats.huggingface.read import IMAGES, Kind
 from jaxprep.formats.keras_hub import PREPROCESSOR
 from jaxprep.formats.registry import file_names, format_of, registered
 from jaxprep.resources import NotRegularError, TooLargeError, read_regular
@@ -135,14 +136,17 @@ def read(path: Path, config_file: str | None = None) -> Format:
     )
 
 
-def read_huggingface(path: Path, name: str | None = None) -> tuple[Any, Any, Path]:
+def read_huggingface(
+    path: Path, name: str | None = None, kind: Kind = IMAGES
+) -> tuple[Any, Any, Path]:
     """Read the JSON data of a Hugging Face config.
 
     Args:
-        path: a file or a directory. Of a directory `processor_config.json` is read if it holds an
-            image processor, else `preprocessor_config.json`, else the `config.json` of a timm
-            model.
-        name: the file of the directory to read instead of `preprocessor_config.json`.
+        path: a file or a directory. Of a directory `processor_config.json` is read if it holds a
+            processor of the kind, else the first of `kind.files` that is there, else, for images,
+            the `config.json` of a timm model.
+        name: the file of the directory to read instead of `kind.files`.
+        kind: of images or of videos.
 
     Returns:
         the data; that of the `config.json` in the same directory, None if none can be read; and the
@@ -161,19 +165,21 @@ def read_huggingface(path: Path, name: str | None = None) -> tuple[Any, Any, Pat
     """
     if not path.is_dir():
         return load_json(path), _model_of(path), path
-    wanted = (HUGGING_FACE[0], name or HUGGING_FACE[1], MODEL)
+    own_files = kind.files if name is None else (name,)
+    wanted = [HUGGING_FACE[0], *own_files, *([MODEL] if kind is IMAGES else [])]
     for file in [_inside(path, name) for name in wanted]:
         if not file.is_file():
             continue
         content = load_json(file)
         keys = content if isinstance(content, dict) else {}
-        holds_processor = isinstance(keys.get("image_processor"), dict) or "pretrained_cfg" in keys
-        # The second file is an image processor's whatever it holds: that it is a wrong one is for
+        is_timm = kind is IMAGES and "pretrained_cfg" in keys
+        holds_processor = isinstance(keys.get(kind.key), dict) or is_timm
+        # A file of the kind's own is a processor's whatever it holds: that it is a wrong one is for
         # its reader to say.
-        if holds_processor or file.name == wanted[1]:
+        if holds_processor or file.name in own_files:
             return content, _model_of(file), file
     raise PresetNotFoundError(
-        f"Expected one of {list(wanted)} with an image processor, found none - in `{path}`."
+        f"Expected a file of the {kind.noun}, one of {wanted}, found none - in `{path}`."
     )
 
 

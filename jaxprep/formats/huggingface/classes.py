@@ -1,4 +1,5 @@
-"""The table of image processor classes, `presets/huggingface.json`, as typed rows.
+"""The tables of image and video processor classes, `presets/huggingface.json` and
+`presets/huggingface_video.json`, as typed rows.
 
 A row holds every fact of a class that is no behaviour. What is behaviour has a name there: `steps`
 names builders (`jaxprep.formats.huggingface.builders`), `family` names what a call does
@@ -176,6 +177,33 @@ class ProcessorRow:
 
 
 @dataclass(frozen=True)
+class VideoRow(ProcessorRow):
+    """What the table says of a class of videos: the same for each frame, and which frames.
+
+    `family` is a key of `jaxprep.huggingface.video_registry.VIDEO_FAMILIES`.
+
+    Attributes:
+        sampling: the rule that chooses frames, a key of `jaxprep.videos.sampling.RULES`.
+        nullable: a call may pass None for "none" where the processor has a value.
+        length_dependent: the pipeline of a frame depends on how many frames its video has.
+        fixed: settings that a call does not replace, although the original takes them in a call.
+        result: the name of the videos in the results, where that is not the first of `outputs`.
+        construction: what is derived of the settings where a processor is made; a key of
+            `settings.CONSTRUCTIONS`.
+
+    >>> video_rows()["InternVLVideoProcessor"].sampling
+    'shifted'
+    """
+
+    sampling: str = "uniform"
+    nullable: tuple[str, ...] = ("num_frames", "fps")
+    length_dependent: bool = False
+    fixed: tuple[str, ...] = ()
+    result: str | None = None
+    construction: Literal["size_from_crop"] | None = None
+
+
+@dataclass(frozen=True)
 class UnreadRow:
     """A class of Transformers that jaxprep knows and does not read: why, and its model types.
 
@@ -187,24 +215,58 @@ class UnreadRow:
     models: tuple[str, ...]
 
 
+IMAGE_TABLE = "huggingface.json"
+VIDEO_TABLE = "huggingface_video.json"
+
+
 @functools.cache
 def rows() -> dict[str, ProcessorRow]:
-    """Return every class that is read, by its name.
+    """Return every class of images that is read, by its name.
 
     >>> rows()["ViTImageProcessor"].family
     'plain'
     """
-    return codec.from_json(dict[str, ProcessorRow], load_json("huggingface.json")["classes"])  # type: ignore[arg-type]
+    return codec.from_json(dict[str, ProcessorRow], load_json(IMAGE_TABLE)["classes"])  # type: ignore[arg-type]
 
 
 @functools.cache
-def unread() -> dict[str, UnreadRow]:
+def video_rows() -> dict[str, VideoRow]:
+    """Return every class of videos that is read, by its name.
+
+    >>> video_rows()["VideoMAEVideoProcessor"].outputs
+    ('pixel_values',)
+    """
+    return codec.from_json(dict[str, VideoRow], load_json(VIDEO_TABLE)["classes"])  # type: ignore[arg-type]
+
+
+def row_of(name: str) -> ProcessorRow | None:
+    """Return the row of a class of images or videos; None if there is none.
+
+    >>> row_of("VivitVideoProcessor").defaults["rescale_factor"] == 1 / 127.5
+    True
+    """
+    return rows().get(name) or video_rows().get(name)
+
+
+def known_row(name: str) -> ProcessorRow:
+    """Return the row of a class that is known to have one.
+
+    >>> known_row("ViTImageProcessor").square
+    True
+    """
+    row = row_of(name)
+    assert row is not None
+    return row
+
+
+@functools.cache
+def unread(table: str = IMAGE_TABLE) -> dict[str, UnreadRow]:
     """Return the classes of Transformers that are not read, by name.
 
     >>> "ViTImageProcessor" in unread()
     False
     """
-    return codec.from_json(dict[str, UnreadRow], load_json("huggingface.json")["unread"])  # type: ignore[arg-type]
+    return codec.from_json(dict[str, UnreadRow], load_json(table)["unread"])  # type: ignore[arg-type]
 
 
 def arguments(name: str) -> frozenset[str]:
@@ -213,8 +275,9 @@ def arguments(name: str) -> frozenset[str]:
     >>> sorted(arguments("GLPNImageProcessor") - arguments("ViTImageProcessor"))
     ['size_divisor']
     """
-    shared = load_json("huggingface.json")["kwargs"]
-    return frozenset([*shared, *rows()[name].kwargs])
+    table = VIDEO_TABLE if name in video_rows() else IMAGE_TABLE
+    shared = load_json(table)["kwargs"]
+    return frozenset([*shared, *known_row(name).kwargs])
 
 
 def renamed(name: str) -> dict[str, str]:
@@ -223,7 +286,8 @@ def renamed(name: str) -> dict[str, str]:
     >>> renamed("OwlViTImageProcessor")["rescale"]
     'do_rescale'
     """
-    return {**load_json("huggingface.json")["renamed"], **rows()[name].renamed}
+    shared = {} if name in video_rows() else load_json(IMAGE_TABLE)["renamed"]
+    return {**shared, **known_row(name).renamed}
 
 
 def canonical(name: str) -> str:
@@ -251,6 +315,21 @@ def of_model(model_type: str) -> str | None:
     'ViTImageProcessor'
     """
     return _models().get(model_type)
+
+
+def video_of_model(model_type: str) -> str | None:
+    """Return the class that serves the videos of a model type, read or not.
+
+    >>> video_of_model("videomae")
+    'VideoMAEVideoProcessor'
+    """
+    return _video_models().get(model_type)
+
+
+@functools.cache
+def _video_models() -> dict[str, str]:
+    both = {**unread(VIDEO_TABLE), **video_rows()}
+    return {model: name for name, row in both.items() for model in row.models}
 
 
 @functools.cache

@@ -96,10 +96,12 @@ class HuggingFace(Format):
         super().__post_init__()
 
     def check(self) -> None:
-        row = classes.rows().get(self.class_name)
+        row = classes.row_of(self.class_name)
         if row is None:
             raise codec.expected(
-                "the name of an image processor in `presets/huggingface.json`", self.class_name, "$"
+                "the name of a processor in `presets/huggingface.json` or `huggingface_video.json`",
+                self.class_name,
+                "$",
             )
         # A config does not say which backend; a class that lacks the default has its only one.
         if self.backend not in row.backends:
@@ -121,7 +123,7 @@ class HuggingFace(Format):
     @property
     def row(self) -> ProcessorRow:
         """What the table says of the class."""
-        return classes.rows()[self.class_name]
+        return classes.known_row(self.class_name)
 
     @property
     def effective(self) -> Settings:

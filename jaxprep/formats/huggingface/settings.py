@@ -55,7 +55,7 @@ def drop_unsaid(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     >>> drop_unsaid("ViTImageProcessor", {"size": None, "do_resize": None})
     {'do_resize': None}
     """
-    row = classes.rows()[name]
+    row = classes.known_row(name)
     if row.drops_none:
         return drop_none(settings)
     return {
@@ -133,7 +133,7 @@ class Settings:
 
     def __init__(self, name: str, given: Mapping[str, Any]):
         self.name = name
-        self.row = classes.rows()[name]
+        self.row = classes.known_row(name)
         self.given = upgrade_legacy(name, given)
 
     def get(self, key: str) -> Any:
@@ -323,7 +323,7 @@ def upgrade_legacy(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     >>> upgrade_legacy("SamImageProcessor", {"size": 64})["size"]
     {'longest_edge': 64}
     """
-    row = classes.rows()[name]
+    row = classes.known_row(name)
     settings = dict(given)
     for old, new in classes.renamed(name).items():
         if settings.get(old) is not None and settings.get(new) is None:
@@ -434,6 +434,35 @@ def _use_square_size(settings: Mapping[str, Any], row: ProcessorRow) -> dict[str
         default_size = row.defaults.get("size", {})
         side = default_size.get("shortest_edge")
     return _square_of(side)
+
+
+def constructed(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings with those that the class derives of others where a processor is made,
+    whatever the config says of them; a call may replace them.
+
+    >>> constructed("VJEPA2VideoProcessor", {"crop_size": 224, "size": 8})["size"]
+    {'shortest_edge': 256}
+    """
+    row = classes.known_row(name)
+    derive = CONSTRUCTIONS.get(getattr(row, "construction", None))
+    return dict(settings) if derive is None else {**settings, **derive(settings, row)}
+
+
+def _size_from_crop(settings: Mapping[str, Any], row: ProcessorRow) -> dict[str, Any]:
+    """V-JEPA 2: `__init__` of `transformers/models/vjepa2/video_processing_vjepa2.py`."""
+    crop = settings.get("crop_size")
+    if crop is None:
+        crop = row.defaults["crop_size"]
+    side = crop.get("height") if isinstance(crop, Mapping) else crop
+    if type(side) is not int:
+        raise codec.expected("an integer, or an object with `height`", crop, "$.crop_size")
+    return {"size": {"shortest_edge": int(side * 256 / 224)}}
+
+
+CONSTRUCTIONS: dict[Any, Callable[[Mapping[str, Any], ProcessorRow], dict[str, Any]]] = {
+    "size_from_crop": _size_from_crop,
+}
+"""What is derived of the settings where a processor is made, by the row's `construction`."""
 
 
 def _follows_normalize(row: ProcessorRow) -> bool:

@@ -29,6 +29,7 @@ class Source(NamedTuple):
     Attributes:
         value_range: of their values.
         channels: how many they have, before any conversion to RGB.
+        frames: how many their video has, for the classes whose sizes depend on it; 1 elsewhere.
 
     >>> Source("float", 1).channels
     1
@@ -36,6 +37,7 @@ class Source(NamedTuple):
 
     value_range: ValueRange = "uint8"
     channels: int = 3
+    frames: int = 1
 
 
 @dataclass

@@ -108,6 +108,20 @@ def rescale_offset_and_normalize(build: Build) -> None:
 
 
 @builder()
+def rescale_from_minus_one_and_normalize(build: Build) -> None:
+    """ViViT: 1 is subtracted after the rescale, and nothing is fused (`rescale_and_normalize` of
+    `transformers/models/vivit/video_processing_vivit.py`).
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("VivitVideoProcessor")
+    >>> [type(step).__name__ for step in config.pipeline.steps]
+    ['Resize', 'CenterCrop', 'Rescale', 'Normalize']
+    """
+    rescale(build, offset=-1.0)
+    normalize(build)
+
+
+@builder()
 def include_top(build: Build) -> None:
     """EfficientNet: values are divided by the standard deviation once more.
 

@@ -1,0 +1,82 @@
+"""Write `video.npz` and `video_samplings.json`: what Transformers' video processors make of the cases of `video_cases`, and which
+frames they choose of the clips of `video_samplings`.
+
+Run where torch, torchvision (0.27 or newer) and transformers are installed, from the root of the repository:
+
+    python tests/goldens/write_video.py
+"""
+
+import json
+import logging
+import warnings
+
+import _torch_env
+import torch
+import transformers
+from transformers.video_utils import VideoMetadata
+
+import inputs
+import store
+import video_cases
+import video_samplings
+import vlm_results
+
+NEEDED = {
+    "NemotronH_Omni_Reasoning_V3VideoProcessor": {"norm_mean": [0.5] * 3, "norm_std": [0.5] * 3},
+    "Ernie4_5_VLMoeVideoProcessor": {"draw_on_frames": False},
+}
+"""Settings without which a class cannot be made."""
+
+
+def results(case: dict, photos) -> dict:
+    """Every array that the original returns for a case, by name."""
+    processor = getattr(transformers, case["class"])(**case["settings"])
+    found = processor(video_cases.passed(case, photos), **case["call"])
+    return video_cases.named(found, vlm_results.leaves)
+
+
+def chosen(name: str) -> list:
+    """For every request the indices that the original chooses; the name of its error where it fails."""
+    processor = getattr(transformers, name)(**NEEDED.get(name, {}))
+    answers = []
+    for clip, said in video_samplings.requests(name):
+        # What `BaseVideoProcessor.preprocess` passes to `sample_frames`.
+        settings = {key: getattr(processor, key, None) for key in processor.valid_kwargs.__annotations__} | said
+        for key in ("input_data_format", "do_convert_rgb", "do_sample_frames", "device", "video_metadata"):
+            settings.pop(key, None)
+        try:
+            indices = processor.sample_frames(metadata=VideoMetadata(**clip), **settings)
+            answers.append([int(index) for index in indices])
+        except Exception as error:
+            answers.append(type(error).__name__)
+    return answers
+
+
+def write_samplings() -> None:
+    found = {}
+    for name in video_samplings.SETTINGS:
+        answers = chosen(name)
+        found[name] = video_samplings.summary(name, answers)
+    path = store.FOLDER / "video_samplings.json"
+    path.write_text(json.dumps(found, separators=(",", ":")).replace('"},', '"},\n') + "\n")
+    print(f"{path.name}: {len(found)} classes, {path.stat().st_size / 1e3:.0f} kB")
+
+
+def main() -> None:
+    photos = inputs.photos_argument(__doc__)
+    store.require("transformers", 5)
+    logging.disable(logging.WARNING)
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)  # float resizes change in the last bit with more
+    write_samplings()
+    writer = store.Writer(
+        ["numpy", "pillow", "torch", "torchvision", "transformers"], cpu_capability=_torch_env.CPU_CAPABILITY
+    )
+    for case, arrays in store.attempts(video_cases.cases(), lambda case: results(case, photos)):
+        writer.add({**case, "names": list(arrays)}, **arrays)
+    writer.save("video")
+
+
+if __name__ == "__main__":
+    with torch.no_grad():
+        main()

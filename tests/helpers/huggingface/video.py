@@ -1,0 +1,50 @@
+"""Compares video processors with goldens of Transformers' (`tests/goldens/write_video.py`)."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+from goldens import store, video_cases, vlm_results
+
+from helpers.huggingface.vision_language import as_type_of, assert_values
+from helpers.parity import EVERYTHING
+from jaxprep import huggingface
+
+TOLERANCE = 2e-6
+
+
+@functools.cache
+def golden() -> store.Golden:
+    """Return the goldens, read once."""
+    return store.Golden("video")
+
+
+def cases_of(name: str, every: int) -> list[dict]:
+    """Return the cases of a class that run: all if `EVERYTHING` is set, else one in `every`,
+    starting at another one for each class, so that the classes together show them all.
+    """
+    names = sorted({case["class"] for case in golden().cases})
+    own = [case for case in golden().cases if case["class"] == name]
+    first = names.index(name) % every
+    return [case for i, case in enumerate(own) if EVERYTHING or i % every == first]
+
+
+def results(case: dict) -> dict[str, np.ndarray]:
+    """Return every array that our class makes of a case, by name."""
+    processor = getattr(huggingface, case["class"])(**case["settings"])
+    call = {"return_tensors": None, **case["call"]}
+    return video_cases.named(processor(video_cases.passed(case), **call), vlm_results.leaves)
+
+
+def assert_as_golden(case: dict, tolerance: float = TOLERANCE) -> None:
+    """Assert that our class gives what the golden of a case holds: keys, shapes, types, values."""
+    ours: dict[str, Any] = results(case)
+    assert sorted(ours) == sorted(case["names"]), case
+    for name, array in ours.items():
+        record = case[name]
+        where = (case["class"], case["settings"], case["form"], case["call"], name)
+        assert list(array.shape) == record["shape"], (where, array.shape, record["shape"])
+        found, wanted = golden().pair(record, as_type_of(array, record["dtype"]))
+        assert_values(found, wanted, where, tolerance)

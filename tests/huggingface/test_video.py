@@ -1,0 +1,327 @@
+"""Video processors: against Transformers' by goldens, and the contract of a call."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from goldens import video_cases
+from helpers.compilations import compilations
+from helpers.huggingface.video import assert_as_golden, cases_of, golden
+
+import jaxprep
+from jaxprep import huggingface
+from jaxprep.errors import ArgumentError, ConfigError, DecodeError, InputError
+from jaxprep.formats import HuggingFace
+from jaxprep.formats.huggingface import classes
+
+NAMES = sorted({case["class"] for case in golden().cases})
+SMALL = {"size": {"height": 12, "width": 10}}
+
+
+def _clip(length: int, height: int = 20, width: int = 30) -> np.ndarray:
+    return np.random.default_rng(length).integers(0, 256, (length, height, width, 3), np.uint8)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_results_are_those_of_the_class(name: str) -> None:
+    for case in cases_of(name, 9):
+        assert_as_golden(case)
+
+
+def test_every_class_has_goldens() -> None:
+    assert sorted(classes.video_rows()) == NAMES
+
+
+# -- what is passed --------------------------------------------------------------------------------
+
+
+def test_a_video_gives_the_same_in_every_form() -> None:
+    processor = huggingface.InternVLVideoProcessor(**SMALL)
+    clip = _clip(4)
+    pictures = video_cases.clip(video_cases.TINY)
+    wanted = np.asarray(processor(clip).pixel_values_videos)
+    first = np.moveaxis(clip, -1, 1)
+    forms = [
+        clip[None],
+        [clip],
+        [[clip]],
+        list(clip),
+        [list(clip)],
+        first,
+        [first],
+        jax.numpy.asarray(clip),
+    ]
+    for form in forms:
+        np.testing.assert_array_equal(processor(form).pixel_values_videos, wanted)
+    by_pil = processor(pictures).pixel_values_videos
+    by_array = processor(video_cases.array(video_cases.TINY)).pixel_values_videos
+    np.testing.assert_array_equal(by_pil, by_array)
+
+
+def test_videos_of_a_list_are_those_of_single_calls() -> None:
+    processor = huggingface.VideoMAEVideoProcessor(size=16, crop_size=12)
+    clips = [_clip(3), _clip(5, 40, 24), _clip(3)]
+    together = processor(clips).pixel_values
+    assert [one.shape[0] for one in together] == [3, 5, 3]
+    for clip, result in zip(clips, together, strict=True):
+        np.testing.assert_array_equal(result, processor(clip).pixel_values[0])
+    with pytest.raises(InputError, match="Pad them"):
+        processor(clips, return_tensors="np")
+
+
+def test_each_clip_of_a_call_may_have_its_own_layout() -> None:
+    processor = huggingface.InternVLVideoProcessor(**SMALL)
+    clip = _clip(2)
+    both = processor([clip, np.moveaxis(clip, -1, 1)]).pixel_values_videos
+    np.testing.assert_array_equal(both[0], both[1])
+
+
+def test_opaque_alpha_is_dropped_and_other_alpha_laid_over_white() -> None:
+    processor = huggingface.InternVLVideoProcessor(do_resize=False, do_normalize=False)
+    clip = _clip(2)
+    opaque = np.concatenate([clip, np.full((*clip.shape[:3], 1), 255, np.uint8)], -1)
+    np.testing.assert_array_equal(
+        processor(opaque).pixel_values_videos, processor(clip).pixel_values_videos
+    )
+    opaque[..., 3] = 0
+    assert np.allclose(processor(opaque).pixel_values_videos, 1)
+
+
+NO_VIDEOS = [None, [], [[]], np.zeros((4, 4)), np.zeros((2,) * 6), 3, {"a": 1}, [1.5]]
+
+
+@pytest.mark.parametrize("wrong", [*NO_VIDEOS, np.zeros((0, 4, 6, 3))])
+def test_what_is_no_video_is_one_error(wrong: Any) -> None:
+    with pytest.raises(InputError, match="videos"):
+        huggingface.InternVLVideoProcessor(**SMALL)(wrong)
+
+
+def test_frames_of_different_sizes_are_refused() -> None:
+    with pytest.raises(InputError, match="frames of one size"):
+        huggingface.InternVLVideoProcessor(**SMALL)([_clip(1)[0], _clip(1, 8, 8)[0]])
+
+
+# -- sampling --------------------------------------------------------------------------------------
+
+
+def test_sampled_frames_are_the_frames_at_the_indices() -> None:
+    processor = huggingface.InternVLVideoProcessor(**SMALL)
+    clip = _clip(30)
+    given = processor(clip, do_sample_frames=True, num_frames=4, return_metadata=True)
+    indices = list(given.video_metadata[0].frames_indices)
+    assert indices == processor.sample_frames({"total_num_frames": 30}, num_frames=4).tolist()
+    np.testing.assert_array_equal(
+        given.pixel_values_videos, processor(clip[indices]).pixel_values_videos
+    )
+
+
+def test_metadata_of_the_caller_stays_as_it_is() -> None:
+    metadata = {"total_num_frames": 30, "fps": 10}
+    processor = huggingface.VideoMAEVideoProcessor(size=16, crop_size=12)
+    given = processor(
+        _clip(30), do_sample_frames=True, fps=2, video_metadata=metadata, return_metadata=True
+    )
+    assert metadata == {"total_num_frames": 30, "fps": 10}
+    assert given.video_metadata[0].timestamps == [0.0, 0.5, 1.0, 1.5, 2.0, 2.5]
+    assert given.video_metadata[0].sampled_fps == 2.0
+
+
+def test_metadata_that_does_not_fit_the_videos_is_refused() -> None:
+    processor = huggingface.VideoMAEVideoProcessor(size=16, crop_size=12)
+    with pytest.raises(InputError, match="metadata for each of the 2 videos"):
+        processor([_clip(2), _clip(3)], video_metadata=[{"total_num_frames": 2}])
+    with pytest.raises(InputError, match="metadata of a video of 4 frames, got those of 400"):
+        processor(
+            _clip(4),
+            do_sample_frames=True,
+            num_frames=8,
+            video_metadata={"total_num_frames": 400, "fps": 10},
+        )
+
+
+def test_huge_requests_are_refused_before_memory_is_taken() -> None:
+    processor = huggingface.PeVideoVideoProcessor()
+    with pytest.raises(InputError, match="at most"):
+        processor(_clip(2, 200, 300), do_sample_frames=True, num_frames=10**6)
+    with pytest.raises(ConfigError, match="num_frames"):
+        processor(_clip(2), do_sample_frames=True, num_frames=10**9)
+    large = huggingface.InternVLVideoProcessor(size={"height": 4000, "width": 4000})
+    with pytest.raises(InputError, match="results of at most"):
+        large(np.zeros((3000, 2, 2, 3), np.uint8))
+
+
+# -- programs --------------------------------------------------------------------------------------
+
+
+def test_inside_jit_a_batch_gives_what_an_eager_call_gives() -> None:
+    processor = huggingface.VideoMAEVideoProcessor(size=16, crop_size=12)
+    clips = np.stack([_clip(6), _clip(6) // 2])
+    call = {"do_sample_frames": True, "num_frames": 3}
+    eager = processor(clips, **call).pixel_values
+    traced = jax.jit(lambda clips: dict(processor(clips, **call)))(clips)["pixel_values"]
+    assert traced.shape == (2, 3, 3, 12, 12)
+    np.testing.assert_allclose(traced, eager, atol=2e-6)
+    one = jax.jit(lambda clip: processor(clip, **call).pixel_values)(clips[0])
+    np.testing.assert_allclose(one, eager[:1], atol=2e-6)
+    listed = jax.jit(lambda a, b: processor([a, b]).pixel_values)(clips[0], clips[1][:2])
+    assert [one.shape[0] for one in listed] == [6, 2]
+
+
+def test_videos_of_many_lengths_and_sizes_compile_a_handful_of_programs() -> None:
+    processor = huggingface.InternVLVideoProcessor(size={"height": 33, "width": 35})
+    sizes = [(180, 240), (200, 250), (256, 192), (224, 224), (240, 180)]
+    with compilations() as names:
+        for length in range(1, 21):
+            for height, width in sizes:
+                processor(np.zeros((length, height, width, 3), np.uint8), return_tensors="np")
+    assert len(names) <= 6, names
+
+
+# -- configs ---------------------------------------------------------------------------------------
+
+
+def _folder(tmp_path: pathlib.Path, **files: Any) -> str:
+    for name, content in files.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    return str(tmp_path)
+
+
+def test_of_the_files_of_a_folder_the_first_that_counts_is_read(tmp_path: pathlib.Path) -> None:
+    own = {"video_processor_type": "VideoMAEVideoProcessor", "size": 30}
+    old = {"image_processor_type": "VideoMAEImageProcessor", "size": 20}
+    folder = _folder(tmp_path, preprocessor_config=old)
+    assert jaxprep.AutoVideoProcessor.from_pretrained(folder).size.shortest_edge == 20
+    _folder(tmp_path, video_preprocessor_config=own)
+    assert jaxprep.AutoVideoProcessor.from_pretrained(folder).size.shortest_edge == 30
+    _folder(tmp_path, processor_config={"image_processor": old})
+    assert jaxprep.AutoVideoProcessor.from_pretrained(folder).size.shortest_edge == 30
+    _folder(tmp_path, processor_config={"video_processor": {**own, "size": 40}})
+    processor = jaxprep.AutoVideoProcessor.from_pretrained(folder)
+    assert processor.size.shortest_edge == 40
+    assert isinstance(processor, huggingface.VideoMAEVideoProcessor)
+
+
+@pytest.mark.parametrize(
+    "image_class, model_type, stem",
+    [
+        ("CLIPImageProcessor", "llava_next_video", "LlavaNextVideo"),
+        ("LlavaNextImageProcessor", "llava_next_video", "LlavaNextVideo"),
+        ("VideoMAEImageProcessor", None, "VideoMAE"),
+        ("VideoMAEFeatureExtractor", None, "VideoMAE"),
+        ("LlavaOnevisionImageProcessorFast", None, "LlavaOnevision"),
+        (None, "instructblip", "InstructBlipVideo"),
+        (None, "videoprism", "LlavaOnevision"),
+    ],
+)
+def test_the_class_is_found_by_its_type_or_the_model(
+    tmp_path: pathlib.Path, image_class: str | None, model_type: str | None, stem: str
+) -> None:
+    folder = _folder(tmp_path, preprocessor_config={"image_processor_type": image_class})
+    if model_type:
+        _folder(tmp_path, config={"model_type": model_type})
+    found = type(jaxprep.AutoVideoProcessor.from_pretrained(folder))
+    assert found.__name__ == f"{stem}VideoProcessor"
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ({"video_processor_type": "NoVideoProcessor"}, "got `NoVideoProcessor`"),
+        ({"image_processor_type": "CLIPImageProcessor"}, "which has none for videos"),
+        ({"size": 8}, "got no type at all"),
+        ({"auto_map": {"AutoVideoProcessor": "a.B"}}, "which is never run"),
+    ],
+)
+def test_what_is_not_read_is_one_error(content: dict, message: str, tmp_path: pathlib.Path) -> None:
+    folder = _folder(tmp_path, video_preprocessor_config=content)
+    with pytest.raises(ConfigError, match=message):
+        jaxprep.AutoVideoProcessor.from_pretrained(folder)
+
+
+def test_image_classes_do_not_read_videos(tmp_path: pathlib.Path) -> None:
+    content = {"video_processor_type": "VideoMAEVideoProcessor", "do_resize": True, "size": 8}
+    folder = _folder(tmp_path, preprocessor_config={**content, "do_normalize": True})
+    with pytest.raises(ConfigError, match=r"`jaxprep\.AutoVideoProcessor` reads"):
+        jaxprep.AutoImageProcessor.from_pretrained(folder)
+    with pytest.raises(ConfigError):
+        jaxprep.AutoVideoProcessor.from_pretrained(
+            _folder(
+                tmp_path, video_preprocessor_config={"image_processor_type": "ViTImageProcessor"}
+            )
+        )
+
+
+def test_a_processor_is_saved_and_read_again(tmp_path: pathlib.Path) -> None:
+    processor = huggingface.InternVLVideoProcessor(**SMALL, num_frames=4, initial_shift=False)
+    (file,) = processor.save_pretrained(tmp_path)
+    assert pathlib.Path(file).name == "video_preprocessor_config.json"
+    again = jaxprep.AutoVideoProcessor.from_pretrained(tmp_path)
+    assert again.to_dict() == processor.to_dict() and again.initial_shift is False
+    assert json.loads(processor.to_json_string())["video_processor_type"] == type(again).__name__
+    old = {"image_processor_type": "InternVLImageProcessor", "num_frames": None}
+    content = huggingface.BaseVideoProcessor.from_dict(old).to_dict()
+    assert content["video_processor_type"] == "InternVLVideoProcessor"
+    assert "image_processor_type" not in content
+
+
+def test_vjepa_2_derives_its_resize_from_the_crop() -> None:
+    made = huggingface.VJEPA2VideoProcessor(size={"shortest_edge": 8}, crop_size=32)
+    assert made.size == {"shortest_edge": 36}
+    assert made(_clip(1), size={"shortest_edge": 64}).pixel_values_videos.shape[-2:] == (32, 32)
+    with pytest.raises(ConfigError, match="crop_size"):
+        huggingface.VJEPA2VideoProcessor(crop_size={"shortest_edge": 8})
+
+
+def test_unknown_arguments_are_refused() -> None:
+    processor = huggingface.InternVLVideoProcessor(**SMALL)
+    with pytest.raises(ArgumentError, match="takes no `colour`"):
+        processor(_clip(1), colour=1)
+    with pytest.raises(ConfigError, match=r"`\$\.fps`"):
+        processor(_clip(9), do_sample_frames=True, fps="fast")
+
+
+def test_the_config_of_a_class_of_videos_is_a_format() -> None:
+    config = HuggingFace("VideoMAEVideoProcessor", {"size": 8, "crop_size": 8})
+    assert config.pipeline.output_size((20, 30)) == (8, 8)
+
+
+# -- files -----------------------------------------------------------------------------------------
+
+
+def test_of_a_file_only_the_sampled_frames_are_decoded(tmp_path: pathlib.Path) -> None:
+    av = pytest.importorskip("av")
+    path = tmp_path / "clip.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for i in range(30):
+            frame = np.full((48, 64, 3), 8 * i, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    processor = huggingface.VideoMAEVideoProcessor(size=16, crop_size=12, do_normalize=False)
+    given = processor(str(path), do_sample_frames=True, fps=2, return_metadata=True)
+    assert given.video_metadata[0].frames_indices == (0, 5, 10, 15, 20, 25)
+    means = np.asarray(given.pixel_values).mean((0, 2, 3, 4)) * 255
+    np.testing.assert_allclose(means, np.arange(0, 30, 5) * 8, atol=4)
+    by_bytes = processor([path.read_bytes(), path], do_sample_frames=True, fps=2).pixel_values
+    np.testing.assert_array_equal(by_bytes[0], given.pixel_values[0])
+    np.testing.assert_array_equal(by_bytes[1], given.pixel_values[0])
+    with pytest.raises(DecodeError, match="does not exist"):
+        processor(str(tmp_path / "none.mp4"))
+
+
+def test_nested_lists_of_picture_files_are_videos(tmp_path: pathlib.Path) -> None:
+    paths = []
+    for i, picture in enumerate(video_cases.clip({**video_cases.TINY, "length": 4})):
+        picture.save(tmp_path / f"{i}.png")
+        paths.append(str(tmp_path / f"{i}.png"))
+    processor = huggingface.InternVLVideoProcessor(**SMALL)
+    given = processor([[paths, paths[:2]]], return_metadata=True)
+    assert [one.shape[0] for one in given.pixel_values_videos] == [4, 2]
+    chosen = processor([[paths]], do_sample_frames=True, num_frames=2)
+    assert chosen.pixel_values_videos.shape[1] == 2
