@@ -6,13 +6,15 @@ A family is declared in its own module, next to the function that runs it.
 from __future__ import annotations
 
 from jaxprep.huggingface.call import PLAIN, Family
+from jaxprep.huggingface.canvases import CANVAS_SAMPLES, QUARTERED_SAMPLES
 from jaxprep.huggingface.detection import DETECTION, PIXEL_MASK
+from jaxprep.huggingface.flattened import FLATTENED_PATCHES, FLATTENED_PATCHES_WITH_SIZES
 from jaxprep.huggingface.patches import PATCH_ROWS
 from jaxprep.huggingface.prompt_depth import PROMPTED_DEPTH
 from jaxprep.huggingface.sapiens import SAPIENS
 from jaxprep.huggingface.seggpt import PROMPTED
 from jaxprep.huggingface.segmentation import MAPS_FAMILY
-from jaxprep.huggingface.sequences import PATCH_SEQUENCES
+from jaxprep.huggingface.sequences import PATCH_POSITIONS, PATCH_SEQUENCES
 from jaxprep.huggingface.slices import PAN_AND_SCAN
 from jaxprep.huggingface.tiles import TILE_ROWS, TILES_TO_MOST
 from jaxprep.huggingface.universal import EOMT
@@ -25,9 +27,14 @@ FAMILIES: dict[str, Family] = {
     "pixel_mask": PIXEL_MASK,
     "maps": MAPS_FAMILY,
     "matte": MATTE,
+    "canvas_samples": CANVAS_SAMPLES,
+    "flattened_patches": FLATTENED_PATCHES,
+    "flattened_patches_with_sizes": FLATTENED_PATCHES_WITH_SIZES,
     "pan_and_scan": PAN_AND_SCAN,
+    "patch_positions": PATCH_POSITIONS,
     "patch_rows": PATCH_ROWS,
     "patch_sequences": PATCH_SEQUENCES,
+    "quartered_samples": QUARTERED_SAMPLES,
     "people": SAPIENS,
     "prompted": PROMPTED,
     "prompted_depth": PROMPTED_DEPTH,

@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxprep.errors import InputError
 from jaxprep.formats import HuggingFace
-from jaxprep.formats.huggingface.builders.sequences import patch_budget
+from jaxprep.formats.huggingface.builders.sequences import patch_budget, soft_tokens, token_side
 from jaxprep.huggingface.call import Call, Family, Results, read, run_each, sizes_of
 from jaxprep.huggingface.views import array_module, padded
 from jaxprep.types import Size
@@ -92,4 +92,41 @@ def patch_sequences(call: Call) -> Results:
     }
 
 
+def patch_positions(call: Call) -> Results:
+    """Return patches in sequences of one length, the column and the row of each, -1 for padding,
+    and how many tokens the patches of each image become.
+
+    >>> config = HuggingFace("Gemma4ImageProcessor", {"max_soft_tokens": 70})
+    >>> results = patch_positions(Call(np.zeros((32, 48, 3), np.uint8), {}, config))
+    >>> results["pixel_values"].shape, results["num_soft_tokens_per_image"].tolist()
+    ((1, 630, 768), [60])
+    """
+    images = read(call)
+    settings = call.config.effective
+    layout: Any = call.config.pipeline.layout
+    patches_per_token = (token_side(settings) // layout.patch_size) ** 2
+    length = soft_tokens(settings) * patches_per_token
+    grids = [grid_within(call.config, size, length) for size in sizes_of(images)]
+    counts = [rows * columns // patches_per_token for rows, columns in grids]
+    return {
+        "pixel_values": padded_sequences(run_each(call, images), length),
+        "image_position_ids": positions(grids, length),
+        "num_soft_tokens_per_image": np.asarray(counts, np.int32),
+    }
+
+
+def positions(grids: Sequence[Size], length: int) -> np.ndarray:
+    """Return column and row of each patch, -1 for padding, int32 `(b, length, 2)`.
+
+    >>> positions([(1, 2)], 3).tolist()
+    [[[0, 0], [1, 0], [-1, -1]]]
+    """
+    found = np.full((len(grids), length, 2), -1, np.int32)
+    for of_image, (rows, columns) in zip(found, grids, strict=True):
+        index = np.arange(rows * columns)
+        of_image[: len(index)] = np.stack([index % columns, index // columns], -1)
+    return found
+
+
 PATCH_SEQUENCES = Family(patch_sequences)
+PATCH_POSITIONS = Family(patch_positions)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from jaxprep import codec
 from jaxprep.bounds import MAX_PIXELS
+from jaxprep.errors import InputError
 from jaxprep.ops.resize import SizeRule
 from jaxprep.ops.words import by
 from jaxprep.types import Size
@@ -112,3 +113,148 @@ class PatchesInBox(SizeRule):
             f"inside {by((self.height, self.width))} pixels, and both sides up to whole patches of "
             f"{patch}"
         )
+
+
+@dataclass(frozen=True)
+class PooledPatches(SizeRule):
+    """Scales to as many patches as a budget holds, each side down to whole squares of them.
+
+    That is `get_aspect_ratio_preserving_size` of `gemma4/image_processing_gemma4.py`.
+
+    Attributes:
+        patch_size: the side of a patch, in pixels.
+        pooling: the side of the squares of patches that are one token, in patches.
+        max_patches: of the result.
+
+    Raises:
+        InputError: in a call, the budget is below one square, or not enough for a long image.
+
+    >>> PooledPatches(16, 3, 2520).output_size((427, 640))
+    (624, 960)
+    """
+
+    counts: ClassVar[tuple[str, ...]] = ("max_patches",)
+
+    patch_size: int
+    pooling: int
+    max_patches: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_budget(self.max_patches, self.patch_size**2, "$.max_patches")
+
+    def output_size(self, size: Size) -> Size:
+        height, width = size
+        pixels = self.max_patches * self.patch_size**2
+        square = self.pooling * self.patch_size
+        scale = math.sqrt(pixels / (height * width))
+        rows = math.floor(scale * height / square)
+        columns = math.floor(scale * width / square)
+        longest = self.max_patches // self.pooling**2
+        # Of an extreme ratio; the longer side then follows the ratio in whole squares.
+        if rows == 0 and columns > 0:
+            rows, columns = 1, min(math.floor(width / height), longest)
+        elif columns == 0 and rows > 0:
+            rows, columns = min(math.floor(height / width), longest), 1
+        if rows * columns == 0 or rows * columns * square**2 > pixels:
+            raise InputError(
+                f"Expected room for squares of {square} pixels in {self.max_patches} patches, got "
+                f"none for an image of {size}."
+            )
+        return rows * square, columns * square
+
+    def describe(self) -> str:
+        return (
+            f"to at most {self.max_patches} patches of {self.patch_size} pixels a side, in whole "
+            f"squares of {self.pooling} x {self.pooling}"
+        )
+
+
+@dataclass(frozen=True)
+class FeasiblePatches(SizeRule):
+    """Scales to as many patches as a budget holds, each side down to a whole number of them.
+
+    That is `extract_flattened_patches` of `pix2struct/image_processing_pix2struct.py` and of
+    `kosmos2_5/image_processing_kosmos2_5.py`, which take the root in two ways: they differ in the
+    last bit of one number in a thousand, which counts where rows come out whole.
+
+    Attributes:
+        patch_size: the side of a patch, in pixels.
+        max_patches: of the result.
+        root: "power" (Pix2Struct) or "sqrt" (Kosmos-2.5).
+
+    >>> FeasiblePatches(16, 2048).output_size((427, 640))
+    (576, 880)
+    """
+
+    counts: ClassVar[tuple[str, ...]] = ("max_patches",)
+
+    patch_size: int
+    max_patches: int
+    root: Literal["power", "sqrt"] = "power"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_budget(self.max_patches, self.patch_size**2, "$.max_patches")
+
+    def output_size(self, size: Size) -> Size:
+        height, width = size
+        patch = self.patch_size
+        square = self.max_patches * (patch / height) * (patch / width)
+        scale = square**0.5 if self.root == "power" else math.sqrt(square)
+        rows = max(min(math.floor(scale * height / patch), self.max_patches), 1)
+        columns = max(min(math.floor(scale * width / patch), self.max_patches), 1)
+        return rows * patch, columns * patch
+
+    def describe(self) -> str:
+        return f"to at most {self.max_patches} whole patches of {self.patch_size} pixels a side"
+
+
+@dataclass(frozen=True)
+class BoundedSides(SizeRule):
+    """Shrinks the longer side to `longest`, then enlarges each side to at least `shortest`.
+
+    That is `get_resize_output_image_size` of `idefics2/image_processing_idefics2.py`.
+
+    >>> BoundedSides(378, 980).output_size((500, 2000))
+    (378, 980)
+    """
+
+    shortest: int
+    longest: int
+
+    def output_size(self, size: Size) -> Size:
+        height, width = size
+        ratio = width / height
+        if width >= height and width > self.longest:
+            height, width = int(self.longest / ratio), self.longest
+        elif height > width and height > self.longest:
+            height, width = self.longest, int(self.longest * ratio)
+        return max(height, self.shortest), max(width, self.shortest)
+
+    def describe(self) -> str:
+        return f"the longer side to at most {self.longest} pixels, both to at least {self.shortest}"
+
+
+@dataclass(frozen=True)
+class ShrunkIntoBox(SizeRule):
+    """Shrinks into a box where it is larger; sides are truncated.
+
+    That is `resize` of `fuyu/image_processing_fuyu.py`.
+
+    >>> ShrunkIntoBox(1080, 1920).output_size((2000, 3000))
+    (1080, 1620)
+    """
+
+    height: int
+    width: int
+
+    def output_size(self, size: Size) -> Size:
+        height, width = size
+        if height <= self.height and width <= self.width:
+            return size
+        scale = min(self.height / height, self.width / width)
+        return int(height * scale), int(width * scale)
+
+    def describe(self) -> str:
+        return f"down to {by((self.height, self.width))} pixels, keeping the aspect ratio"

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from goldens import huggingface_cases, inputs
-from helpers.huggingface.common import assert_close, original
+from helpers.huggingface.common import assert_close, needs_torch, original
 from helpers.images import photograph
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -76,7 +76,10 @@ def test_the_defaults_are_those_of_transformers(backend: str) -> None:
     for name, row in huggingface_cases.classes().items():
         if "pil" not in row["backends"]:
             continue
-        original = getattr(transformers, name if row["backends"] == ["pil"] else f"{name}Pil")()
+        original = getattr(transformers, name if row["backends"] == ["pil"] else f"{name}Pil")
+        if needs_torch(original):
+            continue
+        original = original()
         theirs = json.loads(original.to_json_string())
         ours = getattr(huggingface, name)(backend=backend if backend in row["backends"] else "pil")
         assert ours.to_dict() == theirs, name

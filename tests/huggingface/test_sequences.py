@@ -16,7 +16,9 @@ from jaxprep.formats.huggingface import classes
 from jaxprep.ops.sequence_sizes import MostPatches, PatchesInBox
 
 NAMES = sorted(vlm_sequences_cases.SETTINGS)
-PIL_NAMES = [name for name in NAMES if "pil" in classes.rows()[name].backends]
+PIL_NAMES = [
+    name for name, row in classes.rows().items() if name in NAMES and "pil" in row.backends
+]
 IMAGE = np.asarray(photograph(131, 187))
 SIZES = np.random.default_rng(0).integers(1, 4000, (2000, 2)).tolist()
 

@@ -35,7 +35,12 @@ PIL_NAMES = [name for name, row in classes.rows().items() if "pil" in row.backen
 NOT_TAKEN = {
     # Steps inside of a call of Transformers, and code of a repository: see docs/conformance.md.
     *("fetch_images", "process_image", "register_for_auto_class", "patchify"),
-    "pan_and_scan",
+    *(
+        "aspect_ratio_preserving_resize",
+        "extract_flattened_patches",
+        "pan_and_scan",
+        "split_images",
+    ),
     "convert_to_rgb_pil",
     *("crop_image_to_patches", "get_image_patches"),
 }

@@ -6,13 +6,22 @@ image_processing_<model>.py`, Transformers 5.24.
 
 from __future__ import annotations
 
-from jaxprep import ops
+from jaxprep import codec, ops
 from jaxprep.formats.huggingface.builders.build import Build, builder
-from jaxprep.formats.huggingface.settings import EXACT, LONGEST, Settings
-from jaxprep.ops.sequence_sizes import MostPatches, PatchesInBox, check_budget
+from jaxprep.formats.huggingface.settings import BOTH, EXACT, LONGEST, Settings
+from jaxprep.ops.sequence_sizes import (
+    BoundedSides,
+    FeasiblePatches,
+    MostPatches,
+    PatchesInBox,
+    PooledPatches,
+    ShrunkIntoBox,
+    check_budget,
+)
 from jaxprep.types import Size
 
 MAX_PATCHES = 2**26
+"""Of one pixel; `check_budget` allows fewer of larger ones."""
 
 
 def patch_budget(settings: Settings) -> int:
@@ -76,3 +85,173 @@ def resize_in_box(build: Build) -> None:
     # A longest edge bounds both sides.
     height, width = edges.pair or (edges.side("longest_edge"),) * 2
     build.resize(rule=PatchesInBox(height, width, *patch))
+
+
+# -- Gemma 4 -------------------------------------------------------------------------------------
+
+SOFT_TOKENS = (70, 140, 280, 560, 1120)
+"""`_SUPPORTED_SOFT_TOKENS` of `gemma4/image_processing_gemma4.py`."""
+MAX_POOLING = 64
+
+
+def soft_tokens(settings: Settings) -> int:
+    """Return how many tokens a sequence of Gemma 4 has at most.
+
+    >>> soft_tokens(Settings("Gemma4ImageProcessor", {}))
+    280
+    """
+    tokens = settings.integer("max_soft_tokens")
+    if tokens not in SOFT_TOKENS:
+        raise codec.expected(f"one of {list(SOFT_TOKENS)}", tokens, "$.max_soft_tokens")
+    return tokens
+
+
+def token_side(settings: Settings) -> int:
+    """Return the side of the square that becomes one token, in pixels.
+
+    >>> token_side(Settings("Gemma4ImageProcessor", {}))
+    48
+    """
+    pooling = settings.integer("pooling_kernel_size", highest=MAX_POOLING)
+    return settings.integer("patch_size") * pooling
+
+
+@builder("resize")
+def resize_pooled_patches(build: Build) -> None:
+    """Gemma 4: as many patches as `max_soft_tokens` holds, in whole squares that become one token.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> HuggingFace("Gemma4ImageProcessor").pipeline.output_size((427, 640))
+    (624, 960)
+    """
+    settings = build.settings
+    tokens = soft_tokens(settings)
+    check_budget(tokens, token_side(settings) ** 2, "$.max_soft_tokens")
+    if settings.flag("do_resize"):
+        pooling = settings.integer("pooling_kernel_size", highest=MAX_POOLING)
+        budget = tokens * pooling**2
+        build.resize(rule=PooledPatches(settings.integer("patch_size"), pooling, budget))
+
+
+@builder()
+def tokens_row_by_row(build: Build) -> None:
+    """Gemma 4 unified: the squares that become one token as patches of `(h, w, c)`, row by row.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> HuggingFace("Gemma4UnifiedImageProcessor").pipeline.layout.shape((96, 144), 3)
+    (2, 3, 1, 6912)
+    """
+    # `patches_merge` of gemma4_unified/image_processing_gemma4_unified.py makes the same of small
+    # patches.
+    build.layout = ops.Patches(token_side(build.settings))
+
+
+# -- Pix2Struct ----------------------------------------------------------------------------------
+
+
+def feasible_patches(settings: Settings) -> tuple[int, int]:
+    """Return the side of a patch and how many patches results are padded to.
+
+    >>> feasible_patches(Settings("Pix2StructImageProcessor", {}))
+    (16, 2048)
+    """
+    height, width = settings.pair("patch_size")
+    if height != width:
+        raise codec.expected("a square", settings.get("patch_size"), "$.patch_size")
+    budget = settings.integer("max_patches", highest=MAX_PATCHES)
+    check_budget(budget, height * width, "$.max_patches")
+    return height, budget
+
+
+@builder()
+def resize_feasible_patches(build: Build) -> None:
+    """Pix2Struct: floats, to as many whole patches as `max_patches` allows.
+
+    An image is standardised before: see `jaxprep.huggingface.flattened`. Both backends resize by
+    torch, so this is none of the builders that resize: nothing is converted for Pillow.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> HuggingFace("Pix2StructImageProcessor").pipeline.output_size((427, 640))
+    (576, 880)
+    """
+    _resize_floats(build, FeasiblePatches(*feasible_patches(build.settings), "power"))
+
+
+@builder()
+def resize_feasible_patches_by_sqrt(build: Build) -> None:
+    """Kosmos-2.5: as Pix2Struct, but for the function that takes a root.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> HuggingFace("Kosmos2_5ImageProcessor").pipeline.output_size((427, 640))
+    (832, 1248)
+    """
+    _resize_floats(build, FeasiblePatches(*feasible_patches(build.settings), "sqrt"))
+
+
+def _resize_floats(build: Build, rule: FeasiblePatches) -> None:
+    build.add(ops.Resize(rule=rule, reference="torch", rounded=False))
+    build.is_float = True
+
+
+@builder()
+def feasible_patches_row_by_row(build: Build) -> None:
+    """Pix2Struct: patches of `(h, w, c)`, row by row.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> HuggingFace("Pix2StructImageProcessor").pipeline.layout.shape((32, 48), 3)
+    (2, 3, 1, 768)
+    """
+    build.layout = ops.Patches(feasible_patches(build.settings)[0])
+
+
+# -- Idefics 2 and Fuyu --------------------------------------------------------------------------
+
+
+@builder("resize")
+def resize_bounded_sides(build: Build) -> None:
+    """Idefics 2: the longer side at most `longest_edge`, then both at least `shortest_edge`; or
+    both sides.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> HuggingFace("Idefics2ImageProcessor").pipeline.output_size((500, 2000))
+    (378, 980)
+    """
+    settings = build.settings
+    if not settings.flag("do_resize"):
+        return
+    edges = settings.needed_edges("size", BOTH, EXACT)
+    if edges.keys == EXACT:
+        build.resize(size=settings.pair("size"))
+        return
+    build.resize(rule=BoundedSides(edges.side("shortest_edge"), edges.side("longest_edge")))
+
+
+@builder("resize")
+def resize_into_canvas(build: Build) -> None:
+    """Fuyu: shrunk into `size`, where the image is larger.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> HuggingFace("FuyuImageProcessor").resize_pipeline.output_size((2000, 3000))
+    (1080, 1620)
+    """
+    settings = build.settings
+    height, width = settings.pair("size")
+    if settings.flag("do_resize"):
+        build.resize(rule=ShrunkIntoBox(height, width))
+
+
+@builder("pad")
+def pad_canvas(build: Build) -> None:
+    """Fuyu: below and to the right to `size`, with `padding_value`, before values are rescaled.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> HuggingFace("FuyuImageProcessor").pipeline.output_size((2000, 3000))
+    (1080, 1920)
+    """
+    settings = build.settings
+    if not settings.flag("do_pad"):
+        return
+    settings.choice("padding_mode", ("constant",))
+    fill = settings.number("padding_value")
+    # Integers hold the number without its fraction, as torch and NumPy store it.
+    build.add(ops.PadTo(settings.pair("size"), fill if build.is_float else float(int(fill))))
