@@ -111,6 +111,12 @@ def decoded(source: Any, where: str) -> UInt8[np.ndarray, "h w 3"]:
     """The RGB pixels of a file, a URL, a `data:` URI or base64 text; upright, alpha dropped.
 
     The order in which a string is tried is that of `load_image` in `transformers/image_utils.py`.
+
+    Raises:
+        InputError: text that is no path, address or base64.
+
+    >>> decoded(b"P6 2 1 255 " + bytes([255, 0, 0, 0, 0, 255]), "images").tolist()
+    [[[255, 0, 0], [0, 0, 255]]]
     """
     from jaxprep.host.decode import read_image  # which loads Pillow
 

@@ -86,6 +86,12 @@ from jaxprep.postprocess.surfaces import (
 )
 from jaxprep.postprocess.text import text_recognition
 from jaxprep.postprocess.text_boxes import ocr_text_detection
+from jaxprep.postprocess.videos import (
+    sam2_video_masks,
+    videomt_instance_segmentation,
+    videomt_panoptic_segmentation,
+    videomt_semantic_segmentation,
+)
 from jaxprep.postprocess.windows import merge_image_patches, unpad_image
 
 # Functions declare their methods when their module is imported. A new module needs no line above
@@ -140,6 +146,7 @@ __all__ = [
     "query_semantic_segmentation",
     "rfdetr_instance_segmentation",
     "sam2_masks",
+    "sam2_video_masks",
     "sam3_detection",
     "sam3_instance_segmentation",
     "sam3_semantic_segmentation",
@@ -153,5 +160,8 @@ __all__ = [
     "top_instance_segmentation",
     "unique_masks",
     "unpad_image",
+    "videomt_instance_segmentation",
+    "videomt_panoptic_segmentation",
+    "videomt_semantic_segmentation",
     "zoe_depth_estimation",
 ]

@@ -255,7 +255,7 @@ def _eomt_instances(
 
     nothing = jnp.full(canvas, -1, jnp.int32)
     segmentation = scan_channels(paint, nothing, masks, to_image)
-    return scores, probabilities.argmax(-1), segmentation, ids
+    return scores, object_probabilities.argmax(-1), segmentation, ids
 
 
 @method("EomtImageProcessor", INSTANCE, settings=["size"])

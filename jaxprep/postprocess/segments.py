@@ -472,13 +472,16 @@ def eomt_plans(
     image_size: Size,
 ) -> tuple[ResizePlan, ResizePlan]:
     """Plans how EoMT's masks go to the network's size, and from there, without its padding, to the
-    image's.
+    image's; without a `size`, to the image's at once.
 
     >>> masks = np.zeros((1, 1, 2, 2), np.float32)
     >>> [p.size.tolist() for p in eomt_plans(masks, {"shortest_edge": 8}, (10, 20))]
     [[8, 8], [10, 20]]
     """
     # The image is in the top-left corner of the network's input, the padding right or below.
+    if size is None:
+        to_network, network = network_plan(masks, None)
+        return to_network, plan(network, image_size)
     to_network, network = network_plan(masks, eomt_size(size))
     window = Window.at_top_left(size_in_network(image_size, size), network)
     to_image = plan(network, image_size, window=window)

@@ -95,6 +95,30 @@ def cases() -> list[dict]:
     return found
 
 
+POST = [
+    ("VideomtVideoProcessor", "post_process_semantic_segmentation", {}),
+    ("VideomtVideoProcessor", "post_process_semantic_segmentation", {"return_segmentation_scores": True}),
+    *(("VideomtVideoProcessor", "post_process_instance_segmentation", {"threshold": share}) for share in (0.5, 0.2, 0.05)),
+    *(("VideomtVideoProcessor", "post_process_panoptic_segmentation", {"threshold": share, "overlap_mask_area_threshold": 0.3})
+      for share in (0.8, 0.4, 0.2)),
+    ("VideomtVideoProcessor", "post_process_panoptic_segmentation",
+     {"threshold": 0.2, "overlap_mask_area_threshold": 0.3, "label_ids_to_fuse": [0, 2]}),
+    ("Sam2VideoVideoProcessor", "post_process_masks", {}),
+    ("Sam2VideoVideoProcessor", "post_process_masks", {"binarize": False, "pad_size": {"height": 40, "width": 36}}),
+]  # fmt: skip
+"""Methods that work on the outputs of a model, with their keywords."""
+TARGETS = [[37, 50], [21, 64]]
+
+
+def outputs() -> dict[str, np.ndarray]:
+    """What a model gives for two frames: smooth masks of seven queries, and logits of four classes and "no object"."""
+    random = np.random.default_rng(13)
+    coarse = random.normal(size=(2, 7, 4, 5)).astype(np.float32) * 4
+    masks = np.repeat(np.repeat(coarse, 6, axis=2), 5, axis=3) + random.normal(size=(2, 7, 24, 25)).astype(np.float32)
+    classes = random.normal(size=(2, 7, 5)).astype(np.float32) * 3
+    return {"masks_queries_logits": masks, "class_queries_logits": classes}
+
+
 def clip(recipe: dict, photos: pathlib.Path = inputs.PHOTOS) -> list[Image.Image]:
     """The frames of a clip as Pillow images."""
     photo = inputs.photo(recipe["photo"], photos)

@@ -8,6 +8,7 @@ Run where torch, torchvision (0.27 or newer) and transformers are installed, fro
 
 import json
 import logging
+import types
 import warnings
 
 import _torch_env
@@ -33,6 +34,18 @@ def results(case: dict, photos) -> dict:
     processor = getattr(transformers, case["class"])(**case["settings"])
     found = processor(video_cases.passed(case, photos), **case["call"])
     return video_cases.named(found, vlm_results.leaves)
+
+
+def processed(name: str, method: str, options: dict) -> dict:
+    """Every array that a method makes of `video_cases.outputs`."""
+    tensors = {key: torch.from_numpy(array) for key, array in video_cases.outputs().items()}
+    processor = getattr(transformers, name)(size={"height": 48, "width": 40})
+    if method == "post_process_masks":
+        masks = list(tensors["masks_queries_logits"][:, None])
+        found = processor.post_process_masks(masks, video_cases.TARGETS, [[30, 36], [40, 20]], **options)
+    else:
+        found = getattr(processor, method)(types.SimpleNamespace(**tensors), video_cases.TARGETS, **options)
+    return vlm_results.leaves({str(i): dict(one) if hasattr(one, "keys") else one for i, one in enumerate(found)})
 
 
 def chosen(name: str) -> list:
@@ -74,6 +87,9 @@ def main() -> None:
     )
     for case, arrays in store.attempts(video_cases.cases(), lambda case: results(case, photos)):
         writer.add({**case, "names": list(arrays)}, **arrays)
+    for name, method, options in video_cases.POST:
+        arrays = processed(name, method, options)
+        writer.add({"post": name, "method": method, "options": options, "names": list(arrays)}, **arrays)
     writer.save("video")
 
 

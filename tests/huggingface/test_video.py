@@ -9,9 +9,10 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from goldens import video_cases
+from goldens import video_cases, vlm_results
 from helpers.compilations import compilations
 from helpers.huggingface.video import assert_as_golden, cases_of, golden
+from helpers.huggingface.vision_language import as_type_of
 
 import jaxprep
 from jaxprep import huggingface
@@ -19,7 +20,7 @@ from jaxprep.errors import ArgumentError, ConfigError, DecodeError, InputError
 from jaxprep.formats import HuggingFace
 from jaxprep.formats.huggingface import classes
 
-NAMES = sorted({case["class"] for case in golden().cases})
+NAMES = sorted({case["class"] for case in golden().cases if "class" in case})
 SMALL = {"size": {"height": 12, "width": 10}}
 
 
@@ -35,6 +36,24 @@ def test_results_are_those_of_the_class(name: str) -> None:
 
 def test_every_class_has_goldens() -> None:
     assert sorted(classes.video_rows()) == NAMES
+
+
+@pytest.mark.parametrize("case", [case for case in golden().cases if "post" in case])
+def test_outputs_of_models_become_what_the_class_makes_of_them(case: dict) -> None:
+    outputs = video_cases.outputs()
+    processor = getattr(huggingface, case["post"])(size={"height": 48, "width": 40})
+    if case["method"] == "post_process_masks":
+        masks = list(outputs["masks_queries_logits"][:, None])
+        sizes = (video_cases.TARGETS, [[30, 36], [40, 20]])
+        found = processor.post_process_masks(masks, *sizes, **case["options"])
+    else:
+        method = getattr(processor, case["method"])
+        found = method(outputs, video_cases.TARGETS, **case["options"])
+    ours = vlm_results.leaves({str(i): one for i, one in enumerate(found)})
+    assert sorted(ours) == sorted(case["names"])
+    for name, array in ours.items():
+        theirs = golden().pair(case[name], as_type_of(array, case[name]["dtype"]))
+        np.testing.assert_allclose(*theirs, atol=2e-5, err_msg=name)
 
 
 # -- what is passed --------------------------------------------------------------------------------
