@@ -20,8 +20,10 @@ from jaxprep.formats.huggingface.builders import Source
 from jaxprep.formats.huggingface.classes import SizeKind
 from jaxprep.huggingface.features import stack_traced
 from jaxprep.huggingface.images import Image, Reading, for_pillow, images_of, traced_images
+from jaxprep.huggingface.views import Concatenated, rows
 from jaxprep.inputs import Layout
 from jaxprep.pipeline import Pipeline, Ragged
+from jaxprep.pipeline.eager import Store
 from jaxprep.types import Batch, Size
 
 Results = dict[str, Any]
@@ -174,20 +176,16 @@ def run_each(call: Call, images: Sequence[Image], view: str | None = None) -> An
 
 def _run_views(call: Call, images: Sequence[Image], view: str | None) -> Any:
     """A `Ragged`; traced, one array of a batch, or a list with one result per image."""
-    config = call.config
-    # Sizes are part of the key of a pipeline's cache: where they do not count, one is enough.
-    sizes = tuple(sizes_of(images)) if config.row.batch_dependent else None
+    pipelines = _pipelines(call, images, view)
     if call.is_traced:
-        pipelines = [config.pipeline_of(image.source, sizes, view) for image in images]
         return run_traced(images, pipelines)
     # Images of one kind share a pipeline and its programs.
     groups: dict[Source, list[int]] = {}
     for i, image in enumerate(images):
         groups.setdefault(image.source, []).append(i)
     results: list[Any] = [None] * len(images)
-    for source, members in groups.items():
-        pipeline = config.pipeline_of(source, sizes, view)
-        ragged = run_group(pipeline, [images[i] for i in members])
+    for members in groups.values():
+        ragged = run_group(pipelines[members[0]], [images[i] for i in members])
         if len(groups) == 1:
             return ragged
         for i, result in zip(members, _on_host(ragged), strict=True):
@@ -195,8 +193,40 @@ def _run_views(call: Call, images: Sequence[Image], view: str | None) -> Any:
     return Ragged.of(results)
 
 
-def run_group(pipeline: Pipeline, images: Sequence[Image]) -> Ragged:
+def _pipelines(call: Call, images: Sequence[Image], view: str | None) -> list[Pipeline]:
+    """The pipeline of each image."""
+    config = call.config
+    # Sizes are part of the key of a pipeline's cache: where they do not count, one is enough.
+    sizes = tuple(sizes_of(images)) if config.row.batch_dependent else None
+    return [config.pipeline_of(image.source, sizes, view) for image in images]
+
+
+def run_rows(call: Call, images: Sequence[Image], axes: int, view: str | None = None) -> Any:
+    """Return the results of one view one after another: their first `axes` axes become rows of one
+    array.
+
+    On the host each result is copied once, to where it belongs.
+
+    >>> call = Call(None, {}, HuggingFace("Qwen2VLImageProcessor"))
+    >>> run_rows(call, [Image(np.zeros((56, 84, 3), np.uint8))], axes=4).shape
+    (24, 3, 2, 14, 14)
+    """
+    if call.is_traced or len({image.source for image in images}) > 1:
+        return rows(run_each(call, images, view), axes)
+    pipelines = _pipelines(call, images, view)
+    shapes = []
+    for image, pipeline in zip(images, pipelines, strict=True):
+        shapes.append(pipeline.result_shape(image.size, image.pixels.shape[-1]))
+    whole = Concatenated(shapes, axes)
+    run_group(pipelines[0], images, whole.store)
+    return whole.array
+
+
+def run_group(pipeline: Pipeline, images: Sequence[Image], store: Store | None = None) -> Ragged:
     """Return the results of host images that go through one pipeline.
+
+    Args:
+        store: takes each result, instead of the return value.
 
     Raises:
         InputError: an image is not what the pipeline takes.
@@ -209,7 +239,7 @@ def run_group(pipeline: Pipeline, images: Sequence[Image]) -> Ragged:
         pipeline.check_image(image.pixels.shape, image.pixels.dtype)
     pixels = [image.pixels for image in images]
     sizes = [image.size for image in images]
-    return pipeline.run_images(pixels, sizes)
+    return pipeline.run_images(pixels, sizes, store=store)
 
 
 def _on_host(ragged: Ragged) -> list[np.ndarray]:

@@ -8,8 +8,7 @@ import numpy as np
 
 from jaxprep.errors import InputError
 from jaxprep.formats import HuggingFace
-from jaxprep.huggingface.call import Call, Family, Results, read, run_each, sizes_of
-from jaxprep.huggingface.views import rows
+from jaxprep.huggingface.call import Call, Family, Results, read, run_rows, sizes_of
 from jaxprep.types import Size
 
 
@@ -44,9 +43,10 @@ def patch_rows(call: Call) -> Results:
     images = read(call)
     config = call.config
     grids = [(1, *grid_of(config, size)) for size in sizes_of(images)]
-    patches = rows(run_each(call, images), axes=3)
+    patches = run_rows(call, images, axes=4)
+    vectors = patches.reshape(len(patches), -1)
     names = config.row.outputs
-    return {names[0]: patches, names[1]: np.asarray(grids, np.int32)}
+    return {names[0]: vectors, names[1]: np.asarray(grids, np.int32)}
 
 
 def get_number_of_image_patches(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -48,16 +49,16 @@ def padded_sequences(results: Any, length: int) -> Any:
     """Return the patches of each image as a sequence, 0 after the last: `(b, length, vector)`.
 
     Args:
-        results: of `run_each`, each `(rows, columns, patches, vector)`.
+        results: of `run_each`, stored by `ops.Patches`: grids of patches on their first 4 axes.
         length: of a sequence, in patches.
 
-    >>> padded_sequences([np.ones((1, 3, 1, 2))], 4)[0, :, 0].tolist()
+    >>> padded_sequences([np.ones((1, 3, 1, 1, 2))], 4)[0, :, 0].tolist()
     [1.0, 1.0, 1.0, 0.0]
     """
     if isinstance(results, list):
-        sequences = [result.reshape(-1, result.shape[-1]) for result in results]
+        sequences = [result.reshape(math.prod(result.shape[:4]), -1) for result in results]
         return padded(sequences, (length, sequences[0].shape[-1]))
-    sequences = results.reshape(len(results), -1, results.shape[-1])
+    sequences = results.reshape(len(results), math.prod(results.shape[1:5]), -1)
     # One array stays one, so that the sharding of a batch is kept.
     missing = length - sequences.shape[1]
     return array_module(sequences).pad(sequences, ((0, 0), (0, missing), (0, 0)))

@@ -6,6 +6,8 @@ one array where all results are alike, which keeps the sharding of a batch, and 
 
 from __future__ import annotations
 
+import math
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,8 +35,44 @@ def rows(results: Any, axes: int) -> Any:
     """
     if not isinstance(results, list):
         return results.reshape(-1, *results.shape[1 + axes :])
-    flat = [result.reshape(-1, *result.shape[axes:]) for result in results]
-    return array_module(results).concatenate(flat)
+    if is_traced(results):
+        flat = [result.reshape(-1, *result.shape[axes:]) for result in results]
+        return jnp.concatenate(flat)
+    whole = Concatenated([result.shape for result in results], axes)
+    for i, result in enumerate(results):
+        whole.store(i, result)
+    return whole.array
+
+
+class Concatenated:
+    """Results of one type, one after another in one array of the host, each copied there as soon as
+    it is known.
+
+    Args:
+        shapes: of the results.
+        axes: so many first axes of a result become rows.
+
+    >>> whole = Concatenated([(2, 1, 3), (1, 1, 3)], axes=2)
+    >>> whole.store(1, np.full((1, 1, 3), 7))
+    >>> whole.array.shape, whole.array[2].tolist()
+    ((3, 3), [7, 7, 7])
+    """
+
+    def __init__(self, shapes: Sequence[tuple[int, ...]], axes: int):
+        self.counts = [math.prod(shape[:axes]) for shape in shapes]
+        self.ends = np.cumsum(self.counts).tolist()
+        self.row_shape = shapes[0][axes:]
+        self.array: Any = None
+        self.lock = threading.Lock()
+
+    def store(self, i: int, result: np.ndarray) -> None:
+        """Copy result `i` to its rows; several threads may do so."""
+        with self.lock:
+            if self.array is None:
+                self.array = np.empty((self.ends[-1], *self.row_shape), result.dtype)
+        start = self.ends[i] - self.counts[i]
+        # A result may be the corner of a larger array: its rows are no run of memory.
+        self.array[start : self.ends[i]].reshape(result.shape)[...] = result
 
 
 def padded(results: Sequence[Any], shape: Sequence[int] | None = None) -> Any:

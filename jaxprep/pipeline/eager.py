@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -19,7 +19,7 @@ import numpy as np
 from jaxprep.bounds import cached
 from jaxprep.errors import InputError
 from jaxprep.pipeline.cores import Fork, core_count, on_cores, refuse_fork
-from jaxprep.pipeline.lower import Lowered, output_channels, static_sizes
+from jaxprep.pipeline.lower import Lowered, output_channels
 from jaxprep.pipeline.placement import Placement, placement_of, platform_of
 from jaxprep.pipeline.plan import (
     as_sizes,
@@ -55,12 +55,11 @@ def program_of(lowered: Lowered, size: Size, channels: int, dtype: Any) -> Progr
     (128, 128)
     """
     stages = bucket_of(lowered.segments, size, None, lowered.exact_sizes)
-    last_size = static_sizes(lowered.segments)[-1]
+    # results are cut to their sizes on the host: nobody looks at what lies outside
     return Program(
         stages,
         lowered.exact,
         lowered.layout,
-        fills_canvas=lowered.exact_sizes or last_size is not None,
         channels=channels,
         dtype=jax.dtypes.canonicalize_dtype(dtype),
     )
@@ -90,12 +89,12 @@ def run_image(
         canvas = _kept_canvas(program)
         _copy_read_pixels(lowered, image, size, canvas)
     device = default_device() if placement is None else placement
-    tables, out = _tables_on_device(
+    tables = _tables_on_device(
         lowered.segments, size, program.stages, not is_canvas, placement, device
     )
     if placement is not None:
         canvas = jax.device_put(canvas, placement)
-    result = run_one(program, canvas, tables, None if program.fills_canvas else out)
+    result = run_one(program, canvas, tables)
     # the next call of this thread writes to the same canvas: without waiting, results would mix
     result.block_until_ready()
     if program.stages[-1].out == wanted:
@@ -120,12 +119,17 @@ def run_images(
     images: Sequence[np.ndarray] | np.ndarray,
     sizes: Sequence[Size],
     placement: Placement = None,
+    store: Store | None = None,
 ) -> Ragged:
     """Runs images `(h, w, c)`, each in the top-left corner of its array, on the device of
     `placement`.
 
     What had to be put together on the host is a NumPy array, so that the caller may index it
     without compiling anything.
+
+    Args:
+        store: takes each result as soon as it is there, and nothing is returned: large results of
+            many images then need no memory beside that of the caller.
 
     >>> from jaxprep import Pipeline, ops
     >>> lowered = Pipeline((ops.Resize((2, 2)),)).lowered
@@ -141,7 +145,7 @@ def run_images(
         program = program_of(lowered, size, image.shape[-1], image.dtype)
         members.setdefault(program, []).append(i)
     wanted = [result_size(lowered.segments, size) for size in sizes]
-    results = _Results(wanted)
+    results = _Results(wanted, store)
     if len(members) == 1:
         [(program, group)] = members.items()
         is_batch = isinstance(images, np.ndarray) and images.shape[1:3] == program.stages[0].source
@@ -150,7 +154,8 @@ def run_images(
         if goes_together and len(group) <= MAX_GROUP:
             batch = _run_group(lowered, program, images, sizes, group, placement)
             has_fill_ins = len(batch) != len(images)
-            if not has_fill_ins and set(wanted) == {program.stages[-1].out}:
+            fills_canvas = set(wanted) == {program.stages[-1].out}
+            if store is None and not has_fill_ins and fills_canvas:
                 return Ragged(batch, placement)
             results.add(program, group, np.asarray(batch))
             return Ragged(results.arrays, placement)
@@ -171,12 +176,10 @@ def run_images(
         program, i = task
         canvas = _kept_canvas(program)
         _copy_read_pixels(lowered, images[i], sizes[i], canvas)
-        tables, out = _tables_on_device(
-            lowered.segments, sizes[i], program.stages, True, device, device
-        )
+        tables = _tables_on_device(lowered.segments, sizes[i], program.stages, True, device, device)
         if device is not None:
             canvas = jax.device_put(canvas, device)
-        result = run_one(program, canvas, tables, None if program.fills_canvas else out)
+        result = run_one(program, canvas, tables)
         result = np.asarray(result)  # waits for it: the canvas is free again
         results.add(program, [i], result[None])
 
@@ -207,13 +210,12 @@ def _tables_on_device(
     placement: Any,
     device: Any,
 ) -> Any:
-    """The tables of one image and the size of its result, where `placement` says; `device` tells
-    one default device from another."""
+    """The tables of one image, where `placement` says; `device` tells one default device from
+    another."""
     del device
     tables = image_tables(segments, size, stages, is_windowed)
     tables = jax.tree.map(np.ascontiguousarray, tables)
-    out = np.asarray(result_size(segments, size), np.int32)
-    return jax.device_put((tables, out), placement)
+    return jax.device_put(tables, placement)
 
 
 def _run_group(
@@ -245,19 +247,25 @@ def _run_group(
         program.stages,
         not fills_source,
     )
-    out = None if program.fills_canvas else plan.size
-    results = run_batch(program, jax.device_put(canvases, placement), plan.tables, out)
+    results = run_batch(program, jax.device_put(canvases, placement), plan.tables)
     if fills_source:
         # JAX reads an aligned array of the caller in place, who may overwrite it after the call
         results.block_until_ready()
     return results
 
 
-class _Results:
-    """The results of a call, in their order: one array if all are of one size, else a list."""
+Store = Callable[[int, np.ndarray], None]
+"""Takes the number of an image in its call, and its result, which it may read until it returns.
+Several threads call it."""
 
-    def __init__(self, sizes: Sequence[Size]):
+
+class _Results:
+    """The results of a call, in their order: one array if all are of one size, else a list; none
+    where `store` takes them."""
+
+    def __init__(self, sizes: Sequence[Size], store: Store | None):
         self.sizes = sizes
+        self.store = store
         self.arrays: Any = [None] * len(sizes)
         self.is_stacked = len(set(sizes)) == 1
         self.lock = threading.Lock()
@@ -266,6 +274,9 @@ class _Results:
         """Adds the results of `members`, on a canvas, maybe with some fill-ins after them."""
         for i, result in zip(members, batch, strict=False):
             cut = result[_corner(program, self.sizes[i], result.shape)]
+            if self.store is not None:
+                self.store(i, cut)
+                continue
             if self.is_stacked:
                 self._make_array(like=cut)
             self.arrays[i] = cut

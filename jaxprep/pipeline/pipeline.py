@@ -9,6 +9,7 @@ and `program.py` runs them.
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import functools
 import inspect
@@ -24,7 +25,7 @@ import numpy as np
 from jaxprep import codec
 from jaxprep.errors import ConfigError, InputError
 from jaxprep.pipeline import eager, numbers, traced
-from jaxprep.pipeline.lower import Lowered, segments, static_sizes
+from jaxprep.pipeline.lower import Lowered, output_channels, segments, static_sizes
 from jaxprep.pipeline.placement import Placement, is_on_mesh, placement_of
 from jaxprep.pipeline.plan import (
     Bucket,
@@ -250,7 +251,10 @@ class Pipeline:
     @functools.cached_property
     def segments(self) -> tuple[Segment, ...]:
         """The steps as the program runs them."""
-        return segments(self.inner_steps)
+        parts = segments(self.inner_steps)
+        if self.layout is None:
+            return parts
+        return *parts[:-1], dataclasses.replace(parts[-1], multiple=self.layout.multiple)
 
     @functools.cached_property
     def lowered(self) -> Lowered:
@@ -305,6 +309,7 @@ class Pipeline:
         images: Sequence[np.ndarray] | np.ndarray,
         sizes: Sequence[Size],
         placement: Placement = None,
+        store: eager.Store | None = None,
     ) -> Ragged:
         """Runs images on the host, of any sizes, eagerly.
 
@@ -312,6 +317,7 @@ class Pipeline:
             images: `(h, w, c)` each, of one dtype, or a batch of them.
             sizes: height and width of each, in the top-left corner of its array.
             placement: the device of the results; None is JAX's default.
+            store: takes each result, instead of the return value; see `eager.run_images`.
 
         Raises:
             InputError: a step is random: `run_images` takes no key; or an image is not what the
@@ -324,12 +330,25 @@ class Pipeline:
             images = [numbers.in_jax_type(image) for image in images]
         for channels, dtype in {(image.shape[-1], image.dtype) for image in images}:
             _check_type(self, channels, dtype)
-        return eager.run_images(self.lowered, images, sizes, placement)
+        return eager.run_images(self.lowered, images, sizes, placement, store)
 
     @with_default_settings
     def output_size(self, size: Size) -> Size:
         """Return height and width of the result for an image of `size` (height, width)."""
         return result_size(self.segments, as_sizes([size])[0])
+
+    def result_shape(self, size: Size, channels: int = 3) -> tuple[int, ...]:
+        """Return the shape of the result for an image of `size` (height, width).
+
+        >>> from jaxprep import ops
+        >>> Pipeline((ops.Resize((28, 42)), ops.Patches(14))).result_shape((300, 200))
+        (2, 3, 1, 1, 14, 14, 3)
+        """
+        out = self.output_size(size)
+        out_channels = output_channels(self.segments, channels)
+        if self.layout is None:
+            return *out, out_channels
+        return self.layout.shape(out, out_channels)
 
     @with_default_settings
     def bucket(self, size: Size) -> Bucket:

@@ -260,7 +260,7 @@ def bucket_of(
         moved = (tables.vertical.length, tables.horizontal.length)
         out = source
         if segment.moves_pixels or segment.opaque is not None:
-            out = static_size or _canvas(tables.size, exact_sizes)
+            out = static_size or _up_to(segment.multiple, _canvas(tables.size, exact_sizes))
         rows = _canvas(moved, exact_sizes) if segment.drawn else out
         if segment.drawn and not segment.geometry:
             rows = source  # there is no table before the drawn steps
@@ -296,6 +296,12 @@ def _canvas(size: Size, exact_sizes: bool) -> Size:
     if shared[0] * shared[1] > bounds.MAX_PIXELS:
         return size
     return shared
+
+
+def _up_to(multiple: Size, size: Size) -> Size:
+    """The next multiples of two numbers from a size on."""
+    height, width = (-(-n // m) * m for n, m in zip(size, multiple, strict=True))
+    return height, width
 
 
 def merge(buckets: Sequence[Bucket]) -> Bucket:

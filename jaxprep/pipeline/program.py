@@ -46,7 +46,8 @@ class Program(NamedTuple):
         stages: the segments and the sizes of their arrays.
         exact: compute affines of uint8 by a table; see `Pipeline`.
         layout: how results are stored; None as `(h, w, c)`.
-        fills_canvas: whether every result fills the canvas of the last stage.
+        fills_canvas: whether every result fills the canvas of the last stage, or what lies outside
+            of it is cut off: nothing is set to 0 there.
         channels, dtype: of the images, for callers that compile ahead of knowing an array.
 
     >>> from jaxprep import Pipeline, ops
@@ -129,7 +130,8 @@ def run_stages(
             store = None
             if not program.layout.planar:
                 store = functools.partial(_store, program.layout)
-            epilogue = Epilogue(compute, program.layout.planar, store)
+            layout = program.layout
+            epilogue = Epilogue(compute, layout.planar, store, layout.by_channel)
         image = engine.run_segment(image, passes_of(stage, tables), epilogue, is_last)
     return image
 
@@ -601,18 +603,17 @@ def run_one(
     program: Program,
     image: jax.Array,
     tables: Any,
-    size: Any,
 ) -> jax.Array:
     """Run one canvas `(h, w, c)` through a program, on CPU: a program that eager callers share.
 
     >>> from jaxprep import Pipeline, ops
     >>> plan = Pipeline((ops.Resize((4, 4)),)).plan([(64, 64)])
-    >>> tables, size = jax.tree.map(lambda leaf: leaf[0], (plan.tables, plan.size))
-    >>> run_one(Program(plan.stages), jnp.zeros((64, 64, 3), jnp.uint8), tables, size).shape
+    >>> tables = jax.tree.map(lambda leaf: leaf[0], plan.tables)
+    >>> run_one(Program(plan.stages), jnp.zeros((64, 64, 3), jnp.uint8), tables).shape
     (4, 4, 3)
     """
     engine = CpuEngine(concurrent=1, is_single=True)
-    leaves = (tables, size, None)
+    leaves = (tables, None, None)
     return run_stages(program, None, engine, image, leaves)
 
 
@@ -621,18 +622,17 @@ def run_batch(
     program: Program,
     images: jax.Array,
     tables: Any,
-    sizes: Any,
 ) -> jax.Array:
     """Run a batch of canvases `(b, h, w, c)` through a program that eager callers share.
 
     >>> from jaxprep import Pipeline, ops
     >>> plan = Pipeline((ops.Resize((4, 4)),)).plan([(64, 64)])
     >>> images = jnp.zeros((1, 64, 64, 3), jnp.uint8)
-    >>> run_batch(Program(plan.stages), images, plan.tables, plan.size).shape
+    >>> run_batch(Program(plan.stages), images, plan.tables).shape
     (1, 4, 4, 3)
     """
     run = functools.partial(run_stages, program, None)
-    leaves = (tables, sizes, None)
+    leaves = (tables, None, None)
     return run_images(run, images, leaves, arithmetics_of(program.stages), program.form)
 
 

@@ -309,9 +309,13 @@ class Layout(Step):
 
     Attributes:
         planar: whether it is `(c, h, w)`, which the last pass then writes itself.
+        by_channel: whether `store` reads along the rows of one channel, rather than along pixels.
         keeps_corner: whether the result for an image in the corner of a larger array is the corner
             of the result for that array, `shape(size, channels)` of it. Otherwise images of
             different sizes are compiled for one by one.
+        multiple: height and width that fit into every array which `store` is given a whole number
+            of times, where results have different sizes: a property of layouts that cut something
+            off otherwise.
         is_input: whether it reads images instead: the first step of a pipeline.
 
     >>> from jaxprep import ops
@@ -321,7 +325,9 @@ class Layout(Step):
     """
 
     planar: ClassVar[bool] = False
+    by_channel: ClassVar[bool] = False
     keeps_corner: ClassVar[bool] = False
+    multiple: ClassVar[Size] = (1, 1)
     is_input: ClassVar[bool] = False
 
     @abstractmethod

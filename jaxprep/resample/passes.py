@@ -191,6 +191,8 @@ class Epilogue(NamedTuple):
         compute: rounding, fills, affine steps; on `Rows` of any form.
         planar: store `(c, h, w)` instead of `(h, w, c)`.
         store: stores the image `(h, w, c)` in another way; None stores it as `planar` says.
+        by_channel: `store` reads along the rows of one channel, so that an engine may compute each
+            channel by itself.
 
     >>> double = Epilogue(lambda rows: rows.with_values(2 * rows.values), planar=True)
     >>> double.finish(Rows.of(jnp.ones((2, 4, 3)))).shape
@@ -200,6 +202,7 @@ class Epilogue(NamedTuple):
     compute: Callable[[Rows], Rows]
     planar: bool = False
     store: Callable[[jax.Array], jax.Array] | None = None
+    by_channel: bool = False
 
     @property
     def form(self) -> Form | None:

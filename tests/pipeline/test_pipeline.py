@@ -923,7 +923,7 @@ def test_the_program_of_one_image_keeps_to_its_thread():
     image = noise(480, 640, 3)
     pipeline = Pipeline((resize(224, "pillow"),))
     plan = jax.tree.map(lambda leaf: leaf[0], pipeline.plan([(480, 640)], (480, 640)))
-    arguments = Program(plan.stages), image, plan.tables, None
+    arguments = Program(plan.stages), image, plan.tables
 
     def text(**options: Any) -> str:
         program = jax.jit(run_one.__wrapped__, static_argnames="program", **options)

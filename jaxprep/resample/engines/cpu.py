@@ -228,7 +228,8 @@ class CpuEngine:
         view = image if isinstance(image, ImageView) else ImageView.of(image)
         view, vertical = _trim(view, passes.vertical, 0)
         view, horizontal = _trim(view, passes.horizontal, 1)
-        form: Form = "planes" if epilogue.planar else "pixels"
+        is_by_channel = epilogue.planar or epilogue.by_channel
+        form: Form = "planes" if is_by_channel else "pixels"
         arithmetic = passes.arithmetic
         if vertical is None and horizontal is None:
             return self.store(_as_pixels, view.pixels(), epilogue=epilogue)
@@ -259,7 +260,16 @@ class CpuEngine:
         epilogue: Epilogue,
     ) -> jax.Array:
         """Computes `compute(*args)` and its epilogue in one loop, which writes the result into a
-        new array or into `buffer`; then it returns the buffer."""
+        new array or into `buffer`; then it returns the buffer.
+
+        What a layout of another shape stores is finished before: fused with it, the last pass is
+        computed value by value (Qwen2-VL's patches of 480 x 640: 23 ms, and 0.8 ms apart).
+        """
+        layout = epilogue.store
+        if layout is not None:
+            epilogue = epilogue._replace(store=None)
+            rows = rows_no_inline(lambda *args: epilogue.compute(compute(*args)), *args)
+            return no_inline(lambda rows: layout(rows.image()), rows)
         shape: tuple[int, ...] = ()
 
         def body(buffer: Any, *args: Any) -> jax.Array:

@@ -58,7 +58,7 @@ def patches(build: Build) -> None:
     >>> from jaxprep.formats import HuggingFace
     >>> config = HuggingFace("Qwen2VLImageProcessor")
     >>> config.pipeline.layout.shape((56, 84), 3)
-    (2, 3, 4, 1176)
+    (2, 3, 2, 2, 3, 2, 14, 14)
     """
     settings = build.settings
     build.layout = ops.Patches(
