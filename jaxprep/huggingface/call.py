@@ -89,6 +89,7 @@ def reading_of(config: HuggingFace, layout: Layout | None) -> Reading:
         on_torch=config.backend == "torchvision",
         layout=layout,
         takes_palette=not settings.flag("do_normalize"),
+        alpha=config.row.alpha,
     )
 
 

@@ -158,7 +158,7 @@ def rescale_and_normalize_efficientnet(
     return apply(pipeline_of, images, _reading(config))
 
 
-@method("JanusImageProcessor", "unnormalize", settings=["normalize"])
+@method(["JanusImageProcessor", "Emu3ImageProcessor"], "unnormalize", settings=["normalize"])
 def unnormalize(
     image: Any,
     image_mean: Any,
@@ -167,7 +167,8 @@ def unnormalize(
     *,
     normalize: Callable[..., jax.Array],
 ) -> jax.Array:
-    """Undo `normalize`: an image or a batch times `image_std`, plus `image_mean` (Janus).
+    """Undo `normalize`: an image or a batch times `image_std`, plus `image_mean` (Janus,
+    Emu3).
 
     Args:
         image: floats.

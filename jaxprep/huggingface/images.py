@@ -6,7 +6,7 @@ import base64
 import binascii
 import os
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -23,6 +23,7 @@ from jaxprep.inputs import (
     flatten,
     layout_of,
 )
+from jaxprep.ops.color import over_checkerboard
 from jaxprep.pictures import is_pil, with_levels
 from jaxprep.pipeline.numbers import in_jax_type
 from jaxprep.types import Size
@@ -73,6 +74,7 @@ class Reading(NamedTuple):
         on_torch: round as the torchvision backend does where alpha of arrays is laid over white.
         layout: of arrays; None infers it from the number of channels.
         takes_palette: the indices of a palette, and bits, may stand for themselves.
+        alpha: what images with alpha are laid over.
 
     >>> Reading(to_rgb=True).layout is None
     True
@@ -82,6 +84,7 @@ class Reading(NamedTuple):
     on_torch: bool = True
     layout: Layout | None = None
     takes_palette: bool = True
+    alpha: Literal["white", "checkerboard"] = "white"
 
 
 def images_of(value: Any, reading: Reading) -> list[Image]:
@@ -146,6 +149,8 @@ def _from_pil(image: Any, reading: Reading, where: str) -> Image:
     for gray of 16 bits, which becomes gray of 8.
     """
     image = with_levels(image, where)
+    if reading.to_rgb and reading.alpha == "checkerboard":
+        return Image(_rgb_over_checkerboard(image))
     if reading.to_rgb:
         return Image(_rgb_over_white(image))
     if image.mode in ("P", "PA") and not reading.takes_palette:
@@ -176,6 +181,13 @@ def _rgb_over_white(image: Any) -> UInt8[np.ndarray, "h w 3"]:
         white = pil.new("RGBA", image.size, (255, 255, 255, 255))
         image = pil.alpha_composite(white, image)
     return np.asarray(image.convert("RGB"))
+
+
+def _rgb_over_checkerboard(image: Any) -> UInt8[np.ndarray, "h w 3"]:
+    """`process_image` of `transformers/models/inkling2/image_processing_inkling2.py`."""
+    if not image.has_transparency_data:
+        return np.asarray(image.convert("RGB"))
+    return over_checkerboard(np.asarray(image.convert("RGBA")))
 
 
 def _from_array(value: Any, reading: Reading, where: str) -> Iterator[Image]:
@@ -231,6 +243,8 @@ def _over_white(image: Image, reading: Reading, where: str) -> Image:
         return image._replace(pixels=np.repeat(pixels, 3, axis=2))
     if pixels.shape[2] != 4:
         return image
+    if reading.alpha == "checkerboard":
+        return image._replace(pixels=over_checkerboard(pixels))
     if image.value_range == "float":
         if pixels.size and (pixels.min() < 0 or pixels.max() > 1):
             raise InputError(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from jaxprep.errors import InputError
 from jaxprep.formats import HuggingFace
-from jaxprep.huggingface.call import Call, Family, Results, read, run_rows, sizes_of
+from jaxprep.formats.huggingface.classes import SizeKind
+from jaxprep.huggingface.call import PLAIN, Call, Family, Results, read, run_rows, sizes_of
 from jaxprep.types import Size
 
 
@@ -31,9 +33,55 @@ def grid_of(config: HuggingFace, size: Size) -> Size:
     return height // layout.patch_size, width // layout.patch_size
 
 
+# -- what a class tells of the size of each image ------------------------------------------------
+
+
+def _grid_thw(config: HuggingFace, size: Size) -> tuple[int, ...]:
+    """Frames, rows and columns."""
+    return (1, *grid_of(config, size))
+
+
+def _patches(config: HuggingFace, size: Size) -> int:
+    grid = grid_of(config, size)
+    return grid[0] * grid[1]
+
+
+def _merge_size(config: HuggingFace, size: Size) -> int:
+    del size
+    return config.effective.integer("merge_size")
+
+
+GRIDS: dict[SizeKind, Callable[[HuggingFace, Size], Any]] = {
+    "grid_thw": _grid_thw,
+    "grid_hw": grid_of,
+    "patches": _patches,
+    "merge_size": _merge_size,
+}
+"""The numbers of an image by the kind that `ProcessorRow.sizes` names."""
+
+
+def grid_results(config: HuggingFace, sizes: Sequence[Size]) -> Results:
+    """Return grids and numbers of patches by the names that the row's `sizes` gives them.
+
+    Args:
+        sizes: of the images as they came.
+
+    >>> config = HuggingFace("VideoLlama3ImageProcessor")
+    >>> {name: array.tolist() for name, array in grid_results(config, [(427, 640)]).items()}
+    {'image_grid_thw': [[1, 30, 46]], 'image_merge_sizes': [1]}
+    """
+    results = {}
+    for name, kind in config.row.sizes.items():
+        numbers = [GRIDS[kind](config, size) for size in sizes]
+        results[name] = np.asarray(numbers, np.int32)
+    return results
+
+
+# -- calls ---------------------------------------------------------------------------------------
+
+
 def patch_rows(call: Call) -> Results:
-    """Return the patches of all images one after another, and the grid of each: frames, rows and
-    columns.
+    """Return the patches of all images one after another, and the grid of each.
 
     >>> config = HuggingFace("Qwen2VLImageProcessor")
     >>> results = patch_rows(Call(np.zeros((56, 84, 3), np.uint8), {}, config))
@@ -42,11 +90,40 @@ def patch_rows(call: Call) -> Results:
     """
     images = read(call)
     config = call.config
-    grids = [(1, *grid_of(config, size)) for size in sizes_of(images)]
+    # First, since it refuses sizes before any pixel is computed.
+    grids = grid_results(config, sizes_of(images))
     patches = run_rows(call, images, axes=4)
-    vectors = patches.reshape(len(patches), -1)
-    names = config.row.outputs
-    return {names[0]: vectors, names[1]: np.asarray(grids, np.int32)}
+    return {config.row.outputs[0]: _shaped(config, patches), **grids}
+
+
+def _shaped(config: HuggingFace, patches: Any) -> Any:
+    """Patches as vectors, or with their axes; channels and frames are one where frames come
+    next.
+    """
+    layout = config.row.patches
+    if not layout.keeps_axes:
+        return patches.reshape(len(patches), -1)
+    if "ct" not in layout.order:
+        return patches
+    axis = 1 + layout.order.index("ct")
+    return patches.reshape(*patches.shape[:axis], -1, *patches.shape[axis + 2 :])
+
+
+def get_patch_grid(
+    processor: Any, height: int, width: int, images_kwargs: dict[str, Any] | None = None
+) -> Size:
+    """Return how many patches an image has in rows and in columns, without its pixels; HunYuan-VL
+    names that `get_number_of_image_patches`.
+
+    Args:
+        height, width: of the image, in pixels.
+        images_kwargs: settings, as in a call.
+
+    >>> from jaxprep.huggingface import HunYuanVLImageProcessor
+    >>> HunYuanVLImageProcessor().get_number_of_image_patches(480, 640)
+    (30, 40)
+    """
+    return grid_of(processor._config.overridden(images_kwargs or {}), (height, width))
 
 
 def get_number_of_image_patches(
@@ -62,11 +139,31 @@ def get_number_of_image_patches(
     >>> Qwen2VLImageProcessor().get_number_of_image_patches(427, 640)
     1380
     """
+    rows, columns = get_patch_grid(processor, height, width, images_kwargs)
+    return rows * columns
+
+
+def get_number_of_codes(
+    processor: Any, height: int, width: int, images_kwargs: dict[str, Any] | None = None
+) -> int:
+    """Return how many codes the tokenizer of Apertus 1.5 makes of an image, without its pixels; it
+    is named `get_number_of_image_patches`.
+
+    Args:
+        height, width: of the image, in pixels.
+        images_kwargs: settings, as in a call.
+
+    >>> from jaxprep.huggingface import Apertus1p5ImageProcessor
+    >>> Apertus1p5ImageProcessor().get_number_of_image_patches(480, 640)
+    1200
+    """
     config = processor._config.overridden(images_kwargs or {})
-    grid = grid_of(config, (height, width))
-    return grid[0] * grid[1]
+    factor = config.effective.integer("spatial_factor")
+    rows, columns = config.resize_pipeline.output_size((height, width))
+    return (rows // factor) * (columns // factor)
 
 
-PATCH_ROWS = Family(
-    patch_rows, methods={"get_number_of_image_patches": get_number_of_image_patches}
-)
+NUMBER = "get_number_of_image_patches"
+PATCH_ROWS = Family(patch_rows, methods={NUMBER: get_number_of_image_patches})
+PATCH_GRIDS = Family(patch_rows, methods={NUMBER: get_patch_grid})
+CODES = Family(PLAIN.run, methods={NUMBER: get_number_of_codes})

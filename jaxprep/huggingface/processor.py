@@ -166,7 +166,8 @@ class BaseImageProcessor(ImageOperations, frameworks.NoAutoGraph, metaclass=Clas
             return
         changed = json_settings({name: value})
         config = self._config.overridden(_with_layout(changed))
-        self._set(config, merged(self._content, changed))
+        row = config.row if isinstance(config, HuggingFace) else None
+        self._set(config, merged(self._content, changed, row))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, BaseImageProcessor):
@@ -396,7 +397,8 @@ def processor_class(name: str) -> type[BaseImageProcessor] | None:
         return None
     # One class for all names, so that `isinstance` holds between them.
     if name not in (canonical, f"{canonical}Pil"):
-        return processor_class(canonical)
+        has_twin = is_pil and len(row.backends) > 1
+        return processor_class(f"{canonical}Pil" if has_twin else canonical)
     # What runs on PIL is one of the class, too.
     base = processor_class(canonical) if is_pil else None
     if base is not None:

@@ -9,7 +9,7 @@ from jaxprep.huggingface.call import PLAIN, Family
 from jaxprep.huggingface.canvases import CANVAS_SAMPLES, QUARTERED_SAMPLES
 from jaxprep.huggingface.detection import DETECTION, PIXEL_MASK
 from jaxprep.huggingface.flattened import FLATTENED_PATCHES, FLATTENED_PATCHES_WITH_SIZES
-from jaxprep.huggingface.patches import PATCH_ROWS
+from jaxprep.huggingface.patches import CODES, PATCH_GRIDS, PATCH_ROWS
 from jaxprep.huggingface.prompt_depth import PROMPTED_DEPTH
 from jaxprep.huggingface.sapiens import SAPIENS
 from jaxprep.huggingface.seggpt import PROMPTED
@@ -33,6 +33,8 @@ FAMILIES: dict[str, Family] = {
     "pan_and_scan": PAN_AND_SCAN,
     "patch_positions": PATCH_POSITIONS,
     "patch_rows": PATCH_ROWS,
+    "patch_grids": PATCH_GRIDS,
+    "codes": CODES,
     "patch_sequences": PATCH_SEQUENCES,
     "quartered_samples": QUARTERED_SAMPLES,
     "people": SAPIENS,

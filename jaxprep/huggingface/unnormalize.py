@@ -1,4 +1,4 @@
-"""Generated images back to 8 bits: `postprocess` of Janus."""
+"""Generated images back to 8 bits: `postprocess` of Janus and of Emu3."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from jaxprep.formats import HuggingFace
 from jaxprep.huggingface.features import BatchFeature
 from jaxprep.huggingface.images import IMAGES
 from jaxprep.inputs import Layout, as_numpy, channels_last, layout_of
+from jaxprep.pictures import is_pil
 from jaxprep.postprocess import method
 
 
@@ -130,6 +131,55 @@ def postprocess(
     if return_tensors is None:
         return BatchFeature({"pixel_values": [jnp.asarray(image) for image in results]})
     return BatchFeature({"pixel_values": results}, return_tensors)
+
+
+@method("Emu3ImageProcessor", "postprocess", settings=["config"])
+def postprocess_to_pictures(
+    images: Any,
+    do_rescale: bool | None = None,
+    rescale_factor: float | None = None,
+    do_normalize: bool | None = None,
+    image_mean: Any = None,
+    image_std: Any = None,
+    return_tensors: Any = "PIL.Image.Image",
+    input_data_format: Layout | None = None,
+    *,
+    config: HuggingFace,
+) -> Any:
+    """Undo normalising and rescaling, and make PIL images where both are undone.
+
+    The source is `postprocess` of `transformers/models/emu3/image_processing_emu3.py`.
+
+    Args:
+        images: float images, one or many; or PIL images, which are returned.
+        do_rescale, rescale_factor, do_normalize, image_mean, image_std, input_data_format,
+            return_tensors: see `postprocess`.
+        config: the processor's.
+
+    >>> from jaxprep.huggingface import Emu3ImageProcessor
+    >>> image = np.zeros((3, 2, 4), np.float32)
+    >>> Emu3ImageProcessor().postprocess(image).pixel_values[0].size
+    (4, 2)
+    """
+    given = list(images) if isinstance(images, (list, tuple)) else [images]
+    if is_pil(given[0]):
+        return given if len(given) > 1 else given[0]
+    settings = config.effective
+    switches = {"do_rescale": do_rescale, "do_normalize": do_normalize}
+    is_on = [settings.flag(key) if value is None else value for key, value in switches.items()]
+    if return_tensors == "PIL.Image.Image" and not all(is_on):
+        return_tensors = None
+    return postprocess(
+        images,
+        do_rescale,
+        rescale_factor,
+        do_normalize,
+        image_mean,
+        image_std,
+        input_data_format,
+        return_tensors,
+        config=config,
+    )
 
 
 def _each(images: Any) -> list[Any]:

@@ -16,11 +16,13 @@ The page `docs/extending.md` shows each of them.
 from jaxprep.ops import blur, fixed_point, patch_sizes, sizes, tile_sizes
 from jaxprep.ops.boxes import from_corners, to_corners
 from jaxprep.ops.color import (
+    OverCheckerboard,
     Premultiply,
     ReverseChannels,
     ToGray,
     ToRGB,
     Unpremultiply,
+    over_checkerboard,
     over_white,
     reverse_channels,
     to_gray,
@@ -87,6 +89,7 @@ __all__ = [
     "Letterbox",
     "Normalize",
     "Opaque",
+    "OverCheckerboard",
     "Pad",
     "PadTo",
     "PadToAspect",
@@ -124,6 +127,7 @@ __all__ = [
     "flip",
     "from_corners",
     "normalize",
+    "over_checkerboard",
     "over_white",
     "pad",
     "pad_to",

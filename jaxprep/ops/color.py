@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Shaped, UInt8
 
 from jaxprep.errors import InputError
 from jaxprep.pipeline.step import Opaque, Pointwise
@@ -108,6 +108,64 @@ def over_white(
     # https://github.com/python-pillow/Pillow/blob/main/src/libImaging/ImagingUtils.h
     quotient = ((total >> 8) + total) >> 8
     return (quotient >> 7).astype(alpha.dtype)
+
+
+CHECKER_SIDE = 8
+"""The side in pixels of a square of the checkerboard that Inkling 2 lays images over."""
+CHECKER_GRAYS = 204, 153
+"""The gray of its first square, and of the next."""
+
+
+def over_checkerboard(image: UInt8[Array, "*b h w 4"]) -> UInt8[Array, "*b h w 3"]:
+    """Lays an image with alpha over a checkerboard of two grays.
+
+    The source is `convert_to_rgb` of `transformers/models/inkling2/image_processing_inkling2.py`,
+    Transformers 5.24.
+
+    Args:
+        image: RGB and alpha, in [0, 255].
+
+    >>> import numpy as np
+    >>> over_checkerboard(np.zeros((1, 9, 4), np.uint8))[0, 7:, 0].tolist()
+    [204, 153]
+    """
+    if image.dtype != np.uint8:
+        raise InputError(
+            f"Expected an image of 8 bits, to lay it over a checkerboard, got {image.dtype}."
+        )
+    height, width = image.shape[-3:-1]
+    squares = np.add.outer(np.arange(height) // CHECKER_SIDE, np.arange(width) // CHECKER_SIDE)
+    background = np.where(squares % 2 == 0, *CHECKER_GRAYS).astype(np.int32)[..., None]
+    levels = image.astype(np.int32)
+    colour, alpha = levels[..., :3], levels[..., 3:]
+    # Rounded, in integers, as there.
+    blended = (colour * alpha + background * (255 - alpha) + 127) // 255
+    return blended.astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class OverCheckerboard(Opaque):
+    """Makes RGB of RGB and alpha, laid over a checkerboard; see `over_checkerboard`.
+
+    >>> import numpy as np
+    >>> from jaxprep import Batch
+    >>> OverCheckerboard()(Batch(image=np.zeros((1, 1, 4), np.uint8))).image.tolist()
+    [[[204, 204, 204]]]
+    """
+
+    def output_channels(self, channels: int) -> int:
+        if channels != 4:
+            raise InputError(f"Expected RGB and alpha, 4 channels, got {channels}.")
+        return 3
+
+    def apply(self, image: Any, draw: Any = None) -> Any:
+        return over_checkerboard(image)
+
+    def undo(self, image: np.ndarray) -> np.ndarray | None:
+        return image
+
+    def describe(self) -> str:
+        return "make it RGB: alpha laid over a checkerboard"
 
 
 @dataclass(frozen=True)

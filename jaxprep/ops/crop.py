@@ -558,6 +558,7 @@ class PadToMultiple(Geometry):
 
     Attributes:
         centered: add half of them, rounded down, above and on the left.
+        beyond_columns: add `divisor` columns where the width is a multiple already.
 
     >>> import numpy as np
     >>> from jaxprep import Batch
@@ -568,6 +569,7 @@ class PadToMultiple(Geometry):
     divisor: int
     centered: bool = False
     fill: FillValue = 0.0
+    beyond_columns: bool = False
 
     def check(self) -> None:
         check_side(self.divisor, "$.divisor")
@@ -575,6 +577,8 @@ class PadToMultiple(Geometry):
     def axes(self, size: Size, draw: Any = None) -> Axes:
         height = -(-size[0] // self.divisor) * self.divisor
         width = -(-size[1] // self.divisor) * self.divisor
+        if self.beyond_columns and width == size[1]:
+            width += self.divisor
         if not self.centered:
             return _windows(0, height, 0, width)
         above, left = (height - size[0]) // 2, (width - size[1]) // 2
@@ -583,4 +587,5 @@ class PadToMultiple(Geometry):
     def describe(self) -> str:
         sides = "on all sides" if self.centered else "below and on the right"
         fill = number_list(self.fill)
-        return f"pad {sides} with {fill} to a multiple of {self.divisor} pixels"
+        beyond = ", columns to the next above" if self.beyond_columns else ""
+        return f"pad {sides} with {fill} to a multiple of {self.divisor} pixels{beyond}"

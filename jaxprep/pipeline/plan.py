@@ -25,7 +25,14 @@ from jaxprep.bounds import cached
 from jaxprep.errors import InputError
 from jaxprep.pipeline.lower import Lowered, segments, static_sizes
 from jaxprep.pipeline.positions import position_matrix, segment_matrix
-from jaxprep.pipeline.segment import Placed, Segment, all_tables, in_arithmetic, segment_tables
+from jaxprep.pipeline.segment import (
+    Placed,
+    Segment,
+    all_tables,
+    in_arithmetic,
+    segment_tables,
+    stage_sizes,
+)
 from jaxprep.pipeline.step import Layout, Step
 from jaxprep.resample.passes import Arithmetic
 from jaxprep.resample.tables import AxisTable, Taps, canvas, tap_bucket, widen
@@ -576,7 +583,7 @@ def result_size(parts: tuple[Segment, ...], size: Size) -> Size:
     >>> result_size(segments((ops.Resize(shortest_edge=4),)), (8, 16))
     (4, 8)
     """
-    return all_tables(parts, size)[-1].size
+    return stage_sizes(parts, size)[-1][0]
 
 
 def check_plan_fits(parts: tuple[Segment, ...], layout: Layout | None) -> None:

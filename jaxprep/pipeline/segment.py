@@ -162,6 +162,66 @@ class SegmentTables(NamedTuple):
     used: tuple[bool, ...]
 
 
+class SegmentSize(NamedTuple):
+    """What the geometry of a segment makes of a size.
+
+    Attributes:
+        size: height and width of the result, after drawn steps too.
+        vertical_first: whether the vertical pass comes first.
+
+    >>> SegmentSize((2, 4), vertical_first=True).size
+    (2, 4)
+    """
+
+    size: Size
+    vertical_first: bool
+
+
+@functools.lru_cache(maxsize=4096)
+def segment_size(segment: Segment, size: Size) -> SegmentSize:
+    """Compute the size of the result for an image of `size`, without any table.
+
+    Raises:
+        InputError: a step makes a side of no pixels, or of more than `bounds.MAX_SIDE`.
+
+    >>> from jaxprep import ops
+    >>> segment_size(Segment(geometry=(ops.Resize((2, 2)), ops.PadTo((4, 4)))), (4, 6)).size
+    (4, 4)
+    """
+    bounds.check_sides(size)
+    if segment.opaque is not None:
+        size = _checked_size(segment.opaque.step, size)
+    first = True  # of no consequence without a resize: copies may come in any order
+    for step in segment.geometry:
+        axes = _axes_of(step, size)
+        _check_axes(step, axes, size)
+        if step.resampling is not None:
+            # not the size of the result: what is padded or cropped afterwards is not resized
+            resized = [_resized_length(*pair) for pair in zip(axes, size, strict=True)]
+            reference = REFERENCES[step.resampling.reference]
+            first = vertical_first(reference, size, (resized[0], resized[1]))
+        size = output_length(axes[0], size[0]), output_length(axes[1], size[1])
+    # the size after drawn steps is static, or arithmetic on the host, by the contract of `Geometry`
+    for placed in segment.drawn:
+        size = _checked_size(placed.step, size)
+        if placed.step.resampling is not None:
+            # a reference whose order depends on sizes is refused where the window is drawn
+            first = REFERENCES[placed.step.resampling.reference].order == "vertical"
+    return SegmentSize(size, first)
+
+
+def _checked_size(step: Any, size: Size) -> Size:
+    """The size that an opaque or drawn step makes of one."""
+    out = step.output_size(size)
+    bounds.check_sides(out, type(step).__name__, size)
+    return out
+
+
+def _axes_of(step: Geometry, size: Size) -> tuple[tuple[AxisStep, ...], tuple[AxisStep, ...]]:
+    with jax.ensure_compile_time_eval():  # `axes` may call `jax.numpy`, also inside of `jit`
+        return step.axes(size)
+
+
 @cached()
 def segment_tables(segment: Segment, size: Size) -> SegmentTables:
     """Make the tables of a segment's `geometry` for an image of `size`, on the host.
@@ -173,27 +233,17 @@ def segment_tables(segment: Segment, size: Size) -> SegmentTables:
     >>> segment_tables(Segment(geometry=(ops.Resize((2, 2)),)), (4, 6)).vertical.edge.shape
     (2,)
     """
-    bounds.check_sides(size)
+    # first, since it refuses sizes before any table is made of them
+    out, first = segment_size(segment, size)
     if segment.opaque is not None:
-        step = segment.opaque.step
-        source, size = size, step.output_size(size)
-        bounds.check_sides(size, type(step).__name__, source)
+        size = segment.opaque.step.output_size(size)
     axes = HostAxis(size[0]), HostAxis(size[1])
-    first = True  # of no consequence without a resize: copies may come in any order
     for number, step in enumerate(segment.geometry, 1):
         # a step sees the size that the steps before it leave
-        before = (axes[0].length, axes[1].length)
-        with jax.ensure_compile_time_eval():  # `axes` may call `jax.numpy`, also inside of `jit`
-            steps_of_axes = step.axes(before)
-        _check_axes(step, steps_of_axes, before)
+        steps_of_axes = _axes_of(step, (axes[0].length, axes[1].length))
         for axis, axis_steps in zip(axes, steps_of_axes, strict=True):
             for axis_step in axis_steps:
                 axis.apply(axis_step, number)
-        if step.resampling is not None:
-            # what a step adds around the resized image does not count
-            resized = [_resized_length(*pair) for pair in zip(steps_of_axes, before, strict=True)]
-            reference = REFERENCES[step.resampling.reference]
-            first = vertical_first(reference, before, (resized[0], resized[1]))
     vertical, horizontal = axes[0].table(), axes[1].table()
     used = []
     for slot in segment.pointwise:
@@ -203,15 +253,6 @@ def segment_tables(segment: Segment, size: Size) -> SegmentTables:
             # whether a drawn crop leaves the image is known only in the program
             is_drawn = slot.number > len(segment.geometry)
             used.append(bool(in_rows or in_columns or is_drawn))
-    # the size after drawn steps is static, or arithmetic on the host, by the contract of `Geometry`
-    out = (vertical.length, horizontal.length)
-    for placed in segment.drawn:
-        source, out = out, placed.step.output_size(out)
-        bounds.check_sides(out, type(placed.step).__name__, source)
-        resampling = placed.step.resampling
-        if resampling is not None:
-            # a reference whose order depends on sizes is refused where the window is drawn
-            first = REFERENCES[resampling.reference].order == "vertical"
     return SegmentTables(vertical, horizontal, out, first, tuple(used))
 
 
@@ -268,18 +309,36 @@ def all_tables(parts: Sequence[Segment], size: Size) -> tuple[SegmentTables, ...
     >>> [tables.size for tables in all_tables(parts, (6, 8))]
     [(4, 4), (2, 2)]
     """
-    image_size = size
     tables = []
+    for segment, (_, source) in zip(parts, stage_sizes(parts, size), strict=True):
+        tables.append(segment_tables(segment, source))
+    return tuple(tables)
+
+
+def stage_sizes(parts: Sequence[Segment], size: Size) -> list[tuple[Size, Size]]:
+    """Return for each segment the size of its result, and of what it is given, for an image of
+    `size`; without any table.
+
+    Raises:
+        InputError: a result would have no pixels, or more than `bounds` allows.
+
+    >>> from jaxprep import ops
+    >>> parts = (Segment(geometry=(ops.Resize((4, 4)),)), Segment(geometry=(ops.Resize((2, 2)),)))
+    >>> stage_sizes(parts, (6, 8))
+    [((4, 4), (6, 8)), ((2, 2), (4, 4))]
+    """
+    image_size = size
+    sizes = []
     for segment in parts:
-        made = segment_tables(segment, size)
+        out, first = segment_size(segment, size)
         # only what a segment leaves is stored, and what its first pass leaves to the second: sizes
         # between the steps of a segment cost nothing
-        between = (made.size[0], size[1]) if made.vertical_first else (size[0], made.size[1])
-        bounds.check_pixels(made.size, image_size)
+        between = (out[0], size[1]) if first else (size[0], out[1])
+        bounds.check_pixels(out, image_size)
         bounds.check_pixels(between, image_size, "a first pass")
-        tables.append(made)
-        size = made.size
-    return tuple(tables)
+        sizes.append((out, size))
+        size = out
+    return sizes
 
 
 def in_arithmetic(

@@ -352,10 +352,6 @@ def test_a_timm_repository_has_timms_transform(tmp_path: Path) -> None:
     ("content", "says"),
     [
         (
-            {"image_processor_type": "Qwen2VLImageProcessor"},
-            "`Qwen2VLImageProcessor`, of the kind 'smart-resize",
-        ),
-        (
             {"image_processor_type": "MyProcessor", "auto_map": {"AutoImageProcessor": "a.B"}},
             "never run",
         ),

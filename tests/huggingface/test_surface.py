@@ -42,6 +42,7 @@ NOT_TAKEN = {
         "split_images",
     ),
     "convert_to_rgb_pil",
+    "spatial_patch_size",  # of HunYuan-VL, which nothing reads
     *("crop_image_to_patches", "get_image_patches"),
 }
 
@@ -102,6 +103,8 @@ def test_a_size_in_the_keywords_of_from_dict_means_what_it_means_there(name: str
         is_lone = isinstance(value, int) and classes.rows()[name].legacy_size is not None
         if is_lone and key == "size":
             continue  # bounded, as in release 4
+        if isinstance(expected, int):
+            continue  # kept as it is by Emu3, of release 4, which never reads it
         try:
             processor = here.from_dict({}, **{key: value})
         except jaxprep.errors.ConfigError:

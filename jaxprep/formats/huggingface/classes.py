@@ -19,8 +19,25 @@ Backend = Literal["torchvision", "pil"]
 """Whose arithmetic Transformers computes with, `TorchvisionBackend` or `PilBackend`:
 https://github.com/huggingface/transformers/blob/main/src/transformers/image_processing_backends.py
 """
-LegacySize = Literal["square", "longest_edge", "bounded", "bounded_by_default", "pixels"]
-SizeKind = Literal["original", "resized", "original_if_resized", "unpadded"]
+LegacySize = Literal[
+    "square",
+    "longest_edge",
+    "bounded",
+    "bounded_by_default",
+    "pixels",
+    "pixels_or_default",
+    "of_pixels",
+]
+SizeKind = Literal[
+    "original",
+    "resized",
+    "original_if_resized",
+    "unpadded",
+    "grid_thw",
+    "grid_hw",
+    "patches",
+    "merge_size",
+]
 CountKind = Literal["views", "tiles", "grid"]
 
 
@@ -32,13 +49,15 @@ class Padding:
         to: "pad_size", that setting or, where it is not given, the largest result of the call; or
             "largest", the largest result whatever `pad_size` is.
         always: pad even where the setting `do_pad` is off.
+        by_default: pad where the setting `do_pad` is not given.
 
     >>> rows()["OneFormerImageProcessor"].padding
-    Padding(to='largest', always=True)
+    Padding(to='largest', always=True, by_default=False)
     """
 
     to: Literal["pad_size", "largest"]
     always: bool = False
+    by_default: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,6 +99,30 @@ class Tiling:
 
 
 @dataclass(frozen=True)
+class PatchLayout:
+    """How a class stores images as patches: see `jaxprep.ops.Patches`.
+
+    Attributes:
+        order: the axes of a patch, slowest first.
+        merges: whether the patches of a merged square follow one another; otherwise all are row by
+            row.
+        keeps_axes: whether each patch keeps its axes, channels and frames as one where frames come
+            next; otherwise it is a vector.
+        frames: how often an image is repeated; None is the setting `temporal_patch_size`.
+        side: the setting that holds the side of a patch; "size" holds it as height and width.
+
+    >>> rows()["Qwen2VLImageProcessor"].patches.order
+    'cthw'
+    """
+
+    order: str = "cthw"
+    merges: bool = True
+    keeps_axes: bool = False
+    frames: int | None = None
+    side: Literal["patch_size", "size"] = "patch_size"
+
+
+@dataclass(frozen=True)
 class ModernOutput:
     """The name of the results where `setting` is false, for a class that once used another name.
 
@@ -112,6 +155,8 @@ class ProcessorRow:
         batch_dependent: the size of a result depends on the other images of the call.
         keeps_channels: `do_convert_rgb` is about an input beside the images.
         annotations: None for a class that takes none.
+        patches: how images are stored, for the classes that make patches of them.
+        alpha: what images with alpha are laid over where they are converted to RGB.
         maps: the settings in which a segmentation map differs from its image; a string names
             another setting, whose value is taken.
         sizes: results that tell sizes of images, by name, and which size.
@@ -147,6 +192,8 @@ class ProcessorRow:
     batch_dependent: bool = False
     keeps_channels: bool = False
     annotations: Annotations | None = None
+    patches: PatchLayout = PatchLayout()
+    alpha: Literal["white", "checkerboard"] = "white"
     maps: dict[str, Any] = field(default_factory=dict)
     sizes: dict[str, SizeKind] = field(default_factory=dict)
     tiling: Tiling | None = None

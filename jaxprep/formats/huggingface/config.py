@@ -245,7 +245,7 @@ class HuggingFace(Format):
         fields, settings = split_keys(overrides, FIELDS)
         changed = {key: to_json_value(value) for key, value in settings.items()}
         implied = keep_implied(self.effective, changed)
-        return replace(self, **fields, settings=merged(self.settings, implied | changed))
+        return replace(self, **fields, settings=merged(self.settings, implied | changed, self.row))
 
 
 def from_huggingface_json(content: Any, where: str = "$", model: Any = None) -> Format:

@@ -66,7 +66,7 @@ def drop_unsaid(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 class Edges(NamedTuple):
     """A `size`: one of the sets of keys that Transformers knows, in pixels; the others are None.
 
-    It is `SizeDict` of `transformers/image_utils.py` without the keys that no class here takes.
+    It is `SizeDict` of `transformers/image_utils.py`.
 
     >>> Edges(shortest_edge=8).keys, Edges(height=8, width=6).pair
     (('shortest_edge',), (8, 6))
@@ -78,6 +78,8 @@ class Edges(NamedTuple):
     longest_edge: int | None = None
     max_height: int | None = None
     max_width: int | None = None
+    min_pixels: int | None = None
+    max_pixels: int | None = None
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -107,7 +109,8 @@ SHORTEST = ("shortest_edge",)
 BOTH = ("shortest_edge", "longest_edge")
 LONGEST = ("longest_edge",)
 INSIDE = ("max_height", "max_width")
-KEY_SETS = (EXACT, SHORTEST, BOTH, LONGEST, INSIDE)
+PIXELS = ("min_pixels", "max_pixels")
+KEY_SETS = (EXACT, SHORTEST, BOTH, LONGEST, INSIDE, PIXELS)
 """The sets of keys that a size may have, `VALID_SIZE_DICT_KEYS`:
 https://github.com/huggingface/transformers/blob/main/src/transformers/image_processing_utils.py
 """
@@ -404,13 +407,43 @@ def _pixels(settings: Mapping[str, Any], row: ProcessorRow) -> dict[str, Any]:
     win over it (`_standardize_kwargs` of `qwen2_vl/image_processing_qwen2_vl.py`).
     """
     size = settings.get("size")
+    is_mapping = isinstance(size, Mapping)
+    # `size` itself may have the former names, as in the files of Qwen2-VL's checkpoints.
     size = dict(size) if isinstance(size, Mapping) else dict(row.defaults["size"])
-    bounds = {"shortest_edge": "min_pixels", "longest_edge": "max_pixels"}
-    given = {edge: settings[key] for edge, key in bounds.items() if settings.get(key) is not None}
-    if not given:
+    has_pixels = is_mapping and not PIXEL_EDGES.keys().isdisjoint(drop_none(size))
+    given = drop_none({key: settings.get(key) for key in PIXEL_EDGES})
+    if not given and not has_pixels:
         return {}
-    return {"size": {**size, **given}}
+    for key, edge in PIXEL_EDGES.items():
+        pixels = size.pop(key, None)
+        if pixels is not None:
+            size[edge] = pixels
+        if key in given:
+            size[edge] = given[key]
+    return {"size": size}
 
+
+def _pixels_or_default(settings: Mapping[str, Any], row: ProcessorRow) -> dict[str, Any]:
+    """MiniMax-M3: a `size` of 672 x 672, which its checkpoints hold and never used, is the class'
+    default (`MiniMaxM3VLImageProcessor.__init__`).
+    """
+    size = settings.get("size")
+    if not isinstance(size, (list, tuple)) or list(size) != [672, 672]:
+        return _pixels(settings, row)
+    unsized = {**settings, "size": dict(row.defaults["size"])}
+    return {"size": unsized["size"], **_pixels(unsized, row)}
+
+
+def _of_pixels(settings: Mapping[str, Any], row: ProcessorRow) -> dict[str, Any]:
+    """Emu3: `size` is what the settings `min_pixels` and `max_pixels` say, whatever is given
+    (`Emu3ImageProcessor.__init__`).
+    """
+    given = {key: settings.get(key) for key in PIXELS}
+    return {"size": {**row.defaults["size"], **drop_none(given)}}
+
+
+PIXEL_EDGES = {"min_pixels": "shortest_edge", "max_pixels": "longest_edge"}
+"""Former names of numbers of pixels, and the keys of `size` that hold them now."""
 
 LEGACY_SIZES: dict[str, Callable[[Mapping[str, Any], ProcessorRow], dict[str, Any]]] = {
     "square": _square,
@@ -418,6 +451,8 @@ LEGACY_SIZES: dict[str, Callable[[Mapping[str, Any], ProcessorRow], dict[str, An
     "bounded": _bounded,
     "bounded_by_default": _bounded_by_default,
     "pixels": _pixels,
+    "pixels_or_default": _pixels_or_default,
+    "of_pixels": _of_pixels,
 }
 """What a lone number as `size` was in former releases: the changed settings, by the row's
 `legacy_size`.
@@ -489,9 +524,15 @@ DERIVED_FROM = {"metadata": ("class_info_file", "repo_path")}
 """Settings that hold what was read from a file, and the settings that name the file."""
 
 
-def merged(given: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
+def merged(
+    given: Mapping[str, Any], changed: Mapping[str, Any], row: ProcessorRow | None = None
+) -> dict[str, Any]:
     """Return the settings with some of them replaced; what was read from a file goes when another
     is named.
+
+    Args:
+        row: of the class, where a new `size` also replaces the numbers of pixels that a config has
+            beside it.
 
     >>> merged({"size": 8}, {"size": 6})
     {'size': 6}
@@ -501,6 +542,10 @@ def merged(given: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, An
     for key, sources in DERIVED_FROM.items():
         if not replaced.isdisjoint(sources):
             stale.append(key)
+    # Qwen2-VL keeps them in `size` alone, once it is made: a call's `size` is all of it.
+    has_pixels = row is not None and row.legacy_size in ("pixels", "pixels_or_default")
+    if has_pixels and changed.get("size") is not None:
+        stale += PIXEL_EDGES
     _, kept = split_keys(given, stale)
     return {**kept, **changed}
 

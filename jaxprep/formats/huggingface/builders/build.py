@@ -238,5 +238,11 @@ def add_steps(build: Build, part: Part = "all", view: str | None = None) -> None
 
 
 def _add_to_rgb(build: Build) -> None:
-    if build.settings.flag("do_convert_rgb") and not build.settings.row.keeps_channels:
+    row = build.settings.row
+    if not build.settings.flag("do_convert_rgb") or row.keeps_channels:
+        return
+    # A step of its own where it has to know where a pixel is.
+    if row.alpha == "checkerboard" and build.source.channels == 4:
+        build.add(ops.OverCheckerboard())
+    else:
         build.add(ops.ToRGB(alpha="white"))

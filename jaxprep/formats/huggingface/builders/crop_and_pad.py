@@ -89,8 +89,12 @@ def pads(settings: Settings) -> bool:
     (True, False)
     """
     padding = settings.row.padding
+    if padding is None:
+        return False
     # MaskFormer and OneFormer pad whatever `do_pad` says.
-    return padding is not None and (padding.always or settings.flag("do_pad"))
+    if padding.always or (padding.by_default and settings.get("do_pad") is None):
+        return True
+    return settings.flag("do_pad")
 
 
 def has_pad_size(settings: Settings) -> bool:
