@@ -267,9 +267,17 @@ def _run_group(pipeline: Pipeline, videos: Sequence[Video]) -> FrameResults:
     ragged = pipeline.run_images(frames, sizes)
     lengths = tuple(video.length for video in videos)
     if ragged.is_stacked:
-        return FrameResults(lengths, ragged.results)
+        return FrameResults(lengths, _as_numpy_on_cpu(ragged.results))
     parts = _parts(ragged.results, lengths)
     return FrameResults(lengths, separate=[np.stack(part) for part in parts])
+
+
+def _as_numpy_on_cpu(results: Any) -> Any:
+    """Results as NumPy's array where that needs no copy, since JAX compiles each reshape."""
+    is_elsewhere = isinstance(results, jax.Array) and any(
+        device.platform != "cpu" for device in results.devices()
+    )
+    return results if is_elsewhere else np.asarray(results)
 
 
 def _pipeline_of(call: VideoCall, video: Video, view: str | None) -> Pipeline:

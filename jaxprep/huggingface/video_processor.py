@@ -19,6 +19,7 @@ from jaxprep.huggingface.features import AUTO, BatchFeature, finish
 from jaxprep.huggingface.processor import BaseImageProcessor, beside_inputs, made_class
 from jaxprep.huggingface.video_call import VideoCall, chooser, read_videos
 from jaxprep.huggingface.video_registry import VIDEO_FAMILIES
+from jaxprep.huggingface.videos import VideoReading, videos_of
 from jaxprep.inputs import BYTE_SCALE, warn_of_range
 from jaxprep.settings import with_default_settings
 from jaxprep.types import is_traced
@@ -134,6 +135,29 @@ class BaseVideoProcessor(BaseImageProcessor):
         if device is not None:
             return features.to(device)
         return beside_inputs(features, videos, batch_ndim=5)
+
+    def fetch_videos(self, video_url_or_urls: Any, sample_indices_fn: Any = None) -> Any:
+        """Decode videos of files: `(frames, metadata)`, and of a list a list of both.
+
+        Args:
+            video_url_or_urls: a path, an address, the bytes of a file, or a list of them.
+            sample_indices_fn: called with `metadata`, returns the indices of the wanted frames; all
+                by default.
+
+        Raises:
+            DecodeError: a file is no video, or damaged.
+            MissingPackageError: PyAV (`jaxprep[video]`) is not installed.
+        """
+        if isinstance(video_url_or_urls, (list, tuple)):
+            each = [self.fetch_videos(one, sample_indices_fn) for one in video_url_or_urls]
+            return list(zip(*each, strict=True))
+
+        def choose(metadata: VideoMetadata) -> Any:
+            return sample_indices_fn(metadata=metadata)
+
+        reading = VideoReading(None if sample_indices_fn is None else choose, to_rgb=False)
+        (video,) = videos_of(video_url_or_urls, reading)
+        return video.frames, video.metadata
 
     def sample_frames(
         self, metadata: Any, num_frames: Any = None, fps: Any = None, **kwargs: Any

@@ -330,6 +330,9 @@ def test_of_a_file_only_the_sampled_frames_are_decoded(tmp_path: pathlib.Path) -
     by_bytes = processor([path.read_bytes(), path], do_sample_frames=True, fps=2).pixel_values
     np.testing.assert_array_equal(by_bytes[0], given.pixel_values[0])
     np.testing.assert_array_equal(by_bytes[1], given.pixel_values[0])
+    frames, metadata = processor.fetch_videos([str(path)] * 2, lambda metadata: [3, 9])
+    assert [one.shape for one in frames] == [(2, 48, 64, 3)] * 2
+    assert metadata[1].frames_indices == (3, 9)
     with pytest.raises(DecodeError, match="does not exist"):
         processor(str(tmp_path / "none.mp4"))
 
