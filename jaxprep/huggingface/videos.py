@@ -139,8 +139,8 @@ def _flattened(value: Any, where: str) -> Iterator[Raw]:
         yield Raw([value], where)
         return
     if not _is_list(value):
-        rank = getattr(value, "ndim", None)
-        array = value if rank is not None else as_numpy(value, where, VIDEOS)
+        # NumPy's before it is cut, since JAX would compile a program for that.
+        array = as_numpy(value, where, VIDEOS)
         if array.ndim not in (4, 5):
             raise InputError(
                 f"Expected {VIDEOS.expected}, got an array of {array.ndim} axes - at `{where}`."

@@ -16,7 +16,13 @@ from helpers.huggingface.vision_language import as_type_of
 
 import jaxprep
 from jaxprep import huggingface
-from jaxprep.errors import ArgumentError, ConfigError, DecodeError, InputError
+from jaxprep.errors import (
+    ArgumentError,
+    ConfigError,
+    DecodeError,
+    InputError,
+    PresetNotFoundError,
+)
 from jaxprep.formats import HuggingFace
 from jaxprep.formats.huggingface import classes
 
@@ -307,6 +313,36 @@ def test_unknown_arguments_are_refused() -> None:
 def test_the_config_of_a_class_of_videos_is_a_format() -> None:
     config = HuggingFace("VideoMAEVideoProcessor", {"size": 8, "crop_size": 8})
     assert config.pipeline.output_size((20, 30)) == (8, 8)
+
+
+def test_a_repository_round_trips_through_the_hub(hub: Any, tmp_path: pathlib.Path) -> None:
+    image = {"image_processor_type": "LlavaOnevisionImageProcessor", "size": 9}
+    video = {"video_processor_type": "InternVLVideoProcessor", **SMALL}
+    files = {"preprocessor_config.json": image, "video_preprocessor_config.json": video}
+    hub.add("user/model", files)
+    processor = jaxprep.AutoVideoProcessor.from_pretrained("user/model", token=hub.TOKEN)
+    assert processor.size == SMALL["size"]
+    processor.push_to_hub("user/copy", token=hub.TOKEN)
+    (commit,) = hub.commits
+    assert list(commit.files) == ["video_preprocessor_config.json"]
+    assert commit.message == "Upload video processor"
+    hub.add("user/old", {"preprocessor_config.json": image})
+    assert jaxprep.AutoVideoProcessor.from_pretrained("user/old").size.shortest_edge == 9
+    hub.add("user/none", {"config.json": {"model_type": "videomae"}})
+    with pytest.raises(PresetNotFoundError):
+        jaxprep.AutoVideoProcessor.from_pretrained("user/none")
+
+
+def test_a_sharded_batch_stays_sharded() -> None:
+    processor = huggingface.VideoMAEVideoProcessor(size=16, crop_size=12)
+    mesh = jax.make_mesh((1,), ("data",))
+    sharding = jax.sharding.NamedSharding(mesh, jax.P("data"))
+    clips = jax.device_put(np.stack([_clip(3), _clip(3)]), sharding)
+    assert processor(clips).pixel_values.sharding.mesh == mesh
+    with jax.set_mesh(mesh):
+        call = jax.jit(lambda clips: processor(clips).pixel_values)
+        text = call.lower(clips).compile().as_text()
+    assert "all-gather" not in text and "all-to-all" not in text
 
 
 # -- files -----------------------------------------------------------------------------------------
