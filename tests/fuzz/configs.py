@@ -2,6 +2,7 @@
 
     python tests/fuzz/configs.py --count 20000 [--seed 0] [--jobs 2] [--folder DIR]
     python tests/fuzz/configs.py --only 1234 [--seed 0]    # one case: its file, and what it does
+    python tests/fuzz/configs.py --match "Llava|VideoProcessor"  # of configs that hold such a text
 
 A case is either refused by an error of `jaxprep.errors`, or runs and gives finite values. Anything
 else is a fault and is printed: another exception, a value that is not finite, no end within 20
@@ -20,6 +21,7 @@ import itertools
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import subprocess
@@ -35,6 +37,7 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 20
 BYTES = 4 * 2**30
+VIDEO_FILE = "video_preprocessor_config.json"
 CASES_PER_PROCESS = 500
 """A process keeps the programs that it compiled: a new one starts before they fill its memory."""
 
@@ -54,19 +57,26 @@ class Seed(NamedTuple):
 # -- seeds ---------------------------------------------------------------------------------------
 
 
-def seeds(folder: Path | None) -> list[Seed]:
-    """Return configs of every format, in the order of their names."""
-    found = [*_presets(), *_huggingface_classes()]
+def seeds(folder: Path | None, match: str = "") -> list[Seed]:
+    """Return configs of every format, in the order of their names; those that hold `match`, a
+    regular expression."""
+    found = [*_presets(), *_huggingface_classes("huggingface.json", "image_processor_type")]
+    found += _huggingface_classes("huggingface_video.json", "video_processor_type")
     folders = [ROOT / "tests" / "goldens" / "keras_hub_dirs", *([folder] if folder else [])]
     for file in itertools.chain(*(sorted(root.rglob("*.json")) for root in folders)):
         content = json.loads(file.read_text())
         # `user__repo.preprocessor_config.json` is the `preprocessor_config.json` of a repository
         found.append(Seed(_file_name(file.name, content), content))
-    return found
+    return [seed for seed in found if re.search(match, json.dumps(seed.content))]
 
 
 def _file_name(name: str, content: Any) -> str:
-    for known in ("processor_config.json", "preprocessor_config.json", "open_clip_config.json"):
+    for known in (
+        "processor_config.json",
+        "video_preprocessor_config.json",
+        "preprocessor_config.json",
+        "open_clip_config.json",
+    ):
         if name.endswith(f".{known}"):
             return known
     keys = content if isinstance(content, dict) else {}
@@ -101,19 +111,13 @@ def _presets() -> list[Seed]:
     return found
 
 
-def _huggingface_classes() -> list[Seed]:
-    """A file of each image processor, with the defaults of its class."""
-    table = json.loads((ROOT / "presets" / "huggingface.json").read_text())
-    rows = next(
-        value
-        for value in table.values()
-        if isinstance(value, dict) and "ViTImageProcessor" in value
-    )
-    found = []
-    for name, row in sorted(rows.items()):
-        content = {"image_processor_type": name, **row.get("defaults", {})}
-        found.append(Seed("preprocessor_config.json", content))
-    return found
+def _huggingface_classes(table: str, key: str) -> list[Seed]:
+    """A file of each class of a table, with the defaults of the class."""
+    rows = json.loads((ROOT / "presets" / table).read_text())["classes"]
+    file = "preprocessor_config.json" if key == "image_processor_type" else VIDEO_FILE
+    return [
+        Seed(file, {key: name, **row.get("defaults", {})}) for name, row in sorted(rows.items())
+    ]
 
 
 # -- mutations -----------------------------------------------------------------------------------
@@ -257,30 +261,41 @@ def run(name: str, data: bytes, folder: Path) -> str:
     """
     import numpy as np
 
-    from jaxprep import AutoImageProcessor, ImageClassifierPreprocessor, presets
+    from jaxprep import AutoImageProcessor, AutoVideoProcessor, ImageClassifierPreprocessor, presets
     from jaxprep.errors import JaxprepError
 
     file, saved = folder / name, folder / "saved"
     file.write_bytes(data)
     image = np.random.default_rng(0).integers(0, 256, (19, 24, 3), np.uint8)
     try:
-        config = presets.load(file)
+        if name == VIDEO_FILE:
+            processor = AutoVideoProcessor.from_pretrained(file)
+            processor.save_pretrained(saved)
+            again = AutoVideoProcessor.from_pretrained(saved)
+            assert again.to_dict() == processor.to_dict(), "saved and loaded it is another"
+        else:
+            config = presets.load(file)
     except JaxprepError as error:
         str(error).encode("utf-8", "backslashreplace")
         return "refused"
-    hash(config)
-    str(config).encode()
-    presets.save(config, saved)
-    again = presets.load(saved)
-    shutil.rmtree(saved)
-    if again != config:
-        raise AssertionError(f"saved and loaded it is another: {again} != {config}")
+    finally:
+        shutil.rmtree(saved, ignore_errors=True)
+    if name != VIDEO_FILE:
+        hash(config)
+        str(config).encode()
+        presets.save(config, saved)
+        again = presets.load(saved)
+        shutil.rmtree(saved)
+        if again != config:
+            raise AssertionError(f"saved and loaded it is another: {again} != {config}")
     try:
-        if name == "preprocessor_config.json" and len(data) % 2:
-            features = AutoImageProcessor.from_pretrained(file)(image)
-            results = [value for value in features.values() if hasattr(value, "dtype")]
+        if name == VIDEO_FILE:
+            features = processor(np.stack([image] * 4))
+        elif name == "preprocessor_config.json" and (len(data) % 2 or _has_views(config)):
+            features = AutoImageProcessor.from_pretrained(file)([image, image[:, ::-1]])
         else:
-            results = [ImageClassifierPreprocessor(config)(image)]
+            features = {"image": ImageClassifierPreprocessor(config)(image)}
+        results = [value for value in features.values() if hasattr(value, "dtype")]
     except JaxprepError:
         return "refused with the image"
     for result in results:
@@ -290,11 +305,17 @@ def run(name: str, data: bytes, folder: Path) -> str:
     return "ran"
 
 
+def _has_views(config: Any) -> bool:
+    """Whether a class makes more of an image than one image, as processors of Hugging Face do."""
+    row = getattr(config, "row", None)
+    return row is not None and bool(row.views)
+
+
 def work(args: argparse.Namespace) -> None:
     """Run cases, and print a line of JSON before and after each."""
     resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
     warnings.simplefilter("ignore")
-    known = seeds(args.folder)
+    known = seeds(args.folder, args.match)
     with tempfile.TemporaryDirectory() as folder:
         for number in range(args.start, args.start + args.count):
             name, data = case(number, args.seed, known)
@@ -319,7 +340,7 @@ class Runner:
     def _process(self, start: int, count: int) -> int:
         """Run cases in one process; return the number of the next one."""
         command = [sys.executable, __file__, "--start", str(start), "--count", str(count)]
-        command += ["--seed", str(self.args.seed)]
+        command += ["--seed", str(self.args.seed), "--match", self.args.match]
         command += ["--folder", str(self.args.folder)] if self.args.folder else []
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert process.stdout is not None and process.stderr is not None
@@ -375,6 +396,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--match", default="", help="a regular expression")
     parser.add_argument("--only", type=int)
     parser.add_argument("--start", type=int, help=argparse.SUPPRESS)  # of a worker
     args = parser.parse_args()
@@ -384,7 +406,7 @@ def main() -> int:
         work(args)
         return 0
     if args.only is not None:
-        name, data = case(args.only, args.seed, seeds(args.folder))
+        name, data = case(args.only, args.seed, seeds(args.folder, args.match))
         print(name, data.decode(errors="backslashreplace"))
         with tempfile.TemporaryDirectory() as folder:
             print(run(name, data, Path(folder)))

@@ -126,3 +126,13 @@ def test_a_drawn_crop_fills_what_lies_outside_whatever_moved_the_pixels_before(b
     known = Pipeline((*before, ops.Crop(-3, 4, 8, 8, 7.0), ops.Flip()))
     wanted = known(Batch(image=image)).image
     np.testing.assert_array_equal(pipeline(Batch(image=image), draws=draws).image, wanted)
+
+
+def test_patches_of_a_batch_that_goes_image_by_image_are_those_of_each_image():
+    pipeline = Pipeline((ops.Resize((320, 448), reference="torchvision"), ops.Patches(16)))
+    images = noise(8, 19, 24, 3)
+    together = np.asarray(pipeline(Batch(image=images)).image)
+    assert together.shape == (8, 20, 28, 1, 1, 16, 16, 3)
+    resized = np.asarray(pipeline.replace(steps=pipeline.steps[:-1])(Batch(image=images)).image)
+    rows = resized.reshape(8, 20, 16, 28, 16, 3).transpose(0, 1, 3, 2, 4, 5)
+    np.testing.assert_array_equal(together[:, :, :, 0, 0], rows)

@@ -267,9 +267,9 @@ class CpuEngine:
         """
         layout = epilogue.store
         if layout is not None:
-            epilogue = epilogue._replace(store=None)
             rows = rows_no_inline(lambda *args: epilogue.compute(compute(*args)), *args)
-            return no_inline(lambda rows: layout(rows.image()), rows)
+            result = no_inline(lambda rows: layout(rows.image()), rows)
+            return result if self.buffer is None else self.store_result(result, epilogue)
         shape: tuple[int, ...] = ()
 
         def body(buffer: Any, *args: Any) -> jax.Array:
