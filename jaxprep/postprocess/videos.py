@@ -37,6 +37,7 @@ def sam2_video_masks(
         pad_size: of the network's input; by default `size`.
         size: the processor's.
 
+    >>> import numpy as np
     >>> size = {"height": 8, "width": 8}
     >>> masks = [np.ones((1, 3, 4, 4), np.float32)]
     >>> sam2_video_masks(masks, [(10, 20)], [(8, 8)], size=size)[0].shape
@@ -59,6 +60,7 @@ def videomt_semantic_segmentation(
         target_sizes: (height, width) per frame; required.
         return_segmentation_scores: as in `dense_semantic_segmentation`.
 
+    >>> import numpy as np
     >>> outputs = {
     ...     "class_queries_logits": np.float32([[[0, 9, 0]]]),
     ...     "masks_queries_logits": np.zeros((1, 1, 2, 2), np.float32),
@@ -81,6 +83,7 @@ def videomt_instance_segmentation(
         outputs, target_sizes: as in `videomt_semantic_segmentation`.
         threshold: the least score of an instance.
 
+    >>> import numpy as np
     >>> outputs = {
     ...     "class_queries_logits": np.float32([[[0, 99, 0]]]),
     ...     "masks_queries_logits": np.full((1, 1, 2, 2), 9, np.float32),
@@ -109,6 +112,7 @@ def videomt_panoptic_segmentation(
         threshold, mask_threshold, overlap_mask_area_threshold: as in `panoptic_segmentation`.
         label_ids_to_fuse: labels with one segment per frame.
 
+    >>> import numpy as np
     >>> outputs = {
     ...     "class_queries_logits": np.float32([[[0, 99, 0]]]),
     ...     "masks_queries_logits": np.full((1, 1, 2, 2), 9, np.float32),
