@@ -123,16 +123,18 @@ def chooser(config: HuggingFace, own: HuggingFace | None = None) -> Choose:
         own: settings of the processor alone; by default the same.
 
     >>> choose = chooser(HuggingFace("InternVLVideoProcessor", {"num_frames": 2}))
-    >>> choose(VideoMetadata(8)).tolist()
-    [2, 6]
+    >>> choose(VideoMetadata(8)).frames_indices
+    (2, 6)
     """
     name = row_of(config).sampling
     asked = requested(config)
     default = asked if own is None else requested(own)
 
-    def choose(metadata: VideoMetadata) -> np.ndarray:
+    def choose(metadata: VideoMetadata) -> VideoMetadata:
         clip = sampling.Clip(metadata.total_num_frames, metadata.fps, metadata.duration)
-        return sampling.sample(name, clip, asked, default)
+        indices = sampling.sample(name, clip, asked, default)
+        clip = sampling.assumed(name, clip, asked, default)
+        return metadata.sampled(indices, fps=clip.fps, duration=clip.duration)
 
     return choose
 

@@ -152,8 +152,8 @@ class BaseVideoProcessor(BaseImageProcessor):
             each = [self.fetch_videos(one, sample_indices_fn) for one in video_url_or_urls]
             return list(zip(*each, strict=True))
 
-        def choose(metadata: VideoMetadata) -> Any:
-            return sample_indices_fn(metadata=metadata)
+        def choose(metadata: VideoMetadata) -> VideoMetadata:
+            return metadata.sampled(sample_indices_fn(metadata=metadata))
 
         reading = VideoReading(None if sample_indices_fn is None else choose, to_rgb=False)
         (video,) = videos_of(video_url_or_urls, reading)
@@ -179,7 +179,7 @@ class BaseVideoProcessor(BaseImageProcessor):
         """
         own = self._class_config()
         config = self._with_call_settings({"num_frames": num_frames, "fps": fps, **kwargs})
-        return np.asarray(chooser(config, own)(VideoMetadata.of(metadata)))
+        return np.asarray(chooser(config, own)(VideoMetadata.of(metadata)).frames_indices)
 
 
 def metadata_of(value: Any) -> tuple[VideoMetadata, ...] | None:

@@ -27,8 +27,9 @@ VIDEOS = Policy(
     "path, a URL, or the bytes of a file), a batch of them, or a list of them, nested or not",
     narrows=True,
 )
-Choose = Callable[[VideoMetadata], Any]
-"""From what is known of a video to the indices of the frames that are wanted, integers."""
+Choose = Callable[[VideoMetadata], VideoMetadata]
+"""From what is known of a video to the same with the indices of the frames that are wanted, and
+with what is assumed where it is not known."""
 
 
 class Video(NamedTuple):
@@ -188,9 +189,9 @@ def videos_of(
             there are no videos.
 
     >>> clips = [np.zeros((5, 4, 6, 3), np.uint8), np.zeros((2, 8, 8, 3), np.uint8)]
-    >>> every_second = VideoReading(lambda metadata: range(0, metadata.total_num_frames, 2))
-    >>> [video.frames.shape for video in videos_of(clips, every_second)]
-    [(3, 4, 6, 3), (1, 8, 8, 3)]
+    >>> first = VideoReading(lambda metadata: metadata.sampled([0]))
+    >>> [video.frames.shape for video in videos_of(clips, first)]
+    [(1, 4, 6, 3), (1, 8, 8, 3)]
     """
     raws = list(raw_videos(value))
     if not raws:
@@ -213,8 +214,13 @@ def _from_file(raw: Raw, reading: VideoReading) -> Video:
     source = raw.value
     if isinstance(source, str) and source.startswith(("http://", "https://")):
         source = fetch(source, 16 * MAX_BYTES)
-    frames, metadata = read_video(source, reading.choose)
-    return Video(frames, "uint8", metadata)
+    choose = reading.choose
+    if choose is None:
+        frames, metadata = read_video(source)
+        return Video(frames, "uint8", metadata)
+    frames, metadata = read_video(source, lambda known: choose(known).frames_indices)
+    # Once more, for what is assumed where the file does not say it.
+    return Video(frames, "uint8", choose(metadata))
 
 
 def _from_frames(raw: Raw, reading: VideoReading, metadata: VideoMetadata | None) -> Video:
@@ -227,14 +233,15 @@ def _from_frames(raw: Raw, reading: VideoReading, metadata: VideoMetadata | None
     metadata = metadata or VideoMetadata(count, frames_indices=tuple(range(count)))
     indices = np.arange(count)
     if reading.choose is not None:
-        indices = np.asarray(reading.choose(metadata))
+        chosen = reading.choose(metadata)
+        indices = np.asarray(chosen.frames_indices)
         if indices.max() >= count:
             raise InputError(
                 f"Expected metadata of a video of {count} frames, got those of "
                 f"{metadata.total_num_frames} - at `video_metadata`. Pass all frames, or "
                 "`do_sample_frames=False`."
             )
-        metadata = metadata.sampled(indices)
+        metadata = chosen
     if isinstance(frames, np.ndarray):
         image = _of_array(frames, indices, where, reading)
     else:
@@ -367,8 +374,7 @@ def traced_videos(
                 )
             known = metadata[i]
         if reading.choose is not None:
-            indices = np.asarray(reading.choose(known))
-            known = known.sampled(indices)
-            array = array[..., indices, :, :, :]
+            known = reading.choose(known)
+            array = array[..., np.asarray(known.frames_indices), :, :, :]
         videos.append(Video(array, traced_image(array).value_range, known))
     return videos

@@ -118,13 +118,13 @@ class VideoMetadata(Mapping[str, Any]):
             return self.fps or 24
         return len(self.frames_indices) / self.total_num_frames * self.fps
 
-    def sampled(self, indices: Any) -> VideoMetadata:
-        """Return the same with other `frames_indices`.
+    def sampled(self, indices: Any, **changes: Any) -> VideoMetadata:
+        """Return the same with other `frames_indices`, and maybe other attributes.
 
-        >>> VideoMetadata(8).sampled([0, 4]).frames_indices
+        >>> VideoMetadata(8).sampled([0, 4], fps=2).frames_indices
         (0, 4)
         """
-        return replace(self, frames_indices=tuple(int(index) for index in indices))
+        return replace(self, frames_indices=tuple(int(index) for index in indices), **changes)
 
     def __getitem__(self, name: str) -> Any:
         if name not in {field.name for field in fields(self)}:

@@ -95,6 +95,7 @@ class Rule(NamedTuple):
         is_exclusive: `num_frames` and `fps` exclude each other.
         optional: the settings that a call may pass as None for "none"; in all others None means the
             processor's own value.
+        assume: what is taken for true of a clip whose rate is not known; None where nothing is.
 
     >>> RULES["uniform"].settings
     ('num_frames', 'fps')
@@ -103,6 +104,7 @@ class Rule(NamedTuple):
     indices: Callable[..., Indices]
     is_exclusive: bool
     optional: tuple[str, ...]
+    assume: Callable[[Clip, Mapping[str, Any]], Clip] | None = None
 
     @property
     def settings(self) -> tuple[str, ...]:
@@ -115,7 +117,9 @@ RULES: dict[str, Rule] = {}
 
 
 def rule(
-    is_exclusive: bool = False, optional: tuple[str, ...] = ()
+    is_exclusive: bool = False,
+    optional: tuple[str, ...] = (),
+    assume: Callable[[Clip, Mapping[str, Any]], Clip] | None = None,
 ) -> Callable[[Function], Function]:
     """Register a function under its own name; arguments as in `Rule`.
 
@@ -129,7 +133,7 @@ def rule(
     """
 
     def register(function: Function) -> Function:
-        RULES[function.__name__] = Rule(function, is_exclusive, optional)
+        RULES[function.__name__] = Rule(function, is_exclusive, optional, assume)
         return function
 
     return register
@@ -159,6 +163,35 @@ def sample(
     if not 1 <= clip.total <= MAX_TOTAL:
         raise InputError(f"Expected a video of 1 to {MAX_TOTAL} frames, got {clip.total}.")
     chosen_rule = RULES[name]
+    chosen = _merged(chosen_rule, settings, own)
+    clip = assumed(name, clip, settings, own)
+    indices = np.asarray(list(chosen_rule.indices(clip, **chosen)), np.int64)
+    _bounded(len(indices))
+    # Beyond the end is where the original raises an `IndexError`.
+    indices = indices[indices < clip.total]
+    return indices if len(indices) else np.zeros(1, np.int64)
+
+
+def assumed(
+    name: str,
+    clip: Clip,
+    settings: Mapping[str, Any] | None = None,
+    own: Mapping[str, Any] | None = None,
+) -> Clip:
+    """Return a clip with what its rule takes for true where it is not known; arguments as in
+    `sample`.
+
+    >>> assumed("spread", Clip(8)).fps, assumed("uniform", Clip(8)).fps
+    (24.0, None)
+    """
+    assume = RULES[name].assume
+    return clip if assume is None else assume(clip, _merged(RULES[name], settings, own))
+
+
+def _merged(
+    chosen_rule: Rule, settings: Mapping[str, Any] | None, own: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """The settings that a rule reads, those of a call before the processor's own."""
     chosen = {key: (settings or {}).get(key) for key in chosen_rule.settings}
     both = chosen.get("num_frames") is not None and chosen.get("fps") is not None
     if chosen_rule.is_exclusive and both:
@@ -169,11 +202,19 @@ def sample(
     for key, value in chosen.items():
         if value is None and key not in chosen_rule.optional:
             chosen[key] = (own or {}).get(key)
-    indices = np.asarray(list(chosen_rule.indices(clip, **chosen)), np.int64)
-    _bounded(len(indices))
-    # Beyond the end is where the original raises an `IndexError`.
-    indices = indices[indices < clip.total]
-    return indices if len(indices) else np.zeros(1, np.int64)
+    return chosen
+
+
+def _assume_24(clip: Clip, settings: Mapping[str, Any]) -> Clip:
+    """24 frames a second."""
+    del settings
+    return clip if clip.fps else clip._replace(fps=DEFAULT_FPS)
+
+
+def _assume_max_fps(clip: Clip, settings: Mapping[str, Any]) -> Clip:
+    """Molmo 2: as many frames a second as are asked for, or may be."""
+    fps = clip.fps or settings["fps"] or settings["max_fps"] or DEFAULT_FPS
+    return Clip(clip.total, fps, clip.total / fps if clip.duration is None else clip.duration)
 
 
 def _at_most(count: float, most: int, name: str = "num_frames") -> None:
@@ -347,7 +388,7 @@ def shifted(
     return torch_arange(start, clip.total, clip.total / count)
 
 
-@rule(is_exclusive=True, optional=("num_frames",))
+@rule(is_exclusive=True, optional=("num_frames",), assume=_assume_24)
 def spread(
     clip: Clip,
     num_frames: int | None,
@@ -365,7 +406,7 @@ def spread(
         # More frames than there are repeat some, as in the original.
         count = _bounded(num_frames)
     elif fps is not None:
-        wanted = int(clip.total / (clip.fps or DEFAULT_FPS) * fps)
+        wanted = int(clip.frames_at(fps))
         count = min(max(wanted, min_frames), max_frames, clip.total)
     else:
         count = min(max(clip.total, min_frames), max_frames)
@@ -484,7 +525,7 @@ def _as_many(indices: Sequence[int], count: int, total: int) -> Sequence[int]:
     return _linspace(start, end, count)
 
 
-@rule()
+@rule(assume=_assume_24)
 def even(clip: Clip, num_frames: int, fps: float, temporal_patch_size: int) -> Indices:
     """Muse Glimmer: take a multiple of `temporal_patch_size` frames, `num_frames` at most, from the
     first to the last, in float32; the rate of a clip is taken for 24 where it is not known.
@@ -492,7 +533,7 @@ def even(clip: Clip, num_frames: int, fps: float, temporal_patch_size: int) -> I
     >>> even(Clip(90, 30.0), num_frames=96, fps=2, temporal_patch_size=2).tolist()
     [0, 17, 35, 53, 71, 89]
     """
-    count = min(int(clip.total * fps / (clip.fps or DEFAULT_FPS)), num_frames, clip.total)
+    count = min(int(clip.total * fps / clip.known_fps), num_frames, clip.total)
     count = max(temporal_patch_size, count // temporal_patch_size * temporal_patch_size)
     return torch_linspace(clip.total - 1, min(count, clip.total))
 
@@ -591,7 +632,7 @@ def every_second(clip: Clip, max_num_frames: int, stack_frames: int | None) -> I
     return indices + _thinned(others, max_num_frames * (stack_frames - 1))
 
 
-@rule(is_exclusive=True, optional=("fps",))
+@rule(is_exclusive=True, optional=("fps",), assume=_assume_max_fps)
 def capped(
     clip: Clip,
     num_frames: int | None,
@@ -604,8 +645,7 @@ def capped(
     >>> capped(Clip(90, 30.0, 3.0), 64, None, max_fps=2).tolist()
     [0, 15, 30, 45, 60, 75]
     """
-    rate = clip.fps or fps or max_fps or DEFAULT_FPS
-    duration = clip.total / rate if clip.duration is None else clip.duration
+    rate, duration = clip.known_fps, clip.known_duration
     if fps is not None:
         count = int(duration * fps)
     else:

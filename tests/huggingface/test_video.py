@@ -197,6 +197,14 @@ def test_inside_jit_a_batch_gives_what_an_eager_call_gives() -> None:
     assert [one.shape[0] for one in listed] == [6, 2]
 
 
+def test_long_videos_go_in_parts() -> None:
+    processor = huggingface.InternVLVideoProcessor(**SMALL)
+    clip = _clip(150)
+    whole = np.asarray(processor(clip).pixel_values_videos[0])
+    parts = [processor(clip[i : i + 50]).pixel_values_videos[0] for i in (0, 50, 100)]
+    np.testing.assert_array_equal(whole, np.concatenate(parts))
+
+
 def test_videos_of_many_lengths_and_sizes_compile_a_handful_of_programs() -> None:
     processor = huggingface.InternVLVideoProcessor(size={"height": 33, "width": 35})
     sizes = [(180, 240), (200, 250), (256, 192), (224, 224), (240, 180)]

@@ -80,6 +80,12 @@ def test_a_rate_of_an_unknown_one_is_one_error() -> None:
         sample("uniform", Clip(10), {"fps": 2})
 
 
+def test_a_rate_that_is_assumed_is_told() -> None:
+    assert sampling.assumed("spread", Clip(10)) == Clip(10, 24.0)
+    assert sampling.assumed("even", Clip(10, 30.0)) == Clip(10, 30.0)
+    assert sampling.assumed("capped", Clip(10), {}, {"max_fps": 2}) == Clip(10, 2, 5.0)
+
+
 def test_both_a_number_and_a_rate_are_refused() -> None:
     with pytest.raises(InputError, match="exclude each other"):
         sample("uniform", Clip(10, 30.0), {"fps": 2, "num_frames": 2})
