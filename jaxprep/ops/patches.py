@@ -41,6 +41,7 @@ class Patches(Layout):
     """
 
     keeps_corner: ClassVar[bool] = True
+    stores_views: ClassVar[bool] = True
 
     patch_size: int
     merge_size: int = 1
@@ -78,10 +79,11 @@ class Patches(Layout):
         split = whole.reshape(rows, m, p, columns, m, p, image.shape[2])
         axes = {"h": 2, "w": 5, "c": 6}
         vector = [axes[letter] for letter in self.order if letter != "t"]
-        grid = jnp.transpose(split, (0, 3, 1, 4, *vector))
+        grid = split.transpose(0, 3, 1, 4, *vector)
+        xp = np if isinstance(image, np.ndarray) else jnp
         if "t" in self.order:
-            grid = jnp.expand_dims(grid, 4 + self.order.index("t"))
-        return jnp.broadcast_to(grid, self.shape(whole.shape[:2], image.shape[2]))
+            grid = xp.expand_dims(grid, 4 + self.order.index("t"))
+        return xp.broadcast_to(grid, self.shape(whole.shape[:2], image.shape[2]))
 
     def shape(self, size: Size, channels: int) -> tuple[int, ...]:
         rows, columns = (n // self.square for n in size)
@@ -143,6 +145,10 @@ class Tiles(Layout):
         check_size(self.stride, "$.stride")
 
     @property
+    def stores_views(self) -> bool:  # type: ignore[override]
+        return self.stride is None  # tiles that overlap are no view
+
+    @property
     def multiple(self) -> Size:  # type: ignore[override]
         return self.size if self.stride is None else (1, 1)
 
@@ -153,7 +159,7 @@ class Tiles(Layout):
         if self.stride is None:
             whole = image[: rows * height, : columns * width]
             split = whole.reshape(rows, height, columns, width, channels)
-            return jnp.transpose(split, (0, 2, 4, 1, 3))
+            return split.transpose(0, 2, 4, 1, 3)
         planes = jnp.moveaxis(image, 2, 0)
         down, right = self.stride
         tiles = []

@@ -46,6 +46,7 @@ class Program(NamedTuple):
         stages: the segments and the sizes of their arrays.
         exact: compute affines of uint8 by a table; see `Pipeline`.
         layout: how results are stored; None as `(h, w, c)`.
+        planar: without a layout, results are `(c, h, w)`.
         fills_canvas: whether every result fills the canvas of the last stage, or what lies outside
             of it is cut off: nothing is set to 0 there.
         channels, dtype: of the images, for callers that compile ahead of knowing an array.
@@ -62,12 +63,13 @@ class Program(NamedTuple):
     fills_canvas: bool = True
     channels: int | None = None
     dtype: Any = None
+    planar: bool = False
 
     @property
     def form(self) -> Form | None:
         """How results lie in memory; None for a layout of another shape than an image."""
         if self.layout is None:
-            return "pixels"
+            return "planes" if self.planar else "pixels"
         if self.layout.planar:
             return "planes"
         return None
@@ -125,7 +127,7 @@ def run_stages(
             draws=draws,
             size=size if is_cut else None,
         )
-        epilogue = Epilogue(compute)
+        epilogue = Epilogue(compute, is_last and program.planar)
         if is_last and program.layout is not None:
             store = None
             if not program.layout.planar:

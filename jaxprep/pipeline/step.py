@@ -310,6 +310,8 @@ class Layout(Step):
     Attributes:
         planar: whether it is `(c, h, w)`, which the last pass then writes itself.
         by_channel: whether `store` reads along the rows of one channel, rather than along pixels.
+        stores_views: whether `store` only splits, moves and repeats axes, and takes arrays of NumPy
+            too: an eager call then does so where it copies results to the caller's array.
         keeps_corner: whether the result for an image in the corner of a larger array is the corner
             of the result for that array, `shape(size, channels)` of it. Otherwise images of
             different sizes are compiled for one by one.
@@ -326,6 +328,7 @@ class Layout(Step):
 
     planar: ClassVar[bool] = False
     by_channel: ClassVar[bool] = False
+    stores_views: ClassVar[bool] = False
     keeps_corner: ClassVar[bool] = False
     multiple: ClassVar[Size] = (1, 1)
     is_input: ClassVar[bool] = False
