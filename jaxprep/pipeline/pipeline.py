@@ -9,7 +9,6 @@ and `program.py` runs them.
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import functools
 import inspect
@@ -251,10 +250,7 @@ class Pipeline:
     @functools.cached_property
     def segments(self) -> tuple[Segment, ...]:
         """The steps as the program runs them."""
-        parts = segments(self.inner_steps)
-        if self.layout is None:
-            return parts
-        return *parts[:-1], dataclasses.replace(parts[-1], multiple=self.layout.multiple)
+        return segments(self.inner_steps)
 
     @functools.cached_property
     def lowered(self) -> Lowered:

@@ -267,7 +267,7 @@ def bucket_of(
         moved = (tables.vertical.length, tables.horizontal.length)
         out = source
         if segment.moves_pixels or segment.opaque is not None:
-            out = static_size or _up_to(segment.multiple, _canvas(tables.size, exact_sizes))
+            out = static_size or _canvas(tables.size, exact_sizes)
         rows = _canvas(moved, exact_sizes) if segment.drawn else out
         if segment.drawn and not segment.geometry:
             rows = source  # there is no table before the drawn steps
@@ -303,12 +303,6 @@ def _canvas(size: Size, exact_sizes: bool) -> Size:
     if shared[0] * shared[1] > bounds.MAX_PIXELS:
         return size
     return shared
-
-
-def _up_to(multiple: Size, size: Size) -> Size:
-    """The next multiples of two numbers from a size on."""
-    height, width = (-(-n // m) * m for n, m in zip(size, multiple, strict=True))
-    return height, width
 
 
 def merge(buckets: Sequence[Bucket]) -> Bucket:
@@ -412,10 +406,22 @@ def plan_of(lowered: Lowered, sizes: Sequence[Size], canvas: Size, any_sizes: bo
     if any_sizes:
         check_plan_fits(lowered.segments, lowered.layout)
         buckets.append(bucket_of_any(lowered.segments, canvas))
-    plan = make_plan(lowered.steps, lowered.segments, sizes, merge(buckets))
+    stages = _up_to_whole(merge(buckets), lowered)
+    plan = make_plan(lowered.steps, lowered.segments, sizes, stages)
     if lowered.mask is None:
         return plan
     return replace(plan, masks=plan_of(lowered.mask, sizes, canvas, any_sizes))
+
+
+def _up_to_whole(stages: Bucket, lowered: Lowered) -> Bucket:
+    """Stages whose results lie on a canvas that the layout cuts nothing off: see
+    `Layout.multiple`."""
+    last = stages[-1]
+    is_fixed = static_sizes(lowered.segments)[-1] is not None or last.segment.drawn
+    if lowered.layout is None or is_fixed or last.arithmetic == "copy":
+        return stages
+    height, width = (-(-n // m) * m for n, m in zip(last.out, lowered.layout.multiple, strict=True))
+    return *stages[:-1], last._replace(rows=(height, width), out=(height, width))
 
 
 SIDES = 8

@@ -91,8 +91,6 @@ class Segment:
         geometry: the steps that move pixels, in order, with at most one resize.
         drawn: geometric steps after them whose numbers are drawn in the program.
         pointwise: the pointwise steps and, where padding comes between them, its values.
-        multiple: height and width of a canvas for its results are multiples of these; see
-            `Layout.multiple`.
 
     >>> from jaxprep import ops
     >>> Segment(geometry=(ops.Resize((2, 2), reference="pillow"),)).arithmetic
@@ -103,7 +101,6 @@ class Segment:
     geometry: tuple[Geometry, ...] = ()
     drawn: tuple[Placed, ...] = ()
     pointwise: tuple[Placed | PaddingSlot, ...] = ()
-    multiple: Size = (1, 1)
 
     def __hash__(self) -> int:
         return self._hash
@@ -112,7 +109,7 @@ class Segment:
     def _hash(self) -> int:
         """The hash, computed once: a segment is a key of every cache that an eager call looks
         into."""
-        return hash((self.opaque, self.geometry, self.drawn, self.pointwise, self.multiple))
+        return hash((self.opaque, self.geometry, self.drawn, self.pointwise))
 
     @property
     def moves_pixels(self) -> bool:
