@@ -11,6 +11,7 @@ from jaxprep.errors import InputError
 from jaxprep.formats import HuggingFace
 from jaxprep.formats.huggingface.classes import SizeKind
 from jaxprep.huggingface.call import PLAIN, Call, Family, Results, read, run_rows, sizes_of
+from jaxprep.pipeline import Pipeline
 from jaxprep.types import Size
 
 
@@ -23,8 +24,20 @@ def grid_of(config: HuggingFace, size: Size) -> Size:
     >>> grid_of(HuggingFace("Qwen2VLImageProcessor"), (427, 640))
     (30, 46)
     """
-    layout: Any = config.pipeline.layout
-    height, width = config.pipeline.output_size(size)
+    return grid_by(config.pipeline, size)
+
+
+def grid_by(pipeline: Pipeline, size: Size) -> Size:
+    """Return how many patches a pipeline makes of an image of `size`, in rows and in columns.
+
+    Raises:
+        InputError: its sides are no multiples of a merged square, and nothing resizes it.
+
+    >>> grid_by(HuggingFace("Qwen2VLImageProcessor").pipeline, (427, 640))
+    (30, 46)
+    """
+    layout: Any = pipeline.layout
+    height, width = pipeline.output_size(size)
     if height % layout.square or width % layout.square:
         raise InputError(
             f"Expected sides that are multiples of {layout.square}, where `do_resize` is off, got "
@@ -93,12 +106,15 @@ def patch_rows(call: Call) -> Results:
     # First, since it refuses sizes before any pixel is computed.
     grids = grid_results(config, sizes_of(images))
     patches = run_rows(call, images, axes=4)
-    return {config.row.outputs[0]: _shaped(config, patches), **grids}
+    return {config.row.outputs[0]: shaped(config, patches), **grids}
 
 
-def _shaped(config: HuggingFace, patches: Any) -> Any:
-    """Patches as vectors, or with their axes; channels and frames are one where frames come
+def shaped(config: HuggingFace, patches: Any) -> Any:
+    """Return patches as vectors, or with their axes; channels and frames are one where frames come
     next.
+
+    >>> shaped(HuggingFace("Qwen2VLImageProcessor"), np.zeros((4, 3, 2, 14, 14))).shape
+    (4, 1176)
     """
     layout = config.row.patches
     if not layout.keeps_axes:

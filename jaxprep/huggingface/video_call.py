@@ -24,7 +24,8 @@ from jaxprep.formats.huggingface.classes import VideoRow
 from jaxprep.huggingface.call import Results, size_results
 from jaxprep.huggingface.videos import Choose, Video, VideoReading, traced_videos, videos_of
 from jaxprep.inputs import Layout
-from jaxprep.pipeline import Pipeline
+from jaxprep.pipeline import Pipeline, Ragged
+from jaxprep.pipeline.eager import Store
 from jaxprep.types import Batch, Size, is_traced
 from jaxprep.videos import sampling
 from jaxprep.videos.metadata import VideoMetadata
@@ -237,13 +238,10 @@ def run_frames(call: VideoCall, videos: Sequence[Video], view: str | None = None
     >>> run_frames(call, read_videos(call)).joined.shape
     (10, 8, 8, 3)
     """
-    pipelines = [_pipeline_of(call, video, view) for video in videos]
+    pipelines = [pipeline_of_video(call, video, view) for video in videos]
     if call.is_traced:
         return _run_traced(videos, pipelines)
-    # Videos of one kind share a pipeline and its programs.
-    groups: dict[Pipeline, list[int]] = {}
-    for i, pipeline in enumerate(pipelines):
-        groups.setdefault(pipeline, []).append(i)
+    groups = _grouped(pipelines)
     separate: list[Any] = [None] * len(videos)
     for pipeline, members in groups.items():
         results = _run_group(pipeline, [videos[i] for i in members])
@@ -254,8 +252,49 @@ def run_frames(call: VideoCall, videos: Sequence[Video], view: str | None = None
     return FrameResults(tuple(video.length for video in videos), separate=separate)
 
 
-def _run_group(pipeline: Pipeline, videos: Sequence[Video]) -> FrameResults:
-    """The results of videos on the host that go through one pipeline."""
+StoreFrame = Callable[[int, int, np.ndarray], None]
+"""Takes the number of a video, that of one of its frames, and the result."""
+
+
+def store_frames(
+    call: VideoCall, videos: Sequence[Video], store: StoreFrame, view: str | None = None
+) -> None:
+    """Run the frames of all videos on the host, and give `store` the result of each as soon as it
+    is there.
+
+    Args:
+        call, videos, view: as in `run_frames`.
+        store: takes the number of a video, that of a frame, and the result; several threads call
+            it.
+
+    >>> config = HuggingFace("VideoMAEVideoProcessor", {"size": 8, "crop_size": 8})
+    >>> call = VideoCall(np.zeros((2, 1, 20, 30, 3), np.uint8), config)
+    >>> store_frames(call, read_videos(call), lambda *given: print(given[:2]))
+    (0, 0)
+    (1, 0)
+    """
+    pipelines = [pipeline_of_video(call, video, view) for video in videos]
+    for pipeline, members in _grouped(pipelines).items():
+        group = [videos[i] for i in members]
+        frames = [(i, frame) for i in members for frame in range(videos[i].length)]
+
+        def put(number: int, result: np.ndarray, frames: Any = frames) -> None:
+            video, frame = frames[number]
+            store(video, frame, result)
+
+        _run_images(pipeline, group, put)
+
+
+def _grouped(pipelines: Sequence[Pipeline]) -> dict[Pipeline, list[int]]:
+    """The videos of each pipeline: those of one kind share it and its programs."""
+    groups: dict[Pipeline, list[int]] = {}
+    for i, pipeline in enumerate(pipelines):
+        groups.setdefault(pipeline, []).append(i)
+    return groups
+
+
+def _run_images(pipeline: Pipeline, videos: Sequence[Video], store: Store | None = None) -> Ragged:
+    """The results of the frames of videos on the host that go through one pipeline."""
     _check_memory(pipeline, videos)
     sizes: list[Size] = []
     for video in videos:
@@ -266,7 +305,12 @@ def _run_group(pipeline: Pipeline, videos: Sequence[Video]) -> FrameResults:
     frames = videos[0].frames
     if len(videos) > 1:
         frames = [frame for video in videos for frame in video.frames]
-    ragged = pipeline.run_images(frames, sizes)
+    return pipeline.run_images(frames, sizes, store=store)
+
+
+def _run_group(pipeline: Pipeline, videos: Sequence[Video]) -> FrameResults:
+    """The same, put together."""
+    ragged = _run_images(pipeline, videos)
     lengths = tuple(video.length for video in videos)
     if ragged.is_stacked:
         return FrameResults(lengths, _as_numpy_on_cpu(ragged.results))
@@ -282,7 +326,14 @@ def _as_numpy_on_cpu(results: Any) -> Any:
     return results if is_elsewhere else np.asarray(results)
 
 
-def _pipeline_of(call: VideoCall, video: Video, view: str | None) -> Pipeline:
+def pipeline_of_video(call: VideoCall, video: Video, view: str | None = None) -> Pipeline:
+    """Return the pipeline of the frames of a video.
+
+    >>> config = HuggingFace("VideoMAEVideoProcessor")
+    >>> call = VideoCall(np.zeros((2, 20, 30, 3), np.uint8), config)
+    >>> pipeline_of_video(call, read_videos(call)[0]) == config.pipeline
+    True
+    """
     source = video.source
     if call.row.length_dependent:
         source = source._replace(frames=video.length)

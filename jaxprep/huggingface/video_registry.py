@@ -6,9 +6,17 @@ A family is declared in its own module, next to the function that runs it.
 from __future__ import annotations
 
 from jaxprep.huggingface.padded_videos import PADDED_IN_TIME
+from jaxprep.huggingface.patched_videos import (
+    COMPRESSED_VIDEO,
+    PATCHED_VIDEO,
+    PATCHED_WITH_GRID,
+)
 from jaxprep.huggingface.video_call import PLAIN_VIDEO, VideoFamily
 
 VIDEO_FAMILIES: dict[str, VideoFamily] = {
     "plain": PLAIN_VIDEO,
     "padded_in_time": PADDED_IN_TIME,
+    "patched": PATCHED_VIDEO,
+    "patched_with_grid": PATCHED_WITH_GRID,
+    "compressed": COMPRESSED_VIDEO,
 }

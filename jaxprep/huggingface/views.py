@@ -59,6 +59,7 @@ class Concatenated:
     """
 
     def __init__(self, shapes: Sequence[tuple[int, ...]], axes: int):
+        self.shapes = list(shapes)
         self.counts = [math.prod(shape[:axes]) for shape in shapes]
         self.ends = np.cumsum(self.counts).tolist()
         self.row_shape = shapes[0][axes:]
@@ -67,12 +68,16 @@ class Concatenated:
 
     def store(self, i: int, result: np.ndarray) -> None:
         """Copy result `i` to its rows; several threads may do so."""
+        # A result may be the corner of a larger array: its rows are no run of memory.
+        self.place(i, result.dtype)[...] = result
+
+    def place(self, i: int, dtype: Any) -> np.ndarray:
+        """Return what result `i` is copied to, in its shape; `dtype` is that of all results."""
         with self.lock:
             if self.array is None:
-                self.array = np.empty((self.ends[-1], *self.row_shape), result.dtype)
+                self.array = np.empty((self.ends[-1], *self.row_shape), dtype)
         start = self.ends[i] - self.counts[i]
-        # A result may be the corner of a larger array: its rows are no run of memory.
-        self.array[start : self.ends[i]].reshape(result.shape)[...] = result
+        return self.array[start : self.ends[i]].reshape(self.shapes[i])
 
 
 def padded(results: Sequence[Any], shape: Sequence[int] | None = None) -> Any:

@@ -57,7 +57,7 @@ class SmartSize(SizeRule):
     (420, 644)
     """
 
-    counts: ClassVar[tuple[str, ...]] = ("min_pixels", "max_pixels")
+    counts: ClassVar[tuple[str, ...]] = ("min_pixels", "max_pixels", "frames")
 
     factor: int
     min_pixels: int
@@ -364,7 +364,7 @@ class TokenBudget(FitRule):
     Fitted(content=(336, 448), canvas=(336, 448), top=0, left=0)
     """
 
-    counts: ClassVar[tuple[str, ...]] = ("min_tokens", "max_tokens")
+    counts: ClassVar[tuple[str, ...]] = ("min_tokens", "max_tokens", "frames")
 
     factor: int
     min_tokens: int
@@ -425,4 +425,52 @@ class TokenBudget(FitRule):
     def describe(self) -> str:
         return (
             f"on a canvas of {self.min_tokens} to {self.max_tokens} squares of {self.factor} pixels"
+        )
+
+
+@dataclass(frozen=True)
+class LargestGrid(SizeRule):
+    """Shrinks an image to the largest grid of whole squares that a video has pixels for.
+
+    That is `smart_resize` of `hy_v4_vl/video_processing_hy_v4_vl.py`: each row of squares costs one
+    more, since a token for a new line follows it. Nothing is enlarged.
+
+    Attributes:
+        factor: the side of a square, in pixels.
+        max_pixels: of all `frames` together, new lines included.
+        max_frame_pixels: of a frame.
+        frames: of the video.
+
+    >>> LargestGrid(32, 33554432, 1048576, frames=8).output_size((480, 640))
+    (480, 640)
+    """
+
+    counts: ClassVar[tuple[str, ...]] = ("max_pixels", "max_frame_pixels", "frames")
+
+    factor: int
+    max_pixels: int
+    max_frame_pixels: int
+    frames: int = 1
+
+    def output_size(self, size: Size) -> Size:
+        check_ratio(size)
+        height, width = size
+        squares = self.max_pixels // self.factor**2
+        frame_squares = self.max_frame_pixels // self.factor**2
+        most_rows, most_columns = (max(1, n // self.factor) for n in size)
+        for rows in range(most_rows, 0, -1):
+            # What has so many whole rows, in the aspect ratio of the image, has from `least` to
+            # `most` whole columns.
+            least = 1 if rows == 1 else max(1, width * rows // height)
+            most = max(1, -(-width * (rows + 1) // height) - 1)
+            in_budget = squares // (self.frames * rows) - 1
+            columns = min(most_columns, most, in_budget, frame_squares // rows)
+            if columns >= least:
+                return rows * self.factor, columns * self.factor
+        return self.factor, self.factor
+
+    def describe(self) -> str:
+        return (
+            f"down to squares of {self.factor} pixels, at most {self.max_frame_pixels} pixels in "
+            "all"
         )

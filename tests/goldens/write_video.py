@@ -1,5 +1,5 @@
-"""Write `video.npz` and `video_samplings.json`: what Transformers' video processors make of the cases of `video_cases`, and which
-frames they choose of the clips of `video_samplings`.
+"""Write `video.npz`, `video_tokens.npz` and `video_samplings.json`: what Transformers' video processors make of the cases of
+`video_cases` and `video_tokens_cases`, and which frames they choose of the clips of `video_samplings`.
 
 Run where torch, torchvision (0.27 or newer) and transformers are installed, from the root of the repository:
 
@@ -20,6 +20,7 @@ import inputs
 import store
 import video_cases
 import video_samplings
+import video_tokens_cases
 import vlm_results
 
 NEEDED = {
@@ -75,16 +76,28 @@ def write_samplings() -> None:
     print(f"{path.name}: {len(found)} classes, {path.stat().st_size / 1e3:.0f} kB")
 
 
+def new_writer() -> store.Writer:
+    return store.Writer(
+        ["numpy", "pillow", "torch", "torchvision", "transformers"], cpu_capability=_torch_env.CPU_CAPABILITY
+    )
+
+
+def write_tokens(photos) -> None:
+    writer = new_writer()
+    for case, arrays in store.attempts(video_tokens_cases.cases(), lambda case: results(case, photos)):
+        writer.add({**case, "names": list(arrays)}, **arrays)
+    writer.save("video_tokens")
+
+
 def main() -> None:
     photos = inputs.photos_argument(__doc__)
     store.require("transformers", 5)
     logging.disable(logging.WARNING)
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)  # float resizes change in the last bit with more
+    write_tokens(photos)
     write_samplings()
-    writer = store.Writer(
-        ["numpy", "pillow", "torch", "torchvision", "transformers"], cpu_capability=_torch_env.CPU_CAPABILITY
-    )
+    writer = new_writer()
     for case, arrays in store.attempts(video_cases.cases(), lambda case: results(case, photos)):
         writer.add({**case, "names": list(arrays)}, **arrays)
     for name, method, options in video_cases.POST:

@@ -235,6 +235,10 @@ class VideoRow(ProcessorRow):
         length_dependent: the pipeline of a frame depends on how many frames its video has.
         fixed: settings that a call does not replace, although the original takes them in a call.
         result: the name of the videos in the results, where that is not the first of `outputs`.
+        repeats_last: whether the last frame of a video is repeated until there are whole patches of
+            `temporal_patch_size` frames.
+        chunk: the setting that says how many steps of time a grid has at most; a video of more has
+            several. None gives each video one grid.
         construction: what is derived of the settings where a processor is made; a key of
             `settings.CONSTRUCTIONS`.
 
@@ -247,6 +251,8 @@ class VideoRow(ProcessorRow):
     length_dependent: bool = False
     fixed: tuple[str, ...] = ()
     result: str | None = None
+    repeats_last: bool = True
+    chunk: str | None = None
     construction: Literal["size_from_crop"] | None = None
 
 

@@ -14,6 +14,7 @@ from jaxprep.formats.huggingface.builders import (
     slices,
     tiles,
     values,
+    videos,
 )
 from jaxprep.formats.huggingface.builders.build import (
     BUILDERS,
@@ -46,4 +47,5 @@ __all__ = [
     "slices",
     "tiles",
     "values",
+    "videos",
 ]
