@@ -78,7 +78,10 @@ def pad_image_below(image: Any, size_divisor: int = 32, *, config: HuggingFace) 
     return _apply(config, ops.PadToMultiple(size_divisor), image)
 
 
-@method(_with_builder("pad_square"), "pad_to_square", settings=["config"])
+TO_SQUARE = [*_with_builder("pad_square"), *_with_builder("high_resolution")]
+
+
+@method(TO_SQUARE, "pad_to_square", settings=["config"])
 def pad_to_square(images: Any, background_color: Any = 0, *, config: HuggingFace) -> jax.Array:
     """Pad an image or a batch to a square, the image in its middle (LLaVA, Janus).
 

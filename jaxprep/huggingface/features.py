@@ -66,6 +66,14 @@ class PerImage(list[Any]):
         ]
 
 
+class PlainList(list[Any]):
+    """A result that is a list of Python's values, whatever `return_tensors` is.
+
+    >>> finish({"words": PlainList([["a", "b"]])}, "np")["words"]
+    [['a', 'b']]
+    """
+
+
 def _array_on_device(value: Any) -> Any:
     return jnp.asarray(value) if isinstance(value, np.ndarray) else value
 
@@ -137,7 +145,9 @@ class BatchFeature(dict[str, Any]):
         for name, value in self.items():
             if name in skip:
                 continue
-            if isinstance(value, PerImage):
+            if isinstance(value, PlainList):
+                self[name] = list(value)
+            elif isinstance(value, PerImage):
                 self[name] = value.converted(kind, name)
             elif _is_convertible(value):
                 self[name] = to_tensor(value, kind, name)
@@ -195,6 +205,8 @@ def finish(results: Mapping[str, Any], return_tensors: Any) -> BatchFeature:
 
 
 def _finish_entry(name: str, value: Any, stacks: bool) -> Any:
+    if isinstance(value, PlainList):
+        return list(value)
     if isinstance(value, PerImage):
         return value.converted("jax", name) if stacks else value.on_device()
     # `return_tensors=None` gives one array per image, as in Transformers.

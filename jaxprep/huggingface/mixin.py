@@ -54,7 +54,10 @@ IGNORED_KEYS = (
     "user_agent",
 )
 """Keywords that Transformers takes and that change nothing here."""
-SIZE_KEYS = {"size", "crop_size", "pad_size", "mask_size", "mask_pad_size"}
+SIZE_KEYS = {
+    *("size", "crop_size", "pad_size", "mask_size", "mask_pad_size"),
+    *("codebook_size", "codebook_crop_size", "high_res_size"),
+}
 """Settings that are sizes in any of their forms."""
 PUSH_KEYS = ("commit_message", "commit_description", "private", "revision", "create_pr")
 

@@ -7,8 +7,13 @@ from __future__ import annotations
 
 from jaxprep.huggingface.call import PLAIN, Family
 from jaxprep.huggingface.canvases import CANVAS_SAMPLES, QUARTERED_SAMPLES
+from jaxprep.huggingface.color_clusters import COLOR_CLUSTERS
 from jaxprep.huggingface.detection import DETECTION, PIXEL_MASK
+from jaxprep.huggingface.documents import DOCUMENTS
 from jaxprep.huggingface.flattened import FLATTENED_PATCHES, FLATTENED_PATCHES_WITH_SIZES
+from jaxprep.huggingface.flava import FLAVA
+from jaxprep.huggingface.frames import FRAMES
+from jaxprep.huggingface.pairs import PAIRS
 from jaxprep.huggingface.patches import CODES, PATCH_GRIDS, PATCH_ROWS
 from jaxprep.huggingface.prompt_depth import PROMPTED_DEPTH
 from jaxprep.huggingface.sapiens import SAPIENS
@@ -17,14 +22,23 @@ from jaxprep.huggingface.segmentation import MAPS_FAMILY
 from jaxprep.huggingface.sequences import PATCH_POSITIONS, PATCH_SEQUENCES
 from jaxprep.huggingface.slices import PAN_AND_SCAN
 from jaxprep.huggingface.tiles import TILE_ROWS, TILES_TO_MOST
+from jaxprep.huggingface.two_resolutions import TWO_RESOLUTIONS
 from jaxprep.huggingface.universal import EOMT
 from jaxprep.huggingface.universal_methods import MASKFORMER, ONEFORMER
 from jaxprep.huggingface.vitmatte import MATTE
+from jaxprep.huggingface.words import PAGES_WITH_WORDS
 
 FAMILIES: dict[str, Family] = {
     "plain": PLAIN,
+    "color_clusters": COLOR_CLUSTERS,
     "detection": DETECTION,
+    "documents": DOCUMENTS,
+    "flava": FLAVA,
+    "frames": FRAMES,
+    "pairs": PAIRS,
     "pixel_mask": PIXEL_MASK,
+    "two_resolutions": TWO_RESOLUTIONS,
+    "words": PAGES_WITH_WORDS,
     "maps": MAPS_FAMILY,
     "matte": MATTE,
     "canvas_samples": CANVAS_SAMPLES,

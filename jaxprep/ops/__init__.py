@@ -16,12 +16,14 @@ The page `docs/extending.md` shows each of them.
 from jaxprep.ops import blur, fixed_point, patch_sizes, sizes, tile_sizes
 from jaxprep.ops.boxes import from_corners, to_corners
 from jaxprep.ops.color import (
+    NearestColor,
     OverCheckerboard,
     Premultiply,
     ReverseChannels,
     ToGray,
     ToRGB,
     Unpremultiply,
+    nearest_color,
     over_checkerboard,
     over_white,
     reverse_channels,
@@ -54,9 +56,11 @@ from jaxprep.ops.crop import (
 )
 from jaxprep.ops.fit import Fit, FitRule, Fitted, Letterbox
 from jaxprep.ops.layout import ChannelsFirst, ChannelsLast, channels_first, channels_last
-from jaxprep.ops.mirror import PadToNextMultiple, pad_to_next_multiple
+from jaxprep.ops.mirror import MirrorTo, PadToNextMultiple, mirror_to, pad_to_next_multiple
 from jaxprep.ops.patches import Patches, Tiles
+from jaxprep.ops.reduce import ReducingResize, reduce
 from jaxprep.ops.resize import Resize, SizeRule, resize
+from jaxprep.ops.turn import AlignLongAxis, align_long_axis
 from jaxprep.ops.values import Cast, Clip, Normalize, Rescale, clip, normalize, rescale
 from jaxprep.ops.window import resize_window
 from jaxprep.pipeline.step import (
@@ -72,6 +76,7 @@ from jaxprep.resample.tables import OUTSIDE, Resample, Reverse, Take, Window
 
 __all__ = [
     "OUTSIDE",
+    "AlignLongAxis",
     "Cast",
     "CenterCrop",
     "CenterCropShare",
@@ -87,6 +92,8 @@ __all__ = [
     "Geometry",
     "Layout",
     "Letterbox",
+    "MirrorTo",
+    "NearestColor",
     "Normalize",
     "Opaque",
     "OverCheckerboard",
@@ -100,6 +107,7 @@ __all__ = [
     "Patches",
     "Pointwise",
     "Premultiply",
+    "ReducingResize",
     "Resample",
     "Resampling",
     "Rescale",
@@ -115,6 +123,7 @@ __all__ = [
     "ToRGB",
     "Unpremultiply",
     "Window",
+    "align_long_axis",
     "blur",
     "center_crop",
     "center_crop_share",
@@ -126,6 +135,8 @@ __all__ = [
     "fixed_point",
     "flip",
     "from_corners",
+    "mirror_to",
+    "nearest_color",
     "normalize",
     "over_checkerboard",
     "over_white",
@@ -137,6 +148,7 @@ __all__ = [
     "pad_to_next_multiple",
     "pad_to_square",
     "patch_sizes",
+    "reduce",
     "rescale",
     "resize",
     "resize_window",

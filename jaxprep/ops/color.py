@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Shaped, UInt8
+from jaxtyping import Int32, Shaped, UInt8
 
+from jaxprep import codec
 from jaxprep.errors import InputError
 from jaxprep.pipeline.step import Opaque, Pointwise
 from jaxprep.settings import with_default_settings
@@ -336,3 +338,90 @@ class ToGray(Opaque):
 
     def describe(self) -> str:
         return "make it gray, in three equal channels"
+
+
+Colors = tuple[tuple[float, ...], ...]
+MAX_COLORS = 2**16
+
+
+@with_default_settings
+def nearest_color(
+    image: Shaped[Array, "*shape c"], colors: Colors, *, expanded: bool = False
+) -> Int32[Array, "*shape 1"]:
+    """Returns for each pixel the index of the nearest of `colors`; of two that are as near, the
+    first.
+
+    Args:
+        image: colours along the last axis.
+        colors: in the unit of the image's values.
+        expanded: compare `|x|^2 - 2 x c + |c|^2`, as Transformers' torchvision backend does, which
+            loses digits; otherwise `|x - c|^2`.
+
+    >>> import numpy as np
+    >>> nearest_color(np.uint8([[0], [200]]), ((0.0,), (255.0,))).tolist()
+    [[0], [1]]
+    """
+    x = jnp.asarray(image, jnp.float32)
+    table = jnp.asarray(colors, jnp.float32)
+    # `squared_euclidean_distance_torch` of
+    # https://github.com/huggingface/transformers/blob/main/src/transformers/models/imagegpt/image_processing_imagegpt.py
+    squares = jnp.square(x).sum(-1)
+
+    def distance(color: Any) -> Any:
+        if expanded:
+            return squares - 2 * (x * color).sum(-1) + jnp.square(color).sum()
+        return jnp.square(x - color).sum(-1)
+
+    # One colour after another: all distances of an image are 512 times as large as the image.
+    def compare(best: tuple[Any, Any], numbered: tuple[Any, Any]) -> tuple[tuple[Any, Any], None]:
+        number, color = numbered
+        lowest, index = best
+        new = distance(color)
+        is_nearer = new < lowest
+        return (jnp.where(is_nearer, new, lowest), jnp.where(is_nearer, number, index)), None
+
+    start = jnp.full_like(squares, jnp.inf), jnp.zeros_like(squares, jnp.int32)
+    numbers = jnp.arange(len(colors), dtype=jnp.int32)
+    (_, nearest), _ = jax.lax.scan(compare, start, (numbers, table))
+    return nearest[..., None]
+
+
+@dataclass(frozen=True)
+class NearestColor(Pointwise):
+    """Replaces each pixel by the index of the nearest of `colors`; see `nearest_color`.
+
+    >>> import numpy as np
+    >>> from jaxprep import Batch
+    >>> step = NearestColor(((0.0, 0.0, 0.0), (255.0, 0.0, 0.0)))
+    >>> step(Batch(image=np.uint8([[[200, 9, 9]]]))).image.tolist()
+    [[[1]]]
+    """
+
+    colors: Colors
+    expanded: bool = False
+
+    def check(self) -> None:
+        lengths = {len(color) for color in self.colors}
+        if not 1 <= len(self.colors) <= MAX_COLORS or len(lengths) != 1:
+            wanted = f"1 to {MAX_COLORS} colours of one number of channels"
+            raise codec.expected(wanted, f"{len(self.colors)} colours", "$.colors")
+
+    def output_channels(self, channels: int) -> int:
+        wanted = len(self.colors[0])
+        if channels != wanted:
+            raise InputError(
+                f"Expected an image of {wanted} channels, as the colours have, got {channels}."
+            )
+        return 1
+
+    def apply(self, image: Any, draw: Any = None) -> Any:
+        return nearest_color(image, self.colors, expanded=self.expanded)
+
+    def largest_value(self, largest: float) -> float:
+        return float(len(self.colors))
+
+    def undo(self, image: np.ndarray) -> np.ndarray | None:
+        return np.asarray(self.colors)[np.clip(image[..., 0], 0, len(self.colors) - 1).astype(int)]
+
+    def describe(self) -> str:
+        return f"replace each pixel by the index of the nearest of {len(self.colors)} colours"

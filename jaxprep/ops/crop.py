@@ -15,7 +15,7 @@ from jaxprep.pipeline.step import FillValue, Geometry, as_size, on_image
 from jaxprep.resample.tables import AxisStep, Reverse, Window
 from jaxprep.types import Array, Size
 
-CenterRule = Literal["torchvision", "floor", "down"]
+CenterRule = Literal["torchvision", "floor", "down", "up"]
 Axes = tuple[tuple[AxisStep, ...], tuple[AxisStep, ...]]
 """The axis steps along the height and along the width."""
 
@@ -118,7 +118,8 @@ def center_crop(
             rounded half to even, after padding a smaller side by half its deficit, rounded down, on
             the left and top. "floor" (Transformers' PIL backend, TensorFlow): rounded down, and up
             for padding. "down" (Transformers' torchvision backend): rounded down, and so is
-            padding.
+            padding. "up" (Donut, which crops by padding with less than nothing): rounded up, and
+            padding down.
         fill: of the padding, in the unit of the image's values.
 
     >>> import numpy as np
@@ -159,6 +160,10 @@ class CenterCrop(ToSize):
 
 def _center_window(n: int, m: int, rule: CenterRule) -> Window:
     """Return the middle `m` of `n` pixels."""
+    if rule == "up":
+        # `pad_image` of
+        # https://github.com/huggingface/transformers/blob/main/src/transformers/models/donut/image_processing_donut.py
+        return Window(-((m - n) // 2), m)
     if n < m:
         # Transformers' PIL backend pads by `ceil((m - n) / 2)` on top and left: `center_crop` of
         # https://github.com/huggingface/transformers/blob/main/src/transformers/image_transforms.py

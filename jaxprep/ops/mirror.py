@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Shaped
 
 from jaxprep.bounds import check_side, check_sides
-from jaxprep.ops.crop import Axes
+from jaxprep.errors import InputError
+from jaxprep.ops.crop import Axes, ToSize
+from jaxprep.ops.words import by
 from jaxprep.pipeline.step import Geometry, on_image
 from jaxprep.resample.tables import Take
 from jaxprep.types import Array, Size
+
+MirrorMode = Literal["edge", "reflect", "symmetric"]
 
 
 def pad_to_next_multiple(
@@ -60,11 +64,58 @@ class PadToNextMultiple(Geometry):
         return f"mirror the edge below and on the right, up to {multiple}"
 
 
-def _mirrored(n: int, m: int) -> Take:
+def _mirrored(n: int, m: int, mode: MirrorMode = "symmetric") -> Take:
     # `np.pad` itself, which Transformers' PIL backend calls, so that a margin longer than the image
     # is reflected again as there. Boxes belong to the source at the start: their positions stay.
-    rows = np.pad(np.arange(n), (0, m - n), mode="symmetric")
+    rows = np.pad(np.arange(n), (0, m - n), mode=mode)
     return Take(rows, (1.0, 0.0))
+
+
+def mirror_to(
+    image: Shaped[Array, "h w c"], size: Size | int, mode: MirrorMode = "reflect"
+) -> Shaped[Array, "height width c"]:
+    """Fills `size` (height, width) below and to the right of one image; see `MirrorTo`.
+
+    >>> import numpy as np
+    >>> mirror_to(np.arange(3).reshape(1, 3, 1), (1, 5))[..., 0].tolist()
+    [[0, 1, 2, 1, 0]]
+    """
+    return on_image(MirrorTo(size, mode), image)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class MirrorTo(ToSize):
+    """Puts the image in the top-left corner of `size` and fills the rest with the image itself.
+
+    Attributes:
+        mode: as of `numpy.pad`: "edge" repeats the last row and column; "reflect" mirrors, the edge
+            not repeated; "symmetric" mirrors it too.
+
+    >>> import numpy as np
+    >>> from jaxprep import Batch
+    >>> MirrorTo((4, 6))(Batch(image=np.zeros((3, 2, 3), np.uint8))).image.shape
+    (4, 6, 3)
+    """
+
+    size: Size
+    mode: MirrorMode = "reflect"
+    keeps_window: ClassVar[bool] = False
+
+    @property
+    def static_output_size(self) -> Size | None:
+        return self.size
+
+    def axes(self, size: Size, draw: Any = None) -> Axes:
+        if any(n > m for n, m in zip(size, self.size, strict=True)):
+            raise InputError(
+                f"Expected an image of at most {self.size}, to be padded to that, got one of "
+                f"{size}."
+            )
+        rows, columns = self.size
+        return (_mirrored(size[0], rows, self.mode),), (_mirrored(size[1], columns, self.mode),)
+
+    def describe(self) -> str:
+        return f"fill {by(self.size)} pixels below and on the right: {self.mode}"
 
 
 def mirror_margin(n: int) -> int:

@@ -231,6 +231,30 @@ class LongestRounded(SizeRule):
 
 
 @dataclass(frozen=True)
+class LongestTruncated(SizeRule):
+    """Makes the longer side `edge`; the other follows by a quotient of floats, truncated, as TVP
+    does.
+
+    >>> LongestTruncated(448).output_size((480, 640))
+    (336, 448)
+    """
+
+    edge: int
+
+    def output_size(self, size: Size) -> Size:
+        # `get_resize_output_image_size` of
+        # https://github.com/huggingface/transformers/blob/main/src/transformers/models/tvp/image_processing_pil_tvp.py
+        # The quotient is rounded to float64 before it is multiplied: it is not `edge * a // b`.
+        height, width = size
+        if height >= width:
+            return self.edge, max(int(self.edge * (width / height)), 1)
+        return max(int(self.edge * (height / width)), 1), self.edge
+
+    def describe(self) -> str:
+        return f"the longer side to {self.edge} pixels"
+
+
+@dataclass(frozen=True)
 class MultipleAbove(SizeRule):
     """Rounds the sides of another rule up to a multiple of `divisor`, as MaskFormer does.
 
@@ -402,6 +426,37 @@ class SideLimit(SizeRule):
         }[self.side]
         limit = "" if self.longest is None else f" (the longer at most {self.longest})"
         return f"{side} pixels{limit}, both to a multiple of 32"
+
+
+@dataclass(frozen=True)
+class Thumbnail(SizeRule):
+    """Shrinks an image that is larger than `height` x `width` in any direction, as Donut does.
+
+    Of an image that is no square the shorter side follows the longer one, truncated.
+
+    >>> Thumbnail(2560, 1920).output_size((1920, 2560))
+    (1440, 1920)
+    """
+
+    height: int
+    width: int
+
+    def output_size(self, size: Size) -> Size:
+        # `thumbnail` of
+        # https://github.com/huggingface/transformers/blob/main/src/transformers/models/donut/image_processing_donut.py
+        height, width = size
+        new_height = min(height, self.height)
+        new_width = min(width, self.width)
+        if (new_height, new_width) == size:
+            return size
+        if height > width:
+            new_width = int(width * new_height / height)
+        elif width > height:
+            new_height = int(height * new_width / width)
+        return max(new_height, 1), max(new_width, 1)
+
+    def describe(self) -> str:
+        return f"to at most {by((self.height, self.width))} pixels, keeping the aspect ratio"
 
 
 def widest(sizes: list[Size], default: Size, longest: int) -> Size:

@@ -73,6 +73,7 @@ def segments(steps: tuple[Step, ...]) -> tuple[Segment, ...]:
     | a resize, after a pointwise step | it changes the values that the resize mixes |
     | a resize, after padding that is not 0 | 0 is left out of the sums; another value is not |
     | a step of unknown size, after a drawn one | its size rule is arithmetic on the host |
+    | a geometric step, after an opaque one that gives another size | tables are for one canvas |
 
     >>> from jaxprep import ops
     >>> len(segments((ops.Resize((8, 8)), ops.CenterCrop((4, 4)), ops.Rescale(1 / 255))))
@@ -109,6 +110,11 @@ def _needs_new_segment(
     segment: Segment,
     static_size: Size | None,
 ) -> bool:
+    if segment.opaque is not None and not segment.moves_pixels:
+        opaque = segment.opaque.step
+        # the tables of a segment are fitted into the canvas of what comes in
+        if not opaque.is_random and type(opaque).output_size is not Opaque.output_size:
+            return True
     if step.resampling is not None and not _can_precede_a_resize(segment, step):
         return True
     follows_a_draw = bool(segment.drawn) and not step.is_random

@@ -233,14 +233,21 @@ def nearest_rows(n: int, m: int, reference: Reference) -> np.ndarray:
 # -- weights of each reference ---------------------------------------------------------------------
 
 
-def _windows(
+def pillow_weights(
     n: int,
     m: int,
     method: str,
     antialias: bool,
     dtype: type = np.float64,
+    extent: float | None = None,
 ) -> Windows:
-    """Start and normalised weights as Pillow's `precompute_coeffs` has them, in `dtype`.
+    """Return start and normalised weights as Pillow's `precompute_coeffs` has them, in `dtype`.
+
+    Args:
+        extent: of the source, by default n: less where the last pixel is there in part only.
+
+    >>> pillow_weights(4, 2, "box", True)[1].tolist()
+    [[0.5, 0.5], [0.5, 0.5]]
 
     https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Resample.c; torch's
     `_compute_indices_min_size_weights_aa` (UpSampleKernel.cpp) is a copy of it, in float32.
@@ -251,7 +258,7 @@ def _windows(
     zero = dtype(0)
     half = dtype(0.5)
     one = dtype(1)
-    scale = dtype(n) / dtype(m)
+    scale = dtype(n if extent is None else extent) / dtype(m)
     # a filter is stretched to cover the source pixels of an output, never shrunk below scale 1
     stretch = max(scale, one) if antialias else one
     support = dtype(filter_.support) * stretch
@@ -337,7 +344,7 @@ def _torchvision_weights(
     `tables.resize_taps`.
     """
     if antialias or method not in ("bilinear", "bicubic"):
-        return _windows(n, m, method, antialias)
+        return pillow_weights(n, m, method, antialias)
     return interpolation.centres_aligned(n, m, method, np.float64)
 
 
@@ -351,7 +358,7 @@ def _torch_weights(
     is_interpolation = not antialias and method in ("bilinear", "bicubic")
     if is_interpolation:
         return interpolation.centres_aligned(n, m, method, np.float32)
-    return _windows(n, m, method, antialias, np.float32)
+    return pillow_weights(n, m, method, antialias, np.float32)
 
 
 FUSED_LENGTH = 96
@@ -415,7 +422,7 @@ def _only_interpolation(function: Callable[[int, int, str], Windows]) -> Callabl
 
 
 WEIGHTS = {
-    "float64": _windows,  # Pillow's, before they are quantised
+    "float64": pillow_weights,  # Pillow's, before they are quantised
     "exact": _exact_weights,
     "torchvision": _torchvision_weights,
     "torch": _torch_weights,

@@ -24,7 +24,7 @@ import numpy as np
 
 from jaxprep.bounds import cached, check_weights
 from jaxprep.errors import InputError
-from jaxprep.resample.filters import FILTERS, WEIGHTS, nearest_rows
+from jaxprep.resample.filters import FILTERS, WEIGHTS, nearest_rows, pillow_weights
 from jaxprep.resample.references import REFERENCES, Reference
 
 OUTSIDE = -1
@@ -589,7 +589,9 @@ def copy_taps(rows: np.ndarray) -> Taps:
 # a table takes 0.1 to 0.6 ms to make, and 4 to 65 kB (512 to 4,000 pixels to 224): a thousand pairs
 # of lengths or more are kept
 @cached()
-def resize_taps(n: int, m: int, method: str, antialias: bool, reference: str) -> Taps:
+def resize_taps(
+    n: int, m: int, method: str, antialias: bool, reference: str, extent: float | None = None
+) -> Taps:
     """Make the table that resizes `n` pixels to `m`; its arrays are shared and read-only.
 
     Args:
@@ -598,6 +600,7 @@ def resize_taps(n: int, m: int, method: str, antialias: bool, reference: str) ->
         method: a name of `METHODS`.
         antialias: widen the filter when shrinking, so that every source pixel counts.
         reference: a name of `REFERENCES`.
+        extent: of the source, where the last pixel is there in part only; for Pillow's references.
 
     Raises:
         InputError: the table would have more than `bounds.MAX_WEIGHTS` weights.
@@ -611,8 +614,11 @@ def resize_taps(n: int, m: int, method: str, antialias: bool, reference: str) ->
         copies = copy_taps(nearest_rows(n, m, row))
         return _read_only(copies.start, copies.weight, 0)
     check_weights(m, _most_taps(n, m, method, antialias), f"a resize of {n} to {m} pixels")
-    compute_weights = WEIGHTS[row.weights]
-    start, weight = compute_weights(n, m, method, antialias)
+    if extent is None:
+        compute_weights = WEIGHTS[row.weights]
+        start, weight = compute_weights(n, m, method, antialias)
+    else:
+        start, weight = pillow_weights(n, m, method, antialias, extent=extent)
     if row.integer is None:
         start, weight = fit(start, weight.astype(np.float32), n)
         return _read_only(start, weight, 0)

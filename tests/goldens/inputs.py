@@ -3,6 +3,7 @@
 A recipe names a source, then what is done to it, in this order:
 
     {"photo": "coffee", "box": [left, top, right, bottom], "mode": "RGBA"}      # or
+    {"photo": "coffee", "margin": [top, bottom, left, right]}                   # of bright paper
     {"noise": [height, width, channels]}                                       # arrays only
     {..., "dtype": "float32"}                                                   # arrays only, default uint8
 
@@ -93,6 +94,16 @@ def grey_16(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.asarray(grey(image)).astype(np.uint16))
 
 
+def on_paper(image: Image.Image, margin: list[int]) -> Image.Image:
+    """An RGB image on paper, whose levels are 236 to 255: the margins are above, below, on the left and on the right."""
+    top, bottom, left, right = margin
+    rows, columns = np.ogrid[: top + image.height + bottom, : left + image.width + right]
+    levels = (255 - (rows * 7 + columns * 3) % 20).astype(np.uint8)
+    paper = Image.fromarray(np.repeat(levels[..., None], 3, axis=2))
+    paper.paste(image, (left, top))
+    return paper
+
+
 MODES = {
     "RGB": Image.Image.copy,
     "L": grey,
@@ -130,6 +141,8 @@ def image(recipe: dict, photos: pathlib.Path = PHOTOS) -> Image.Image:
     picture = photo(recipe["photo"], photos)
     if "box" in recipe:
         picture = picture.crop(tuple(recipe["box"]))
+    if "margin" in recipe:
+        picture = on_paper(picture, recipe["margin"])
     return MODES[recipe.get("mode", "RGB")](picture)
 
 

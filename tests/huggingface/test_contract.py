@@ -359,10 +359,6 @@ def test_a_timm_repository_has_timms_transform(tmp_path: Path) -> None:
             {"image_processor_type": "MyProcessor"},
             "`MyProcessor`, which is none of the image processors of",
         ),
-        (
-            {"feature_extractor_type": "DonutFeatureExtractor"},
-            "`DonutFeatureExtractor`, with steps of its own",
-        ),
         ({"do_resize": True, "do_normalize": True}, "got no type at all"),
         ({"image_processor_type": 3}, "Expected the name of a class, got `3`"),
         ([1], "Expected an object, got `\\[1\\]`"),

@@ -505,6 +505,7 @@ def test_every_refusal_is_a_value_error_of_the_library():
 
 # every field off its default; a step whose fields exclude each other is there more than once
 EXAMPLES = (
+    ops.AlignLongAxis((3, 4)),
     ops.Cast("int32", True),
     ops.Cast("uint8", truncated=True),
     ops.CenterCrop((3, 4), "floor", (1.0, 2.0, 3.0)),
@@ -516,6 +517,8 @@ EXAMPLES = (
     ops.CropToAspect((3, 4)),
     ops.Fit(ops.Letterbox(9, 8, False), (1.0, 2.0, 3.0), "box", False, "jax", False),
     ops.Flip(False, True),
+    ops.MirrorTo((9, 8), "edge"),
+    ops.NearestColor(((0.0, 0.5), (1.0, 2.0)), True),
     ops.Normalize((0.1, 0.2, 0.3), 0.5),
     ops.Pad(1, 2, 3, 4, (5.0, 6.0)),
     ops.PadTo((9, 8), 3.0),
@@ -526,6 +529,7 @@ EXAMPLES = (
     ops.PadToSquare((1.0, 2.0, 3.0), False),
     ops.Patches(4, 2, "cthw", 2),
     ops.Premultiply(),
+    ops.ReducingResize(sizes.Thumbnail(3, 4), 3.0, "box", "pillow12"),
     ops.Rescale(0.25, (1.0, 2.0, 3.0), "division"),
     ops.Resize(
         (3, 4),

@@ -27,6 +27,7 @@ LegacySize = Literal[
     "pixels",
     "pixels_or_default",
     "of_pixels",
+    "width_first",
 ]
 SizeKind = Literal[
     "original",

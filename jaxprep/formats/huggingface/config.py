@@ -297,10 +297,11 @@ def _pipeline(
     makes_floats = any(isinstance(step, ops.Rescale | ops.Normalize) for step in build.steps)
     if makes_floats and part != "resize":
         build.add(*cast_to(config.dtype))
+    exact = config.exact or build.is_exact
     if part == "resize":
-        return Pipeline(tuple(build.steps), exact=config.exact)
+        return Pipeline(tuple(build.steps), exact=exact)
     if build.layout is not None:
         build.add(build.layout)
     elif config.data_format == "channels_first":
         build.add(ops.ChannelsFirst())
-    return Pipeline(tuple(build.steps), exact=config.exact)
+    return Pipeline(tuple(build.steps), exact=exact)

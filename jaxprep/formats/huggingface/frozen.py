@@ -7,6 +7,7 @@ here by an error that says how to replace it.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from typing import Any, NoReturn
@@ -48,6 +49,11 @@ class Frozen(dict[str, Any]):
             raise ConfigError("Expected a few nested levels, got hundreds.") from error
 
     def __hash__(self) -> int:  # type: ignore[override]
+        return self._hash
+
+    @functools.cached_property
+    def _hash(self) -> int:
+        """The hash, computed once: the colours of ImageGPT are 1,536 numbers."""
         return hash(json.dumps(self, sort_keys=True, default=str))
 
     def __reduce__(self) -> Any:

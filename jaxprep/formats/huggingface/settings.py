@@ -5,6 +5,7 @@ keys and forms of former releases replaced by those of Transformers 5.
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, NamedTuple, get_args
@@ -134,13 +135,31 @@ class Settings:
     ((8, 8), True, 'bilinear')
     """
 
+    prefix = ""
+
     def __init__(self, name: str, given: Mapping[str, Any]):
         self.name = name
         self.row = classes.known_row(name)
         self.given = upgrade_legacy(name, given)
 
+    def under(self, prefix: str) -> Settings:
+        """Return the settings by other names: each key with a prefix, if the class has that.
+
+        >>> Settings("FlavaImageProcessor", {}).under("codebook_").pair("crop_size")
+        (112, 112)
+        """
+        other = copy.copy(self)
+        other.prefix = prefix
+        return other
+
+    def key_of(self, key: str) -> str:
+        """Return the name of a key in the config; see `under`."""
+        other = f"{self.prefix}{key}"
+        return other if other in self.row.kwargs else key
+
     def get(self, key: str) -> Any:
         """Return the value of a key as the config has it, or the class' default."""
+        key = self.key_of(key)
         value = self.given.get(key)
         is_none = key in self.given and self.row.takes_null(key)
         if value is None and not is_none:
@@ -162,7 +181,7 @@ class Settings:
         highest: float = 1e9,
     ) -> float:
         """Return a finite number in a range."""
-        value = _number(self.get(key), f"$.{key}")
+        value = _number(self.get(key), f"$.{self.key_of(key)}")
         if not lowest <= value <= highest:
             raise self._expected(f"a number from {lowest:g} to {highest:g}", key)
         return value
@@ -191,10 +210,24 @@ class Settings:
         """One number, or one per channel."""
         value = self.get(key)
         if not isinstance(value, (list, tuple)):
-            return _number(value, f"$.{key}")
+            return _number(value, f"$.{self.key_of(key)}")
         if not 1 <= len(value) <= 64:
             raise self._expected("a number for each channel", key)
-        return tuple(_number(item, f"$.{key}[{i}]") for i, item in enumerate(value))
+        return tuple(_number(item, f"$.{self.key_of(key)}[{i}]") for i, item in enumerate(value))
+
+    def colors(self, key: str) -> tuple[tuple[float, ...], ...]:
+        """Return a list of colours, each of three numbers."""
+        value = self.get(key)
+        if not isinstance(value, (list, tuple)) or not 1 <= len(value) <= 2**16:
+            got = f"a {type(value).__name__}"
+            raise codec.expected("a list of 1 to 65536 colours", got, f"$.{self.key_of(key)}")
+        colors = []
+        for i, color in enumerate(value):
+            where = f"$.{self.key_of(key)}[{i}]"
+            if not isinstance(color, (list, tuple)) or len(color) != 3:
+                raise codec.expected("three numbers", color, where)
+            colors.append(tuple(_number(number, where) for number in color))
+        return tuple(colors)
 
     def method(self, key: str = "resample") -> Method:
         """Return the filter: one of PIL's integers, or a name."""
@@ -211,7 +244,7 @@ class Settings:
 
     def _expected(self, what: str, key: str) -> ConfigError:
         """The error for the value of a key."""
-        return codec.expected(what, self.get(key), f"$.{key}")
+        return codec.expected(what, self.get(key), f"$.{self.key_of(key)}")
 
     def edges(self, key: str = "size") -> Edges | None:
         """Return a size in any of its forms: a number, a list, or an object with one of
@@ -221,7 +254,7 @@ class Settings:
             return None
         is_square = self._square(key)
         max_size = self._max_size(key)
-        return _edges(value, key, is_square, max_size)
+        return _edges(value, self.key_of(key), is_square, max_size)
 
     def needed_edges(self, key: str, *key_sets: tuple[str, ...]) -> Edges:
         """Return a size that has one of `key_sets`, those that the caller can use."""
@@ -230,13 +263,13 @@ class Settings:
             return edges
         wanted = " or ".join(_braces(keys) for keys in key_sets)
         got = None if edges is None else edges.to_dict()
-        raise codec.expected(f"{wanted} in pixels", got, f"$.{key}")
+        raise codec.expected(f"{wanted} in pixels", got, f"$.{self.key_of(key)}")
 
     def pair(self, key: str) -> tuple[int, int]:
         """Return height and width, bounded so that an image of that size fits into memory."""
         pair = self.needed_edges(key, EXACT).pair
         assert pair is not None
-        check_size(pair, f"$.{key}")
+        check_size(pair, f"$.{self.key_of(key)}")
         return pair
 
     def _square(self, key: str) -> bool:
@@ -445,6 +478,17 @@ def _of_pixels(settings: Mapping[str, Any], row: ProcessorRow) -> dict[str, Any]
 PIXEL_EDGES = {"min_pixels": "shortest_edge", "max_pixels": "longest_edge"}
 """Former names of numbers of pixels, and the keys of `size` that hold them now."""
 
+
+def _width_first(settings: Mapping[str, Any], row: ProcessorRow) -> dict[str, Any]:
+    """Donut: a list is width and height (`DonutImageProcessor.__init__`)."""
+    del row
+    size = settings.get("size")
+    if not isinstance(size, (list, tuple)) or len(size) != 2:
+        return {}
+    width, height = size
+    return {"size": {"height": height, "width": width}}
+
+
 LEGACY_SIZES: dict[str, Callable[[Mapping[str, Any], ProcessorRow], dict[str, Any]]] = {
     "square": _square,
     "longest_edge": _longest_edge,
@@ -453,6 +497,7 @@ LEGACY_SIZES: dict[str, Callable[[Mapping[str, Any], ProcessorRow], dict[str, An
     "pixels": _pixels,
     "pixels_or_default": _pixels_or_default,
     "of_pixels": _of_pixels,
+    "width_first": _width_first,
 }
 """What a lone number as `size` was in former releases: the changed settings, by the row's
 `legacy_size`.

@@ -8,8 +8,10 @@ A builder is a function of a `Build` under `@builder()`, in the module of its th
 
 from jaxprep.formats.huggingface.builders import (
     crop_and_pad,
+    documents,
     patches,
     resize,
+    resolutions,
     sequences,
     slices,
     tiles,
@@ -41,8 +43,10 @@ __all__ = [
     "builder",
     "builders_of",
     "crop_and_pad",
+    "documents",
     "patches",
     "resize",
+    "resolutions",
     "sequences",
     "slices",
     "tiles",

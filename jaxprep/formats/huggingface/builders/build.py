@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from jaxprep import ops
+from jaxprep.errors import ConfigError
 from jaxprep.formats.huggingface.classes import Backend
 from jaxprep.formats.huggingface.settings import Settings
-from jaxprep.ops.resize import Method
+from jaxprep.ops.resize import Method, SizeRule
 from jaxprep.pipeline.step import FillValue, Layout, Step
 from jaxprep.resample.references import ReferenceName
 from jaxprep.types import Size
@@ -52,6 +54,7 @@ class Build:
         is_float: whether the values are floats after those steps.
         layout: how the class stores results, whatever the setting `data_format` is; None where that
             setting says it.
+        is_exact: every bit of the values counts, whatever `exact` of the config is.
 
     >>> build = Build(Settings("ViTImageProcessor", {"size": 8}), "torchvision", Source())
     >>> build.resize(size=(8, 8))
@@ -67,6 +70,7 @@ class Build:
     steps: list[Step] = field(default_factory=list)
     is_float: bool = False
     layout: Layout | None = None
+    is_exact: bool = False
 
     def __post_init__(self) -> None:
         value_range = self.source.value_range
@@ -80,6 +84,22 @@ class Build:
     def add(self, *steps: Step) -> None:
         """Append steps."""
         self.steps += steps
+
+    @contextlib.contextmanager
+    def reading(self, prefix: str) -> Iterator[None]:
+        """Read settings by other names for a while: with a prefix, where the class has those.
+
+        >>> build = Build(Settings("FlavaImageProcessor", {}), "torchvision", Source())
+        >>> with build.reading("codebook_"):
+        ...     build.settings.pair("size")
+        (112, 112)
+        """
+        settings = self.settings
+        self.settings = settings.under(prefix)
+        try:
+            yield
+        finally:
+            self.settings = settings
 
     def resize(
         self,
@@ -125,10 +145,38 @@ class Build:
         **fields: Any,
     ) -> None:
         method = method or self.settings.method()
+        self._keep_levels()
         reference = self._reference(method, rounded)
         step = step_class(
             method=method, antialias=antialias, reference=reference, rounded=rounded, **fields
         )
+        self._add_resize(step, method, rounded)
+
+    def reducing_resize(self, rule: SizeRule, *, method: Method) -> None:
+        """Append a resize by a rule of `ops.Resize` with `reducing_gap=2` where Pillow resizes;
+        elsewhere, a resize.
+        """
+        if self.on_torch:
+            self.resize(rule=rule, method=method)
+            return
+        self._keep_levels()
+        reference = self.reference or "pillow"
+        self._add_resize(ops.ReducingResize(rule, 2.0, method, reference), method, rounded=True)
+
+    def _keep_levels(self) -> None:
+        """Undo what a resize before this one left: the second multiplies by 255 again, which gives
+        the levels that there were.
+        """
+        if self._is_unit and self.steps and self.steps[-1] == _TO_UNIT:
+            del self.steps[-1]
+            self.is_float = False
+
+    @property
+    def _is_unit(self) -> bool:
+        """Whether Pillow resizes floats in [0, 1]."""
+        return self.source.value_range == "unit" and not self.on_torch
+
+    def _add_resize(self, step: Step, method: Method, rounded: bool) -> None:
         has_alpha = self.source.channels in (2, 4) and not self.settings.flag("do_convert_rgb")
         if has_alpha and not self.on_torch and method != "nearest":
             # Pillow resizes RGBA and LA as premultiplied RGBa and La (`Image.resize` in
@@ -140,8 +188,8 @@ class Build:
         self.is_float = self.is_float or not rounded
         # `resize` of transformers/image_transforms.py divides by 255 again where `do_rescale` was
         # inferred.
-        if self.source.value_range == "unit" and not self.on_torch:
-            self.add(ops.Rescale(1 / 255, arithmetic="float64"))
+        if self._is_unit:
+            self.add(_TO_UNIT)
             self.is_float = True
 
     def _reference(self, method: str, rounded: bool) -> ReferenceName:
@@ -155,6 +203,9 @@ class Build:
             return "torch"
         return "torchvision"
 
+
+_TO_UNIT = ops.Rescale(1 / 255, arithmetic="float64")
+"""What follows a resize of Pillow where the image came as floats in [0, 1]."""
 
 Operation = Literal["resize", "center_crop", "pad"]
 """What a builder is part of, for who needs that part of a pipeline alone."""
@@ -190,6 +241,9 @@ def builder(
 ) -> Callable[[Function], Function]:
     """Register a function of a `Build` under its own name; arguments as in `Builder`.
 
+    Raises:
+        ConfigError: another module has a builder of that name.
+
     >>> @builder("pad")
     ... def pad_nothing(build):
     ...     pass
@@ -198,7 +252,14 @@ def builder(
     """
 
     def register(function: Function) -> Function:
-        BUILDERS[function.__name__] = Builder(function, operation, size_key, makes_square)
+        name = function.__name__
+        known = BUILDERS.get(name)
+        if known is not None and known.add_steps.__module__ != function.__module__:
+            raise ConfigError(
+                f"Expected a name that no builder has, got `{name}` of `{function.__module__}`, "
+                f"which is one of `{known.add_steps.__module__}`."
+            )
+        BUILDERS[name] = Builder(function, operation, size_key, makes_square)
         return function
 
     return register

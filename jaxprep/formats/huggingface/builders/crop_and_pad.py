@@ -11,6 +11,7 @@ from jaxprep.bounds import check_size
 from jaxprep.formats.huggingface.builders.build import Build, builder
 from jaxprep.formats.huggingface.settings import BOTH, EXACT, SHORTEST, Settings
 from jaxprep.ops import sizes
+from jaxprep.ops.mirror import MirrorMode
 from jaxprep.types import Size
 
 
@@ -130,6 +131,34 @@ def pad(build: Build) -> None:
     """
     if pads(build.settings) and has_pad_size(build.settings):
         build.add(ops.PadTo(build.settings.pair("pad_size")))
+
+
+@builder("pad", size_key="pad_size")
+def pad_frames(build: Build) -> None:
+    """TVP: `constant_values` below and to the right, to `pad_size`; on the PIL backend as
+    `pad_mode` says.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("TvpImageProcessor", {"do_center_crop": False})
+    >>> config.pipeline.output_size((480, 640))
+    (448, 448)
+    """
+    settings = build.settings
+    if not settings.flag("do_pad"):
+        return
+    # `PaddingMode` of transformers/image_transforms.py, by the names that NumPy has for them.
+    modes: dict[str, MirrorMode] = {
+        "replicate": "edge",
+        "reflect": "reflect",
+        "symmetric": "symmetric",
+    }
+    mode = settings.choice("pad_mode", ["constant", *modes])
+    # `pad` of the torchvision backend does not know `pad_mode`.
+    if build.on_torch or mode == "constant":
+        fill = settings.per_channel("constant_values")
+        build.add(ops.PadTo(settings.pair("pad_size"), fill))
+    else:
+        build.add(ops.MirrorTo(settings.pair("pad_size"), modes[mode]))
 
 
 def widest(build: Build) -> Size:

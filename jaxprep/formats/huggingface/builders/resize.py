@@ -217,6 +217,26 @@ def resize_longest(build: Build) -> None:
 
 
 @builder("resize")
+def resize_longest_truncated(build: Build) -> None:
+    """TVP: the longer side, whatever is said of the shorter one; or any other set of keys.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("TvpImageProcessor")
+    >>> config.resize_pipeline.output_size((480, 640))
+    (336, 448)
+    """
+    settings = build.settings
+    if not settings.flag("do_resize"):
+        return
+    # `if size.longest_edge` of transformers/models/tvp/image_processing_tvp.py.
+    edges = settings.needed_edges("size", LONGEST, BOTH, EXACT, SHORTEST, INSIDE)
+    if edges.longest_edge is None:
+        resize(build)
+    else:
+        build.resize(rule=sizes.LongestTruncated(edges.longest_edge))
+
+
+@builder("resize")
 def resize_longest_half_up(build: Build) -> None:
     """SAM: the longer edge becomes `longest_edge`; the other is rounded half up.
 

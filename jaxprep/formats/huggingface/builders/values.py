@@ -109,7 +109,9 @@ def rescale_offset_and_normalize(build: Build) -> None:
 
 @builder()
 def rescale_from_minus_one_and_normalize(build: Build) -> None:
-    """ViViT: 1 is subtracted after the rescale, and nothing is fused (`rescale_and_normalize` of
+    """ViViT: 1 is subtracted after the rescale, unless `offset` is off, and nothing is fused.
+
+    Its video processor has no such setting (`rescale_and_normalize` of
     `transformers/models/vivit/video_processing_vivit.py`).
 
     >>> from jaxprep.formats import HuggingFace
@@ -117,7 +119,9 @@ def rescale_from_minus_one_and_normalize(build: Build) -> None:
     >>> [type(step).__name__ for step in config.pipeline.steps[-2:]]
     ['Rescale', 'Normalize']
     """
-    rescale(build, offset=-1.0)
+    settings = build.settings
+    has_offset = "offset" not in settings.row.kwargs or settings.flag("offset")
+    rescale(build, offset=-1.0 if has_offset else 0.0)
     normalize(build)
 
 
@@ -189,10 +193,15 @@ def gray(build: Build) -> None:
     >>> [type(step).__name__ for step in config.pipeline.steps]
     ['ToGray', 'Resize', 'Rescale']
     """
-    if build.settings.flag("do_grayscale"):
-        # Three channels, not one, by
-        # https://github.com/huggingface/transformers/pull/25786#issuecomment-1730176446.
-        build.add(ops.ToGray())
+    if not build.settings.flag("do_grayscale"):
+        return
+    # NumPy makes floats of gray, which torchvision rounds down.
+    if not build.on_torch and not build.is_float:
+        build.add(ops.Cast("float32"))
+        build.is_float = True
+    # Three channels, not one, by
+    # https://github.com/huggingface/transformers/pull/25786#issuecomment-1730176446.
+    build.add(ops.ToGray())
 
 
 @builder()
@@ -211,6 +220,32 @@ def reverse_channels(build: Build) -> None:
 
 
 @builder()
+def reverse_all_channels(build: Build) -> None:
+    """LayoutLMv2: RGB to BGR, and RGBA to ABGR.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("LayoutLMv2ImageProcessor")
+    >>> [type(step).__name__ for step in config.pipeline.steps]
+    ['Resize', 'ReverseChannels']
+    """
+    # `flip(1)` of transformers/models/layoutlmv2/image_processing_layoutlmv2.py.
+    build.add(ops.ReverseChannels())
+
+
+@builder()
+def flip_all_channels(build: Build) -> None:
+    """TVP: all channels reversed where the setting says so.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("TvpImageProcessor")
+    >>> [type(step).__name__ for step in config.pipeline.steps]
+    ['Resize', 'CenterCrop', 'Normalize', 'PadTo', 'ReverseChannels']
+    """
+    if build.settings.flag("do_flip_channel_order"):
+        reverse_all_channels(build)
+
+
+@builder()
 def flip_channel_order(build: Build) -> None:
     """MobileViT: RGB to BGR where the setting says so.
 
@@ -224,3 +259,23 @@ def flip_channel_order(build: Build) -> None:
     """
     if build.settings.flag("do_flip_channel_order"):
         build.add(ops.ReverseChannels(keep_alpha=build.on_torch))
+
+
+@builder()
+def quantize(build: Build) -> None:
+    """ImageGPT: each pixel becomes the index of the nearest of `clusters`; without them nothing is
+    done, and a call asks for them.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> settings = {"clusters": [[-1, -1, -1], [1, 1, 1]]}
+    >>> config = HuggingFace("ImageGPTImageProcessor", settings)
+    >>> [type(step).__name__ for step in config.pipeline.steps]
+    ['Resize', 'Normalize', 'NearestColor']
+    """
+    settings = build.settings
+    if not settings.flag("do_color_quantize") or settings.get("clusters") is None:
+        return
+    # The torchvision backend computes in float32, NumPy in float64 with the numbers of a file.
+    build.add(ops.NearestColor(settings.colors("clusters"), expanded=build.on_torch))
+    # A value that is off by its last bit may be nearer to another colour.
+    build.is_exact = True
