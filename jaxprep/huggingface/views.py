@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxprep import bounds
+from jaxprep.pipeline.ragged import new_array
 from jaxprep.types import is_traced
 
 
@@ -75,7 +76,7 @@ class Concatenated:
         """Return what result `i` is copied to, in its shape; `dtype` is that of all results."""
         with self.lock:
             if self.array is None:
-                self.array = np.empty((self.ends[-1], *self.row_shape), dtype)
+                self.array = new_array((self.ends[-1], *self.row_shape), dtype)
         start = self.ends[i] - self.counts[i]
         return self.array[start : self.ends[i]].reshape(self.shapes[i])
 
@@ -98,7 +99,8 @@ def padded(results: Sequence[Any], shape: Sequence[int] | None = None) -> Any:
     if is_traced(list(results)):
         widths = [[(0, int(n - m)) for n, m in zip(largest, own, strict=True)] for own in shapes]
         return jnp.stack([jnp.pad(*pair) for pair in zip(results, widths, strict=True)])
-    whole = np.zeros((len(results), *largest), np.result_type(*results))
+    shape = (len(results), *largest.tolist())
+    whole = new_array(shape, np.result_type(*results), zeros=True)
     for row, result in zip(whole, results, strict=True):
         row[tuple(slice(n) for n in result.shape)] = result
     return whole

@@ -31,7 +31,7 @@ from jaxprep.pipeline.plan import (
 )
 from jaxprep.pipeline.positions import is_axis_aligned, move_positions, position_matrix, visible
 from jaxprep.pipeline.program import Program, run_batch, run_one
-from jaxprep.pipeline.ragged import Ragged
+from jaxprep.pipeline.ragged import Ragged, new_array
 from jaxprep.pipeline.segment import Segment
 from jaxprep.resample.tables import bucket
 from jaxprep.settings import default_device, default_platform
@@ -253,7 +253,7 @@ def _run_group(
     fills_source = is_batch and all(size == source == images.shape[1:3] for size in sizes)
     canvases = images
     if not fills_source:
-        canvases = _new_array((count, *source, program.channels or 0), program.dtype)
+        canvases = new_array((count, *source, program.channels or 0), program.dtype)
         for canvas, i in zip(canvases, members, strict=False):
             _copy_read_pixels(lowered, images[i], sizes[i], canvas)
         canvases[len(members) :] = 0
@@ -306,7 +306,7 @@ class _Results:
         with self.lock:
             if isinstance(self.arrays, list):
                 shape = (len(self.arrays), *like.shape)
-                self.arrays = _new_array(shape, like.dtype)
+                self.arrays = new_array(shape, like.dtype)
 
 
 def _corner(program: Program, size: Size, shape: tuple[int, ...]) -> tuple[slice, ...]:
@@ -332,24 +332,11 @@ def _kept_canvas(program: Program) -> np.ndarray:
     shape = (*program.stages[0].source, program.channels or 0)
     byte_count = math.prod(shape) * np.dtype(program.dtype).itemsize
     if byte_count > KEPT_BYTES:
-        return _new_array(shape, program.dtype)
+        return new_array(shape, program.dtype)
     kept = getattr(_thread, "bytes", None)
     if kept is None or len(kept) < byte_count:
-        kept = _thread.bytes = _new_array((byte_count,), np.uint8)
+        kept = _thread.bytes = new_array((byte_count,), np.uint8)
     return kept[:byte_count].view(program.dtype).reshape(shape)
-
-
-def _new_array(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """An array that JAX takes over on CPU without a copy: at a multiple of 64 bytes. Do not write
-    to it while a program may still read it: wait with `block_until_ready`.
-
-    What it holds is not defined: pixels outside of an image's size have no weight in any table.
-    """
-    byte_count = math.prod(shape) * np.dtype(dtype).itemsize
-    buffer = np.empty(byte_count + 64, np.uint8)
-    start = -buffer.ctypes.data % 64
-    end = start + byte_count
-    return buffer[start:end].view(dtype).reshape(shape)
 
 
 def move_all(
