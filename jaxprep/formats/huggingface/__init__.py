@@ -1,4 +1,4 @@
-"""Hugging Face: the config of an image processor, from any of its files, and its pipeline.
+"""Hugging Face: the config of an image or video processor, from any of its files, and its pipeline.
 
 Classes are rows of `presets/huggingface.json` (`classes.ProcessorRow` says what each field means).
 
@@ -7,6 +7,9 @@ Classes are rows of `presets/huggingface.json` (`classes.ProcessorRow` says what
   `jaxprep.formats.huggingface.builders`.
 * A new family, for images with other inputs beside them, is a module of `jaxprep.huggingface` with
   a function from a `Call` to named results, entered in `jaxprep.huggingface.registry`.
+* A class of videos is a row of `presets/huggingface_video.json` (`classes.VideoRow`): `steps` are
+  those of a frame, `sampling` names a rule of `jaxprep.videos.sampling`, `family` one of
+  `jaxprep.huggingface.video_registry`. `AutoVideoProcessor` looks at these rows alone.
 * A key that had another name is an entry of the row's `renamed`; a size rule is a class of
   `jaxprep.ops.sizes`.
 """
