@@ -105,7 +105,7 @@ def read(call: Call) -> list[Image]:
     config = call.config
     images = images_of(call.images, reading_of(config, call.layout))
     # Pillow resizes nothing but uint8; without a resize NumPy arrays stay what they are.
-    if config.backend == "pil" and config.resize_pipeline.steps:
+    if config.resizes_by_pillow:
         return [for_pillow(image) for image in images]
     # One image above 1 says that all are in [0, 255]: see `builders.resize.resize_clipped`.
     if all(image.value_range == "float" and image.pixels.max() <= 1 for image in images):

@@ -25,7 +25,9 @@ from jaxprep.huggingface.tiles import TILE_ROWS, TILES_TO_MOST
 from jaxprep.huggingface.two_resolutions import TWO_RESOLUTIONS
 from jaxprep.huggingface.universal import EOMT
 from jaxprep.huggingface.universal_methods import MASKFORMER, ONEFORMER
+from jaxprep.huggingface.unwarped import UNWARPED
 from jaxprep.huggingface.vitmatte import MATTE
+from jaxprep.huggingface.vitpose import POSES
 from jaxprep.huggingface.words import PAGES_WITH_WORDS
 
 FAMILIES: dict[str, Family] = {
@@ -44,6 +46,8 @@ FAMILIES: dict[str, Family] = {
     "canvas_samples": CANVAS_SAMPLES,
     "flattened_patches": FLATTENED_PATCHES,
     "flattened_patches_with_sizes": FLATTENED_PATCHES_WITH_SIZES,
+    "poses": POSES,
+    "unwarped": UNWARPED,
     "pan_and_scan": PAN_AND_SCAN,
     "patch_positions": PATCH_POSITIONS,
     "patch_rows": PATCH_ROWS,

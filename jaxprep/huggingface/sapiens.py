@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 
 from jaxprep.errors import InputError
 from jaxprep.formats import HuggingFace
@@ -89,8 +89,11 @@ def _uncropped(config: HuggingFace) -> HuggingFace:
     return config.overridden({"do_resize": False, "do_convert_rgb": False})
 
 
-def boxes_of(value: Any, count: int) -> list[Float32[np.ndarray, "n 4"]]:
+def boxes_of(value: Any, count: int, dtype: Any = np.float32) -> list[Float[np.ndarray, "n 4"]]:
     """For each of `count` images its boxes: left, top, width, height, in pixels.
+
+    Args:
+        dtype: of the result; None keeps that of arrays and gives float64 for lists.
 
     Raises:
         InputError: other shapes, other numbers of them, or values that are not finite.
@@ -101,7 +104,7 @@ def boxes_of(value: Any, count: int) -> list[Float32[np.ndarray, "n 4"]]:
     boxes_of_images = []
     wanted = f"a list of boxes for each of {count} images"
     for i, given in enumerate(_of_length(value, count, wanted, "boxes")):
-        numbers = _numbers(given)
+        numbers = _numbers(given, dtype)
         if not _are_boxes(numbers):
             raise InputError(
                 f"Expected boxes [left, top, width, height] in pixels, got {given!r:.80} - at "
@@ -132,10 +135,12 @@ def _of_length(
     return value
 
 
-def _numbers(value: Any) -> np.ndarray:
-    """As float32; one NaN for what are no numbers."""
+def _numbers(value: Any, dtype: Any = np.float32) -> np.ndarray:
+    """As an array of floats; one NaN for what are no numbers."""
     try:
-        return np.asarray(value, np.float32)
+        if dtype is None and getattr(value, "dtype", None) != np.float32:
+            dtype = np.float64
+        return np.asarray(value, dtype)
     except (TypeError, ValueError):
         # NaN fails the check of the caller, whose message says what it wants.
         return np.full((1,), np.nan, np.float32)

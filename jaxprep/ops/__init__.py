@@ -13,7 +13,7 @@ The page `docs/extending.md` shows each of them.
 (4, 4, 3)
 """
 
-from jaxprep.ops import blur, fixed_point, patch_sizes, sizes, tile_sizes
+from jaxprep.ops import affine, blur, fixed_point, patch_sizes, sizes, tile_sizes
 from jaxprep.ops.boxes import from_corners, to_corners
 from jaxprep.ops.color import (
     NearestColor,
@@ -123,6 +123,7 @@ __all__ = [
     "ToRGB",
     "Unpremultiply",
     "Window",
+    "affine",
     "align_long_axis",
     "blur",
     "center_crop",

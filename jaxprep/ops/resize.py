@@ -174,8 +174,9 @@ def resize(
         antialias: widen the filter when shrinking, so that every pixel counts.
         reference: whose arithmetic is reproduced, one of `pillow`, `pillow12`, `torchvision` (these
             take uint8 only and are exact in every bit), `torch`, `jax` and `float` (any type,
-            differentiable). Without antialiasing also `torch_corners` (`align_corners=True`),
-            `opencv` (weights of 11 bits) and `scipy` (`zoom` of order 1).
+            differentiable). Without antialiasing also `torch_corners` and, for uint8,
+            `torchvision_corners` (`align_corners=True`), `opencv` (weights of 11 bits) and `scipy`
+            (`zoom` of order 1).
         rounded: give integers back as integers, rounded half to even and saturated; otherwise as
             float32.
 
@@ -364,6 +365,7 @@ _REFERENCE_WORDS = {
     "torch": "as PyTorch in float32",
     "torch_exact": "as PyTorch's `nearest-exact`",
     "torch_corners": "as PyTorch in float32, the corners aligned",
+    "torchvision_corners": "as torchvision's uint8 kernel, the corners aligned",
     "opencv": "as OpenCV, by weights of 11 bits",
     "scipy": "as SciPy's `zoom`",
     "jax": "as jax.image.resize",

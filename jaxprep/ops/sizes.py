@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from jaxprep import codec
+from jaxprep.bounds import MAX_SIDE
 from jaxprep.errors import InputError
 from jaxprep.ops.resize import Rounding, SizeRule, shortest_edge
 from jaxprep.ops.words import by
@@ -311,6 +313,7 @@ class NearestMultiple(SizeRule):
     Multiples are rounded to, halves to even.
 
     Attributes:
+        divisor: need not be an integer: sides are truncated then, as ZoeDepth's are.
         keeps_ratio: scale both sides alike, by what changes the image least.
 
     >>> NearestMultiple(384, 384, 32, keeps_ratio=True).output_size((480, 640))
@@ -319,8 +322,13 @@ class NearestMultiple(SizeRule):
 
     height: int
     width: int
-    divisor: int = 1
+    divisor: float = 1
     keeps_ratio: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1e-6 <= self.divisor <= MAX_SIDE:
+            raise codec.expected("a number of pixels above 0", self.divisor, "$.divisor")
 
     def output_size(self, size: Size) -> Size:
         # `get_resize_output_image_size` of
@@ -332,17 +340,18 @@ class NearestMultiple(SizeRule):
             # The vertical scale where both change the image as much, as there.
             fits_width = abs(1 - horizontal) < abs(1 - vertical)
             vertical = horizontal = horizontal if fits_width else vertical
-        rows = round(vertical * height / self.divisor)
-        columns = round(horizontal * width / self.divisor)
+        rows = int(round(vertical * height / self.divisor) * self.divisor)
+        columns = int(round(horizontal * width / self.divisor) * self.divisor)
         if min(rows, columns) < 1:
             raise InputError(
-                f"Expected sides of at least half of {self.divisor} pixels, got an image of {size}."
+                f"Expected sides of at least half of {self.divisor:g} pixels, got an image of "
+                f"{size}."
             )
-        return rows * self.divisor, columns * self.divisor
+        return rows, columns
 
     def describe(self) -> str:
         ratio = ", keeping the aspect ratio" if self.keeps_ratio else ""
-        multiple = f", sides to a multiple of {self.divisor}" if self.divisor > 1 else ""
+        multiple = f", sides to a multiple of {self.divisor:g}" if self.divisor > 1 else ""
         return f"to about {by((self.height, self.width))} pixels{ratio}{multiple}"
 
 

@@ -49,7 +49,7 @@ from jaxprep.postprocess.instances import (
 from jaxprep.postprocess.keypoints import dense_matching, keypoint_detection, keypoint_matching
 from jaxprep.postprocess.mask_generation import filter_masks, generate_crop_boxes, unique_masks
 from jaxprep.postprocess.masks import sam2_masks, sam_masks
-from jaxprep.postprocess.pose import pose_estimation
+from jaxprep.postprocess.pose import keypoints_from_heatmaps, pose_estimation, vitpose_estimation
 from jaxprep.postprocess.registry import (
     DEPTH,
     DETECTION,
@@ -84,8 +84,9 @@ from jaxprep.postprocess.surfaces import (
     pointmap_estimation,
     sapiens_normal_estimation,
 )
-from jaxprep.postprocess.text import text_recognition
+from jaxprep.postprocess.text import table_recognition, text_recognition
 from jaxprep.postprocess.text_boxes import ocr_text_detection
+from jaxprep.postprocess.unwarping import document_rectification
 from jaxprep.postprocess.videos import (
     sam2_video_masks,
     videomt_instance_segmentation,
@@ -117,6 +118,7 @@ __all__ = [
     "depth_estimation",
     "depth_pro_estimation",
     "detr_instance_segmentation",
+    "document_rectification",
     "eomt_instance_segmentation",
     "eomt_panoptic_segmentation",
     "eomt_semantic_segmentation",
@@ -129,6 +131,7 @@ __all__ = [
     "image_matting",
     "keypoint_detection",
     "keypoint_matching",
+    "keypoints_from_heatmaps",
     "labelled_detection",
     "layout_detection",
     "merge_image_patches",
@@ -155,6 +158,7 @@ __all__ = [
     "seggpt_semantic_segmentation",
     "softmax_detection",
     "super_resolution",
+    "table_recognition",
     "text_recognition",
     "top_detection",
     "top_instance_segmentation",
@@ -163,5 +167,6 @@ __all__ = [
     "videomt_instance_segmentation",
     "videomt_panoptic_segmentation",
     "videomt_semantic_segmentation",
+    "vitpose_estimation",
     "zoe_depth_estimation",
 ]

@@ -1,6 +1,7 @@
 """Poses: the peaks of heatmaps, refined below a pixel, in pixels of the image.
 
-Reproduces `models/sapiens2/image_processing_sapiens2.py` of Transformers; the refinement is DARK
+Reproduces `models/sapiens2/image_processing_sapiens2.py` and
+`models/vitpose/image_processing_vitpose.py` of Transformers; the refinement is DARK
 (https://doi.org/10.1109/CVPR42600.2020.00712).
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -26,8 +27,11 @@ from jaxprep.postprocess.results import (
     to_jax,
     to_numpy,
 )
+from jaxprep.resample.interpolation import gaussian as smoothing_kernel
 from jaxprep.types import Array, Size
 
+Border = Literal["constant", "symmetric"]
+"""What lies around a heatmap: zeros, or the heatmap mirrored."""
 PADDING = 1.25
 """How much larger than a box the crop is that the network sees: the default of
 `boxes_to_crop_params`."""
@@ -48,6 +52,17 @@ def gaussian(kernel_size: int) -> Float[np.ndarray, " kernel_size"]:
     return normalised.astype(np.float32)
 
 
+def vitpose_gaussian(kernel_size: int) -> Float[np.ndarray, " kernel_size"]:
+    """Returns the Gaussian of ViTPose, whose width does not depend on the size of the kernel.
+
+    >>> vitpose_gaussian(3).round(3).tolist()
+    [0.23899999260902405, 0.5220000147819519, 0.23899999260902405]
+    """
+    # `gaussian_filter(heatmap, sigma=0.8, radius=...)`
+    reach = int((kernel_size - 1) // 2)
+    return smoothing_kernel(0.8, reach).astype(np.float32)
+
+
 def blur(
     heatmap: Float[Array, "h w"],
     weight: Float[np.ndarray, " kernel_size"],
@@ -57,10 +72,7 @@ def blur(
     >>> blur(jnp.zeros((3, 3)).at[1, 1].set(2.0), gaussian(3)).max().item()
     2.0
     """
-    blurred = jnp.asarray(heatmap)
-    # A Gaussian is separable: one pass per axis.
-    for axis in (0, 1):
-        blurred = _blur_axis(blurred, weight, axis)
+    blurred = _blur_axes(heatmap, weight, "constant")
     # `gaussian_blur_preserve_max` of Transformers.
     highest = blurred.max()
     is_positive = highest > 0
@@ -68,12 +80,37 @@ def blur(
     return blurred * jnp.where(is_positive, ratio, 1)
 
 
-def _blur_axis(heatmap: jax.Array, weight: np.ndarray, axis: int) -> jax.Array:
+def blur_mirrored(
+    heatmap: Float[Array, "h w"],
+    weight: Float[np.ndarray, " kernel_size"],
+) -> Float[jax.Array, "h w"]:
+    """Blurs a heatmap that is mirrored at its border, as SciPy's `gaussian_filter` does.
+
+    >>> blur_mirrored(jnp.ones((3, 3)), vitpose_gaussian(3)).round(3).tolist()[0]
+    [1.0, 1.0, 1.0]
+    """
+    return _blur_axes(heatmap, weight, "symmetric")
+
+
+def _blur_axes(heatmap: Array, weight: np.ndarray, border: Border) -> jax.Array:
+    blurred = jnp.asarray(heatmap)
+    # A Gaussian is separable: one pass per axis.
+    for axis in (0, 1):
+        blurred = _blur_axis(blurred, weight, axis, border)
+    return blurred
+
+
+def _blur_axis(
+    heatmap: jax.Array,
+    weight: np.ndarray,
+    axis: int,
+    border: Border,
+) -> jax.Array:
     n = heatmap.shape[axis]
-    border = len(weight) // 2
+    reach = len(weight) // 2
     padding = [(0, 0), (0, 0)]
-    padding[axis] = (border, border)
-    padded = jnp.pad(heatmap, padding)
+    padding[axis] = (reach, reach)
+    padded = jnp.pad(heatmap, padding, mode=border)
     total = jnp.zeros_like(heatmap)
     for k, factor in enumerate(weight):
         neighbours = jax.lax.slice_in_dim(padded, k, k + n, axis=axis)
@@ -83,7 +120,7 @@ def _blur_axis(heatmap: jax.Array, weight: np.ndarray, axis: int) -> jax.Array:
 
 def peak(
     heatmap: Float[Array, "h w"],
-    weight: Float[np.ndarray, " kernel_size"],
+    blurred: Float[Array, "h w"],
 ) -> tuple[Float[jax.Array, 2], Float[jax.Array, ""]]:
     """Returns position (x, y) and height of the maximum of a heatmap; (-1, -1) if it is not above
     0.
@@ -91,14 +128,14 @@ def peak(
     The position is where the second-order Taylor expansion of the log of the blurred heatmap has
     its maximum.
 
-    >>> position, score = peak(jnp.zeros((5, 7)).at[2, 3].set(1.0), gaussian(3))
+    >>> heatmap = jnp.zeros((5, 7)).at[2, 3].set(1.0)
+    >>> position, score = peak(heatmap, blur(heatmap, gaussian(3)))
     >>> position.round().tolist(), score.item()
     ([3.0, 2.0], 1.0)
     """
     height, width = heatmap.shape
     y, x = jnp.divmod(heatmap.argmax(), width)
-    blurred = blur(heatmap, weight)
-    # Bounds of `post_dark_unbiased_data_processing`: they are those of Sapiens2's own code.
+    # Bounds of `post_dark_unbiased_data_processing`, of both models.
     logs = jnp.log(jnp.clip(blurred, 1e-3, 50))
 
     # Past the edge the logarithm goes on as it is there.
@@ -131,20 +168,24 @@ def peak(
     return jnp.where(score > 0, position, -1), score
 
 
-@functools.partial(jax.jit, static_argnames=("kernel_size",))
+@functools.partial(jax.jit, static_argnames=("kernel_size", "is_mirrored"))
 def _peaks(
     heatmaps: jax.Array,
     flipped: jax.Array | None,
     kernel_size: int,
+    is_mirrored: bool = False,
 ) -> tuple[jax.Array, jax.Array]:
     """Positions `(persons, keypoints, 2)` and scores `(persons, keypoints)`."""
     # Averaged inside the program: no copy of the heatmaps for it.
     if flipped is not None:
         heatmaps = (heatmaps + flipped) / 2
-    weight = gaussian(kernel_size)
+    if is_mirrored:
+        smooth = functools.partial(blur_mirrored, weight=vitpose_gaussian(kernel_size))
+    else:
+        smooth = functools.partial(blur, weight=gaussian(kernel_size))
 
     def peak_of(heatmap: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return peak(heatmap, weight)
+        return peak(heatmap, smooth(heatmap))
 
     peaks_of_person = jax.vmap(peak_of)
     return jax.vmap(peaks_of_person)(heatmaps)
@@ -242,8 +283,11 @@ def pose_estimation(
     positions = in_image * scale[:, None]
     corners = _corners(persons) * np.tile(scale, 2)
     persons_found = zip(positions, scores[:count], corners, strict=True)
-    poses = [_person(*person, threshold) for person in persons_found]
-    # The persons of all images are one batch of the model; here they go back to their images.
+    return _by_image(boxes, [_person(*person, threshold) for person in persons_found])
+
+
+def _by_image(boxes: Sequence[Any], poses: list[Any]) -> list[list[Any]]:
+    """The poses of all images, which are one batch of the model, image by image."""
     results = []
     start = 0
     for of_image in boxes:
@@ -251,6 +295,135 @@ def pose_estimation(
         results.append(poses[start:end])
         start = end
     return results
+
+
+NORMALIZER = 200.0
+"""ViTPose counts sizes of people in 200 pixels, as the COCO evaluation of Simple Baselines does."""
+
+
+def center_and_scale(
+    box: Any,
+    size: Size,
+    normalize_factor: float = NORMALIZER,
+) -> tuple[Float[np.ndarray, 2], Float[np.ndarray, 2]]:
+    """Returns centre (x, y) of the crop of ViTPose around a box (left, top, width, height), and its
+    width and height in units of `normalize_factor` pixels.
+
+    The crop is larger than the box by `PADDING` and has the shape of the network's input `size`.
+
+    >>> center, scale = center_and_scale((0.0, 0.0, 8.0, 4.0), (16, 16))
+    >>> center.tolist(), (200 * scale).round(3).tolist()
+    ([4.0, 2.0], [10.0, 10.0])
+    """
+    # `box_to_center_and_scale`; in the precision of the box, then float32
+    left, top, width, height = box
+    ratio = size[1] / size[0]
+    center = np.array([left + width * 0.5, top + height * 0.5], np.float32)
+    if width > ratio * height:
+        height = width * 1.0 / ratio
+    elif width < ratio * height:
+        width = height * ratio
+    scale = np.array([width / normalize_factor, height / normalize_factor], np.float32)
+    return center, scale * np.float32(PADDING)
+
+
+@method("VitPoseImageProcessor", "keypoints_from_heatmaps")
+def keypoints_from_heatmaps(
+    heatmaps: Any,
+    center: Any,
+    scale: Any,
+    kernel: int = 11,
+) -> tuple[Float[jax.Array, "persons k 2"], Float[jax.Array, "persons k 1"]]:
+    """Returns the peaks (x, y) of heatmaps in pixels of the image, and their heights.
+
+    Args:
+        heatmaps: `(persons, keypoints, h, w)`.
+        center, scale: `(persons, 2)`, of the crops; see `center_and_scale`.
+        kernel: the size of the blur before the refinement.
+
+    >>> heatmaps = np.zeros((1, 1, 5, 5), np.float32)
+    >>> heatmaps[0, 0, 2, 2] = 1
+    >>> points, scores = keypoints_from_heatmaps(heatmaps, [[4.0, 4.0]], [[0.05, 0.05]])
+    >>> points.round(3).tolist(), scores.tolist()
+    ([[[4.0, 4.0]]], [[[1.0]]])
+    """
+    heatmaps = np.asarray(heatmaps)
+    if heatmaps.ndim != 4:
+        raise InputError(
+            "Expected heatmaps (persons, keypoints, h, w), got shape "
+            f"{heatmaps.shape} - at `heatmaps`."
+        )
+    if kernel < 1:
+        raise InputError(f"Expected a size of at least 1, got {kernel} - at `kernel`.")
+    count = len(heatmaps)
+    peaks = _peaks(_pad_persons(heatmaps), None, kernel, is_mirrored=True)
+    positions, scores = to_numpy(peaks)
+    extent = np.asarray(scale, np.float32) * np.float32(NORMALIZER)
+    crops = (np.asarray(center, np.float32), extent)
+    points = _in_image(positions[:count], heatmaps.shape[2:], crops)
+    return jnp.asarray(points), jnp.asarray(scores[:count, :, None])
+
+
+@method("VitPoseImageProcessor", "post_process_pose_estimation", settings=["size"])
+def vitpose_estimation(
+    outputs: Any,
+    boxes: Sequence[Any],
+    kernel_size: int = 11,
+    threshold: float | None = None,
+    target_sizes: Any = None,
+    *,
+    size: Any = None,
+) -> list[list[dict[str, jax.Array]]]:
+    """Returns the poses of ViTPose.
+
+    Args:
+        outputs: with `heatmaps` `(persons, keypoints, h, w)`, of the persons of all images in
+            order.
+        boxes: per image the boxes `(n, 4)` (left, top, width, height) that preprocessing was given.
+        kernel_size: of the blur before the refinement.
+        threshold: keypoints' scores are above it; None keeps all.
+        target_sizes: for each person (width, height), by which boxes are multiplied that are shares
+            of an image.
+        size: the processor's `size`.
+
+    Returns:
+        per image and person `keypoints` `(k, 2)` (x, y), `scores` and `labels` `(k,)`, and `bbox`,
+        which in the original is the centre of the crop, and one pixel less than its sum with the
+        crop's size over 200.
+
+    Raises:
+        InputError: not one box, or target size, for each person.
+
+    >>> heatmaps = np.zeros((1, 1, 5, 5), np.float32)
+    >>> heatmaps[0, 0, 2, 2] = 1
+    >>> size = {"height": 20, "width": 20}
+    >>> ((person,),) = vitpose_estimation({"heatmaps": heatmaps}, [[[0, 0, 8, 8]]], size=size)
+    >>> person["keypoints"].round(3).tolist()
+    [[4.0, 4.0]]
+    """
+    heatmaps = np.asarray(field(outputs, "heatmaps"))
+    count = len(heatmaps)
+    all_boxes = [box for of_image in boxes for box in of_image]
+    if len(all_boxes) != count:
+        raise InputError(
+            f"Expected {count} boxes, as there are heatmaps, got {len(all_boxes)} - at `boxes`."
+        )
+    if target_sizes is not None:
+        factors = np.asarray(required_sizes(target_sizes, count), np.float64)
+        all_boxes = [
+            np.asarray(box) * np.tile(factor, 2)
+            for box, factor in zip(all_boxes, factors, strict=True)
+        ]
+    if not count:
+        return [[] for _ in boxes]
+    crop_size = network_size(size)
+    windows = [center_and_scale(np.asarray(box)[:4], crop_size) for box in all_boxes]
+    center, scale = (np.stack(part) for part in zip(*windows, strict=True))
+    points, scores = to_numpy(keypoints_from_heatmaps(heatmaps, center, scale, kernel_size))
+    # `coco_to_pascal_voc` of centres and scales
+    corners = np.concatenate([center, scale + center - 1], 1)
+    persons = zip(points, scores[..., 0], corners, strict=True)
+    return _by_image(boxes, [_person(*person, threshold) for person in persons])
 
 
 def _in_image(

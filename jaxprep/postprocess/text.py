@@ -1,5 +1,5 @@
 """Text recognition: greedy decoding of connectionist temporal classification (Graves et al., 2006,
-https://doi.org/10.1145/1143844.1143891).
+https://doi.org/10.1145/1143844.1143891); and the structure of tables, token by token.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jaxprep.errors import InputError
@@ -82,3 +83,60 @@ def text_recognition(
         text = "".join(character_list[number] for number in classes)
         results.append({"text": text, "score": float(probabilities[is_written].mean())})
     return results
+
+
+def table_tokens() -> tuple[str, ...]:
+    """Returns the classes of SLANeXt: the start, pieces of HTML, the end.
+
+    >>> table_tokens()[:3], len(table_tokens())
+    (('sos', '<thead>', '</thead>'), 50)
+    """
+    # `init_decoder` of `models/slanext/image_processing_slanext.py`; "<td>" is part of "<td></td>"
+    rows = ("<thead>", "</thead>", "<tbody>", "</tbody>", "<tr>", "</tr>")
+    cells = ("<td", ">", "</td>")
+    spans = [f' {name}="{n}"' for name in ("colspan", "rowspan") for n in range(2, 21)]
+    return ("sos", *rows, *cells, *spans, "<td></td>", "eos")
+
+
+@jax.jit
+def _best(probabilities: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return probabilities.argmax(-1), probabilities.max(-1)
+
+
+@method("SLANeXtImageProcessor", "post_process_table_recognition")
+def table_recognition(outputs: Any) -> dict[str, Any]:
+    """Reads the structure of a table, of the first image of a batch, as SLANeXt does.
+
+    Reproduces `models/slanext/image_processing_slanext.py` of Transformers.
+
+    Args:
+        outputs: with `last_hidden_state` `(b, steps, classes)`, probabilities.
+
+    Returns:
+        `structure`, pieces of HTML, and `structure_score`, their mean probability; NaN if there are
+        none.
+
+    Raises:
+        InputError: a class has no token.
+
+    >>> states = jnp.eye(50)[jnp.array([[5, 48, 6, 49, 5]])]  # a row of one cell; the end; a row
+    >>> table_recognition({"last_hidden_state": states})["structure"][3:-3]
+    ['<tr>', '<td></td>', '</tr>']
+    """
+    best, probabilities = to_numpy(_best(field(outputs, "last_hidden_state")[:1]))
+    tokens = table_tokens()
+    end = len(tokens) - 1
+    structure, scores = [], []
+    for position, (number, probability) in enumerate(zip(best[0], probabilities[0], strict=True)):
+        if number > end:
+            raise InputError(f"Expected {len(tokens)} classes, got one of number {number}.")
+        if number == end and position > 0:
+            break
+        if number in (0, end):
+            continue
+        structure.append(tokens[number])
+        scores.append(probability)
+    return {
+        "structure": ["<html>", "<body>", "<table>", *structure, "</table>", "</body>", "</html>"],
+        "structure_score": float(np.mean(scores)) if scores else float("nan"),
+    }

@@ -13,6 +13,7 @@ the dtype of the argument decides, and for lengths known only at run time, where
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -427,6 +428,9 @@ WEIGHTS = {
     "torchvision": _torchvision_weights,
     "torch": _torch_weights,
     "torch_corners": _only_interpolation(interpolation.corners_aligned),
+    "torchvision_corners": _only_interpolation(
+        functools.partial(interpolation.corners_aligned, dtype=np.float64)
+    ),
     "opencv": _only_interpolation(interpolation.fixed_point),
     "scipy": _only_interpolation(interpolation.mirrored),
     "jax": _jax_weights,

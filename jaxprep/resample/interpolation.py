@@ -78,20 +78,23 @@ def centres_aligned(n: int, m: int, method: str, dtype: type) -> Windows:
     return _between_pixels(position, n, method)
 
 
-def corners_aligned(n: int, m: int, method: str) -> Windows:
+def corners_aligned(n: int, m: int, method: str, dtype: type = np.float32) -> Windows:
     """Make torch's weights of `align_corners=True`: the first and last pixels lie on each other.
+
+    Args:
+        dtype: of the arithmetic: float32, or float64 where torch resizes uint8.
 
     >>> first, weight = corners_aligned(2, 3, "bilinear")
     >>> weight.tolist()
     [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]
     """
     # `area_pixel_compute_scale` in torch's UpSample.h
-    step = np.float32(0)
+    step = dtype(0)
     if m > 1:
-        step = np.float32(n - 1) / np.float32(m - 1)
-    position = step * np.arange(m, dtype=np.float32)
+        step = dtype(n - 1) / dtype(m - 1)
+    position = step * np.arange(m, dtype=dtype)
     # the product may be rounded past the last pixel
-    position = np.minimum(position, np.float32(n - 1))
+    position = np.minimum(position, dtype(n - 1))
     return _between_pixels(position, n, method)
 
 

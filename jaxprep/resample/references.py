@@ -11,7 +11,15 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 Weights = Literal[
-    "float64", "exact", "torchvision", "torch", "torch_corners", "opencv", "scipy", "jax"
+    "float64",
+    "exact",
+    "torchvision",
+    "torchvision_corners",
+    "torch",
+    "torch_corners",
+    "opencv",
+    "scipy",
+    "jax",
 ]
 Order = Literal["horizontal", "vertical", "pillow13", "einsum"]
 Nearest = Literal["accumulate", "centre", "torch", "torch_exact", "jax"]
@@ -59,7 +67,15 @@ REFERENCES = {
     "torch": Reference("torch", None, "horizontal", "torch"),
     # the same with `mode="nearest-exact"`, torchvision's `InterpolationMode.NEAREST_EXACT`
     "torch_exact": Reference("torch", None, "horizontal", "torch_exact"),
-    # `interpolate(align_corners=True)`
+    # `interpolate(align_corners=True)`, of uint8 and of floats
+    "torchvision_corners": Reference(
+        "torchvision_corners",
+        0,
+        "horizontal",
+        "torch",
+        np.int16,
+        interpolates=("bilinear", "bicubic"),
+    ),
     "torch_corners": Reference(
         "torch_corners", None, "horizontal", "torch", interpolates=("bilinear", "bicubic")
     ),
@@ -81,6 +97,7 @@ ReferenceName = Literal[
     "torch",
     "torch_exact",
     "torch_corners",
+    "torchvision_corners",
     "opencv",
     "scipy",
     "jax",

@@ -94,6 +94,31 @@ def sample_taps(at: np.ndarray, n: int, method: str) -> Taps:
     return Taps(start, weight, np.int32(0))
 
 
+def line_weights(
+    scale: float,
+    shift: float,
+    n: int,
+    m: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Make the first pixel `(m,)` and the weights `(m, 2)`, float64, of samples at
+    `scale * i + shift` of an axis of `n` pixels; 0 outside of it.
+
+    >>> start, weight = line_weights(0.5, 1.0, 2, 2)
+    >>> start.tolist(), weight.tolist()
+    ([1, 0], [[1.0, 0.0], [0.0, 0.0]])
+    """
+    # `NI_GeometricTransform` and `map_coordinate` (mode "constant") of
+    # https://github.com/scipy/scipy/blob/main/scipy/ndimage/src/ni_interpolation.c: nothing is
+    # interpolated between the last pixel and what lies outside
+    at = np.arange(m) * scale + shift
+    inside = (at >= 0) & (at <= n - 1)
+    at = np.where(inside, at, 0)
+    first = np.floor(at)
+    left = 1 - (at - first)
+    weight = np.stack([left, 1 - left], axis=1)
+    return first.astype(np.int64), np.where(inside[:, None], weight, 0)
+
+
 def blur_taps(n: int, sigma: float, reach: int) -> Taps:
     """Make the table that blurs an axis of `n` pixels with a Gaussian, mirrored at the ends.
 

@@ -232,7 +232,7 @@ def of_families(*families: str) -> tuple[str, ...]:
 
 
 GROUPS: dict[str, tuple[Any, tuple[str, ...]]] = {
-    "Plain": (Plain, of_families("plain")),
+    "Plain": (Plain, tuple(huggingface_cases.classes())),
     "Detection, and classes with a `pixel_mask`": (Detection, of_families("detection", "pixel_mask")),
     "Segmentation maps, and other inputs beside the images": (Segmentation, of_families(*segmentation_cases.FAMILIES)),
     "Universal segmentation": (Universal, of_families("maskformer", "oneformer", "eomt")),

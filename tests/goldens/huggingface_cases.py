@@ -28,6 +28,8 @@ SIZES = [
     {"size": [61, 93]},
 ]
 BASE = ["resize", "resize_interpolating", "resize_clipped"]
+ELSEWHERE = {"blur_and_resize", "resize_corners_near_multiple", "resize_in_integers"}
+"""Builders of the plain classes that are compared elsewhere."""
 OWN = {  # sizes of the classes with a rule of their own
     "resize_convnext": [{"size": {"shortest_edge": 90}}, {"size": 77, "crop_pct": 0.9}, {"size": 385}],
     "resize_crop_pct": [
@@ -53,9 +55,9 @@ OWN = {  # sizes of the classes with a rule of their own
 
 
 def classes() -> dict[str, dict]:
-    """The plain classes of the table."""
+    """The plain classes of the table, but for those of `vlm_odd2_cases`."""
     rows = json.loads(TABLE.read_text("utf-8"))["classes"]
-    return {name: row for name, row in rows.items() if row["family"] == "plain"}
+    return {name: row for name, row in rows.items() if row["family"] == "plain" and not ELSEWHERE & {*row["steps"]}}
 
 
 def steps(row: dict, backend: str) -> list[str]:

@@ -73,7 +73,15 @@ def mirrored(part: Recipe) -> np.ndarray:
     return np.repeat(build(part), 2, 1)
 
 
-KINDS = {f.__name__: f for f in (noise, blobs, classes, boxes, integers, constant, values, mirrored)}
+def mesh(shape: list, seed: int) -> np.ndarray:
+    """Where the points of a grid `(b, 2, h, w)` are in a photograph, from -1 to 1, some of them outside."""
+    *_, h, w = shape
+    y, x = (np.arange(n, dtype=np.float32) / np.float32(n - 1) * np.float32(2.1) - np.float32(1.05) for n in (h, w))
+    straight = np.stack([np.broadcast_to(x, (h, w)), np.broadcast_to(y[:, None], (h, w))])
+    return straight + noise(shape, seed, -0.04, 0.04)
+
+
+KINDS = {f.__name__: f for f in (noise, blobs, classes, boxes, integers, constant, values, mirrored, mesh)}
 
 
 def build(value):
@@ -347,6 +355,18 @@ def _points():
     pose = {"class": "Sapiens2", "method": "post_process_pose_estimation", "settings": {"size": {"height": 64, "width": 48}}}
     for args in ({}, {"threshold": 19.6, "kernel_size": 7}, {"source_sizes": TARGETS, "target_sizes": [[80, 60], [10, 100]]}):
         yield {"name": f"Sapiens2 pose {args}", "outputs": heat, "args": {**boxed, **args}, **pose}
+    vitpose = {**pose, "class": "VitPose"}
+    shares = [[[0.1, 0.2, 0.5, 0.4]], [[0.2, 0.1, 0.3, 0.6], [0, 0, 1, 1]]]
+    for args in ({}, {"threshold": 19.6, "kernel_size": 7}, {"kernel_size": 3}, {"boxes": shares, "target_sizes": [[80, 60], [10, 100], [50, 40]]}):
+        yield {"name": f"VitPose pose {args}", "outputs": heat, "args": {**boxed, **args}, **vitpose}
+    windows = {"center": R("noise", 3, 2, seed=62, low=0, high=99), "scale": R("noise", 3, 2, seed=63, low=0.1, high=2)}
+    for kernel in (11, 5):
+        args = {"heatmaps": heat["heatmaps"], **windows, "kernel": kernel}
+        yield {"name": f"VitPose heatmaps {kernel}", "class": "VitPose", "method": "keypoints_from_heatmaps", "args": args, "numpy": True}
+    photographs = [R("noise", 3, 31, 45, seed=64, low=0, high=1), R("noise", 3, 20, 17, seed=65, low=0, high=1)]
+    for args in ({}, {"scale": 200.0}):
+        args = {"prediction": R("mesh", 2, 2, 9, 7, seed=66), "original_images": photographs, **args}
+        yield {"name": f"UVDoc {len(args)}", "class": "UVDoc", "method": "post_process_document_rectification", "args": args}
     pairs = [[[40, 31], [23, 64]], [[10, 20], [30, 15]]]
     match = {"mask": R("integers", 2, 2, 9, seed=36, high=4), "keypoints": R("noise", 2, 2, 9, 2, seed=37, low=0, high=1), "matches": R("integers", 2, 2, 9, seed=38, low=-1, high=6), "matching_scores": R("noise", 2, 2, 9, seed=39, low=0, high=1)}
     for name in ("SuperGlue", "LightGlue"):
@@ -381,6 +401,9 @@ def _sam():
 def _text():
     steps = {"last_hidden_state": R("noise", 3, 14, 5, seed=46, low=0, high=1)}
     settings = {"character_list": ["", "a", "b", "c", "d"]}
+    for seed in (67, 68):
+        table = {"last_hidden_state": R("noise", 2, 40, 50, seed=seed, low=0, high=1)}
+        yield {"name": f"SLANeXt {seed}", "class": "SLANeXt", "method": "post_process_table_recognition", "outputs": table, "args": {}}
     for name in ("PPOCRV5ServerRec", "PPOCRV6SmallRec"):
         yield {"name": name, "class": name, "method": "post_process_text_recognition", "outputs": steps, "args": {}, "settings": settings}
 

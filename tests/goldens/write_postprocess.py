@@ -1,6 +1,6 @@
 """Write postprocess.npz: what Transformers' post-processing methods make of the cases of postprocess_cases.py.
 
-Written with transformers 5.23.0 (torchvision backend), torch 2.13.0 (CPU, AVX2). Only results are stored. Each case
+Written with transformers 5.24.0 (torchvision backend), torch 2.13.0 (CPU, AVX2). Only results are stored. Each case
 holds its `name`; `arrays`, one record per array leaf of the result (named by its path, see `flatten`); and `rest`, the
 other leaves as JSON. The last case, `signatures`, has the parameters of all such methods in its `rest`. Values lie one after another in one array per dtype. 64-bit integers are stored as int32, and maps of ids, which are float32 in some methods, too.
 
@@ -48,6 +48,8 @@ def processor(case: dict):
         object.__setattr__(self, key, value)
     if owl:
         self.image_processor = processor({**case, "method": cases.DETECTION})
+    if hasattr(self, "init_decoder"):
+        self.init_decoder()
     self.batch_decode = lambda lists: [" ".join(str(int(n)) for n in row) for row in lists]
     module = sys.modules[made.__module__]
     if hasattr(module, "batched_nms"):
@@ -63,7 +65,8 @@ def tensors(value):
 
 def call(case: dict):
     self = processor(case)
-    args = {name: tensors(cases.build(value)) for name, value in case["args"].items()}
+    as_theirs = (lambda value: value) if case.get("numpy") else tensors
+    args = {name: as_theirs(cases.build(value)) for name, value in case["args"].items()}
     method = getattr(self, case["method"])
     if case["class"] == "PPDocLayoutV3":
         self._extract_polygon_points_by_masks = lambda *_: []

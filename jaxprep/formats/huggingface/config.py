@@ -149,6 +149,13 @@ class HuggingFace(Format):
         """The resize alone; no step where the class has none, or it is switched off."""
         return _pipeline(self, Source(), None, "resize")
 
+    @property
+    def resizes_by_pillow(self) -> bool:
+        """Whether the resize, where there is one, is Pillow's: some classes of the PIL backend
+        resize floats by another library."""
+        references = (getattr(step, "reference", "") for step in self.resize_pipeline.steps)
+        return any(name.startswith("pillow") for name in references)
+
     def pipeline_of(
         self,
         source: Source,

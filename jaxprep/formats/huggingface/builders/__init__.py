@@ -9,6 +9,7 @@ A builder is a function of a `Build` under `@builder()`, in the module of its th
 from jaxprep.formats.huggingface.builders import (
     crop_and_pad,
     documents,
+    interpolation,
     patches,
     resize,
     resolutions,
@@ -44,6 +45,7 @@ __all__ = [
     "builders_of",
     "crop_and_pad",
     "documents",
+    "interpolation",
     "patches",
     "resize",
     "resolutions",

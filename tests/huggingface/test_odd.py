@@ -1,0 +1,100 @@
+"""Image processors whose arithmetic is that of another library: against Transformers' PIL backend
+live, and its torchvision backend by goldens."""
+
+from __future__ import annotations
+
+import importlib
+
+import jax
+import numpy as np
+import pytest
+from goldens import vlm_odd2_cases
+from helpers.huggingface.common import original
+from helpers.huggingface.vision_language import assert_as_pil, assert_as_torchvision, cases_of
+from helpers.images import photograph
+
+from jaxprep import huggingface
+from jaxprep.errors import InputError, JaxprepError
+from jaxprep.ops import sizes
+
+NAMES = [*sorted(vlm_odd2_cases.SETTINGS), "ZoeDepthImageProcessorPil"]
+LIVE = ["Owlv2ImageProcessor", "VitPoseImageProcessor"]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", LIVE)
+def test_results_are_those_of_the_pil_backend(name: str) -> None:
+    for case in cases_of("odd2", "pil", name, every=5):
+        assert_as_pil(case)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_results_are_those_of_the_torchvision_backend(name: str) -> None:
+    for case in cases_of("odd2", "torchvision", name, every=5):
+        assert_as_torchvision("odd2", case)
+
+
+def test_sizes_are_those_of_2000_random_sizes_of_zoedepth() -> None:
+    module = importlib.import_module("transformers.models.zoedepth.image_processing_pil_zoedepth")
+    rng = np.random.default_rng(0)
+    for i, size in enumerate(rng.integers(30, 3000, (2000, 2)).tolist()):
+        multiple, keeps_ratio = (1 / 32, 32, 7, 0.3)[i % 4], i % 3 > 0
+        image = np.broadcast_to(np.uint8(0), (3, *size))
+        wanted = module.get_resize_output_image_size(
+            image, (384, 512), keeps_ratio, multiple, "channels_first"
+        )
+        rule = sizes.NearestMultiple(384, 512, multiple, keeps_ratio)
+        if min(wanted) < 1:
+            with pytest.raises(InputError, match="at least half"):
+                rule.output_size(tuple(size))
+            continue
+        assert rule.output_size(tuple(size)) == wanted, (size, multiple, keeps_ratio)
+
+
+def test_crops_of_100_random_boxes_are_those_of_vitpose_in_every_bit() -> None:
+    # in float32 five levels of a crop would differ
+    rng = np.random.default_rng(0)
+    image = np.asarray(photograph(131, 187))
+    corners, sides = rng.uniform(-30, 150, (100, 2)), rng.uniform(1, 200, (100, 2))
+    boxes = np.concatenate([corners, sides], 1)
+    call = {"boxes": [boxes.tolist()], "return_tensors": "np"}
+    settings = {"size": {"height": 64, "width": 48}, "do_rescale": False, "do_normalize": False}
+    theirs = original("VitPoseImageProcessor")(**settings)(image, **call)
+    ours = huggingface.VitPoseImageProcessor(**settings)(image, **call)
+    np.testing.assert_array_equal(ours["pixel_values"], theirs["pixel_values"])
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not name.endswith("Pil")])
+def test_a_call_inside_jit_gives_what_an_eager_call_gives(name: str) -> None:
+    processor = getattr(huggingface, name)(size={"height": 48, "width": 40}, pad_size=48)
+    call = {"boxes": [[[10, 5, 60, 100]]] * 2} if name.startswith("VitPose") else {}
+    images = np.stack([np.asarray(photograph(61, 47))] * 2)
+    eager = processor(list(images), return_tensors="np", **call)
+    traced = jax.jit(lambda images: dict(processor(images, **call)))(images)
+    assert eager.keys() == traced.keys()
+    for key, arrays in eager.items():
+        for ours, theirs in zip(traced[key], arrays, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    "name, settings, message",
+    [
+        ("ZoeDepth", {"resample": 0}, "bilinear or bicubic"),
+        ("ZoeDepth", {"ensure_multiple_of": 0}, "ensure_multiple_of"),
+        ("Owlv2", {"size": {"height": 10**6, "width": 10**6}}, "pixels"),
+        ("SLANeXt", {"size": {"height": 10**9, "width": 9}}, "size"),
+        ("UVDoc", {"size": {"height": 0, "width": 9}}, "size"),
+        ("VitPose", {"normalize_factor": 0}, "normalize_factor"),
+    ],
+)
+def test_a_setting_that_means_nothing_is_refused(name: str, settings: dict, message: str) -> None:
+    with pytest.raises(JaxprepError, match=message):
+        getattr(huggingface, f"{name}ImageProcessor")(**settings)
+
+
+@pytest.mark.parametrize("boxes", [[[]], [[[1, 2, 3]]], [[[1, 2, 0, 0]]], [], [[["a"] * 4]]])
+def test_boxes_that_are_none_are_refused(boxes: list) -> None:
+    image = np.zeros((20, 30, 3), np.uint8)
+    with pytest.raises(InputError, match="boxes"):
+        huggingface.VitPoseImageProcessor()(image, boxes=boxes)
