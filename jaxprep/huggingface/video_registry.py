@@ -11,6 +11,9 @@ from jaxprep.huggingface.patched_videos import (
     PATCHED_VIDEO,
     PATCHED_WITH_GRID,
 )
+from jaxprep.huggingface.timestamps import TIMED_VIDEO
+from jaxprep.huggingface.token_videos import TOKEN_VIDEO
+from jaxprep.huggingface.tubelets import TUBELETS
 from jaxprep.huggingface.video_call import PLAIN_VIDEO, VideoFamily
 
 VIDEO_FAMILIES: dict[str, VideoFamily] = {
@@ -19,4 +22,7 @@ VIDEO_FAMILIES: dict[str, VideoFamily] = {
     "patched": PATCHED_VIDEO,
     "patched_with_grid": PATCHED_WITH_GRID,
     "compressed": COMPRESSED_VIDEO,
+    "timed": TIMED_VIDEO,
+    "tokens": TOKEN_VIDEO,
+    "tubelets": TUBELETS,
 }

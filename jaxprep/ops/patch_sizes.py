@@ -474,3 +474,49 @@ class LargestGrid(SizeRule):
             f"down to squares of {self.factor} pixels, at most {self.max_frame_pixels} pixels in "
             "all"
         )
+
+
+@dataclass(frozen=True)
+class NearPatches(SizeRule):
+    """Makes about so many patches in the aspect ratio of an image, or in a square.
+
+    That is `_compute_target_patches` of `nemotron_h_omni/video_processing_nemotron_h_omni.py`.
+
+    Attributes:
+        patch_size: the side of a patch, in pixels.
+        patches: the number of them.
+        divisor: of the numbers of rows and of columns: both are taken up where no more than
+            `patches` come out, else down.
+        keeps_ratio: otherwise the result is a square.
+
+    >>> NearPatches(16, 1024, 2).output_size((480, 640))
+    (448, 576)
+    """
+
+    counts: ClassVar[tuple[str, ...]] = ("patches",)
+
+    patch_size: int
+    patches: int
+    divisor: int
+    keeps_ratio: bool = True
+
+    def output_size(self, size: Size) -> Size:
+        rows, columns = self._grid(size)
+        return rows * self.patch_size, columns * self.patch_size
+
+    def _grid(self, size: Size) -> tuple[int, int]:
+        divisor = self.divisor
+        if not self.keeps_ratio:
+            side = max(divisor, int(math.sqrt(self.patches)) // divisor * divisor)
+            return side, side
+        ratio = size[1] / size[0]
+        rows = max(round(math.sqrt(self.patches / ratio)), 1)
+        columns = max(round(math.sqrt(self.patches * ratio)), 1)
+        raised = -(-rows // divisor) * divisor, -(-columns // divisor) * divisor
+        if divisor == 1 or raised[0] * raised[1] <= self.patches:
+            return raised
+        return max(divisor, rows // divisor * divisor), max(divisor, columns // divisor * divisor)
+
+    def describe(self) -> str:
+        shape = "" if self.keeps_ratio else ", in a square"
+        return f"to about {self.patches} patches of {self.patch_size} pixels{shape}"

@@ -1,5 +1,6 @@
-"""Write `video.npz`, `video_tokens.npz` and `video_samplings.json`: what Transformers' video processors make of the cases of
-`video_cases` and `video_tokens_cases`, and which frames they choose of the clips of `video_samplings`.
+"""Write `video.npz`, `video_tokens.npz`, `video_grids.json` and `video_samplings.json`: what Transformers' video processors make of the
+cases of `video_cases` and `video_tokens_cases`, how many patches of videos, and which frames they choose of the clips of
+`video_samplings`.
 
 Run where torch, torchvision (0.27 or newer) and transformers are installed, from the root of the repository:
 
@@ -32,7 +33,7 @@ NEEDED = {
 
 def results(case: dict, photos) -> dict:
     """Every array that the original returns for a case, by name."""
-    processor = getattr(transformers, case["class"])(**case["settings"])
+    processor = video_tokens_cases.made(getattr(transformers, case["class"]), case["settings"])
     found = processor(video_cases.passed(case, photos), **case["call"])
     return video_cases.named(found, vlm_results.leaves)
 
@@ -89,6 +90,18 @@ def write_tokens(photos) -> None:
     writer.save("video_tokens")
 
 
+def write_grids() -> None:
+    found = []
+    for stem, variations in video_tokens_cases.GRIDS.items():
+        for settings in variations:
+            processor = getattr(transformers, f"{stem}VideoProcessor")(**settings)
+            answers = video_tokens_cases.digests(video_tokens_cases.number_of_patches(processor), range(8))
+            found.append({"class": f"{stem}VideoProcessor", "settings": settings, "sha256": answers})
+    path = store.FOLDER / "video_grids.json"
+    path.write_text(json.dumps(found, indent=1) + "\n")
+    print(f"{path.name}: {len(found)} records")
+
+
 def main() -> None:
     photos = inputs.photos_argument(__doc__)
     store.require("transformers", 5)
@@ -96,6 +109,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)  # float resizes change in the last bit with more
     write_tokens(photos)
+    write_grids()
     write_samplings()
     writer = new_writer()
     for case, arrays in store.attempts(video_cases.cases(), lambda case: results(case, photos)):

@@ -6,7 +6,7 @@ import functools
 from typing import Any
 
 import numpy as np
-from goldens import store, video_cases, vlm_results
+from goldens import store, video_cases, video_tokens_cases, vlm_results
 
 from helpers.huggingface.vision_language import as_type_of, assert_values
 from helpers.parity import EVERYTHING
@@ -38,7 +38,7 @@ def cases_of(name: str, every: int, file: str = "video") -> list[dict]:
 
 def results(case: dict, file: str = "video") -> dict[str, np.ndarray]:
     """Return every array that our class makes of a case, by name."""
-    processor = getattr(huggingface, case["class"])(**case["settings"])
+    processor = video_tokens_cases.made(getattr(huggingface, case["class"]), case["settings"])
     # Rows of patches are one array in the original whatever is asked for.
     call = {"return_tensors": None, **case["call"]} if file == "video" else case["call"]
     return video_cases.named(processor(video_cases.passed(case), **call), vlm_results.leaves)

@@ -18,7 +18,7 @@ from jaxprep.formats.huggingface.builders.patches import (
     pixel_bounds,
 )
 from jaxprep.formats.huggingface.settings import BOTH, LONGEST, PIXELS, Settings
-from jaxprep.ops.patch_sizes import ClosestGrid, LargestGrid, SmartSize, TokenBudget
+from jaxprep.ops.patch_sizes import ClosestGrid, LargestGrid, NearPatches, SmartSize, TokenBudget
 from jaxprep.ops.resize import MAX_COUNT
 
 LEAST_SHARE = 1.05
@@ -193,3 +193,48 @@ def patches_of_frame(build: Build) -> None:
         settings.integer("merge_size", highest=MAX_MERGED) if layout.merges else 1,
         order=layout.order.replace("t", ""),
     )
+
+
+# -- Nemotron H Omni -----------------------------------------------------------------------------
+
+MAX_STACKED = 64
+"""Frames of a tubelet."""
+
+
+@builder("resize")
+def resize_near_patches(build: Build) -> None:
+    """Nemotron H Omni: floats, to about `video_target_num_patches` patches.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> settings = {"norm_mean": 0.5, "norm_std": 0.5}
+    >>> config = HuggingFace("NemotronH_Omni_Reasoning_V3VideoProcessor", settings)
+    >>> config.pipeline.output_size((427, 640))
+    (416, 608)
+    """
+    settings = build.settings
+    settings.integer("temporal_patch_size", highest=MAX_STACKED)
+    rule = NearPatches(
+        settings.integer("patch_size"),
+        settings.integer("video_target_num_patches", highest=MAX_COUNT),
+        round(1 / settings.number("downsample_ratio", 1 / MAX_MERGED, 1.0)),
+        settings.flag("video_maintain_aspect_ratio"),
+    )
+    build.add(ops.Resize(rule=rule, method="bicubic", reference="torch", rounded=False))
+    build.is_float = True
+
+
+@builder()
+def normalize_levels(build: Build) -> None:
+    """Nemotron H Omni: divided by 255, then by `norm_mean` and `norm_std`, whatever other settings
+    say; channels first.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> settings = {"norm_mean": 0.5, "norm_std": 0.5}
+    >>> config = HuggingFace("NemotronH_Omni_Reasoning_V3VideoProcessor", settings)
+    >>> [type(step).__name__ for step in config.pipeline.steps]
+    ['Resize', 'Rescale', 'Normalize', 'ChannelsFirst']
+    """
+    settings = build.settings
+    mean, std = (settings.per_channel(key) for key in ("norm_mean", "norm_std"))
+    build.add(ops.Rescale(1 / 255), ops.Normalize(mean, std))
+    build.layout = ops.ChannelsFirst()
