@@ -329,7 +329,7 @@ def arguments(name: str) -> frozenset[str]:
     >>> sorted(arguments("GLPNImageProcessor") - arguments("ViTImageProcessor"))
     ['size_divisor']
     """
-    table = VIDEO_TABLE if name in video_rows() else IMAGE_TABLE
+    table = IMAGE_TABLE if name in rows() else VIDEO_TABLE
     shared = load_json(table)["kwargs"]
     return frozenset([*shared, *known_row(name).kwargs])
 
@@ -340,7 +340,7 @@ def renamed(name: str) -> dict[str, str]:
     >>> renamed("OwlViTImageProcessor")["rescale"]
     'do_rescale'
     """
-    shared = {} if name in video_rows() else load_json(IMAGE_TABLE)["renamed"]
+    shared = load_json(IMAGE_TABLE)["renamed"] if name in rows() else {}
     return {**shared, **known_row(name).renamed}
 
 
