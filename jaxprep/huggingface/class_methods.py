@@ -78,7 +78,13 @@ def pad_image_below(image: Any, size_divisor: int = 32, *, config: HuggingFace) 
     return _apply(config, ops.PadToMultiple(size_divisor), image)
 
 
-TO_SQUARE = [*_with_builder("pad_square"), *_with_builder("high_resolution")]
+TO_SQUARE = [
+    *_with_builder("pad_square"),
+    *_with_builder("high_resolution"),
+    *_with_builder("fit_square"),
+    *_with_builder("fit_or_stretch_square"),
+    "LlavaOnevisionImageProcessor",
+]
 
 
 @method(TO_SQUARE, "pad_to_square", settings=["config"])

@@ -5,6 +5,7 @@ A family is declared in its own module, next to the function that runs it.
 
 from __future__ import annotations
 
+from jaxprep.huggingface import tiles
 from jaxprep.huggingface.call import PLAIN, Family
 from jaxprep.huggingface.canvases import CANVAS_SAMPLES, QUARTERED_SAMPLES
 from jaxprep.huggingface.color_clusters import COLOR_CLUSTERS
@@ -21,7 +22,6 @@ from jaxprep.huggingface.seggpt import PROMPTED
 from jaxprep.huggingface.segmentation import MAPS_FAMILY
 from jaxprep.huggingface.sequences import PATCH_POSITIONS, PATCH_SEQUENCES
 from jaxprep.huggingface.slices import PAN_AND_SCAN
-from jaxprep.huggingface.tiles import TILE_ROWS, TILES_TO_MOST
 from jaxprep.huggingface.two_resolutions import TWO_RESOLUTIONS
 from jaxprep.huggingface.universal import EOMT
 from jaxprep.huggingface.universal_methods import MASKFORMER, ONEFORMER
@@ -58,8 +58,15 @@ FAMILIES: dict[str, Family] = {
     "people": SAPIENS,
     "prompted": PROMPTED,
     "prompted_depth": PROMPTED_DEPTH,
-    "tile_rows": TILE_ROWS,
-    "tiles_to_most": TILES_TO_MOST,
+    "tile_rows": tiles.TILE_ROWS,
+    "tile_stacks": tiles.TILE_STACKS,
+    "masked_rows": tiles.MASKED_ROWS,
+    "samples_of_one_tiled": tiles.SAMPLES_OF_ONE_TILED,
+    "tiles_apart": tiles.TILES_APART,
+    "tiles_with_tokens": tiles.TILES_WITH_TOKENS,
+    "page_samples": tiles.PAGE_SAMPLES,
+    "split_samples": tiles.SPLIT_SAMPLES,
+    "tiled_samples": tiles.CANVAS_SAMPLES,
     "maskformer": MASKFORMER,
     "oneformer": ONEFORMER,
     "eomt": EOMT,

@@ -16,11 +16,23 @@ import numpy as np
 from jaxprep import ops
 from jaxprep.errors import InputError
 from jaxprep.formats import HuggingFace
+from jaxprep.formats.huggingface.builders import Source
+from jaxprep.formats.huggingface.builders.tiles import longest_at_least
 from jaxprep.formats.huggingface.classes import CountKind, Tiling
 from jaxprep.huggingface.call import Call, Family, Results, read, run_each, size_results, sizes_of
-from jaxprep.huggingface.images import Image, for_pillow, traced_image, with_value_range
+from jaxprep.huggingface.features import Unconverted
+from jaxprep.huggingface.images import (
+    Image,
+    for_pillow,
+    one_by_one,
+    traced_image,
+    with_value_range,
+)
+from jaxprep.huggingface.samples import padded_samples, sample_counts, split
 from jaxprep.huggingface.views import array_module, padded, rows
-from jaxprep.ops.tile_sizes import Grid
+from jaxprep.ops.slice_sizes import Cut
+from jaxprep.ops.tile_sizes import Grid, canvas_grids
+from jaxprep.pipeline import Pipeline
 from jaxprep.types import Size
 
 # -- how an image is cut -------------------------------------------------------------------------
@@ -34,7 +46,7 @@ def grid_of(config: HuggingFace, size: Size) -> Grid:
     >>> grid_of(config, (480, 640))
     (3, 4)
     """
-    layout = config.pipeline.layout
+    layout = _tiles_pipeline(config).layout
     if not isinstance(layout, ops.Tiles):
         return 1, 1
     # A tile at the border may be smaller: see `tiles_of`.
@@ -49,10 +61,16 @@ def canvas_of(config: HuggingFace, size: Size) -> Size:
     (672, 672)
     """
     # `Pipeline.output_size` makes the tables too, which takes 100 times as long.
-    for step in config.pipeline.steps:
+    for step in _tiles_pipeline(config).steps:
         if isinstance(step, ops.Geometry):
             size = step.output_size(size)
     return size
+
+
+def _tiles_pipeline(config: HuggingFace) -> Pipeline:
+    """The view of tiles: the main one, where no other is named so."""
+    view = "tiles" if "tiles" in config.row.views else None
+    return config.pipeline_of(Source(), view=view)
 
 
 def tiling_of(config: HuggingFace) -> Tiling:
@@ -92,25 +110,38 @@ def _tiles_count(config: HuggingFace, size: Size) -> int:
     return grid[0] * grid[1]
 
 
+def _local_count(config: HuggingFace, size: Size) -> int:
+    rows_of_tiles, columns_of_tiles = local_grid(config, size) or (0, 0)
+    return rows_of_tiles * columns_of_tiles
+
+
+def _columns_and_rows(config: HuggingFace, size: Size) -> list[int]:
+    rows_of_tiles, columns_of_tiles = local_grid(config, size) or (1, 1)
+    return [columns_of_tiles, rows_of_tiles]
+
+
 COUNTS: dict[CountKind, Callable[[HuggingFace, Size], Any]] = {
     "views": views_count,
-    "tiles": _tiles_count,
     "grid": grid_of,
+    "local": _local_count,
+    "columns_and_rows": _columns_and_rows,
 }
 
 
 def count_results(config: HuggingFace, sizes: Sequence[Size]) -> Results:
-    """Return how images were cut, by the names that the row's `tiling` gives, int32.
+    """Return how images were cut, by the names that the row's `tiling` gives: int32, or lists of
+    Python's numbers.
 
     >>> config = HuggingFace("GotOcr2ImageProcessor", {"crop_to_patches": True})
     >>> count_results(config, [(480, 640)])["num_patches"].tolist()
     [13]
     """
-    counts = tiling_of(config).counts
-    return {
-        name: np.asarray([COUNTS[kind](config, size) for size in sizes], np.int32)
-        for name, kind in counts.items()
-    }
+    tiling = tiling_of(config)
+    results: Results = {}
+    for name, kind in tiling.counts.items():
+        values = [COUNTS[kind](config, size) for size in sizes]
+        results[name] = Unconverted(values) if tiling.lists else np.asarray(values, np.int32)
+    return results
 
 
 # -- views ---------------------------------------------------------------------------------------
@@ -193,36 +224,34 @@ def _as_views(results: Any) -> Any:
 def _tiles_are_final(config: HuggingFace, image: Image) -> bool:
     """Whether the view "tile", which every tile of the class goes through after it is cut, leaves
     those of an image as they are, but for their values."""
-    layout = config.pipeline.layout
+    layout = _tiles_pipeline(config).layout
     if not isinstance(layout, ops.Tiles):
         return True
     canvas = canvas_of(config, image.size)
     if any(n % side for n, side in zip(canvas, layout.size, strict=True)):
         return False
     steps = config.pipeline_of(image.source, view="tile").steps
-    # A resize and a crop to the size that a tile has change nothing.
-    moves = [step for step in steps if isinstance(step, ops.Geometry)]
-    return all(step.output_size(layout.size) == layout.size for step in moves)
+    return all(_keeps(step, layout.size) for step in steps if isinstance(step, ops.Geometry))
+
+
+def _keeps(step: ops.Geometry, size: Size) -> bool:
+    """Whether a resize or a crop leaves an image of `size` as it is."""
+    if isinstance(step, ops.Fit):
+        return step.rule.fit(size) == ops.Fitted(size, size)
+    return step.output_size(size) == size
 
 
 def _changed_tiles(call: Call, images: Sequence[Image]) -> list[Any]:
     """Tiles that are cut of the view "canvas", and each goes through the view "tile"."""
     config = call.config
-    layout: Any = config.pipeline.layout
-    side = layout.size[0]
+    side = _side_of_tiles(config)
     as_it_is = call._replace(config=replace(config, data_format="channels_last"))
     pieces: list[Image] = []
     counts = []
     for canvas in run_each(as_it_is, images, "canvas"):
-        # As `divide_to_patches` of transformers/image_transforms.py: what is at the border is as
-        # large as it is.
-        cut = [
-            canvas[top : top + side, left : left + side]
-            for top in range(0, canvas.shape[0], side)
-            for left in range(0, canvas.shape[1], side)
-        ]
-        pieces += [_image_of(call, piece) for piece in cut]
-        counts.append(len(cut))
+        cuts = pieces_of(canvas.shape[:2], side)
+        pieces += [_image_of(call, canvas[cut.slices]) for cut in cuts]
+        counts.append(len(cuts))
     results = run_each(call, pieces, "tile")
     if isinstance(results, list):
         raise InputError(
@@ -234,6 +263,27 @@ def _changed_tiles(call: Call, images: Sequence[Image]) -> list[Any]:
     return [results[end - count : end] for end, count in zip(ends, counts, strict=True)]
 
 
+def _side_of_tiles(config: HuggingFace) -> int:
+    layout: Any = _tiles_pipeline(config).layout
+    return layout.size[0]
+
+
+def pieces_of(canvas: Size, side: int) -> list[Cut]:
+    """Return the tiles of a canvas, row by row; those at its border may be smaller.
+
+    That is `divide_to_patches` of `transformers/image_transforms.py`.
+
+    >>> [(cut.height, cut.width) for cut in pieces_of((2, 3), 2)]
+    [(2, 2), (2, 1)]
+    """
+    height, width = canvas
+    return [
+        Cut(top, left, min(side, height - top), min(side, width - left))
+        for top in range(0, height, side)
+        for left in range(0, width, side)
+    ]
+
+
 def _image_of(call: Call, pixels: Any) -> Image:
     """A piece of a canvas as an image, which the backend reads as any other."""
     if call.is_traced:
@@ -242,7 +292,7 @@ def _image_of(call: Call, pixels: Any) -> Image:
     return for_pillow(image) if call.config.backend == "pil" else image
 
 
-# -- families ------------------------------------------------------------------------------------
+# -- families: all views in rows, or as many for each image -------------------------------------
 
 
 def tile_rows(call: Call) -> Results:
@@ -259,22 +309,343 @@ def tile_rows(call: Call) -> Results:
     return results | count_results(call.config, sizes_of(images))
 
 
-def tiles_to_most(call: Call) -> Results:
-    """Return the views of each image, padded with 0 to those of the image that has most, and the
-    sizes of images.
+def tile_stacks(call: Call) -> Results:
+    """Return the views of each image, where the class pads with 0 after those of images that have
+    fewer than others, and the sizes of images.
 
     >>> sizes = {"image_grid_pinpoints": [[8, 16], [16, 16]], "size": 8, "crop_size": 8}
     >>> config = HuggingFace("LlavaNextImageProcessor", sizes)
     >>> images = [np.zeros((20, 30, 3), np.uint8), np.zeros((20, 60, 3), np.uint8)]
-    >>> tiles_to_most(Call(images, {}, config))["pixel_values"].shape
+    >>> tile_stacks(Call(images, {}, config))["pixel_values"].shape
     (2, 5, 3, 8, 8)
     """
     images = read(call)
-    views = views_of(call, images)
-    if isinstance(views, list) and call.config.effective.flag("do_pad"):
-        views = padded(views)
-    results = {call.config.result_name: views}
+    results = {call.config.result_name: _stacked(call.config, views_of(call, images))}
     return results | size_results(call.config, sizes_of(images))
+
+
+def _stacked(config: HuggingFace, views: Any) -> Any:
+    """The views of images as one array, where the class pads; otherwise as they are."""
+    if not isinstance(views, list):
+        return views
+    pads = tiling_of(config).pads
+    is_padded = config.effective.flag("do_pad") if pads == "do_pad" else pads == "always"
+    return padded(views) if is_padded else views
+
+
+def samples_of_one_tiled(call: Call) -> Results:
+    """Return the views of each image as LLaVA-OneVision does: only images that are alone in their
+    sample are cut; the others are padded to a square.
+
+    A list that is not nested has samples of one image.
+
+    >>> sizes = {"image_grid_pinpoints": [[8, 16]], "size": {"height": 8, "width": 8}}
+    >>> config = HuggingFace("LlavaOnevisionImageProcessor", sizes)
+    >>> image = np.zeros((20, 30, 3), np.uint8)
+    >>> results = samples_of_one_tiled(Call([[image], [image, image]], {}, config))
+    >>> results["pixel_values"].shape, results["batch_num_images"].tolist()
+    ((3, 3, 3, 8, 8), [1, 2])
+    """
+    images = read(call)
+    sizes = sizes_of(images)
+    is_nested = any(isinstance(item, (list, tuple)) for item in _items(call.images))
+    # Samples without images are left out there.
+    counts = [count for count in sample_counts(call.images) if count] if is_nested else None
+    counts = counts or [1] * len(sizes)
+    if max(counts) > 1:
+        images = one_by_one(images)
+        is_alone = [count == 1 for count in counts for _ in range(count)]
+        alone = [image for image, is_so in zip(images, is_alone, strict=True) if is_so]
+        others = [image for image, is_so in zip(images, is_alone, strict=True) if not is_so]
+        cut = iter(views_of(call, alone) if alone else ())
+        squares = iter(run_each(call, others, "square"))
+        views: Any = [next(cut) if is_so else next(squares)[None] for is_so in is_alone]
+    else:
+        views = views_of(call, images)
+    results = {call.config.result_name: _stacked(call.config, views)}
+    results |= size_results(call.config, sizes)
+    return results | {"batch_num_images": np.asarray(counts, np.int32)}
+
+
+def _items(images: Any) -> Sequence[Any]:
+    return images if isinstance(images, (list, tuple)) else ()
+
+
+def masked_rows(call: Call) -> Results:
+    """Return the views of all images one after another, as Aria does: where each lies on its
+    canvas, and how many views an image has at most.
+
+    >>> config = HuggingFace("AriaImageProcessor", {"max_image_size": 490})
+    >>> results = masked_rows(Call(np.zeros((20, 30, 3), np.uint8), {}, config))
+    >>> results["pixel_values"].shape, results["pixel_mask"].shape, results["num_crops"]
+    ((1, 3, 490, 490), (1, 490, 490), 1)
+    """
+    images = read(call)
+    config = call.config
+    rule = longest_at_least(config.effective)
+    counts = []
+    masks = []
+    for size in sizes_of(images):
+        pieces = [size]
+        if config.effective.flag("split_image"):
+            cuts = pieces_of(canvas_of(config, size), rule.side)
+            pieces = [(cut.height, cut.width) for cut in cuts]
+        for piece in pieces:
+            mask = np.zeros((rule.side, rule.side), bool)
+            height, width = rule.fit(piece).content
+            mask[:height, :width] = True
+            masks.append(mask)
+        counts.append(len(pieces))
+    return {
+        "pixel_values": rows(tiles_of(call, images), axes=1),
+        "pixel_mask": np.stack(masks),
+        "num_crops": max(counts),
+    }
+
+
+def tiles_apart(call: Call) -> Results:
+    """Return a view of each image and, apart, the tiles of those that are longer than a tile, as
+    DeepSeek-OCR 2 does.
+
+    >>> sizes = {"size": {"height": 16, "width": 16}, "tile_size": 8}
+    >>> config = HuggingFace("DeepseekOcr2ImageProcessor", sizes)
+    >>> results = tiles_apart(Call(np.zeros((20, 30, 3), np.uint8), {}, config))
+    >>> results["pixel_values"].shape, results["pixel_values_local"].shape
+    ((1, 3, 16, 16), (6, 3, 8, 8))
+    """
+    images = read(call)
+    config = call.config
+    results = {config.result_name: run_each(call, images)}
+    cut = [image for image in images if local_grid(config, image.size) is not None]
+    if cut:
+        results["pixel_values_local"] = rows(_as_views(run_each(call, cut, "tiles")), axes=1)
+    return results | count_results(config, sizes_of(images))
+
+
+def local_grid(config: HuggingFace, size: Size) -> Grid | None:
+    """Return the grid of an image of DeepSeek-OCR 2; None where it has no tiles.
+
+    >>> local_grid(HuggingFace("DeepseekOcr2ImageProcessor"), (768, 768)) is None
+    True
+    """
+    settings = config.effective
+    if not settings.flag("crop_to_patches") or max(size) <= settings.integer("tile_size"):
+        return None
+    return grid_of(config, size)
+
+
+# -- Phi-4 ---------------------------------------------------------------------------------------
+
+
+def tiles_with_tokens(call: Call) -> Results:
+    """Return the views of each image, padded with 0 to those of the image that has most, as Phi-4
+    does: which patches show the image, the size of the canvas, and the number of tokens.
+
+    >>> config = HuggingFace("Phi4MultimodalImageProcessor", {"size": 28})
+    >>> results = tiles_with_tokens(Call(np.zeros((20, 40, 3), np.uint8), {}, config))
+    >>> results["image_pixel_values"].shape, results["image_attention_mask"][0, 1].tolist()
+    ((1, 3, 3, 28, 28), [[1.0, 1.0], [1.0, 1.0]])
+    """
+    images = read(call)
+    config = call.config
+    sizes = sizes_of(images)
+    masks = [patch_masks(config, size) for size in sizes]
+    most = max(map(len, masks))
+    attention = np.ones((len(masks), most, *masks[0].shape[1:]), np.float32)
+    for row, mask in zip(attention, masks, strict=True):
+        row[: len(mask)] = mask
+    return {
+        config.result_name: _stacked(config, views_of(call, images)),
+        "image_sizes": np.asarray([canvas_of(config, size) for size in sizes], np.int32),
+        "image_attention_mask": attention,
+        "num_img_tokens": np.asarray([tokens_count(config, size) for size in sizes], np.int32),
+    }
+
+
+def patch_masks(config: HuggingFace, size: Size) -> np.ndarray:
+    """Return which patches of each view of an image of `size` show it, `(views, rows, columns)`.
+
+    >>> config = HuggingFace("Phi4MultimodalImageProcessor")
+    >>> patch_masks(config, (300, 448)).sum(axis=(1, 2)).tolist()
+    [1024.0, 704.0]
+    """
+    mask = canvas_mask(config, size)
+    rows_of_tiles, columns_of_tiles = grid_of(config, size)
+    side = len(mask) // rows_of_tiles
+    split = mask.reshape(rows_of_tiles, side, columns_of_tiles, side).swapaxes(1, 2)
+    # The view of all is before the tiles, and has no padding.
+    return np.concatenate([np.ones((1, side, side), np.float32), split.reshape(-1, side, side)])
+
+
+def canvas_mask(config: HuggingFace, size: Size) -> np.ndarray:
+    """Return which patches of the canvas of an image of `size` show it, 1 or 0, float32.
+
+    >>> canvas_mask(HuggingFace("Phi4MultimodalImageProcessor"), (300, 448)).shape
+    (32, 32)
+    """
+    patch = config.effective.integer("patch_size")
+    fitted = _fitted(config, size)
+    grid = grid_of(config, size)
+    # A tile has whole patches only, whatever is left of it.
+    side = _side_of_tiles(config) // patch
+    mask = np.ones((side * grid[0], side * grid[1]), np.float32)
+    empty_rows, empty_columns = (
+        (n - m) // patch for n, m in zip(fitted.canvas, fitted.content, strict=True)
+    )
+    if empty_rows:
+        mask[-empty_rows:] = 0
+    if empty_columns:
+        mask[:, -empty_columns:] = 0
+    return mask
+
+
+def _fitted(config: HuggingFace, size: Size) -> ops.Fitted:
+    (step,) = (step for step in config.pipeline.steps if isinstance(step, ops.Fit))
+    return step.rule.fit(size)
+
+
+def tokens_count(config: HuggingFace, size: Size) -> int:
+    """Return how many tokens an image of `size` has: 16 x 16 and their 16 line ends of the view of
+    all, a separator, and of the tiles every second patch and a line end for each row that has any.
+
+    >>> tokens_count(HuggingFace("Phi4MultimodalImageProcessor"), (480, 640))
+    1065
+    """
+    masks = patch_masks(config, size)[1:, ::2, ::2]
+    grid = grid_of(config, size)
+    halves = masks.reshape(*grid, *masks.shape[1:]).swapaxes(1, 2)
+    halves = halves.reshape(grid[0] * masks.shape[1], -1)
+    return 256 + 1 + int(halves.sum()) + int(halves[:, 0].sum()) + 16
+
+
+# -- samples of several images ------------------------------------------------------------------
+
+
+def page_samples(call: Call) -> Results:
+    """Return the views of each sample, padded with 0 to those of the sample that has most, as
+    Granite-Docling does: which views there are, and the grid of each image.
+
+    >>> config = HuggingFace("GraniteDoclingImageProcessor", {"size": 8})
+    >>> images = [[np.zeros((20, 30, 3), np.uint8)], [np.zeros((40, 40, 3), np.uint8)]]
+    >>> results = page_samples(Call(images, {}, config))
+    >>> results["pixel_values"].shape, results["rows"]
+    ((2, 26, 3, 8, 8), [[2], [5]])
+    """
+    images = read(call)
+    config = call.config
+    pixels, counts = _views_of_samples(call, images)
+    masks = np.zeros(pixels.shape[:2], bool)
+    for mask, count in zip(masks, counts, strict=True):
+        mask[:count] = True
+    results = {config.result_name: pixels, "pixel_attention_mask": masks}
+    if config.effective.flag("fine_route"):
+        results["tile_fine_mask"] = np.ones(len(counts), bool)
+    return results | _grid_lists(call, images)
+
+
+def split_samples(call: Call) -> Results:
+    """Return the views of each sample, padded with 0 to those of the sample that has most, as
+    Idefics 3 does: which pixels there are, and, where it is asked for, the grid of each image.
+
+    >>> sizes = {"size": {"longest_edge": 16}, "max_image_size": {"longest_edge": 8}}
+    >>> config = HuggingFace("Idefics3ImageProcessor", sizes)
+    >>> results = split_samples(Call(np.zeros((20, 30, 3), np.uint8), {}, config))
+    >>> results["pixel_values"].shape, results["pixel_attention_mask"].shape
+    ((1, 5, 3, 8, 8), (1, 5, 8, 8))
+    """
+    images = read(call)
+    settings = call.config.effective
+    name = call.config.result_name
+    results: Results = {}
+    if settings.flag("do_pad"):
+        pixels, counts = _views_of_samples(call, images)
+        # Zeros of float32 are filled there.
+        results[name] = pixels.astype(np.float32)
+        masks = np.zeros((*pixels.shape[:2], *pixels.shape[-2:]), np.int32)
+        for mask, count in zip(masks, counts, strict=True):
+            mask[:count] = 1
+        results["pixel_attention_mask"] = masks
+    else:
+        views = rows(views_of(call, images), axes=1)
+        samples = split(views, _views_counts(call, images))
+        results[name] = (
+            samples
+            if len({len(one) for one in samples}) > 1
+            else array_module(samples).stack(samples)
+        )
+    if settings.flag("return_row_col_info"):
+        results |= _grid_lists(call, images, of_single=(0, 0))
+    return results
+
+
+def _views_of_samples(call: Call, images: Sequence[Image]) -> tuple[Any, list[int]]:
+    """The views of each sample, padded with 0 to the longest, and how many there are of each."""
+    counts = _views_counts(call, images)
+    return padded_samples(rows(views_of(call, images), axes=1), counts), counts
+
+
+def _views_counts(call: Call, images: Sequence[Image]) -> list[int]:
+    counts = [views_count(call.config, size) for size in sizes_of(images)]
+    return [sum(sample) for sample in split(counts, sample_counts(call.images))]
+
+
+def _grid_lists(call: Call, images: Sequence[Image], of_single: Grid = (1, 1)) -> Results:
+    """The numbers of rows and of columns of each image, in lists of samples.
+
+    Args:
+        of_single: what is said of an image that is a single tile.
+    """
+    grids = [grid_of(call.config, size) for size in sizes_of(images)]
+    grids = [of_single if grid == (1, 1) else grid for grid in grids]
+    samples = split(grids, sample_counts(call.images))
+    return {
+        name: Unconverted([grid[axis] for grid in sample] for sample in samples)
+        for axis, name in enumerate(("rows", "cols"))
+    }
+
+
+def canvas_samples(call: Call) -> Results:
+    """Return the tiles of each image of each sample, padded with 0 to `max_image_tiles` and to the
+    sample that has most images, as Mllama does: which there are, and the number of each grid among
+    all grids.
+
+    >>> config = HuggingFace("MllamaImageProcessor", {"size": 8})
+    >>> results = canvas_samples(Call(np.zeros((20, 30, 3), np.uint8), {}, config))
+    >>> results["pixel_values"].shape, results["aspect_ratio_ids"].tolist(), results["num_tiles"]
+    ((1, 1, 4, 3, 8, 8), [[6]], [[4]])
+    """
+    images = read(call)
+    config = call.config
+    counts = sample_counts(call.images)
+    grids = [grid_of(config, size) for size in sizes_of(images)]
+    most = config.effective.integer("max_image_tiles")
+    tiles = tiles_of(call, images)
+    if isinstance(tiles, list) or tiles.shape[1] < most:
+        tiles = padded(list(tiles), (most, *tiles[0].shape[1:]))
+    is_tile = np.arange(most) < np.asarray([[rows * columns] for rows, columns in grids])
+    masks = padded_samples(is_tile.astype(np.int32), counts)
+    # The first tile is there also of an image that is missing, as in the original.
+    masks[..., 0] = 1
+    names = {grid: number for number, grid in enumerate(canvas_grids(most), 1)}
+    ids = np.asarray([names[grid] for grid in grids], np.int32)
+    numbers = split([grid[0] * grid[1] for grid in grids], counts)
+    return {
+        # Zeros of float32 are filled there.
+        config.result_name: padded_samples(tiles, counts).astype(np.float32),
+        "aspect_ratio_ids": padded_samples(ids, counts),
+        "aspect_ratio_mask": masks,
+        "num_tiles": Unconverted(numbers),
+    }
+
+
+# -- methods -------------------------------------------------------------------------------------
+
+
+def _config_for(processor: Any, images_kwargs: dict[str, Any] | None) -> HuggingFace:
+    settings = dict(images_kwargs or {})
+    if "patch_size" in settings and "patch_size" not in processor._config.row.kwargs:
+        settings["size"] = settings.pop("patch_size")
+    return processor._config.overridden(settings)
 
 
 def get_number_of_image_patches(
@@ -290,11 +661,63 @@ def get_number_of_image_patches(
     >>> GotOcr2ImageProcessor(crop_to_patches=True).get_number_of_image_patches(480, 640)
     13
     """
-    settings = dict(images_kwargs or {})
-    if "patch_size" in settings:
-        settings["size"] = settings.pop("patch_size")
-    return views_count(processor._config.overridden(settings), (height, width))
+    return views_count(_config_for(processor, images_kwargs), (height, width))
 
 
-TILE_ROWS = Family(tile_rows, methods={"get_number_of_image_patches": get_number_of_image_patches})
-TILES_TO_MOST = Family(tiles_to_most)
+def get_number_of_tiles(
+    processor: Any, height: int, width: int, images_kwargs: dict[str, Any] | None = None
+) -> tuple[int, int, int]:
+    """Return how many views an image of Idefics 3 has, and their rows and columns; three times 0
+    where it is not cut. Arguments as in `get_number_of_image_patches`.
+
+    >>> from jaxprep.huggingface import Idefics3ImageProcessor
+    >>> Idefics3ImageProcessor().get_number_of_image_patches(480, 640)
+    (13, 3, 4)
+    """
+    config = _config_for(processor, images_kwargs)
+    grid = grid_of(config, (height, width))
+    if grid == (1, 1):
+        return 0, 0, 0
+    return views_count(config, (height, width)), *grid
+
+
+def get_number_of_local_patches(
+    processor: Any, height: int, width: int, images_kwargs: dict[str, Any] | None = None
+) -> int:
+    """Return how many views an image of DeepSeek-OCR 2 has: one of all of it, and its tiles.
+    Arguments as in `get_number_of_image_patches`.
+
+    >>> from jaxprep.huggingface import DeepseekOcr2ImageProcessor
+    >>> DeepseekOcr2ImageProcessor().get_number_of_image_patches(480, 800)
+    7
+    """
+    config = _config_for(processor, images_kwargs)
+    rows_of_tiles, columns_of_tiles = local_grid(config, (height, width)) or (0, 0)
+    return 1 + rows_of_tiles * columns_of_tiles
+
+
+def get_tile_grid(
+    processor: Any, height: int, width: int, images_kwargs: dict[str, Any] | None = None
+) -> Grid:
+    """Return the rows and columns of tiles of a page of Granite-Docling. Arguments as in
+    `get_number_of_image_patches`.
+
+    >>> from jaxprep.huggingface import GraniteDoclingImageProcessor
+    >>> GraniteDoclingImageProcessor().get_tile_grid(480, 640)
+    (3, 4)
+    """
+    return grid_of(_config_for(processor, images_kwargs), (height, width))
+
+
+NUMBER = "get_number_of_image_patches"
+TILE_ROWS = Family(tile_rows, methods={NUMBER: get_number_of_image_patches})
+MASKED_ROWS = Family(masked_rows, methods={NUMBER: get_number_of_image_patches})
+TILE_STACKS = Family(tile_stacks)
+SAMPLES_OF_ONE_TILED = Family(samples_of_one_tiled)
+TILES_APART = Family(tiles_apart, methods={NUMBER: get_number_of_local_patches})
+TILES_WITH_TOKENS = Family(tiles_with_tokens)
+PAGE_SAMPLES = Family(
+    page_samples, methods={NUMBER: get_number_of_image_patches, "get_tile_grid": get_tile_grid}
+)
+SPLIT_SAMPLES = Family(split_samples, methods={NUMBER: get_number_of_tiles})
+CANVAS_SAMPLES = Family(canvas_samples)

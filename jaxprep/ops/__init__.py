@@ -61,7 +61,16 @@ from jaxprep.ops.patches import Patches, Tiles
 from jaxprep.ops.reduce import ReducingResize, reduce
 from jaxprep.ops.resize import Resize, SizeRule, resize
 from jaxprep.ops.turn import AlignLongAxis, align_long_axis
-from jaxprep.ops.values import Cast, Clip, Normalize, Rescale, clip, normalize, rescale
+from jaxprep.ops.values import (
+    Cast,
+    Clip,
+    Normalize,
+    NormalizeBfloat16,
+    Rescale,
+    clip,
+    normalize,
+    rescale,
+)
 from jaxprep.ops.window import resize_window
 from jaxprep.pipeline.step import (
     Geometry,
@@ -95,6 +104,7 @@ __all__ = [
     "MirrorTo",
     "NearestColor",
     "Normalize",
+    "NormalizeBfloat16",
     "Opaque",
     "OverCheckerboard",
     "Pad",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float32, Shaped
@@ -230,6 +231,56 @@ class Normalize(Pointwise):
 
     def describe(self) -> str:
         return f"normalise: mean {number_list(self.mean)}, std {number_list(self.std)}"
+
+
+@dataclass(frozen=True)
+class NormalizeBfloat16(Pointwise):
+    """Computes `(image * scale - mean) / std` as torch does with tensors of bfloat16: each
+    operation in float32, its result rounded to bfloat16.
+
+    That is `rescale_and_normalize` of
+    https://github.com/huggingface/transformers/blob/main/src/transformers/models/llama4/image_processing_llama4.py
+
+    >>> from jaxprep import Batch
+    >>> step = NormalizeBfloat16(1 / 255, 0.5, 0.5)
+    >>> step(Batch(image=np.full((1, 1, 1), 100, np.uint8))).image.tolist()
+    [[[-0.21484375]]]
+    """
+
+    scale: float
+    mean: PerChannel
+    std: PerChannel
+
+    def check(self) -> None:
+        _check_lengths(mean=self.mean, std=self.std)
+        if not np.all(_rounded(np.asarray(self.std, np.float32)) > 0):
+            raise codec.expected("a positive standard deviation", self.std, "$.std")
+
+    def output_channels(self, channels: int) -> int:
+        return _fitting_channels(self, channels, self.mean, self.std)
+
+    def apply(self, image: Any, draw: Any = None) -> Any:
+        mean, std = (_rounded(np.asarray(value, np.float32)) for value in (self.mean, self.std))
+        values = _rounded(image.astype(np.float32))
+        values = _rounded(values * np.float32(self.scale))
+        values = _rounded(values - mean)
+        return (values / std).astype(jnp.bfloat16)
+
+    def undo(self, image: np.ndarray) -> np.ndarray | None:
+        normalized = image.astype(np.float64) * self.std + self.mean
+        return normalized / self.scale if self.scale else None
+
+    def describe(self) -> str:
+        numbers = f"mean {number_list(self.mean)}, std {number_list(self.std)}"
+        return f"multiply by {self.scale:.6g} and normalise in bfloat16: {numbers}"
+
+
+def _rounded(values: Any) -> Any:
+    """Float32 values rounded to bfloat16, half to even, as float32."""
+    if isinstance(values, np.ndarray):
+        return values.astype(jnp.bfloat16).astype(np.float32)
+    # XLA may leave out a conversion to bfloat16 and back.
+    return jax.lax.reduce_precision(values, exponent_bits=8, mantissa_bits=7)
 
 
 DTypeName = Literal["uint8", "int32", "float32", "bfloat16", "float16"]

@@ -73,7 +73,7 @@ def test_what_one_backend_saved_the_other_reads(name: str, tmp_path: Path) -> No
 @pytest.mark.parametrize("name", NAMES)
 def test_none_at_the_start_is_kept_and_saved(name: str, tmp_path: Path) -> None:
     defaults = classes.rows()[name].defaults
-    switch = next(key for key in ("do_resize", "do_rescale", "do_normalize") if key in defaults)
+    switch = next(key for key in ("do_rescale", "do_normalize", "do_resize") if key in defaults)
     processor = getattr(huggingface, name)(**{switch: None})
     assert processor.to_dict()[switch] is None
     processor.save_pretrained(tmp_path)

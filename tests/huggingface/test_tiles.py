@@ -3,62 +3,129 @@ torchvision backend by goldens."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
-from goldens import vlm_tiles_cases
+from goldens import store, vlm_tile_sizes, vlm_tiles_cases
 from helpers.huggingface.common import original
 from helpers.huggingface.vision_language import assert_as_pil, assert_as_torchvision, cases_of
 from helpers.images import photograph
 
-from jaxprep import huggingface
-from jaxprep.errors import ConfigError
+from jaxprep import huggingface, ops
+from jaxprep.errors import ConfigError, InputError
+from jaxprep.formats import HuggingFace
 from jaxprep.formats.huggingface import classes
-from jaxprep.ops.tile_sizes import AnyResolution
+from jaxprep.formats.huggingface.builders import Source
+from jaxprep.huggingface import tiles
+from jaxprep.ops.tile_sizes import AnyResolution, TiledCanvas, TileRule
 
 NAMES = sorted(vlm_tiles_cases.SETTINGS)
+EVERY = 9
+"""Of the cases of a class one in so many runs, and the first."""
 PIL_NAMES = [name for name in NAMES if "pil" in classes.rows()[name].backends]
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", PIL_NAMES)
 def test_tiles_are_those_of_the_pil_backend(name: str) -> None:
-    for case in cases_of("tiles", "pil", name):
+    for case in cases_of("tiles", "pil", name, every=EVERY):
         assert_as_pil(case)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_tiles_are_those_of_the_torchvision_backend(name: str) -> None:
-    for case in cases_of("tiles", "torchvision", name):
-        assert_as_torchvision("tiles", case)
+    for case in cases_of("tiles", "torchvision", name, every=EVERY):
+        # Tensors of torch can be of bfloat16, arrays of NumPy need a package for that.
+        is_torch = case["call"]["return_tensors"] == "pt"
+        call = {"return_tensors": "np"} if is_torch else case["call"]
+        assert_as_torchvision("tiles", {**case, "call": call})
 
 
 # -- grids ---------------------------------------------------------------------------------------
 
 
-def random_sizes(count: int = 2000) -> list[tuple[int, int]]:
-    draws = np.random.default_rng(0).integers(1, 3000, (count, 2)).tolist()
-    return [(height, width) for height, width in draws]
+PUBLISHED = {"size": {"longest_edge": 2048}, "max_image_size": {"longest_edge": 512}}
+"""What most configs of SmolVLM say."""
 
 
-@pytest.mark.parametrize("settings", [{}, {"min_patches": 4, "max_patches": 9}])
-def test_numbers_of_tiles_of_the_closest_ratio_are_those_of_2000_random_sizes(
-    settings: dict,
+def rule_of(name: str, settings: dict) -> Any:
+    """The rule by which a class chooses a canvas."""
+    config = HuggingFace(name, settings)
+    view = "tiles" if "tiles" in config.row.views else None
+    steps = config.pipeline_of(Source(), view=view).steps
+    return next(step.rule for step in reversed(steps) if isinstance(step, ops.Resize | ops.Fit))
+
+
+@pytest.mark.parametrize(("name", "settings"), vlm_tile_sizes.CASES)
+def test_grids_are_those_of_the_torchvision_backend_for_2000_random_sizes(
+    name: str, settings: dict
 ) -> None:
-    name = "GotOcr2ImageProcessor"
-    theirs = original(name)(crop_to_patches=True, **settings)
-    ours = getattr(huggingface, name)(crop_to_patches=True, **settings)
-    for height, width in random_sizes():
-        wanted = theirs.get_number_of_image_patches(height, width)
-        assert ours.get_number_of_image_patches(height, width) == wanted, (height, width)
+    with np.load(store.FOLDER / "vlm_tile_sizes.npz") as file:
+        wanted = file[vlm_tile_sizes.key(name, settings)].tolist()
+    rule = rule_of(name, settings)
+    config = HuggingFace(name, settings)
+    for size, numbers in zip(vlm_tile_sizes.sizes(), wanted, strict=True):
+        if numbers == [0, 0, 0, 0]:
+            with pytest.raises(InputError, match="at least 10 pixels"):
+                rule.fit(size)
+        elif isinstance(rule, ops.FitRule):
+            fitted = rule.fit(size)
+            rows, columns = (n // rule.side for n in fitted.canvas)
+            assert [rows, columns, *fitted.content] == numbers, size
+        elif isinstance(rule, TileRule):
+            assert list(rule.grid(size)) == numbers, size
+        else:
+            grid = tiles.grid_of(config, size)
+            assert list(grid if grid != (1, 1) else (0, 0)) == numbers, size
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("GotOcr2ImageProcessor", {"crop_to_patches": True}),
+        ("GotOcr2ImageProcessor", {"crop_to_patches": True, "min_patches": 4, "max_patches": 9}),
+        ("GraniteDoclingImageProcessor", {}),
+        ("GraniteDoclingImageProcessor", {"dense_max_patches": 60, "dense_max_scale": 1.2}),
+        ("AriaImageProcessor", {"split_image": True}),
+        ("Idefics3ImageProcessor", {}),
+        ("SmolVLMImageProcessor", PUBLISHED),
+    ],
+)
+def test_numbers_of_tiles_are_those_of_the_pil_backend_for_2000_random_sizes(
+    name: str, settings: dict
+) -> None:
+    theirs = original(name)(**settings)
+    ours = getattr(huggingface, name)(**settings)
+    for size in vlm_tile_sizes.sizes():
+        wanted = theirs.get_number_of_image_patches(*size)
+        assert ours.get_number_of_image_patches(*size) == wanted, size
+
+
+def test_canvases_of_mllama_are_those_of_2000_random_sizes() -> None:
+    pytest.importorskip("transformers")
+    from transformers.models.mllama import image_processing_pil_mllama as theirs
+
+    for side, highest in ((224, 4), (100, 9)):
+        rule = TiledCanvas(side, highest)
+        for size in vlm_tile_sizes.sizes():
+            canvas = theirs.get_optimal_tiled_canvas(*size, highest, side)
+            content = theirs.get_image_size_fit_to_canvas(*size, *canvas, side)
+            assert rule.fit(size) == (content, canvas, 0, 0), size
 
 
 def test_resolutions_are_those_of_2000_random_sizes() -> None:
     utils = pytest.importorskip("transformers").image_processing_utils
-    for name in ("LlavaNextImageProcessor",):
-        pairs = [list(pair) for pair in classes.rows()[name].defaults["image_grid_pinpoints"]]
+    keys = {
+        "LlavaNextImageProcessor": "image_grid_pinpoints",
+        "LlavaOnevisionImageProcessor": "image_grid_pinpoints",
+        "AriaImageProcessor": "split_resolutions",
+    }
+    for name, key in keys.items():
+        pairs = classes.rows()[name].defaults[key]
         rule = AnyResolution(tuple((height, width) for height, width in pairs))
-        for size in random_sizes():
+        for size in vlm_tile_sizes.sizes():
             canvas = utils.select_best_resolution(size, pairs)
             image = np.broadcast_to(np.uint8(0), (3, *size))
             content = utils.get_patch_output_size(image, canvas, "channels_first")
@@ -68,18 +135,15 @@ def test_resolutions_are_those_of_2000_random_sizes() -> None:
 
 # -- calls ---------------------------------------------------------------------------------------
 
-SMALL = {
-    "GotOcr2ImageProcessor": vlm_tiles_cases.CROP,
-    "LlavaNextImageProcessor": vlm_tiles_cases.CUT,
-}
 
-
-@pytest.mark.parametrize("name", sorted(SMALL))
+@pytest.mark.parametrize("name", ["LlavaNext", "Llama4", "Mllama"])
 def test_a_call_inside_jit_gives_what_an_eager_call_gives(name: str) -> None:
-    processor = getattr(huggingface, name)(**SMALL[name])
+    settings = vlm_tiles_cases.SETTINGS[f"{name}ImageProcessor"][0]
+    settings = vlm_tiles_cases.CUT if name == "LlavaNext" else settings
+    processor = getattr(huggingface, f"{name}ImageProcessor")(**settings)
     image = np.asarray(photograph(131, 187))
     eager = processor([image, image], return_tensors="np")
-    traced = jax.jit(lambda images: dict(processor(images)))(np.stack([image, image]))
+    traced = jax.jit(lambda images: dict(processor(images)))([image, image])
     for key, array in eager.items():
         np.testing.assert_allclose(np.asarray(traced[key]), array, atol=2e-6, err_msg=key)
 
@@ -87,11 +151,34 @@ def test_a_call_inside_jit_gives_what_an_eager_call_gives(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "settings"),
     [
-        ("GotOcr2ImageProcessor", {"crop_to_patches": True, "max_patches": 10**6}),
-        ("LlavaNextImageProcessor", {"image_grid_pinpoints": [[336000, 336000]]}),
-        ("LlavaNextImageProcessor", {"image_grid_pinpoints": [[8000, 8000]], "crop_size": 8}),
+        ("GotOcr2", {"crop_to_patches": True, "max_patches": 10**6}),
+        ("Cohere2Vision", {"max_patches": 10**6}),
+        ("GraniteDocling", {"max_patches": 10**6}),
+        ("GraniteDocling", {"dense_max_patches": 10**6}),
+        ("Ovis2", {"crop_to_patches": True, "max_patches": 10**6}),
+        ("DeepseekOcr2", {"max_patches": 10**6}),
+        ("UnlimitedOcr", {"max_patches": 10**6}),
+        ("PerceptionLM", {"max_num_tiles": 10**6}),
+        ("Phi4Multimodal", {"dynamic_hd": 10**6}),
+        ("LlavaNext", {"image_grid_pinpoints": [[336000, 336000]]}),
+        ("LlavaNext", {"image_grid_pinpoints": [[8000, 8000]], "crop_size": 8}),
+        ("LlavaOnevision", {"image_grid_pinpoints": [[384, 384 * 10**6]]}),
+        ("Aria", {"split_image": True, "split_resolutions": [[490000, 490000]]}),
+        ("Mllama", {"max_image_tiles": 10**6}),
+        ("Llama4", {"max_patches": 10**6}),
     ],
 )
 def test_a_config_that_asks_for_a_million_tiles_is_refused(name: str, settings: dict) -> None:
     with pytest.raises(ConfigError, match="Expected at most"):
-        getattr(huggingface, name)(**settings)
+        getattr(huggingface, f"{name}ImageProcessor")(**settings)
+
+
+def test_samples_without_images_are_padding() -> None:
+    image = np.asarray(photograph(41, 57))
+    for name in ("GraniteDocling", "Mllama"):
+        processor = getattr(huggingface, f"{name}ImageProcessor")
+        processor = processor(**vlm_tiles_cases.SETTINGS[f"{name}ImageProcessor"][0])
+        both = processor([[], [image]], return_tensors="np")
+        alone = processor([[image]], return_tensors="np")
+        np.testing.assert_array_equal(both["pixel_values"][1], alone["pixel_values"][0])
+        assert not both["pixel_values"][0].any()

@@ -39,7 +39,7 @@ SizeKind = Literal[
     "patches",
     "merge_size",
 ]
-CountKind = Literal["views", "tiles", "grid"]
+CountKind = Literal["views", "grid", "local", "columns_and_rows"]
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,12 @@ class Tiling:
     Attributes:
         thumbnail: whether that is before or after the tiles; None where there is none.
         always: an image that is a single tile has a thumbnail too.
-        counts: results that tell how an image was cut, by name: the number of its views, of its
-            tiles, or its grid, (rows, columns).
+        pads: whether images that have fewer views than others are padded to as many: always, or
+            where the setting `do_pad` is on; None where they are not.
+        counts: results that tell how an image was cut, by name: the number of its views; its grid,
+            (rows, columns); for a class that returns tiles apart, their number, or columns and
+            rows.
+        lists: those are lists of Python's numbers, never arrays.
 
     >>> rows()["GotOcr2ImageProcessor"].tiling.counts
     {'num_patches': 'views'}
@@ -96,6 +100,8 @@ class Tiling:
 
     thumbnail: Literal["first", "last"] | None = None
     always: bool = False
+    pads: Literal["always", "do_pad"] | None = None
+    lists: bool = False
     counts: dict[str, CountKind] = field(default_factory=dict)
 
 

@@ -203,14 +203,22 @@ def pad_square(build: Build) -> None:
     >>> config.pipeline.output_size((480, 640))
     (224, 224)
     """
-    if not build.settings.flag("do_pad"):
-        return
-    mean = build.settings.per_channel("image_mean")
+    if build.settings.flag("do_pad"):
+        build.add(ops.PadToSquare(mean_color(build.settings)))
+
+
+def mean_color(settings: Settings) -> tuple[float, ...]:
+    """Return the colour of `image_mean`, in levels of 8 bits, truncated.
+
+    >>> mean_color(Settings("LlavaImageProcessor", {}))
+    (122.0, 116.0, 104.0)
+    """
+    mean = settings.per_channel("image_mean")
     # `tuple(int(x * 255) for x in image_mean)` in
     # transformers/models/llava/image_processing_llava.py; the setting `background_color` of Janus'
     # configs holds the same numbers.
     means = mean if isinstance(mean, tuple) else (mean,) * 3
-    build.add(ops.PadToSquare(tuple(float(int(m * 255)) for m in means)))
+    return tuple(float(int(m * 255)) for m in means)
 
 
 @builder()

@@ -11,9 +11,27 @@ from typing import Any
 from jaxprep import codec, ops
 from jaxprep.bounds import check_side, check_size
 from jaxprep.formats.huggingface.builders.build import Build, builder
+from jaxprep.formats.huggingface.builders.crop_and_pad import center_crop, mean_color
 from jaxprep.formats.huggingface.builders.resize import resize
-from jaxprep.formats.huggingface.settings import BOTH, EXACT, SHORTEST, Settings
-from jaxprep.ops.tile_sizes import AnyResolution, ClosestRatio, TileRule, check_tiles
+from jaxprep.formats.huggingface.settings import BOTH, EXACT, LONGEST, SHORTEST, Settings
+from jaxprep.ops.fit import FitRule
+from jaxprep.ops.sizes import LongestRounded
+from jaxprep.ops.tile_sizes import (
+    AnyResolution,
+    ClosestRatio,
+    CoveredArea,
+    DensePages,
+    EnoughTiles,
+    LargestCanvas,
+    LeastScaled,
+    LongestAtLeast,
+    LongestEven,
+    TiledCanvas,
+    TiledCanvas32,
+    TileRule,
+    WholeTiles,
+    check_tiles,
+)
 from jaxprep.types import Size
 
 MOST_RESOLUTIONS = 1024
@@ -51,17 +69,40 @@ def crops(build: Build) -> bool:
     return settings.flag("crop_to_patches") and (build.on_torch or settings.get("max_patches") != 1)
 
 
-def add_tiles(build: Build, rule: TileRule) -> None:
+def stretch(build: Build, rule: TileRule) -> None:
     """Append a resize to the canvas of a rule, and the layout that cuts it into tiles.
 
     >>> from jaxprep.formats.huggingface.builders.build import Source
     >>> build = Build(Settings("GotOcr2ImageProcessor", {}), "pil", Source())
-    >>> add_tiles(build, ClosestRatio((8, 8), 1, 4))
+    >>> stretch(build, ClosestRatio((8, 8), 1, 4))
     >>> build.layout.size
     (8, 8)
     """
     build.resize(rule=rule)
     build.layout = ops.Tiles(rule.tile)
+
+
+def uncut(build: Build) -> bool:
+    """Append the resize of images that are not cut, where the settings say that none is.
+
+    >>> from jaxprep.formats.huggingface.builders.build import Source
+    >>> uncut(Build(Settings("GotOcr2ImageProcessor", {}), "pil", Source()))
+    True
+    """
+    if crops(build):
+        return False
+    resize(build)
+    build.layout = ops.ChannelsFirst()
+    return True
+
+
+def closest_ratio(settings: Settings, tile: Size) -> ClosestRatio:
+    """Return the rule of the closest aspect ratio, with `min_patches` and `max_patches`.
+
+    >>> closest_ratio(Settings("GotOcr2ImageProcessor", {}), (384, 384)).highest
+    12
+    """
+    return ClosestRatio(tile, *tile_counts(settings, tile))
 
 
 @builder("resize")
@@ -73,12 +114,193 @@ def tiles_by_ratio(build: Build) -> None:
     >>> config.pipeline.output_size((480, 640))
     (1152, 1536)
     """
-    if not crops(build):
+    if not uncut(build):
+        stretch(build, closest_ratio(build.settings, build.settings.pair("size")))
+
+
+@builder("resize")
+def tiles_by_scale(build: Build) -> None:
+    """Cohere2-Vision: tiles of `size` that scale the image least.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> HuggingFace("Cohere2VisionImageProcessor").pipeline.output_size((480, 640))
+    (512, 1024)
+    """
+    if uncut(build):
+        return
+    tile = build.settings.pair("size")
+    # `min_patches` is not used there.
+    _, highest = tile_counts(build.settings, tile)
+    stretch(build, LeastScaled(tile, highest))
+
+
+@builder("resize")
+def tiles_by_area(build: Build) -> None:
+    """Ovis2: tiles of `size` that cover the image, or, without `use_covering_area_grid`, of the
+    closest aspect ratio.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("Ovis2ImageProcessor", {"crop_to_patches": True})
+    >>> config.pipeline.output_size((480, 640))
+    (768, 768)
+    """
+    settings = build.settings
+    # Both backends of Ovis2 ask for more than one tile.
+    if settings.get("max_patches") == 1:
         resize(build)
         build.layout = ops.ChannelsFirst()
         return
-    tile = build.settings.pair("size")
-    add_tiles(build, ClosestRatio(tile, *tile_counts(build.settings, tile)))
+    if uncut(build):
+        return
+    tile = settings.pair("size")
+    closest = closest_ratio(settings, tile)
+    covers = settings.flag("use_covering_area_grid")
+    stretch(build, CoveredArea(tile, closest.highest) if covers else closest)
+
+
+@builder("resize")
+def tiles_of_pages(build: Build) -> None:
+    """Granite-Docling: tiles of `size`, of the closest aspect ratio, at most `SIDE_OF_PAGES` a
+    side, and more of them for dense pages.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> HuggingFace("GraniteDoclingImageProcessor").pipeline.output_size((480, 640))
+    (1536, 2048)
+    """
+    settings = build.settings
+    tile = settings.pair("size")
+    lowest, highest = tile_counts(settings, tile)
+    is_cut = settings.flag("crop_to_patches") and highest > 1
+    usual = _pages(tile, lowest, highest if is_cut else 1)
+    most = settings.integer("dense_max_patches", lowest=0)
+    if not most or not is_cut:
+        stretch(build, usual)
+        return
+    check_tiles(most, tile, "$.dense_max_patches")
+    names = ("dense_max_scale", "dense_min_aspect", "dense_max_aspect")
+    stretch(build, DensePages(usual, _pages(tile, lowest, most), *map(settings.number, names)))
+
+
+SIDE_OF_PAGES = 16
+"""The tokenizer of Granite-Docling has no marker of more rows or columns."""
+
+
+def _pages(tile: Size, lowest: int, highest: int) -> ClosestRatio:
+    return ClosestRatio(tile, min(lowest, highest), highest, SIDE_OF_PAGES)
+
+
+@builder("resize")
+def tiles_of_largest(build: Build) -> None:
+    """Perception LM: tiles of `tile_size`, on the canvas in which the image may be largest; one,
+    where `vision_input_type` is not "thumb+tile".
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> HuggingFace("PerceptionLMImageProcessor").pipeline.output_size((480, 640))
+    (2240, 3136)
+    """
+    settings = build.settings
+    if not settings.flag("do_resize"):
+        build.layout = ops.ChannelsFirst()
+        return
+    tile = _square(settings, "tile_size")
+    highest = settings.integer("max_num_tiles")
+    check_tiles(highest, tile, "$.max_num_tiles")
+    stretch(build, LargestCanvas(tile, highest if _has_tiles(settings) else 1))
+
+
+def _has_tiles(settings: Settings) -> bool:
+    return settings.choice("vision_input_type", ("thumb+tile", "vanilla")) == "thumb+tile"
+
+
+def _square(settings: Settings, key: str) -> Size:
+    side = settings.integer(key)
+    check_size((side, side), f"$.{key}")
+    return side, side
+
+
+@builder("resize")
+def thumbnail_tile(build: Build) -> None:
+    """Perception LM: the image stretched to a tile.
+
+    >>> from jaxprep.formats.huggingface.builders.build import Source
+    >>> build = Build(Settings("PerceptionLMImageProcessor", {}), "torchvision", Source())
+    >>> thumbnail_tile(build)
+    >>> build.steps[0].output_size((480, 640))
+    (448, 448)
+    """
+    build.resize(size=_square(build.settings, "tile_size"))
+    build.layout = ops.ChannelsFirst()
+
+
+@builder("center_crop", size_key="crop_size")
+def center_crop_uncut(build: Build) -> None:
+    """Ovis2: the middle of an image that is not cut; tiles are cropped each for itself.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("Ovis2ImageProcessor", {"do_center_crop": True, "crop_size": 8})
+    >>> config.pipeline.output_size((480, 640))
+    (8, 8)
+    """
+    if not isinstance(build.layout, ops.Tiles):
+        center_crop(build)
+
+
+# -- tiles beside the image ----------------------------------------------------------------------
+
+
+@builder("resize")
+def local_tiles(build: Build) -> None:
+    """DeepSeek-OCR 2: tiles of `tile_size`, of the closest aspect ratio.
+
+    >>> from jaxprep.formats.huggingface.builders.build import Source
+    >>> build = Build(Settings("DeepseekOcr2ImageProcessor", {}), "torchvision", Source())
+    >>> local_tiles(build)
+    >>> build.steps[0].output_size((480, 640))
+    (1536, 2304)
+    """
+    stretch(build, closest_ratio(build.settings, _square(build.settings, "tile_size")))
+
+
+@builder("resize")
+def fit_square(build: Build) -> None:
+    """DeepSeek-OCR 2: in the middle of a square of the height of `size` or, where images are not
+    cut, of `tile_size`, in the colour `background_color`.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> HuggingFace("DeepseekOcr2ImageProcessor").pipeline.output_size((480, 640))
+    (1024, 1024)
+    """
+    settings = build.settings
+    is_cut = settings.flag("crop_to_patches")
+    _add_square(build, settings.pair("size")[0] if is_cut else settings.integer("tile_size"))
+
+
+@builder("resize")
+def fit_or_stretch_square(build: Build) -> None:
+    """UnlimitedOCR: as DeepSeek-OCR 2, but of the longer side of `size`; stretched, where images
+    are not cut and that is at most `maximum_pad_value`.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> HuggingFace("UnlimitedOcrImageProcessor").pipeline.output_size((480, 640))
+    (1024, 1024)
+    """
+    settings = build.settings
+    side = max(settings.pair("size"))
+    is_small = side <= settings.integer("maximum_pad_value", lowest=0)
+    if is_small and not settings.flag("crop_to_patches"):
+        build.resize(size=(side, side))
+        build.layout = ops.ChannelsFirst()
+    else:
+        _add_square(build, side)
+
+
+def _add_square(build: Build, side: int) -> None:
+    check_size((side, side), "$.size")
+    color = build.settings.per_channel("background_color")
+    # At least 1 pixel, where `round` makes a side of a very long image 0, which fails there.
+    build.resize(rule=LongestRounded(side, 1))
+    build.add(ops.PadToSquare(color))
+    build.layout = ops.ChannelsFirst()
 
 
 @builder("resize")
@@ -152,24 +374,257 @@ def fit_any_resolution(build: Build) -> None:
     (672, 672)
     """
     side = cut_side(build.settings)
-    rule = AnyResolution(resolutions(build.settings, "image_grid_pinpoints"))
+    _fit_resolutions(build, "image_grid_pinpoints", side, _view_size(build.settings))
+
+
+def _fit_resolutions(build: Build, key: str, side: int, view: Size) -> None:
+    """Append the fit into the best of several resolutions, in tiles of `side`, each of which
+    becomes a view of the size `view`."""
+    rule = AnyResolution(resolutions(build.settings, key))
     for canvas in rule.resolutions:
         rows, columns = (-(-n // side) for n in canvas)
-        # Each of them may be enlarged to a view.
-        check_tiles(rows * columns, _view_size(build.settings), "$.image_grid_pinpoints")
-    build.fit(rule)
+        check_tiles(rows * columns, view, f"$.{key}")
+    _fit_tiles(build, rule, side)
+
+
+@builder()
+def whole(build: Build) -> None:
+    """The canvas as one image, instead of its tiles.
+
+    >>> from jaxprep.formats.huggingface.builders.build import Source
+    >>> build = Build(Settings("LlavaNextImageProcessor", {}), "torchvision", Source())
+    >>> fit_any_resolution(build)
+    >>> whole(build)
+    >>> build.layout is None
+    True
+    """
+    build.layout = None
+
+
+@builder("resize")
+def square_view(build: Build) -> None:
+    """LLaVA-OneVision, of one of several images of a sample: a square around it, in the colour of
+    the mean, resized to `size`.
+
+    >>> from jaxprep.formats.huggingface.builders.build import Source
+    >>> build = Build(Settings("LlavaOnevisionImageProcessor", {}), "torchvision", Source())
+    >>> square_view(build)
+    >>> [type(step).__name__ for step in build.steps]
+    ['PadToSquare', 'Resize']
+    """
+    build.add(ops.PadToSquare(mean_color(build.settings)))
+    resize(build)
+    build.layout = ops.ChannelsFirst()
+
+
+@builder("resize")
+def fit_split(build: Build) -> None:
+    """Aria: as LLaVA-NeXT on the best of `split_resolutions`, in tiles of `max_image_size`, where
+    `split_image` is on; otherwise as `fit_longest`.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> HuggingFace("AriaImageProcessor", {"split_image": True}).pipeline.output_size((480, 640))
+    (490, 980)
+    """
+    if build.settings.flag("split_image"):
+        side = _aria_side(build.settings)
+        _fit_resolutions(build, "split_resolutions", side, (side, side))
+    else:
+        fit_longest(build)
+
+
+@builder("resize")
+def fit_longest(build: Build) -> None:
+    """Aria: the longer side `max_image_size`, the other at least `min_image_size`, in the corner of
+    a square, 0 around it.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> HuggingFace("AriaImageProcessor").pipeline.output_size((480, 640))
+    (980, 980)
+    """
+    build.fit(longest_at_least(build.settings))
+    build.layout = ops.ChannelsFirst()
+
+
+def longest_at_least(settings: Settings) -> LongestAtLeast:
+    """Return the rule by which Aria resizes an image or a tile.
+
+    >>> longest_at_least(Settings("AriaImageProcessor", {}))
+    LongestAtLeast(side=980, minimum=336)
+    """
+    side, minimum = _aria_side(settings), settings.integer("min_image_size")
+    if minimum > side:
+        raise codec.expected("at most `max_image_size`", minimum, "$.min_image_size")
+    return LongestAtLeast(side, minimum)
+
+
+def _aria_side(settings: Settings) -> int:
+    # transformers/models/aria/image_processing_aria.py refuses others.
+    side = settings.integer("max_image_size")
+    if side not in (490, 980):
+        raise codec.expected("490 or 980", side, "$.max_image_size")
+    return side
+
+
+# -- a canvas of tiles, with the image in its corner ---------------------------------------------
+
+
+def _square_size(settings: Settings) -> int:
+    height, width = settings.pair("size")
+    if height != width:
+        raise codec.expected("a square", {"height": height, "width": width}, "$.size")
+    return height
+
+
+def _fit_tiles(build: Build, rule: FitRule, side: int, **how: Any) -> None:
+    build.fit(rule, **how)
+    build.layout = ops.Tiles((side, side))
+
+
+def _need(settings: Settings, *keys: str) -> None:
+    """Refuse settings that are off in a class that cannot do without."""
+    for key in keys:
+        if not settings.flag(key):
+            raise codec.expected(f"true, since `{settings.name}` always does it", False, f"$.{key}")
+
+
+@builder("resize")
+def fit_canvas(build: Build) -> None:
+    """Mllama: in the corner of at most `max_image_tiles` tiles that scale the image least.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> HuggingFace("MllamaImageProcessor").pipeline.output_size((480, 640))
+    (448, 448)
+    """
+    settings = build.settings
+    _need(settings, "do_resize", "do_pad")
+    side, highest = _square_size(settings), settings.integer("max_image_tiles")
+    check_tiles(highest, (side, side), "$.max_image_tiles")
+    _fit_tiles(build, TiledCanvas(side, highest), side)
+
+
+@builder("resize")
+def fit_canvas_32(build: Build) -> None:
+    """Llama 4: the same in float32, of at most `max_patches`; as large as possible with
+    `resize_to_max_canvas`.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> HuggingFace("Llama4ImageProcessor").pipeline.output_size((480, 640))
+    (672, 672)
+    """
+    settings = build.settings
+    _need(settings, "do_resize")
+    side, highest = _square_size(settings), settings.integer("max_patches")
+    check_tiles(highest, (side, side), "$.max_patches")
+    enlarges = settings.flag("resize_to_max_canvas")
+    _fit_tiles(build, TiledCanvas32(side, highest, enlarges), side)
+
+
+@builder("resize")
+def fit_enough(build: Build) -> None:
+    """Phi-4: in the corner of as many tiles of `size` as the image has pixels for, at most
+    `dynamic_hd`, white around it; always bilinear.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> HuggingFace("Phi4MultimodalImageProcessor").pipeline.output_size((480, 640))
+    (896, 896)
+    """
+    settings = build.settings
+    side, highest = _square_size(settings), settings.integer("dynamic_hd")
+    check_tiles(highest, (side, side), "$.dynamic_hd")
+    # `tvF.resize(image, ...)` without a filter, and white as `tvF.pad` fills it.
+    _fit_tiles(build, EnoughTiles(side, highest), side, fill=255.0, method="bilinear")
+
+
+@builder()
+def thumbnail_of_canvas(build: Build) -> None:
+    """Phi-4: the normalised canvas, interpolated to a tile without antialiasing.
+
+    >>> from jaxprep.formats.huggingface.builders.build import Source
+    >>> build = Build(Settings("Phi4MultimodalImageProcessor", {}), "torchvision", Source())
+    >>> thumbnail_of_canvas(build)
+    >>> build.steps[0].antialias
+    False
+    """
+    build.resize(size=build.settings.pair("size"), antialias=False)
+    build.layout = ops.ChannelsFirst()
+
+
+# -- the longer edge, then whole tiles -----------------------------------------------------------
+
+
+@builder("resize")
+def resize_longest_even(build: Build) -> None:
+    """Idefics 3: the longer edge of `size`, or both sides.
+
+    >>> from jaxprep.formats.huggingface.builders.build import Source
+    >>> build = Build(Settings("Idefics3ImageProcessor", {}), "torchvision", Source())
+    >>> resize_longest_even(build)
+    >>> build.steps[0].output_size((427, 640))
+    (972, 1456)
+    """
+    settings = build.settings
+    if not settings.flag("do_resize"):
+        return
+    edges = settings.needed_edges("size", LONGEST, EXACT)
+    if edges.pair is None:
+        build.resize(rule=LongestEven(edges.side("longest_edge")))
+    else:
+        build.resize(size=settings.pair("size"))
+
+
+@builder("resize")
+def resize_longest_for_tiles(build: Build) -> None:
+    """UltraVBert: as Idefics 3; where images are cut, the longer edge is lowered until there are at
+    most `max_image_tiles`.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("UltraVBertImageProcessor")
+    >>> config.pipeline.output_size((480, 640))
+    (2048, 2560)
+    """
+    settings = build.settings
+    if not settings.flag("do_resize") or not settings.flag("do_image_splitting"):
+        resize_longest_even(build)
+        return
+    edge = settings.needed_edges("size", LONGEST).side("longest_edge")
+    side, highest = _long_side(settings), settings.integer("max_image_tiles")
+    build.resize(rule=LongestEven(edge, side, highest))
+
+
+def _long_side(settings: Settings) -> int:
+    side = settings.needed_edges("max_image_size", LONGEST).side("longest_edge")
+    check_size((side, side), "$.max_image_size")
+    return side
+
+
+@builder("resize")
+def whole_tiles(build: Build) -> None:
+    """Idefics 3: both sides up to multiples of `max_image_size`, in tiles of it; stretched to one,
+    where `do_image_splitting` is off.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> HuggingFace("Idefics3ImageProcessor").pipeline.output_size((427, 640))
+    (1092, 1456)
+    """
+    side = _long_side(build.settings)
+    if build.settings.flag("do_image_splitting"):
+        build.resize(rule=WholeTiles(side))
+    else:
+        build.resize(size=(side, side))
     build.layout = ops.Tiles((side, side))
 
 
 @builder("resize")
-def canvas(build: Build) -> None:
-    """The same, as one image.
+def thumbnail_long(build: Build) -> None:
+    """Idefics 3: what is cut, stretched to a tile.
 
     >>> from jaxprep.formats.huggingface.builders.build import Source
-    >>> build = Build(Settings("LlavaNextImageProcessor", {}), "torchvision", Source())
-    >>> canvas(build)
-    >>> build.steps[0].output_size((480, 640)), build.layout
-    ((672, 672), None)
+    >>> build = Build(Settings("Idefics3ImageProcessor", {}), "torchvision", Source())
+    >>> thumbnail_long(build)
+    >>> build.steps[0].output_size((1092, 1456))
+    (364, 364)
     """
-    fit_any_resolution(build)
-    build.layout = None
+    side = _long_side(build.settings)
+    build.resize(size=(side, side))
+    build.layout = ops.ChannelsFirst()

@@ -91,6 +91,25 @@ def _as_field(array: np.ndarray) -> float | tuple[float, ...]:
 
 
 @builder()
+def rescale_and_normalize_bfloat16(build: Build) -> None:
+    """Llama 4: rescale and normalise in bfloat16, where both are on.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("Llama4ImageProcessor")
+    >>> [type(step).__name__ for step in config.pipeline.steps]
+    ['ToRGB', 'Fit', 'NormalizeBfloat16', 'Tiles']
+    """
+    settings = build.settings
+    if not (settings.flag("do_rescale") and settings.flag("do_normalize")):
+        rescale(build)
+        normalize(build)
+        return
+    factor = settings.number("rescale_factor")
+    build.add(ops.NormalizeBfloat16(factor, settings.per_channel("image_mean"), _std(build)))
+    build.is_float = True
+
+
+@builder()
 def rescale_offset_and_normalize(build: Build) -> None:
     """EfficientNet: with `rescale_offset`, 1 is subtracted after the rescale, and nothing is
     fused.
