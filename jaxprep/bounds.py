@@ -32,6 +32,8 @@ MAX_SIDE = 2**20
 exhaust the memory."""
 MAX_PIXELS = 2**26
 """8192 x 8192, which is 0.8 GB of float32 RGB."""
+MAX_PARTS = 2**12
+"""Of one image that is cut: 64 x 64 of them, where models take some dozens."""
 MAX_WEIGHTS = 2**22
 """A table of so many takes 0.2 GB and less than a second to make; that of a photograph of 12,000
 pixels by `lanczos5` has 120,000."""
@@ -160,8 +162,8 @@ def check_padded(shape: Sequence[int], shapes: Sequence[Sequence[int]]) -> None:
 
 
 def check_parts(count: int, size: Size, source: Size) -> None:
-    """Raises `InputError` unless the parts that one image is cut into have together at most
-    `MAX_PIXELS`, or twice those of the image.
+    """Raises `InputError` unless the parts that one image is cut into are at most `MAX_PARTS`, and
+    have together at most `MAX_PIXELS`, or twice those of the image.
 
     Args:
         count: of the parts.
@@ -170,6 +172,10 @@ def check_parts(count: int, size: Size, source: Size) -> None:
 
     >>> check_parts(9, (448, 448), source=(1000, 2000))
     """
+    if count > MAX_PARTS:
+        raise InputError(
+            f"Expected at most {MAX_PARTS} parts, got {count} of an image of size {tuple(source)}."
+        )
     most = max(MAX_PIXELS, 2 * source[0] * source[1])
     if count * size[0] * size[1] > most:
         raise InputError(

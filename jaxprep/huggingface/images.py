@@ -312,7 +312,8 @@ def for_pillow(image: Image) -> Image:
 
 
 def traced_images(value: Any, layout: Layout | None, where: str = "images") -> list[Image]:
-    """Return traced arrays, each an image or a batch of them, with channels last.
+    """Return traced arrays, each an image or a batch of them, with channels last; nested lists are
+    flattened.
 
     Raises:
         InputError: something that is no array.
@@ -321,9 +322,8 @@ def traced_images(value: Any, layout: Layout | None, where: str = "images") -> l
     >>> images[0].pixels.shape, images[0].count
     ((5, 4, 6, 3), 5)
     """
-    arrays = value if isinstance(value, (list, tuple)) else [value]
     images = []
-    for array in arrays:
+    for array, _ in flatten(value, where):
         if not hasattr(array, "ndim") or array.ndim not in (3, 4):
             raise InputError(
                 "Expected arrays (h, w, c) inside a transformation of JAX, got "

@@ -9,18 +9,25 @@ from jaxprep.huggingface import tiles
 from jaxprep.huggingface.call import PLAIN, Family
 from jaxprep.huggingface.canvases import CANVAS_SAMPLES, QUARTERED_SAMPLES
 from jaxprep.huggingface.color_clusters import COLOR_CLUSTERS
+from jaxprep.huggingface.crops import CROPPED
 from jaxprep.huggingface.detection import DETECTION, PIXEL_MASK
 from jaxprep.huggingface.documents import DOCUMENTS
 from jaxprep.huggingface.flattened import FLATTENED_PATCHES, FLATTENED_PATCHES_WITH_SIZES
 from jaxprep.huggingface.flava import FLAVA
 from jaxprep.huggingface.frames import FRAMES
+from jaxprep.huggingface.minicpm import SLICED
 from jaxprep.huggingface.pairs import PAIRS
 from jaxprep.huggingface.patches import CODES, PATCH_GRIDS, PATCH_ROWS
 from jaxprep.huggingface.prompt_depth import PROMPTED_DEPTH
 from jaxprep.huggingface.sapiens import SAPIENS
 from jaxprep.huggingface.seggpt import PROMPTED
 from jaxprep.huggingface.segmentation import MAPS_FAMILY
-from jaxprep.huggingface.sequences import PATCH_POSITIONS, PATCH_SEQUENCES
+from jaxprep.huggingface.sequences import (
+    PATCH_POSITIONS,
+    PATCH_SEQUENCES,
+    PATCHES_WITH_GRIDS,
+    TILED_SEQUENCES,
+)
 from jaxprep.huggingface.slices import PAN_AND_SCAN
 from jaxprep.huggingface.two_resolutions import TWO_RESOLUTIONS
 from jaxprep.huggingface.universal import EOMT
@@ -28,6 +35,7 @@ from jaxprep.huggingface.universal_methods import MASKFORMER, ONEFORMER
 from jaxprep.huggingface.unwarped import UNWARPED
 from jaxprep.huggingface.vitmatte import MATTE
 from jaxprep.huggingface.vitpose import POSES
+from jaxprep.huggingface.windows import WINDOWED
 from jaxprep.huggingface.words import PAGES_WITH_WORDS
 
 FAMILIES: dict[str, Family] = {
@@ -44,6 +52,7 @@ FAMILIES: dict[str, Family] = {
     "maps": MAPS_FAMILY,
     "matte": MATTE,
     "canvas_samples": CANVAS_SAMPLES,
+    "cropped": CROPPED,
     "flattened_patches": FLATTENED_PATCHES,
     "flattened_patches_with_sizes": FLATTENED_PATCHES_WITH_SIZES,
     "poses": POSES,
@@ -54,7 +63,11 @@ FAMILIES: dict[str, Family] = {
     "patch_grids": PATCH_GRIDS,
     "codes": CODES,
     "patch_sequences": PATCH_SEQUENCES,
+    "patches_with_grids": PATCHES_WITH_GRIDS,
     "quartered_samples": QUARTERED_SAMPLES,
+    "sliced": SLICED,
+    "tiled_sequences": TILED_SEQUENCES,
+    "windowed": WINDOWED,
     "people": SAPIENS,
     "prompted": PROMPTED,
     "prompted_depth": PROMPTED_DEPTH,

@@ -10,8 +10,18 @@ import numpy as np
 
 from jaxprep.errors import InputError
 from jaxprep.formats import HuggingFace
-from jaxprep.formats.huggingface.builders.sequences import patch_budget, soft_tokens, token_side
-from jaxprep.huggingface.call import Call, Family, Results, read, run_each, sizes_of
+from jaxprep.formats.huggingface.builders.sequences import (
+    is_cut,
+    patch_budget,
+    sequence_length,
+    soft_tokens,
+    tile_rule,
+    token_area,
+    token_side,
+)
+from jaxprep.huggingface.call import Call, Family, Results, read, run_each, run_rows, sizes_of
+from jaxprep.huggingface.images import Image, one_by_one
+from jaxprep.huggingface.slices import slices_of
 from jaxprep.huggingface.views import array_module, padded
 from jaxprep.types import Size
 
@@ -129,5 +139,95 @@ def positions(grids: Sequence[Size], length: int) -> np.ndarray:
     return found
 
 
+def tiled_sequences(call: Call) -> Results:
+    """Return the views of all images one after another, each a sequence of patches: a large image
+    in tiles, and all of it after them.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("Lfm2VlImageProcessor", {"tile_size": 64, "max_image_tokens": 64})
+    >>> results = tiled_sequences(Call(np.zeros((600, 300, 3), np.uint8), {}, config))
+    >>> results["pixel_values"].shape, results["spatial_shapes"].tolist()[::8]
+    ((9, 256, 768), [[4, 4], [22, 10]])
+    """
+    images = one_by_one(read(call))
+    config = call.config
+    settings = config.effective
+    rule = tile_rule(settings)
+    sizes = sizes_of(images)
+    grids: list[Size] = []
+    for size in sizes:
+        grids.append(rule.grid(size) if rule is not None and is_cut(settings, size) else (1, 1))
+    has_tiles = [rule is not None and is_cut(settings, size) for size in sizes]
+    # A large image may be one tile, and has no other view then.
+    has_whole = [
+        not tiled or (settings.flag("use_thumbnail") and grid != (1, 1))
+        for tiled, grid in zip(has_tiles, grids, strict=True)
+    ]
+    wholes = iter(_run_those(call, images, has_whole, None))
+    canvases = iter(_run_those(call, images, has_tiles, "tiles"))
+    views: list[Any] = []
+    for grid, tiled, whole in zip(grids, has_tiles, has_whole, strict=True):
+        if tiled:
+            views += slices_of(next(canvases), grid)
+        if whole:
+            views.append(next(wholes))
+    shapes: list[Size] = [(view.shape[0], view.shape[1]) for view in views]
+    results: Results = {}
+    if settings.flag("do_pad"):
+        length = sequence_length(settings)
+        _check_lengths(shapes, length)
+        results["pixel_values"] = padded_sequences(views, length)
+        results["pixel_attention_mask"] = sequence_masks(shapes, length)
+        results["spatial_shapes"] = np.asarray(shapes, np.int32)
+    else:
+        results["pixel_values"] = [view.reshape(math.prod(view.shape[:4]), -1) for view in views]
+    if settings.flag("return_row_col_info"):
+        rows, columns = np.asarray(grids, np.int32).T
+        area = token_area(settings)
+        results["image_rows"], results["image_cols"] = rows, columns
+        results["image_sizes"] = np.asarray([area.output_size(size) for size in sizes], np.int32)
+    return results
+
+
+def _run_those(
+    call: Call, images: Sequence[Image], are_meant: Sequence[bool], view: str | None
+) -> Any:
+    members = [image for image, is_meant in zip(images, are_meant, strict=True) if is_meant]
+    return run_each(call, members, view) if members else []
+
+
+def _check_lengths(shapes: Sequence[Size], length: int) -> None:
+    """Refuse an image of so extreme a ratio that it has more patches than a sequence."""
+    for rows, columns in shapes:
+        if rows * columns > length:
+            raise InputError(
+                f"Expected images of at most {length} patches, got one of {rows} x {columns}."
+            )
+
+
+def patches_with_grids(call: Call) -> Results:
+    """Return the patches of all images one after another, and the grid of each: rows and columns.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("NemotronH_Omni_Reasoning_V3ImageProcessor", {"min_num_patches": 4})
+    >>> results = patches_with_grids(Call(np.zeros((32, 64, 3), np.uint8), {}, config))
+    >>> results["pixel_values"].shape, results["image_grid_hw"].tolist()
+    ((8, 768), [[2, 4]])
+    """
+    images = read(call)
+    sizes = sizes_of(images)
+    patch = call.config.effective.integer("patch_size")
+    # The budget of a grid depends on how many images there are.
+    pipeline = call.config.pipeline_of(images[0].source, tuple(sizes))
+    grids = [[side // patch for side in pipeline.output_size(size)] for size in sizes]
+    patches = run_rows(call, images, axes=4)
+    return {
+        "pixel_values": patches.reshape(len(patches), -1),
+        "image_grid_hw": np.asarray(grids, np.int32),
+    }
+
+
+PATCHES_WITH_GRIDS = Family(patches_with_grids)
+TILED_SEQUENCES = Family(tiled_sequences)
 PATCH_SEQUENCES = Family(patch_sequences)
 PATCH_POSITIONS = Family(patch_positions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from jaxprep.formats.huggingface.builders.slices import pan_and_scan_cuts
 from jaxprep.huggingface.call import Call, Family, Results, read, run
 from jaxprep.huggingface.images import Image, one_by_one
 from jaxprep.ops.slice_sizes import Cut
+from jaxprep.types import Size
 
 
 def cut_out(image: Image, cuts: Sequence[Cut]) -> list[Image]:
@@ -25,6 +27,20 @@ def cut_out(image: Image, cuts: Sequence[Cut]) -> list[Image]:
         rows, columns = cut.slices
         parts.append(image._replace(pixels=image.pixels[..., rows, columns, :]))
     return parts
+
+
+def slices_of(patches: Any, grid: Size) -> list[Any]:
+    """Return the patches of each slice, row by row, from those of the canvas.
+
+    >>> slices_of(np.arange(4).reshape(2, 2, 1, 1), (1, 2))[1][:, 0, 0, 0].tolist()
+    [1, 3]
+    """
+    height, width = (n // count for n, count in zip(patches.shape[:2], grid, strict=True))
+    return [
+        patches[y * height : (y + 1) * height, x * width : (x + 1) * width]
+        for y in range(grid[0])
+        for x in range(grid[1])
+    ]
 
 
 def pan_and_scan_results(call: Call) -> Results:

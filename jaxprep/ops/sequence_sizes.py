@@ -258,3 +258,105 @@ class ShrunkIntoBox(SizeRule):
 
     def describe(self) -> str:
         return f"down to {by((self.height, self.width))} pixels, keeping the aspect ratio"
+
+
+@dataclass(frozen=True)
+class TokenArea(SizeRule):
+    """Makes sides multiples of `factor`, at least one each, and bounds the area.
+
+    That is `smart_resize` of `lfm2_vl/image_processing_lfm2_vl.py`. Unlike `SmartSize` of
+    `jaxprep.ops.patch_sizes`, it takes an image of any ratio, and a side that rounds to 0 is one
+    `factor` before the area is looked at.
+
+    Attributes:
+        factor: in pixels.
+        min_pixels, max_pixels: of the result.
+
+    >>> TokenArea(32, 65536, 262144).output_size((427, 640))
+    (416, 608)
+    """
+
+    counts: ClassVar[tuple[str, ...]] = ("min_pixels", "max_pixels")
+
+    factor: int
+    min_pixels: int
+    max_pixels: int
+
+    def output_size(self, size: Size) -> Size:
+        height, width = size
+        factor = self.factor
+        rows, columns = (max(1, round(side / factor)) * factor for side in size)
+        if rows * columns > self.max_pixels:
+            scale = math.sqrt(height * width / self.max_pixels)
+            rows = max(factor, math.floor(height / scale / factor) * factor)
+            columns = max(factor, math.floor(width / scale / factor) * factor)
+        elif rows * columns < self.min_pixels:
+            scale = math.sqrt(self.min_pixels / (height * width))
+            rows = math.ceil(height * scale / factor) * factor
+            columns = math.ceil(width * scale / factor) * factor
+        return rows, columns
+
+    def describe(self) -> str:
+        return (
+            f"to multiples of {self.factor} pixels and {self.min_pixels} to {self.max_pixels} "
+            "pixels in all"
+        )
+
+
+@dataclass(frozen=True)
+class MergedGrid(SizeRule):
+    """Makes a grid of patches near that of the image, of bounded size, in whole merged squares.
+
+    That is `get_patch_grid_size` of `nemotron_h_omni/image_processing_nemotron_h_omni.py`.
+
+    Attributes:
+        patch_size: the side of a patch, in pixels.
+        merge_size: the side of the squares that are merged, in patches.
+        min_patches, max_patches: of the result.
+
+    >>> MergedGrid(16, 2, 1024, 13312).output_size((427, 640))
+    (448, 640)
+    """
+
+    counts: ClassVar[tuple[str, ...]] = ("min_patches", "max_patches")
+
+    patch_size: int
+    merge_size: int
+    min_patches: int
+    max_patches: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_budget(self.max_patches, self.patch_size**2, "$.max_patches")
+
+    def output_size(self, size: Size) -> Size:
+        # Up, but a half-integer goes to the even one, as there.
+        rows, columns = (round(side / self.patch_size + 0.5) for side in size)
+        scale = min(math.sqrt(self.max_patches / (rows * columns)), 1.0)
+        rows, columns = math.floor(scale * rows), math.floor(scale * columns)
+        if rows * columns == 0:
+            raise InputError(
+                f"Expected room for an image in {self.max_patches} patches, got none for {size}."
+            )
+        if self.max_patches > self.min_patches and rows * columns < self.min_patches:
+            scale = math.sqrt(self.min_patches / (rows * columns))
+            rows, columns = math.ceil(scale * rows), math.ceil(scale * columns)
+        rows = self._whole(rows, columns)
+        columns = self._whole(columns, rows)
+        return rows * self.patch_size, columns * self.patch_size
+
+    def _whole(self, count: int, others: int) -> int:
+        """A multiple of `merge_size`: up where the budget holds it, otherwise down."""
+        rest = count % self.merge_size
+        if rest == 0:
+            return count
+        above = count + self.merge_size - rest
+        if above * others <= self.max_patches:
+            return above
+        return max(self.merge_size, count - rest)
+
+    def describe(self) -> str:
+        return (
+            f"to {self.min_patches} to {self.max_patches} patches of {self.patch_size} pixels a "
+            f"side, in whole squares of {self.merge_size} x {self.merge_size}"
+        )

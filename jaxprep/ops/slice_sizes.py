@@ -6,9 +6,17 @@ They are the rules of vision-language models in https://github.com/huggingface/t
 
 from __future__ import annotations
 
+import functools
 import math
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
+import numpy as np
+
+from jaxprep import codec
+from jaxprep.bounds import check_side
+from jaxprep.ops.resize import SizeRule
+from jaxprep.ops.tile_sizes import check_tiles, grids_of
 from jaxprep.types import Size
 
 
@@ -69,3 +77,293 @@ Cut(top=0, left=208, height=100, width=102)]
         rest = max(0, min(length, long - start))
         cuts.append(Cut(0, start, short, rest) if is_wide else Cut(start, 0, rest, short))
     return cuts
+
+
+# -- MiniCPM-V -----------------------------------------------------------------------------------
+
+
+def slice_grid(size: Size, side: int, most: int) -> Size:
+    """Return how many rows and columns of slices an image is cut into; `(0, 0)` where it is not.
+
+    The number of slices is about that of squares of `side` that have the area of the image; of all
+    grids of one more or less, it is that whose aspect ratio is nearest to the image's. That is
+    `get_sliced_grid` of `minicpmv4_6/image_processing_minicpmv4_6.py`.
+
+    Args:
+        side: of a slice, about, in pixels.
+        most: of the slices.
+
+    >>> slice_grid((480, 640), 448, 9), slice_grid((400, 400), 448, 9)
+    ((1, 2), (0, 0))
+    """
+    height, width = size
+    count = min(math.ceil(width * height / (side * side)), most)
+    if count <= 1:
+        return 0, 0
+    logarithm = math.log(width / height)
+    best, least_error = (1, 1), math.inf
+    for slices in (count - 1, count, count + 1):
+        if slices == 1 or slices > most:
+            continue
+        for rows in range(1, slices + 1):
+            if slices % rows:
+                continue
+            columns = slices // rows
+            error = abs(logarithm - math.log(columns / rows))
+            # Of two that are as near, the one of more rows.
+            if error < least_error or (error == least_error and rows > best[0]):
+                best, least_error = (rows, columns), error
+    return best
+
+
+def _nearest_multiple(length: float, divisor: int) -> int:
+    return max(round(length / divisor) * divisor, divisor)
+
+
+@dataclass(frozen=True)
+class AreaOfSquare(SizeRule):
+    """Scales to the area of a square in the aspect ratio, both sides to multiples of `divisor`.
+
+    That is `find_best_resize` of `minicpmv4_6/image_processing_minicpmv4_6.py`.
+
+    Attributes:
+        side: of the square, in pixels.
+        enlarges: an image of a smaller area, too; otherwise only its sides are made multiples.
+
+    >>> AreaOfSquare(448, 56).output_size((480, 640))
+    (392, 504)
+    """
+
+    side: int
+    divisor: int
+    enlarges: bool = True
+
+    def output_size(self, size: Size) -> Size:
+        return self.fitted(*size)
+
+    def fitted(self, height: float, width: float) -> Size:
+        """Return the size for sides that may be fractions of pixels."""
+        if self.enlarges or height * width > self.side * self.side:
+            ratio = width / height
+            height = int(self.side / math.sqrt(ratio))
+            width = int(height * ratio)
+        return _nearest_multiple(height, self.divisor), _nearest_multiple(width, self.divisor)
+
+    def describe(self) -> str:
+        return f"to the area of a square of {self.side}, in multiples of {self.divisor} pixels"
+
+
+@dataclass(frozen=True)
+class SliceCanvas(SizeRule):
+    """Makes the canvas of an image that is cut into equal slices, each of about the area of a
+    square.
+
+    That is `get_refine_size` of `minicpmv4_6/image_processing_minicpmv4_6.py`; an image that is not
+    cut is one slice.
+
+    Attributes:
+        side: of the square, in pixels.
+        divisor: of the sides of a slice.
+        most: of the slices.
+
+    >>> SliceCanvas(448, 56, 9).output_size((480, 640))
+    (560, 784)
+    """
+
+    counts: ClassVar[tuple[str, ...]] = ("most",)
+
+    side: int
+    divisor: int
+    most: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_tiles(self.most, (self.side, self.side), "$.most")
+
+    def output_size(self, size: Size) -> Size:
+        grid = slice_grid(size, self.side, self.most)
+        rows, columns = max(1, grid[0]), max(1, grid[1])
+        height = _nearest_multiple(size[0], rows) / rows
+        width = _nearest_multiple(size[1], columns) / columns
+        slice_height, slice_width = AreaOfSquare(self.side, self.divisor).fitted(height, width)
+        return slice_height * rows, slice_width * columns
+
+    def describe(self) -> str:
+        return (
+            f"to at most {self.most} slices, each of the area of a square of {self.side}, in "
+            f"multiples of {self.divisor} pixels"
+        )
+
+
+# -- Step 3.7 ------------------------------------------------------------------------------------
+
+
+class WindowPlan(NamedTuple):
+    """How an image is cut into square windows.
+
+    Attributes:
+        canvas: height and width that it is resized to before.
+        window: the side of a window; 0 where it is not cut.
+        grid: how many windows there are, in rows and in columns.
+
+    >>> WindowPlan((504, 1008), 504, (1, 2)).grid
+    (1, 2)
+    """
+
+    canvas: Size
+    window: int
+    grid: Size
+
+
+def is_sliver(size: Size) -> bool:
+    """Return whether an image is below 32 pixels at one side, and more than four times as long.
+
+    >>> is_sliver((31, 125)), is_sliver((32, 200))
+    (True, False)
+    """
+    return min(size) < 32 and max(size) / min(size) > 4
+
+
+def plan_windows(size: Size, longest: int, side: int, window: int) -> WindowPlan:
+    """Return how Step 3.7 cuts an image into windows, whose side depends on the aspect ratio.
+
+    That is `_plan_patches` of `step3p7/image_processing_step3p7.py`.
+
+    Args:
+        size: of the image; a sliver of it is padded to a square before.
+        longest: side of an image; a longer one is shrunk.
+        side: of the view of the whole image; an image inside of it is cut only where it is long.
+        window: the side of a window, at most.
+
+    >>> plan_windows((600, 1000), 3024, 728, 504)
+    WindowPlan(canvas=(504, 1008), window=504, grid=(1, 2))
+    """
+    height, width = shrunk(size, longest)
+    short, long = min(height, width), max(height, width)
+    if long <= side:
+        chosen = short if long / short > 1.5 else 0
+    elif long / short > 4:
+        chosen = min(short, window)
+    else:
+        chosen = window
+    if chosen == 0:
+        return WindowPlan((height, width), 0, (0, 0))
+    canvas = _whole_windows(height, chosen), _whole_windows(width, chosen)
+    return WindowPlan(canvas, chosen, (max(1, canvas[0] // chosen), max(1, canvas[1] // chosen)))
+
+
+def _whole_windows(length: int, window: int) -> int:
+    """A multiple of the window: up where more than a fifth of one is left over."""
+    if length < window:
+        return length
+    return window * (length // window + (length % window > 0.2 * window))
+
+
+def shrunk(size: Size, longest: int) -> Size:
+    """Return a size whose longer side is at most `longest`; both are truncated.
+
+    >>> shrunk((3000, 6048), 3024)
+    (1500, 3024)
+    """
+    height, width = size
+    if max(size) <= longest:
+        return size
+    scale = longest / max(size)
+    return int(height * scale), int(width * scale)
+
+
+@dataclass(frozen=True)
+class ShrunkLongest(SizeRule):
+    """Shrinks the longer side to `longest`; both sides are truncated.
+
+    >>> ShrunkLongest(3024).output_size((3000, 6048))
+    (1500, 3024)
+    """
+
+    longest: int
+
+    def output_size(self, size: Size) -> Size:
+        return shrunk(size, self.longest)
+
+    def describe(self) -> str:
+        return f"the longer side to at most {self.longest} pixels"
+
+
+@dataclass(frozen=True)
+class WindowCanvas(SizeRule):
+    """Makes the canvas that Step 3.7 cuts into windows; see `plan_windows`.
+
+    >>> WindowCanvas(3024, 728, 504).output_size((600, 1000))
+    (504, 1008)
+    """
+
+    longest: int
+    side: int
+    window: int
+
+    def output_size(self, size: Size) -> Size:
+        return plan_windows(size, self.longest, self.side, self.window).canvas
+
+    def describe(self) -> str:
+        return f"to whole windows of at most {self.window} pixels a side"
+
+
+# -- Molmo 2 -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class OverlappingCrops(SizeRule):
+    """Makes the canvas of an image that is cut into square crops, which overlap.
+
+    The inner parts of the crops tile the canvas, but for a margin around it. That is
+    `compute_crop_geometry` of `molmo2/image_processing_molmo2.py`, which computes in float32.
+
+    Attributes:
+        window: the side of the inner part of a crop, in pixels.
+        margin: what two opposite borders of the canvas have together, in pixels.
+        most: of the crops.
+
+    >>> OverlappingCrops(266, 112, 8).output_size((480, 640))
+    (644, 644)
+    """
+
+    counts: ClassVar[tuple[str, ...]] = ("most", "margin")
+
+    window: int
+    margin: int
+    most: int
+
+    def __post_init__(self) -> None:
+        # A margin of 0 is one, too.
+        codec.check_fields(self)
+        check_side(self.window, "$.window")
+        side = self.window + self.margin
+        check_tiles(self.most, (side, side), "$.most")
+
+    def grid(self, size: Size) -> Size:
+        """Return how many rows and columns of crops there are.
+
+        The first of the smallest that hold the image, or, where none does, that which shrinks it
+        least.
+        """
+        grids = _grids_by_rows(self.most)
+        inner = np.asarray(size, np.float32) - np.float32(self.margin)
+        with np.errstate(divide="ignore"):
+            scales = (np.asarray(grids, np.float32) * np.float32(self.window) / inner).min(-1)
+        if np.all(scales < 1):
+            return grids[int(scales.argmax())]
+        return grids[int(np.where(scales < 1, np.float32(10e9), scales).argmin())]
+
+    def output_size(self, size: Size) -> Size:
+        rows, columns = self.grid(size)
+        return rows * self.window + self.margin, columns * self.window + self.margin
+
+    def describe(self) -> str:
+        side = self.window + self.margin
+        return f"to at most {self.most} crops of {side} pixels a side, one every {self.window}"
+
+
+@functools.lru_cache(maxsize=64)
+def _grids_by_rows(most: int) -> tuple[Size, ...]:
+    """Every grid of up to `most` tiles: those of fewer first, of as many those of fewer rows."""
+    return tuple(sorted(grids_of(1, most), key=lambda grid: (grid[0] * grid[1], grid[0])))

@@ -13,6 +13,8 @@ GRAY, PALETTE, RGBA = ({**LAND, "mode": mode} for mode in ("L", "P", "RGBA"))
 EXTREME = {"photo": "coffee", "box": [0, 0, 390, 5]}
 SIDES = {"size": {"shortest_edge": 50, "longest_edge": 120}}
 CANVAS = {"size": {"height": 90, "width": 120}}
+TOKENS = {"tile_size": 64, "max_image_tokens": 32, "min_image_tokens": 8}
+GRIDS = {"min_num_patches": 40}
 COLORS = [LAND, PORT, LONG, TINY]
 
 SETTINGS = {
@@ -26,7 +28,8 @@ SETTINGS = {
         ({"max_num_patches": 64, "resample": 3}, [LAND, PORT]),
     ],
     "PixtralImageProcessor": [
-        ({}, [LAND, PORT, LONG, TINY, GRAY, PALETTE, RGBA]),
+        ({}, [LAND, PORT, TINY]),
+        ({}, [LONG, GRAY, PALETTE, RGBA]),
         ({"size": {"longest_edge": 96}}, COLORS),
         ({"size": {"height": 64, "width": 128}, "patch_size": 14}, [LAND, LARGE]),
         ({"size": {"longest_edge": 96}, "patch_size": {"height": 8, "width": 16}}, [PORT, LAND]),
@@ -58,22 +61,26 @@ SETTINGS = {
         ({"max_soft_tokens": 70, "do_convert_rgb": False, "resample": 2}, [LAND]),
     ],
     "Pix2StructImageProcessor": [
-        ({"max_patches": 256}, [LAND, PORT, LONG, TINY, GRAY, PALETTE, RGBA]),
+        ({"max_patches": 256}, [LAND, PORT, TINY]),
+        ({"max_patches": 256}, [LONG, GRAY, PALETTE, RGBA]),
         ({"max_patches": 50, "patch_size": {"height": 8, "width": 8}}, [PORT, LAND]),
         ({"max_patches": 64, "do_normalize": False}, [LAND, TINY]),
         ({"max_patches": 64, "do_convert_rgb": False}, [LONG]),
     ],
     "Pix2StructImageProcessorPil": [
-        ({"max_patches": 256}, [LAND, PORT, LONG, TINY, GRAY, PALETTE, RGBA]),
+        ({"max_patches": 256}, [LAND, PORT, TINY]),
+        ({"max_patches": 256}, [LONG, GRAY, PALETTE, RGBA]),
         ({"max_patches": 64, "do_normalize": False}, [LAND, TINY]),
     ],
     "Kosmos2_5ImageProcessor": [
-        ({"max_patches": 256}, [LAND, PORT, LONG, TINY, GRAY, PALETTE, RGBA]),
+        ({"max_patches": 256}, [LAND, PORT, TINY]),
+        ({"max_patches": 256}, [LONG, GRAY, PALETTE, RGBA]),
         ({"max_patches": 50, "patch_size": {"height": 8, "width": 8}}, [PORT, LAND]),
         ({"max_patches": 64, "do_convert_rgb": False}, [LONG]),
     ],
     "Kosmos2_5ImageProcessorPil": [
-        ({"max_patches": 256}, [LAND, PORT, LONG, TINY, GRAY, PALETTE, RGBA]),
+        ({"max_patches": 256}, [LAND, PORT, TINY]),
+        ({"max_patches": 256}, [LONG, GRAY, PALETTE, RGBA]),
     ],
     "Idefics2ImageProcessor": [
         (SIDES, [[LAND, PORT], [LONG], [TINY, GRAY, RGBA]]),
@@ -101,6 +108,31 @@ SETTINGS = {
         (CANVAS, [[LAND, TINY], [PORT, LONG]]),
         ({**CANVAS, "padding_value": 200.7, "do_convert_rgb": True}, [LAND, GRAY, RGBA]),
         ({**CANVAS, "do_normalize": False, "resample": 3}, [PORT]),
+    ],
+    "Lfm2VlImageProcessor": [
+        (TOKENS, [LAND, PORT, TINY]),
+        ({**TOKENS, "return_row_col_info": True}, [LONG, LARGE]),
+        ({**TOKENS, "use_thumbnail": False}, [LARGE, LAND]),
+        ({**TOKENS, "do_image_splitting": False, "do_convert_rgb": True}, [LARGE, PALETTE]),
+        ({**TOKENS, "min_tiles": 1, "max_tiles": 4, "return_row_col_info": True}, [LARGE, PORT]),
+        ({**TOKENS, "downsample_factor": 1, "encoder_patch_size": 8}, [PORT]),
+        ({**TOKENS, "max_pixels_tolerance": 0.5}, [TINY, LAND]),
+        ({**TOKENS, "do_resize": False, "resample": 3}, [LAND]),
+        ({**TOKENS, "do_rescale": False}, [LAND]),
+        ({**TOKENS, "do_normalize": False}, [PORT]),
+        ({"tile_size": 64, "max_image_tokens": 16, "min_image_tokens": 16, "do_pad": False, "use_thumbnail": False}, [LARGE]),
+    ],
+    "NemotronH_Omni_Reasoning_V3ImageProcessor": [
+        (GRIDS, [LAND, PORT, TINY]),
+        (GRIDS, [LONG, GRAY, PALETTE, RGBA]),
+        ({**GRIDS, "max_num_patches": 80}, [LARGE, LAND]),
+        ({**GRIDS, "max_num_patches": 0, "max_model_len": 20}, [LARGE, LAND, PORT]),
+        ({**GRIDS, "downsample_ratio": 0.25}, [PORT, LONG]),
+        ({**GRIDS, "patch_size": 14, "downsample_ratio": 1.0}, [LAND]),
+        ({**GRIDS, "norm_mean": [0.4, 0.5, 0.6], "norm_std": [0.2, 0.3, 0.4]}, [LAND]),
+        ({**GRIDS, "do_rescale": False}, [LAND]),
+        ({**GRIDS, "do_normalize": False, "resample": 2}, [PORT]),
+        ({**GRIDS, "do_convert_rgb": False}, [EVEN]),
     ],
 }
 

@@ -7,6 +7,7 @@ LAND = {"photo": "coffee", "box": [0, 0, 187, 131]}  # odd in both
 PORT = {"photo": "retina", "box": [455, 300, 556, 491]}
 LONG = {"photo": "coffee", "box": [0, 0, 390, 41]}
 TALL = {"photo": "coffee", "box": [10, 0, 91, 297]}
+LARGE = {"photo": "coffee", "box": [0, 0, 399, 301]}
 TINY = {"photo": "chelsea", "box": [150, 80, 191, 113]}  # 33 x 41
 GRAY, PALETTE, RGBA = ({**LAND, "mode": mode} for mode in ("L", "P", "RGBA"))
 
@@ -17,9 +18,13 @@ SCAN = {
     "pan_and_scan_max_num_crops": 4,
     "pan_and_scan_min_ratio_to_activate": 1.2,
 }
+CUT = {"scale_resolution": 112}
+WINDOWS = {"size": {"height": 56, "width": 56}, "patch_size": 42}
+CROPS = {"size": {"height": 84, "width": 84}, "overlap_margins": [1, 1]}
 SETTINGS = {
     "Gemma3ImageProcessor": [
-        ({"size": {"height": 112, "width": 112}}, [LAND, PORT, LONG, TINY, GRAY, PALETTE, RGBA]),
+        ({"size": {"height": 112, "width": 112}}, [LAND, PORT, TINY]),
+        ({"size": {"height": 112, "width": 112}}, [LONG, GRAY, PALETTE, RGBA]),
         (SCAN, [LAND, PORT, LONG, TALL, TINY]),
         ({**SCAN, "pan_and_scan_max_num_crops": 7}, [LONG, LAND]),
         ({**SCAN, "pan_and_scan_min_crop_size": 50}, [LONG, TALL]),
@@ -30,6 +35,51 @@ SETTINGS = {
         ({**SCAN, "size": 42}, [LAND]),
         ({"do_resize": False}, [LAND]),
         ({"size": {"height": 42, "width": 42}}, [LONG, TALL], {k: SCAN[k] for k in SCAN if k != "size"}),
+    ],
+    "MiniCPMV4_6ImageProcessor": [
+        (CUT, [LAND, PORT, TINY]),
+        (CUT, [LONG, GRAY, PALETTE, RGBA]),
+        ({**CUT, "downsample_mode": "4x"}, [LAND, TALL]),
+        ({**CUT, "max_slice_nums": 4}, [LONG, LARGE]),
+        ({**CUT, "slice_mode": False}, [LARGE, TINY]),
+        ({**CUT, "patch_size": 8}, [PORT, LAND]),
+        ({**CUT, "do_rescale": False}, [LAND]),
+        ({**CUT, "do_normalize": False}, [PORT]),
+        ({**CUT, "do_rescale": False, "do_normalize": False}, [LAND]),
+        ({**CUT, "do_convert_rgb": False, "resample": 2}, [LAND]),
+    ],
+    "MiniCPMOcrImageProcessor": [
+        (CUT, [LAND, PORT, TINY]),
+        (CUT, [LONG, GRAY, PALETTE, RGBA]),
+        ({**CUT, "downsample_mode": "16x"}, [LAND, TALL]),
+        ({**CUT, "small_image_upsize": "never"}, [TINY, LAND, LARGE]),
+        ({**CUT, "small_image_upsize": "never", "slice_mode": False}, [TINY, LARGE]),
+        ({**CUT, "max_slice_nums": 4}, [LONG, LARGE]),
+        ({**CUT, "do_normalize": False}, [PORT]),
+    ],
+    "Step3p7ImageProcessor": [
+        (WINDOWS, [LAND, PORT, TINY]),
+        (WINDOWS, [LONG, TALL, GRAY, PALETTE, RGBA]),
+        (WINDOWS, [{"photo": "coffee", "box": [0, 0, 50, 40]}]),
+        (WINDOWS, [{"photo": "coffee", "box": [0, 0, 140, 20]}, {"photo": "coffee", "box": [0, 0, 50, 30]}]),
+        ({**WINDOWS, "max_image_size": 120}, [LAND, TALL]),
+        ({**WINDOWS, "patch_size": 30}, [PORT, TINY]),
+        ({**WINDOWS, "size": {"height": 200, "width": 200}}, [LAND, TALL]),
+        ({**WINDOWS, "do_rescale": False}, [LAND]),
+        ({**WINDOWS, "do_normalize": False, "resample": 3}, [PORT]),
+        ({**WINDOWS, "do_convert_rgb": False}, [LAND]),
+    ],
+    "Molmo2ImageProcessor": [
+        (CROPS, [LAND, PORT, TINY]),
+        (CROPS, [LONG, GRAY, PALETTE, RGBA]),
+        ({**CROPS, "max_crops": 4}, [LONG, TALL]),
+        ({**CROPS, "overlap_margins": [2, 1]}, [LAND, PORT]),
+        ({**CROPS, "overlap_margins": [0, 0]}, [LAND]),
+        ({**CROPS, "pooling_size": [4, 4]}, [LAND, TALL]),
+        ({**CROPS, "patch_size": 7, "overlap_margins": [4, 4]}, [PORT]),
+        ({**CROPS, "do_rescale": False}, [LAND]),
+        ({**CROPS, "do_normalize": False}, [TINY]),
+        ({**CROPS, "do_convert_rgb": False, "resample": 3}, [LAND]),
     ],
 }
 

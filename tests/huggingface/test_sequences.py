@@ -3,17 +3,36 @@ live, and its torchvision backend by goldens."""
 
 from __future__ import annotations
 
+import functools
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
-from goldens import vlm_sequences_cases
+from goldens import store, vlm_sequence_sizes, vlm_sequences_cases
+from goldens.store import FOLDER
 from helpers.huggingface.vision_language import assert_as_pil, assert_as_torchvision, cases_of
 from helpers.images import photograph
+from PIL import ImageFont
 
 from jaxprep import huggingface
 from jaxprep.errors import ConfigError, InputError
 from jaxprep.formats.huggingface import classes
-from jaxprep.ops.sequence_sizes import MostPatches, PatchesInBox
+from jaxprep.formats.huggingface.builders.sequences import is_cut, tile_rule, token_area
+from jaxprep.formats.huggingface.builders.slices import window_plan
+from jaxprep.formats.huggingface.settings import Settings
+from jaxprep.ops.sequence_sizes import (
+    FeasiblePatches,
+    MergedGrid,
+    MostPatches,
+    PatchesInBox,
+    PooledPatches,
+    ShrunkIntoBox,
+)
+from jaxprep.ops.slice_sizes import is_sliver, shrunk
+from jaxprep.types import Size
 
 NAMES = sorted(vlm_sequences_cases.SETTINGS)
 PIL_NAMES = [
@@ -57,21 +76,42 @@ def test_sizes_of_pixtral_are_those_of_2000_random_sizes() -> None:
         assert PatchesInBox(*box, *patch).output_size((height, width)) == wanted, (height, width)
 
 
-@pytest.mark.parametrize("name", ["Siglip2ImageProcessor"])
+JITTED = {
+    "Siglip2ImageProcessor": {"max_num_patches": 64},
+    "Pix2StructImageProcessor": {"max_patches": 64},
+    "Idefics2ImageProcessor": {**vlm_sequences_cases.SIDES, "do_image_splitting": True},
+    "FuyuImageProcessor": {"size": {"height": 60, "width": 90}},
+    "Lfm2VlImageProcessor": vlm_sequences_cases.TOKENS,
+    "NemotronH_Omni_Reasoning_V3ImageProcessor": vlm_sequences_cases.GRIDS,
+}
+
+
+@pytest.mark.parametrize("name", sorted(JITTED))
 def test_a_call_inside_jit_gives_what_an_eager_call_gives(name: str) -> None:
-    processor = getattr(huggingface, name)(max_num_patches=64)
-    eager = processor([IMAGE, IMAGE], return_tensors="np")
-    traced = jax.jit(lambda images: dict(processor(images)))(np.stack([IMAGE, IMAGE]))
-    listed = jax.jit(lambda *images: dict(processor(list(images))))(IMAGE, IMAGE[:90])
-    other = processor(IMAGE[:90], return_tensors="np")
+    processor = getattr(huggingface, name)(**JITTED[name])
+    images = [IMAGE, IMAGE[:90]]
+    nested = [[image] for image in images]
+    eager = processor(nested, return_tensors="np")
+    traced = jax.jit(lambda images: dict(processor(images)))(nested)
+    assert sorted(traced) == sorted(eager)
     for key, array in eager.items():
-        np.testing.assert_array_equal(np.asarray(traced[key]), array)
-        np.testing.assert_array_equal(np.asarray(listed[key][1:]), other[key])
+        np.testing.assert_allclose(traced[key], array, rtol=2e-6, atol=2e-6, err_msg=key)
 
 
 def test_budgets_beyond_memory_are_refused_before_an_image_is_read() -> None:
     with pytest.raises(ConfigError, match="at most 262144 patches"):
         huggingface.Siglip2ImageProcessor(max_num_patches=10**6)
+    for name, settings in {
+        "Gemma4": {"patch_size": 1024},
+        "Kosmos2_5": {"max_patches": 10**6},
+        "Lfm2Vl": {"max_image_tokens": 10**6},
+        "NemotronH_Omni_Reasoning_V3": {"min_num_patches": 10**6},
+        "Pix2Struct": {"max_patches": 10**6},
+    }.items():
+        with pytest.raises(ConfigError, match="at most"):
+            getattr(huggingface, f"{name}ImageProcessor")(**settings)
+    with pytest.raises(ConfigError, match="max_tiles"):
+        huggingface.Lfm2VlImageProcessor(max_tiles=10**6)
 
 
 def test_images_that_are_no_whole_patches_or_too_many_are_refused() -> None:
@@ -80,3 +120,90 @@ def test_images_that_are_no_whole_patches_or_too_many_are_refused() -> None:
         processor(IMAGE)
     with pytest.raises(InputError, match="at most 4 patches"):
         processor(np.zeros((32, 48, 3), np.uint8))
+
+
+def test_sizes_of_classes_that_need_torch_are_those_of_2000_sizes() -> None:
+    wanted = json.loads((FOLDER / "vlm_sequence_sizes.json").read_text())["sha256"]
+    rules: dict[str, Callable[[Size], Sequence[int]]] = {
+        "Pix2Struct": FeasiblePatches(16, 2048, "power").output_size,
+        "Kosmos2_5": FeasiblePatches(16, 4096, "sqrt").output_size,
+        "Gemma4Unified": _pooled,
+        "Nemotron": MergedGrid(16, 2, 1024, 13312).output_size,
+        "Lfm2Vl": _lfm2,
+        "Step3p7": _windows,
+        "Molmo2": _crops,
+        "Fuyu": ShrunkIntoBox(1080, 1920).output_size,
+    }
+    for name, rule in rules.items():
+        found = [rule((height, width)) for height, width in vlm_sequence_sizes.sizes()]
+        assert store.digest(np.asarray(found, np.int32)) == wanted[name], name
+
+
+def _pooled(size: Size) -> Size:
+    try:
+        return PooledPatches(16, 3, 2520).output_size(size)
+    except InputError:
+        return 0, 0
+
+
+def _lfm2(size: Size) -> list[int]:
+    """The size of the whole image, the grid of tiles, and whether it is cut."""
+    settings = Settings("Lfm2VlImageProcessor", {})
+    whole, rule = token_area(settings).output_size(size), tile_rule(settings)
+    assert rule is not None
+    return [*whole, *rule.grid(size), 1] if is_cut(settings, size) else [*whole, 1, 1, 0]
+
+
+def _windows(size: Size) -> list[int]:
+    settings = Settings("Step3p7ImageProcessor", {})
+    is_square = is_sliver(size)
+    size = (max(size), max(size)) if is_square else size
+    plan = window_plan(settings, size)
+    return [*shrunk(size, 3024), *plan.canvas, plan.window, *plan.grid[::-1], is_square]
+
+
+@functools.cache
+def molmo_2() -> Any:
+    return huggingface.Molmo2ImageProcessor()
+
+
+def _crops(size: Size) -> list[int]:
+    processor = molmo_2()
+    grids, count = processor.get_image_grid_and_crops(*size)
+    return [*grids, count, processor.get_number_of_image_patches(*size)]
+
+
+def test_headers_are_those_of_pix2struct() -> None:
+    wanted = json.loads((FOLDER / "vlm_sequence_sizes.json").read_text())["sha256"]["render_header"]
+    font = ImageFont.load_default(36).font_bytes
+    processor = huggingface.Pix2StructImageProcessor(max_patches=16)
+    image, text = vlm_sequence_sizes.IMAGE, vlm_sequence_sizes.TEXT
+    header = processor.render_header(image, text, font_bytes=font)
+    assert store.digest(np.asarray(header)) == wanted
+    asked = processor(image, text, is_vqa=True, font_bytes=font)
+    drawn = processor(header)
+    np.testing.assert_array_equal(asked.flattened_patches, drawn.flattened_patches)
+    with pytest.raises(InputError, match="header_text"):
+        processor(image, is_vqa=True)
+    with pytest.raises(InputError, match="font_path"):
+        processor(image, "How many?", is_vqa=True)
+
+
+def test_patches_of_fuyu_have_a_place_among_the_tokens() -> None:
+    processor = huggingface.FuyuImageProcessor()
+    canvases = np.random.default_rng(0).normal(size=(2, 2, 3, 60, 90)).astype(np.float32)
+    present = np.array([[1, 0], [1, 1]])
+    heights, widths = np.full((2, 2), 40), np.full((2, 2), 31)
+    found = processor.preprocess_with_tokenizer_info(
+        canvases, present, heights, widths, 7, 8, variable_sized=True
+    )
+    (first, none), (second, third) = found.image_input_ids
+    assert first.tolist() == second.tolist() == third.tolist() == [7, 7, 8, 7, 7, 8]
+    assert none.size == 0
+    indices = [part.tolist() for part in found.image_patch_indices_per_batch[1]]
+    assert indices == [[0, 1, -1, 2, 3, -1], [4, 5, -1, 6, 7, -1]]
+    assert found.image_patch_indices_per_subsequence[1][1].tolist() == [0, 1, -1, 2, 3, -1]
+    patches = processor.patchify_image(canvases[1, 1, :, :, :60])
+    np.testing.assert_array_equal(found.image_patches[1][1], patches)
+    whole = canvases[1, 1].reshape(3, 2, 30, 3, 30)[:, 0, :, 1].transpose(1, 2, 0)
+    np.testing.assert_array_equal(patches[1], whole.reshape(-1))

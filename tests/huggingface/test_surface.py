@@ -38,7 +38,11 @@ NOT_TAKEN = {
     *(
         "aspect_ratio_preserving_resize",
         "extract_flattened_patches",
+        "find_best_resize",
+        "get_refine_size",
+        "get_sliced_grid",
         "pan_and_scan",
+        "reshape_by_patch",
         "split_images",
     ),
     "convert_to_rgb_pil",

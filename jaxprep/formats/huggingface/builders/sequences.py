@@ -7,17 +7,21 @@ image_processing_<model>.py`, Transformers 5.24.
 from __future__ import annotations
 
 from jaxprep import codec, ops
+from jaxprep.bounds import MAX_PARTS
 from jaxprep.formats.huggingface.builders.build import Build, builder
 from jaxprep.formats.huggingface.settings import BOTH, EXACT, LONGEST, Settings
 from jaxprep.ops.sequence_sizes import (
     BoundedSides,
     FeasiblePatches,
+    MergedGrid,
     MostPatches,
     PatchesInBox,
     PooledPatches,
     ShrunkIntoBox,
+    TokenArea,
     check_budget,
 )
+from jaxprep.ops.tile_sizes import ClosestRatio
 from jaxprep.types import Size
 
 MAX_PATCHES = 2**26
@@ -55,7 +59,7 @@ def patches_row_by_row(build: Build) -> None:
 
     >>> from jaxprep.formats import HuggingFace
     >>> HuggingFace("Siglip2ImageProcessor").pipeline.layout.shape((32, 48), 3)
-    (2, 3, 1, 768)
+    (2, 3, 1, 1, 16, 16, 3)
     """
     build.layout = ops.Patches(build.settings.integer("patch_size"))
 
@@ -139,7 +143,7 @@ def tokens_row_by_row(build: Build) -> None:
 
     >>> from jaxprep.formats import HuggingFace
     >>> HuggingFace("Gemma4UnifiedImageProcessor").pipeline.layout.shape((96, 144), 3)
-    (2, 3, 1, 6912)
+    (2, 3, 1, 1, 48, 48, 3)
     """
     # `patches_merge` of gemma4_unified/image_processing_gemma4_unified.py makes the same of small
     # patches.
@@ -199,7 +203,7 @@ def feasible_patches_row_by_row(build: Build) -> None:
 
     >>> from jaxprep.formats import HuggingFace
     >>> HuggingFace("Pix2StructImageProcessor").pipeline.layout.shape((32, 48), 3)
-    (2, 3, 1, 768)
+    (2, 3, 1, 1, 16, 16, 3)
     """
     build.layout = ops.Patches(feasible_patches(build.settings)[0])
 
@@ -255,3 +259,145 @@ def pad_canvas(build: Build) -> None:
     fill = settings.number("padding_value")
     # Integers hold the number without its fraction, as torch and NumPy store it.
     build.add(ops.PadTo(settings.pair("size"), fill if build.is_float else float(int(fill))))
+
+
+# -- LFM2-VL -------------------------------------------------------------------------------------
+
+
+def token_area(settings: Settings) -> TokenArea:
+    """Return the rule of an image of LFM2-VL that is not cut.
+
+    >>> token_area(Settings("Lfm2VlImageProcessor", {})).factor
+    32
+    """
+    patch = settings.integer("encoder_patch_size")
+    factor = patch * settings.integer("downsample_factor", highest=MAX_POOLING)
+    lowest, highest = (
+        settings.integer(key, highest=MAX_PATCHES)
+        for key in ("min_image_tokens", "max_image_tokens")
+    )
+    check_budget(highest, factor**2, "$.max_image_tokens")
+    check_budget(lowest, factor**2, "$.min_image_tokens")
+    return TokenArea(factor, lowest * factor**2, highest * factor**2)
+
+
+def tile_rule(settings: Settings) -> ClosestRatio | None:
+    """Return the rule of a large image, which is cut into tiles; None where none is.
+
+    >>> tile_rule(Settings("Lfm2VlImageProcessor", {})).highest
+    10
+    """
+    if not settings.flag("do_image_splitting"):
+        return None
+    side = settings.integer("tile_size")
+    lowest, highest = (
+        settings.integer(key, highest=MAX_PARTS) for key in ("min_tiles", "max_tiles")
+    )
+    if lowest > highest:
+        raise codec.expected("a number of at most `max_tiles`", lowest, "$.min_tiles")
+    if side % settings.integer("encoder_patch_size"):
+        raise codec.expected("a multiple of `encoder_patch_size`", side, "$.tile_size")
+    return None if lowest == highest == 1 else ClosestRatio((side, side), lowest, highest)
+
+
+def is_cut(settings: Settings, size: Size) -> bool:
+    """Return whether an image of `size` is so large that LFM2-VL cuts it into tiles.
+
+    >>> is_cut(Settings("Lfm2VlImageProcessor", {}), (480, 640))
+    False
+    """
+    rule = token_area(settings)
+    if tile_rule(settings) is None:
+        return False
+    patch = settings.integer("encoder_patch_size")
+    # `_is_image_too_large`: a side that rounds to 0 is one patch here, not one factor.
+    rows, columns = (max(patch, round(side / rule.factor) * rule.factor) for side in size)
+    return rows * columns > rule.max_pixels * settings.number("max_pixels_tolerance", 0.0)
+
+
+def sequence_length(settings: Settings) -> int:
+    """Return how many patches each view of LFM2-VL is padded to.
+
+    >>> sequence_length(Settings("Lfm2VlImageProcessor", {}))
+    1024
+    """
+    patch = settings.integer("encoder_patch_size")
+    of_whole = token_area(settings).max_pixels // patch**2
+    if not settings.flag("do_image_splitting"):
+        return of_whole
+    return max(of_whole, (settings.integer("tile_size") // patch) ** 2)
+
+
+@builder("resize")
+def resize_token_area(build: Build) -> None:
+    """LFM2-VL: a bounded number of tokens, whatever `do_resize` says.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> HuggingFace("Lfm2VlImageProcessor").pipeline.output_size((427, 640))
+    (416, 608)
+    """
+    build.resize(rule=token_area(build.settings))
+
+
+@builder("resize")
+def resize_token_tiles(build: Build) -> None:
+    """LFM2-VL, a large image: to whole tiles.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> from jaxprep.formats.huggingface.builders import Source
+    >>> config = HuggingFace("Lfm2VlImageProcessor")
+    >>> config.pipeline_of(Source(), view="tiles").output_size((1200, 1600))
+    (1024, 1536)
+    """
+    rule = tile_rule(build.settings)
+    if rule is not None:
+        build.resize(rule=rule)
+
+
+@builder()
+def encoder_patches(build: Build) -> None:
+    """LFM2-VL: patches of `(h, w, c)`, row by row.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> HuggingFace("Lfm2VlImageProcessor").pipeline.layout.patch_size
+    16
+    """
+    build.layout = ops.Patches(build.settings.integer("encoder_patch_size"))
+
+
+# -- Nemotron ------------------------------------------------------------------------------------
+
+RESERVED = 4
+"""Tokens of a context that no patch takes."""
+
+
+def merged_grid(build: Build) -> MergedGrid:
+    """Return the rule of Nemotron's grids, whose budget depends on the number of images of a call.
+
+    >>> from jaxprep.formats.huggingface.builders.build import Source
+    >>> settings = Settings("NemotronH_Omni_Reasoning_V3ImageProcessor", {})
+    >>> merged_grid(Build(settings, "torchvision", Source())).max_patches
+    13312
+    """
+    settings = build.settings
+    merge = round(1 / settings.number("downsample_ratio", 1 / MAX_POOLING, 1.0))
+    least = settings.integer("min_num_patches", highest=MAX_PATCHES)
+    check_budget(least, settings.integer("patch_size") ** 2, "$.min_num_patches")
+    context = settings.integer("max_model_len", lowest=RESERVED, highest=MAX_PATCHES)
+    most = max((context - RESERVED) * merge**2, least * len(build.sizes or [0]))
+    # 0 and null bound nothing.
+    if settings.get("max_num_patches"):
+        most = min(most, settings.integer("max_num_patches", highest=MAX_PATCHES))
+    return MergedGrid(settings.integer("patch_size"), merge, least, max(most, least))
+
+
+@builder("resize")
+def resize_merged_grid(build: Build) -> None:
+    """Nemotron: floats, that are not rounded, to a bounded number of patches.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> config = HuggingFace("NemotronH_Omni_Reasoning_V3ImageProcessor")
+    >>> config.pipeline.output_size((427, 640))
+    (448, 640)
+    """
+    build.resize(rule=merged_grid(build), rounded=False)
