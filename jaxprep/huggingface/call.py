@@ -374,10 +374,21 @@ def _unpadded(config: HuggingFace, sizes: Sequence[Size]) -> list[Size]:
     return [config.unpadded_pipeline.output_size(size) for size in sizes]
 
 
+def _setting(config: HuggingFace, sizes: Sequence[Size]) -> list[Size]:
+    """What the setting `size` says, whether or not it is used: `_preprocess` of
+    `transformers/models/sam2_video/video_processing_sam2_video.py`; of an edge the size that it
+    makes.
+    """
+    edges = config.effective.edges("size")
+    pair = None if edges is None else edges.pair
+    return _resized(config, sizes) if pair is None else [pair] * len(sizes)
+
+
 SIZES: dict[SizeKind, Callable[[HuggingFace, Sequence[Size]], list[Any]]] = {
     "original": _original,
     "resized": _resized,
     "original_if_resized": _original_if_resized,
+    "setting": _setting,
     "unpadded": _unpadded,
 }
 

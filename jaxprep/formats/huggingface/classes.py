@@ -38,6 +38,7 @@ SizeKind = Literal[
     "grid_hw",
     "patches",
     "merge_size",
+    "setting",
 ]
 CountKind = Literal["views", "grid", "local", "columns_and_rows"]
 
