@@ -1139,6 +1139,24 @@ IN_WORDS = [
     ),
     (ops.Tiles((2, 3)), "store as tiles of 2 x 3 pixels"),
     (ops.Tiles((2, 3), (1, 2)), "store as tiles of 2 x 3 pixels, one every 1 x 2"),
+    (
+        ops.NearestColor(((0.0, 0.5), (1.0, 2.0))),
+        "replace each pixel by the index of the nearest of 2 colours",
+    ),
+    (
+        ops.AlignLongAxis((3, 4)),
+        "turn it clockwise by a quarter where its longer side is not that of 3 x 4",
+    ),
+    (ops.MirrorTo((9, 8)), "fill 9 x 8 pixels below and on the right: reflect"),
+    (ops.MirrorTo((9, 8), "edge"), "fill 9 x 8 pixels below and on the right: edge"),
+    (sizes.LongestTruncated(384), "the longer side to 384 pixels"),
+    (sizes.Thumbnail(3, 4), "to at most 3 x 4 pixels, keeping the aspect ratio"),
+    (ops.OverCheckerboard(), "make it RGB: alpha laid over a checkerboard"),
+    (
+        ops.ReducingResize(sizes.Thumbnail(3, 4)),
+        "resize to at most 3 x 4 pixels, keeping the aspect ratio, bicubic, "
+        "as Pillow with a reducing gap",
+    ),
     (ops.Flip(), "mirror left to right"),
     (ops.Flip(vertical=True), "mirror left to right and top to bottom"),
     (ops.Flip(horizontal=False), "mirror nothing"),
@@ -1157,6 +1175,10 @@ IN_WORDS = [
         "(normalise values in [0, 1]: mean 0.2, 0.4, 0.4, std 0.2, 0.4, 0.2)",
     ),
     (ops.Normalize((0.5, 0.5, 0.5), (0.1, 0.2, 0.3)), "normalise: mean 0.5, std 0.1, 0.2, 0.3"),
+    (
+        ops.NormalizeBfloat16(1 / 255, 0.5, 0.5),
+        "multiply by 0.00392157 and normalise in bfloat16: mean 0.5, std 0.5",
+    ),
     (ops.Cast(), "convert to float32"),
     (ops.Cast("uint8"), "convert to uint8, rounded and clipped"),
     (ops.ChannelsFirst(), "put the channels first: (channels, height, width)"),

@@ -262,6 +262,7 @@ def test_a_processor_on_pil_is_of_the_class_that_transformers_names_so(tmp_path:
         processor = huggingface.BaseImageProcessor.from_dict(content, backend="pil")
         assert type(processor).__name__ == (f"{name}Pil" if has_twin else name)
         assert isinstance(processor, getattr(huggingface, name))
+    content = {"image_processor_type": "YolosImageProcessor"}
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(content))
     for keywords in ({"backend": "pil"}, {"use_fast": False}):
         processor = AutoImageProcessor.from_pretrained(tmp_path, **keywords)
