@@ -56,8 +56,10 @@ def _grouped(value: Any) -> tuple[Any, list[int]]:
     if ndim == 5:
         # Not a list of batches, so that the sharding of a traced array is kept.
         return value.reshape(-1, *value.shape[2:]), [value.shape[1]] * value.shape[0]
+    if ndim == 4:
+        return value, [value.shape[0]]
     if not isinstance(value, (list, tuple)) or is_numbers(value):
-        return value, [value.shape[0] if ndim == 4 else 1]
+        return value, [1]
     if all(isinstance(item, (list, tuple)) and not is_numbers(item) for item in value):
         groups = list(value)
     elif any(getattr(item, "ndim", 0) == 4 for item in value):

@@ -341,7 +341,8 @@ class ToGray(Opaque):
 
 
 Colors = tuple[tuple[float, ...], ...]
-MAX_COLORS = 2**16
+MAX_COLORS = 2**12
+"""ImageGPT has 512; an image is compared with one after another."""
 
 
 @with_default_settings

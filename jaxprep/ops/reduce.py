@@ -112,7 +112,7 @@ class ReducingResize(Opaque):
         if out == size:
             return image
         is_reduced = max(factors) > 1
-        reduced = reduce(image, factors) if is_reduced else image
+        reduced: Any = reduce(image, factors) if is_reduced else image
         reduced_size = reduced.shape[0], reduced.shape[1]
         tables = []
         for axis in (0, 1):

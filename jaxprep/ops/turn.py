@@ -26,7 +26,8 @@ def align_long_axis(image: Shaped[Array, "h w c"], size: Size) -> Shaped[Array, 
     >>> align_long_axis(np.arange(2).reshape(1, 2, 1), (3, 2))[..., 0].tolist()
     [[0], [1]]
     """
-    if not is_turned(image.shape[-3:-1], size):
+    height, width = image.shape[-3:-1]
+    if not is_turned((height, width), size):
         return image
     # `rot90(image, 3)` of `align_long_axis` in
     # https://github.com/huggingface/transformers/blob/main/src/transformers/models/donut/image_processing_donut.py
@@ -67,7 +68,8 @@ class AlignLongAxis(Opaque):
         return align_long_axis(image, self.size)
 
     def output_size(self, size: Size) -> Size:
-        return size[::-1] if is_turned(size, self.size) else size
+        height, width = size
+        return (width, height) if is_turned(size, self.size) else size
 
     def matrix(self, size: Size, draw: Any = None) -> Any:
         if not is_turned(size, self.size):

@@ -359,6 +359,7 @@ def test_a_timm_repository_has_timms_transform(tmp_path: Path) -> None:
             {"image_processor_type": "MyProcessor"},
             "`MyProcessor`, which is none of the image processors of",
         ),
+        ({"image_processor_type": "TimmWrapperImageProcessor"}, "pretrained_cfg"),
         ({"do_resize": True, "do_normalize": True}, "got no type at all"),
         ({"image_processor_type": 3}, "Expected the name of a class, got `3`"),
         ([1], "Expected an object, got `\\[1\\]`"),

@@ -36,7 +36,7 @@ def test_results_are_those_of_the_torchvision_backend(name: str) -> None:
 
 
 def test_a_call_inside_jit_gives_what_an_eager_call_gives() -> None:
-    for case in [next(case for case in cases_of("odd1", "pil", name)) for name in NAMES]:
+    for case in [next(iter(cases_of("odd1", "pil", name))) for name in NAMES[:3]]:
         processor = getattr(huggingface, case["class"])(**case["settings"])
         eager = processor([IMAGE, IMAGE])
         traced = jax.jit(lambda images: dict(processor(images)))(np.stack([IMAGE, IMAGE]))  # noqa: B023

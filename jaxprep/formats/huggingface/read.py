@@ -14,7 +14,9 @@ MAX_KEYS = 1000
 TYPE_KEYS = ("image_processor_type", "feature_extractor_type")
 """The keys that name the class; the second is that of older files."""
 TIMM = "TimmWrapperImageProcessor"
-"""The class of Transformers that runs timm's own transforms."""
+"""The class of Transformers that runs timm's own transforms: `jaxprep.formats.Timm`."""
+TIMM_MODEL = "timm_wrapper"
+"""Its model type."""
 _TYPICAL_KEYS = (
     "do_resize",
     "do_normalize",
@@ -152,9 +154,11 @@ def _class_of(content: dict[str, Any], where: str, model: Any) -> str:
     if not names and of_model is not None and of_model in classes.rows():
         return of_model
     # timm's own `config.json` has `pretrained_cfg` and no type of Transformers.
-    if not names and (of_model == TIMM or "pretrained_cfg" in content):
+    if not names and (model_type == TIMM_MODEL or "pretrained_cfg" in content):
         return TIMM
-    if names and names[0] == TIMM and "pretrained_cfg" in content:
+    if names and names[0] == TIMM:
+        if "pretrained_cfg" not in content:
+            raise codec.expected("an object, what timm is told", None, f"{where}.pretrained_cfg")
         return TIMM
     name = names[0] if names else of_model
     type_name = written[0][1] if written else None

@@ -218,9 +218,9 @@ class Settings:
     def colors(self, key: str) -> tuple[tuple[float, ...], ...]:
         """Return a list of colours, each of three numbers."""
         value = self.get(key)
-        if not isinstance(value, (list, tuple)) or not 1 <= len(value) <= 2**16:
+        if not isinstance(value, (list, tuple)) or not 1 <= len(value) <= 2**12:
             got = f"a {type(value).__name__}"
-            raise codec.expected("a list of 1 to 65536 colours", got, f"$.{self.key_of(key)}")
+            raise codec.expected("a list of 1 to 4096 colours", got, f"$.{self.key_of(key)}")
         colors = []
         for i, color in enumerate(value):
             where = f"$.{self.key_of(key)}[{i}]"
