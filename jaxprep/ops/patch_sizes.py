@@ -306,6 +306,13 @@ class PixelLimits(SizeRule):
             return max(1, self.max_pixels // width), width
         return height, max(1, self.max_pixels // height)
 
+    def describe(self) -> str:
+        bounds = {"at least": self.min_pixels, "at most": self.max_pixels}
+        words = [f"{word} {count} pixels in all" for word, count in bounds.items() if count]
+        if self.max_side is not None:
+            words.append(f"at most {self.max_side} pixels a side")
+        return f"to {', '.join(words)}"
+
 
 @dataclass(frozen=True)
 class ScaledSize(SizeRule):
