@@ -36,7 +36,7 @@ def _clip(length: int, height: int = 20, width: int = 30) -> np.ndarray:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_results_are_those_of_the_class(name: str) -> None:
-    for case in cases_of(name, 9):
+    for case in cases_of(name, 12):
         assert_as_golden(case)
 
 
