@@ -7,19 +7,30 @@ row. How many tiles there are is host arithmetic from sizes, without pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from jaxprep import ops
+from jaxprep import bounds, codec, ops
 from jaxprep.errors import InputError
 from jaxprep.formats import HuggingFace
 from jaxprep.formats.huggingface.builders import Source
 from jaxprep.formats.huggingface.builders.tiles import longest_at_least
 from jaxprep.formats.huggingface.classes import CountKind, Tiling
-from jaxprep.huggingface.call import Call, Family, Results, read, run_each, size_results, sizes_of
+from jaxprep.huggingface.call import (
+    Call,
+    Family,
+    Results,
+    read,
+    run_each,
+    run_group,
+    size_results,
+    sizes_of,
+)
 from jaxprep.huggingface.features import Unconverted
 from jaxprep.huggingface.images import (
     Image,
@@ -33,6 +44,7 @@ from jaxprep.huggingface.views import array_module, padded, rows
 from jaxprep.ops.slice_sizes import Cut
 from jaxprep.ops.tile_sizes import Grid, canvas_grids
 from jaxprep.pipeline import Pipeline
+from jaxprep.pipeline.ragged import new_array
 from jaxprep.types import Size
 
 # -- how an image is cut -------------------------------------------------------------------------
@@ -147,9 +159,75 @@ def count_results(config: HuggingFace, sizes: Sequence[Size]) -> Results:
 # -- views ---------------------------------------------------------------------------------------
 
 
+def place_views(
+    call: Call, images: Sequence[Image], starts: Sequence[int], total: int | None = None
+) -> Any:
+    """Return the views of all images in one array, `(total, c, h, w)`, with 0 between them: the
+    tiles of an image row by row, and its thumbnail before or after them.
+
+    On the host each result is copied once, to where it belongs.
+
+    Args:
+        starts: the row of the first view of each image.
+        total: of all rows; by default one more than that of the last view.
+
+    >>> config = HuggingFace("GotOcr2ImageProcessor", {"size": 8, "crop_to_patches": True})
+    >>> images = [Image(np.full((20, 30, 3), 9, np.uint8)), Image(np.zeros((20, 20, 3), np.uint8))]
+    >>> place_views(Call(None, {}, config), images, starts=[0, 10]).shape
+    (20, 3, 8, 8)
+    """
+    config = call.config
+    counts = [views_count(config, size) for size in sizes_of(images)]
+    total = max(map(sum, zip(starts, counts, strict=True))) if total is None else total
+    if call.is_traced:
+        return _spread(rows(views_of(call, images), axes=1), counts, starts, total)
+    whole = Placed(total, has_gaps=sum(counts) < total)
+    is_first = tiling_of(config).thumbnail == "first"
+    tiles, thumbnails = [], []
+    for i, image in enumerate(images):
+        has_one = has_thumbnail(config, image.size)
+        tiles.append(starts[i] + (has_one and is_first))
+        if has_one:
+            thumbnails.append((image, starts[i] if is_first else starts[i] + counts[i] - 1))
+    _place_tiles(call, images, tiles, whole)
+    if thumbnails:
+        firsts = [row for _, row in thumbnails]
+        place_each(call, [image for image, _ in thumbnails], whole, firsts, "thumbnail")
+    return whole.array
+
+
+def _place_tiles(call: Call, images: Sequence[Image], starts: Sequence[int], whole: Placed) -> None:
+    """Copy the tiles of each image to `whole`, from its row in `starts` on."""
+    config = call.config
+    others = []
+    if "tile" in config.row.views:
+        others = [i for i, image in enumerate(images) if not _tiles_are_final(config, image)]
+    final = [i for i in range(len(images)) if i not in others]
+    if final:
+        place_each(call, [images[i] for i in final], whole, [starts[i] for i in final])
+    if others:
+        pieces, counts = _pieces(call, [images[i] for i in others])
+        firsts = [
+            starts[i] + k for i, count in zip(others, counts, strict=True) for k in range(count)
+        ]
+        place_each(call, pieces, whole, firsts, "tile")
+
+
+def _spread(flat: Any, counts: Sequence[int], starts: Sequence[int], total: int) -> Any:
+    """Traced rows, moved to where those of each image begin."""
+    if sum(counts) == total:
+        return flat
+    source = np.full(total, len(flat))
+    first = 0
+    for start, count in zip(starts, counts, strict=True):
+        source[start : start + count] = range(first, first + count)
+        first += count
+    zero = array_module(flat).zeros((1, *flat.shape[1:]), flat.dtype)
+    return array_module(flat).concatenate([flat, zero])[source]
+
+
 def views_of(call: Call, images: Sequence[Image]) -> Any:
-    """Return the views of each image, `(views, c, h, w)`: its tiles row by row, and its thumbnail
-    before or after them.
+    """Return the views of each image, `(views, c, h, w)`, in the order of `place_views`.
 
     Returns:
         one array where all images have as many, otherwise a list with one per image.
@@ -160,6 +238,12 @@ def views_of(call: Call, images: Sequence[Image]) -> Any:
     [7, 10]
     """
     config = call.config
+    if not call.is_traced:
+        counts = [views_count(config, size) for size in sizes_of(images)]
+        ends = np.cumsum(counts).tolist()
+        starts = [end - count for end, count in zip(ends, counts, strict=True)]
+        views = split(place_views(call, images, starts), counts)
+        return array_module(views).stack(views) if len(set(counts)) == 1 else list(views)
     tiles = tiles_of(call, images)
     with_one = [image for image in images if has_thumbnail(config, image.size)]
     if not with_one:
@@ -185,7 +269,7 @@ def _are_arrays(*results: Any) -> bool:
 
 
 def tiles_of(call: Call, images: Sequence[Image]) -> Any:
-    """Return the tiles of each image, `(tiles, c, h, w)`; of one that is not cut, the image.
+    """Return the tiles of traced images, `(tiles, c, h, w)`; of one that is not cut, the image.
 
     Returns:
         one array where all images have as many, otherwise a list with one per image.
@@ -195,19 +279,15 @@ def tiles_of(call: Call, images: Sequence[Image]) -> Any:
     (1, 6, 3, 8, 8)
     """
     config = call.config
-    if "tile" not in config.row.views:
+    # Images that are traced are few, and most are of one size: all of them go one way.
+    if "tile" not in config.row.views or all(_tiles_are_final(config, one) for one in images):
         return _as_views(run_each(call, images))
-    is_final = [_tiles_are_final(config, image) for image in images]
-    if all(is_final):
-        return _as_views(run_each(call, images))
-    final = [image for image, is_so in zip(images, is_final, strict=True) if is_so]
-    others = [image for image, is_so in zip(images, is_final, strict=True) if not is_so]
-    from_final = iter(_as_views(run_each(call, final)) if final else ())
-    from_others = iter(_changed_tiles(call, others))
-    tiles = []
-    for image, is_so in zip(images, is_final, strict=True):
-        tiles += [next(from_final if is_so else from_others) for _ in range(image.count)]
-    return tiles
+    pieces, counts = _pieces(call, images)
+    results = run_each(call, pieces, "tile")
+    if isinstance(results, list):
+        raise InputError(_sizes_differ(result.shape for result in results))
+    ends = np.cumsum(counts)
+    return [results[end - count : end] for end, count in zip(ends, counts, strict=True)]
 
 
 def _as_views(results: Any) -> Any:
@@ -216,6 +296,84 @@ def _as_views(results: Any) -> Any:
         return [_as_views(result[None])[0] for result in results]
     # `(n, c, h, w)` of images that are not cut, `(n, rows, columns, c, h, w)` of tiles.
     return results.reshape(len(results), -1, *results.shape[-3:])
+
+
+class Placed:
+    """The views of a call in one array of the host, each copied to its rows as soon as it is known.
+
+    Args:
+        total: of the rows.
+        has_gaps: rows that nothing is copied to are 0.
+
+    >>> whole = Placed(3, has_gaps=True)
+    >>> whole.store(1, np.full((1, 2, 1, 1), 7))
+    >>> whole.array.ravel().tolist()
+    [0, 0, 7, 7, 0, 0]
+    """
+
+    def __init__(self, total: int, has_gaps: bool):
+        self.total = total
+        self.has_gaps = has_gaps
+        self.array: Any = None
+        self.lock = threading.Lock()
+
+    def store(self, row: int, views: np.ndarray) -> None:
+        """Copy `(..., c, h, w)` to the rows from `row` on; several threads may do so.
+
+        Raises:
+            InputError: views of another shape than those before.
+        """
+        shape = views.shape[-3:]
+        with self.lock:
+            if self.array is None:
+                size = (self.total, *shape)
+                self.array = new_array(size, views.dtype, zeros=self.has_gaps)
+            if views.dtype != self.array.dtype:
+                # Of images of another type, which come after all of the first.
+                self.array = self.array.astype(np.result_type(self.array, views))
+        if shape != self.array.shape[1:]:
+            raise InputError(_sizes_differ([shape, self.array.shape[1:]]))
+        end = row + math.prod(views.shape[:-3])
+        self.array[row:end].reshape(views.shape)[...] = views
+
+
+def place_each(
+    call: Call,
+    images: Sequence[Image],
+    whole: Placed,
+    starts: Sequence[int],
+    view: str | None = None,
+) -> None:
+    """Copy the results of one view of images of the host to `whole`.
+
+    Args:
+        starts: the row of each image.
+
+    >>> whole = Placed(1, has_gaps=False)
+    >>> call = Call(None, {}, HuggingFace("GotOcr2ImageProcessor", {"size": 8}))
+    >>> place_each(call, [Image(np.zeros((20, 30, 3), np.uint8))], whole, [0], "thumbnail")
+    >>> whole.array.shape
+    (1, 3, 8, 8)
+    """
+    groups: dict[Source, list[int]] = {}
+    for i, image in enumerate(images):
+        groups.setdefault(image.source, []).append(i)
+    for source, members in groups.items():
+        pipeline = call.config.pipeline_of(source, view=view)
+        firsts = [starts[i] for i in members]
+
+        def store(i: int, result: np.ndarray, firsts: list[int] = firsts) -> None:
+            whole.store(firsts[i], result)
+
+        run_group(pipeline, [images[i] for i in members], store)
+
+
+def _sizes_differ(shapes: Iterable[tuple[int, ...]]) -> str:
+    found = sorted({shape[-3:] for shape in shapes})
+    return (
+        f"Expected views of one size, got {found}: with `do_resize` or `do_center_crop` they "
+        "become that, and with `do_convert_rgb` gray images."
+    )
 
 
 # -- tiles that are changed after they are cut ---------------------------------------------------
@@ -241,8 +399,8 @@ def _keeps(step: ops.Geometry, size: Size) -> bool:
     return step.output_size(size) == size
 
 
-def _changed_tiles(call: Call, images: Sequence[Image]) -> list[Any]:
-    """Tiles that are cut of the view "canvas", and each goes through the view "tile"."""
+def _pieces(call: Call, images: Sequence[Image]) -> tuple[list[Image], list[int]]:
+    """The tiles that are cut of the view "canvas", for the view "tile", and their numbers."""
     config = call.config
     side = _side_of_tiles(config)
     as_it_is = call._replace(config=replace(config, data_format="channels_last"))
@@ -252,15 +410,7 @@ def _changed_tiles(call: Call, images: Sequence[Image]) -> list[Any]:
         cuts = pieces_of(canvas.shape[:2], side)
         pieces += [_image_of(call, canvas[cut.slices]) for cut in cuts]
         counts.append(len(cuts))
-    results = run_each(call, pieces, "tile")
-    if isinstance(results, list):
-        raise InputError(
-            "Expected tiles of one size, got "
-            f"{sorted({result.shape[-2:] for result in results})}: with `do_resize` or "
-            "`do_center_crop` they become that."
-        )
-    ends = np.cumsum(counts)
-    return [results[end - count : end] for end, count in zip(ends, counts, strict=True)]
+    return pieces, counts
 
 
 def _side_of_tiles(config: HuggingFace) -> int:
@@ -303,10 +453,29 @@ def tile_rows(call: Call) -> Results:
     >>> results["pixel_values"].shape, results["num_patches"].tolist()
     ((7, 3, 8, 8), [7])
     """
-    images = read(call)
-    views = views_of(call, images)
-    results = {call.config.result_name: rows(views, axes=1)}
+    images = _read(call)
+    results = {call.config.result_name: views_in_rows(call, images)}
     return results | count_results(call.config, sizes_of(images))
+
+
+def _read(call: Call) -> list[Image]:
+    """The images of a call of a class whose switches are on that it cannot do without."""
+    for key in tiling_of(call.config).needs:
+        if not call.config.effective.flag(key):
+            name = call.config.class_name
+            raise codec.expected(f"true, since `{name}` always does it", False, f"$.{key}")
+    return read(call)
+
+
+def views_in_rows(call: Call, images: Sequence[Image]) -> Any:
+    """Return the views of all images one after another.
+
+    >>> call = Call(None, {}, HuggingFace("GotOcr2ImageProcessor", {"size": 8}))
+    >>> views_in_rows(call, [Image(np.zeros((20, 30, 3), np.uint8))]).shape
+    (1, 3, 8, 8)
+    """
+    counts = [views_count(call.config, size) for size in sizes_of(images)]
+    return place_views(call, images, [0, *np.cumsum(counts[:-1]).tolist()])
 
 
 def tile_stacks(call: Call) -> Results:
@@ -320,17 +489,25 @@ def tile_stacks(call: Call) -> Results:
     (2, 5, 3, 8, 8)
     """
     images = read(call)
-    results = {call.config.result_name: _stacked(call.config, views_of(call, images))}
+    results = {call.config.result_name: _stacked_views(call, images)}
     return results | size_results(call.config, sizes_of(images))
 
 
-def _stacked(config: HuggingFace, views: Any) -> Any:
-    """The views of images as one array, where the class pads; otherwise as they are."""
-    if not isinstance(views, list):
-        return views
+def _pads(config: HuggingFace) -> bool:
     pads = tiling_of(config).pads
-    is_padded = config.effective.flag("do_pad") if pads == "do_pad" else pads == "always"
-    return padded(views) if is_padded else views
+    return config.effective.flag("do_pad") if pads == "do_pad" else pads == "always"
+
+
+def _stacked_views(call: Call, images: Sequence[Image]) -> Any:
+    """The views of images as one array, where the class pads or all have as many; otherwise in a
+    list."""
+    counts = [views_count(call.config, size) for size in sizes_of(images)]
+    most = max(counts)
+    if not _pads(call.config) and min(counts) < most:
+        return views_of(call, images)
+    bounds.check_padded((len(counts), most), [(sum(counts), 1)])
+    views = place_views(call, images, [i * most for i in range(len(counts))], len(counts) * most)
+    return views.reshape(len(counts), most, *views.shape[1:])
 
 
 def samples_of_one_tiled(call: Call) -> Results:
@@ -353,18 +530,23 @@ def samples_of_one_tiled(call: Call) -> Results:
     counts = [count for count in sample_counts(call.images) if count] if is_nested else None
     counts = counts or [1] * len(sizes)
     if max(counts) > 1:
-        images = one_by_one(images)
-        is_alone = [count == 1 for count in counts for _ in range(count)]
-        alone = [image for image, is_so in zip(images, is_alone, strict=True) if is_so]
-        others = [image for image, is_so in zip(images, is_alone, strict=True) if not is_so]
-        cut = iter(views_of(call, alone) if alone else ())
-        squares = iter(run_each(call, others, "square"))
-        views: Any = [next(cut) if is_so else next(squares)[None] for is_so in is_alone]
+        stacked = _mixed_views(call, one_by_one(images), counts)
     else:
-        views = views_of(call, images)
-    results = {call.config.result_name: _stacked(call.config, views)}
+        stacked = _stacked_views(call, images)
+    results = {call.config.result_name: stacked}
     results |= size_results(call.config, sizes)
     return results | {"batch_num_images": np.asarray(counts, np.int32)}
+
+
+def _mixed_views(call: Call, images: Sequence[Image], counts: Sequence[int]) -> Any:
+    """The views of images, some of which are not alone in their samples."""
+    is_alone = [count == 1 for count in counts for _ in range(count)]
+    alone = [image for image, is_so in zip(images, is_alone, strict=True) if is_so]
+    others = [image for image, is_so in zip(images, is_alone, strict=True) if not is_so]
+    cut = iter(views_of(call, alone) if alone else ())
+    squares = iter(run_each(call, others, "square"))
+    views = [next(cut) if is_so else next(squares)[None] for is_so in is_alone]
+    return padded(views) if _pads(call.config) else views
 
 
 def _items(images: Any) -> Sequence[Any]:
@@ -397,7 +579,7 @@ def masked_rows(call: Call) -> Results:
             masks.append(mask)
         counts.append(len(pieces))
     return {
-        "pixel_values": rows(tiles_of(call, images), axes=1),
+        "pixel_values": views_in_rows(call, images),
         "pixel_mask": np.stack(masks),
         "num_crops": max(counts),
     }
@@ -455,7 +637,7 @@ def tiles_with_tokens(call: Call) -> Results:
     for row, mask in zip(attention, masks, strict=True):
         row[: len(mask)] = mask
     return {
-        config.result_name: _stacked(config, views_of(call, images)),
+        config.result_name: _stacked_views(call, images),
         "image_sizes": np.asarray([canvas_of(config, size) for size in sizes], np.int32),
         "image_attention_mask": attention,
         "num_img_tokens": np.asarray([tokens_count(config, size) for size in sizes], np.int32),
@@ -566,8 +748,7 @@ def split_samples(call: Call) -> Results:
             mask[:count] = 1
         results["pixel_attention_mask"] = masks
     else:
-        views = rows(views_of(call, images), axes=1)
-        samples = split(views, _views_counts(call, images))
+        samples = split(views_in_rows(call, images), _views_counts(call, images))
         results[name] = (
             samples
             if len({len(one) for one in samples}) > 1
@@ -581,7 +762,17 @@ def split_samples(call: Call) -> Results:
 def _views_of_samples(call: Call, images: Sequence[Image]) -> tuple[Any, list[int]]:
     """The views of each sample, padded with 0 to the longest, and how many there are of each."""
     counts = _views_counts(call, images)
-    return padded_samples(rows(views_of(call, images), axes=1), counts), counts
+    most = max(counts)
+    bounds.check_padded((len(counts), most), [(sum(counts), 1)])
+    sizes = split(sizes_of(images), sample_counts(call.images))
+    starts = []
+    for number, sample in enumerate(sizes):
+        row = number * most
+        for size in sample:
+            starts.append(row)
+            row += views_count(call.config, size)
+    views = place_views(call, images, starts, len(counts) * most)
+    return views.reshape(len(counts), most, *views.shape[1:]), counts
 
 
 def _views_counts(call: Call, images: Sequence[Image]) -> list[int]:
@@ -614,14 +805,14 @@ def canvas_samples(call: Call) -> Results:
     >>> results["pixel_values"].shape, results["aspect_ratio_ids"].tolist(), results["num_tiles"]
     ((1, 1, 4, 3, 8, 8), [[6]], [[4]])
     """
-    images = read(call)
+    images = _read(call)
     config = call.config
     counts = sample_counts(call.images)
     grids = [grid_of(config, size) for size in sizes_of(images)]
     most = config.effective.integer("max_image_tiles")
-    tiles = tiles_of(call, images)
-    if isinstance(tiles, list) or tiles.shape[1] < most:
-        tiles = padded(list(tiles), (most, *tiles[0].shape[1:]))
+    starts = [i * most for i in range(len(grids))]
+    tiles = place_views(call, images, starts, len(grids) * most)
+    tiles = tiles.reshape(len(grids), most, *tiles.shape[1:])
     is_tile = np.arange(most) < np.asarray([[rows * columns] for rows, columns in grids])
     masks = padded_samples(is_tile.astype(np.int32), counts)
     # The first tile is there also of an image that is missing, as in the original.

@@ -481,13 +481,6 @@ def _fit_tiles(build: Build, rule: FitRule, side: int, **how: Any) -> None:
     build.layout = ops.Tiles((side, side))
 
 
-def _need(settings: Settings, *keys: str) -> None:
-    """Refuse settings that are off in a class that cannot do without."""
-    for key in keys:
-        if not settings.flag(key):
-            raise codec.expected(f"true, since `{settings.name}` always does it", False, f"$.{key}")
-
-
 @builder("resize")
 def fit_canvas(build: Build) -> None:
     """Mllama: in the corner of at most `max_image_tiles` tiles that scale the image least.
@@ -497,7 +490,6 @@ def fit_canvas(build: Build) -> None:
     (448, 448)
     """
     settings = build.settings
-    _need(settings, "do_resize", "do_pad")
     side, highest = _square_size(settings), settings.integer("max_image_tiles")
     check_tiles(highest, (side, side), "$.max_image_tiles")
     _fit_tiles(build, TiledCanvas(side, highest), side)
@@ -513,7 +505,6 @@ def fit_canvas_32(build: Build) -> None:
     (672, 672)
     """
     settings = build.settings
-    _need(settings, "do_resize")
     side, highest = _square_size(settings), settings.integer("max_patches")
     check_tiles(highest, (side, side), "$.max_patches")
     enlarges = settings.flag("resize_to_max_canvas")
