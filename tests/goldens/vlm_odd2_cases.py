@@ -90,17 +90,21 @@ def cases(backend: str) -> list[dict]:
             if name.startswith("VitPose"):
                 case["call"]["boxes"] = [BOXES[: 1 + n % 3] for n in range(len(case["inputs"]))]
             is_truncated = name.startswith("Owlv2") and False in (settings.get("do_rescale"), settings.get("rescale"))
-            if not (backend == "pil" and is_truncated):
+            needs_torch = name.startswith("ZoeDepth")
+            if backend == "torchvision" or not (is_truncated or needs_torch):
                 found.append(case)
-            if name.startswith("ZoeDepth") and backend == "torchvision":
+            if backend == "torchvision" and needs_torch:
                 found.append({**case, "class": f"{name}Pil"})
-    return [*found, *_floats()]
+    return [*found, *_floats(backend)]
 
 
-def _floats() -> list[dict]:
+def _floats(backend: str) -> list[dict]:
     """Arrays of floats in [-1, 3), which are not rescaled."""
     found = []
-    for name in ("Owlv2ImageProcessor", "VitPoseImageProcessor", "ZoeDepthImageProcessor"):
+    names = ["Owlv2ImageProcessor", "VitPoseImageProcessor"]
+    if backend == "torchvision":
+        names.append("ZoeDepthImageProcessor")
+    for name in names:
         call = {"return_tensors": "np", "input_data_format": "channels_last"}
         if name.startswith("VitPose"):
             call["boxes"] = [BOXES]
