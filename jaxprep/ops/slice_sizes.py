@@ -15,6 +15,7 @@ import numpy as np
 
 from jaxprep import codec
 from jaxprep.bounds import check_side
+from jaxprep.errors import InputError
 from jaxprep.ops.resize import SizeRule
 from jaxprep.ops.tile_sizes import check_tiles, grids_of
 from jaxprep.types import Size
@@ -235,11 +236,19 @@ def plan_windows(size: Size, longest: int, side: int, window: int) -> WindowPlan
         side: of the view of the whole image; an image inside of it is cut only where it is long.
         window: the side of a window, at most.
 
+    Raises:
+        InputError: the shorter side is shrunk to nothing.
+
     >>> plan_windows((600, 1000), 3024, 728, 504)
     WindowPlan(canvas=(504, 1008), window=504, grid=(1, 2))
     """
     height, width = shrunk(size, longest)
     short, long = min(height, width), max(height, width)
+    if short < 1:
+        raise InputError(
+            f"Expected an image with pixels where the longer side is at most {longest}, got one of "
+            f"{size}."
+        )
     if long <= side:
         chosen = short if long / short > 1.5 else 0
     elif long / short > 4:
