@@ -8,7 +8,7 @@ The sources are `transformers/models/minicpmv4_6/image_processing_minicpmv4_6.py
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -75,7 +75,50 @@ def sliced(call: Call) -> Results:
     config = call.config
     if not config.effective.flag("do_resize"):
         raise codec.expected("true: sides become whole patches", False, "$.do_resize")
-    images = one_by_one(read(call))
+    views = sliced_views(call, one_by_one(read(call)))
+    return {
+        "pixel_values": columns_of_patches(views.patches),
+        "target_sizes": views.target_sizes,
+        "grids": PlainList([list(grid) for grid in views.grids]),
+        "num_patches_per_image": PlainList(views.counts),
+    }
+
+
+class SlicedViews(NamedTuple):
+    """What is seen of images: each of them, followed by its slices.
+
+    Attributes:
+        patches: of each view, stored by `ops.Patches`.
+        grids: rows and columns of slices of each image; `(0, 0)` where it is not cut.
+        counts: how many views each image has.
+
+    >>> SlicedViews([np.zeros((2, 3, 1, 1, 3, 2, 2))], [(0, 0)], [1]).target_sizes.tolist()
+    [[2, 3]]
+    """
+
+    patches: list[Any]
+    grids: list[Size]
+    counts: list[int]
+
+    @property
+    def target_sizes(self) -> np.ndarray:
+        """Rows and columns of patches of each view, int32."""
+        return np.asarray([view.shape[:2] for view in self.patches], np.int32)
+
+
+def sliced_views(call: Call, images: Sequence[Image]) -> SlicedViews:
+    """Return what is seen of images, none of which is a batch; where `do_resize` is off, that is
+    each of them as it is.
+
+    >>> config = HuggingFace("MiniCPMV4_6ImageProcessor", {"scale_resolution": 56})
+    >>> image = Image(np.zeros((80, 60, 3), np.uint8))
+    >>> sliced_views(Call(None, {}, config), [image]).counts
+    [3]
+    """
+    config = call.config
+    if not config.effective.flag("do_resize"):
+        uncut = [(0, 0)] * len(images)
+        return SlicedViews(list(run_each(call, images)), uncut, [1] * len(images))
     grids = [grid_of_slices(config, image.size) for image in images]
     sources = _sources(call, images, grids)
     cut = [image for image, grid in zip(images, grids, strict=True) if grid != (0, 0)]
@@ -91,12 +134,7 @@ def sliced(call: Call) -> Results:
             )
         views += of_image
         counts.append(len(of_image))
-    return {
-        "pixel_values": columns_of_patches(views),
-        "target_sizes": np.asarray([view.shape[:2] for view in views], np.int32),
-        "grids": PlainList([list(grid) for grid in grids]),
-        "num_patches_per_image": PlainList(counts),
-    }
+    return SlicedViews(views, grids, counts)
 
 
 # -- MiniCPM-OCR: how far small images are enlarged ----------------------------------------------

@@ -624,12 +624,29 @@ def every_second(clip: Clip, max_num_frames: int, stack_frames: int | None) -> I
         indices = _thinned([min(int(time * rate), last) for time in times], max_num_frames)
     else:
         indices = [int(i * rate) for i in range(seconds)]
-    if stack_frames is None or stack_frames <= 1:
-        return indices
+    between = times_between(duration, stack_frames or 1, max_num_frames)
+    return indices + [min(int(time * rate), last) for time in between]
+
+
+def times_between(duration: float, stack_frames: int, max_num_frames: int) -> list[float]:
+    """Return the times of the frames that MiniCPM-V takes between those of each second.
+
+    Args:
+        duration: of the clip, in seconds.
+        stack_frames: how many frames a second has; 1 has none between.
+        max_num_frames: that many for each of them, spread over a long clip.
+
+    >>> times_between(1.5, 2, 128)
+    [0.5]
+    """
+    seconds = math.ceil(duration)
     _bounded(seconds * stack_frames)
     between = [i + j / stack_frames for i in range(seconds) for j in range(1, stack_frames)]
-    others = [min(int(time * rate), last) for time in between if time < duration]
-    return indices + _thinned(others, max_num_frames * (stack_frames - 1))
+    inside = [time for time in between if time < duration]
+    most = max_num_frames * (stack_frames - 1)
+    if len(inside) <= most:
+        return inside
+    return [inside[i] for i in _linspace(0, len(inside) - 1, most)]
 
 
 @rule(is_exclusive=True, optional=("fps",), assume=_assume_max_fps)

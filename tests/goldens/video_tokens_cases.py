@@ -66,6 +66,20 @@ SETTINGS: dict[str, list[dict]] = {
         {**_NORM, "video_target_num_patches": 37, "downsample_ratio": 1.0, "patch_size": 14},
         {**_NORM, "video_target_num_patches": 37, "temporal_patch_size": 3}, {**_NORM, "video_target_num_patches": 40, "downsample_ratio": 0.25},
     ],
+    "SmolVLM": [
+        {"size": {"longest_edge": 120}, "max_image_size": {"longest_edge": 48}}, {"size": {"longest_edge": 81}, "max_image_size": {"longest_edge": 48}},
+        {"size": {"height": 60, "width": 70}, "max_image_size": {"longest_edge": 48}}, {"do_pad": False, "do_resize": False},
+        {"do_resize": False}, {"max_image_size": {"longest_edge": 48}, "video_sampling": {"max_frames": 4, "fps": 2, "video_size": {"longest_edge": 100}}},
+    ],
+    "Molmo2": [
+        {"size": {"height": 70, "width": 70}}, {"size": {"height": 56, "width": 56}, "pooling_size": [3, 2]},
+        {"size": {"height": 70, "width": 70}, "do_rescale": True, "do_normalize": True}, {"size": {"height": 50, "width": 50}, "patch_size": 10, "do_rescale": True},
+    ],
+    "MiniCPMV4_6": [
+        {"scale_resolution": 60}, {"scale_resolution": 60, "downsample_mode": "4x"}, {"scale_resolution": 60, "slice_mode": False},
+        {"scale_resolution": 60, "max_slice_nums": 3}, {"do_resize": False}, {"scale_resolution": 50, "patch_size": 10, "resample": 2},
+    ],
+    "MiniCPMOcr": [{"scale_resolution": 60}, {"scale_resolution": 60, "downsample_mode": "16x"}],
 }  # fmt: skip
 """By class: the settings that are tried besides the defaults."""
 INPUTS = [
@@ -98,9 +112,13 @@ SAMPLES: dict[str, list[dict]] = {
     "EmbeddingGemma2": [{}, {"fps": 3}, {"max_frames": 2, "fps": 3}],
     "Gemma4Unified": [{"num_frames": 5}],
     "NemotronH_Omni_Reasoning_V3": [{"num_frames": 5}, {"fps": 1}],
+    "SmolVLM": [{"num_frames": 4, "fps": 1}, {"num_frames": 4, "fps": 2}],
+    "Molmo2": [{}, {"num_frames": 3}, {"num_frames": None, "fps": 1}],
+    "MiniCPMV4_6": [{}, *({"stack_frames": n} for n in (2, 3, 4, 5)), {"max_num_frames": 2, "stack_frames": 3}],
+    "MiniCPMOcr": [{}, {"stack_frames": 2}],
 }
 """By class: the keywords of calls that sample."""
-WITHOUT = {"Ernie4_5_VLMoe": ("gray",), "NemotronH_Omni_Reasoning_V3": ("gray",)}
+WITHOUT = dict.fromkeys(("Ernie4_5_VLMoe", "NemotronH_Omni_Reasoning_V3", "MiniCPMV4_6", "MiniCPMOcr"), ("gray",))
 """Forms that a class makes nothing sensible of."""
 DEFAULTS: dict[str, dict] = {"Ernie4_5_VLMoe": {"draw_on_frames": False}, "NemotronH_Omni_Reasoning_V3": _NORM}
 """Settings without which a class cannot be called."""
@@ -151,7 +169,7 @@ def made(processor_class: Any, settings: dict) -> Any:
 # -- numbers of patches --------------------------------------------------------------------------
 
 GRIDS: dict[str, list[dict]] = {
-    **{name: [{}] for name in SETTINGS if not name.startswith(("Muse", "Gemma", "Embedding", "Nemotron", "Ernie"))},
+    **{name: [{}] for name in SETTINGS if not name.startswith(("Muse", "Gemma", "Embedding", "Nemotron", "Ernie", "Smol", "Molmo", "MiniCPM"))},
     "Qwen3VL": [{}, {"cap_pixels_per_frame": True}],
     "Glm5Next": [{}, {"max_image_tokens": 500}],
     "HYV4VL": [{}, {"size": {"shortest_edge": 4096, "longest_edge": 3000000}}],

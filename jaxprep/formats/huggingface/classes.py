@@ -263,7 +263,7 @@ class VideoRow(ProcessorRow):
     result: str | None = None
     repeats_last: bool = True
     chunk: str | None = None
-    construction: Literal["size_from_crop"] | None = None
+    construction: Literal["size_from_crop", "video_sampling"] | None = None
 
 
 @dataclass(frozen=True)

@@ -539,8 +539,27 @@ def _size_from_crop(settings: Mapping[str, Any], row: ProcessorRow) -> dict[str,
     return {"size": {"shortest_edge": int(side * 256 / 224)}}
 
 
+def _video_sampling(settings: Mapping[str, Any], row: ProcessorRow) -> dict[str, Any]:
+    """SmolVLM: `__init__` of `transformers/models/smolvlm/video_processing_smolvlm.py`; its
+    checkpoints say there how many frames are taken, and how large."""
+    del row
+    sampling = settings.get("video_sampling")
+    if not isinstance(sampling, Mapping):
+        return {}
+    keys = {"max_frames": "num_frames", "fps": "fps", "video_size": "size"}
+    found = {}
+    for old, new in keys.items():
+        if sampling.get(old) is not None:
+            found[new] = sampling[old]
+    # A `size` beside it wins.
+    if settings.get("size") is not None:
+        found.pop("size", None)
+    return found
+
+
 CONSTRUCTIONS: dict[Any, Callable[[Mapping[str, Any], ProcessorRow], dict[str, Any]]] = {
     "size_from_crop": _size_from_crop,
+    "video_sampling": _video_sampling,
 }
 """What is derived of the settings where a processor is made, by the row's `construction`."""
 

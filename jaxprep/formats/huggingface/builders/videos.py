@@ -8,6 +8,7 @@ video_processing_<model>.py`, Transformers 5.24.
 from __future__ import annotations
 
 from jaxprep import ops
+from jaxprep.bounds import check_size
 from jaxprep.formats.huggingface.builders.build import Build, builder
 from jaxprep.formats.huggingface.builders.patches import (
     MAX_MERGED,
@@ -17,9 +18,11 @@ from jaxprep.formats.huggingface.builders.patches import (
     patch_side,
     pixel_bounds,
 )
-from jaxprep.formats.huggingface.settings import BOTH, LONGEST, PIXELS, Settings
+from jaxprep.formats.huggingface.settings import BOTH, EXACT, LONGEST, PIXELS, Settings
 from jaxprep.ops.patch_sizes import ClosestGrid, LargestGrid, NearPatches, SmartSize, TokenBudget
 from jaxprep.ops.resize import MAX_COUNT
+from jaxprep.ops.tile_sizes import LONGEST as LONGEST_SIDE
+from jaxprep.ops.tile_sizes import LongestEven
 
 LEAST_SHARE = 1.05
 """A frame has at least so many times the least number of pixels, whatever the budget is."""
@@ -238,3 +241,28 @@ def normalize_levels(build: Build) -> None:
     mean, std = (settings.per_channel(key) for key in ("norm_mean", "norm_std"))
     build.add(ops.Rescale(1 / 255), ops.Normalize(mean, std))
     build.layout = ops.ChannelsFirst()
+
+
+# -- SmolVLM -------------------------------------------------------------------------------------
+
+
+@builder("resize")
+def resize_longest_then_square(build: Build) -> None:
+    """SmolVLM: the longer side to `longest_edge`, the other even, and then to a square of
+    `max_image_size`.
+
+    >>> from jaxprep.formats import HuggingFace
+    >>> HuggingFace("SmolVLMVideoProcessor").pipeline.output_size((427, 640))
+    (364, 364)
+    """
+    settings = build.settings
+    side = settings.needed_edges("max_image_size", LONGEST).side("longest_edge")
+    check_size((side, side), "$.max_image_size")
+    if not settings.flag("do_resize"):
+        return
+    edges = settings.needed_edges("size", LONGEST, EXACT)
+    if edges.keys == EXACT:
+        build.resize(size=settings.pair("size"))
+    else:
+        build.resize(rule=LongestEven(min(edges.side("longest_edge"), LONGEST_SIDE)))
+    build.resize(size=(side, side))
