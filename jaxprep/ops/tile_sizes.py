@@ -24,10 +24,13 @@ from jaxprep.ops.words import by
 from jaxprep.types import Size
 
 Grid = tuple[int, int]
+MOST_TILES = 1024
+"""Of an image: the rules look at every grid of so many, for each size of an image."""
 
 
 def check_tiles(count: int, tile: Size, where: str) -> None:
-    """Raise `ConfigError` where `count` tiles have more pixels than an image may have.
+    """Raise `ConfigError` where `count` is above `MOST_TILES`, or so many tiles have more pixels
+    than an image may have.
 
     Args:
         tile: height and width of a tile, in pixels.
@@ -35,7 +38,7 @@ def check_tiles(count: int, tile: Size, where: str) -> None:
 
     >>> check_tiles(12, (384, 384), "$.max_patches")
     """
-    most = MAX_PIXELS // (tile[0] * tile[1])
+    most = min(MOST_TILES, MAX_PIXELS // (tile[0] * tile[1]))
     if count > most:
         raise codec.expected(f"at most {most} tiles of {by(tile)} pixels", count, where)
 

@@ -164,6 +164,8 @@ def test_a_call_inside_jit_gives_what_an_eager_call_gives(name: str) -> None:
         ("LlavaNext", {"image_grid_pinpoints": [[8000, 8000]], "crop_size": 8}),
         ("LlavaOnevision", {"image_grid_pinpoints": [[384, 384 * 10**6]]}),
         ("Aria", {"split_image": True, "split_resolutions": [[490000, 490000]]}),
+        ("GotOcr2", {"crop_to_patches": True, "max_patches": 10**6, "size": 1}),
+        ("Idefics3", {"max_image_size": {"longest_edge": 1}}),
         ("Mllama", {"max_image_tiles": 10**6}),
         ("Llama4", {"max_patches": 10**6}),
     ],

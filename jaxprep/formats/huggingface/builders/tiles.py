@@ -16,6 +16,7 @@ from jaxprep.formats.huggingface.builders.resize import resize
 from jaxprep.formats.huggingface.settings import BOTH, EXACT, LONGEST, SHORTEST, Settings
 from jaxprep.ops.fit import FitRule
 from jaxprep.ops.sizes import LongestRounded
+from jaxprep.ops.tile_sizes import LONGEST as LONGEST_SIDE
 from jaxprep.ops.tile_sizes import (
     AnyResolution,
     ClosestRatio,
@@ -600,6 +601,9 @@ def whole_tiles(build: Build) -> None:
     """
     side = _long_side(build.settings)
     if build.settings.flag("do_image_splitting"):
+        edges = build.settings.needed_edges("size", LONGEST, EXACT)
+        longest = min(edges.longest_edge or max(edges.pair or (1,)), LONGEST_SIDE)
+        check_tiles((-(-longest // side)) ** 2, (side, side), "$.size")
         build.resize(rule=WholeTiles(side))
     else:
         build.resize(size=(side, side))
