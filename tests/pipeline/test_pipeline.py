@@ -676,6 +676,10 @@ NEEDED = {
     "high": 2,
     "patch_size": 4,
     "rule": ops.Letterbox(9, 8),
+    "colors": ((0.0, 0.5), (1.0, 2.0)),
+    "scale": 0.5,
+    "mean": 0.5,
+    "std": 0.25,
     Resize: {"size": (7, 6)},
 }
 """For steps that `FULL` has no place for: values of the fields that have no default."""
