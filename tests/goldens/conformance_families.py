@@ -260,8 +260,6 @@ def cases_of(title: str, name: str, backend: str, count: int) -> list[dict]:
     mine = [case for case in cases if case.get("class") == name]
     if not mine:  # a class of the PIL backend that needs torch is in the goldens by its name
         mine = [case for case in _golden(group.golden(name)).cases if case.get("class") == f"{name}Pil"]
-    return group.choose(mine, name, -(-len(mine) // count))
-    if not mine:  # a PIL backend that needs torch
     return group.choose(mine, name, max(1, -(-len(mine) // count)))
 
 
@@ -270,8 +268,6 @@ def pairs_of(title: str, case: dict, backend: str) -> Iterator[tuple[bool, str, 
     group = GROUPS[title][0]
     is_live = backend == "pil" and not case["class"].endswith("Pil")
     theirs = group.theirs(case) if is_live else None
-    needs_torch = case["class"].endswith("Pil")
-    theirs = group.theirs(case) if backend == "pil" and not needs_torch else None
     for exact in (False, True):
         ours = group.ours({**case, "settings": {**case["settings"], "exact": exact}}, backend)
         if theirs is None:
