@@ -242,6 +242,10 @@ THEMES = {
     "odd2": "Interpolation by other libraries",
     "sequences": "Sequences of patches, and batches padded to the largest",
     "slices": "Parts of large images",
+    "documents": "Pages",
+    "pairs": "Pairs of images",
+    "frames": "Frames of clips",
+    "odd1": "Two resolutions, words, clusters of colours, masks",
 }
 for theme, title in THEMES.items():
     group = Theme(theme)
