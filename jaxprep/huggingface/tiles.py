@@ -103,7 +103,8 @@ def has_thumbnail(config: HuggingFace, size: Size) -> bool:
     False
     """
     tiling = tiling_of(config)
-    if tiling.thumbnail is None:
+    is_cut = isinstance(_tiles_pipeline(config).layout, ops.Tiles)
+    if tiling.thumbnail is None or not is_cut:
         return False
     return tiling.always or grid_of(config, size) != (1, 1)
 

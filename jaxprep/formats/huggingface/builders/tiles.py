@@ -200,17 +200,16 @@ def tiles_of_largest(build: Build) -> None:
     (2240, 3136)
     """
     settings = build.settings
+    has_tiles = settings.choice("vision_input_type", ("thumb+tile", "vanilla")) == "thumb+tile"
     if not settings.flag("do_resize"):
         build.layout = ops.ChannelsFirst()
-        return
-    tile = _square(settings, "tile_size")
-    highest = settings.integer("max_num_tiles")
-    check_tiles(highest, tile, "$.max_num_tiles")
-    stretch(build, LargestCanvas(tile, highest if _has_tiles(settings) else 1))
-
-
-def _has_tiles(settings: Settings) -> bool:
-    return settings.choice("vision_input_type", ("thumb+tile", "vanilla")) == "thumb+tile"
+    elif not has_tiles:
+        thumbnail_tile(build)
+    else:
+        tile = _square(settings, "tile_size")
+        highest = settings.integer("max_num_tiles")
+        check_tiles(highest, tile, "$.max_num_tiles")
+        stretch(build, LargestCanvas(tile, highest))
 
 
 def _square(settings: Settings, key: str) -> Size:
