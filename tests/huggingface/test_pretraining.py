@@ -63,6 +63,8 @@ def test_colours_are_asked_for_where_there_are_none() -> None:
         processor(IMAGE)
     with pytest.raises(ConfigError, match="three numbers"):
         processor(IMAGE, clusters=[[1, 2]])
+    with pytest.raises(ConfigError, match=r"1 to 4096 colours, got `\[\]`"):
+        processor(IMAGE, clusters=[])
     found = processor(IMAGE, clusters=np.eye(3), size={"height": 2, "width": 2})
     assert found.input_ids.shape == (1, 4)
 

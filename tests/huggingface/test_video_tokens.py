@@ -146,6 +146,15 @@ def test_times_are_drawn_on_a_copy_by_a_font_of_the_caller() -> None:
         jax.jit(lambda clip: processor(clip).pixel_values_videos)(clip)
 
 
+def test_the_pixels_that_qwen3_5_recommends_for_hours_are_those_of_all_frames() -> None:
+    size = {"longest_edge": 469762048, "shortest_edge": 4096}
+    processor = huggingface.Qwen3VLVideoProcessor(size=size)
+    # `get_num_of_video_patches` of Transformers 5.24.
+    assert processor.get_num_of_video_patches(700, 1080, 1920) == 904400
+    with pytest.raises(ConfigError, match=r"from 1 to 1099511627776, got `10{13}`"):
+        huggingface.Qwen3VLVideoProcessor(size=size | {"longest_edge": 10**13})
+
+
 def test_what_cannot_be_patches_is_one_error() -> None:
     processor = huggingface.Qwen3VLVideoProcessor(do_sample_frames=False)
     with pytest.raises(InputError, match="at least 2 frames"):

@@ -21,6 +21,9 @@ from jaxprep.resample.filters import canonical_method
 
 ANNOTATION_FORMATS = ("coco_detection", "coco_panoptic")
 """`AnnotationFormat` of `transformers/image_utils.py`."""
+MOST_PIXELS = 2**40
+"""Of a size: some are the pixels of all frames of a video, of which Qwen3.5 recommends 469,762,048
+for hours. What a step makes is bounded by `jaxprep.bounds`."""
 
 
 def split_keys(
@@ -219,8 +222,7 @@ class Settings:
         """Return a list of colours, each of three numbers."""
         value = self.get(key)
         if not isinstance(value, (list, tuple)) or not 1 <= len(value) <= 2**12:
-            got = f"a {type(value).__name__}"
-            raise codec.expected("a list of 1 to 4096 colours", got, f"$.{self.key_of(key)}")
+            raise self._expected("a list of 1 to 4096 colours", key)
         colors = []
         for i, color in enumerate(value):
             where = f"$.{self.key_of(key)}[{i}]"
@@ -313,10 +315,9 @@ def _edges(
     # Null entries of a size are the keys that are not given.
     sides = _sides(value, is_square, max_size)
     for name, side in sides.items():
-        is_pixels = type(side) is int and 1 <= side <= 2**28
-        if not is_pixels:
+        if type(side) is not int or not 1 <= side <= MOST_PIXELS:
             place = f"{where}.{name}" if len(sides) > 1 else where
-            raise codec.expected("a number of pixels of at least 1", side, place)
+            raise codec.expected(f"a number of pixels from 1 to {MOST_PIXELS}", side, place)
     if not any(set(sides) == set(names) for names in KEY_SETS):
         known = ", ".join(_braces(names) for names in KEY_SETS)
         got = sorted(map(str, sides))
