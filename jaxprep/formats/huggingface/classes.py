@@ -266,18 +266,6 @@ class VideoRow(ProcessorRow):
     construction: Literal["size_from_crop", "video_sampling"] | None = None
 
 
-@dataclass(frozen=True)
-class UnreadRow:
-    """A class of Transformers that jaxprep knows and does not read: why, and its model types.
-
-    >>> UnreadRow("odd", ("zoedepth",)).models
-    ('zoedepth',)
-    """
-
-    family: str
-    models: tuple[str, ...]
-
-
 IMAGE_TABLE = "huggingface.json"
 VIDEO_TABLE = "huggingface_video.json"
 
@@ -322,16 +310,6 @@ def known_row(name: str) -> ProcessorRow:
     return row
 
 
-@functools.cache
-def unread(table: str = IMAGE_TABLE) -> dict[str, UnreadRow]:
-    """Return the classes of Transformers that are not read, by name.
-
-    >>> "ViTImageProcessor" in unread()
-    False
-    """
-    return codec.from_json(dict[str, UnreadRow], load_json(table)["unread"])  # type: ignore[arg-type]
-
-
 def arguments(name: str) -> frozenset[str]:
     """Return the names that a class takes as settings, in its config and in a call.
 
@@ -372,7 +350,7 @@ def canonical(name: str) -> str:
 
 
 def of_model(model_type: str) -> str | None:
-    """Return the class that serves a model type, read or not.
+    """Return the class that serves a model type.
 
     >>> of_model("vit")
     'ViTImageProcessor'
@@ -381,7 +359,7 @@ def of_model(model_type: str) -> str | None:
 
 
 def video_of_model(model_type: str) -> str | None:
-    """Return the class that serves the videos of a model type, read or not.
+    """Return the class that serves the videos of a model type.
 
     >>> video_of_model("videomae")
     'VideoMAEVideoProcessor'
@@ -391,8 +369,7 @@ def video_of_model(model_type: str) -> str | None:
 
 @functools.cache
 def _video_models() -> dict[str, str]:
-    both = {**unread(VIDEO_TABLE), **video_rows()}
-    return {model: name for name, row in both.items() for model in row.models}
+    return {model: name for name, row in video_rows().items() for model in row.models}
 
 
 @functools.cache
@@ -402,6 +379,4 @@ def _aliases() -> dict[str, str]:
 
 @functools.cache
 def _models() -> dict[str, str]:
-    # A class that is read wins where two serve one model type, so it comes last.
-    both = {**unread(), **rows()}
-    return {model: name for name, row in both.items() for model in row.models}
+    return {model: name for name, row in rows().items() for model in row.models}

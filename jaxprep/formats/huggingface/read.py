@@ -160,9 +160,8 @@ def _class_of(content: dict[str, Any], where: str, model: Any) -> str:
         if "pretrained_cfg" not in content:
             raise codec.expected("an object, what timm is told", None, f"{where}.pretrained_cfg")
         return TIMM
-    name = names[0] if names else of_model
     type_name = written[0][1] if written else None
-    raise _unread(content, type_name, name, model_type, where)
+    raise _unknown(content, type_name, model_type, where)
 
 
 def _video_class_of(content: dict[str, Any], where: str, model: Any) -> str:
@@ -182,18 +181,16 @@ def _video_class_of(content: dict[str, Any], where: str, model: Any) -> str:
         # releases, with which the original finds nothing.
         candidates += [_as_video(name) for name in image_names]
         candidates += [of_model, *(_as_video(classes.canonical(name)) for name in image_names)]
-    rows, unread = classes.video_rows(), classes.unread(classes.VIDEO_TABLE)
-    found = next((name for name in candidates if name in rows or name in unread), None)
-    if found in rows:
+    rows = classes.video_rows()
+    found = next((name for name in candidates if name in rows), None)
+    if found is not None:
         return found
     got = "no type at all"
     if written:
         got = f"`{written[0][1]}`"
     elif image_names:
         got = f"`{image_names[0]}`, which has none for videos"
-    if found is not None:
-        got = f"`{found}`, of the kind '{unread[found].family}', which it does not read"
-    elif isinstance(content.get("auto_map"), dict):
+    if isinstance(content.get("auto_map"), dict):
         got += ", with code of its own in the repository (`auto_map`), which is never run"
     elif model_type and of_model is None:
         got += f", and the model type {codec.shown(model_type)}"
@@ -207,10 +204,9 @@ def _as_video(name: str) -> str:
     return name.replace("ImageProcessor", "VideoProcessor")
 
 
-def _unread(
+def _unknown(
     content: dict[str, Any],
     written: str | None,
-    name: str | None,
     model_type: Any,
     where: str,
 ) -> ConfigError:
@@ -221,13 +217,9 @@ def _unread(
     elif model_type:
         got = f"the model type {codec.shown(model_type)}"
     wanted = "an image processor that jaxprep reads"
-    if name in classes.unread():
-        family = classes.unread()[name].family
-        got += ", with steps of its own" if family == "odd" else f", of the kind '{family}'"
-        got += ", which it does not read"
     # `auto_map` names Python files of the repository, which Transformers runs with
     # `trust_remote_code`.
-    elif isinstance(content.get("auto_map"), dict):
+    if isinstance(content.get("auto_map"), dict):
         got += ", with code of its own in the repository (`auto_map`), which is never run"
     elif written:
         got += ", which is none of the image processors of Transformers 5"
