@@ -7,6 +7,7 @@ are read.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -218,9 +219,17 @@ def _from_file(raw: Raw, reading: VideoReading) -> Video:
     if choose is None:
         frames, metadata = read_video(source)
         return Video(frames, "uint8", metadata)
-    frames, metadata = read_video(source, lambda known: choose(known).frames_indices)
-    # Once more, for what is assumed where the file does not say it.
-    return Video(frames, "uint8", choose(metadata))
+    chosen = []
+
+    def indices_of(known: VideoMetadata) -> Any:
+        # Once, since a caller's function may remember its calls; it also says what is assumed
+        # where the file does not say it.
+        chosen.append(choose(known))
+        return chosen[0].frames_indices
+
+    frames, metadata = read_video(source, indices_of)
+    size = {"height": metadata.height, "width": metadata.width}
+    return Video(frames, "uint8", dataclasses.replace(chosen[0], **size))
 
 
 def _from_frames(raw: Raw, reading: VideoReading, metadata: VideoMetadata | None) -> Video:
@@ -242,14 +251,26 @@ def _from_frames(raw: Raw, reading: VideoReading, metadata: VideoMetadata | None
                 "`do_sample_frames=False`."
             )
         metadata = chosen
+    else:
+        _check_indices(metadata, count)
     if isinstance(frames, np.ndarray):
         image = _of_array(frames, indices, where, reading)
     else:
         image = _of_list(frames, indices, where, reading)
     height, width = image.size
     if metadata.height is None or metadata.width is None:
-        metadata = VideoMetadata(**{**metadata, "height": height, "width": width})
+        metadata = dataclasses.replace(metadata, height=height, width=width)
     return Video(image.pixels, image.value_range, metadata)
+
+
+def _check_indices(metadata: VideoMetadata, count: int) -> None:
+    """Refuse indices that are not those of the frames, which are taken as they are."""
+    indices = metadata.frames_indices
+    if indices is not None and len(indices) != count:
+        raise InputError(
+            f"Expected `frames_indices` of the {count} frames that are passed, got {len(indices)} "
+            "- at `video_metadata`. Leave them out, or pass `do_sample_frames=True`."
+        )
 
 
 def _of_array(array: np.ndarray, indices: np.ndarray, where: str, reading: VideoReading) -> Image:
@@ -376,5 +397,7 @@ def traced_videos(
         if reading.choose is not None:
             known = reading.choose(known)
             array = array[..., np.asarray(known.frames_indices), :, :, :]
+        else:
+            _check_indices(known, count)
         videos.append(Video(array, traced_image(array).value_range, known))
     return videos

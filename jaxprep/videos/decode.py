@@ -93,7 +93,7 @@ def read_video(source: Source, choose: Callable[[VideoMetadata], Any] | None = N
             # Opened again, since a stream without times cannot go back to its start.
             file.seek(0)
             with _opened(av, file) as container:
-                frames = _decode(container, video, sorted(set(chosen)), name)
+                frames = _decode(container, video, chosen, name)
         # Errors of FFmpeg are of several classes of Python's.
         except (av.error.FFmpegError, StopIteration) as error:
             raise DecodeError(
@@ -216,9 +216,10 @@ def _check_request(indices: Sequence[int], metadata: VideoMetadata) -> None:
 
 
 def _decode(
-    container: Any, video: _Video, indices: Sequence[int], name: str
+    container: Any, video: _Video, wanted: Sequence[int], name: str
 ) -> dict[int, UInt8[np.ndarray, "h w 3"]]:
-    """The pixels of the frames with these indices, which are in order."""
+    """The pixels of the frames with these indices."""
+    indices = sorted(set(wanted))
     stream = container.streams.video[0]
     stream.thread_type = "AUTO"
     # Frames may be larger than the header says.
@@ -229,6 +230,9 @@ def _decode(
     if chosen is None:
         chosen = _by_count(container, stream, indices)
     for index, frame in chosen:
+        if not sizes:
+            # Again, since frames may be larger than the header says.
+            check_frames(len(wanted), (frame.height, frame.width, 3))
         sizes.add((frame.height, frame.width, frame.rotation))
         if len(sizes) > 1:
             raise DecodeError(f"Expected frames of one size, got {sorted(sizes)} - at {name}.")

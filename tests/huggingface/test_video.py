@@ -160,6 +160,14 @@ def test_metadata_that_does_not_fit_the_videos_is_refused() -> None:
     processor = huggingface.VideoMAEVideoProcessor(size=16, crop_size=12)
     with pytest.raises(InputError, match="metadata for each of the 2 videos"):
         processor([_clip(2), _clip(3)], video_metadata=[{"total_num_frames": 2}])
+    wrong = {"total_num_frames": 400, "fps": 10, "frames_indices": [0, 100]}
+
+    def call(clip: Any) -> Any:
+        return processor(clip, video_metadata=wrong)
+
+    for function in (call, jax.jit(call)):
+        with pytest.raises(InputError, match="frames that are passed, got 2 - at `video_metadata`"):
+            function(_clip(3))
     with pytest.raises(InputError, match="metadata of a video of 4 frames, got those of 400"):
         processor(
             _clip(4),
@@ -377,6 +385,10 @@ def test_of_a_file_only_the_sampled_frames_are_decoded(tmp_path: pathlib.Path) -
     frames, metadata = processor.fetch_videos([str(path)] * 2, lambda metadata: [3, 9])
     assert [one.shape for one in frames] == [(2, 48, 64, 3)] * 2
     assert metadata[1].frames_indices == (3, 9)
+    numbers = iter([[5], [0]])
+    frames, metadata = processor.fetch_videos(str(path), lambda metadata: next(numbers))
+    assert metadata.frames_indices == (5,)
+    np.testing.assert_allclose(frames.mean(), 40, atol=4)
     with pytest.raises(DecodeError, match="does not exist"):
         processor(str(tmp_path / "none.mp4"))
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from jaxprep.errors import DecodeError, InputError, JaxprepError, MissingPackageError
-from jaxprep.videos import decode
+from jaxprep.videos import decode, metadata
 from jaxprep.videos.decode import read_video
 
 av = pytest.importorskip("av")
@@ -28,7 +28,14 @@ FORMATS = [
 ]
 
 
-def _write(path: pathlib.Path, codec: str, count: int = 40, turn: int = 0, **options: int) -> str:
+def _write(
+    path: pathlib.Path,
+    codec: str,
+    count: int = 40,
+    turn: int = 0,
+    size: tuple[int, int] = (48, 64),
+    **options: int,
+) -> str:
     """Make a file of frames that differ, 25 a second."""
     try:
         container = av.open(str(path), "w")
@@ -36,13 +43,13 @@ def _write(path: pathlib.Path, codec: str, count: int = 40, turn: int = 0, **opt
     except Exception:
         pytest.skip(f"this FFmpeg has no encoder {codec}")
     with container:
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        (stream.height, stream.width), stream.pix_fmt = size, "yuv420p"
         for name, value in options.items():
             setattr(stream.codec_context, name, value)
         if turn:
             stream.set_display_rotation(turn)
         for i in range(count):
-            picture = np.full((48, 64, 3), i * 5, np.uint8)
+            picture = np.full((*size, 3), i * 5, np.uint8)
             picture[:, : i + 1] = 255
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
@@ -148,6 +155,19 @@ def test_indices_and_memory_are_checked_before_a_frame_is_decoded(tmp_path: path
         read_video(path, lambda metadata: [])
     with pytest.raises(InputError, match="frames of at most"):
         read_video(path, lambda metadata: [0] * 10**6)
+
+
+def test_memory_is_checked_again_where_frames_are_larger_than_the_header_says(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = _write(tmp_path / "small.h264", "libx264", count=1, size=(16, 16))
+    large = _write(tmp_path / "large.h264", "libx264", count=2)
+    both = pathlib.Path(small).read_bytes() + pathlib.Path(large).read_bytes()
+    limit = 100 * 16 * 16 * 3
+    monkeypatch.setattr(metadata, "MAX_FRAME_BYTES", limit)
+    assert read_video(both, lambda metadata: [1] * 8).frames.shape == (8, 48, 64, 3)
+    with pytest.raises(InputError, match=rf"frames of at most {limit} bytes, got 100 of \(48, 64"):
+        read_video(both, lambda metadata: [1] * 100)
 
 
 def test_without_pyav_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
