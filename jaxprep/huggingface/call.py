@@ -7,6 +7,7 @@ caller's transformation, where images are traced and their shapes are known.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ from jaxprep.formats.huggingface.builders import Source
 from jaxprep.formats.huggingface.classes import SizeKind
 from jaxprep.huggingface.features import stack_traced
 from jaxprep.huggingface.images import Image, Reading, for_pillow, images_of, traced_images
-from jaxprep.huggingface.views import Concatenated, rows
+from jaxprep.huggingface.views import Rows, rows, starts_of
 from jaxprep.inputs import Layout
 from jaxprep.pipeline import Pipeline, Ragged
 from jaxprep.pipeline.eager import Store
@@ -180,12 +181,9 @@ def _run_views(call: Call, images: Sequence[Image], view: str | None) -> Any:
     pipelines = _pipelines(call, images, view)
     if call.is_traced:
         return run_traced(images, pipelines)
-    # Images of one kind share a pipeline and its programs.
-    groups: dict[Source, list[int]] = {}
-    for i, image in enumerate(images):
-        groups.setdefault(image.source, []).append(i)
+    groups = _by_source(images)
     results: list[Any] = [None] * len(images)
-    for members in groups.values():
+    for members in groups:
         ragged = run_group(pipelines[members[0]], [images[i] for i in members])
         if len(groups) == 1:
             return ragged
@@ -212,15 +210,60 @@ def run_rows(call: Call, images: Sequence[Image], axes: int, view: str | None = 
     >>> run_rows(call, [Image(np.zeros((56, 84, 3), np.uint8))], axes=4).shape
     (24, 3, 2, 14, 14)
     """
-    if call.is_traced or len({image.source for image in images}) > 1:
+    if call.is_traced:
         return rows(run_each(call, images, view), axes)
     pipelines = _pipelines(call, images, view)
     shapes = []
     for image, pipeline in zip(images, pipelines, strict=True):
         shapes.append(pipeline.result_shape(image.size, image.pixels.shape[-1]))
-    whole = Concatenated(shapes, axes)
-    run_group(pipelines[0], images, whole.store)
+    starts, total = starts_of(math.prod(shape[:axes]) for shape in shapes)
+    whole = Rows(starts, total, shapes[0][axes:], result_type(call, images, view))
+    store_each(call, images, whole.store, view)
     return whole.array
+
+
+def result_type(call: Call, images: Sequence[Image], view: str | None = None) -> np.dtype:
+    """Return the type of one array for the results of one view of images of the host.
+
+    >>> call = Call(None, {}, HuggingFace("ViTImageProcessor"))
+    >>> result_type(call, [Image(np.zeros((20, 30, 3), np.uint8))])
+    dtype('float32')
+    """
+    kinds = {}
+    for image, pipeline in zip(images, _pipelines(call, images, view), strict=True):
+        kinds[pipeline, image.pixels.shape[-1], image.pixels.dtype] = image
+    return np.result_type(
+        *(
+            pipeline.result_dtype(dtype, image.size, channels)
+            for (pipeline, channels, dtype), image in kinds.items()
+        )
+    )
+
+
+def store_each(call: Call, images: Sequence[Image], store: Store, view: str | None = None) -> None:
+    """Give `store` the number and the result of each image of the host, of one view, as soon as it
+    is there; several threads call it.
+
+    >>> call = Call(None, {}, HuggingFace("ViTImageProcessor", {"size": 8}))
+    >>> images = [Image(np.zeros((20, 30, 3), np.uint8))]
+    >>> store_each(call, images, lambda i, result: print(i, result.shape))
+    0 (8, 8, 3)
+    """
+    pipelines = _pipelines(call, images, view)
+    for members in _by_source(images):
+
+        def put(number: int, result: np.ndarray, members: list[int] = members) -> None:
+            store(members[number], result)
+
+        run_group(pipelines[members[0]], [images[i] for i in members], put)
+
+
+def _by_source(images: Sequence[Image]) -> list[list[int]]:
+    """The numbers of the images of each kind: they share a pipeline and its programs."""
+    groups: dict[Source, list[int]] = {}
+    for i, image in enumerate(images):
+        groups.setdefault(image.source, []).append(i)
+    return list(groups.values())
 
 
 def run_group(pipeline: Pipeline, images: Sequence[Image], store: Store | None = None) -> Ragged:

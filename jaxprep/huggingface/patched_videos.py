@@ -7,6 +7,7 @@ patch here, by one copy of each frame to where it belongs in the result.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,13 +23,14 @@ from jaxprep.huggingface.patches import grid_by, shaped
 from jaxprep.huggingface.video_call import (
     VideoCall,
     VideoFamily,
+    frame_dtype,
     pipeline_of_video,
     row_of,
     run_frames,
     store_frames,
 )
 from jaxprep.huggingface.videos import Video
-from jaxprep.huggingface.views import Concatenated, array_module, rows
+from jaxprep.huggingface.views import Rows, array_module, rows, starts_of
 from jaxprep.pipeline import Pipeline
 from jaxprep.types import Size
 
@@ -148,7 +150,7 @@ def clip_rows(call: VideoCall, videos: Sequence[Video], grids: Sequence[Grid]) -
     (24, 3, 2, 14, 14)
     """
     config = call.config
-    if call.is_traced or len({video.source for video in videos}) > 1:
+    if call.is_traced:
         results = run_frames(call, videos)
         if results.stacked is not None:
             # Not split, so that the sharding of a batch is kept.
@@ -165,11 +167,12 @@ def clip_rows(call: VideoCall, videos: Sequence[Video], grids: Sequence[Grid]) -
             axis = PATCH_AXES - 1 + order.index("t")
             shape = (*shape[:axis], step, *shape[axis:])
         shapes.append((grid[0], *shape))
-    whole = Concatenated(shapes, PATCH_AXES)
+    starts, total = starts_of(math.prod(shape[:PATCH_AXES]) for shape in shapes)
+    whole = Rows(starts, total, shapes[0][PATCH_AXES:], frame_dtype(call, videos))
     lengths = [padded_length(config, video.length) for video in videos]
 
     def store(i: int, frame: int, patches: np.ndarray) -> None:
-        place = whole.place(i, patches.dtype)
+        place = whole.place(i, shapes[i])
         if "t" in order:
             place = np.moveaxis(place, PATCH_AXES + order.index("t"), 1)
         else:

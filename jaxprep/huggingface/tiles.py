@@ -7,11 +7,9 @@ row. How many tiles there are is host arithmetic from sizes, without pixels.
 
 from __future__ import annotations
 
-import math
-import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,10 +24,11 @@ from jaxprep.huggingface.call import (
     Family,
     Results,
     read,
+    result_type,
     run_each,
-    run_group,
     size_results,
     sizes_of,
+    store_each,
 )
 from jaxprep.huggingface.features import Unconverted
 from jaxprep.huggingface.images import (
@@ -40,11 +39,10 @@ from jaxprep.huggingface.images import (
     with_value_range,
 )
 from jaxprep.huggingface.samples import padded_samples, sample_counts, split
-from jaxprep.huggingface.views import array_module, padded, rows
+from jaxprep.huggingface.views import Rows, array_module, padded, rows, sizes_differ, starts_of
 from jaxprep.ops.slice_sizes import Cut
 from jaxprep.ops.tile_sizes import Grid, canvas_grids
 from jaxprep.pipeline import Pipeline
-from jaxprep.pipeline.ragged import new_array
 from jaxprep.types import Size
 
 # -- how an image is cut -------------------------------------------------------------------------
@@ -181,8 +179,9 @@ def place_views(
     counts = [views_count(config, size) for size in sizes_of(images)]
     total = max(map(sum, zip(starts, counts, strict=True))) if total is None else total
     if call.is_traced:
-        return _spread(rows(views_of(call, images), axes=1), counts, starts, total)
-    whole = Placed(total, has_gaps=sum(counts) < total)
+        views = rows(views_of(call, images), axes=1)
+        bounds.check_padded((total, *views.shape[1:]), [views.shape])
+        return _spread(views, counts, starts, total)
     is_first = tiling_of(config).thumbnail == "first"
     tiles, thumbnails = [], []
     for i, image in enumerate(images):
@@ -190,28 +189,64 @@ def place_views(
         tiles.append(starts[i] + (has_one and is_first))
         if has_one:
             thumbnails.append((image, starts[i] if is_first else starts[i] + counts[i] - 1))
-    _place_tiles(call, images, tiles, whole)
+    parts = _parts_of_tiles(call, images, tiles)
     if thumbnails:
-        firsts = [row for _, row in thumbnails]
-        place_each(call, [image for image, _ in thumbnails], whole, firsts, "thumbnail")
-    return whole.array
+        views, firsts = zip(*thumbnails, strict=True)
+        parts.append(_Part(list(views), list(firsts), "thumbnail"))
+    return _placed(call, parts, total, sum(counts))
 
 
-def _place_tiles(call: Call, images: Sequence[Image], starts: Sequence[int], whole: Placed) -> None:
-    """Copy the tiles of each image to `whole`, from its row in `starts` on."""
+class _Part(NamedTuple):
+    """Images of which one view goes to rows of the results of a call.
+
+    Attributes:
+        images: of the host.
+        starts: the first row of each.
+        view: one of the row's `views`, or the main one.
+    """
+
+    images: list[Image]
+    starts: list[int]
+    view: str | None = None
+
+
+def _parts_of_tiles(call: Call, images: Sequence[Image], starts: Sequence[int]) -> list[_Part]:
+    """What makes the tiles of each image, from its row in `starts` on."""
     config = call.config
     others = []
     if "tile" in config.row.views:
         others = [i for i, image in enumerate(images) if not _tiles_are_final(config, image)]
     final = [i for i in range(len(images)) if i not in others]
+    parts = []
     if final:
-        place_each(call, [images[i] for i in final], whole, [starts[i] for i in final])
+        parts.append(_Part([images[i] for i in final], [starts[i] for i in final]))
     if others:
         pieces, counts = _pieces(call, [images[i] for i in others])
         firsts = [
             starts[i] + k for i, count in zip(others, counts, strict=True) for k in range(count)
         ]
-        place_each(call, pieces, whole, firsts, "tile")
+        parts.append(_Part(pieces, firsts, "tile"))
+    return parts
+
+
+def _placed(call: Call, parts: Sequence[_Part], total: int, used: int) -> np.ndarray:
+    """One array of `total` rows with the results of all parts, which fill `used` of them."""
+    image = parts[0].images[0]
+    pipeline = call.config.pipeline_of(image.source, view=parts[0].view)
+    view_shape = pipeline.result_shape(image.size, image.pixels.shape[-1])[-3:]
+    bounds.check_padded((total, *view_shape), [(used, *view_shape)])
+    dtype = np.result_type(*(result_type(call, part.images, part.view) for part in parts))
+    starts = [start for part in parts for start in part.starts]
+    whole = Rows(starts, total, view_shape, dtype, has_gaps=used < total)
+    first = 0
+    for part in parts:
+
+        def store(i: int, result: np.ndarray, first: int = first) -> None:
+            whole.store(first + i, result)
+
+        store_each(call, part.images, store, part.view)
+        first += len(part.images)
+    return whole.array
 
 
 def _spread(flat: Any, counts: Sequence[int], starts: Sequence[int], total: int) -> Any:
@@ -241,8 +276,7 @@ def views_of(call: Call, images: Sequence[Image]) -> Any:
     config = call.config
     if not call.is_traced:
         counts = [views_count(config, size) for size in sizes_of(images)]
-        ends = np.cumsum(counts).tolist()
-        starts = [end - count for end, count in zip(ends, counts, strict=True)]
+        starts, _ = starts_of(counts)
         views = split(place_views(call, images, starts), counts)
         return array_module(views).stack(views) if len(set(counts)) == 1 else list(views)
     tiles = tiles_of(call, images)
@@ -286,7 +320,7 @@ def tiles_of(call: Call, images: Sequence[Image]) -> Any:
     pieces, counts = _pieces(call, images)
     results = run_each(call, pieces, "tile")
     if isinstance(results, list):
-        raise InputError(_sizes_differ(result.shape for result in results))
+        raise InputError(sizes_differ(result.shape[-3:] for result in results))
     ends = np.cumsum(counts)
     return [results[end - count : end] for end, count in zip(ends, counts, strict=True)]
 
@@ -297,84 +331,6 @@ def _as_views(results: Any) -> Any:
         return [_as_views(result[None])[0] for result in results]
     # `(n, c, h, w)` of images that are not cut, `(n, rows, columns, c, h, w)` of tiles.
     return results.reshape(len(results), -1, *results.shape[-3:])
-
-
-class Placed:
-    """The views of a call in one array of the host, each copied to its rows as soon as it is known.
-
-    Args:
-        total: of the rows.
-        has_gaps: rows that nothing is copied to are 0.
-
-    >>> whole = Placed(3, has_gaps=True)
-    >>> whole.store(1, np.full((1, 2, 1, 1), 7))
-    >>> whole.array.ravel().tolist()
-    [0, 0, 7, 7, 0, 0]
-    """
-
-    def __init__(self, total: int, has_gaps: bool):
-        self.total = total
-        self.has_gaps = has_gaps
-        self.array: Any = None
-        self.lock = threading.Lock()
-
-    def store(self, row: int, views: np.ndarray) -> None:
-        """Copy `(..., c, h, w)` to the rows from `row` on; several threads may do so.
-
-        Raises:
-            InputError: views of another shape than those before.
-        """
-        shape = views.shape[-3:]
-        with self.lock:
-            if self.array is None:
-                size = (self.total, *shape)
-                self.array = new_array(size, views.dtype, zeros=self.has_gaps)
-            if views.dtype != self.array.dtype:
-                # Of images of another type, which come after all of the first.
-                self.array = self.array.astype(np.result_type(self.array, views))
-        if shape != self.array.shape[1:]:
-            raise InputError(_sizes_differ([shape, self.array.shape[1:]]))
-        end = row + math.prod(views.shape[:-3])
-        self.array[row:end].reshape(views.shape)[...] = views
-
-
-def place_each(
-    call: Call,
-    images: Sequence[Image],
-    whole: Placed,
-    starts: Sequence[int],
-    view: str | None = None,
-) -> None:
-    """Copy the results of one view of images of the host to `whole`.
-
-    Args:
-        starts: the row of each image.
-
-    >>> whole = Placed(1, has_gaps=False)
-    >>> call = Call(None, {}, HuggingFace("GotOcr2ImageProcessor", {"size": 8}))
-    >>> place_each(call, [Image(np.zeros((20, 30, 3), np.uint8))], whole, [0], "thumbnail")
-    >>> whole.array.shape
-    (1, 3, 8, 8)
-    """
-    groups: dict[Source, list[int]] = {}
-    for i, image in enumerate(images):
-        groups.setdefault(image.source, []).append(i)
-    for source, members in groups.items():
-        pipeline = call.config.pipeline_of(source, view=view)
-        firsts = [starts[i] for i in members]
-
-        def store(i: int, result: np.ndarray, firsts: list[int] = firsts) -> None:
-            whole.store(firsts[i], result)
-
-        run_group(pipeline, [images[i] for i in members], store)
-
-
-def _sizes_differ(shapes: Iterable[tuple[int, ...]]) -> str:
-    found = sorted({shape[-3:] for shape in shapes})
-    return (
-        f"Expected views of one size, got {found}: with `do_resize` or `do_center_crop` they "
-        "become that, and with `do_convert_rgb` gray images."
-    )
 
 
 # -- tiles that are changed after they are cut ---------------------------------------------------
@@ -476,7 +432,7 @@ def views_in_rows(call: Call, images: Sequence[Image]) -> Any:
     (1, 3, 8, 8)
     """
     counts = [views_count(call.config, size) for size in sizes_of(images)]
-    return place_views(call, images, [0, *np.cumsum(counts[:-1]).tolist()])
+    return place_views(call, images, *starts_of(counts))
 
 
 def tile_stacks(call: Call) -> Results:
@@ -506,7 +462,6 @@ def _stacked_views(call: Call, images: Sequence[Image]) -> Any:
     most = max(counts)
     if not _pads(call.config) and min(counts) < most:
         return views_of(call, images)
-    bounds.check_padded((len(counts), most), [(sum(counts), 1)])
     views = place_views(call, images, [i * most for i in range(len(counts))], len(counts) * most)
     return views.reshape(len(counts), most, *views.shape[1:])
 
@@ -764,7 +719,6 @@ def _views_of_samples(call: Call, images: Sequence[Image]) -> tuple[Any, list[in
     """The views of each sample, padded with 0 to the longest, and how many there are of each."""
     counts = _views_counts(call, images)
     most = max(counts)
-    bounds.check_padded((len(counts), most), [(sum(counts), 1)])
     sizes = split(sizes_of(images), sample_counts(call.images))
     starts = []
     for number, sample in enumerate(sizes):
@@ -814,6 +768,7 @@ def canvas_samples(call: Call) -> Results:
     starts = [i * most for i in range(len(grids))]
     tiles = place_views(call, images, starts, len(grids) * most)
     tiles = tiles.reshape(len(grids), most, *tiles.shape[1:])
+    bounds.check_padded((len(counts), max(counts), *tiles.shape[1:]), [tiles.shape])
     is_tile = np.arange(most) < np.asarray([[rows * columns] for rows, columns in grids])
     masks = padded_samples(is_tile.astype(np.int32), counts)
     # The first tile is there also of an image that is missing, as in the original.

@@ -15,13 +15,14 @@ from jaxprep.huggingface.sequences import grid_within, padded_sequences, positio
 from jaxprep.huggingface.video_call import (
     VideoCall,
     VideoFamily,
+    frame_dtype,
     pipeline_of_video,
     run_frames,
     sizes_of,
     store_frames,
 )
 from jaxprep.huggingface.videos import Video
-from jaxprep.huggingface.views import Concatenated, array_module
+from jaxprep.huggingface.views import Rows, array_module, starts_of
 
 
 def frame_sequences(call: VideoCall, videos: Sequence[Video], length: int) -> Any:
@@ -40,7 +41,7 @@ def frame_sequences(call: VideoCall, videos: Sequence[Video], length: int) -> An
     >>> frame_sequences(call, read_videos(call), 630).shape
     (2, 630, 768)
     """
-    if call.is_traced or len({video.source for video in videos}) > 1:
+    if call.is_traced:
         results = run_frames(call, videos)
         if results.stacked is not None:
             # Not split, so that the sharding of a batch is kept.
@@ -52,10 +53,11 @@ def frame_sequences(call: VideoCall, videos: Sequence[Video], length: int) -> An
         videos[0].size, videos[0].frames.shape[-1]
     )
     vector = math.prod(shape[4:])
-    whole = Concatenated([(video.length, length, vector) for video in videos], axes=1)
+    starts, total = starts_of(video.length for video in videos)
+    whole = Rows(starts, total, (length, vector), frame_dtype(call, videos))
 
     def store(i: int, frame: int, patches: np.ndarray) -> None:
-        sequence = whole.place(i, patches.dtype)[frame]
+        sequence = whole.place(i, (videos[i].length, length, vector))[frame]
         count = math.prod(patches.shape[:4])
         sequence[:count].reshape(patches.shape)[...] = patches
         sequence[count:] = 0

@@ -340,6 +340,21 @@ def pipeline_of_video(call: VideoCall, video: Video, view: str | None = None) ->
     return call.config.pipeline_of(source, None, view)
 
 
+def frame_dtype(call: VideoCall, videos: Sequence[Video], view: str | None = None) -> np.dtype:
+    """Return the type of one array for the frames of all videos of the host.
+
+    >>> call = VideoCall(np.zeros((2, 20, 30, 3), np.uint8), HuggingFace("VideoMAEVideoProcessor"))
+    >>> frame_dtype(call, read_videos(call))
+    dtype('float32')
+    """
+    dtypes = []
+    for video in videos:
+        pipeline = pipeline_of_video(call, video, view)
+        channels = video.frames.shape[-1]
+        dtypes.append(pipeline.result_dtype(video.frames.dtype, video.size, channels))
+    return np.result_type(*dtypes)
+
+
 def _check_memory(pipeline: Pipeline, videos: Sequence[Video]) -> None:
     """Refuse results that no machine holds, before one of them is made."""
     count = 0

@@ -7,14 +7,15 @@ one array where all results are alike, which keeps the sharding of a batch, and 
 from __future__ import annotations
 
 import math
-import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from jaxprep import bounds
+from jaxprep.errors import InputError
 from jaxprep.pipeline.ragged import new_array
 from jaxprep.types import is_traced
 
@@ -39,46 +40,87 @@ def rows(results: Any, axes: int) -> Any:
     if is_traced(results):
         flat = [result.reshape(-1, *result.shape[axes:]) for result in results]
         return jnp.concatenate(flat)
-    whole = Concatenated([result.shape for result in results], axes)
+    starts, total = starts_of([math.prod(result.shape[:axes]) for result in results])
+    whole = Rows(starts, total, results[0].shape[axes:], np.result_type(*results))
     for i, result in enumerate(results):
         whole.store(i, result)
     return whole.array
 
 
-class Concatenated:
-    """Results of one type, one after another in one array of the host, each copied there as soon as
-    it is known.
+def starts_of(counts: Iterable[int]) -> tuple[list[int], int]:
+    """Return the first row of each result of so many rows, one after another, and how many rows
+    there are.
+
+    >>> starts_of([2, 1])
+    ([0, 2], 3)
+    """
+    ends = [0, *accumulate(counts)]
+    return ends[:-1], ends[-1]
+
+
+class Rows:
+    """Results in rows of one array of the host, each copied there as soon as it is known.
+
+    Everything is known before the first result is, so that several threads may write.
 
     Args:
-        shapes: of the results.
-        axes: so many first axes of a result become rows.
+        starts: the first row of each result.
+        total: of the rows.
+        row_shape: of a row: the last axes of every result.
+        dtype: of the array.
+        has_gaps: rows that nothing is copied to are 0.
 
-    >>> whole = Concatenated([(2, 1, 3), (1, 1, 3)], axes=2)
-    >>> whole.store(1, np.full((1, 1, 3), 7))
-    >>> whole.array.shape, whole.array[2].tolist()
-    ((3, 3), [7, 7, 7])
+    >>> whole = Rows([1, 0], 3, (2,), np.float32, has_gaps=True)
+    >>> whole.store(0, np.full((1, 1, 2), 7))
+    >>> whole.array.tolist()
+    [[0.0, 0.0], [7.0, 7.0], [0.0, 0.0]]
     """
 
-    def __init__(self, shapes: Sequence[tuple[int, ...]], axes: int):
-        self.shapes = list(shapes)
-        self.counts = [math.prod(shape[:axes]) for shape in shapes]
-        self.ends = np.cumsum(self.counts).tolist()
-        self.row_shape = shapes[0][axes:]
-        self.array: Any = None
-        self.lock = threading.Lock()
+    def __init__(
+        self,
+        starts: Sequence[int],
+        total: int,
+        row_shape: Sequence[int],
+        dtype: Any,
+        *,
+        has_gaps: bool = False,
+    ):
+        self.starts = starts
+        self.row_shape = tuple(row_shape)
+        self.array = new_array((total, *self.row_shape), dtype, zeros=has_gaps)
 
     def store(self, i: int, result: np.ndarray) -> None:
-        """Copy result `i` to its rows; several threads may do so."""
-        # A result may be the corner of a larger array: its rows are no run of memory.
-        self.place(i, result.dtype)[...] = result
+        """Copy result `i` to its rows.
 
-    def place(self, i: int, dtype: Any) -> np.ndarray:
-        """Return what result `i` is copied to, in its shape; `dtype` is that of all results."""
-        with self.lock:
-            if self.array is None:
-                self.array = new_array((self.ends[-1], *self.row_shape), dtype)
-        start = self.ends[i] - self.counts[i]
-        return self.array[start : self.ends[i]].reshape(self.shapes[i])
+        Raises:
+            InputError: its rows are of another shape than those of the array.
+        """
+        # A result may be the corner of a larger array: its rows are no run of memory.
+        self.place(i, result.shape)[...] = result
+
+    def place(self, i: int, shape: Sequence[int]) -> np.ndarray:
+        """Return what result `i`, of that shape, is copied to.
+
+        Raises:
+            InputError: its rows are of another shape than those of the array.
+        """
+        split = len(shape) - len(self.row_shape)
+        if tuple(shape[split:]) != self.row_shape:
+            raise InputError(sizes_differ([tuple(shape[split:]), self.row_shape]))
+        end = self.starts[i] + math.prod(shape[:split])
+        return self.array[self.starts[i] : end].reshape(shape)
+
+
+def sizes_differ(shapes: Iterable[tuple[int, ...]]) -> str:
+    """Return the message for views that should have had one shape.
+
+    >>> sizes_differ([(3, 8, 8), (1, 8, 8)])[:62]
+    'Expected views of one size, got [(1, 8, 8), (3, 8, 8)]: with `'
+    """
+    return (
+        f"Expected views of one size, got {sorted(set(shapes))}: with `do_resize` or "
+        "`do_center_crop` they become that, and with `do_convert_rgb` gray images."
+    )
 
 
 def padded(results: Sequence[Any], shape: Sequence[int] | None = None) -> Any:

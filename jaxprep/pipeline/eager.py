@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxprep.bounds import cached
+from jaxprep.bounds import cached, check_shape
 from jaxprep.errors import InputError
 from jaxprep.pipeline.cores import Fork, core_count, on_cores, refuse_fork
 from jaxprep.pipeline.lower import Lowered, output_channels
@@ -83,6 +83,24 @@ def _on_host(lowered: Lowered, program: Program, size: Size, result: np.ndarray)
     return layout.store(image)
 
 
+def check_stored(lowered: Lowered, results: Sequence[Size], channels: int) -> None:
+    """Raises `InputError` where the layout would store too much of results of these sizes, before
+    memory is taken for any.
+
+    Args:
+        channels: of the images that come in.
+
+    >>> from jaxprep import Pipeline, ops
+    >>> check_stored(Pipeline((ops.Resize((28, 28)), ops.Patches(14))).lowered, [(28, 28)], 3)
+    """
+    layout = lowered.layout
+    if layout is None:
+        return
+    channels = output_channels(lowered.segments, channels)
+    for size in set(results):
+        check_shape(layout.shape(size, channels), (*size, channels), type(layout).__name__)
+
+
 def run_image(
     lowered: Lowered, image: np.ndarray, size: Size, placement: Placement = None
 ) -> jax.Array:
@@ -97,6 +115,7 @@ def run_image(
     if Fork.is_broken:
         refuse_fork()
     wanted = result_size(lowered.segments, size)
+    check_stored(lowered, [wanted], image.shape[-1])
     program = program_of(lowered, size, image.shape[-1], image.dtype)
     if not runs_alone(program, placement):
         return run_images(lowered, image[None], [size], placement).stacked()[0]
@@ -163,6 +182,8 @@ def run_images(
         program = program_of(lowered, size, image.shape[-1], image.dtype)
         members.setdefault(program, []).append(i)
     wanted = [result_size(lowered.segments, size) for size in sizes]
+    for channels in {image.shape[-1] for image in images}:
+        check_stored(lowered, wanted, channels)
     results = _Results(lowered, wanted, store)
     if len(members) == 1:
         [(program, group)] = members.items()

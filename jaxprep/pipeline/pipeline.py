@@ -344,7 +344,28 @@ class Pipeline:
         out_channels = output_channels(self.segments, channels)
         if self.layout is None:
             return *out, out_channels
+        eager.check_stored(self.lowered, [out], channels)
         return self.layout.shape(out, out_channels)
+
+    @with_default_settings
+    def result_dtype(self, dtype: Any, size: Size, channels: int = 3) -> np.dtype:
+        """Return the type of the result for an image of `size` (height, width) and `dtype`.
+
+        >>> from jaxprep import ops
+        >>> Pipeline((ops.Resize((28, 42)), ops.Rescale())).result_dtype(np.uint8, (300, 200))
+        dtype('float32')
+        """
+        key = jax.dtypes.canonicalize_dtype(dtype), channels
+        if key not in self._result_dtypes:
+            # Traced once, whatever the size: nothing is computed, nor compiled.
+            image = jax.ShapeDtypeStruct((*size, channels), key[0])
+            result = jax.eval_shape(lambda pixels: self(Batch(image=pixels)).image, image)
+            self._result_dtypes[key] = np.dtype(result.dtype)
+        return self._result_dtypes[key]
+
+    @functools.cached_property
+    def _result_dtypes(self) -> dict[tuple[Any, int], np.dtype]:
+        return {}
 
     @with_default_settings
     def bucket(self, size: Size) -> Bucket:

@@ -260,3 +260,20 @@ def test_emu3_makes_pictures_of_what_it_generates(settings: dict) -> None:
     np.testing.assert_allclose(
         ours.unnormalize(images[0], [0.5] * 3, 0.25), unnormalized, atol=1e-6
     )
+
+
+def test_what_is_stored_too_often_is_refused_outside_of_jit_too() -> None:
+    size = {"shortest_edge": 1_200_000, "longest_edge": 1_300_000}
+    processor = huggingface.Qwen2VLImageProcessor(temporal_patch_size=64, size=size)
+    with pytest.raises(InputError, match="to store at most"):
+        processor(np.zeros((100, 100, 3), np.uint8))
+
+
+def test_patches_of_images_of_two_types_are_of_the_wider_one() -> None:
+    switches = {"do_normalize": False, "do_rescale": False}
+    processor = huggingface.Qwen2VLImageProcessor(do_resize=False, **switches)
+    images = [np.full((28, 28, 3), 3, np.uint8), np.full((28, 28, 3), 0.5, np.float32)]
+    patches = np.asarray(processor(images).pixel_values)
+    assert patches.dtype == np.float32
+    np.testing.assert_array_equal(patches[:4], 3)
+    np.testing.assert_array_equal(patches[4:], 0.5)

@@ -184,3 +184,26 @@ def test_samples_without_images_are_padding() -> None:
         alone = processor([[image]], return_tensors="np")
         np.testing.assert_array_equal(both["pixel_values"][1], alone["pixel_values"][0])
         assert not both["pixel_values"][0].any()
+
+
+def test_images_of_two_types_lose_no_pixel() -> None:
+    rng = np.random.default_rng(0)
+    images: list[Any] = [rng.random((300, 400, 3), np.float32)]
+    images += [rng.integers(0, 256, (300, 400, 3), np.uint8) for _ in range(12)]
+    switches = {"do_normalize": False, "do_rescale": False}
+    processor = huggingface.GotOcr2ImageProcessor(size=96, crop_to_patches=True, **switches)
+    views = np.asarray(processor(images[::-1]).pixel_values)
+    assert views.dtype == np.float32
+    for i, image in enumerate(images[::-1]):
+        (own,) = np.split(np.asarray(processor(image).pixel_values), 1)
+        np.testing.assert_array_equal(views[i * len(own) : (i + 1) * len(own)], own)
+
+
+def test_padding_of_tiles_is_bounded_before_memory_is_taken() -> None:
+    pinpoints = [[384, 384], [384 * 20, 384 * 20]]
+    processor = huggingface.LlavaNextImageProcessor(
+        image_grid_pinpoints=pinpoints, size=384, crop_size=384
+    )
+    small, large = np.zeros((384, 384, 3), np.uint8), np.zeros((3000, 3000, 3), np.uint8)
+    with pytest.raises(InputError, match="padded to one shape"):
+        processor([large, *[small] * 3])
