@@ -5,7 +5,6 @@ The source is `transformers/models/pix2struct/image_processing_pix2struct.py`, T
 
 from __future__ import annotations
 
-import io
 import os
 import textwrap
 from typing import Any
@@ -15,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxprep.errors import HubError, InputError, PresetNotFoundError
+from jaxprep.huggingface.fonts import font_source
 from jaxprep.huggingface.images import IMAGES, Image, for_pillow, with_value_range
 from jaxprep.inputs import as_numpy, channels_last, layout_of
 from jaxprep.presets.sources import resolve
@@ -33,15 +33,15 @@ def font_file(
     """Return a font as Pillow opens it: the file given, else the original's from the hub.
 
     Raises:
-        InputError: no font is given, and the hub does not give one.
+        InputError: no font is given, and the hub does not give one; or it cannot be read.
 
     >>> font_file(font_path="DejaVuSans.ttf")
     'DejaVuSans.ttf'
     """
     if font_path is not None:
-        return os.fspath(font_path)
+        return font_source(os.fspath(font_path), "font_path")
     if font_bytes is not None:
-        return io.BytesIO(font_bytes)
+        return font_source(font_bytes, "font_bytes")
     try:
         folder = resolve(f"hf://{FONT_REPOSITORY}", files=(FONT_FILE,))
     except (HubError, PresetNotFoundError) as error:
@@ -49,7 +49,7 @@ def font_file(
             f"Expected `font_path` or `font_bytes`, a TrueType font, since {FONT_FILE!r} of the "
             f"hub's {FONT_REPOSITORY!r} cannot be had: {error}"
         ) from error
-    return str(folder / FONT_FILE)
+    return font_source(folder / FONT_FILE, "font_path")
 
 
 def render_text(

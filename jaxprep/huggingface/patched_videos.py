@@ -23,6 +23,7 @@ from jaxprep.huggingface.patches import grid_by, shaped
 from jaxprep.huggingface.video_call import (
     VideoCall,
     VideoFamily,
+    check_results,
     frame_dtype,
     pipeline_of_video,
     row_of,
@@ -167,6 +168,7 @@ def clip_rows(call: VideoCall, videos: Sequence[Video], grids: Sequence[Grid]) -
             axis = PATCH_AXES - 1 + order.index("t")
             shape = (*shape[:axis], step, *shape[axis:])
         shapes.append((grid[0], *shape))
+    check_results(shapes)
     starts, total = starts_of(math.prod(shape[:PATCH_AXES]) for shape in shapes)
     whole = Rows(starts, total, shapes[0][PATCH_AXES:], frame_dtype(call, videos))
     lengths = [padded_length(config, video.length) for video in videos]

@@ -6,8 +6,6 @@ Transformers 5.24.
 
 from __future__ import annotations
 
-import io
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,16 +13,14 @@ import numpy as np
 
 from jaxprep.errors import InputError
 from jaxprep.huggingface.call import Results
+from jaxprep.huggingface.fonts import font_source
 from jaxprep.huggingface.patched_videos import PATCHED_VIDEO, patched_video
 from jaxprep.huggingface.video_call import VideoCall, VideoFamily
 from jaxprep.huggingface.videos import Video
-from jaxprep.resources import NotRegularError, open_regular
 from jaxprep.videos.sampling import DEFAULT_FPS
 
 TEXT_SHARE = 0.1
 """The size of the text, of the shorter side of a frame; and that of its outline, of the text."""
-MAX_FONT = 2**26
-"""Bytes of a font; Pillow refuses a part of a larger file."""
 NO_FONT = "Pass `font`, the path of a TrueType font, or `draw_on_frames=False`."
 
 
@@ -52,12 +48,10 @@ def open_font(font: Any, size: int) -> Any:
     """
     from PIL import ImageFont
 
+    source = font_source(font, "font", NO_FONT)
     try:
-        if isinstance(font, str) and not os.path.exists(font) and os.path.basename(font) == font:
-            return ImageFont.truetype(font, size)
-        with open_regular(font) as file:
-            return ImageFont.truetype(io.BytesIO(file.read(MAX_FONT)), size)
-    except (OSError, NotRegularError, TypeError, ValueError) as error:
+        return ImageFont.truetype(source, size)
+    except (OSError, ValueError) as error:
         raise InputError(
             f"Expected a TrueType font, got {font!r:.200} - at `font`. {NO_FONT}"
         ) from error

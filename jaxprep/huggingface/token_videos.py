@@ -15,6 +15,7 @@ from jaxprep.huggingface.sequences import grid_within, padded_sequences, positio
 from jaxprep.huggingface.video_call import (
     VideoCall,
     VideoFamily,
+    check_results,
     frame_dtype,
     pipeline_of_video,
     run_frames,
@@ -41,6 +42,12 @@ def frame_sequences(call: VideoCall, videos: Sequence[Video], length: int) -> An
     >>> frame_sequences(call, read_videos(call), 630).shape
     (2, 630, 768)
     """
+    vectors = [_vector(call, video) for video in videos]
+    # With what is padding, which may be most of it.
+    check_results(
+        (video.count, video.length, length, vector)
+        for video, vector in zip(videos, vectors, strict=True)
+    )
     if call.is_traced:
         results = run_frames(call, videos)
         if results.stacked is not None:
@@ -49,10 +56,7 @@ def frame_sequences(call: VideoCall, videos: Sequence[Video], length: int) -> An
             return padded_sequences(frames, length)
         sequences = [padded_sequences(frames, length) for frames in results.per_video()]
         return array_module(sequences).concatenate(sequences)
-    shape = pipeline_of_video(call, videos[0]).result_shape(
-        videos[0].size, videos[0].frames.shape[-1]
-    )
-    vector = math.prod(shape[4:])
+    vector = vectors[0]
     starts, total = starts_of(video.length for video in videos)
     whole = Rows(starts, total, (length, vector), frame_dtype(call, videos))
 
@@ -64,6 +68,12 @@ def frame_sequences(call: VideoCall, videos: Sequence[Video], length: int) -> An
 
     store_frames(call, videos, store)
     return whole.array
+
+
+def _vector(call: VideoCall, video: Video) -> int:
+    """How many values a patch of a video has."""
+    pipeline = pipeline_of_video(call, video)
+    return math.prod(pipeline.result_shape(video.size, video.frames.shape[-1])[4:])
 
 
 def token_video(call: VideoCall, videos: Sequence[Video]) -> Results:

@@ -10,7 +10,8 @@ grids, padding in time) is done by the family on what `run_frames` returns, on t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -241,6 +242,7 @@ def run_frames(call: VideoCall, videos: Sequence[Video], view: str | None = None
     pipelines = [pipeline_of_video(call, video, view) for video in videos]
     if call.is_traced:
         return _run_traced(videos, pipelines)
+    _check_frames(videos, pipelines)
     groups = _grouped(pipelines)
     separate: list[Any] = [None] * len(videos)
     for pipeline, members in groups.items():
@@ -274,6 +276,7 @@ def store_frames(
     (1, 0)
     """
     pipelines = [pipeline_of_video(call, video, view) for video in videos]
+    _check_frames(videos, pipelines)
     for pipeline, members in _grouped(pipelines).items():
         group = [videos[i] for i in members]
         frames = [(i, frame) for i in members for frame in range(videos[i].length)]
@@ -295,7 +298,6 @@ def _grouped(pipelines: Sequence[Pipeline]) -> dict[Pipeline, list[int]]:
 
 def _run_images(pipeline: Pipeline, videos: Sequence[Video], store: Store | None = None) -> Ragged:
     """The results of the frames of videos on the host that go through one pipeline."""
-    _check_memory(pipeline, videos)
     sizes: list[Size] = []
     for video in videos:
         # So that the error names the frame and not the canvas.
@@ -355,12 +357,25 @@ def frame_dtype(call: VideoCall, videos: Sequence[Video], view: str | None = Non
     return np.result_type(*dtypes)
 
 
-def _check_memory(pipeline: Pipeline, videos: Sequence[Video]) -> None:
-    """Refuse results that no machine holds, before one of them is made."""
-    count = 0
-    for video in videos:
-        height, width = pipeline.output_size(video.size)
-        count += video.length * height * width * 3 * 4
+def _check_frames(videos: Sequence[Video], pipelines: Sequence[Pipeline]) -> None:
+    shapes: list[tuple[int, ...]] = []
+    for video, pipeline in zip(videos, pipelines, strict=True):
+        shapes.append((video.length, *pipeline.result_shape(video.size, video.frames.shape[-1])))
+    check_results(shapes)
+
+
+def check_results(shapes: Iterable[Sequence[int]]) -> None:
+    """Refuse results that no machine holds, before one of them is made.
+
+    Args:
+        shapes: of all results of a call, of at most four bytes a value.
+
+    Raises:
+        InputError: they would take more than `MAX_RESULT_BYTES`.
+
+    >>> check_results([(64, 630, 768), (32, 630, 768)])
+    """
+    count = 4 * sum(map(math.prod, shapes))
     if count > MAX_RESULT_BYTES:
         raise InputError(
             f"Expected results of at most {MAX_RESULT_BYTES} bytes, got {count} - at `videos`. "

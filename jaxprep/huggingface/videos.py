@@ -325,7 +325,7 @@ def _as_frames(array: np.ndarray, where: str, reading: VideoReading) -> Image:
     image = with_value_range(array)
     if not reading.to_rgb or array.shape[-1] != 4:
         return image
-    return _over_white(image)
+    return _over_white(image, where)
 
 
 def video_layout(shape: tuple[int, ...], where: str = "videos") -> Layout:
@@ -344,15 +344,20 @@ def video_layout(shape: tuple[int, ...], where: str = "videos") -> Layout:
     return layout_of(shape, where)
 
 
-def _over_white(image: Image) -> Image:
+def _over_white(image: Image, where: str) -> Image:
     """RGBA without its alpha: opaque frames keep their type, others become floats, as in
-    `convert_to_rgb` of `transformers/video_utils.py`.
+    `convert_to_rgb` of `transformers/video_utils.py`; floats are in [0, 1], as those of images.
     """
-    colour, alpha = image.pixels[..., :3], image.pixels[..., 3:]
-    if not np.any(alpha < 255):
+    pixels = image.pixels
+    is_float = image.value_range == "float"
+    if is_float and pixels.size and not (pixels.min() >= 0 and pixels.max() <= 1):
+        raise InputError(f"Expected floats with alpha to be in [0, 1], got others - at `{where}`.")
+    white = np.float32(1 if is_float else 255)
+    colour, alpha = pixels[..., :3], pixels[..., 3:]
+    if not np.any(alpha < white):
         return image._replace(pixels=np.ascontiguousarray(colour))
-    share = alpha.astype(np.float32) / np.float32(255)
-    blended = (1 - share) * np.float32(255) + share * colour.astype(np.float32)
+    share = alpha.astype(np.float32) / white
+    blended = (1 - share) * white + share * colour.astype(np.float32)
     return Image(blended, "float")
 
 
@@ -362,8 +367,8 @@ def _over_white(image: Image) -> Image:
 def traced_videos(
     value: Any, reading: VideoReading, metadata: Sequence[VideoMetadata] | None = None
 ) -> list[Video]:
-    """Return traced arrays, each a video or a batch of them, with channels last; the frames are
-    chosen by what the shapes and the metadata say.
+    """Return traced arrays, each a video or a batch of them, with channels last; nested lists are
+    flattened, and the frames are chosen by what the shapes and the metadata say.
 
     Raises:
         InputError: something that is no array of four or five axes.
@@ -372,11 +377,7 @@ def traced_videos(
     >>> traced_videos(jnp.zeros((2, 5, 3, 4, 6)), VideoReading())[0].frames.shape
     (2, 5, 4, 6, 3)
     """
-    arrays = value if isinstance(value, (list, tuple)) else [value]
-    if arrays and all(getattr(array, "ndim", None) == 3 for array in arrays):
-        import jax.numpy as jnp
-
-        arrays = [jnp.stack(arrays)]
+    arrays = list(_traced_arrays(value))
     videos = []
     for i, array in enumerate(arrays):
         if getattr(array, "ndim", None) not in (4, 5):
@@ -401,3 +402,24 @@ def traced_videos(
             _check_indices(known, count)
         videos.append(Video(array, traced_image(array).value_range, known))
     return videos
+
+
+def _traced_arrays(value: Any) -> Iterator[Any]:
+    """The arrays of videos in lists, nested or not; frames of a list are one video."""
+    import jax.numpy as jnp
+
+    def is_frame(item: Any) -> bool:
+        return getattr(item, "ndim", None) == 3
+
+    if is_frame(value):
+        yield jnp.asarray(value)[None]
+    elif not isinstance(value, (list, tuple)):
+        yield value
+    elif value and all(is_frame(item) for item in value):
+        shapes = {item.shape for item in value}
+        if len(shapes) > 1:
+            raise InputError(f"Expected frames of one size, got {sorted(shapes)} - at `videos`.")
+        yield jnp.stack(value)
+    else:
+        for item in value:
+            yield from _traced_arrays(item)

@@ -270,7 +270,9 @@ def _by_time(
     for index in indices:
         time = times[index]
         key_time = key_times[max(bisect.bisect_right(key_times, time) - 1, 0)]
-        if key_time > position and key_time > key_times[0]:
+        # Where the key frame is the next one, it comes without a seek.
+        skips = key_time > position and times[bisect.bisect_right(times, position)] < key_time
+        if skips and key_time > key_times[0]:
             decoded = _from_key_frame(container, stream, video, key_time, time)
             last = None
         while last is None or last.pts < time:
@@ -300,8 +302,9 @@ def _from_key_frame(container: Any, stream: Any, video: _Video, key_time: int, t
     """The frames from a key frame on, as an iterator; from an earlier one where the container has
     no exact index.
     """
-    earlier = [key for key in video.key_times if key <= key_time]
-    for key in (*earlier[-1:-4:-1], video.key_times[0]):
+    keys = video.key_times
+    end = bisect.bisect_right(keys, key_time)
+    for key in (*keys[max(end - 3, 0) : end][::-1], keys[0]):
         container.seek(key, stream=stream, backward=True, any_frame=False)
         decoded = container.decode(stream)
         first = next(decoded, None)

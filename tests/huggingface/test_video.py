@@ -25,6 +25,7 @@ from jaxprep.errors import (
 )
 from jaxprep.formats import HuggingFace
 from jaxprep.formats.huggingface import classes
+from jaxprep.huggingface import video_call
 
 NAMES = names_of()
 SMALL = {"size": {"height": 12, "width": 10}}
@@ -115,6 +116,12 @@ def test_opaque_alpha_is_dropped_and_other_alpha_laid_over_white() -> None:
     )
     opaque[..., 3] = 0
     assert np.allclose(processor(opaque).pixel_values_videos, 1)
+    for alpha in (255, 102):
+        opaque[..., 3] = alpha
+        floats = processor(opaque.astype(np.float32) / 255, do_rescale=False).pixel_values_videos
+        np.testing.assert_allclose(floats, processor(opaque).pixel_values_videos, atol=1e-6)
+    with pytest.raises(InputError, match=r"\[0, 1\].* at `videos`"):
+        processor(opaque.astype(np.float32))
 
 
 NO_VIDEOS = [None, [], [[]], np.zeros((4, 4)), np.zeros((2,) * 6), 3, {"a": 1}, [1.5]]
@@ -188,6 +195,21 @@ def test_huge_requests_are_refused_before_memory_is_taken() -> None:
         large(np.zeros((3000, 2, 2, 3), np.uint8))
 
 
+def test_the_results_of_a_call_are_counted_together_and_with_their_padding(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one = 2 * 48 * 48 * 3 * 4
+    monkeypatch.setattr(video_call, "MAX_RESULT_BYTES", one * 3 // 2)
+    clip = np.zeros((2, 48, 48, 3), np.uint8)
+    plain = huggingface.VideoMAEVideoProcessor(do_resize=False, do_center_crop=False)
+    assert plain(clip).pixel_values.shape == (1, 2, 3, 48, 48)
+    with pytest.raises(InputError, match=f"got {2 * one} - at `videos`"):
+        plain([clip, clip.astype(np.float32)], do_rescale=False)
+    sequences = huggingface.Gemma4VideoProcessor(do_resize=False, do_sample_frames=False)
+    with pytest.raises(InputError, match=f"got {2 * 630 * 768 * 4} - at `videos`"):
+        sequences(clip)
+
+
 # -- programs --------------------------------------------------------------------------------------
 
 
@@ -203,6 +225,15 @@ def test_inside_jit_a_batch_gives_what_an_eager_call_gives() -> None:
     np.testing.assert_allclose(one, eager[:1], atol=2e-6)
     listed = jax.jit(lambda a, b: processor([a, b]).pixel_values)(clips[0], clips[1][:2])
     assert [one.shape[0] for one in listed] == [6, 2]
+    for form in (
+        lambda clip: [[clip, clip]],
+        lambda clip: [[[*clip]], [clip]],
+        lambda clip: clip[0],
+    ):
+        nested = jax.jit(lambda clip, form=form: processor(form(clip)).pixel_values)(clips[0])
+        np.testing.assert_allclose(nested, processor(form(clips[0])).pixel_values, atol=2e-6)
+    with pytest.raises(InputError, match="frames of one size"):
+        jax.jit(lambda clip: processor([clip[0], clip[0, 1:]]))(clips[0])
 
 
 def test_long_videos_go_in_parts() -> None:

@@ -17,6 +17,7 @@ from helpers.parity import EVERYTHING
 
 from jaxprep import huggingface
 from jaxprep.errors import ConfigError, InputError
+from jaxprep.huggingface import fonts, headers, timestamps
 
 NAMES = names_of("video_tokens")
 GRIDS = json.loads(Path(video_tokens_cases.__file__).with_name("video_grids.json").read_text())
@@ -144,6 +145,24 @@ def test_times_are_drawn_on_a_copy_by_a_font_of_the_caller() -> None:
         processor(clip.astype(np.float32))
     with pytest.raises(InputError, match="draw_on_frames=False"):
         jax.jit(lambda clip: processor(clip).pixel_values_videos)(clip)
+
+
+def test_files_of_fonts_are_regular_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = video_tokens_cases.font_file()
+    readers: list[Any] = [
+        lambda font: timestamps.open_font(font, 8),
+        lambda font: headers.font_file(font_path=font),
+    ]
+    for read in readers:
+        assert read(path) is not None
+        with pytest.raises(InputError, match="regular file, got a device"):
+            read("/dev/null")
+    monkeypatch.setattr(fonts, "MAX_FONT", 100)
+    for read in readers:
+        with pytest.raises(InputError, match="at most 100 bytes"):
+            read(path)
+    with pytest.raises(InputError, match="at most 100 bytes"):
+        headers.font_file(Path(path).read_bytes())
 
 
 def test_the_pixels_that_qwen3_5_recommends_for_hours_are_those_of_all_frames() -> None:

@@ -105,6 +105,27 @@ def test_only_what_the_chosen_frames_need_is_decoded(
     assert len(calls) == 5  # 20 and 21, and from 30 on
 
 
+def test_frames_that_follow_each_other_are_decoded_without_a_seek(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = _write(tmp_path / "clip.mp4", "mpeg4", gop_size=1, max_b_frames=0)
+    seeks: list[int] = []
+    original = decode._from_key_frame
+
+    def counted(container: Any, stream: Any, video: Any, key_time: int, time: int) -> Any:
+        seeks.append(key_time)
+        return original(container, stream, video, key_time, time)
+
+    monkeypatch.setattr(decode, "_from_key_frame", counted)
+    wanted = _all(path)
+    np.testing.assert_array_equal(read_video(path).frames, wanted)
+    assert not seeks
+    indices = [7, 8, 9, 20, 39]
+    chosen = read_video(path, lambda metadata: indices)
+    np.testing.assert_array_equal(chosen.frames, wanted[indices])
+    assert len(seeks) == 3
+
+
 @pytest.mark.parametrize("turn", [90, -90, 180])
 def test_frames_are_turned_upright(tmp_path: pathlib.Path, turn: int) -> None:
     stored = _all(_write(tmp_path / "plain.mp4", "libx264", count=2))
