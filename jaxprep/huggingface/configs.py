@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple, get_args
@@ -25,6 +26,8 @@ RESULT_KEYS = ("return_tensors", "device")
 """Arguments of a call that a config may hold, but that change nothing in it."""
 CALL_KEYS = (*RESULT_KEYS, "input_data_format", "disable_grouping", "data_format")
 """What a call takes and a config need not."""
+OCR_OPTIONS = re.compile(r"(\s*--(psm|oem)[ =]\d{1,2})*\s*")
+"""What a file may say to Tesseract's command line: how it reads a page, and with which engine."""
 
 
 class Parsed(NamedTuple):
@@ -83,6 +86,8 @@ def parse(
     settings = _rename(settings, name, known)
     used, unused = split_keys(settings, known | document.content.keys())
     replaced = json_settings(drop_unsaid(name, used))
+    if "tesseract_config" not in replaced:
+        _check_ocr_options(document.content, document.where)
     full = merged(document.content, replaced)
     if kind is not IMAGES:
         # The file may have been an image processor's; what is written back is not.
@@ -95,6 +100,20 @@ def parse(
     if not any(full.get(key) for key in kind.type_keys):
         full = {**full, kind.type_keys[0]: name}
     return Parsed(config, Frozen(full), unused)
+
+
+def _check_ocr_options(content: Mapping[str, Any], where: str) -> None:
+    """Raise `ConfigError` where a file gives Tesseract other options than `OCR_OPTIONS`: `-c` makes
+    it write files, and a file is data from anywhere. A caller may pass any.
+    """
+    options = content.get("tesseract_config")
+    if isinstance(options, str) and not OCR_OPTIONS.fullmatch(options):
+        raise codec.expected(
+            "`--psm` and `--oem` alone in a file (other options of Tesseract are passed as a "
+            "keyword)",
+            options,
+            f"{where}.tesseract_config",
+        )
 
 
 def _parse_timm(

@@ -186,12 +186,21 @@ def crop_margin(
             margin.
         config: the processor's.
 
+    Raises:
+        InputError: a threshold that is not above 0 and at most 255, or several images.
+
     >>> from jaxprep.huggingface import NougatImageProcessor
     >>> page = np.full((3, 9, 9), 255, np.uint8)
     >>> page[:, 1:3, 2:7] = 0
     >>> NougatImageProcessor().crop_margin(page).shape
     (3, 2, 5)
     """
+    # At 0 not even the darkest pixel is below it.
+    if not isinstance(gray_threshold, (int, float, np.number)) or not 0 < gray_threshold <= 255:
+        raise InputError(
+            f"Expected a number above 0 and at most 255, got {gray_threshold!r} - at "
+            "`gray_threshold`."
+        )
     images = images_of(image, Reading(on_torch=config.backend == "torchvision"))
     if len(images) != 1:
         raise InputError(f"Expected one image, got {len(images)} - at `image`.")

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxprep import bounds
 from jaxprep.errors import HubError, InputError, PresetNotFoundError
 from jaxprep.huggingface.fonts import font_source
 from jaxprep.huggingface.images import IMAGES, Image, for_pillow, with_value_range
@@ -116,6 +117,9 @@ def with_header(
         is_scaled: floats are multiplied by 255 and divided again, as on the torchvision backend.
         font_bytes, font_path: see `render_text`.
 
+    Raises:
+        InputError: the two are too large together, as those of a tall, narrow image are.
+
     >>> import PIL.ImageFont
     >>> font = PIL.ImageFont.load_default(36).font_bytes
     >>> image = Image(np.zeros((20, 300, 3), np.uint8))
@@ -138,6 +142,7 @@ def with_header(
     width = max(header.width, below.width)
     height = int(below.height * (width / below.width))
     header_height = int(header.height * (width / header.width))
+    bounds.check_pixels((height + header_height, width), image.size, "an image with its header")
     whole = pil.new("RGB", (width, height + header_height), "white")
     whole.paste(header.resize((width, header_height)), (0, 0))
     whole.paste(below.resize((width, height)), (0, header_height))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxprep import bounds
+from jaxprep.errors import InputError
 from jaxprep.huggingface.views import array_module
 from jaxprep.inputs import flatten, is_numbers
 
@@ -23,14 +24,22 @@ def sample_counts(images: Any, one_each: bool = False) -> list[int]:
         images: as they were passed.
         one_each: each image of a list that is not nested is a sample, as Fuyu has it.
 
+    Raises:
+        InputError: some items of a list are lists, and others are not.
+
     >>> sample_counts([["a.png", "b.png"], ["c.png"]]), sample_counts(["a.png", "b.png"])
     ([2, 1], [2])
     """
     if not isinstance(images, (list, tuple)) or is_numbers(images):
         counts = [_count(images)]
-    elif all(isinstance(item, (list, tuple)) and not is_numbers(item) for item in images):
+    elif all(nested := [_is_list(item) for item in images]):
         # A nested list says it all; deeper ones are flattened.
         return [sum(_count(image) for image, _ in flatten(item, "images")) for item in images]
+    elif any(nested):
+        raise InputError(
+            "Expected a list of images, or a list of lists of images, got one with both: "
+            f"`images[{nested.index(True)}]` is a list, `images[{nested.index(False)}]` is not."
+        )
     else:
         counts = [_count(item) for item in images]
     if one_each:
@@ -38,6 +47,10 @@ def sample_counts(images: Any, one_each: bool = False) -> list[int]:
     # A batch among others is a sample of its own, as there.
     is_batch = isinstance(images, (list, tuple)) and any(_is_batch(item) for item in images)
     return counts if is_batch else [sum(counts)]
+
+
+def _is_list(item: Any) -> bool:
+    return isinstance(item, (list, tuple)) and not is_numbers(item)
 
 
 def _is_batch(image: Any) -> bool:

@@ -327,7 +327,8 @@ class MergedGrid(SizeRule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_budget(self.max_patches, self.patch_size**2, "$.max_patches")
+        # An image is enlarged to `min_patches` at most; beyond, it is as large as it came.
+        check_budget(self.min_patches, self.patch_size**2, "$.min_patches")
 
     def output_size(self, size: Size) -> Size:
         # Up, but a half-integer goes to the even one, as there.

@@ -90,6 +90,12 @@ def test_single_methods_are_those_of_the_pil_backend(name: str) -> None:
     assert ours.python_bounding_rect(points) == theirs.python_bounding_rect(points)
 
 
+def test_a_threshold_that_no_pixel_is_below_is_refused() -> None:
+    for threshold in (0, -1, 256, float("nan"), None):
+        with pytest.raises(jaxprep.errors.InputError, match="gray_threshold"):
+            huggingface.NougatImageProcessor().crop_margin(photograph(8, 8), threshold)
+
+
 def test_a_margin_inside_jit_is_refused_and_pages_without_one_are_not() -> None:
     small = {"height": 40, "width": 30}
     page = np.asarray(inputs.array(PAGE))
@@ -162,6 +168,21 @@ def test_words_and_boxes_are_those_of_the_original(
             np.testing.assert_allclose(found, wanted, atol=2e-6)
         tensors = getattr(huggingface, name)(**small, **settings)(pages, return_tensors="np")
         assert (tensors.words, tensors.boxes) == (ours.words, ours.boxes)
+
+
+def test_a_file_gives_tesseract_no_options_that_write_files(pytesseract: Any) -> None:
+    del pytesseract
+    cls = huggingface.LayoutLMv3ImageProcessor
+    harmful = {"image_processor_type": cls.__name__, "tesseract_config": "-c debug_file=/tmp/x"}
+    for content in (harmful, harmful | {"tesseract_config": "--psm 6 -c debug_file=/tmp/x"}):
+        with pytest.raises(jaxprep.errors.ConfigError, match=r"`\$\.tesseract_config`"):
+            cls.from_dict(content)
+    for options in ("", " --psm 6", "--psm 11 --oem=1"):
+        assert cls.from_dict(harmful | {"tesseract_config": options}).tesseract_config == options
+    # A caller may say anything.
+    processor = cls.from_dict(harmful, tesseract_config="-c tessedit_char_whitelist=012")
+    assert "whitelist" in processor(photograph(8, 8)).words[0][0]
+    assert "debug_file" in cls(tesseract_config="-c debug_file=x")(photograph(8, 8)).words[0][0]
 
 
 def test_words_without_pytesseract_are_one_error_that_says_what_to_do(

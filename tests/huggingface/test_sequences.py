@@ -20,7 +20,13 @@ from PIL import ImageFont
 from jaxprep import huggingface
 from jaxprep.errors import ConfigError, InputError
 from jaxprep.formats.huggingface import classes
-from jaxprep.formats.huggingface.builders.sequences import is_cut, tile_rule, token_area
+from jaxprep.formats.huggingface.builders.build import Build, Source
+from jaxprep.formats.huggingface.builders.sequences import (
+    is_cut,
+    merged_grid,
+    tile_rule,
+    token_area,
+)
 from jaxprep.formats.huggingface.builders.slices import window_plan
 from jaxprep.formats.huggingface.settings import Settings
 from jaxprep.ops.sequence_sizes import (
@@ -187,6 +193,27 @@ def test_headers_are_those_of_pix2struct() -> None:
         processor(image, is_vqa=True)
     with pytest.raises(InputError, match="font_path"):
         processor(image, "How many?", is_vqa=True)
+    # As wide as its letters, it would have 1.5 billion pixels.
+    with pytest.raises(InputError, match="an image with its header"):
+        processor.render_header(np.zeros((20_000, 1, 3), np.uint8), text, font_bytes=font)
+
+
+@pytest.mark.parametrize("name", ["Fuyu", "Idefics3", "LlavaOnevision", "Mllama"])
+def test_lists_that_are_nested_in_part_are_refused(name: str) -> None:
+    processor = getattr(huggingface, f"{name}ImageProcessor")()
+    small = IMAGE[:8, :8]
+    for images in ([small, [small, small]], [[small], small, [small]]):
+        with pytest.raises(InputError, match="got one with both"):
+            processor(images)
+
+
+def test_the_context_of_nemotron_may_hold_more_than_one_image_has() -> None:
+    cls = huggingface.NemotronH_Omni_Reasoning_V3ImageProcessor
+    processor = cls(max_num_patches=None, max_model_len=131_072, **vlm_sequences_cases.GRIDS)
+    assert processor.pipeline.output_size((320, 640)) == (320, 640)
+    # As a call of so many images has them.
+    build = Build(cls().config.effective, "torchvision", Source(), sizes=((9, 9),) * 300)
+    assert merged_grid(build).output_size((320, 640)) == (384, 736)
 
 
 def test_patches_of_fuyu_have_a_place_among_the_tokens() -> None:
