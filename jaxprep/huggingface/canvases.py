@@ -62,7 +62,8 @@ def quartered_samples(call: Call) -> Results:
     sizes = [config.pipeline.output_size(size) for size in sizes_of(images)]
     pixels = padded(results) if isinstance(results, list) else results
     return {
-        "pixel_values": padded_samples(pixels, counts),
+        # Zeros of float32 are filled there.
+        "pixel_values": padded_samples(pixels, counts).astype(np.float32),
         "pixel_attention_mask": padded_samples(pixel_masks(sizes), counts),
     }
 

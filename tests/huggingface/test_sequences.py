@@ -104,6 +104,16 @@ def test_a_call_inside_jit_gives_what_an_eager_call_gives(name: str) -> None:
         np.testing.assert_allclose(traced[key], array, rtol=2e-6, atol=2e-6, err_msg=key)
 
 
+@pytest.mark.parametrize("name", ["Idefics2ImageProcessor", "Idefics2ImageProcessorPil"])
+def test_samples_of_levels_are_floats_as_the_zeros_around_them(name: str) -> None:
+    processor = getattr(huggingface, name)(do_rescale=False, do_normalize=False, do_resize=False)
+    image = photograph(8, 6)
+    for tensors in (None, "np"):
+        pixels = np.asarray(processor(image, return_tensors=tensors).pixel_values)
+        assert pixels.dtype == np.float32
+        np.testing.assert_array_equal(pixels[0, 0], np.moveaxis(image, -1, 0))
+
+
 def test_budgets_beyond_memory_are_refused_before_an_image_is_read() -> None:
     with pytest.raises(ConfigError, match="at most 262144 patches"):
         huggingface.Siglip2ImageProcessor(max_num_patches=10**6)
