@@ -5,6 +5,7 @@ batches, class attributes, plain numbers, tensors of torch; live against the PIL
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 import types
 from pathlib import Path
@@ -442,3 +443,24 @@ def test_annotations_are_tensors_where_tensors_are_asked_for(torch: Any) -> None
     moved = feature.to(half)
     assert moved.pixel_values.dtype == moved.labels[0]["boxes"].dtype == half
     assert moved.labels[0]["class_labels"].dtype == np.int64
+
+
+# -- video processors, which only torch lets import
+
+VIDEO_NAMES = json.loads(Path(universal_cases.__file__).with_name("video_names.json").read_text())
+NOT_TAKEN_OF_VIDEOS = NOT_TAKEN | {
+    "concat_frames_as_image",  # a step inside of a call: see `jaxprep.huggingface.sliced_videos`
+    "resize_and_split_patches",
+    "smart_resize",
+    *("max_duration", "max_image_size"),  # attributes of classes that take no such setting
+}
+WITHOUT_DEFAULTS = {
+    "NemotronH_Omni_Reasoning_V3VideoProcessor": {"norm_mean": [0.5] * 3, "norm_std": [0.5] * 3}
+}
+
+
+@pytest.mark.parametrize("name", sorted(classes.video_rows()))
+def test_every_public_name_of_a_class_of_videos_is_here_or_in_that_table(name: str) -> None:
+    processor = getattr(huggingface, name)(**WITHOUT_DEFAULTS.get(name, {}))
+    wanted = {*VIDEO_NAMES["every"], *VIDEO_NAMES["classes"][name]} - NOT_TAKEN_OF_VIDEOS
+    assert not [attribute for attribute in wanted if not hasattr(processor, attribute)]
