@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from jaxprep.formats import HuggingFace
 from jaxprep.formats.huggingface.builders.slices import (
     crop_patches,
     margins,
@@ -18,7 +17,7 @@ from jaxprep.formats.huggingface.builders.slices import (
     pooling,
 )
 from jaxprep.formats.huggingface.settings import Settings
-from jaxprep.huggingface.call import Call, Family, Results, read, run_each, sizes_of
+from jaxprep.huggingface.call import Call, Family, Results, config_of_call, read, run_each, sizes_of
 from jaxprep.huggingface.views import array_module
 from jaxprep.types import Size
 
@@ -176,7 +175,7 @@ def get_image_grid_and_crops(
     >>> Molmo2ImageProcessor().get_image_grid_and_crops(480, 640)
     ([14, 14, 23, 23], 5)
     """
-    config: HuggingFace = processor._config.overridden(images_kwargs or {})
+    config = config_of_call(processor, images_kwargs)
     settings = config.effective
     rule = overlapping_crops(settings)
     patch = settings.integer("patch_size")

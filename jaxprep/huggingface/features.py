@@ -78,22 +78,6 @@ def _array_on_device(value: Any) -> Any:
     return jnp.asarray(value) if isinstance(value, np.ndarray) else value
 
 
-class Unconverted(PerImage):
-    """A result that stays a list of Python's numbers, whatever `return_tensors` is.
-
-    >>> Unconverted([[1, 2], [3]]).converted("np", "rows")
-    [[1, 2], [3]]
-    """
-
-    def converted(self, kind: str, name: str) -> list[Any]:
-        del kind, name
-        return list(self)
-
-    def on_device(self) -> list[Any]:
-        """Return the list."""
-        return list(self)
-
-
 class BatchFeature(dict[str, Any]):
     """A dictionary whose entries are attributes too: `feature["pixel_values"]` is
     `feature.pixel_values`.

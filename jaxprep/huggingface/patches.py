@@ -10,7 +10,16 @@ import numpy as np
 from jaxprep.errors import InputError
 from jaxprep.formats import HuggingFace
 from jaxprep.formats.huggingface.classes import SizeKind
-from jaxprep.huggingface.call import PLAIN, Call, Family, Results, read, run_rows, sizes_of
+from jaxprep.huggingface.call import (
+    PLAIN,
+    Call,
+    Family,
+    Results,
+    config_of_call,
+    read,
+    run_rows,
+    sizes_of,
+)
 from jaxprep.pipeline import Pipeline
 from jaxprep.types import Size
 
@@ -139,7 +148,7 @@ def get_patch_grid(
     >>> HunYuanVLImageProcessor().get_number_of_image_patches(480, 640)
     (30, 40)
     """
-    return grid_of(processor._config.overridden(images_kwargs or {}), (height, width))
+    return grid_of(config_of_call(processor, images_kwargs), (height, width))
 
 
 def get_number_of_image_patches(
@@ -173,7 +182,7 @@ def get_number_of_codes(
     >>> Apertus1p5ImageProcessor().get_number_of_image_patches(480, 640)
     1200
     """
-    config = processor._config.overridden(images_kwargs or {})
+    config = config_of_call(processor, images_kwargs)
     factor = config.effective.integer("spatial_factor")
     rows, columns = config.resize_pipeline.output_size((height, width))
     return (rows // factor) * (columns // factor)

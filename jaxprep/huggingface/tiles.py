@@ -23,6 +23,7 @@ from jaxprep.huggingface.call import (
     Call,
     Family,
     Results,
+    config_of_call,
     read,
     result_type,
     run_each,
@@ -30,7 +31,7 @@ from jaxprep.huggingface.call import (
     sizes_of,
     store_each,
 )
-from jaxprep.huggingface.features import Unconverted
+from jaxprep.huggingface.features import PlainList
 from jaxprep.huggingface.images import (
     Image,
     for_pillow,
@@ -151,7 +152,7 @@ def count_results(config: HuggingFace, sizes: Sequence[Size]) -> Results:
     results: Results = {}
     for name, kind in tiling.counts.items():
         values = [COUNTS[kind](config, size) for size in sizes]
-        results[name] = Unconverted(values) if tiling.lists else np.asarray(values, np.int32)
+        results[name] = PlainList(values) if tiling.lists else np.asarray(values, np.int32)
     return results
 
 
@@ -745,7 +746,7 @@ def _grid_lists(call: Call, images: Sequence[Image], of_single: Grid = (1, 1)) -
     grids = [of_single if grid == (1, 1) else grid for grid in grids]
     samples = split(grids, sample_counts(call.images))
     return {
-        name: Unconverted([grid[axis] for grid in sample] for sample in samples)
+        name: PlainList([grid[axis] for grid in sample] for sample in samples)
         for axis, name in enumerate(("rows", "cols"))
     }
 
@@ -781,18 +782,11 @@ def canvas_samples(call: Call) -> Results:
         config.result_name: padded_samples(tiles, counts).astype(np.float32),
         "aspect_ratio_ids": padded_samples(ids, counts),
         "aspect_ratio_mask": masks,
-        "num_tiles": Unconverted(numbers),
+        "num_tiles": PlainList(numbers),
     }
 
 
 # -- methods -------------------------------------------------------------------------------------
-
-
-def _config_for(processor: Any, images_kwargs: dict[str, Any] | None) -> HuggingFace:
-    settings = dict(images_kwargs or {})
-    if "patch_size" in settings and "patch_size" not in processor._config.row.kwargs:
-        settings["size"] = settings.pop("patch_size")
-    return processor._config.overridden(settings)
 
 
 def get_number_of_image_patches(
@@ -808,7 +802,7 @@ def get_number_of_image_patches(
     >>> GotOcr2ImageProcessor(crop_to_patches=True).get_number_of_image_patches(480, 640)
     13
     """
-    return views_count(_config_for(processor, images_kwargs), (height, width))
+    return views_count(config_of_call(processor, images_kwargs), (height, width))
 
 
 def get_number_of_tiles(
@@ -821,7 +815,7 @@ def get_number_of_tiles(
     >>> Idefics3ImageProcessor().get_number_of_image_patches(480, 640)
     (13, 3, 4)
     """
-    config = _config_for(processor, images_kwargs)
+    config = config_of_call(processor, images_kwargs)
     grid = grid_of(config, (height, width))
     if grid == (1, 1):
         return 0, 0, 0
@@ -838,7 +832,7 @@ def get_number_of_local_patches(
     >>> DeepseekOcr2ImageProcessor().get_number_of_image_patches(480, 800)
     7
     """
-    config = _config_for(processor, images_kwargs)
+    config = config_of_call(processor, images_kwargs)
     rows_of_tiles, columns_of_tiles = local_grid(config, (height, width)) or (0, 0)
     return 1 + rows_of_tiles * columns_of_tiles
 
@@ -853,7 +847,7 @@ def get_tile_grid(
     >>> GraniteDoclingImageProcessor().get_tile_grid(480, 640)
     (3, 4)
     """
-    return grid_of(_config_for(processor, images_kwargs), (height, width))
+    return grid_of(config_of_call(processor, images_kwargs), (height, width))
 
 
 NUMBER = "get_number_of_image_patches"

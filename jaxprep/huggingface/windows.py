@@ -13,9 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxprep import bounds
-from jaxprep.formats import HuggingFace
 from jaxprep.formats.huggingface.builders.slices import window_plan
-from jaxprep.huggingface.call import Call, Family, Results, read, run_each
+from jaxprep.huggingface.call import Call, Family, Results, config_of_call, read, run_each
 from jaxprep.huggingface.features import PlainList
 from jaxprep.huggingface.images import Image, one_by_one, traced_image, with_value_range
 from jaxprep.huggingface.slices import cut_out
@@ -144,7 +143,7 @@ def get_number_of_image_patches(
     >>> Step3p7ImageProcessor().get_number_of_image_patches(600, 1000)
     2
     """
-    config: HuggingFace = processor._config.overridden(images_kwargs or {})
+    config = config_of_call(processor, images_kwargs)
     size = (height, width)
     if is_sliver(size):
         size = (max(size), max(size))

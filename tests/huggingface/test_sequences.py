@@ -18,7 +18,7 @@ from helpers.images import photograph
 from PIL import ImageFont
 
 from jaxprep import huggingface
-from jaxprep.errors import ConfigError, InputError
+from jaxprep.errors import ArgumentError, ConfigError, InputError
 from jaxprep.formats.huggingface import classes
 from jaxprep.formats.huggingface.builders.build import Build, Source
 from jaxprep.formats.huggingface.builders.sequences import (
@@ -187,6 +187,16 @@ def _crops(size: Size) -> list[int]:
     processor = molmo_2()
     grids, count = processor.get_image_grid_and_crops(*size)
     return [*grids, count, processor.get_number_of_image_patches(*size)]
+
+
+@pytest.mark.parametrize("name", ["GotOcr2", "Molmo2", "Qwen2VL", "Step3p7"])
+def test_numbers_of_patches_take_the_settings_of_a_call(name: str) -> None:
+    processor = getattr(huggingface, f"{name}ImageProcessor")()
+    count = processor.get_number_of_image_patches
+    # What a call takes beside its settings changes nothing.
+    assert count(90, 120, {"return_tensors": "np", "disable_grouping": True}) == count(90, 120)
+    with pytest.raises(ArgumentError, match="takes no `unknown`"):
+        count(90, 120, {"unknown": 1})
 
 
 def test_headers_are_those_of_pix2struct() -> None:
