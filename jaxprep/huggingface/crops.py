@@ -18,28 +18,31 @@ from jaxprep.formats.huggingface.builders.slices import (
 )
 from jaxprep.formats.huggingface.settings import Settings
 from jaxprep.huggingface.call import Call, Family, Results, config_of_call, read, run_each, sizes_of
-from jaxprep.huggingface.views import array_module
+from jaxprep.huggingface.views import array_module, rows
 from jaxprep.types import Size
 
 
 def crops_of(patches: Any, grid: Size, length: int, stride: int) -> Any:
-    """Return the patches of each crop, row by row: `(crops, length * length, vector)`.
+    """Return the patches of each crop of each image, row by row: `(images, crops, length * length,
+    vector)`.
 
     Args:
-        patches: of the canvas, stored by `ops.Patches`: `(rows, columns, 1, 1, ...)`.
+        patches: of canvases of one size, stored by `ops.Patches`: `(images, rows, columns, 1, 1,
+            ...)`.
         grid: how many crops there are, in rows and in columns.
         length: of a crop, in patches.
         stride: from one crop to the next, in patches.
 
-    >>> crops_of(np.arange(3).reshape(1, 3, 1, 1, 1), (1, 2), 1, 2)[..., 0].tolist()
-    [[0], [2]]
+    >>> crops_of(np.arange(3).reshape(1, 1, 3, 1, 1, 1), (1, 2), 1, 2)[..., 0].tolist()
+    [[[0], [2]]]
     """
     crops = [
-        patches[y * stride :, x * stride :][:length, :length]
+        patches[:, y * stride :, x * stride :][:, :length, :length]
         for y in range(grid[0])
         for x in range(grid[1])
     ]
-    return array_module(crops).stack(crops).reshape(len(crops), length**2, -1)
+    stacked = array_module(crops).stack(crops, axis=1)
+    return stacked.reshape(len(patches), len(crops), length**2, -1)
 
 
 @functools.lru_cache(maxsize=256)
@@ -140,21 +143,31 @@ def cropped(call: Call) -> Results:
     sizes = sizes_of(images)
     wholes = run_each(call, images, "whole")
     canvases = run_each(call, images)
+    # Images of one size are not taken apart, so that the sharding of a batch is kept.
+    groups: list[tuple[Size, Any, Any]]
+    if not isinstance(canvases, list) and not isinstance(wholes, list):
+        groups = [(sizes[0], wholes, canvases)]
+    else:
+        each = zip(sizes, wholes, canvases, strict=True)
+        groups = [(size, whole[None], canvas[None]) for size, whole, canvas in each]
     views: list[Any] = []
+    for size, whole, canvas in groups:
+        crops = crops_of(canvas, rule.grid(size), length, stride)
+        pair = [whole.reshape(len(whole), 1, length**2, -1), crops]
+        views.append(rows(array_module(pair).concatenate(pair, axis=1), axes=1))
     tokens: list[np.ndarray] = []
     grids: list[list[int]] = []
     counts: list[int] = []
     offset = 0
-    for size, whole, canvas in zip(sizes, wholes, canvases, strict=True):
+    for size in sizes:
         grid = rule.grid(size)
-        views += [whole.reshape(1, length**2, -1), crops_of(canvas, grid, length, stride)]
         of_image = pooled_of(settings, size)
         tokens += [shifted(part.reshape(-1, part.shape[2]), offset) for part in of_image]
         grids.append([*of_image[0].shape[:2], *of_image[1].shape[:2]])
         counts.append(1 + grid[0] * grid[1])
         offset += counts[-1] * length**2
     return {
-        "pixel_values": array_module(views).concatenate(views),
+        "pixel_values": rows(views, axes=1) if len(views) > 1 else views[0],
         "image_token_pooling": np.concatenate(tokens),
         "image_grids": np.asarray(grids, np.int32),
         "image_num_crops": np.asarray(counts, np.int32),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxprep import bounds, codec, ops
@@ -180,7 +181,15 @@ def place_views(
     counts = [views_count(config, size) for size in sizes_of(images)]
     total = max(map(sum, zip(starts, counts, strict=True))) if total is None else total
     if call.is_traced:
-        views = rows(views_of(call, images), axes=1)
+        views = views_of(call, images)
+        each = total // len(counts)
+        if not isinstance(views, list) and list(starts) == [each * i for i in range(len(counts))]:
+            # All alike: nothing is taken out of a batch, so that its sharding is kept.
+            shape = views.shape[2:]
+            bounds.check_padded((total, *shape), [(sum(counts), *shape)])
+            widths = [(0, 0), (0, each - views.shape[1]), *[(0, 0)] * len(shape)]
+            return rows(jnp.pad(views, widths), axes=1)
+        views = rows(views, axes=1)
         bounds.check_padded((total, *views.shape[1:]), [views.shape])
         return _spread(views, counts, starts, total)
     is_first = tiling_of(config).thumbnail == "first"

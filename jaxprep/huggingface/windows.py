@@ -34,7 +34,8 @@ def squared(image: Image) -> Image:
     side = max(image.size)
     bounds.check_pixels((side, side), image.size)
     height, width = image.size
-    margins = ((0, side - height), (0, side - width), (0, 0))
+    margins = [(0, 0)] * image.pixels.ndim
+    margins[-3:-1] = (0, side - height), (0, side - width)
     xp = np if isinstance(image.pixels, np.ndarray) else jnp
     return image._replace(pixels=xp.pad(image.pixels, margins))
 
@@ -81,7 +82,8 @@ def windowed(call: Call) -> Results:
     config = call.config
     plans = [window_plan(config.effective, squared(image).size) for image in images]
     if any(plan.window for plan in plans) or any(is_sliver(image.size) for image in images):
-        images = [squared(image) for image in one_by_one(images)]
+        # A batch that is all of a call stays one, so that its sharding is kept.
+        images = [squared(image) for image in (images if len(images) == 1 else one_by_one(images))]
         plans = [window_plan(config.effective, image.size) for image in images]
     side = config.effective.integer("patch_size")
     for image, plan in zip(images, plans, strict=True):
@@ -99,7 +101,11 @@ def windowed(call: Call) -> Results:
     most = max(len(of_image) for of_image in cuts)
     if most == 0:
         return results
-    masks = [newline_mask(plan.grid) for plan in plans]
+    masks = [
+        newline_mask(plan.grid)
+        for image, plan in zip(images, plans, strict=True)
+        for _ in range(image.count)
+    ]
     return results | {
         "pixel_values_local": _windows(call, images, cuts),
         "patch_newline_masks": PlainList([mask + [False] * (most - len(mask)) for mask in masks]),
@@ -123,7 +129,11 @@ def _windows(call: Call, images: Sequence[Image], cuts: Sequence[Sequence[Cut]])
     members = [i for i, of_image in enumerate(cuts) if of_image]
     as_it_is = call._replace(config=replace(call.config, data_format="channels_last"))
     canvases = run_each(as_it_is, [images[i] for i in members], "canvas")
-    pieces: list[Image] = []
+    if call.is_traced and len(images) == 1 and images[0].count > 1:
+        pieces = cut_out(traced_image(canvases), cuts[0])
+        windows = [run_each(call, [piece], "window") for piece in pieces]
+        return rows(jnp.stack(windows, axis=1), axes=1)
+    pieces = []
     for i, canvas in zip(members, canvases, strict=True):
         whole = traced_image(canvas) if call.is_traced else with_value_range(canvas)
         pieces += cut_out(whole, cuts[i])

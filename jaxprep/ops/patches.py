@@ -119,8 +119,6 @@ class Tiles(Layout):
 
     Attributes:
         size: height and width of a tile in pixels; a number is a square.
-        stride: pixels from one tile to the next, down and to the right; None is `size`, so that
-            tiles do not overlap.
 
     >>> import numpy as np
     >>> from jaxprep import Batch
@@ -131,70 +129,38 @@ class Tiles(Layout):
 
     by_channel: ClassVar[bool] = True
     keeps_corner: ClassVar[bool] = True
+    stores_views: ClassVar[bool] = True
 
     size: Size
-    stride: Size | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "size", as_size(self.size))
-        object.__setattr__(self, "stride", as_size(self.stride))
         super().__post_init__()
 
     def check(self) -> None:
         check_size(self.size, "$.size")
-        check_size(self.stride, "$.stride")
-
-    @property
-    def stores_views(self) -> bool:  # type: ignore[override]
-        return self.stride is None  # tiles that overlap are no view
 
     @property
     def multiple(self) -> Size:  # type: ignore[override]
-        return self.size if self.stride is None else (1, 1)
+        return self.size
 
     def store(self, image: Any) -> Any:
         rows, columns = self._grid(image.shape[:2])
         height, width = self.size
-        channels = image.shape[2]
-        if self.stride is None:
-            whole = image[: rows * height, : columns * width]
-            split = whole.reshape(rows, height, columns, width, channels)
-            return split.transpose(0, 2, 4, 1, 3)
-        planes = jnp.moveaxis(image, 2, 0)
-        down, right = self.stride
-        tiles = []
-        for row in range(rows):
-            for column in range(columns):
-                top, left = row * down, column * right
-                tiles.append(planes[:, top : top + height, left : left + width])
-        if not tiles:
-            return jnp.zeros((rows, columns, channels, height, width), image.dtype)
-        return jnp.stack(tiles).reshape(rows, columns, channels, height, width)
+        whole = image[: rows * height, : columns * width]
+        split = whole.reshape(rows, height, columns, width, image.shape[2])
+        return split.transpose(0, 2, 4, 1, 3)
 
     def _grid(self, size: Size) -> tuple[int, int]:
-        strides = self.stride or self.size
-        counts = [
-            max(0, (n - tile) // stride + 1)
-            for n, tile, stride in zip(size, self.size, strides, strict=True)
-        ]
-        return counts[0], counts[1]
+        return size[0] // self.size[0], size[1] // self.size[1]
 
     def shape(self, size: Size, channels: int) -> tuple[int, ...]:
         return *self._grid(size), channels, *self.size
 
     def undo(self, image: np.ndarray) -> np.ndarray | None:
         rows, columns, channels, height, width = image.shape
-        down, right = self.stride or self.size
-        size = (rows - 1) * down + height, (columns - 1) * right + width
-        whole = np.zeros((*size, channels), image.dtype)
-        for row in range(rows):
-            for column in range(columns):
-                top, left = row * down, column * right
-                tile = np.moveaxis(image[row, column], 0, -1)
-                whole[top : top + height, left : left + width] = tile
-        return whole
+        return image.transpose(0, 3, 1, 4, 2).reshape(rows * height, columns * width, channels)
 
     def describe(self) -> str:
         height, width = self.size
-        overlap = "" if self.stride is None else f", one every {self.stride[0]} x {self.stride[1]}"
-        return f"store as tiles of {height} x {width} pixels{overlap}"
+        return f"store as tiles of {height} x {width} pixels"

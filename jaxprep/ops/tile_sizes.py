@@ -236,14 +236,14 @@ class CoveredArea(TileRule):
         _check(self.tile, self.highest)
 
     def grid(self, size: Size) -> Grid:
-        covered = {grid: self._covered(size, grid) for grid in grids_of(1, self.highest)}
-        enough = [grid for grid, share in covered.items() if share > COVERED]
-        if enough:
-            return min(enough, key=lambda grid: (grid[0] * grid[1], -covered[grid]))
-        return min(covered, key=lambda grid: (-covered[grid], grid[0] * grid[1]))
+        return _covering_grid(self, size)
 
-    def _covered(self, size: Size, grid: Grid) -> float:
-        """The share of an image that is left in the parts of an exchanged grid."""
+    def covered(self, size: Size, grid: Grid) -> float:
+        """Return the share of an image that is left in the parts of an exchanged grid.
+
+        >>> CoveredArea((384, 384), 12).covered((1000, 250), (1, 3))
+        1.0
+        """
         heights = _parts(size[0], grid[1])
         widths = _parts(size[1], grid[0])
         # Summed row by row, as there.
@@ -261,6 +261,16 @@ class CoveredArea(TileRule):
 
 COVERED = 0.9
 """`covering_threshold`, which is no setting."""
+
+
+@functools.lru_cache(maxsize=1024)
+def _covering_grid(rule: CoveredArea, size: Size) -> Grid:
+    """The grid of `rule`, kept: of 1,024 tiles it takes seconds, and a call asks several times."""
+    covered = {grid: rule.covered(size, grid) for grid in grids_of(1, rule.highest)}
+    enough = [grid for grid, share in covered.items() if share > COVERED]
+    if enough:
+        return min(enough, key=lambda grid: (grid[0] * grid[1], -covered[grid]))
+    return min(covered, key=lambda grid: (-covered[grid], grid[0] * grid[1]))
 
 
 def _parts(length: int, count: int) -> list[int]:

@@ -1138,7 +1138,6 @@ IN_WORDS = [
         "repeated as 2 frames",
     ),
     (ops.Tiles((2, 3)), "store as tiles of 2 x 3 pixels"),
-    (ops.Tiles((2, 3), (1, 2)), "store as tiles of 2 x 3 pixels, one every 1 x 2"),
     (
         ops.NearestColor(((0.0, 0.5), (1.0, 2.0))),
         "replace each pixel by the index of the nearest of 2 colours",

@@ -3,15 +3,17 @@ torchvision backend by goldens."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import jax
 import numpy as np
 import pytest
-from goldens import store, vlm_tile_sizes, vlm_tiles_cases
+from goldens import store, vlm_slices_cases, vlm_tile_sizes, vlm_tiles_cases
 from helpers.huggingface.common import original
 from helpers.huggingface.vision_language import assert_as_pil, assert_as_torchvision, cases_of
 from helpers.images import photograph
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jaxprep import huggingface, ops
 from jaxprep.errors import ConfigError, InputError
@@ -19,9 +21,13 @@ from jaxprep.formats import HuggingFace
 from jaxprep.formats.huggingface import classes
 from jaxprep.formats.huggingface.builders import Source
 from jaxprep.huggingface import tiles
-from jaxprep.ops.tile_sizes import AnyResolution, TiledCanvas, TileRule
+from jaxprep.ops.tile_sizes import AnyResolution, CoveredArea, TiledCanvas, TileRule
+from jaxprep.types import is_traced
 
 NAMES = sorted(vlm_tiles_cases.SETTINGS)
+COLLECTIVES = re.compile(
+    r"all-gather|all-reduce|all-to-all|collective-permute|collective-broadcast|reduce-scatter"
+)
 EVERY = 9
 """Of the cases of a class one in so many runs, and the first."""
 PIL_NAMES = [name for name in NAMES if "pil" in classes.rows()[name].backends]
@@ -207,3 +213,47 @@ def test_padding_of_tiles_is_bounded_before_memory_is_taken() -> None:
     small, large = np.zeros((384, 384, 3), np.uint8), np.zeros((3000, 3000, 3), np.uint8)
     with pytest.raises(InputError, match="padded to one shape"):
         processor([large, *[small] * 3])
+
+
+def test_a_patch_larger_than_a_tile_is_refused() -> None:
+    with pytest.raises(ConfigError, match="patch_size"):
+        huggingface.Phi4MultimodalImageProcessor(size=28, patch_size=50)
+
+
+def test_a_grid_is_chosen_once_for_each_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    covered = CoveredArea.covered
+    monkeypatch.setattr(
+        CoveredArea, "covered", lambda *given: asked.append(given) or covered(*given)
+    )
+    processor = huggingface.Ovis2ImageProcessor(size=14, crop_to_patches=True, max_patches=7)
+    processor(np.zeros((31, 53, 3), np.uint8))
+    assert len(asked) == len(set(asked)) > 1
+
+
+SHARDED = {
+    "GotOcr2": {"size": 16, "crop_to_patches": True, "max_patches": 4},
+    "Mllama": {"size": 16, "max_image_tiles": 4},
+    "Molmo2": {**vlm_slices_cases.CROPS, "max_crops": 2},
+    "Step3p7": vlm_slices_cases.WINDOWS,
+}
+
+
+@pytest.mark.parametrize("name", sorted(SHARDED))
+def test_a_sharded_batch_inside_jit_is_not_exchanged(name: str) -> None:
+    processor = getattr(huggingface, f"{name}ImageProcessor")(**SHARDED[name])
+    batch = np.stack([np.roll(photograph(24, 72), i, axis=1) for i in range(4)])
+    alone = processor(list(batch), return_tensors="np")
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Auto,))
+    sharded = jax.device_put(batch, NamedSharding(mesh, PartitionSpec("data")))
+
+    def arrays(images: Any) -> dict[str, Any]:
+        return {key: value for key, value in processor(images).items() if is_traced(value)}
+
+    with jax.set_mesh(mesh):
+        compiled = jax.jit(arrays).lower(sharded).compile()
+        results = compiled(sharded)
+    assert COLLECTIVES.search(compiled.as_text()) is None
+    for key, array in results.items():
+        assert len(array.sharding.device_set) == 4
+        np.testing.assert_allclose(np.asarray(array), alone[key], atol=2e-6, err_msg=key)

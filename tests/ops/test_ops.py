@@ -545,7 +545,7 @@ EXAMPLES = (
     ops.Resize(shortest_edge=3, longest_edge=7),
     ops.Resize(rule=sizes.Inside(3, 4)),
     ops.ReverseChannels(True),
-    ops.Tiles((2, 3), (1, 2)),
+    ops.Tiles(2),
     ops.ToGray(),
     ops.ToRGB("white"),
     ops.Unpremultiply(),

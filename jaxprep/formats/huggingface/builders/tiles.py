@@ -523,6 +523,10 @@ def fit_enough(build: Build) -> None:
     settings = build.settings
     side, highest = _square_size(settings), settings.integer("dynamic_hd")
     check_tiles(highest, (side, side), "$.dynamic_hd")
+    patch = settings.integer("patch_size")
+    # The mask of a tile has one value for each whole patch.
+    if not 1 <= patch <= side:
+        raise codec.expected(f"a patch of 1 to {side} pixels, the `size`", patch, "$.patch_size")
     # `tvF.resize(image, ...)` without a filter, and white as `tvF.pad` fills it.
     _fit_tiles(build, EnoughTiles(side, highest), side, fill=255.0, method="bilinear")
 
