@@ -21,7 +21,7 @@ from jaxprep.ops.sequence_sizes import (
     TokenArea,
     check_budget,
 )
-from jaxprep.ops.tile_sizes import ClosestRatio
+from jaxprep.ops.tile_sizes import ClosestRatio, check_tiles
 from jaxprep.types import Size
 
 MAX_PATCHES = 2**26
@@ -297,6 +297,7 @@ def tile_rule(settings: Settings) -> ClosestRatio | None:
         raise codec.expected("a number of at most `max_tiles`", lowest, "$.min_tiles")
     if side % settings.integer("encoder_patch_size"):
         raise codec.expected("a multiple of `encoder_patch_size`", side, "$.tile_size")
+    check_tiles(highest, (side, side), "$.max_tiles")
     return None if lowest == highest == 1 else ClosestRatio((side, side), lowest, highest)
 
 
