@@ -131,6 +131,8 @@ def test_budgets_beyond_memory_are_refused_before_an_image_is_read() -> None:
     # Fewer than parts of any image, and more than a rule of tiles looks at.
     with pytest.raises(ConfigError, match="max_tiles"):
         huggingface.Lfm2VlImageProcessor(max_tiles=4000)
+    with pytest.raises(ConfigError, match="max_slice_nums"):
+        huggingface.MiniCPMV4_6ImageProcessor(max_slice_nums=4000)
 
 
 def test_images_that_are_no_whole_patches_or_too_many_are_refused() -> None:

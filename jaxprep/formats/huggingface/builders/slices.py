@@ -23,6 +23,7 @@ from jaxprep.ops.slice_sizes import (
     pan_and_scan,
     plan_windows,
 )
+from jaxprep.ops.tile_sizes import check_tiles
 from jaxprep.types import Size
 
 
@@ -85,9 +86,9 @@ def slice_canvas(settings: Settings) -> SliceCanvas:
     9
     """
     side = settings.integer("scale_resolution")
-    return SliceCanvas(
-        side, slice_divisor(settings), settings.integer("max_slice_nums", highest=MAX_PARTS)
-    )
+    most = settings.integer("max_slice_nums")
+    check_tiles(most, (side, side), "$.max_slice_nums")
+    return SliceCanvas(side, slice_divisor(settings), most)
 
 
 def _resize_if_on(build: Build, rule: SizeRule) -> None:
