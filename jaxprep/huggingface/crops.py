@@ -130,6 +130,7 @@ def cropped(call: Call) -> Results:
     """Return the patches of the whole of each image and of its crops, the patches of each token,
     the grids of tokens of both, and how many crops each image has.
 
+    >>> from jaxprep.formats import HuggingFace
     >>> config = HuggingFace("Molmo2ImageProcessor")
     >>> results = cropped(Call(np.zeros((480, 640, 3), np.uint8), {}, config))
     >>> results["pixel_values"].shape, results["image_grids"].tolist()

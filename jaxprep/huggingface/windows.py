@@ -73,6 +73,7 @@ def windowed(call: Call) -> Results:
     after which a line ends.
 
     >>> settings = {"size": {"height": 8, "width": 8}, "patch_size": 6}
+    >>> from jaxprep.formats import HuggingFace
     >>> config = HuggingFace("Step3p7ImageProcessor", settings)
     >>> results = windowed(Call(np.zeros((12, 18, 3), np.uint8), {}, config))
     >>> results["num_local_patches"].tolist(), results["pixel_values_local"].shape
