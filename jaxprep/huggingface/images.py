@@ -187,7 +187,7 @@ def _rgb_over_checkerboard(image: Any) -> UInt8[np.ndarray, "h w 3"]:
     """`process_image` of `transformers/models/inkling2/image_processing_inkling2.py`."""
     if not image.has_transparency_data:
         return np.asarray(image.convert("RGB"))
-    return over_checkerboard(np.asarray(image.convert("RGBA")))
+    return np.asarray(over_checkerboard(np.asarray(image.convert("RGBA"))))
 
 
 def _from_array(value: Any, reading: Reading, where: str) -> Iterator[Image]:

@@ -3,15 +3,18 @@
 Run with the `test` extra and Transformers, whose PIL backend needs no PyTorch; its torchvision backend is read from the
 golden files:
 
-    python tests/goldens/conformance.py [CLASS...]
+    python tests/goldens/conformance.py [CLASS...] [--table TITLE]...
 
-It fails where anything is beyond the tolerance of the tests. With names of classes, it only prints their lines.
+It fails where anything is beyond the tolerance of the tests. With names of classes, it only prints their lines; with titles of
+tables, it writes these tables and leaves the others as they are.
 """
 
+import argparse
 import functools
 import multiprocessing
 import os
 import pathlib
+import re
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -190,32 +193,44 @@ def totals(title: str, lines: list[Line]) -> Iterator[str]:
         yield row(title, backend, *counts, size(images.largest), size(rest.largest) if rest.count else "")
 
 
-def page(found: dict[str, list[Line]]) -> str:
-    """The whole page, of the lines of each family."""
+def page(found: dict[str, list[Line]], before: str) -> str:
+    """The whole page, of the lines of each family; a family without lines keeps its part of the page as it was."""
     import PIL
 
-    versions = store.Golden("huggingface").versions
-    lines = [line for mine in found.values() for line in mine]
+    versions = store.Golden("vlm_patches").versions
+    sums, tables = [], []
+    for title, mine in found.items():
+        if mine:
+            sums += totals(title, mine)
+            tables.append(TABLE.format(title=title, lines="\n".join(map(printed, mine))))
+        else:
+            sums += [line for line in before.splitlines() if line.startswith(f"| {title} |")]
+            _, heading, rest = before.partition(f"\n## {title}\n")
+            tables.append(heading + rest.partition("\n## ")[0] if heading else "")
+    body = "".join(tables)
     head = HEAD.format(
-        classes=len({line.name for line in lines}),
+        classes=len(set(re.findall(r"^\| (\w+Processor) \|", body, re.MULTILINE))),
         transformers=versions["transformers"],
         pillow=PIL.__version__,
         torchvision=versions["torchvision"],
         cpu=versions["cpu_capability"],
         selection="every one." if EVERYTHING else SELECTION.format(cases=CASES),
-        totals="\n".join(line for title, mine in found.items() for line in totals(title, mine)),
+        totals="\n".join(sums),
     )
-    tables = [TABLE.format(title=title, lines="\n".join(map(printed, mine))) for title, mine in found.items()]
-    return head + "".join(tables)
+    return head + body
 
 
 def main() -> None:
-    names = sys.argv[1:] or list(classes.rows())
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="CLASS")
+    parser.add_argument("--table", action="append", choices=list(GROUPS))
+    args = parser.parse_args()
     wanted = [
         (title, name, backend)
         for title, (_, members) in GROUPS.items()
+        if not args.table or title in args.table
         for name in members
-        if name in names
+        if name in (args.names or members)
         for backend in classes.rows()[name].backends
     ]
     found: dict[str, list[Line]] = {title: [] for title in GROUPS}
@@ -223,11 +238,11 @@ def main() -> None:
         for (title, *_), made in zip(wanted, pool.imap(compared, wanted)):
             found[title].append(made)
             print(printed(made), *made.wrong, sep="\n", flush=True)
-    if not sys.argv[1:]:
+    if not args.names:
         file = ROOT / "docs" / "conformance.md"
         # what follows is written by hand
-        _, _, by_hand = file.read_text("utf-8").partition("\n# KerasHub's own tests")
-        file.write_text(page(found) + "\n# KerasHub's own tests" + by_hand, "utf-8")
+        before, _, by_hand = file.read_text("utf-8").partition("\n# KerasHub's own tests")
+        file.write_text(page(found, before) + "\n# KerasHub's own tests" + by_hand, "utf-8")
     sys.exit(any(made.wrong for lines in found.values() for made in lines))
 
 

@@ -239,6 +239,7 @@ GROUPS: dict[str, tuple[Any, tuple[str, ...]]] = {
 }
 THEMES = {
     "patches": "Patches with a grid",
+    "tiles": "Tiles, with a view of the whole image",
     "odd2": "Interpolation by other libraries",
     "sequences": "Sequences of patches, and batches padded to the largest",
     "slices": "Parts of large images",
@@ -249,7 +250,8 @@ THEMES = {
 }
 for theme, title in THEMES.items():
     group = Theme(theme)
-    GROUPS[title] = group, tuple(sorted({case["class"].removesuffix("Pil") for case in group.cases("torchvision")}))
+    members = {case["class"].removesuffix("Pil") for backend in ("torchvision", "pil") for case in group.cases(backend)}
+    GROUPS[title] = group, tuple(sorted(members))
 
 
 @functools.cache
