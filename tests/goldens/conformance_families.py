@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from goldens import detection_cases, huggingface_cases, inputs, segmentation_cases, store, universal_cases, vlm_results
-from helpers.huggingface import detection, plain, segmentation, universal, vision_language
+from helpers.huggingface import detection, plain, segmentation, universal, video, vision_language
 from helpers.huggingface.common import original, pictures
 
 from jaxprep import huggingface
@@ -209,7 +209,10 @@ class Theme:
 
     @staticmethod
     def ours(case: dict, backend: str) -> Mapping[str, Any]:
-        return vlm_results.of_case(vision_language.our_class(case["class"], backend), case, inputs)
+        call = case.get("call", {})
+        if call.get("return_tensors") == "pt":  # for a type that NumPy has not, bfloat16
+            call = {**call, "return_tensors": "jax"}
+        return vlm_results.of_case(vision_language.our_class(case["class"], backend), {**case, "call": call}, inputs)
 
     @classmethod
     def matched(cls, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Pairs:
@@ -224,6 +227,22 @@ class Theme:
             raise AssertionError(f"Expected {sorted(case['names'])}, got {sorted(ours)}")
         for name, array in ours.items():
             yield name, *goldens.pair(case[name], vision_language.as_type_of(array, case[name]["dtype"]))
+
+
+class Videos(Theme):
+    """Classes of videos, of which a golden file holds some values."""
+
+    limits = dict.fromkeys(video.TIES, 2.1 / 255)
+    """A level of 8 bits where torch itself gives one or the other."""
+
+    def golden(self, name: str) -> str:
+        return self.theme
+
+    def cases(self, backend: str) -> list[dict]:
+        return [case for case in video.golden(self.theme).cases if "class" in case and backend == "torchvision"]
+
+    def ours(self, case: dict, backend: str) -> Mapping[str, Any]:  # type: ignore[override]
+        return video.results(case, self.theme)
 
 
 def of_families(*families: str) -> tuple[str, ...]:
@@ -252,6 +271,8 @@ for theme, title in THEMES.items():
     group = Theme(theme)
     members = {case["class"].removesuffix("Pil") for backend in ("torchvision", "pil") for case in group.cases(backend)}
     GROUPS[title] = group, tuple(sorted(members))
+for file, title in {"video": "Videos", "video_tokens": "Videos as patches, tokens and slices"}.items():
+    GROUPS[title] = Videos(file), tuple(video.names_of(file))
 
 
 @functools.cache
@@ -280,7 +301,7 @@ def pairs_of(title: str, case: dict, backend: str) -> Iterator[tuple[bool, str, 
             found = group.recorded(_golden(group.golden(case["class"])), case, ours)
         else:
             found = group.matched(ours, theirs)
-        outputs = classes.rows()[case["class"].removesuffix("Pil")].outputs
+        outputs = classes.known_row(case["class"].removesuffix("Pil")).outputs
         for key, mine, other in found:
             name = key.split(".")[0]
             is_images = name.startswith(IMAGES) or name == outputs[0]  # Video-LLaVA has a name of its own
