@@ -137,7 +137,7 @@ TABLE = """
 {lines}
 """
 SELECTION = """a fixed selection,
-about {cases} calls a line; `JAXPREP_ALL_GOLDENS=1` takes every one, here and in the tests."""
+about {cases} calls a line, and 3 of the classes that make patches, tiles, pages, pairs, clips; `JAXPREP_ALL_GOLDENS=1` takes every one, here and in the tests."""
 AFFINE = "after the last 8-bit image, one multiply-add"
 
 
