@@ -190,7 +190,7 @@ def clip_rows(call: VideoCall, videos: Sequence[Video], grids: Sequence[Grid]) -
 # -- calls ---------------------------------------------------------------------------------------
 
 
-def patched(call: VideoCall, videos: Sequence[Video]) -> tuple[Any, list[Grid]]:
+def _patched(call: VideoCall, videos: Sequence[Video]) -> tuple[Any, list[Grid]]:
     """Return the patches of all videos one after another as rows, and the grid of each."""
     grids: list[Grid] = []
     for video in videos:
@@ -211,7 +211,7 @@ def patched_video(call: VideoCall, videos: Sequence[Video]) -> Results:
     >>> results["pixel_values_videos"].shape, results["video_grid_thw"].tolist()
     ((24, 1176), [[3, 2, 4]])
     """
-    patches, grids = patched(call, videos)
+    patches, grids = _patched(call, videos)
     return {call.row.outputs[0]: patches, **grid_entries(call.config, grids)}
 
 
@@ -233,7 +233,7 @@ def compressed_video(call: VideoCall, videos: Sequence[Video]) -> Results:
     >>> compressed_video(call, read_videos(call))["video_compression_mask"].tolist()
     [True, True, True, False]
     """
-    patches, grids = patched(call, videos)
+    patches, grids = _patched(call, videos)
     settings = call.config.effective
     merge = settings.integer("merge_size")
     return {
