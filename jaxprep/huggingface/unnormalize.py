@@ -157,9 +157,9 @@ def postprocess_to_pictures(
         config: the processor's.
 
     >>> from jaxprep.huggingface import Emu3ImageProcessor
-    >>> image = np.zeros((3, 2, 4), np.float32)
+    >>> image = np.zeros((3, 8, 6), np.float32)
     >>> Emu3ImageProcessor().postprocess(image).pixel_values[0].size
-    (4, 2)
+    (6, 8)
     """
     given = list(images) if isinstance(images, (list, tuple)) else [images]
     if is_pil(given[0]):
