@@ -75,28 +75,6 @@ class Family:
     methods: Mapping[str, Any] = field(default_factory=dict)
 
 
-def config_of_call(processor: Any, settings: Mapping[str, Any] | None) -> HuggingFace:
-    """Return the config of a call with these settings, for the methods that count what it makes.
-
-    Args:
-        processor: one of images.
-        settings: as in a call; `patch_size` is another name of `size`, where a class cuts tiles and
-            has no patches.
-
-    Raises:
-        ArgumentError: a setting that a call does not take.
-        ConfigError: a setting is wrong.
-
-    >>> from jaxprep.huggingface import ViTImageProcessor
-    >>> config_of_call(ViTImageProcessor(), {"size": 8}).image_size
-    (8, 8)
-    """
-    said = dict(settings or {})
-    if "patch_size" in said and "patch_size" not in processor._class_config().row.kwargs:
-        said["size"] = said.pop("patch_size")
-    return processor._with_call_settings(said)
-
-
 # -- reading -------------------------------------------------------------------------------------
 
 

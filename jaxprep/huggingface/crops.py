@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxprep.formats import HuggingFace
 from jaxprep.formats.huggingface.builders.slices import (
     crop_patches,
     margins,
@@ -17,7 +18,8 @@ from jaxprep.formats.huggingface.builders.slices import (
     pooling,
 )
 from jaxprep.formats.huggingface.settings import Settings
-from jaxprep.huggingface.call import Call, Family, Results, config_of_call, read, run_each, sizes_of
+from jaxprep.huggingface.call import Call, Family, Results, read, run_each, sizes_of
+from jaxprep.huggingface.counts import count_methods
 from jaxprep.huggingface.views import array_module, rows
 from jaxprep.types import Size
 
@@ -130,7 +132,6 @@ def cropped(call: Call) -> Results:
     """Return the patches of the whole of each image and of its crops, the patches of each token,
     the grids of tokens of both, and how many crops each image has.
 
-    >>> from jaxprep.formats import HuggingFace
     >>> config = HuggingFace("Molmo2ImageProcessor")
     >>> results = cropped(Call(np.zeros((480, 640, 3), np.uint8), {}, config))
     >>> results["pixel_values"].shape, results["image_grids"].tolist()
@@ -175,53 +176,39 @@ def cropped(call: Call) -> Results:
     }
 
 
-def get_image_grid_and_crops(
-    processor: Any, height: int, width: int, images_kwargs: dict[str, Any] | None = None
-) -> tuple[list[int], int]:
+def grids_and_crops(config: HuggingFace, size: Size) -> tuple[list[int], int]:
     """Return how many rows and columns of tokens an image has, those of the whole and those of its
     crops, and how many crops, the whole included.
-
-    Args:
-        height, width: of the image, in pixels.
-        images_kwargs: settings, as in a call.
 
     >>> from jaxprep.huggingface import Molmo2ImageProcessor
     >>> Molmo2ImageProcessor().get_image_grid_and_crops(480, 640)
     ([14, 14, 23, 23], 5)
     """
-    config = config_of_call(processor, images_kwargs)
     settings = config.effective
     rule = overlapping_crops(settings)
     patch = settings.integer("patch_size")
     square = pooling(settings)
-    rows, columns = rule.grid((height, width))
+    rows, columns = rule.grid(size)
     whole = [-(-crop_patches(settings) // side) for side in square]
-    canvas = rule.output_size((height, width))
+    canvas = rule.output_size(size)
     crops = [-(-(n // patch) // side) for n, side in zip(canvas, square, strict=True)]
     return [*whole, *crops], 1 + rows * columns
 
 
-def get_number_of_image_patches(
-    processor: Any, height: int, width: int, images_kwargs: dict[str, Any] | None = None
-) -> int:
-    """Return how many tokens an image has, without its pixels.
-
-    Args:
-        height, width: of the image, in pixels.
-        images_kwargs: settings, as in a call.
+def token_count(config: HuggingFace, size: Size) -> int:
+    """Return how many tokens an image has.
 
     >>> from jaxprep.huggingface import Molmo2ImageProcessor
     >>> Molmo2ImageProcessor().get_number_of_image_patches(480, 640)
     725
     """
-    grids, _ = get_image_grid_and_crops(processor, height, width, images_kwargs)
+    grids, _ = grids_and_crops(config, size)
     return grids[0] * grids[1] + grids[2] * grids[3]
 
 
 CROPPED = Family(
     cropped,
-    methods={
-        "get_image_grid_and_crops": get_image_grid_and_crops,
-        "get_number_of_image_patches": get_number_of_image_patches,
-    },
+    methods=count_methods(
+        get_image_grid_and_crops=grids_and_crops, get_number_of_image_patches=token_count
+    ),
 )

@@ -15,11 +15,11 @@ from jaxprep.huggingface.call import (
     Call,
     Family,
     Results,
-    config_of_call,
     read,
     run_rows,
     sizes_of,
 )
+from jaxprep.huggingface.counts import count_methods
 from jaxprep.pipeline import Pipeline
 from jaxprep.types import Size
 
@@ -63,9 +63,15 @@ def _grid_thw(config: HuggingFace, size: Size) -> tuple[int, ...]:
     return (1, *grid_of(config, size))
 
 
-def _patches(config: HuggingFace, size: Size) -> int:
-    grid = grid_of(config, size)
-    return grid[0] * grid[1]
+def patch_count(config: HuggingFace, size: Size) -> int:
+    """Return how many patches an image has.
+
+    >>> from jaxprep.huggingface import Qwen2VLImageProcessor
+    >>> Qwen2VLImageProcessor().get_number_of_image_patches(427, 640)
+    1380
+    """
+    rows, columns = grid_of(config, size)
+    return rows * columns
 
 
 def _merge_size(config: HuggingFace, size: Size) -> int:
@@ -76,7 +82,7 @@ def _merge_size(config: HuggingFace, size: Size) -> int:
 GRIDS: dict[SizeKind, Callable[[HuggingFace, Size], Any]] = {
     "grid_thw": _grid_thw,
     "grid_hw": grid_of,
-    "patches": _patches,
+    "patches": patch_count,
     "merge_size": _merge_size,
 }
 """The numbers of an image by the kind that `ProcessorRow.sizes` names."""
@@ -134,61 +140,19 @@ def shaped(config: HuggingFace, patches: Any) -> Any:
     return patches.reshape(*patches.shape[:axis], -1, *patches.shape[axis + 2 :])
 
 
-def get_patch_grid(
-    processor: Any, height: int, width: int, images_kwargs: dict[str, Any] | None = None
-) -> Size:
-    """Return how many patches an image has in rows and in columns, without its pixels; HunYuan-VL
-    names that `get_number_of_image_patches`.
-
-    Args:
-        height, width: of the image, in pixels.
-        images_kwargs: settings, as in a call.
-
-    >>> from jaxprep.huggingface import HunYuanVLImageProcessor
-    >>> HunYuanVLImageProcessor().get_number_of_image_patches(480, 640)
-    (30, 40)
-    """
-    return grid_of(config_of_call(processor, images_kwargs), (height, width))
-
-
-def get_number_of_image_patches(
-    processor: Any, height: int, width: int, images_kwargs: dict[str, Any] | None = None
-) -> int:
-    """Return how many patches an image has, without its pixels.
-
-    Args:
-        height, width: of the image, in pixels.
-        images_kwargs: settings, as in a call.
-
-    >>> from jaxprep.huggingface import Qwen2VLImageProcessor
-    >>> Qwen2VLImageProcessor().get_number_of_image_patches(427, 640)
-    1380
-    """
-    rows, columns = get_patch_grid(processor, height, width, images_kwargs)
-    return rows * columns
-
-
-def get_number_of_codes(
-    processor: Any, height: int, width: int, images_kwargs: dict[str, Any] | None = None
-) -> int:
-    """Return how many codes the tokenizer of Apertus 1.5 makes of an image, without its pixels; it
-    is named `get_number_of_image_patches`.
-
-    Args:
-        height, width: of the image, in pixels.
-        images_kwargs: settings, as in a call.
+def code_count(config: HuggingFace, size: Size) -> int:
+    """Return how many codes the tokenizer of Apertus 1.5 makes of an image.
 
     >>> from jaxprep.huggingface import Apertus1p5ImageProcessor
     >>> Apertus1p5ImageProcessor().get_number_of_image_patches(480, 640)
     1200
     """
-    config = config_of_call(processor, images_kwargs)
     factor = config.effective.integer("spatial_factor")
-    rows, columns = config.resize_pipeline.output_size((height, width))
+    rows, columns = config.resize_pipeline.output_size(size)
     return (rows // factor) * (columns // factor)
 
 
-NUMBER = "get_number_of_image_patches"
-PATCH_ROWS = Family(patch_rows, methods={NUMBER: get_number_of_image_patches})
-PATCH_GRIDS = Family(patch_rows, methods={NUMBER: get_patch_grid})
-CODES = Family(PLAIN.run, methods={NUMBER: get_number_of_codes})
+PATCH_ROWS = Family(patch_rows, methods=count_methods(get_number_of_image_patches=patch_count))
+# HunYuan-VL's method of that name returns rows and columns.
+PATCH_GRIDS = Family(patch_rows, methods=count_methods(get_number_of_image_patches=grid_of))
+CODES = Family(PLAIN.run, methods=count_methods(get_number_of_image_patches=code_count))

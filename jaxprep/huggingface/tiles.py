@@ -24,7 +24,6 @@ from jaxprep.huggingface.call import (
     Call,
     Family,
     Results,
-    config_of_call,
     read,
     result_type,
     run_each,
@@ -32,6 +31,7 @@ from jaxprep.huggingface.call import (
     sizes_of,
     store_each,
 )
+from jaxprep.huggingface.counts import count_methods
 from jaxprep.huggingface.features import PlainList
 from jaxprep.huggingface.images import (
     Image,
@@ -798,76 +798,42 @@ def canvas_samples(call: Call) -> Results:
 # -- methods -------------------------------------------------------------------------------------
 
 
-def get_number_of_image_patches(
-    processor: Any, height: int, width: int, images_kwargs: dict[str, Any] | None = None
-) -> int:
-    """Return how many views an image has, without its pixels.
-
-    Args:
-        height, width: of the image, in pixels.
-        images_kwargs: settings, as in a call; `patch_size` is another name of `size`.
-
-    >>> from jaxprep.huggingface import GotOcr2ImageProcessor
-    >>> GotOcr2ImageProcessor(crop_to_patches=True).get_number_of_image_patches(480, 640)
-    13
-    """
-    return views_count(config_of_call(processor, images_kwargs), (height, width))
-
-
-def get_number_of_tiles(
-    processor: Any, height: int, width: int, images_kwargs: dict[str, Any] | None = None
-) -> tuple[int, int, int]:
+def views_and_grid(config: HuggingFace, size: Size) -> tuple[int, int, int]:
     """Return how many views an image of Idefics 3 has, and their rows and columns; three times 0
-    where it is not cut. Arguments as in `get_number_of_image_patches`.
+    where it is not cut.
 
     >>> from jaxprep.huggingface import Idefics3ImageProcessor
     >>> Idefics3ImageProcessor().get_number_of_image_patches(480, 640)
     (13, 3, 4)
     """
-    config = config_of_call(processor, images_kwargs)
-    grid = grid_of(config, (height, width))
+    grid = grid_of(config, size)
     if grid == (1, 1):
         return 0, 0, 0
-    return views_count(config, (height, width)), *grid
+    return views_count(config, size), *grid
 
 
-def get_number_of_local_patches(
-    processor: Any, height: int, width: int, images_kwargs: dict[str, Any] | None = None
-) -> int:
+def local_views_count(config: HuggingFace, size: Size) -> int:
     """Return how many views an image of DeepSeek-OCR 2 has: one of all of it, and its tiles.
-    Arguments as in `get_number_of_image_patches`.
 
     >>> from jaxprep.huggingface import DeepseekOcr2ImageProcessor
     >>> DeepseekOcr2ImageProcessor().get_number_of_image_patches(480, 800)
     7
     """
-    config = config_of_call(processor, images_kwargs)
-    rows_of_tiles, columns_of_tiles = local_grid(config, (height, width)) or (0, 0)
+    rows_of_tiles, columns_of_tiles = local_grid(config, size) or (0, 0)
     return 1 + rows_of_tiles * columns_of_tiles
 
 
-def get_tile_grid(
-    processor: Any, height: int, width: int, images_kwargs: dict[str, Any] | None = None
-) -> Grid:
-    """Return the rows and columns of tiles of a page of Granite-Docling. Arguments as in
-    `get_number_of_image_patches`.
-
-    >>> from jaxprep.huggingface import GraniteDoclingImageProcessor
-    >>> GraniteDoclingImageProcessor().get_tile_grid(480, 640)
-    (3, 4)
-    """
-    return grid_of(config_of_call(processor, images_kwargs), (height, width))
-
-
-NUMBER = "get_number_of_image_patches"
-TILE_ROWS = Family(tile_rows, methods={NUMBER: get_number_of_image_patches})
-MASKED_ROWS = Family(masked_rows, methods={NUMBER: get_number_of_image_patches})
+COUNT_VIEWS = count_methods(get_number_of_image_patches=views_count)
+TILE_ROWS = Family(tile_rows, methods=COUNT_VIEWS)
+MASKED_ROWS = Family(masked_rows, methods=COUNT_VIEWS)
 TILE_STACKS = Family(tile_stacks)
 SAMPLES_OF_ONE_TILED = Family(samples_of_one_tiled)
-TILES_APART = Family(tiles_apart, methods={NUMBER: get_number_of_local_patches})
-TILES_WITH_TOKENS = Family(tiles_with_tokens)
-PAGE_SAMPLES = Family(
-    page_samples, methods={NUMBER: get_number_of_image_patches, "get_tile_grid": get_tile_grid}
+TILES_APART = Family(
+    tiles_apart, methods=count_methods(get_number_of_image_patches=local_views_count)
 )
-SPLIT_SAMPLES = Family(split_samples, methods={NUMBER: get_number_of_tiles})
+TILES_WITH_TOKENS = Family(tiles_with_tokens)
+PAGE_SAMPLES = Family(page_samples, methods=COUNT_VIEWS | count_methods(get_tile_grid=grid_of))
+SPLIT_SAMPLES = Family(
+    split_samples, methods=count_methods(get_number_of_image_patches=views_and_grid)
+)
 CANVAS_SAMPLES = Family(canvas_samples)

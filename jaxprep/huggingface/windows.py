@@ -13,8 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxprep import bounds
+from jaxprep.formats import HuggingFace
 from jaxprep.formats.huggingface.builders.slices import window_plan
-from jaxprep.huggingface.call import Call, Family, Results, config_of_call, read, run_each
+from jaxprep.huggingface.call import Call, Family, Results, read, run_each
+from jaxprep.huggingface.counts import count_methods
 from jaxprep.huggingface.features import PlainList
 from jaxprep.huggingface.images import Image, one_by_one, traced_image, with_value_range
 from jaxprep.huggingface.slices import cut_out
@@ -141,25 +143,17 @@ def _windows(call: Call, images: Sequence[Image], cuts: Sequence[Sequence[Cut]])
     return run_each(call, pieces, "window")
 
 
-def get_number_of_image_patches(
-    processor: Any, height: int, width: int, images_kwargs: dict[str, Any] | None = None
-) -> int:
-    """Return how many windows an image has, without its pixels.
-
-    Args:
-        height, width: of the image, in pixels.
-        images_kwargs: settings, as in a call.
+def window_count(config: HuggingFace, size: Size) -> int:
+    """Return how many windows an image has.
 
     >>> from jaxprep.huggingface import Step3p7ImageProcessor
     >>> Step3p7ImageProcessor().get_number_of_image_patches(600, 1000)
     2
     """
-    config = config_of_call(processor, images_kwargs)
-    size = (height, width)
     if is_sliver(size):
         size = (max(size), max(size))
     rows, columns = window_plan(config.effective, size).grid
     return rows * columns
 
 
-WINDOWED = Family(windowed, methods={"get_number_of_image_patches": get_number_of_image_patches})
+WINDOWED = Family(windowed, methods=count_methods(get_number_of_image_patches=window_count))
