@@ -16,6 +16,7 @@ import numpy as np
 
 from jaxprep import bounds
 from jaxprep.errors import InputError
+from jaxprep.pipeline import ragged
 from jaxprep.pipeline.ragged import new_array
 from jaxprep.types import is_traced
 
@@ -135,14 +136,10 @@ def padded(results: Sequence[Any], shape: Sequence[int] | None = None) -> Any:
     >>> padded([np.ones((2, 1)), np.ones((1, 1))])[..., 0].tolist()
     [[1.0, 1.0], [1.0, 0.0]]
     """
+    if not is_traced(list(results)):
+        return ragged.padded(results, shape)
     shapes = [np.shape(result) for result in results]
     largest = np.max(shapes if shape is None else [*shapes, shape], axis=0)
     bounds.check_padded(largest, shapes)
-    if is_traced(list(results)):
-        widths = [[(0, int(n - m)) for n, m in zip(largest, own, strict=True)] for own in shapes]
-        return jnp.stack([jnp.pad(*pair) for pair in zip(results, widths, strict=True)])
-    shape = (len(results), *largest.tolist())
-    whole = new_array(shape, np.result_type(*results), zeros=True)
-    for row, result in zip(whole, results, strict=True):
-        row[tuple(slice(n) for n in result.shape)] = result
-    return whole
+    widths = [[(0, int(n - m)) for n, m in zip(largest, own, strict=True)] for own in shapes]
+    return jnp.stack([jnp.pad(*pair) for pair in zip(results, widths, strict=True)])

@@ -114,11 +114,11 @@ def run_image(
     """
     if Fork.is_broken:
         refuse_fork()
-    wanted = result_size(lowered.segments, size)
-    check_stored(lowered, [wanted], image.shape[-1])
     program = program_of(lowered, size, image.shape[-1], image.dtype)
     if not runs_alone(program, placement):
         return run_images(lowered, image[None], [size], placement).stacked()[0]
+    wanted = result_size(lowered.segments, size)
+    check_stored(lowered, [wanted], image.shape[-1])
     # an image as large as its canvas needs no copy of ours: JAX takes its array as it is
     is_canvas = image.shape[:2] == program.stages[0].source
     canvas = image

@@ -127,13 +127,7 @@ def run_stages(
             draws=draws,
             size=size if is_cut else None,
         )
-        epilogue = Epilogue(compute, is_last and program.planar)
-        if is_last and program.layout is not None:
-            store = None
-            if not program.layout.planar:
-                store = functools.partial(_store, program.layout)
-            layout = program.layout
-            epilogue = Epilogue(compute, layout.planar, store, layout.by_channel)
+        epilogue = _stored(program, compute) if is_last else Epilogue(compute)
         image = engine.run_segment(image, passes_of(stage, tables), epilogue, is_last)
     return image
 
@@ -149,6 +143,15 @@ def _apply_opaque(placed: Placed, image: Any, draws: Any) -> Any:
     method = f"{type(step).__name__}.apply"
     _check_shape(result, expected, method, "of its `output_size` and `output_channels`")
     return result
+
+
+def _stored(program: Program, compute: Any) -> Epilogue:
+    """The epilogue of the last stage, which stores results as the program's layout says."""
+    layout = program.layout
+    if layout is None:
+        return Epilogue(compute, program.planar)
+    store = None if layout.planar else functools.partial(_store, layout)
+    return Epilogue(compute, layout.planar, store, layout.by_channel)
 
 
 def _store(layout: Layout, image: Any) -> Any:

@@ -40,6 +40,30 @@ def new_array(shape: Sequence[int], dtype: Any, *, zeros: bool = False) -> np.nd
     return buffer[start:end].view(dtype).reshape(shape)
 
 
+def padded(results: Sequence[Any], shape: Sequence[int] | None = None) -> np.ndarray:
+    """Return results of the host as one array, each in the first corner of its part; the rest is 0.
+
+    Args:
+        shape: of a part, at least; by default that of the longest along every axis.
+
+    Raises:
+        InputError: so much padding that it is a mistake.
+
+    >>> padded([np.ones((2, 1)), np.ones((1, 1))])[..., 0].tolist()
+    [[1.0, 1.0], [1.0, 0.0]]
+    """
+    shapes = [np.shape(result) for result in results]
+    largest = np.max(shapes if shape is None else [*shapes, shape], axis=0)
+    bounds.check_padded(largest, shapes)
+    whole_shape = (len(results), *largest.tolist())
+    whole = new_array(whole_shape, np.result_type(*results), zeros=True)
+    # on the host: a program for every combination of shapes would be compiled otherwise
+    for part, result in zip(whole, results, strict=True):
+        corner = tuple(slice(n) for n in result.shape)
+        part[corner] = result
+    return whole
+
+
 class Ragged(NamedTuple):
     """The results of a call, in the order of its images.
 
@@ -95,14 +119,4 @@ class Ragged(NamedTuple):
     def padded(self) -> Any:
         """Return one array of the largest size, each result in its top-left corner; the rest is
         0."""
-        if self.is_stacked:
-            return self.results
-        shape = np.max([np.shape(result) for result in self.results], axis=0)
-        bounds.check_padded(shape, [np.shape(result) for result in self.results])
-        padded_shape = (len(self.results), *shape.tolist())
-        padded = new_array(padded_shape, np.result_type(*self.results), zeros=True)
-        # on the host: a program for every combination of shapes would be compiled otherwise
-        for image, result in zip(padded, self.results, strict=True):
-            corner = tuple(slice(n) for n in result.shape)
-            image[corner] = result
-        return padded
+        return self.results if self.is_stacked else padded(self.results)

@@ -12,6 +12,7 @@ TABLE = pathlib.Path(__file__).resolve().parents[2] / "presets" / "huggingface.j
 LAND = {"photo": "coffee", "box": [0, 0, 187, 131]}  # odd in both
 PORT = {"photo": "retina", "box": [455, 300, 556, 491]}
 SQUARE = {"photo": "astronaut", "box": [100, 0, 292, 192]}
+LONG = {"photo": "coffee", "box": [0, 0, 390, 41]}
 TINY = {"photo": "chelsea", "box": [150, 80, 191, 113]}  # 33 x 41
 LARGE = {"photo": "coffee", "box": [0, 0, 599, 397]}
 GRAY, PALETTE, RGBA = ({**LAND, "mode": mode} for mode in ("L", "P", "RGBA"))

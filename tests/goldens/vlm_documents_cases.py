@@ -1,10 +1,7 @@
 """Donut, Nougat and PP-FormulaNet: what they are compared on. A case is as in `vlm_patches_cases`."""
 
-LAND = {"photo": "coffee", "box": [0, 0, 187, 131]}  # odd in both
-PORT = {"photo": "retina", "box": [455, 300, 556, 491]}
-LONG = {"photo": "coffee", "box": [0, 0, 390, 41]}
-TINY = {"photo": "chelsea", "box": [150, 80, 191, 113]}  # 33 x 41
-GRAY, PALETTE, RGBA = ({**LAND, "mode": mode} for mode in ("L", "P", "RGBA"))
+from goldens.huggingface_cases import GRAY, LAND, LONG, PALETTE, PORT, RGBA, TINY
+
 PAGE = {"photo": "retina", "box": [455, 300, 520, 391], "margin": [23, 8, 11, 40]}
 WIDE_PAGE = {"photo": "coffee", "box": [200, 150, 330, 190], "margin": [9, 20, 30, 5]}
 SMALL = {"size": {"height": 96, "width": 72}}

@@ -1,10 +1,7 @@
 """VideoMAE, ViViT and TVP: what they are compared on. A case is as in `vlm_patches_cases`; lists of images are clips."""
 
-LAND = {"photo": "coffee", "box": [0, 0, 187, 131]}  # odd in both
-PORT = {"photo": "retina", "box": [455, 300, 556, 491]}
-LONG = {"photo": "coffee", "box": [0, 0, 390, 41]}
-TINY = {"photo": "chelsea", "box": [150, 80, 191, 113]}  # 33 x 41
-GRAY, RGBA = ({**LAND, "mode": mode} for mode in ("L", "RGBA"))
+from goldens.huggingface_cases import GRAY, LAND, LONG, PORT, RGBA, TINY
+
 CROP = {"height": 48, "width": 56}
 SMALL = {"size": {"shortest_edge": 60}, "crop_size": CROP}
 VALUES = [{"do_rescale": False}, {"do_normalize": False}, {"rescale_factor": 0.01}]

@@ -1,10 +1,7 @@
 """DeepSeek-VL Hybrid, LayoutLMv2 and v3, ImageGPT and FLAVA: what they are compared on. A case is as in `vlm_patches_cases`."""
 
-LAND = {"photo": "coffee", "box": [0, 0, 187, 131]}  # odd in both
-PORT = {"photo": "retina", "box": [455, 300, 556, 491]}
-LONG = {"photo": "coffee", "box": [0, 0, 390, 41]}
-TINY = {"photo": "chelsea", "box": [150, 80, 191, 113]}  # 33 x 41
-GRAY, PALETTE, RGBA = ({**LAND, "mode": mode} for mode in ("L", "P", "RGBA"))
+from goldens.huggingface_cases import GRAY, LAND, LONG, PALETTE, PORT, RGBA, TINY
+
 SIZE = {"size": {"height": 60, "width": 80}}
 CROP = {"do_center_crop": True, "crop_size": {"height": 50, "width": 90}}
 STATISTICS = {"image_mean": [0.4, 0.5, 0.55], "image_std": [0.2, 0.3, 0.25]}

@@ -5,12 +5,9 @@ ZoeDepth needs torch, so it is among the cases of the torchvision backend. The t
 which is not reproduced (`docs/differences.md`).
 """
 
-LAND = {"photo": "coffee", "box": [0, 0, 187, 131]}  # odd in both
-PORT = {"photo": "retina", "box": [455, 300, 556, 491]}
-LONG = {"photo": "coffee", "box": [0, 0, 390, 41]}
-TINY = {"photo": "chelsea", "box": [150, 80, 191, 113]}  # 33 x 41
+from goldens.huggingface_cases import GRAY, LAND, LONG, PALETTE, PORT, RGBA, TINY
+
 LARGE = {"photo": "coffee", "box": [0, 0, 399, 351]}
-GRAY, PALETTE, RGBA = ({**LAND, "mode": mode} for mode in ("L", "P", "RGBA"))
 
 SMALL = {"height": 96, "width": 96}
 VITPOSE = {"height": 64, "width": 48}

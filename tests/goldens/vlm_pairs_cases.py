@@ -1,10 +1,7 @@
 """EfficientLoFTR, LightGlue and SuperGlue: what they are compared on. A case is as in `vlm_patches_cases`."""
 
-LAND = {"photo": "coffee", "box": [0, 0, 187, 131]}  # odd in both
-PORT = {"photo": "retina", "box": [455, 300, 556, 491]}
-LONG = {"photo": "coffee", "box": [0, 0, 390, 41]}
-TINY = {"photo": "chelsea", "box": [150, 80, 191, 113]}  # 33 x 41
-GRAY, RGBA = ({**LAND, "mode": mode} for mode in ("L", "RGBA"))
+from goldens.huggingface_cases import GRAY, LAND, LONG, PORT, RGBA, TINY
+
 SMALL = {"size": {"height": 60, "width": 80}}
 SETTINGS = [
     {"size": {"height": 97, "width": 131}},

@@ -4,13 +4,10 @@ A case is `{"class", "settings", "inputs"}` and maybe `"call"`, the keywords of 
 lists of them where the class takes samples of several images.
 """
 
-LAND = {"photo": "coffee", "box": [0, 0, 187, 131]}  # odd in both
-PORT = {"photo": "retina", "box": [455, 300, 556, 491]}
-LONG = {"photo": "coffee", "box": [0, 0, 390, 41]}
-TINY = {"photo": "chelsea", "box": [150, 80, 191, 113]}  # 33 x 41
+from goldens.huggingface_cases import GRAY, LAND, LONG, PALETTE, PORT, RGBA, TINY
+
 THIN = {"photo": "chelsea", "box": [150, 80, 169, 155]}  # 75 x 19: narrower than a merged square
 EVEN = {"photo": "coffee", "box": [0, 0, 448, 224]}  # multiples of 28 and of 32
-GRAY, PALETTE, RGBA = ({**LAND, "mode": mode} for mode in ("L", "P", "RGBA"))
 ALL = [LAND, PORT, LONG, TINY, GRAY, PALETTE, RGBA]
 WIDE = [
     LAND,

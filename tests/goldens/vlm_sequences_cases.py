@@ -3,13 +3,9 @@
 A case is `{"class", "settings", "inputs"}` and maybe `"call"`; see `vlm_patches_cases`.
 """
 
-LAND = {"photo": "coffee", "box": [0, 0, 187, 131]}  # odd in both
-PORT = {"photo": "retina", "box": [455, 300, 556, 491]}
-LONG = {"photo": "coffee", "box": [0, 0, 390, 41]}
-TINY = {"photo": "chelsea", "box": [150, 80, 191, 113]}  # 33 x 41
-LARGE = {"photo": "coffee", "box": [0, 0, 599, 397]}
+from goldens.huggingface_cases import GRAY, LAND, LARGE, LONG, PALETTE, PORT, RGBA, TINY
+
 EVEN = {"photo": "coffee", "box": [0, 0, 96, 48]}  # whole patches
-GRAY, PALETTE, RGBA = ({**LAND, "mode": mode} for mode in ("L", "P", "RGBA"))
 EXTREME = {"photo": "coffee", "box": [0, 0, 390, 5]}
 SIDES = {"size": {"shortest_edge": 50, "longest_edge": 120}}
 CANVAS = {"size": {"height": 90, "width": 120}}

@@ -3,13 +3,10 @@
 A case is `{"class", "settings", "inputs"}` and maybe `"call"`; see `vlm_patches_cases`.
 """
 
-LAND = {"photo": "coffee", "box": [0, 0, 187, 131]}  # odd in both
-PORT = {"photo": "retina", "box": [455, 300, 556, 491]}
-LONG = {"photo": "coffee", "box": [0, 0, 390, 41]}
+from goldens.huggingface_cases import GRAY, LAND, LONG, PALETTE, PORT, RGBA, TINY
+
 TALL = {"photo": "coffee", "box": [10, 0, 91, 297]}
 LARGE = {"photo": "coffee", "box": [0, 0, 399, 301]}
-TINY = {"photo": "chelsea", "box": [150, 80, 191, 113]}  # 33 x 41
-GRAY, PALETTE, RGBA = ({**LAND, "mode": mode} for mode in ("L", "P", "RGBA"))
 
 SCAN = {
     "size": {"height": 42, "width": 42},

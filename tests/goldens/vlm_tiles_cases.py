@@ -4,12 +4,9 @@ A case is `{"class", "settings", "inputs", "call"}`; `inputs` are recipes of `in
 several images.
 """
 
-LAND = {"photo": "coffee", "box": [0, 0, 187, 131]}  # odd in both
-PORT = {"photo": "retina", "box": [455, 300, 556, 491]}
-LONG = {"photo": "coffee", "box": [0, 0, 390, 41]}
-TINY = {"photo": "chelsea", "box": [150, 80, 191, 113]}  # 33 x 41
+from goldens.huggingface_cases import GRAY, LAND, LONG, PALETTE, PORT, RGBA, TINY
+
 SQUARE = {"photo": "chelsea", "box": [100, 60, 200, 160]}
-GRAY, PALETTE, RGBA = ({**LAND, "mode": mode} for mode in ("L", "P", "RGBA"))
 
 VALUES = [{"do_rescale": False}, {"do_normalize": False}, {"do_convert_rgb": False}, {"resample": 2}]
 """Settings of every class."""

@@ -10,16 +10,16 @@ Run where torch, torchvision (0.27 or newer) and transformers are installed, fro
 
 import importlib
 import logging
+import pathlib
 import sys
 import warnings
 
-import _torch_env
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
 import torch
 import transformers
 
-import inputs
-import store
-import vlm_results
+from goldens import _torch_env, inputs, store, vlm_results
 
 
 def main(theme: str) -> None:
@@ -30,7 +30,7 @@ def main(theme: str) -> None:
     writer = store.Writer(
         ["numpy", "pillow", "torch", "torchvision", "transformers"], cpu_capability=_torch_env.CPU_CAPABILITY
     )
-    cases = importlib.import_module(f"vlm_{theme}_cases").cases("torchvision")
+    cases = importlib.import_module(f"goldens.vlm_{theme}_cases").cases("torchvision")
 
     def original(case: dict) -> dict:
         return vlm_results.of_case(getattr(transformers, case["class"]), case, inputs)
