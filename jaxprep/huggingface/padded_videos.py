@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from jaxprep.bounds import check_padded
 from jaxprep.huggingface.call import Results
-from jaxprep.huggingface.video_call import (
-    VideoCall,
-    VideoFamily,
-    run_frames,
-    video_results,
-)
+from jaxprep.huggingface.video_call import VideoCall, VideoFamily, run_frames, video_results
 from jaxprep.huggingface.videos import Video
 from jaxprep.huggingface.views import padded
 
@@ -40,18 +33,8 @@ def padded_in_time(call: VideoCall, videos: Sequence[Video]) -> Results:
     if len({(result.shape[1:], result.dtype) for result in results}) > 1:
         return video_results(call, videos, results)  # of different sizes, which no array holds
     lengths = np.asarray([len(result) for result in results])
-    filled = _padded(results, int(lengths.max()))
     mask = np.arange(lengths.max()) < lengths[:, None]
-    return {**video_results(call, videos, filled), "padding_mask_videos": mask}
-
-
-def _padded(results: Sequence[Any], length: int) -> np.ndarray:
-    shape = (len(results), length, *results[0].shape[1:])
-    check_padded(shape[1:], [result.shape for result in results])
-    padded = np.zeros(shape, results[0].dtype)
-    for video, result in zip(padded, results, strict=True):
-        video[: len(result)] = result
-    return padded
+    return {**video_results(call, videos, padded(results)), "padding_mask_videos": mask}
 
 
 PADDED_IN_TIME = VideoFamily(padded_in_time)

@@ -17,15 +17,16 @@ from jaxprep.errors import InputError
 from jaxprep.formats import HuggingFace
 from jaxprep.formats.huggingface.builders import Source
 from jaxprep.formats.huggingface.builders.patches import frames_of
-from jaxprep.formats.huggingface.classes import VideoRow
 from jaxprep.huggingface.call import Results
 from jaxprep.huggingface.patches import grid_by, shaped
+from jaxprep.huggingface.samples import split
 from jaxprep.huggingface.video_call import (
     VideoCall,
     VideoFamily,
     check_results,
     frame_dtype,
     pipeline_of_video,
+    repeat_last,
     row_of,
     run_frames,
     store_frames,
@@ -129,12 +130,8 @@ def join_frames(frames: Any, config: HuggingFace) -> Any:
     """
     order = config.row.patches.order
     axis = frames.ndim - len(order.replace("t", "")) - PATCH_AXES
-    length = frames.shape[axis]
-    missing = padded_length(config, length) - length
-    if missing:
-        widths = [(0, 0)] * frames.ndim
-        widths[axis] = (0, missing)
-        frames = array_module(frames).pad(frames, widths, mode="edge")
+    if row_of(config).repeats_last:
+        frames = repeat_last(frames, axis, frames_of(config.effective))
     if "t" not in order:
         return frames
     step = frames_per_patch(config)
@@ -179,8 +176,9 @@ def clip_rows(call: VideoCall, videos: Sequence[Video], grids: Sequence[Grid]) -
             place = np.moveaxis(place, PATCH_AXES + order.index("t"), 1)
         else:
             place = place[:, None]
-        repeats = range(frame, lengths[i] if frame == videos[i].length - 1 else frame + 1)
-        for position in repeats:
+        is_last = frame == videos[i].length - 1
+        end = lengths[i] if is_last else frame + 1
+        for position in range(frame, end):
             place[divmod(position, step)] = patches
 
     store_frames(call, videos, store)
@@ -236,26 +234,26 @@ def compressed_video(call: VideoCall, videos: Sequence[Video]) -> Results:
     patches, grids = _patched(call, videos)
     settings = call.config.effective
     merge = settings.integer("merge_size")
+    kept: Any = np.ones(len(patches) // merge**2, bool)
+    if settings.flag("use_token_compression"):
+        kept = _changing_tokens(patches, grids, merge**2)
     return {
         call.row.outputs[0]: patches,
         **grid_entries(call.config, grids),
         "video_merge_sizes": np.full(len(grids), merge, np.int32),
-        "video_compression_mask": _kept_tokens(
-            patches, grids, merge**2, settings.flag("use_token_compression")
-        ),
+        "video_compression_mask": kept,
     }
 
 
-def _kept_tokens(patches: Any, grids: Sequence[Grid], merged: int, compresses: bool) -> Any:
+def _changing_tokens(patches: Any, grids: Sequence[Grid], merged: int) -> Any:
+    """Which tokens differ from those of the frame before; all of a first frame count as such."""
     xp = array_module(patches)
     masks = []
-    start = 0
-    for steps, height, width in grids:
-        count = steps * height * width
-        tokens = patches[start : start + count].reshape(steps, height * width // merged, -1)
-        start += count
-        kept = [xp.ones((1 if compresses else steps, tokens.shape[1]), bool)]
-        for step in range(1, steps if compresses else 1):
+    of_videos = split(patches, [math.prod(grid) for grid in grids])
+    for (steps, height, width), of_video in zip(grids, of_videos, strict=True):
+        tokens = of_video.reshape(steps, height * width // merged, -1)
+        kept = [xp.ones((1, tokens.shape[1]), bool)]
+        for step in range(1, steps):
             change = xp.abs(tokens[step] - tokens[step - 1]).mean(-1) * 255
             mask = change > LEAST_CHANGE
             # The first token of a frame without a change is kept, so that none is empty.
@@ -280,9 +278,7 @@ def grid_of_video(
     if type(num_frames) is not int or num_frames < 1:
         raise InputError(f"Expected a number of frames of at least 1, got {num_frames!r:.40}.")
     config = processor._with_call_settings(dict(videos_kwargs or {}))
-    frames = num_frames
-    if isinstance(config.row, VideoRow) and not config.row.length_dependent:
-        frames = 1
+    frames = num_frames if row_of(config).length_dependent else 1
     pipeline = config.pipeline_of(Source(frames=frames))
     return grid_of_clip(config, pipeline, num_frames, (height, width))
 

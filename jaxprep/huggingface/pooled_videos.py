@@ -10,7 +10,7 @@ from jaxprep.formats.huggingface.builders.slices import crop_patches, pooling
 from jaxprep.huggingface.call import Results
 from jaxprep.huggingface.crops import pooled, shifted
 from jaxprep.huggingface.token_videos import frame_sequences
-from jaxprep.huggingface.video_call import VideoCall, VideoFamily
+from jaxprep.huggingface.video_call import VideoCall, VideoFamily, lengths_of
 from jaxprep.huggingface.videos import Video
 
 
@@ -31,7 +31,7 @@ def pooled_video(call: VideoCall, videos: Sequence[Video]) -> Results:
     settings = call.config.effective
     side = crop_patches(settings)
     of_frame = pooled(np.arange(side**2, dtype=np.int32).reshape(side, side), *pooling(settings))
-    lengths = [video.length for video in videos for _ in range(video.count)]
+    lengths = lengths_of(videos)
     tokens = of_frame.reshape(-1, of_frame.shape[-1])
     return {
         call.row.outputs[0]: frame_sequences(call, videos, side**2),

@@ -61,8 +61,8 @@ def _count(image: Any) -> int:
     return len(image) if _is_batch(image) else 1
 
 
-def split(items: Sequence[Any], counts: Sequence[int]) -> list[Sequence[Any]]:
-    """Return the items of each sample.
+def split(items: Any, counts: Sequence[int]) -> list[Any]:
+    """Return the items of each sample, of a sequence or along the first axis of an array.
 
     >>> split("abc", [2, 1])
     ['ab', 'c']

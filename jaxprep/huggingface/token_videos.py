@@ -17,6 +17,7 @@ from jaxprep.huggingface.video_call import (
     VideoFamily,
     check_results,
     frame_dtype,
+    lengths_of,
     pipeline_of_video,
     run_frames,
     sizes_of,
@@ -94,7 +95,7 @@ def token_video(call: VideoCall, videos: Sequence[Video]) -> Results:
     length = soft_tokens(settings) * patches_per_token
     # First, since it refuses sizes before any pixel is computed.
     grids = [grid_within(call.config, size, length) for size in sizes_of(videos)]
-    lengths = [video.length for video in videos for _ in range(video.count)]
+    lengths = lengths_of(videos)
     tokens = [rows * columns // patches_per_token for rows, columns in grids]
     return {
         call.row.outputs[0]: frame_sequences(call, videos, length),

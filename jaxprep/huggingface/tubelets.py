@@ -9,9 +9,14 @@ import numpy as np
 
 from jaxprep.formats.huggingface.builders.videos import MAX_STACKED
 from jaxprep.huggingface.call import Results
-from jaxprep.huggingface.video_call import FrameResults, VideoCall, VideoFamily, run_frames
+from jaxprep.huggingface.video_call import (
+    FrameResults,
+    VideoCall,
+    VideoFamily,
+    repeat_last,
+    run_frames,
+)
 from jaxprep.huggingface.videos import Video
-from jaxprep.huggingface.views import array_module
 
 
 def tubelets(frames: Any, step: int) -> Any:
@@ -22,11 +27,7 @@ def tubelets(frames: Any, step: int) -> Any:
     (3, 6, 8, 6)
     """
     axis = frames.ndim - 4
-    missing = -frames.shape[axis] % step
-    if missing:
-        widths = [(0, 0)] * frames.ndim
-        widths[axis] = (0, missing)
-        frames = array_module(frames).pad(frames, widths, mode="edge")
+    frames = repeat_last(frames, axis, step)
     return frames.reshape(*frames.shape[:axis], -1, step * frames.shape[-3], *frames.shape[-2:])
 
 

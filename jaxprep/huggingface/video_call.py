@@ -23,7 +23,9 @@ from jaxprep.errors import InputError
 from jaxprep.formats import HuggingFace
 from jaxprep.formats.huggingface.classes import VideoRow
 from jaxprep.huggingface.call import Results, size_results
+from jaxprep.huggingface.samples import split
 from jaxprep.huggingface.videos import Choose, Video, VideoReading, traced_videos, videos_of
+from jaxprep.huggingface.views import array_module
 from jaxprep.inputs import Layout
 from jaxprep.pipeline import Pipeline, Ragged
 from jaxprep.pipeline.eager import Store
@@ -199,7 +201,7 @@ class FrameResults(NamedTuple):
         if self.separate is not None:
             return self.separate
         # On the host: to cut a `jax.Array` would compile a program for every length.
-        return _parts(np.asarray(self.joined), self.lengths)
+        return split(np.asarray(self.joined), self.lengths)
 
     def stacked_or_listed(self) -> Any:
         """Return one array `(b, t, ...)` where videos are alike, otherwise `per_video`.
@@ -215,12 +217,6 @@ class FrameResults(NamedTuple):
         if len({(result.shape, result.dtype) for result in results}) > 1:
             return results
         return jnp.stack(results) if is_traced(results) else np.stack(results)
-
-
-def _parts(frames: Any, lengths: Sequence[int]) -> list[Any]:
-    """What belongs to each video of what is one after another."""
-    ends = np.cumsum(lengths).tolist()
-    return [frames[end - length : end] for length, end in zip(lengths, ends, strict=True)]
 
 
 def run_frames(call: VideoCall, videos: Sequence[Video], view: str | None = None) -> FrameResults:
@@ -316,7 +312,7 @@ def _run_group(pipeline: Pipeline, videos: Sequence[Video]) -> FrameResults:
     lengths = tuple(video.length for video in videos)
     if ragged.is_stacked:
         return FrameResults(lengths, _as_numpy_on_cpu(ragged.results))
-    parts = _parts(ragged.results, lengths)
+    parts = split(ragged.results, lengths)
     return FrameResults(lengths, separate=[np.stack(part) for part in parts])
 
 
@@ -403,6 +399,24 @@ def _run_traced(videos: Sequence[Video], pipelines: Sequence[Pipeline]) -> Frame
     return FrameResults(tuple(lengths), separate=separate)
 
 
+def repeat_last(frames: Any, axis: int, step: int) -> Any:
+    """Return frames, NumPy's or traced, with the last one repeated until there is a multiple of
+    `step`.
+
+    Args:
+        axis: of the frames.
+
+    >>> repeat_last(np.arange(5), 0, 3).tolist()
+    [0, 1, 2, 3, 4, 4]
+    """
+    missing = -frames.shape[axis] % step
+    if not missing:
+        return frames
+    widths = [(0, 0)] * frames.ndim
+    widths[axis] = (0, missing)
+    return array_module(frames).pad(frames, widths, mode="edge")
+
+
 # -- results -------------------------------------------------------------------------------------
 
 
@@ -413,10 +427,16 @@ def sizes_of(videos: Sequence[Video]) -> list[Size]:
     >>> sizes_of([Video(frames, "float", VideoMetadata(5))])
     [(4, 6), (4, 6)]
     """
-    sizes: list[Size] = []
-    for video in videos:
-        sizes += [video.size] * video.count
-    return sizes
+    return [video.size for video in videos for _ in range(video.count)]
+
+
+def lengths_of(videos: Sequence[Video]) -> list[int]:
+    """Return how many frames every video of a call has.
+
+    >>> lengths_of([Video(np.zeros((2, 5, 4, 6, 3)), "float", VideoMetadata(5))])
+    [5, 5]
+    """
+    return [video.length for video in videos for _ in range(video.count)]
 
 
 def video_results(call: VideoCall, videos: Sequence[Video], results: Any) -> Results:
