@@ -29,8 +29,25 @@ def check_budget(patches: int, pixels: int, where: str) -> None:
         raise codec.expected(f"at most {most} patches of {pixels} pixels", patches, where)
 
 
+class PatchBudget(SizeRule):
+    """Base class of rules that make at most `max_patches` square patches.
+
+    >>> issubclass(MostPatches, PatchBudget)
+    True
+    """
+
+    counts: ClassVar[tuple[str, ...]] = ("max_patches",)
+
+    patch_size: int
+    max_patches: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_budget(self.max_patches, self.patch_size**2, "$.max_patches")
+
+
 @dataclass(frozen=True)
-class MostPatches(SizeRule):
+class MostPatches(PatchBudget):
     """Scales to as many patches as a budget holds, each side up to a whole number of them.
 
     That is `get_image_size_for_max_num_patches` of `siglip2/image_processing_siglip2.py`.
@@ -43,14 +60,8 @@ class MostPatches(SizeRule):
     (208, 304)
     """
 
-    counts: ClassVar[tuple[str, ...]] = ("max_patches",)
-
     patch_size: int
     max_patches: int
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_budget(self.max_patches, self.patch_size**2, "$.max_patches")
 
     def output_size(self, size: Size) -> Size:
         # The scale is searched for by halving an interval, as there: a closed form would give
@@ -116,7 +127,7 @@ class PatchesInBox(SizeRule):
 
 
 @dataclass(frozen=True)
-class PooledPatches(SizeRule):
+class PooledPatches(PatchBudget):
     """Scales to as many patches as a budget holds, each side down to whole squares of them.
 
     That is `get_aspect_ratio_preserving_size` of `gemma4/image_processing_gemma4.py`.
@@ -133,15 +144,9 @@ class PooledPatches(SizeRule):
     (624, 960)
     """
 
-    counts: ClassVar[tuple[str, ...]] = ("max_patches",)
-
     patch_size: int
     pooling: int
     max_patches: int
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_budget(self.max_patches, self.patch_size**2, "$.max_patches")
 
     def output_size(self, size: Size) -> Size:
         height, width = size
@@ -171,7 +176,7 @@ class PooledPatches(SizeRule):
 
 
 @dataclass(frozen=True)
-class FeasiblePatches(SizeRule):
+class FeasiblePatches(PatchBudget):
     """Scales to as many patches as a budget holds, each side down to a whole number of them.
 
     That is `extract_flattened_patches` of `pix2struct/image_processing_pix2struct.py` and of
@@ -187,15 +192,9 @@ class FeasiblePatches(SizeRule):
     (576, 880)
     """
 
-    counts: ClassVar[tuple[str, ...]] = ("max_patches",)
-
     patch_size: int
     max_patches: int
     root: Literal["power", "sqrt"] = "power"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_budget(self.max_patches, self.patch_size**2, "$.max_patches")
 
     def output_size(self, size: Size) -> Size:
         height, width = size

@@ -65,13 +65,20 @@ def grids_of(lowest: int, highest: int, longest: int | None = None) -> tuple[Gri
 
 
 class TileRule(SizeRule):
-    """Base class of rules that stretch an image to a grid of whole tiles.
+    """Base class of rules that stretch an image to a grid of at most `highest` whole tiles.
 
     >>> issubclass(ClosestRatio, TileRule)
     True
     """
 
+    counts: ClassVar[tuple[str, ...]] = ("lowest", "highest", "longest")
+
     tile: Size
+    highest: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check(self.tile, self.highest)
 
     @abstractmethod
     def grid(self, size: Size) -> Grid:
@@ -99,16 +106,10 @@ class ClosestRatio(TileRule):
     (3, 4)
     """
 
-    counts: ClassVar[tuple[str, ...]] = ("lowest", "highest", "longest")
-
     tile: Size
     lowest: int
     highest: int
     longest: int | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check(self.tile, self.highest)
 
     def grid(self, size: Size) -> Grid:
         height, width = size
@@ -151,6 +152,10 @@ class DensePages(TileRule):
     above: float
     at_most: float
 
+    def __post_init__(self) -> None:
+        # Both rules have checked their tiles.
+        SizeRule.__post_init__(self)
+
     @property
     def tile(self) -> Size:  # type: ignore[override]
         return self.usual.tile
@@ -186,14 +191,8 @@ class LeastScaled(TileRule):
     (1, 2)
     """
 
-    counts: ClassVar[tuple[str, ...]] = ("highest",)
-
     tile: Size
     highest: int
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check(self.tile, self.highest)
 
     def grid(self, size: Size) -> Grid:
         side = self.tile[0]
@@ -226,14 +225,8 @@ class CoveredArea(TileRule):
     (1, 3)
     """
 
-    counts: ClassVar[tuple[str, ...]] = ("highest",)
-
     tile: Size
     highest: int
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check(self.tile, self.highest)
 
     def grid(self, size: Size) -> Grid:
         return _covering_grid(self, size)
@@ -288,21 +281,15 @@ class LargestCanvas(TileRule):
     `perception_lm/image_processing_perception_lm.py`.
 
     Attributes:
-        tile: the side of a tile.
+        tile: height and width of a tile.
         highest: number of tiles.
 
     >>> LargestCanvas((448, 448), 36).grid((480, 640))
     (5, 7)
     """
 
-    counts: ClassVar[tuple[str, ...]] = ("highest",)
-
     tile: Size
     highest: int
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check(self.tile, self.highest)
 
     def grid(self, size: Size) -> Grid:
         best, longest = None, 0.0
@@ -418,8 +405,28 @@ def _ceiled(size: Size, canvas: Size) -> Size:
     return canvas[0], min(math.ceil(width * vertical), canvas[1])
 
 
+class TileFitRule(FitRule):
+    """Base class of rules that fit an image into a grid of at most `highest` square tiles.
+
+    >>> issubclass(EnoughTiles, TileFitRule)
+    True
+    """
+
+    counts: ClassVar[tuple[str, ...]] = ("highest",)
+
+    side: int
+    highest: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check((self.side, self.side), self.highest)
+
+    def describe(self) -> str:
+        return f"into at most {self.highest} tiles of {by((self.side, self.side))}"
+
+
 @dataclass(frozen=True)
-class EnoughTiles(FitRule):
+class EnoughTiles(TileFitRule):
     """Fits an image into the corner of as many tiles as it has pixels for, or, if these are too
     many, of the closest ratio.
 
@@ -433,14 +440,8 @@ class EnoughTiles(FitRule):
     Fitted(content=(672, 896), canvas=(896, 896), top=0, left=0)
     """
 
-    counts: ClassVar[tuple[str, ...]] = ("highest",)
-
     side: int
     highest: int
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check((self.side, self.side), self.highest)
 
     def fit(self, size: Size) -> Fitted:
         height, width = size
@@ -462,12 +463,9 @@ class EnoughTiles(FitRule):
             )
         return Fitted(content, canvas)
 
-    def describe(self) -> str:
-        return f"into at most {self.highest} tiles of {by((self.side, self.side))}"
-
 
 @dataclass(frozen=True)
-class TiledCanvas(FitRule):
+class TiledCanvas(TileFitRule):
     """Fits an image into the corner of the grid that enlarges it least, or, where all shrink it,
     shrinks it least; of several such grids into the smallest.
 
@@ -482,14 +480,8 @@ class TiledCanvas(FitRule):
     Fitted(content=(480, 640), canvas=(560, 1120), top=0, left=0)
     """
 
-    counts: ClassVar[tuple[str, ...]] = ("highest",)
-
     side: int
     highest: int
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check((self.side, self.side), self.highest)
 
     def fit(self, size: Size) -> Fitted:
         rows, columns = min(self.grids(), key=lambda grid: self._order(size, grid))
@@ -519,9 +511,6 @@ class TiledCanvas(FitRule):
         if horizontal < vertical:
             return min(math.floor(size[0] * horizontal) or 1, target[0]), target[1]
         return target[0], min(math.floor(size[1] * vertical) or 1, target[1])
-
-    def describe(self) -> str:
-        return f"into at most {self.highest} tiles of {by((self.side, self.side))}"
 
 
 @functools.lru_cache(maxsize=64)
@@ -615,13 +604,13 @@ class LongestAtLeast(FitRule):
 
 # -- two sizes, one after the other --------------------------------------------------------------
 
-LONGEST = 4096
+LONGEST_SIDE = 4096
 """The longest side of an image of Idefics 3, `MAX_IMAGE_SIZE`."""
 
 
 @dataclass(frozen=True)
 class LongestEven(SizeRule):
-    """Makes the longer side `edge`, at most `LONGEST`, and the other even, as Idefics 3 does.
+    """Makes the longer side `edge`, at most `LONGEST_SIDE`, and the other even, as Idefics 3 does.
 
     That is `get_resize_output_image_size` of `idefics3/image_processing_idefics3.py`.
 
@@ -660,16 +649,18 @@ class LongestEven(SizeRule):
             even = _even(int(edge / ratio)), edge
         else:
             even = edge, _even(int(edge * ratio))
-        if max(even) <= LONGEST:
+        if max(even) <= LONGEST_SIDE:
             return even
         # Of an odd `edge`, the other side may be the longer one now.
         ratio = even[1] / even[0]
         if even[1] >= even[0]:
-            return max(int(LONGEST / ratio), 1), LONGEST
-        return LONGEST, max(int(LONGEST * ratio), 1)
+            return max(int(LONGEST_SIDE / ratio), 1), LONGEST_SIDE
+        return LONGEST_SIDE, max(int(LONGEST_SIDE * ratio), 1)
 
     def describe(self) -> str:
-        words = f"the longer side to {min(self.edge, LONGEST)} pixels, the other to an even number"
+        words = (
+            f"the longer side to {min(self.edge, LONGEST_SIDE)} pixels, the other to an even number"
+        )
         if self.highest is not None:
             words += f", for at most {self.highest} tiles of {by((self.tile, self.tile))}"
         return words

@@ -16,8 +16,8 @@ from jaxprep.formats.huggingface.builders.resize import resize
 from jaxprep.formats.huggingface.settings import BOTH, EXACT, LONGEST, SHORTEST, Settings
 from jaxprep.ops.fit import FitRule
 from jaxprep.ops.sizes import LongestRounded
-from jaxprep.ops.tile_sizes import LONGEST as LONGEST_SIDE
 from jaxprep.ops.tile_sizes import (
+    LONGEST_SIDE,
     AnyResolution,
     ClosestRatio,
     CoveredArea,

@@ -21,8 +21,7 @@ from jaxprep.formats.huggingface.builders.patches import (
 from jaxprep.formats.huggingface.settings import BOTH, EXACT, LONGEST, PIXELS, Settings
 from jaxprep.ops.patch_sizes import ClosestGrid, LargestGrid, NearPatches, SmartSize, TokenBudget
 from jaxprep.ops.resize import MAX_COUNT
-from jaxprep.ops.tile_sizes import LONGEST as LONGEST_SIDE
-from jaxprep.ops.tile_sizes import LongestEven
+from jaxprep.ops.tile_sizes import LONGEST_SIDE, LongestEven
 
 LEAST_SHARE = 1.05
 """A frame has at least so many times the least number of pixels, whatever the budget is."""
