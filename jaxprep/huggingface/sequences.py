@@ -21,6 +21,7 @@ from jaxprep.formats.huggingface.builders.sequences import (
 )
 from jaxprep.huggingface.call import Call, Family, Results, read, run_each, run_rows, sizes_of
 from jaxprep.huggingface.images import Image, one_by_one
+from jaxprep.huggingface.patches import grid_by
 from jaxprep.huggingface.slices import slices_of
 from jaxprep.huggingface.views import array_module, padded
 from jaxprep.types import Size
@@ -39,14 +40,7 @@ def grid_within(config: HuggingFace, size: Size, length: int) -> Size:
     >>> grid_within(HuggingFace("Siglip2ImageProcessor"), (427, 640), 256)
     (13, 19)
     """
-    layout: Any = config.pipeline.layout
-    height, width = config.pipeline.output_size(size)
-    if height % layout.square or width % layout.square:
-        raise InputError(
-            f"Expected sides that are multiples of {layout.square}, where `do_resize` is off, got "
-            f"an image of {size}."
-        )
-    rows, columns = height // layout.patch_size, width // layout.patch_size
+    rows, columns = grid_by(config.pipeline, size)
     if rows * columns > length:
         raise InputError(
             f"Expected at most {length} patches, where `do_resize` is off, got {rows * columns} of "
@@ -154,10 +148,10 @@ def tiled_sequences(call: Call) -> Results:
     settings = config.effective
     rule = tile_rule(settings)
     sizes = sizes_of(images)
+    has_tiles = [is_cut(settings, size) for size in sizes]
     grids: list[Size] = []
-    for size in sizes:
-        grids.append(rule.grid(size) if rule is not None and is_cut(settings, size) else (1, 1))
-    has_tiles = [rule is not None and is_cut(settings, size) for size in sizes]
+    for size, tiled in zip(sizes, has_tiles, strict=True):
+        grids.append(rule.grid(size) if rule is not None and tiled else (1, 1))
     # A large image may be one tile, and has no other view then.
     has_whole = [
         not tiled or (settings.flag("use_thumbnail") and grid != (1, 1))
@@ -216,10 +210,9 @@ def patches_with_grids(call: Call) -> Results:
     """
     images = read(call)
     sizes = sizes_of(images)
-    patch = call.config.effective.integer("patch_size")
     # The budget of a grid depends on how many images there are.
     pipeline = call.config.pipeline_of(images[0].source, tuple(sizes))
-    grids = [[side // patch for side in pipeline.output_size(size)] for size in sizes]
+    grids = [grid_by(pipeline, size) for size in sizes]
     patches = run_rows(call, images, axes=4)
     return {
         "pixel_values": patches.reshape(len(patches), -1),

@@ -42,7 +42,7 @@ from jaxprep.huggingface.images import (
 )
 from jaxprep.huggingface.samples import padded_samples, sample_counts, split
 from jaxprep.huggingface.views import Rows, array_module, padded, rows, sizes_differ, starts_of
-from jaxprep.ops.slice_sizes import Cut
+from jaxprep.ops.slice_sizes import square_cuts
 from jaxprep.ops.tile_sizes import Grid, canvas_grids
 from jaxprep.pipeline import Pipeline
 from jaxprep.types import Size
@@ -374,7 +374,7 @@ def _pieces(call: Call, images: Sequence[Image]) -> tuple[list[Image], list[int]
     pieces: list[Image] = []
     counts = []
     for canvas in run_each(as_it_is, images, "canvas"):
-        cuts = pieces_of(canvas.shape[:2], side)
+        cuts = square_cuts(canvas.shape[:2], side)
         pieces += [_image_of(call, canvas[cut.slices]) for cut in cuts]
         counts.append(len(cuts))
     return pieces, counts
@@ -383,22 +383,6 @@ def _pieces(call: Call, images: Sequence[Image]) -> tuple[list[Image], list[int]
 def _side_of_tiles(config: HuggingFace) -> int:
     layout: Any = _tiles_pipeline(config).layout
     return layout.size[0]
-
-
-def pieces_of(canvas: Size, side: int) -> list[Cut]:
-    """Return the tiles of a canvas, row by row; those at its border may be smaller.
-
-    That is `divide_to_patches` of `transformers/image_transforms.py`.
-
-    >>> [(cut.height, cut.width) for cut in pieces_of((2, 3), 2)]
-    [(2, 2), (2, 1)]
-    """
-    height, width = canvas
-    return [
-        Cut(top, left, min(side, height - top), min(side, width - left))
-        for top in range(0, height, side)
-        for left in range(0, width, side)
-    ]
 
 
 def _image_of(call: Call, pixels: Any) -> Image:
@@ -536,7 +520,7 @@ def masked_rows(call: Call) -> Results:
     for size in sizes_of(images):
         pieces = [size]
         if config.effective.flag("split_image"):
-            cuts = pieces_of(canvas_of(config, size), rule.side)
+            cuts = square_cuts(canvas_of(config, size), rule.side)
             pieces = [(cut.height, cut.width) for cut in cuts]
         for piece in pieces:
             mask = np.zeros((rule.side, rule.side), bool)

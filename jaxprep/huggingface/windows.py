@@ -21,7 +21,7 @@ from jaxprep.huggingface.features import PlainList
 from jaxprep.huggingface.images import Image, one_by_one, traced_image, with_value_range
 from jaxprep.huggingface.slices import cut_out
 from jaxprep.huggingface.views import rows
-from jaxprep.ops.slice_sizes import Cut, WindowPlan, is_sliver
+from jaxprep.ops.slice_sizes import Cut, is_sliver
 from jaxprep.types import Size
 
 
@@ -40,22 +40,6 @@ def squared(image: Image) -> Image:
     margins[-3:-1] = (0, side - height), (0, side - width)
     xp = np if isinstance(image.pixels, np.ndarray) else jnp
     return image._replace(pixels=xp.pad(image.pixels, margins))
-
-
-def windows_of(plan: WindowPlan) -> list[Cut]:
-    """Return the windows of a canvas, row by row; one at the border may be smaller.
-
-    >>> windows_of(WindowPlan((4, 6), 4, (1, 1)))
-    [Cut(top=0, left=0, height=4, width=4), Cut(top=0, left=4, height=4, width=2)]
-    """
-    if plan.window == 0:
-        return []
-    height, width = plan.canvas
-    return [
-        Cut(top, left, min(plan.window, height - top), min(plan.window, width - left))
-        for top in range(0, height, plan.window)
-        for left in range(0, width, plan.window)
-    ]
 
 
 def newline_mask(grid: Size) -> list[bool]:
@@ -91,7 +75,7 @@ def windowed(call: Call) -> Results:
     side = config.effective.integer("patch_size")
     for image, plan in zip(images, plans, strict=True):
         bounds.check_parts(plan.grid[0] * plan.grid[1], (side, side), image.size)
-    cuts = [windows_of(plan) for plan in plans]
+    cuts = [plan.cuts for plan in plans]
     counts = [
         len(of_image)
         for image, of_image in zip(images, cuts, strict=True)

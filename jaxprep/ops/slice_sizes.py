@@ -45,6 +45,23 @@ class Cut(NamedTuple):
         return rows, columns
 
 
+def square_cuts(size: Size, side: int) -> list[Cut]:
+    """Return the squares of `side` pixels that cover an image, row by row; those at its border may
+    be smaller.
+
+    That is `divide_to_patches` of `transformers/image_transforms.py`.
+
+    >>> [(cut.height, cut.width) for cut in square_cuts((2, 3), 2)]
+    [(2, 2), (2, 1)]
+    """
+    height, width = size
+    return [
+        Cut(top, left, min(side, height - top), min(side, width - left))
+        for top in range(0, height, side)
+        for left in range(0, width, side)
+    ]
+
+
 def pan_and_scan(size: Size, min_side: int, max_count: int, min_ratio: float) -> list[Cut]:
     """Return the parts side by side that a long image is cut into, along its longer side.
 
@@ -207,13 +224,18 @@ class WindowPlan(NamedTuple):
         window: the side of a window; 0 where it is not cut.
         grid: how many windows there are, in rows and in columns.
 
-    >>> WindowPlan((504, 1008), 504, (1, 2)).grid
-    (1, 2)
+    >>> WindowPlan((4, 6), 4, (1, 1)).cuts
+    [Cut(top=0, left=0, height=4, width=4), Cut(top=0, left=4, height=4, width=2)]
     """
 
     canvas: Size
     window: int
     grid: Size
+
+    @property
+    def cuts(self) -> list[Cut]:
+        """The windows of the canvas, row by row; one at the border may be smaller."""
+        return square_cuts(self.canvas, self.window) if self.window else []
 
 
 def is_sliver(size: Size) -> bool:
