@@ -17,6 +17,7 @@ from jaxtyping import UInt8
 
 from jaxprep import codec
 from jaxprep.errors import InputError
+from jaxprep.ops.color import luma
 from jaxprep.types import Array
 
 Reference = Literal["pillow", "torchvision"]
@@ -99,19 +100,6 @@ def blend(
     return truncated(product(values, factor) + product(other, other_factor))
 
 
-def luminance(image: UInt8[Array, "h w 3"]) -> UInt8[Array, "h w 1"]:
-    """Return the gray values of an RGB image, Pillow's mode L.
-
-    >>> luminance(np.uint8([[[255, 0, 0]]])).item()
-    76
-    """
-    # `L24` of https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Convert.c:
-    # ITU-R 601-2 with 16 fractional bits
-    red, green, blue = (image[..., i : i + 1].astype(jnp.int32) for i in range(3))
-    total = red * 19595 + green * 38470 + blue * 7471 + 0x8000
-    return (total >> 16).astype(jnp.uint8)
-
-
 def gray_values(image: UInt8[Array, "h w c"], reference: Reference) -> Any:
     """Return gray values `(h, w, 1)`: uint8 of Pillow, or whole float32 numbers of torchvision.
 
@@ -121,7 +109,7 @@ def gray_values(image: UInt8[Array, "h w c"], reference: Reference) -> Any:
     if image.shape[-1] == 1:
         return image
     if reference == "pillow":
-        return luminance(image)
+        return luma(image)
     red, green, blue = (image[..., i : i + 1].astype(jnp.float32) for i in range(3))
     # `_rgb_to_grayscale_image` of torchvision: `r.mul(0.2989).add_(g, alpha=0.587)` and so on
     gray = product(red, np.float32(0.2989)) + product(green, np.float32(0.587))

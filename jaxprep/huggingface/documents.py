@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Shaped, UInt8
+from jaxtyping import Bool, Shaped
 
 from jaxprep import ops
 from jaxprep.errors import InputError
@@ -22,6 +22,7 @@ from jaxprep.huggingface.configs import json_settings
 from jaxprep.huggingface.images import Image, Reading, images_of
 from jaxprep.huggingface.operations import apply, channels_first, pipelines_of
 from jaxprep.inputs import layout_of
+from jaxprep.ops.color import luma
 from jaxprep.ops.turn import align_long_axis
 from jaxprep.pictures import is_pil
 from jaxprep.pipeline import Pipeline
@@ -111,7 +112,7 @@ def without_margin(image: Image, config: HuggingFace, threshold: int = GRAY_THRE
     (1, 1)
     """
     on_torch = config.backend == "torchvision"
-    gray = gray_on_torch(image.pixels) if on_torch else gray_of_pillow(image.pixels)
+    gray = _gray_values(image.pixels, on_torch)
     darkest, brightest = gray.min(), gray.max()
     if darkest == brightest:
         return image
@@ -124,8 +125,14 @@ def without_margin(image: Image, config: HuggingFace, threshold: int = GRAY_THRE
     return cropped if on_torch else cropped._replace(value_range="uint8")
 
 
+def _gray_values(pixels: np.ndarray, on_torch: bool) -> np.ndarray:
+    if pixels.shape[-1] < 3:
+        return pixels[..., 0]
+    return gray_on_torch(pixels) if on_torch else np.asarray(luma(pixels))[..., 0]
+
+
 def gray_on_torch(pixels: Shaped[np.ndarray, "h w c"]) -> Shaped[np.ndarray, "h w"]:
-    """Return the gray values of an image, in its type: `rgb_to_grayscale` of torchvision.
+    """Return the gray values of an RGB image, in its type: `rgb_to_grayscale` of torchvision.
 
     Its `add_(green, alpha=0.587)` is a fused multiply-add, rounded once:
     https://github.com/pytorch/vision/blob/main/torchvision/transforms/v2/functional/_color.py
@@ -133,27 +140,12 @@ def gray_on_torch(pixels: Shaped[np.ndarray, "h w c"]) -> Shaped[np.ndarray, "h 
     >>> gray_on_torch(np.uint8([[[100, 0, 0]]])).tolist()
     [[29]]
     """
-    if pixels.shape[-1] < 3:
-        return pixels[..., 0]
     red, green, blue = (pixels[..., i].astype(np.float64) for i in range(3))
     # Of 24 bits and of as many as float64 holds exactly: products and sums of two are exact.
     gray = (red * np.float32(0.2989)).astype(np.float32)
     gray = (green * np.float32(0.587) + gray).astype(np.float32)
     gray = (blue * np.float32(0.114) + gray).astype(np.float32)
     return gray.astype(pixels.dtype)
-
-
-def gray_of_pillow(pixels: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w"]:
-    """Return the gray values of an image: `Image.convert("L")` of Pillow.
-
-    >>> gray_of_pillow(np.uint8([[[100, 0, 0]]])).tolist()
-    [[30]]
-    """
-    if pixels.shape[-1] < 3:
-        return pixels[..., 0]
-    # `L24` of https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Convert.c
-    red, green, blue = (pixels[..., i].astype(np.int32) for i in range(3))
-    return ((red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16).astype(np.uint8)
 
 
 def bounds_of(mask: Bool[np.ndarray, "h w"]) -> tuple[int, int, int, int]:

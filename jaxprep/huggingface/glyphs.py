@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxprep.ops.color import luma
+
 SMALL_HEIGHT = 12.0
 """Of letters in pixels, up to which text is small."""
 DENSE = 2.0
 """Letters on a thousand pixels, from which on text is dense."""
 TINY_AREA = 6272
 """Pixels of an image, below which it is tiny."""
-LUMA = (19595, 38470, 7471)
-"""Of red, green and blue in 65536, ITU-R 601-2, as `Image.convert("L")` of Pillow."""
 
 
 def size_of_text(pixels: np.ndarray, large: int, tiny: int) -> int:
@@ -31,7 +31,7 @@ def size_of_text(pixels: np.ndarray, large: int, tiny: int) -> int:
     """
     height, width = pixels.shape[:2]
     bytes_ = pixels.astype(np.uint8)
-    gray = luma(bytes_) if bytes_.shape[2] >= 3 else bytes_[..., 0]
+    gray = np.asarray(luma(bytes_) if bytes_.shape[2] >= 3 else bytes_)[..., 0]
     is_letter = gray <= otsu_threshold(gray)
     # Letters cover less than half of a page: otherwise they are light on dark.
     if is_letter.mean() > 0.5:
@@ -45,16 +45,6 @@ def size_of_text(pixels: np.ndarray, large: int, tiny: int) -> int:
     if 0 < letter_height <= SMALL_HEIGHT and density >= DENSE:
         return large
     return tiny if height * width < TINY_AREA else 0
-
-
-def luma(pixels: np.ndarray) -> np.ndarray:
-    """Return gray `(h, w)`, uint8, of RGB.
-
-    >>> luma(np.array([[[255, 0, 0]]], np.uint8)).tolist()
-    [[76]]
-    """
-    red, green, blue = np.moveaxis(pixels[..., :3].astype(np.int32), -1, 0)
-    return ((red * LUMA[0] + green * LUMA[1] + blue * LUMA[2] + 32768) >> 16).astype(np.uint8)
 
 
 def otsu_threshold(gray: np.ndarray) -> int:

@@ -340,6 +340,23 @@ class ToGray(Opaque):
         return "make it gray, in three equal channels"
 
 
+def luma(image: UInt8[Array, "*shape channels"]) -> UInt8[Array, "*shape 1"]:
+    """Returns the gray values of an image whose first three channels are red, green and blue:
+    ITU-R 601-2, as `Image.convert("L")` of Pillow.
+
+    An array of NumPy gives one of NumPy.
+
+    >>> import numpy as np
+    >>> luma(np.uint8([[255, 0, 0]])).tolist()
+    [[76]]
+    """
+    # `L24` of https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Convert.c, which has
+    # 16 fractional bits
+    red, green, blue = (image[..., i : i + 1].astype(np.int32) for i in range(3))
+    total = red * 19595 + green * 38470 + blue * 7471 + 0x8000
+    return (total >> 16).astype(np.uint8)
+
+
 Colors = tuple[tuple[float, ...], ...]
 MAX_COLORS = 2**12
 """ImageGPT has 512; an image is compared with one after another."""
