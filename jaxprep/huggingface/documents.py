@@ -69,13 +69,14 @@ DOCUMENTS = Family(documents)
 
 def _run_pages(call: Call, images: Sequence[Image]) -> Any:
     """The results of pages, those that Pillow reduces apart from the others."""
-    reduced = {i for i, image in enumerate(images) if is_reduced(call.config, image.size)}
-    if not reduced:
+    views = ["reducing" if is_reduced(call.config, image.size) else None for image in images]
+    if "reducing" not in views:
         return run(call, images)
     results: list[Any] = [None] * len(images)
-    for members, view in ((reduced, "reducing"), (set(range(len(images))) - reduced, None)):
-        group = sorted(members)
-        for i, result in zip(group, run_each(call, [images[i] for i in group], view), strict=True):
+    for view in ("reducing", None):
+        members = [i for i, view_of_image in enumerate(views) if view_of_image == view]
+        results_of_view = run_each(call, [images[i] for i in members], view)
+        for i, result in zip(members, results_of_view, strict=True):
             results[i] = result
     return results
 
