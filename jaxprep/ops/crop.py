@@ -464,6 +464,18 @@ class PadToSquare(Geometry):
         return f"pad {sides} with {number_list(self.fill)} to a square"
 
 
+def check_holds(padded_size: Size, size: Size) -> None:
+    """Check that an image of `size` is not larger than what it is padded to.
+
+    >>> check_holds((4, 4), (3, 4))
+    """
+    # Cropping instead would lose pixels without a word: the format's resize must come first.
+    if any(n > m for n, m in zip(size, padded_size, strict=True)):
+        raise InputError(
+            f"Expected an image of at most {padded_size}, to be padded to that, got one of {size}."
+        )
+
+
 def pad_to(
     image: Shaped[Array, "h w c"], size: Size | int, fill: FillValue = 0.0
 ) -> Shaped[Array, "height width c"]:
@@ -497,12 +509,7 @@ class PadTo(ToSize):
         return self.size
 
     def axes(self, size: Size, draw: Any = None) -> Axes:
-        # Cropping instead would lose pixels without a word: the format's resize must come first.
-        if any(n > m for n, m in zip(size, self.size, strict=True)):
-            raise InputError(
-                f"Expected an image of at most {self.size}, to be padded to that, got one of "
-                f"{size}."
-            )
+        check_holds(self.size, size)
         return _windows(0, self.size[0], 0, self.size[1])
 
     def describe(self) -> str:

@@ -10,8 +10,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from jaxprep.bounds import check_side, check_sides
-from jaxprep.errors import InputError
-from jaxprep.ops.crop import Axes, ToSize
+from jaxprep.ops.crop import Axes, ToSize, check_holds
 from jaxprep.ops.words import by
 from jaxprep.pipeline.step import Geometry, on_image
 from jaxprep.resample.tables import Take
@@ -57,18 +56,21 @@ class PadToNextMultiple(Geometry):
         width = (size[1] // self.divisor + 1) * self.divisor
         # Here, since the rows are made here; other steps only say how long an axis becomes.
         check_sides((height, width), type(self).__name__, size)
-        return (_mirrored(size[0], height),), (_mirrored(size[1], width),)
+        vertical = _mirrored(size[0], 0, height - size[0], "symmetric")
+        horizontal = _mirrored(size[1], 0, width - size[1], "symmetric")
+        return (vertical,), (horizontal,)
 
     def describe(self) -> str:
         multiple = f"the next multiple of {self.divisor} pixels"
         return f"mirror the edge below and on the right, up to {multiple}"
 
 
-def _mirrored(n: int, m: int, mode: MirrorMode = "symmetric") -> Take:
+def _mirrored(n: int, before: int, after: int, mode: MirrorMode) -> Take:
+    """The rows of an axis of `n` pixels and of its margins."""
     # `np.pad` itself, which Transformers' PIL backend calls, so that a margin longer than the image
-    # is reflected again as there. Boxes belong to the source at the start: their positions stay.
-    rows = np.pad(np.arange(n), (0, m - n), mode=mode)
-    return Take(rows, (1.0, 0.0))
+    # is reflected again as there. Boxes belong to the source itself.
+    rows = np.pad(np.arange(n), (before, after), mode=mode)
+    return Take(rows, (1.0, float(before)))
 
 
 def mirror_to(
@@ -106,13 +108,10 @@ class MirrorTo(ToSize):
         return self.size
 
     def axes(self, size: Size, draw: Any = None) -> Axes:
-        if any(n > m for n, m in zip(size, self.size, strict=True)):
-            raise InputError(
-                f"Expected an image of at most {self.size}, to be padded to that, got one of "
-                f"{size}."
-            )
-        rows, columns = self.size
-        return (_mirrored(size[0], rows, self.mode),), (_mirrored(size[1], columns, self.mode),)
+        check_holds(self.size, size)
+        vertical = _mirrored(size[0], 0, self.size[0] - size[0], self.mode)
+        horizontal = _mirrored(size[1], 0, self.size[1] - size[1], self.mode)
+        return (vertical,), (horizontal,)
 
     def describe(self) -> str:
         return f"fill {by(self.size)} pixels below and on the right: {self.mode}"
@@ -152,17 +151,13 @@ class MirrorAround(Geometry):
     keeps_window: ClassVar[bool] = False
 
     def axes(self, size: Size, draw: Any = None) -> Axes:
-        height, width = (n + 2 * mirror_margin(n) for n in size)
+        above, left = (mirror_margin(n) for n in size)
         # Here, since the rows are made here; other steps only say how long an axis becomes.
-        check_sides((height, width), type(self).__name__, size)
-        return (_mirrored_around(size[0]),), (_mirrored_around(size[1]),)
+        check_sides((size[0] + 2 * above, size[1] + 2 * left), type(self).__name__, size)
+        # A side of a pixel, which torch refuses to reflect, is repeated.
+        vertical = _mirrored(size[0], above, above, "reflect")
+        horizontal = _mirrored(size[1], left, left, "reflect")
+        return (vertical,), (horizontal,)
 
     def describe(self) -> str:
         return "mirror 3 times the root of half a side, on all sides"
-
-
-def _mirrored_around(n: int) -> Take:
-    margin = mirror_margin(n)
-    # A side of a pixel, which torch refuses to reflect, is repeated.
-    rows = np.pad(np.arange(n), margin, mode="reflect")
-    return Take(rows, (1.0, float(margin)))
