@@ -165,11 +165,20 @@ def mirrored(n: int, m: int, method: str) -> Windows:
     position = np.abs(position)
     last = n - 1
     position = np.where(position > last, 2 * last - position, position)
+    return repeat_edge(*linear_spline(position), n)
+
+
+def linear_spline(position: np.ndarray) -> Windows:
+    """Make SciPy's weights of the 2 pixels around each position, in float64.
+
+    >>> first, weight = linear_spline(np.array([1.25]))
+    >>> first.tolist(), weight.tolist()
+    ([1], [[0.75, 0.25]])
+    """
     first = np.floor(position).astype(np.int64)
     left = 1 - (position - first)
     # `get_spline_interpolation_weights`: the last weight is what the others leave of 1
-    weight = np.stack([left, 1 - left], 1)
-    return repeat_edge(first, weight, n)
+    return first, np.stack([left, 1 - left], 1)
 
 
 def gaussian(sigma: float, reach: int) -> np.ndarray:

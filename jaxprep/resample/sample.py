@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from jaxprep.bounds import check_weights
-from jaxprep.resample.interpolation import blurred, gaussian
+from jaxprep.resample.interpolation import blurred, gaussian, linear_spline
 from jaxprep.resample.tables import Taps, copy_taps, fit
 
 # `grid_sample` takes OpenCV's number, as torch's `interpolate` does without antialiasing
@@ -112,11 +112,8 @@ def line_weights(
     # interpolated between the last pixel and what lies outside
     at = np.arange(m) * scale + shift
     inside = (at >= 0) & (at <= n - 1)
-    at = np.where(inside, at, 0)
-    first = np.floor(at)
-    left = 1 - (at - first)
-    weight = np.stack([left, 1 - left], axis=1)
-    return first.astype(np.int64), np.where(inside[:, None], weight, 0)
+    first, weight = linear_spline(np.where(inside, at, 0))
+    return first, np.where(inside[:, None], weight, 0)
 
 
 def blur_taps(n: int, sigma: float, reach: int) -> Taps:
