@@ -16,14 +16,12 @@ from jaxprep.errors import ConfigError
 from jaxprep.formats.huggingface import classes
 from jaxprep.formats.huggingface.classes import ProcessorRow
 from jaxprep.formats.huggingface.frozen import Frozen, SizeDict
-from jaxprep.ops.resize import Method
+from jaxprep.ops.color import MAX_COLORS
+from jaxprep.ops.resize import MAX_COUNT, Method
 from jaxprep.resample.filters import canonical_method
 
 ANNOTATION_FORMATS = ("coco_detection", "coco_panoptic")
 """`AnnotationFormat` of `transformers/image_utils.py`."""
-MOST_PIXELS = 2**40
-"""Of a size: some are the pixels of all frames of a video, of which Qwen3.5 recommends 469,762,048
-for hours. What a step makes is bounded by `jaxprep.bounds`."""
 
 
 def split_keys(
@@ -221,8 +219,8 @@ class Settings:
     def colors(self, key: str) -> tuple[tuple[float, ...], ...]:
         """Return a list of colours, each of three numbers."""
         value = self.get(key)
-        if not isinstance(value, (list, tuple)) or not 1 <= len(value) <= 2**12:
-            raise self._expected("a list of 1 to 4096 colours", key)
+        if not isinstance(value, (list, tuple)) or not 1 <= len(value) <= MAX_COLORS:
+            raise self._expected(f"a list of 1 to {MAX_COLORS} colours", key)
         colors = []
         for i, color in enumerate(value):
             where = f"$.{self.key_of(key)}[{i}]"
@@ -315,9 +313,11 @@ def _edges(
     # Null entries of a size are the keys that are not given.
     sides = _sides(value, is_square, max_size)
     for name, side in sides.items():
-        if type(side) is not int or not 1 <= side <= MOST_PIXELS:
+        # Some are the pixels of all frames of a video, of which Qwen3.5 recommends 469,762,048 for
+        # hours. What a step makes is bounded by `jaxprep.bounds`.
+        if type(side) is not int or not 1 <= side <= MAX_COUNT:
             place = f"{where}.{name}" if len(sides) > 1 else where
-            raise codec.expected(f"a number of pixels from 1 to {MOST_PIXELS}", side, place)
+            raise codec.expected(f"a number of pixels from 1 to {MAX_COUNT}", side, place)
     if not any(set(sides) == set(names) for names in KEY_SETS):
         known = ", ".join(_braces(names) for names in KEY_SETS)
         got = sorted(map(str, sides))
@@ -441,19 +441,17 @@ def _pixels(settings: Mapping[str, Any], row: ProcessorRow) -> dict[str, Any]:
     win over it (`_standardize_kwargs` of `qwen2_vl/image_processing_qwen2_vl.py`).
     """
     size = settings.get("size")
-    is_mapping = isinstance(size, Mapping)
     # `size` itself may have the former names, as in the files of Qwen2-VL's checkpoints.
-    size = dict(size) if isinstance(size, Mapping) else dict(row.defaults["size"])
-    has_pixels = is_mapping and not PIXEL_EDGES.keys().isdisjoint(drop_none(size))
+    is_former = isinstance(size, Mapping) and not PIXEL_EDGES.keys().isdisjoint(drop_none(size))
     given = drop_none({key: settings.get(key) for key in PIXEL_EDGES})
-    if not given and not has_pixels:
+    if not given and not is_former:
         return {}
+    size = dict(size if isinstance(size, Mapping) else row.defaults["size"])
     for key, edge in PIXEL_EDGES.items():
-        pixels = size.pop(key, None)
+        former = size.pop(key, None)
+        pixels = given.get(key, former)
         if pixels is not None:
             size[edge] = pixels
-        if key in given:
-            size[edge] = given[key]
     return {"size": size}
 
 

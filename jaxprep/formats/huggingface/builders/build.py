@@ -124,24 +124,22 @@ class Build:
         fill: FillValue = 0.0,
         *,
         method: Method | None = None,
-        antialias: bool = True,
-        rounded: bool = True,
     ) -> None:
         """Append a resize onto a canvas, with the filter of the settings and the arithmetic of the
         backend.
 
         Args:
             fill: around the image.
-            method, rounded: as in `resize`.
+            method: as in `resize`.
         """
-        self._resample(ops.Fit, method, antialias, rounded, rule=rule, fill=fill)
+        self._resample(ops.Fit, method, rule=rule, fill=fill)
 
     def _resample(
         self,
         step_class: Any,
         method: Method | None,
-        antialias: bool,
-        rounded: bool,
+        antialias: bool = True,
+        rounded: bool = True,
         **fields: Any,
     ) -> None:
         method = method or self.settings.method()
