@@ -17,7 +17,7 @@ from jaxprep import codec, ops
 from jaxprep.errors import InputError
 from jaxprep.formats import HuggingFace
 from jaxprep.formats.huggingface import classes
-from jaxprep.formats.huggingface.builders import BUILDERS, Source
+from jaxprep.formats.huggingface.builders import Source, builder_named
 from jaxprep.formats.huggingface.classes import ProcessorRow
 from jaxprep.formats.huggingface.frozen import SizeDict
 from jaxprep.huggingface.annotations import Target, relative, resized
@@ -162,7 +162,7 @@ def rescale_and_normalize_efficientnet(
         "image_std": image_std,
         "rescale_offset": rescale_offset,
     }
-    entry = BUILDERS["rescale_offset_and_normalize"]
+    entry = builder_named("rescale_offset_and_normalize")
     pipeline_of = pipelines_of(config, entry, json_settings(changed))
     return apply(pipeline_of, images, _reading(config))
 

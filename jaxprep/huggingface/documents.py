@@ -16,7 +16,7 @@ from jaxtyping import Bool, Shaped
 from jaxprep import ops
 from jaxprep.errors import InputError
 from jaxprep.formats import HuggingFace
-from jaxprep.formats.huggingface.builders import BUILDERS, Source
+from jaxprep.formats.huggingface.builders import Source, builder_named
 from jaxprep.huggingface.call import Call, Family, Results, read, run, run_each
 from jaxprep.huggingface.configs import json_settings
 from jaxprep.huggingface.images import Image, Reading, images_of
@@ -297,9 +297,9 @@ def _run_builder(
 ) -> jax.Array:
     """Run one builder of a page on an image or a batch."""
     changed = json_settings({"size": size, **settings})
-    pipeline_of = pipelines_of(config, BUILDERS[name], changed)
+    pipeline_of = pipelines_of(config, builder_named(name), changed)
     on_torch = config.backend == "torchvision"
-    is_pillow = BUILDERS[name].operation == "resize" and not on_torch
+    is_pillow = builder_named(name).operation == "resize" and not on_torch
     return apply(pipeline_of, image, Reading(on_torch=on_torch), None, is_pillow)
 
 

@@ -8,7 +8,7 @@ import jax
 
 from jaxprep.errors import InputError
 from jaxprep.formats import HuggingFace
-from jaxprep.formats.huggingface.builders import BUILDERS
+from jaxprep.formats.huggingface.builders import builder_named
 from jaxprep.huggingface.call import Call, Family, Results, run_each
 from jaxprep.huggingface.configs import json_settings
 from jaxprep.huggingface.groups import group_results, read_groups
@@ -76,5 +76,5 @@ def pad_frame(
     }
     if pad_size is not None:
         changed["pad_size"] = pad_size
-    pipeline_of = pipelines_of(config, BUILDERS["pad_frames"], json_settings(changed))
+    pipeline_of = pipelines_of(config, builder_named("pad_frames"), json_settings(changed))
     return apply(pipeline_of, image, Reading(on_torch=config.backend == "torchvision"))

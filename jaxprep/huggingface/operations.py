@@ -15,11 +15,11 @@ from jaxprep import codec, ops
 from jaxprep.errors import InputError
 from jaxprep.formats import HuggingFace
 from jaxprep.formats.huggingface.builders import (
-    BUILDERS,
     Build,
     Builder,
     Operation,
     Source,
+    builder_named,
     builders_of,
 )
 from jaxprep.formats.huggingface.frozen import Frozen
@@ -95,10 +95,10 @@ class ImageOperations(ImageProcessingMixin):
         given = {"do_resize": True, **row.resize_settings, **said}
         entry = self._builder("resize")
         if row.resize_builder is not None:
-            entry = BUILDERS[row.resize_builder]
+            entry = builder_named(row.resize_builder)
         if antialias is not None:
             # Said by the caller, it is the base class' rule that takes it.
-            entry = BUILDERS["resize" if antialias else "resize_interpolating"]
+            entry = builder_named("resize" if antialias else "resize_interpolating")
         return self._apply(entry, given, image, data_format, input_data_format)
 
     def center_crop(
@@ -168,7 +168,7 @@ class ImageOperations(ImageProcessingMixin):
             "image_mean": image_mean,
             "image_std": image_std,
         }
-        entry = BUILDERS["rescale_and_normalize"]
+        entry = builder_named("rescale_and_normalize")
         return self._apply(entry, given, images, data_format, input_data_format)
 
     def convert_to_rgb(self, image: Any, input_data_format: Any = None) -> jax.Array:
@@ -238,7 +238,7 @@ class ImageOperations(ImageProcessingMixin):
         for entry in builders_of(config.effective, config.backend):
             if entry.operation == operation:
                 return entry
-        return BUILDERS[operation]
+        return builder_named(operation)
 
     def _apply(
         self, entry: Builder, given: dict[str, Any], image: Any, data_format: Any, layout: Any
@@ -276,7 +276,7 @@ def pipelines_of(
         changed: other values in some settings; only what the builder reads is checked.
 
     >>> config = HuggingFace("ViTImageProcessor")
-    >>> pipelines_of(config, BUILDERS["resize"], {"size": 8})(Source()).output_size((20, 30))
+    >>> pipelines_of(config, builder_named("resize"), {"size": 8})(Source()).output_size((20, 30))
     (8, 8)
     """
     settings = settings_of(config.class_name, Frozen({**config.settings, **changed}))

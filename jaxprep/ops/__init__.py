@@ -13,7 +13,10 @@ The page `docs/extending.md` shows each of them.
 (4, 4, 3)
 """
 
-from jaxprep.ops import affine, blur, fixed_point, patch_sizes, sizes, tile_sizes
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from jaxprep.ops import affine, blur, fixed_point, sizes
 from jaxprep.ops.boxes import from_corners, to_corners
 from jaxprep.ops.color import (
     NearestColor,
@@ -82,6 +85,9 @@ from jaxprep.pipeline.step import (
     Step,
 )
 from jaxprep.resample.tables import OUTSIDE, Resample, Reverse, Take, Window
+
+if TYPE_CHECKING:
+    from jaxprep.ops import patch_sizes, sequence_sizes, slice_sizes, tile_sizes
 
 __all__ = [
     "OUTSIDE",
@@ -164,9 +170,21 @@ __all__ = [
     "resize",
     "resize_window",
     "reverse_channels",
+    "sequence_sizes",
     "sizes",
+    "slice_sizes",
     "tile_sizes",
     "to_corners",
     "to_gray",
     "to_rgb",
 ]
+
+# A tenth of a second to import, and most programs need none of their rules.
+_LAZY = ("patch_sizes", "sequence_sizes", "slice_sizes", "tile_sizes")
+
+
+def __getattr__(name: str) -> Any:
+    """A module of rules of vision-language models, imported when it is asked for."""
+    if name in _LAZY:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

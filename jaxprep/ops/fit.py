@@ -11,7 +11,7 @@ import numpy as np
 from jaxprep import codec
 from jaxprep.errors import InputError
 from jaxprep.ops.crop import Axes
-from jaxprep.ops.resize import Method, Resampler, SizeRule, keep_ratio
+from jaxprep.ops.resize import RULE_MODULES, Method, Resampler, SizeRule, keep_ratio
 from jaxprep.ops.words import by, number_list
 from jaxprep.pipeline.step import FillValue
 from jaxprep.resample.references import ReferenceName
@@ -60,7 +60,7 @@ class FitRule(SizeRule):
         return self.fit(size).canvas
 
 
-codec.register(FitRule)
+codec.register(FitRule, modules=RULE_MODULES)
 
 
 @dataclass(frozen=True)

@@ -152,7 +152,15 @@ class SizeRule(ABC):
         return type(self).__name__ + (f": {', '.join(fields)}" if fields else "")
 
 
-codec.register(SizeRule)
+RULE_MODULES = (
+    "jaxprep.ops.sizes",
+    "jaxprep.ops.patch_sizes",
+    "jaxprep.ops.sequence_sizes",
+    "jaxprep.ops.slice_sizes",
+    "jaxprep.ops.tile_sizes",
+)
+"""Where rules are, for JSON that names one."""
+codec.register(SizeRule, modules=RULE_MODULES)
 
 
 def resize(

@@ -33,7 +33,7 @@ from jaxprep import AutoImageProcessor, BatchFeature, huggingface
 from jaxprep.errors import ConfigError, HubError, InputError, JaxprepError, PresetNotFoundError
 from jaxprep.formats import HuggingFace
 from jaxprep.formats.huggingface import classes
-from jaxprep.formats.huggingface.builders import BUILDERS
+from jaxprep.formats.huggingface.builders.build import BUILDERS, builder_named
 from jaxprep.huggingface.registry import FAMILIES
 
 SMALL = {"image_processor_type": "ViTImageProcessor", "size": {"height": 8, "width": 8}}
@@ -88,6 +88,7 @@ def test_the_defaults_are_those_of_transformers(backend: str) -> None:
 
 
 def test_every_row_names_a_family_and_builders_that_there_are() -> None:
+    builder_named("resize_smart")  # which imports the modules of all builders
     for name, row in classes.rows().items():
         assert row.family in FAMILIES, name
         for backend in row.backends:

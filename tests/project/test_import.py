@@ -62,3 +62,20 @@ def test_import_jaxprep_loads_no_module_of_it():
         "print(sorted(name for name in sys.modules if name.startswith('jaxprep.')))"
     )
     assert loaded == "[]"
+
+
+RULES = "patch_sizes", "sequence_sizes", "slice_sizes", "tile_sizes"
+"""Modules of rules of vision-language models, in `jaxprep.ops`."""
+
+
+def test_rules_of_vision_language_models_are_imported_where_they_are_asked_for():
+    loaded = f"[name for name in {RULES} if 'jaxprep.ops.' + name in sys.modules]"
+    rule = {"rule": "MostPatches", "patch_size": 16, "max_patches": 256}
+    printed = output(
+        "import sys, jaxprep; jaxprep.ImageClassifierPreprocessor; "
+        f"from jaxprep import Pipeline, ops; print({loaded}); "
+        f"print(Pipeline.from_json({{'steps': [{{'step': 'Resize', 'rule': {rule}}}]}}).to_json()"
+        "['steps'][0]['rule']); "
+        f"print(all(hasattr(ops, name) for name in {RULES}))"
+    )
+    assert printed.splitlines() == ["[]", str(rule), "True"]

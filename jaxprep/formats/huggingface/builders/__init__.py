@@ -3,24 +3,11 @@
 Paths of Transformers in comments are of release 5.24, below
 https://github.com/huggingface/transformers/tree/main/src/
 
-A builder is a function of a `Build` under `@builder()`, in the module of its theme.
+A builder is a function of a `Build` under `@builder()`, in the module of its theme, which
+`build.MODULES` lists.
 """
 
-from jaxprep.formats.huggingface.builders import (
-    crop_and_pad,
-    documents,
-    interpolation,
-    patches,
-    resize,
-    resolutions,
-    sequences,
-    slices,
-    tiles,
-    values,
-    videos,
-)
 from jaxprep.formats.huggingface.builders.build import (
-    BUILDERS,
     Build,
     Builder,
     Operation,
@@ -29,11 +16,11 @@ from jaxprep.formats.huggingface.builders.build import (
     ValueRange,
     add_steps,
     builder,
+    builder_named,
     builders_of,
 )
 
 __all__ = [
-    "BUILDERS",
     "Build",
     "Builder",
     "Operation",
@@ -42,16 +29,6 @@ __all__ = [
     "ValueRange",
     "add_steps",
     "builder",
+    "builder_named",
     "builders_of",
-    "crop_and_pad",
-    "documents",
-    "interpolation",
-    "patches",
-    "resize",
-    "resolutions",
-    "sequences",
-    "slices",
-    "tiles",
-    "values",
-    "videos",
 ]

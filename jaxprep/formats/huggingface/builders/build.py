@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeVar
@@ -219,7 +220,7 @@ class Builder(NamedTuple):
         size_key: the setting that holds the size of the operation.
         makes_square: the result is a square where `size` is a `shortest_edge` alone.
 
-    >>> BUILDERS["center_crop"].size_key
+    >>> builder_named("center_crop").size_key
     'crop_size'
     """
 
@@ -230,8 +231,35 @@ class Builder(NamedTuple):
 
 
 Function = TypeVar("Function", bound=Callable[..., None])
+MODULES = (
+    "crop_and_pad",
+    "documents",
+    "interpolation",
+    "patches",
+    "resize",
+    "resolutions",
+    "sequences",
+    "slices",
+    "tiles",
+    "values",
+    "videos",
+)
+"""Of this package, those that have builders. They are imported with the first config, and not with
+the format, which is there for files of all libraries: that takes a tenth of a second."""
 BUILDERS: dict[str, Builder] = {}
-"""Every builder by its name, which is what the `steps` of a row say."""
+"""The builders of the modules that are imported, by name; see `builder_named`."""
+
+
+def builder_named(name: str) -> Builder:
+    """Return a builder by its name, which is what the `steps` of a row say.
+
+    >>> builder_named("pad").operation
+    'pad'
+    """
+    if name not in BUILDERS:
+        for module in MODULES:
+            importlib.import_module(f"{__package__}.{module}")
+    return BUILDERS[name]
 
 
 def builder(
@@ -269,7 +297,7 @@ def builders_of(settings: Settings, backend: Backend, view: str | None = None) -
     >>> [entry.operation for entry in builders_of(Settings("DetrImageProcessor", {}), "pil")]
     ['resize', None, 'pad']
     """
-    return [BUILDERS[name] for name in settings.row.builder_names(backend, view)]
+    return [builder_named(name) for name in settings.row.builder_names(backend, view)]
 
 
 Part = Literal["all", "unpadded", "resize"]
