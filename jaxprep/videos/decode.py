@@ -21,6 +21,7 @@ from __future__ import annotations
 import bisect
 import contextlib
 import io
+import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any, NamedTuple
@@ -101,8 +102,7 @@ def read_video(source: Source, choose: Callable[[VideoMetadata], Any] | None = N
             ) from error
     pixels = np.stack([frames[index] for index in chosen])
     height, width = pixels.shape[1:3]
-    metadata = video.metadata.sampled(chosen)
-    return Decoded(pixels, VideoMetadata(**{**metadata, "height": height, "width": width}))
+    return Decoded(pixels, video.metadata.sampled(chosen, height=height, width=width))
 
 
 def _pyav() -> Any:
@@ -226,8 +226,9 @@ def _decode(
     stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     frames: dict[int, np.ndarray] = {}
     sizes = set()
-    chosen = _by_time(container, stream, video, indices, name) if video.times else None
-    if chosen is None:
+    if video.times:
+        chosen = _by_time(container, stream, video, indices, name)
+    else:
         chosen = _by_count(container, stream, indices)
     for index, frame in chosen:
         if not sizes:
@@ -265,20 +266,18 @@ def _by_time(
     """The chosen frames, each decoded from the last key frame before it."""
     times, key_times = video.times, video.key_times
     decoded = container.decode(stream)
-    position = times[0] - 1  # the time of the last frame that was decoded
     last = None
     for index in indices:
         time = times[index]
         key_time = key_times[max(bisect.bisect_right(key_times, time) - 1, 0)]
+        position = times[0] - 1 if last is None else last.pts
         # Where the key frame is the next one, it comes without a seek.
         skips = key_time > position and times[bisect.bisect_right(times, position)] < key_time
         if skips and key_time > key_times[0]:
             decoded = _from_key_frame(container, stream, video, key_time, time)
             last = None
         while last is None or last.pts < time:
-            following = next(decoded, None)
-            while following is not None and following.pts is None:
-                following = next(decoded, None)
+            following = next((frame for frame in decoded if frame.pts is not None), None)
             if following is None or following.pts > time:
                 # The second field of an interlaced frame has a packet, and no frame of its own.
                 is_field = last is not None and last.pts >= times[max(index - 1, 0)]
@@ -287,15 +286,13 @@ def _by_time(
                         f"Expected a video with frame {index}, got damaged data - at {name}."
                     )
                 yield index, last
+                # What was decoded beyond the field is the next frame to look at.
+                if following is not None:
+                    last = following
                 break
             last = following
-            position = last.pts
         else:
             yield index, last
-            continue
-        # What was decoded beyond the field is the next frame to look at.
-        if following is not None:
-            last, position = following, following.pts
 
 
 def _from_key_frame(container: Any, stream: Any, video: _Video, key_time: int, time: int) -> Any:
@@ -309,11 +306,6 @@ def _from_key_frame(container: Any, stream: Any, video: _Video, key_time: int, t
         decoded = container.decode(stream)
         first = next(decoded, None)
         if first is not None and first.pts is not None and first.pts <= time:
-            return _chained(first, decoded)
+            return itertools.chain([first], decoded)
     container.seek(0)
     return container.decode(stream)
-
-
-def _chained(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
-    yield first
-    yield from rest
