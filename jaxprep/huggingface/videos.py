@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxprep.errors import InputError
@@ -93,7 +94,7 @@ class Raw(NamedTuple):
     """One video as a caller passed it.
 
     Attributes:
-        value: an array `(t, ...)`, a list of frames, or a path, an address or bytes of a file.
+        value: NumPy's array `(t, ...)`, a list of frames, or a path, an address or bytes of a file.
         where: its position in the call, for messages.
 
     >>> Raw("clip.mp4", "videos").is_file
@@ -142,13 +143,7 @@ def _flattened(value: Any, where: str) -> Iterator[Raw]:
         return
     if not _is_list(value):
         # NumPy's before it is cut, since JAX would compile a program for that.
-        array = as_numpy(value, where, VIDEOS)
-        if array.ndim not in (4, 5):
-            raise InputError(
-                f"Expected {VIDEOS.expected}, got an array of {array.ndim} axes - at `{where}`."
-            )
-        for i, video in enumerate(array if array.ndim == 5 else [array]):
-            yield Raw(video, f"{where}[{i}]" if array.ndim == 5 else where)
+        yield from _of_any_array(as_numpy(value, where, VIDEOS), where)
         return
     if not value:
         raise InputError(f"Expected {VIDEOS.expected}, got an empty list - at `{where}`.")
@@ -157,6 +152,18 @@ def _flattened(value: Any, where: str) -> Iterator[Raw]:
         return
     for i, item in enumerate(value):
         yield from _flattened(item, f"{where}[{i}]")
+
+
+def _of_any_array(array: np.ndarray, where: str) -> Iterator[Raw]:
+    if array.ndim == 4:
+        yield Raw(array, where)
+    elif array.ndim == 5:
+        for i, video in enumerate(array):
+            yield Raw(video, f"{where}[{i}]")
+    else:
+        raise InputError(
+            f"Expected {VIDEOS.expected}, got an array of {array.ndim} axes - at `{where}`."
+        )
 
 
 def _is_list(value: Any) -> bool:
@@ -228,66 +235,71 @@ def _from_file(raw: Raw, reading: VideoReading) -> Video:
         return chosen[0].frames_indices
 
     frames, metadata = read_video(source, indices_of)
-    size = {"height": metadata.height, "width": metadata.width}
-    return Video(frames, "uint8", dataclasses.replace(chosen[0], **size))
+    height, width = metadata.height, metadata.width
+    return Video(frames, "uint8", dataclasses.replace(chosen[0], height=height, width=width))
 
 
 def _from_frames(raw: Raw, reading: VideoReading, metadata: VideoMetadata | None) -> Video:
     """A video of an array or of a list of frames."""
-    value, where = raw
-    frames = value if isinstance(value, list) else as_numpy(value, where, VIDEOS)
+    frames, where = raw
     count = len(frames)
     if not count:
         raise InputError(f"Expected a video with frames, got none - at `{where}`.")
     metadata = metadata or VideoMetadata(count, frames_indices=tuple(range(count)))
-    indices = np.arange(count)
-    if reading.choose is not None:
-        chosen = reading.choose(metadata)
-        indices = np.asarray(chosen.frames_indices)
-        if indices.max() >= count:
-            raise InputError(
-                f"Expected metadata of a video of {count} frames, got those of "
-                f"{metadata.total_num_frames} - at `video_metadata`. Pass all frames, or "
-                "`do_sample_frames=False`."
-            )
-        metadata = chosen
-    else:
-        _check_indices(metadata, count)
+    metadata, indices = _chosen(metadata, count, reading.choose)
     if isinstance(frames, np.ndarray):
         image = _of_array(frames, indices, where, reading)
     else:
-        image = _of_list(frames, indices, where, reading)
+        image = _of_list(frames, range(count) if indices is None else indices, where, reading)
     height, width = image.size
     if metadata.height is None or metadata.width is None:
         metadata = dataclasses.replace(metadata, height=height, width=width)
     return Video(image.pixels, image.value_range, metadata)
 
 
-def _check_indices(metadata: VideoMetadata, count: int) -> None:
-    """Refuse indices that are not those of the frames, which are taken as they are."""
-    indices = metadata.frames_indices
-    if indices is not None and len(indices) != count:
+def _chosen(
+    metadata: VideoMetadata, count: int, choose: Choose | None
+) -> tuple[VideoMetadata, list[int] | None]:
+    """The metadata of a video whose `count` frames are passed, with the indices of those that are
+    taken; and these, None for all. Those of another video are refused.
+    """
+    if choose is None:
+        indices = metadata.frames_indices
+        if indices is not None and len(indices) != count:
+            raise InputError(
+                f"Expected `frames_indices` of the {count} frames that are passed, got "
+                f"{len(indices)} - at `video_metadata`. Leave them out, or pass "
+                "`do_sample_frames=True`."
+            )
+        return metadata, None
+    chosen = choose(metadata)
+    indices = list(chosen.frames_indices or ())
+    if max(indices) >= count:
         raise InputError(
-            f"Expected `frames_indices` of the {count} frames that are passed, got {len(indices)} "
-            "- at `video_metadata`. Leave them out, or pass `do_sample_frames=True`."
+            f"Expected metadata of a video of {count} frames, got those of "
+            f"{metadata.total_num_frames} - at `video_metadata`. Pass all frames, or "
+            "`do_sample_frames=False`."
         )
+    return chosen, indices
 
 
-def _of_array(array: np.ndarray, indices: np.ndarray, where: str, reading: VideoReading) -> Image:
-    """The chosen frames of an array."""
-    if array.ndim == 4 and reading.choose is not None:
+def _of_array(
+    array: np.ndarray, indices: Sequence[int] | None, where: str, reading: VideoReading
+) -> Image:
+    """The chosen frames of an array; None is all."""
+    if indices is not None:
         check_frames(len(indices), array.shape[-3:])
         array = array[indices]
     return _as_frames(array, where, reading)
 
 
 def _of_list(
-    frames: Sequence[Any], indices: np.ndarray, where: str, reading: VideoReading
+    frames: Sequence[Any], indices: Sequence[int], where: str, reading: VideoReading
 ) -> Image:
     """The chosen frames of a list; pictures of files are decoded only where they are chosen."""
     arrays: dict[int, np.ndarray] = {}
     layout = reading.layout
-    for i in sorted(set(indices.tolist())):
+    for i in sorted(set(indices)):
         frame, place = frames[i], f"{where}[{i}]"
         if isinstance(frame, str):
             arrays[i], layout = decoded(frame, place), "channels_last"
@@ -299,7 +311,7 @@ def _of_list(
     if len(shapes) > 1:
         raise InputError(f"Expected frames of one size, got {sorted(shapes)} - at `{where}`.")
     check_frames(len(indices), next(iter(shapes)))
-    array = np.stack([arrays[i] for i in indices.tolist()])
+    array = np.stack([arrays[i] for i in indices])
     return _as_frames(array, where, reading._replace(layout=layout))
 
 
@@ -373,7 +385,6 @@ def traced_videos(
     Raises:
         InputError: something that is no array of four or five axes.
 
-    >>> import jax.numpy as jnp
     >>> traced_videos(jnp.zeros((2, 5, 3, 4, 6)), VideoReading())[0].frames.shape
     (2, 5, 4, 6, 3)
     """
@@ -395,18 +406,15 @@ def traced_videos(
                     "- at `video_metadata`."
                 )
             known = metadata[i]
-        if reading.choose is not None:
-            known = reading.choose(known)
-            array = array[..., np.asarray(known.frames_indices), :, :, :]
-        else:
-            _check_indices(known, count)
+        known, indices = _chosen(known, count, reading.choose)
+        if indices is not None:
+            array = array[..., np.asarray(indices), :, :, :]
         videos.append(Video(array, traced_image(array).value_range, known))
     return videos
 
 
 def _traced_arrays(value: Any) -> Iterator[Any]:
     """The arrays of videos in lists, nested or not; frames of a list are one video."""
-    import jax.numpy as jnp
 
     def is_frame(item: Any) -> bool:
         return getattr(item, "ndim", None) == 3

@@ -175,13 +175,14 @@ def test_metadata_that_does_not_fit_the_videos_is_refused() -> None:
     for function in (call, jax.jit(call)):
         with pytest.raises(InputError, match="frames that are passed, got 2 - at `video_metadata`"):
             function(_clip(3))
-    with pytest.raises(InputError, match="metadata of a video of 4 frames, got those of 400"):
-        processor(
-            _clip(4),
-            do_sample_frames=True,
-            num_frames=8,
-            video_metadata={"total_num_frames": 400, "fps": 10},
-        )
+    other = {"total_num_frames": 400, "fps": 10}
+
+    def sample(clip: Any) -> Any:
+        return processor(clip, do_sample_frames=True, num_frames=8, video_metadata=other)
+
+    for function in (sample, jax.jit(sample)):
+        with pytest.raises(InputError, match="metadata of a video of 4 frames, got those of 400"):
+            function(_clip(4))
 
 
 def test_huge_requests_are_refused_before_memory_is_taken() -> None:
