@@ -272,6 +272,13 @@ class Settings:
         check_size(pair, f"$.{self.key_of(key)}")
         return pair
 
+    def square_side(self, key: str) -> int:
+        """Return the side of a size whose height and width are equal."""
+        height, width = self.pair(key)
+        if height != width:
+            raise self._expected("a square", key)
+        return height
+
     def _square(self, key: str) -> bool:
         """Whether a lone number is the side of a square; otherwise it is the shorter edge."""
         if key != "size":

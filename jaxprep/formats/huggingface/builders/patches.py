@@ -50,10 +50,7 @@ def patch_side(settings: Settings) -> int:
     """
     if settings.row.patches.side == "patch_size":
         return settings.integer("patch_size")
-    height, width = settings.pair("size")
-    if height != width:
-        raise codec.expected("a square", settings.get("size"), "$.size")
-    return height
+    return settings.square_side("size")
 
 
 def patch_factor(settings: Settings) -> int:

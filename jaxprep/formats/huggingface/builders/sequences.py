@@ -64,15 +64,6 @@ def patches_row_by_row(build: Build) -> None:
     build.layout = ops.Patches(build.settings.integer("patch_size"))
 
 
-def patch_sides(settings: Settings) -> Size:
-    """Return height and width of a patch, where the setting may be one number.
-
-    >>> patch_sides(Settings("PixtralImageProcessor", {"patch_size": 14}))
-    (14, 14)
-    """
-    return settings.pair("patch_size")
-
-
 @builder("resize")
 def resize_in_box(build: Build) -> None:
     """Pixtral: shrunk into `size`, then both sides up to whole patches.
@@ -82,7 +73,8 @@ def resize_in_box(build: Build) -> None:
     (768, 1024)
     """
     settings = build.settings
-    patch = patch_sides(settings)
+    # One number is the side of a square.
+    patch = settings.pair("patch_size")
     if not settings.flag("do_resize"):
         return
     edges = settings.needed_edges("size", LONGEST, EXACT)
@@ -159,12 +151,10 @@ def feasible_patches(settings: Settings) -> tuple[int, int]:
     >>> feasible_patches(Settings("Pix2StructImageProcessor", {}))
     (16, 2048)
     """
-    height, width = settings.pair("patch_size")
-    if height != width:
-        raise codec.expected("a square", settings.get("patch_size"), "$.patch_size")
+    side = settings.square_side("patch_size")
     budget = settings.integer("max_patches", highest=MAX_PATCHES)
-    check_budget(budget, height * width, "$.max_patches")
-    return height, budget
+    check_budget(budget, side**2, "$.max_patches")
+    return side, budget
 
 
 @builder()

@@ -10,6 +10,7 @@ from jaxprep import codec, ops
 from jaxprep.bounds import MAX_PARTS
 from jaxprep.formats.huggingface.builders.build import Build, builder
 from jaxprep.formats.huggingface.builders.resize import resize_any
+from jaxprep.formats.huggingface.builders.tiles import most_tiles
 from jaxprep.formats.huggingface.settings import Settings
 from jaxprep.ops.resize import SizeRule
 from jaxprep.ops.slice_sizes import (
@@ -23,7 +24,6 @@ from jaxprep.ops.slice_sizes import (
     pan_and_scan,
     plan_windows,
 )
-from jaxprep.ops.tile_sizes import check_tiles
 from jaxprep.types import Size
 
 
@@ -86,8 +86,7 @@ def slice_canvas(settings: Settings) -> SliceCanvas:
     9
     """
     side = settings.integer("scale_resolution")
-    most = settings.integer("max_slice_nums")
-    check_tiles(most, (side, side), "$.max_slice_nums")
+    most = most_tiles(settings, "max_slice_nums", (side, side))
     return SliceCanvas(side, slice_divisor(settings), most)
 
 
@@ -166,13 +165,6 @@ def planes_of_patches(build: Build) -> None:
 
 
 # -- Step 3.7 ------------------------------------------------------------------------------------
-
-
-def _square_side(settings: Settings) -> int:
-    height, width = settings.pair("size")
-    if height != width:
-        raise codec.expected("a square", settings.get("size"), "$.size")
-    return height
 
 
 def window_plan(settings: Settings, size: Size) -> WindowPlan:
@@ -277,7 +269,7 @@ def crop_patches(settings: Settings) -> int:
     >>> crop_patches(Settings("Molmo2ImageProcessor", {}))
     27
     """
-    return _square_side(settings) // settings.integer("patch_size")
+    return settings.square_side("size") // settings.integer("patch_size")
 
 
 def overlapping_crops(settings: Settings) -> OverlappingCrops:
@@ -324,5 +316,5 @@ def resize_to_one_crop(build: Build) -> None:
     >>> config.pipeline_of(Source(), view="whole").output_size((480, 640))
     (378, 378)
     """
-    side = _square_side(build.settings)
+    side = build.settings.square_side("size")
     _interpolate(build, size=(side, side))

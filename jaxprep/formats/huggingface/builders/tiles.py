@@ -39,9 +39,8 @@ MOST_RESOLUTIONS = 1024
 """LLaVA-OneVision has 36."""
 
 
-def tile_counts(settings: Settings, tile: Size) -> tuple[int, int]:
-    """Return the least and the largest number of tiles of an image, `min_patches` and
-    `max_patches`.
+def most_tiles(settings: Settings, key: str, tile: Size) -> int:
+    """Return a setting that is the largest number of tiles of an image.
 
     Args:
         tile: height and width of a tile.
@@ -49,12 +48,22 @@ def tile_counts(settings: Settings, tile: Size) -> tuple[int, int]:
     Raises:
         ConfigError: so many tiles that no image may have as many pixels.
 
+    >>> most_tiles(Settings("MllamaImageProcessor", {}), "max_image_tiles", (448, 448))
+    4
+    """
+    most = settings.integer(key)
+    check_tiles(most, tile, f"$.{key}")
+    return most
+
+
+def tile_counts(settings: Settings, tile: Size) -> tuple[int, int]:
+    """Return the least and the largest number of tiles of an image, `min_patches` and
+    `max_patches`; see `most_tiles`.
+
     >>> tile_counts(Settings("GotOcr2ImageProcessor", {}), (384, 384))
     (1, 12)
     """
-    lowest, highest = (settings.integer(key) for key in ("min_patches", "max_patches"))
-    check_tiles(highest, tile, "$.max_patches")
-    return lowest, highest
+    return settings.integer("min_patches"), most_tiles(settings, "max_patches", tile)
 
 
 def crops(build: Build) -> bool:
@@ -92,9 +101,13 @@ def uncut(build: Build) -> bool:
     """
     if crops(build):
         return False
+    _resize_uncut(build)
+    return True
+
+
+def _resize_uncut(build: Build) -> None:
     resize(build)
     build.layout = ops.ChannelsFirst()
-    return True
 
 
 def closest_ratio(settings: Settings, tile: Size) -> ClosestRatio:
@@ -147,11 +160,8 @@ def tiles_by_area(build: Build) -> None:
     """
     settings = build.settings
     # Both backends of Ovis2 ask for more than one tile.
-    if settings.get("max_patches") == 1:
-        resize(build)
-        build.layout = ops.ChannelsFirst()
-        return
-    if uncut(build):
+    if settings.get("max_patches") == 1 or not crops(build):
+        _resize_uncut(build)
         return
     tile = settings.pair("size")
     closest = closest_ratio(settings, tile)
@@ -207,9 +217,7 @@ def tiles_of_largest(build: Build) -> None:
         thumbnail_tile(build)
     else:
         tile = _square(settings, "tile_size")
-        highest = settings.integer("max_num_tiles")
-        check_tiles(highest, tile, "$.max_num_tiles")
-        stretch(build, LargestCanvas(tile, highest))
+        stretch(build, LargestCanvas(tile, most_tiles(settings, "max_num_tiles", tile)))
 
 
 def _square(settings: Settings, key: str) -> Size:
@@ -490,8 +498,8 @@ def fit_canvas(build: Build) -> None:
     (448, 448)
     """
     settings = build.settings
-    side, highest = _square_size(settings), settings.integer("max_image_tiles")
-    check_tiles(highest, (side, side), "$.max_image_tiles")
+    side = _square_size(settings)
+    highest = most_tiles(settings, "max_image_tiles", (side, side))
     _fit_tiles(build, TiledCanvas(side, highest), side)
 
 
@@ -505,8 +513,8 @@ def fit_canvas_32(build: Build) -> None:
     (672, 672)
     """
     settings = build.settings
-    side, highest = _square_size(settings), settings.integer("max_patches")
-    check_tiles(highest, (side, side), "$.max_patches")
+    side = _square_size(settings)
+    highest = most_tiles(settings, "max_patches", (side, side))
     enlarges = settings.flag("resize_to_max_canvas")
     _fit_tiles(build, TiledCanvas32(side, highest, enlarges), side)
 
@@ -521,8 +529,8 @@ def fit_enough(build: Build) -> None:
     (896, 896)
     """
     settings = build.settings
-    side, highest = _square_size(settings), settings.integer("dynamic_hd")
-    check_tiles(highest, (side, side), "$.dynamic_hd")
+    side = _square_size(settings)
+    highest = most_tiles(settings, "dynamic_hd", (side, side))
     patch = settings.integer("patch_size")
     # The mask of a tile has one value for each whole patch.
     if not 1 <= patch <= side:
