@@ -79,7 +79,7 @@ FAMILIES: dict[str, Family] = {
     "tiles_with_tokens": tiles.TILES_WITH_TOKENS,
     "page_samples": tiles.PAGE_SAMPLES,
     "split_samples": tiles.SPLIT_SAMPLES,
-    "tiled_samples": tiles.CANVAS_SAMPLES,
+    "tiled_samples": tiles.TILED_SAMPLES,
     "maskformer": MASKFORMER,
     "oneformer": ONEFORMER,
     "eomt": EOMT,

@@ -89,12 +89,38 @@ def padded_samples(array: Any, counts: Sequence[int]) -> Any:
     if min(counts) == most:
         return array.reshape(shape)
     bounds.check_padded(shape[1:], [array.shape])
+    starts = range(0, len(counts) * most, most)
+    return spread(array, counts, starts, len(counts) * most).reshape(shape)
+
+
+def spread(array: Any, counts: Sequence[int], starts: Sequence[int], total: int) -> Any:
+    """Return the rows of all samples in one array of `total` rows, 0 where nothing lies.
+
+    Args:
+        array: the rows of all samples, `(rows, ...)`.
+        counts: of the rows of each sample.
+        starts: where the first row of each lies.
+
+    >>> spread(np.ones(3), [2, 1], [0, 3], 4).tolist()
+    [1.0, 1.0, 0.0, 1.0]
+    """
+    if sum(counts) == total:
+        return array
     xp = array_module(array)
     # Where each row goes; then nothing but one gather, traced as on the host.
-    source = np.full((len(counts), most), len(array))
+    source = np.full(total, len(array))
     first = 0
-    for sample, count in enumerate(counts):
-        source[sample, :count] = range(first, first + count)
+    for start, count in zip(starts, counts, strict=True):
+        source[start : start + count] = range(first, first + count)
         first += count
     zero = xp.zeros((1, *array.shape[1:]), array.dtype)
-    return xp.concatenate([array, zero])[source.reshape(-1)].reshape(shape)
+    return xp.concatenate([array, zero])[source]
+
+
+def in_samples(array: Any, counts: Sequence[int]) -> Any:
+    """Return rows as one array where all samples have as many, otherwise in a list of samples.
+
+    >>> in_samples(np.ones((4, 1)), [2, 2]).shape, len(in_samples(np.ones((4, 1)), [3, 1]))
+    ((2, 2, 1), 2)
+    """
+    return padded_samples(array, counts) if len(set(counts)) == 1 else split(array, counts)

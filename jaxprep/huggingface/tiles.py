@@ -40,7 +40,7 @@ from jaxprep.huggingface.images import (
     traced_image,
     with_value_range,
 )
-from jaxprep.huggingface.samples import padded_samples, sample_counts, split
+from jaxprep.huggingface.samples import in_samples, padded_samples, sample_counts, split, spread
 from jaxprep.huggingface.views import Rows, array_module, padded, rows, sizes_differ, starts_of
 from jaxprep.ops.slice_sizes import square_cuts
 from jaxprep.ops.tile_sizes import Grid, canvas_grids
@@ -160,9 +160,7 @@ def count_results(config: HuggingFace, sizes: Sequence[Size]) -> Results:
 # -- views ---------------------------------------------------------------------------------------
 
 
-def place_views(
-    call: Call, images: Sequence[Image], starts: Sequence[int], total: int | None = None
-) -> Any:
+def place_views(call: Call, images: Sequence[Image], starts: Sequence[int], total: int) -> Any:
     """Return the views of all images in one array, `(total, c, h, w)`, with 0 between them: the
     tiles of an image row by row, and its thumbnail before or after them.
 
@@ -170,16 +168,15 @@ def place_views(
 
     Args:
         starts: the row of the first view of each image.
-        total: of all rows; by default one more than that of the last view.
+        total: of all rows.
 
     >>> config = HuggingFace("GotOcr2ImageProcessor", {"size": 8, "crop_to_patches": True})
     >>> images = [Image(np.full((20, 30, 3), 9, np.uint8)), Image(np.zeros((20, 20, 3), np.uint8))]
-    >>> place_views(Call(None, {}, config), images, starts=[0, 10]).shape
+    >>> place_views(Call(None, {}, config), images, [0, 10], 20).shape
     (20, 3, 8, 8)
     """
     config = call.config
-    counts = [views_count(config, size) for size in sizes_of(images)]
-    total = max(map(sum, zip(starts, counts, strict=True))) if total is None else total
+    counts = _views_counts(call, images)
     if call.is_traced:
         views = views_of(call, images)
         each = total // len(counts)
@@ -191,7 +188,7 @@ def place_views(
             return rows(jnp.pad(views, widths), axes=1)
         views = rows(views, axes=1)
         bounds.check_padded((total, *views.shape[1:]), [views.shape])
-        return _spread(views, counts, starts, total)
+        return spread(views, counts, starts, total)
     is_first = tiling_of(config).thumbnail == "first"
     tiles, thumbnails = [], []
     for i, image in enumerate(images):
@@ -259,19 +256,6 @@ def _placed(call: Call, parts: Sequence[_Part], total: int, used: int) -> np.nda
     return whole.array
 
 
-def _spread(flat: Any, counts: Sequence[int], starts: Sequence[int], total: int) -> Any:
-    """Traced rows, moved to where those of each image begin."""
-    if sum(counts) == total:
-        return flat
-    source = np.full(total, len(flat))
-    first = 0
-    for start, count in zip(starts, counts, strict=True):
-        source[start : start + count] = range(first, first + count)
-        first += count
-    zero = array_module(flat).zeros((1, *flat.shape[1:]), flat.dtype)
-    return array_module(flat).concatenate([flat, zero])[source]
-
-
 def views_of(call: Call, images: Sequence[Image]) -> Any:
     """Return the views of each image, `(views, c, h, w)`, in the order of `place_views`.
 
@@ -285,10 +269,7 @@ def views_of(call: Call, images: Sequence[Image]) -> Any:
     """
     config = call.config
     if not call.is_traced:
-        counts = [views_count(config, size) for size in sizes_of(images)]
-        starts, _ = starts_of(counts)
-        views = split(place_views(call, images, starts), counts)
-        return array_module(views).stack(views) if len(set(counts)) == 1 else list(views)
+        return in_samples(views_in_rows(call, images), _views_counts(call, images))
     tiles = tiles_of(call, images)
     with_one = [image for image in images if has_thumbnail(config, image.size)]
     if not with_one:
@@ -296,17 +277,21 @@ def views_of(call: Call, images: Sequence[Image]) -> Any:
     thumbnails = run_each(call, with_one, "thumbnail")
     is_first = tiling_of(config).thumbnail == "first"
     if len(with_one) == len(images) and _are_arrays(tiles, thumbnails):
-        pair = [thumbnails[:, None], tiles] if is_first else [tiles, thumbnails[:, None]]
-        return array_module(pair).concatenate(pair, axis=1)
+        return _joined(tiles, thumbnails, is_first)
     remaining = iter(thumbnails)
     views = []
     for size, of_image in zip(sizes_of(images), tiles, strict=True):
         if has_thumbnail(config, size):
-            thumbnail = next(remaining)[None]
-            pair = [thumbnail, of_image] if is_first else [of_image, thumbnail]
-            of_image = array_module(pair).concatenate(pair)
+            of_image = _joined(of_image, next(remaining), is_first)
         views.append(of_image)
     return views
+
+
+def _joined(tiles: Any, thumbnail: Any, is_first: bool) -> Any:
+    """The tiles of an image, or of each of a batch, with its thumbnail before or after them."""
+    thumbnail = thumbnail[..., None, :, :, :]
+    pair = [thumbnail, tiles] if is_first else [tiles, thumbnail]
+    return array_module(pair).concatenate(pair, axis=-4)
 
 
 def _are_arrays(*results: Any) -> bool:
@@ -425,8 +410,11 @@ def views_in_rows(call: Call, images: Sequence[Image]) -> Any:
     >>> views_in_rows(call, [Image(np.zeros((20, 30, 3), np.uint8))]).shape
     (1, 3, 8, 8)
     """
-    counts = [views_count(call.config, size) for size in sizes_of(images)]
-    return place_views(call, images, *starts_of(counts))
+    return place_views(call, images, *starts_of(_views_counts(call, images)))
+
+
+def _views_counts(call: Call, images: Sequence[Image]) -> list[int]:
+    return [views_count(call.config, size) for size in sizes_of(images)]
 
 
 def tile_stacks(call: Call) -> Results:
@@ -452,7 +440,7 @@ def _pads(config: HuggingFace) -> bool:
 def _stacked_views(call: Call, images: Sequence[Image]) -> Any:
     """The views of images as one array, where the class pads or all have as many; otherwise in a
     list."""
-    counts = [views_count(call.config, size) for size in sizes_of(images)]
+    counts = _views_counts(call, images)
     most = max(counts)
     if not _pads(call.config) and min(counts) < most:
         return views_of(call, images)
@@ -698,12 +686,8 @@ def split_samples(call: Call) -> Results:
             mask[:count] = 1
         results["pixel_attention_mask"] = masks
     else:
-        samples = split(views_in_rows(call, images), _views_counts(call, images))
-        results[name] = (
-            samples
-            if len({len(one) for one in samples}) > 1
-            else array_module(samples).stack(samples)
-        )
+        counts = [sum(sample) for sample in _counts_by_sample(call, images)]
+        results[name] = in_samples(views_in_rows(call, images), counts)
     if settings.flag("return_row_col_info"):
         results |= _grid_lists(call, images, of_single=(0, 0))
     return results
@@ -711,22 +695,19 @@ def split_samples(call: Call) -> Results:
 
 def _views_of_samples(call: Call, images: Sequence[Image]) -> tuple[Any, list[int]]:
     """The views of each sample, padded with 0 to the longest, and how many there are of each."""
-    counts = _views_counts(call, images)
+    samples = _counts_by_sample(call, images)
+    counts = [sum(sample) for sample in samples]
     most = max(counts)
-    sizes = split(sizes_of(images), sample_counts(call.images))
     starts = []
-    for number, sample in enumerate(sizes):
-        row = number * most
-        for size in sample:
-            starts.append(row)
-            row += views_count(call.config, size)
+    for number, sample in enumerate(samples):
+        starts += [number * most + start for start in starts_of(sample)[0]]
     views = place_views(call, images, starts, len(counts) * most)
     return views.reshape(len(counts), most, *views.shape[1:]), counts
 
 
-def _views_counts(call: Call, images: Sequence[Image]) -> list[int]:
-    counts = [views_count(call.config, size) for size in sizes_of(images)]
-    return [sum(sample) for sample in split(counts, sample_counts(call.images))]
+def _counts_by_sample(call: Call, images: Sequence[Image]) -> list[Sequence[int]]:
+    """How many views each image has, in lists of samples."""
+    return split(_views_counts(call, images), sample_counts(call.images))
 
 
 def _grid_lists(call: Call, images: Sequence[Image], of_single: Grid = (1, 1)) -> Results:
@@ -744,13 +725,13 @@ def _grid_lists(call: Call, images: Sequence[Image], of_single: Grid = (1, 1)) -
     }
 
 
-def canvas_samples(call: Call) -> Results:
+def tiled_samples(call: Call) -> Results:
     """Return the tiles of each image of each sample, padded with 0 to `max_image_tiles` and to the
     sample that has most images, as Mllama does: which there are, and the number of each grid among
     all grids.
 
     >>> config = HuggingFace("MllamaImageProcessor", {"size": 8})
-    >>> results = canvas_samples(Call(np.zeros((20, 30, 3), np.uint8), {}, config))
+    >>> results = tiled_samples(Call(np.zeros((20, 30, 3), np.uint8), {}, config))
     >>> results["pixel_values"].shape, results["aspect_ratio_ids"].tolist(), results["num_tiles"]
     ((1, 1, 4, 3, 8, 8), [[6]], [[4]])
     """
@@ -820,4 +801,4 @@ PAGE_SAMPLES = Family(page_samples, methods=COUNT_VIEWS | count_methods(get_tile
 SPLIT_SAMPLES = Family(
     split_samples, methods=count_methods(get_number_of_image_patches=views_and_grid)
 )
-CANVAS_SAMPLES = Family(canvas_samples)
+TILED_SAMPLES = Family(tiled_samples)
