@@ -128,20 +128,21 @@ def generator_of(config: HuggingFace) -> MaskingGenerator:
     75
     """
     settings = config.effective
-    total = settings.integer("total_mask_patches", 0)
-    most = settings.get("mask_group_max_patches")
-    ratio = settings.number("mask_group_min_aspect_ratio", 1e-6, 1e6)
-    most_ratio = settings.get("mask_group_max_aspect_ratio")
+    total = most = settings.integer("total_mask_patches", 0)
+    if settings.get("mask_group_max_patches") is not None:
+        most = settings.integer("mask_group_max_patches", 0)
+    least_ratio = settings.number("mask_group_min_aspect_ratio", 1e-6, 1e6)
+    most_ratio = 1 / least_ratio
+    # 0 is none, too.
+    if settings.get("mask_group_max_aspect_ratio"):
+        most_ratio = settings.number("mask_group_max_aspect_ratio", 1e-6, 1e6)
     return MaskingGenerator(
         side=settings.integer("input_size_patches", 1, MAX_PATCHES),
         total=total,
         least=settings.integer("mask_group_min_patches", 0),
-        most=total if most is None else settings.integer("mask_group_max_patches", 0),
-        least_ratio=ratio,
-        # 0 is none, too.
-        most_ratio=settings.number("mask_group_max_aspect_ratio", 1e-6, 1e6)
-        if most_ratio
-        else 1 / ratio,
+        most=most,
+        least_ratio=least_ratio,
+        most_ratio=most_ratio,
     )
 
 

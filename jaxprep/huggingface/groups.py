@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import jax.numpy as jnp
-import numpy as np
-
 from jaxprep.errors import InputError
 from jaxprep.huggingface.call import Call, read
 from jaxprep.huggingface.images import Image
+from jaxprep.huggingface.views import array_module
 from jaxprep.inputs import flatten, is_numbers
-from jaxprep.types import is_traced
 
 
 def read_groups(call: Call) -> tuple[list[Image], list[int]]:
@@ -25,6 +22,7 @@ def read_groups(call: Call) -> tuple[list[Image], list[int]]:
     Raises:
         InputError: a group without images.
 
+    >>> import numpy as np
     >>> from jaxprep.formats import HuggingFace
     >>> config = HuggingFace("VideoMAEImageProcessor")
     >>> frame = np.zeros((8, 8, 3), np.uint8)
@@ -86,6 +84,7 @@ def group_results(results: Any, counts: Sequence[int]) -> Any:
     Raises:
         InputError: the results of a group are of different sizes.
 
+    >>> import numpy as np
     >>> group_results(np.zeros((4, 3, 8, 8)), [2, 2]).shape
     (2, 2, 3, 8, 8)
     >>> [group.shape for group in group_results(np.zeros((3, 8)), [2, 1])]
@@ -102,7 +101,7 @@ def group_results(results: Any, counts: Sequence[int]) -> Any:
         start += count
     if len({(group.shape, group.dtype) for group in groups}) > 1:
         return groups
-    return jnp.stack(groups) if is_traced(groups) else np.stack(groups)
+    return array_module(groups).stack(groups)
 
 
 def _stacked(results: Sequence[Any], i: int) -> Any:
@@ -112,4 +111,4 @@ def _stacked(results: Sequence[Any], i: int) -> Any:
             f"Expected results of one size, got {shapes} - at `images[{i}]`. Resize or crop the "
             "images to one size, and make all of them RGB or gray."
         )
-    return jnp.stack(results) if is_traced(list(results)) else np.stack(results)
+    return array_module(list(results)).stack(results)

@@ -35,6 +35,7 @@ from jaxprep.huggingface.images import (
 )
 from jaxprep.huggingface.mixin import ImageProcessingMixin
 from jaxprep.huggingface.padding import largest_of
+from jaxprep.huggingface.views import array_module
 from jaxprep.inputs import Layout, as_numpy, channels_last, is_numbers, layout_of
 from jaxprep.pictures import is_pil
 from jaxprep.pipeline import Pipeline
@@ -346,8 +347,7 @@ def channels_first(images: Any) -> Any:
     >>> channels_first(np.zeros((2, 3, 4))).shape
     (4, 2, 3)
     """
-    xp = jnp if is_traced(images) else np
-    return xp.moveaxis(images, -1, -3)
+    return array_module(images).moveaxis(images, -1, -3)
 
 
 def _host_layout(image: Any) -> Layout:
