@@ -7,6 +7,7 @@ The sources are `transformers/models/minicpmv4_6/image_processing_minicpmv4_6.py
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ import numpy as np
 from jaxprep import bounds, codec
 from jaxprep.errors import InputError
 from jaxprep.formats import HuggingFace
+from jaxprep.formats.huggingface.builders.build import Source
 from jaxprep.formats.huggingface.builders.slices import TINY_SIDE, slice_canvas
 from jaxprep.huggingface.call import Call, Family, Results, read, run_each
 from jaxprep.huggingface.features import PlainList
@@ -135,6 +137,33 @@ def sliced_views(call: Call, images: Sequence[Image]) -> SlicedViews:
         views += of_image
         counts.append(len(of_image))
     return SlicedViews(views, grids, counts)
+
+
+def views_shapes(call: Call, images: Sequence[Image]) -> list[tuple[int, ...]]:
+    """Return the shapes of the views that `sliced_views` makes at most, all slices of an image as
+    one.
+
+    >>> config = HuggingFace("MiniCPMV4_6ImageProcessor", {"scale_resolution": 56})
+    >>> views_shapes(Call(None, {}, config), [Image(np.zeros((80, 60, 3), np.uint8))])
+    [(1, 1, 4, 4, 3, 14, 14), (2, 1, 4, 4, 3, 14, 14)]
+    """
+    config = call.config
+
+    @functools.cache
+    def of_size(source: Source, size: Size) -> list[tuple[int, ...]]:
+        views: list[str | None] = [None]
+        if config.effective.flag("do_resize") and grid_of_slices(config, size) != (0, 0):
+            views.append("slices")
+        shapes = []
+        for view in views:
+            pipeline = config.pipeline_of(source, view=view)
+            shapes.append(pipeline.result_shape(size, source.channels))
+        return shapes
+
+    shapes: list[tuple[int, ...]] = []
+    for image in images:
+        shapes += of_size(image.source, image.size)
+    return shapes
 
 
 # -- MiniCPM-OCR: how far small images are enlarged ----------------------------------------------

@@ -282,7 +282,7 @@ class BaseImageProcessor(ImageOperations, frameworks.NoAutoGraph, metaclass=Clas
                 f"`{type(self).__name__}` takes no `{unknown[0]}`. It takes {sorted(known)}."
             )
         said = drop_unsaid(config.class_name, kwargs)
-        _, said = split_keys(said, getattr(config.row, "fixed", ()))
+        _, said = split_keys(said, config.row.fixed)
         return config.overridden(_with_layout(json_settings(said)))
 
 

@@ -15,8 +15,8 @@ from jaxprep.errors import InputError
 from jaxprep.huggingface.call import Call, Results
 from jaxprep.huggingface.features import PlainList
 from jaxprep.huggingface.images import Image, one_by_one
-from jaxprep.huggingface.minicpm import columns_of_patches, sliced_views
-from jaxprep.huggingface.video_call import VideoCall, VideoFamily
+from jaxprep.huggingface.minicpm import columns_of_patches, sliced_views, views_shapes
+from jaxprep.huggingface.video_call import VideoCall, VideoFamily, check_results
 from jaxprep.huggingface.videos import Video
 from jaxprep.huggingface.views import array_module
 from jaxprep.types import Size
@@ -145,7 +145,9 @@ def sliced_video(call: VideoCall, videos: Sequence[Video]) -> Results:
             images += of_video
             counts.append(len(of_video))
     of_images = Call(None, {}, call.config, None, call.is_traced)
-    views = sliced_views(of_images, one_by_one(images))
+    single = one_by_one(images)
+    check_results(views_shapes(of_images, single))
+    views = sliced_views(of_images, single)
     return {
         call.row.outputs[0]: columns_of_patches(views.patches),
         "target_sizes_videos": views.target_sizes,

@@ -368,9 +368,13 @@ def _over_white(image: Image, where: str) -> Image:
     colour, alpha = pixels[..., :3], pixels[..., 3:]
     if not np.any(alpha < white):
         return image._replace(pixels=np.ascontiguousarray(colour))
+    return Image(_blended(colour, alpha, white), "float")
+
+
+def _blended(colour: Any, alpha: Any, white: Any) -> Any:
+    """Values from 0 to `white`, NumPy's or traced, over white."""
     share = alpha.astype(np.float32) / white
-    blended = (1 - share) * white + share * colour.astype(np.float32)
-    return Image(blended, "float")
+    return (1 - share) * white + share * colour.astype(np.float32)
 
 
 # -- inside a caller's transformation ------------------------------------------------------------
@@ -409,8 +413,23 @@ def traced_videos(
         known, indices = _chosen(known, count, reading.choose)
         if indices is not None:
             array = array[..., np.asarray(indices), :, :, :]
+        if reading.to_rgb and array.shape[-1] == 4:
+            array = _traced_over_white(array)
         videos.append(Video(array, traced_image(array).value_range, known))
     return videos
+
+
+def _traced_over_white(frames: Any) -> Any:
+    """RGBA in [0, 1] without its alpha. uint8 frames stay uint8 only where all are opaque, which a
+    trace cannot see.
+    """
+    if not jnp.issubdtype(frames.dtype, jnp.floating):
+        raise InputError(
+            f"Expected RGB, or RGBA as floats in [0, 1], inside a transformation of JAX, got RGBA "
+            f"of {frames.dtype} - at `videos`. Lay it over white before, or call the processor "
+            "outside of `jax.jit`."
+        )
+    return _blended(frames[..., :3], frames[..., 3:], 1)
 
 
 def _traced_arrays(value: Any) -> Iterator[Any]:

@@ -124,6 +124,18 @@ def test_opaque_alpha_is_dropped_and_other_alpha_laid_over_white() -> None:
         processor(opaque.astype(np.float32))
 
 
+def test_inside_jit_floats_with_alpha_are_laid_over_white_and_other_types_refused() -> None:
+    processor = huggingface.InternVLVideoProcessor(
+        do_resize=False, do_normalize=False, do_rescale=False
+    )
+    clip = np.concatenate([_clip(2), _clip(2)[..., :1]], -1)
+    floats = clip.astype(np.float32) / 255
+    traced = jax.jit(lambda clip: processor(clip).pixel_values_videos)(floats)
+    np.testing.assert_allclose(traced, processor(floats).pixel_values_videos, atol=2e-6)
+    with pytest.raises(InputError, match="got RGBA of uint8 - at `videos`"):
+        jax.jit(lambda clip: processor(clip).pixel_values_videos)(clip)
+
+
 NO_VIDEOS = [None, [], [[]], np.zeros((4, 4)), np.zeros((2,) * 6), 3, {"a": 1}, [1.5]]
 
 
@@ -194,6 +206,10 @@ def test_huge_requests_are_refused_before_memory_is_taken() -> None:
     large = huggingface.InternVLVideoProcessor(size={"height": 4000, "width": 4000})
     with pytest.raises(InputError, match="results of at most"):
         large(np.zeros((3000, 2, 2, 3), np.uint8))
+    sliced = huggingface.MiniCPMV4_6VideoProcessor(scale_resolution=1400, max_slice_nums=9)
+    frames = np.broadcast_to(np.zeros((), np.uint8), (9000, 4, 4, 3))
+    with pytest.raises(InputError, match="results of at most"):
+        sliced(frames, do_sample_frames=False)
 
 
 def test_the_results_of_a_call_are_counted_together_and_with_their_padding(

@@ -182,6 +182,7 @@ class ProcessorRow:
             that is not the processor's.
         drops_none: in a call, None always means the processor's own setting, as everywhere in
             Transformers 4.
+        fixed: settings that a call does not replace, although the original takes them in a call.
 
     >>> row = rows()["ViTImageProcessor"]
     >>> row.builder_names("pil")
@@ -213,6 +214,7 @@ class ProcessorRow:
     max_size: int | None = None
     nullable: tuple[str, ...] = ()
     drops_none: bool = False
+    fixed: tuple[str, ...] = ()
     resize_builder: str | None = None
     resize_settings: dict[str, Any] = field(default_factory=dict)
 
@@ -243,7 +245,6 @@ class VideoRow(ProcessorRow):
         sampling: the rule that chooses frames, a key of `jaxprep.videos.sampling.RULES`.
         nullable: a call may pass None for "none" where the processor has a value.
         length_dependent: the pipeline of a frame depends on how many frames its video has.
-        fixed: settings that a call does not replace, although the original takes them in a call.
         result: the name of the videos in the results, where that is not the first of `outputs`.
         repeats_last: whether the last frame of a video is repeated until there are whole patches of
             `temporal_patch_size` frames.
@@ -259,7 +260,6 @@ class VideoRow(ProcessorRow):
     sampling: str = "uniform"
     nullable: tuple[str, ...] = ("num_frames", "fps")
     length_dependent: bool = False
-    fixed: tuple[str, ...] = ()
     result: str | None = None
     repeats_last: bool = True
     chunk: str | None = None
