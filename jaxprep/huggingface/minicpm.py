@@ -145,7 +145,7 @@ def views_shapes(call: Call, images: Sequence[Image]) -> list[tuple[int, ...]]:
 
     >>> config = HuggingFace("MiniCPMV4_6ImageProcessor", {"scale_resolution": 56})
     >>> views_shapes(Call(None, {}, config), [Image(np.zeros((80, 60, 3), np.uint8))])
-    [(1, 1, 4, 4, 3, 14, 14), (2, 1, 4, 4, 3, 14, 14)]
+    [(4, 4, 1, 1, 3, 14, 14), (8, 4, 1, 1, 3, 14, 14)]
     """
     config = call.config
 
