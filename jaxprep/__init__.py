@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from jaxprep.facade import ImageClassifierPreprocessor, ImageConverter
     from jaxprep.host.decode import read_image
     from jaxprep.huggingface import AutoImageProcessor, AutoVideoProcessor, BatchFeature
+    from jaxprep.looking import show
     from jaxprep.parallel.canvas import stack
     from jaxprep.pipeline import Pipeline, Plan
     from jaxprep.training import recipes, training_pipeline
@@ -44,6 +45,7 @@ _MODULE_OF = {
     "preprocess_files": "jaxprep.cli.run",
     "read_image": "jaxprep.host.decode",
     "recipes": "jaxprep.training",
+    "show": "jaxprep.looking",
     "stack": "jaxprep.parallel.canvas",
     "training_pipeline": "jaxprep.training",
 }
@@ -69,6 +71,7 @@ __all__ = [
     "presets",
     "read_image",
     "recipes",
+    "show",
     "stack",
     "training",
     "training_pipeline",

@@ -28,6 +28,7 @@ from jaxprep.formats import Custom, Format, KerasHub
 from jaxprep.formats.keras_hub import PREPROCESSOR, upgrade_legacy
 from jaxprep.formats.values import as_image_size
 from jaxprep.pipeline import Pipeline, Ragged, eager
+from jaxprep.pipeline.describe import Description
 from jaxprep.pipeline.placement import Placement, common, is_on_mesh, placement_of
 from jaxprep.presets import files
 from jaxprep.settings import default_settings
@@ -169,6 +170,21 @@ class ImageConverter(frameworks.NoAutoGraph):
     def image_size(self) -> Size | None:
         """Height and width of the results; None where it depends on the image."""
         return self.config.image_size
+
+    def describe(self, size: Size | None = None) -> Description:
+        """Return what is done to an image, in words and as data: what `jaxprep inspect` prints.
+
+        Args:
+            size: height and width of an image, whose size is then told after each step.
+
+        Raises:
+            InputError: a size that the steps do not take.
+
+        >>> converter = ImageConverter(image_size=(4, 4), scale=1 / 255)
+        >>> print(converter.describe().steps[-1])
+        divide by 255
+        """
+        return self.pipeline.describe(size)
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with other values in some fields of the config.
@@ -449,7 +465,7 @@ class ImageClassifierPreprocessor(frameworks.NoAutoGraph):
         The directory is made if needed; its other files stay as they are. A write that fails
         changes nothing.
         """
-        presets.save(self._config(), preset_dir, self.config_file)
+        presets.save(self.config, preset_dir, self.config_file)
 
     def to_json(self) -> dict[str, Any]:
         """Return the config as JSON data, to keep with a checkpoint:
@@ -459,7 +475,7 @@ class ImageClassifierPreprocessor(frameworks.NoAutoGraph):
         >>> ImageClassifierPreprocessor.from_json(data).image_size
         (4, 4)
         """
-        return files.to_json(self._config())
+        return files.to_json(self.config)
 
     @classmethod
     def from_json(cls, data: Any) -> Self:
@@ -503,20 +519,37 @@ class ImageClassifierPreprocessor(frameworks.NoAutoGraph):
     @property
     def name(self) -> str:
         """The name that `summary` of a Keras task prints."""
-        return getattr(self._config(), "preprocessor_name", None) or "preprocessor"
+        return getattr(self.config, "preprocessor_name", None) or "preprocessor"
 
-    def _config(self) -> Format:
+    @property
+    def config(self) -> Format:
+        """The settings: those of the image converter."""
         return Custom() if self.image_converter is None else self.image_converter.config
 
     @property
     def pipeline(self) -> Pipeline:
         """The pure function over a `Batch`."""
-        return self._config().pipeline
+        return self.config.pipeline
 
     @property
     def image_size(self) -> Size | None:
         """Height and width of the results; None where it depends on the image."""
-        return self._config().image_size
+        return self.config.image_size
+
+    def describe(self, size: Size | None = None) -> Description:
+        """Return what is done to an image, in words and as data: what `jaxprep inspect` prints.
+
+        Args:
+            size: height and width of an image, whose size is then told after each step.
+
+        Raises:
+            InputError: a size that the steps do not take.
+
+        >>> preprocessor = ImageClassifierPreprocessor.from_preset("timm/resnet50.a1_in1k")
+        >>> print(preprocessor.describe().steps[-1])
+        normalise: mean 0.485, 0.456, 0.406, std 0.229, 0.224, 0.225
+        """
+        return self.pipeline.describe(size)
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with another `image_converter` or `config_file`, or other fields of the
@@ -563,7 +596,7 @@ class ImageClassifierPreprocessor(frameworks.NoAutoGraph):
                     f"Expected a tuple (x, y) or (x, y, sample_weight), got {len(x)} entries."
                 )
             return self(list(x)) if len(x) == 1 else self(*x)
-        config = self._config()
+        config = self.config
         if y is not None and not isinstance(x, (Batch, Mapping)):
             axis = -3 if config.pipeline.reads_channels_first else -1
             inputs.warn_of_images_as_labels(y, x, axis)

@@ -11,14 +11,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Num, Shaped, UInt8
 
-from jaxprep.errors import InputError
+from jaxprep.errors import DecodeError, InputError, JaxprepError, without_credentials
 from jaxprep.formats import Format
-from jaxprep.host.decode import to_array
+from jaxprep.host.decode import Alpha, decode, mode_of, read_image, to_array
 from jaxprep.pipeline import Pipeline
 from jaxprep.pipeline.step import FillValue, Geometry
 from jaxprep.resample.references import REFERENCES
@@ -146,6 +147,76 @@ def _pixels(picture: Picture, mode: str) -> Shaped[np.ndarray, "h w c"]:
             picture = picture.convert(name)
     pixels = np.asarray(picture)
     return pixels if pixels.ndim == 3 else pixels[..., None]
+
+
+# -- image files -----------------------------------------------------------------------------------
+
+
+def read_file(
+    path: Path, config: Format, alpha: Alpha = "drop"
+) -> UInt8[np.ndarray, "h w 3"] | Picture:
+    """Read an image file as RGB, or as a PIL image in its own mode where the format resizes that
+    before it is converted.
+
+    Args:
+        path: an image file.
+        config: what will be done to the image.
+        alpha: as in `jaxprep.read_image`.
+
+    Raises:
+        JaxprepError: it is no image.
+
+    >>> from jaxprep import data
+    >>> from jaxprep.formats import Timm
+    >>> read_file(data.photo_path("chelsea"), Timm()).shape
+    (300, 451, 3)
+    """
+    has_modes = config.in_own_mode("CMYK") is not None and alpha == "drop"
+    if has_modes:
+        mode = mode_of(path)
+        is_own = config.in_own_mode(mode) is not None or config.pipeline_for(mode)[1] != "RGB"
+        # Gray and RGB are resized alike; for more than 8 bits `read_image` has the rule.
+        if is_own and mode != "L" and not mode.startswith(("I", "F")):
+            return decode(path)
+    return read_image(path, alpha=alpha)
+
+
+def error_of_image(error: Exception, path: Path) -> JaxprepError:
+    """Return an error of any kind as that of an image file, which its message names.
+
+    >>> str(error_of_image(InputError("Expected a photo"), Path("a.png")))
+    "Expected a photo - at 'a.png'."
+    """
+    if isinstance(error, JaxprepError):
+        message = str(error)
+        # as the message quotes it
+        name = without_credentials(str(path))
+        is_named = name in message or repr(name) in message
+        return error if is_named else type(error)(f"{message} - at '{path}'.")
+    message = str(error) or "there is too little memory"
+    return DecodeError(
+        f"Expected an image that can be preprocessed, got {type(error).__name__}: {message} - at "
+        f"'{path}'."
+    )
+
+
+def in_layout(image: UInt8[np.ndarray, "h w 3"], config: Format) -> Num[np.ndarray, ...]:
+    """Return an RGB image in the mode (RGB or gray) and the layout that the config takes.
+
+    >>> from jaxprep.formats import Timm
+    >>> config = Timm(input_size=(1, 4, 4), mean=(0.5,), std=(0.5,))
+    >>> in_layout(np.zeros((8, 6, 3), np.uint8), config).shape
+    (8, 6, 1)
+    """
+    # timm has models of gray images, for which the format names PIL's mode L.
+    _, mode = config.pipeline_for("RGB")
+    pixels: np.ndarray = image
+    if mode != "RGB":
+        from PIL import Image
+
+        pixels = np.asarray(Image.fromarray(image).convert(mode))
+        pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+    return np.moveaxis(pixels, -1, 0) if config.pipeline.reads_channels_first else pixels
 
 
 # -- geometry in the picture's own mode ----------------------------------------------------------

@@ -21,7 +21,6 @@ from jaxprep.augment.policies import Policy
 from jaxprep.augment.recipes import RECIPES, Recipe
 from jaxprep.errors import ConfigError, InputError, PresetNotFoundError
 from jaxprep.formats import Format
-from jaxprep.formats.custom import Custom
 from jaxprep.formats.values import as_image_size
 from jaxprep.pipeline import Pipeline
 from jaxprep.pipeline.step import Geometry, Layout, Opaque, Pointwise, Step
@@ -109,7 +108,7 @@ def training_pipeline(
         raise codec.expected("`bool`", mixing, "mixing")
     numbers = recipe if isinstance(recipe, Recipe) else find_recipe(recipe)
     try:
-        config = _config_of(preset, overrides)
+        config = presets.config_of(preset, **overrides)
     except ConfigError as error:
         near = [name for word in overrides for name in _near_arguments(word)]
         if not near:
@@ -213,16 +212,6 @@ def _near_arguments(word: str) -> list[str]:
     for."""
     names = ("recipe", "mixing", "num_classes", "image_size", "scope")
     return difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-
-
-def _config_of(preset: Any, overrides: dict[str, Any]) -> Format:
-    if not isinstance(preset, Format):
-        # that of a preprocessor or a converter, too
-        pipeline = getattr(preset, "pipeline", preset)
-        preset = Custom(pipeline) if isinstance(pipeline, Pipeline) else preset
-    if isinstance(preset, Format):
-        return preset.overridden(overrides)
-    return presets.load(preset, **overrides)
 
 
 def _size_of(recipe: Recipe, config: Format) -> Size:

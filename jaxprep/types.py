@@ -71,6 +71,15 @@ export.register_pytree_node_serialization(
 )
 
 
+def by(size: Size | None) -> str:
+    """Format a size as height x width.
+
+    >>> by((224, 160))
+    '224 x 160'
+    """
+    return "varies" if size is None else f"{size[0]} x {size[1]}"
+
+
 def is_traced(tree: Any) -> bool:
     """Return whether any leaf is a tracer: whether a caller's `jit`, `vmap` or `grad` is at work.
 

@@ -20,16 +20,17 @@ from typing import (
 )
 
 import numpy as np
-from jaxtyping import Num, UInt8
+from jaxtyping import UInt8
 
 from jaxprep.cli.manifest import fingerprint
 from jaxprep.cli.prefetch import grouped, run_ahead
 from jaxprep.cli.writers import Source, Writer
-from jaxprep.errors import DecodeError, InputError, JaxprepError, without_credentials
+from jaxprep.errors import InputError, JaxprepError
 from jaxprep.facade import ImageClassifierPreprocessor
 from jaxprep.formats import Format
-from jaxprep.host.decode import Alpha, Memory, decode, memory_of, mode_of, read_image
+from jaxprep.host.decode import Alpha, Memory, memory_of
 from jaxprep.host.find import absolute
+from jaxprep.pictures import error_of_image, in_layout, read_file
 from jaxprep.pipeline.cores import core_count
 from jaxprep.pipeline.plan import Bucket
 from jaxprep.types import Size
@@ -279,7 +280,7 @@ def _converted(
     except Exception as error:
         if len(group) == 1:
             path = group[0][1].source.path
-            reporter.report_image(path, _error_of_image(error, path))
+            reporter.report_image(path, error_of_image(error, path))
             return
     else:
         for (row, photo), result in zip(group, results, strict=True):
@@ -287,21 +288,6 @@ def _converted(
         return
     for numbered in group:
         yield from _converted([numbered], convert, reporter)
-
-
-def _error_of_image(error: Exception, path: Path) -> JaxprepError:
-    """Return an error of any kind as that of an image."""
-    if isinstance(error, JaxprepError):
-        message = str(error)
-        # as the message quotes it
-        name = without_credentials(str(path))
-        is_named = name in message or repr(name) in message
-        return error if is_named else type(error)(f"{message} - at '{path}'.")
-    message = str(error) or "there is too little memory"
-    return DecodeError(
-        f"Expected an image that can be preprocessed, got {type(error).__name__}: {message} - at "
-        f"'{path}'."
-    )
 
 
 def _bucket(numbered: Numbered) -> Bucket:
@@ -338,26 +324,14 @@ def decode_photo(path: Path, config: Format, alpha: Alpha = "drop") -> Photo:
     # Before decoding: of a file that changes meanwhile the next run then sees that it changed.
     current = fingerprint(path)
     try:
-        image = _read(path, config, alpha)
+        image = read_file(path, config, alpha)
         height, width = _size(image)
         output_size = config.pipeline.output_size((height, width))
         bucket = config.pipeline.bucket((height, width))
     except Exception as error:
-        raise _error_of_image(error, path) from error
+        raise error_of_image(error, path) from error
     source = Source(absolute(path), current, (height, width), output_size)
     return Photo(source, image, bucket)
-
-
-def _read(path: Path, config: Format, alpha: Alpha) -> UInt8[np.ndarray, "h w 3"] | Picture:
-    """Read a file as RGB, or in its mode where the format resizes that before it is converted."""
-    has_modes = config.in_own_mode("CMYK") is not None and alpha == "drop"
-    if has_modes:
-        mode = mode_of(path)
-        is_own = config.in_own_mode(mode) is not None or config.pipeline_for(mode)[1] != "RGB"
-        # Gray and RGB are resized alike; for more than 8 bits `read_image` has the rule.
-        if is_own and mode != "L" and not mode.startswith(("I", "F")):
-            return decode(path)
-    return read_image(path, alpha=alpha)
 
 
 def _size(image: np.ndarray | Picture) -> Size:
@@ -407,22 +381,3 @@ class Converter:
         if results[0].dtype.kind in "fiub":
             return results
         return [result.astype(np.float32) for result in results]
-
-
-def in_layout(image: UInt8[np.ndarray, "h w 3"], config: Format) -> Num[np.ndarray, ...]:
-    """Return an RGB image in the mode (RGB or gray) and the layout that the config takes.
-
-    >>> from jaxprep.formats import Timm
-    >>> config = Timm(input_size=(1, 4, 4), mean=(0.5,), std=(0.5,))
-    >>> in_layout(np.zeros((8, 6, 3), np.uint8), config).shape
-    (8, 6, 1)
-    """
-    # timm has models of gray images, for which the format names PIL's mode L.
-    _, mode = config.pipeline_for("RGB")
-    pixels: np.ndarray = image
-    if mode != "RGB":
-        from PIL import Image
-
-        pixels = np.asarray(Image.fromarray(image).convert(mode))
-        pixels = pixels[..., None] if pixels.ndim == 2 else pixels
-    return np.moveaxis(pixels, -1, 0) if config.pipeline.reads_channels_first else pixels

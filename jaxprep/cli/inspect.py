@@ -5,19 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterator
-from typing import Any
 
 from jaxprep import codec, presets
 from jaxprep.cli.options import load_config
 from jaxprep.errors import InputError
 from jaxprep.formats import Format
 from jaxprep.host.decode import MAX_PIXELS
-from jaxprep.ops.words import by
-from jaxprep.pipeline import Pipeline
-from jaxprep.pipeline.step import Geometry
 from jaxprep.presets.files import to_json
 from jaxprep.presets.sources import is_hub_handle
-from jaxprep.types import Size
+from jaxprep.types import by
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -57,19 +53,7 @@ def execute(args: argparse.Namespace) -> int:
     if args.override:
         overrides = [f"{name}={value}" for name, value in args.override]
         print(f"  with {', '.join(overrides)}")
-    print("Steps")
-    for line in describe_steps(config.pipeline, args.size):
-        print(f"  {line}")
-    if config.pipeline.mixing is not None:
-        print(f"Mixing  {config.pipeline.mixing.describe()}")
-    print(f"Result  {_describe_result(config)}")
-    print(f"Program {_describe_program(config.pipeline)}")
-    if args.size:
-        stages = config.pipeline.bucket(args.size)
-        print(
-            f"Canvas  {by(stages[0].source)}, which images of {by(args.size)} "
-            "share with others of about that size"
-        )
+    print(config.pipeline.describe(args.size))
     return 0
 
 
@@ -91,47 +75,3 @@ def _origin(handle: str, config: Format) -> Iterator[str]:
     for name in ("note", "source", "kaggle_handle"):
         if known.get(name):
             yield f"{name}: {known[name]}"
-
-
-def describe_steps(pipeline: Pipeline, size: Size | None = None) -> list[str]:
-    """Return the steps, numbered, in words.
-
-    Args:
-        pipeline: whose steps.
-        size: height and width of an image, for its size after each step that may change it.
-
-    >>> from jaxprep import ops
-    >>> describe_steps(Pipeline((ops.CenterCrop(2),)), (4, 6))
-    [' 1. crop the middle 2 x 2, padding a smaller image with 0: 4 x 6 -> 2 x 2']
-    """
-    lines = []
-    for number, step in enumerate(pipeline.steps, 1):
-        line = f"{number:2}. {step.describe()}"
-        # Other steps keep the size, and a line that says so would say nothing.
-        if size is not None and isinstance(step, Geometry):
-            before, size = size, step.output_size(size)
-            line += f": {by(before)} -> {by(size)}"
-        lines.append(line)
-    return lines or [" 0. nothing"]
-
-
-def _describe_result(config: Format) -> str:
-    size: Any = config.image_size
-    if size is None:
-        return "a size that depends on the image"
-    return f"{by(size)} (height x width)"
-
-
-def _describe_program(pipeline: Pipeline) -> str:
-    """Return how often the pixels are read: once per axis where a segment moves them, otherwise
-    once.
-    """
-    # A resize or crop has a pass along each axis, which colours and casts are part of.
-    segments = len(pipeline.segments)
-    moving = sum(bool(segment.moves_pixels) for segment in pipeline.segments)
-    passes = segments + moving
-    return f"{_count(segments, 'segment', 's')}, {_count(passes, 'pass', 'es')} over the pixels"
-
-
-def _count(number: int, noun: str, plural: str) -> str:
-    return f"{number} {noun}{plural if number > 1 else ''}"

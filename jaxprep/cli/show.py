@@ -3,82 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
 
-import jax
-import numpy as np
-from jaxtyping import UInt8
-from PIL import Image, ImageDraw, ImageFont
-
-from jaxprep.atomic import replacing
-from jaxprep.cli.convert import Converter, decode_photo
 from jaxprep.cli.interrupts import deferred_interrupt
 from jaxprep.cli.options import load_config
-from jaxprep.errors import InputError
-from jaxprep.formats import Format
-from jaxprep.host.decode import read_image, to_array
-from jaxprep.ops.words import by
-from jaxprep.pipeline import Pipeline
-from jaxprep.pipeline.plan import position_matrix
-from jaxprep.pipeline.undo import undone
-from jaxprep.training import draw_grid, recipes, training_pipeline
-from jaxprep.types import Size
-
-HEIGHT = 448
-"""The model's input is enlarged by an integer to about so many pixels."""
-MAX_HEIGHT = 1120
-"""It is reduced to so many if it is taller."""
-MAX_ASPECT = 2.5
-"""A panel is at most so many times as wide as it is tall."""
-BORDER = 16
-FONT_SIZE = 17
-MAX_DRAWS = 256
-"""More would be a picture of some 100 megapixels."""
-HATCH = 12
-"""Pixels between the lines that mark where there is no photo."""
-PAPER = (255, 255, 255)
-INK = (40, 40, 40)
-MARGIN = (214, 218, 224)
-FRAME = (230, 30, 60)
-HATCHING = tuple(level - 22 for level in MARGIN)
-SHADE = 0.5
-"""The brightness of the part of the photo that the model does not get."""
-
-
-class Box(NamedTuple):
-    """Holds a rectangle in pixels of an image; it may reach beyond the image.
-
-    >>> Box(left=-1, top=0, right=3, bottom=2).width
-    4
-    """
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-    def scaled(self, factor: float, x: float = 0, y: float = 0) -> Box:
-        """Return the box in an image whose pixels are `1 / factor` as large and begin at `(x, y)`.
-
-        >>> Box(10, 10, 20, 30).scaled(2, 5, 5)
-        Box(left=10, top=10, right=30, bottom=50)
-        """
-        return Box(
-            left=(self.left - x) * factor,
-            top=(self.top - y) * factor,
-            right=(self.right - x) * factor,
-            bottom=(self.bottom - y) * factor,
-        )
-
-    @property
-    def width(self) -> float:
-        return self.right - self.left
-
-    @property
-    def height(self) -> float:
-        return self.bottom - self.top
+from jaxprep.looking import show
+from jaxprep.looking.panels import check_png
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -89,6 +18,7 @@ def execute(args: argparse.Namespace) -> int:
         OSError: the picture cannot be written.
 
     >>> import tempfile
+    >>> from PIL import Image
     >>> from jaxprep.cli.options import make_parser
     >>> options = ["--preset", "timm/resnet50.a1_in1k", "--override", "image_size=[8,8]"]
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -98,237 +28,17 @@ def execute(args: argparse.Namespace) -> int:
     0
     """
     config = load_config(args)
-    output = Path(args.output)
-    path = Path(args.photo)
-    # JPEG would blur the pixels that the picture is to show.
-    if output.suffix.lower() != ".png":
-        raise InputError(f"Expected the name of a PNG file, got '{output}' - at `--output`.")
-    # Before the work, and before a temporary file is named in the folder.
-    if not output.parent.is_dir():
-        raise InputError(
-            f"Expected a folder that exists, got '{output.parent}' - at `--output`. Make it first."
-        )
-    if output.is_dir():
-        raise InputError(f"Expected the name of a PNG file, got a folder, '{output}'.")
-    if args.recipe is not None or args.draws is not None:
-        page = draws_page(args, config, path)
-        with replacing(output) as file:
-            page.save(file, "PNG")
-        return 0
-    photo = decode_photo(path, config, args.alpha)
+    check_png(args.output, "--output")  # before the work
     with deferred_interrupt() as stop_if_interrupted:
-        (result,) = Converter(config)([photo])
+        picture = show(
+            config,
+            args.photo,
+            recipe=args.recipe,
+            draws=args.draws,
+            seed=args.seed,
+            alpha=args.alpha,
+            title=args.preset,
+        )
         stop_if_interrupted()
-    pixels = undone(result, config.pipeline)
-    box = kept_box(config.pipeline, photo.source.size)
-    size_before = by(photo.source.size)
-    size_after = by(photo.source.output_size)
-    caption = (
-        path.name,
-        f"{size_before} -> {size_after}",
-        args.preset,
-    )
-    shown = photo.image if isinstance(photo.image, np.ndarray) else to_array(photo.image)
-    page = picture(shown, box, pixels, caption)
-    with replacing(output) as file:
-        page.save(file, "PNG")
+    picture.save(args.output)
     return 0
-
-
-def draws_page(args: argparse.Namespace, config: Format, path: Path) -> Image.Image:
-    """Draw a grid of what training draws of a photo: `--recipe`, `--draws` and `--seed`.
-
-    Raises:
-        JaxprepError: a recipe that is not known, or a preset that draws nothing without one.
-
-    >>> import tempfile
-    >>> from jaxprep.cli.options import make_parser
-    >>> options = ["--preset", "timm/resnet50.a1_in1k", "--override", "image_size=[8,8]"]
-    >>> options += ["--recipe", "torchvision/v1", "--draws", "2", "--output", "b.png"]
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     Image.new("RGB", (6, 8)).save(f"{folder}/a.png")
-    ...     args = make_parser().parse_args(["show", f"{folder}/a.png", *options])
-    ...     draws_page(args, load_config(args), Path(folder, "a.png")).size
-    (816, 513)
-    """
-    count = args.draws or 8
-    if count > MAX_DRAWS:
-        raise InputError(f"Expected at most {MAX_DRAWS} draws, got {count} - at `--draws`.")
-    pipeline = config.pipeline.unmixed
-    if args.recipe is not None:
-        pipeline = training_pipeline(config, args.recipe, mixing=False)
-    elif not pipeline.is_random:
-        raise InputError(
-            f"Expected a recipe, as `{args.preset}` draws nothing - at `--draws`: add `--recipe`, "
-            f"one of {list(recipes())}."
-        )
-    photo = read_image(path, alpha=args.alpha)
-    with deferred_interrupt() as stop_if_interrupted:
-        grid = draw_grid(pipeline, photo, count=count, key=jax.random.key(args.seed))
-        stop_if_interrupted()
-    panel = _enlarged(Image.fromarray(grid))
-    caption = (
-        path.name,
-        f"{args.recipe or 'drawn'}, seed {args.seed}",
-        args.preset,
-    )
-    page = _page((panel.width + 2 * BORDER, panel.height), caption)
-    page.paste(panel, (BORDER, BORDER))
-    return page
-
-
-def kept_box(pipeline: Pipeline, size: Size) -> Box:
-    """Return the region of an image of `size` that its result shows: the result's corners, mapped
-    back.
-
-    >>> from jaxprep import ops
-    >>> kept_box(Pipeline((ops.CenterCrop(2),)), (4, 6)) == Box(left=2, top=1, right=4, bottom=3)
-    True
-    """
-    height, width = pipeline.output_size(size)
-    matrix = position_matrix(pipeline.segments, size)
-    # Crops, pads and resizes move each axis alone: (x, y) -> (x * scale_x + shift_x, ...).
-    scale_x, shift_x = matrix[0, [0, 2]]
-    scale_y, shift_y = matrix[1, [1, 2]]
-    y = [(edge - shift_y) / scale_y for edge in (0, height)]
-    x = [(edge - shift_x) / scale_x for edge in (0, width)]
-    # A mirrored image has its left edge on the right.
-    return Box(
-        left=min(x),
-        top=min(y),
-        right=max(x),
-        bottom=max(y),
-    )
-
-
-def picture(
-    photo: UInt8[np.ndarray, "h w 3"],
-    box: Box,
-    pixels: UInt8[np.ndarray, "height width 3"],
-    caption: Sequence[str],
-) -> Image.Image:
-    """Draw the photo with its kept region on the left, and what the model sees on the right.
-
-    Args:
-        photo: the photo.
-        box: the kept region, in its pixels.
-        pixels: what the model sees.
-        caption: parts of the line below.
-
-    >>> black = np.zeros((8, 6, 3), np.uint8)
-    >>> picture(black, Box(0, 0, 6, 8), black, ["a.png"]).size
-    (720, 513)
-    """
-    # A gray result is three views of one channel, which `Image.fromarray` does not take.
-    pixels = np.ascontiguousarray(pixels)
-    right = _enlarged(Image.fromarray(pixels))
-    left = _photo_panel(Image.fromarray(photo), box, right.height)
-    height = max(left.height, right.height)
-    width = left.width + right.width + 3 * BORDER
-    page = _page((width, height), caption)
-    left_top = BORDER + (height - left.height) // 2
-    right_top = BORDER + (height - right.height) // 2
-    page.paste(left, (BORDER, left_top))
-    page.paste(right, (left.width + 2 * BORDER, right_top))
-    return page
-
-
-def _page(size: Size, caption: Sequence[str]) -> Image.Image:
-    """Return an empty page for panels of a width and height, with the caption below them."""
-    width, height = size
-    font = ImageFont.load_default(FONT_SIZE)
-    line_height = FONT_SIZE + BORDER
-    page = Image.new("RGB", (width, height + line_height + 2 * BORDER), PAPER)
-    text = _shortened(caption, width - 2 * BORDER, font)
-    ImageDraw.Draw(page).text((BORDER, height + 2 * BORDER), text, INK, font)
-    return page
-
-
-def _enlarged(image: Image.Image) -> Image.Image:
-    """Draw the image with each pixel as a square, so that its pixels can be seen, unless it is
-    large.
-    """
-    # By an integer: all pixels are squares of one size then, and their edges stay sharp.
-    factor = max(1, round(HEIGHT / image.height))
-    size = (image.width * factor, image.height * factor)
-    image = image.resize(size, Image.Resampling.NEAREST)
-    max_width = MAX_ASPECT * MAX_HEIGHT
-    if image.height > MAX_HEIGHT or image.width > max_width:
-        image.thumbnail((round(max_width), MAX_HEIGHT), Image.Resampling.LANCZOS)
-    return image
-
-
-def _photo_panel(photo: Image.Image, box: Box, height: int) -> Image.Image:
-    """Draw the photo and, hatched, what the box has beyond it; darker outside the box, the box
-    framed.
-
-    Args:
-        photo: the photo.
-        box: the kept region, in its pixels.
-        height: of the panel; less for a photo that is very wide.
-    """
-    shown = Box(
-        left=min(box.left, 0),
-        top=min(box.top, 0),
-        right=max(box.right, photo.width),
-        bottom=max(box.bottom, photo.height),
-    )
-    max_width = MAX_ASPECT * height
-    factor = min(height / shown.height, max_width / shown.width)
-    panel_width = max(1, round(shown.width * factor))
-    panel_height = max(1, round(shown.height * factor))
-    panel = Image.new("RGB", (panel_width, panel_height), MARGIN)
-    draw = ImageDraw.Draw(panel)
-    for x in range(-panel.height, panel.width, HATCH):
-        draw.line((x, panel.height, x + panel.height, 0), HATCHING, 1)
-
-    photo_box = Box(0, 0, photo.width, photo.height).scaled(factor, shown.left, shown.top)
-    left, top, right, bottom = _to_pixels(photo_box, panel)
-    kept_in_panel = box.scaled(factor, shown.left, shown.top)
-    kept_left, kept_top, kept_right, kept_bottom = _to_pixels(kept_in_panel, panel)
-    size = (right - left, bottom - top)
-    # `reducing_gap`: Pillow first averages blocks of pixels, which makes large photos quick:
-    # https://pillow.readthedocs.io/en/stable/reference/Image.html#PIL.Image.Image.resize
-    small = photo.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
-    darker = Image.eval(small, lambda level: round(level * SHADE))
-    panel.paste(darker, (left, top))
-    bright_left = max(kept_left, left)
-    bright_top = max(kept_top, top)
-    bright_right = min(kept_right, right)
-    bright_bottom = min(kept_bottom, bottom)
-    # A crop may lie beyond the photo altogether, in its padding.
-    if bright_left < bright_right and bright_top < bright_bottom:
-        in_photo = (
-            bright_left - left,
-            bright_top - top,
-            bright_right - left,
-            bright_bottom - top,
-        )
-        panel.paste(small.crop(in_photo), (bright_left, bright_top))
-    # Pillow draws the right and bottom edges of a rectangle on the pixels that are given.
-    frame = (kept_left, kept_top, kept_right - 1, kept_bottom - 1)
-    draw.rectangle(frame, outline=FRAME, width=3)
-    return panel
-
-
-def _to_pixels(box: Box, panel: Image.Image) -> tuple[int, int, int, int]:
-    """Return the box in integers inside the panel, at least one pixel wide and high."""
-    left = min(round(box.left), panel.width - 1)
-    top = min(round(box.top), panel.height - 1)
-    right = min(round(box.right), panel.width)
-    bottom = min(round(box.bottom), panel.height)
-    return left, top, max(right, left + 1), max(bottom, top + 1)
-
-
-def _shortened(parts: Sequence[str], width: int, font: Any) -> str:
-    """Join the parts on one line; the longest is shortened in its middle until they fit."""
-    shown = list(parts)
-    while font.getlength("   ".join(shown)) > width:
-        longest = max(shown, key=len)
-        if len(longest) < 8:
-            break
-        middle = len(longest) // 2
-        start = longest[: middle - 2]
-        end = longest[middle + 2 :]
-        shown[shown.index(longest)] = f"{start}...{end}"
-    return "   ".join(shown)

@@ -29,10 +29,11 @@ from jaxprep.huggingface.operations import ImageOperations
 from jaxprep.huggingface.registry import FAMILIES
 from jaxprep.inputs import BYTE_SCALE, CHANNEL_COUNTS, Layout, flatten, warn_of_range
 from jaxprep.pipeline import Pipeline
+from jaxprep.pipeline.describe import Description
 from jaxprep.pipeline.placement import common, of_result
 from jaxprep.postprocess import methods
 from jaxprep.settings import with_default_settings
-from jaxprep.types import is_traced
+from jaxprep.types import Size, is_traced
 
 
 class ClassAttributes(type):
@@ -118,6 +119,22 @@ class BaseImageProcessor(ImageOperations, frameworks.NoAutoGraph, metaclass=Clas
         `jax.jit`.
         """
         return self._config.pipeline
+
+    def describe(self, size: Size | None = None) -> Description:
+        """Return what is done to an image, or to a frame of a video, in words and as data: what
+        `jaxprep inspect` prints.
+
+        Args:
+            size: height and width of an image, whose size is then told after each step.
+
+        Raises:
+            InputError: a size that the steps do not take.
+
+        >>> from jaxprep.huggingface import ViTImageProcessor
+        >>> print(ViTImageProcessor().describe((480, 640)).steps[0].after)
+        (224, 224)
+        """
+        return self.pipeline.describe(size)
 
     @property
     def is_fast(self) -> bool:

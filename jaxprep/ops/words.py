@@ -6,16 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from jaxprep.types import Size
+from jaxprep.types import by
 
-
-def by(size: Size | None) -> str:
-    """Formats a size as height x width.
-
-    >>> by((224, 160))
-    '224 x 160'
-    """
-    return "varies" if size is None else f"{size[0]} x {size[1]}"
+__all__ = ["by", "number_list"]
 
 
 def number_list(numbers: Any) -> str:

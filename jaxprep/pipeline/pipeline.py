@@ -24,6 +24,7 @@ import numpy as np
 from jaxprep import codec
 from jaxprep.errors import ConfigError, InputError
 from jaxprep.pipeline import eager, numbers, traced
+from jaxprep.pipeline.describe import Description, describe
 from jaxprep.pipeline.lower import Lowered, output_channels, segments, static_sizes
 from jaxprep.pipeline.placement import Placement, is_on_mesh, placement_of
 from jaxprep.pipeline.plan import (
@@ -366,6 +367,30 @@ class Pipeline:
     @functools.cached_property
     def _result_dtypes(self) -> dict[tuple[Any, int], np.dtype]:
         return {}
+
+    @with_default_settings
+    def describe(self, size: Size | None = None) -> Description:
+        """Return what the steps do, in words and as data: what `jaxprep inspect` prints.
+
+        Args:
+            size: height and width of an image, whose size is then told after each step.
+
+        Raises:
+            InputError: a size that the steps do not take.
+
+        >>> from jaxprep import ops
+        >>> description = Pipeline((ops.Resize((2, 4)), ops.Rescale())).describe((6, 8))
+        >>> description.steps[0].before, description.steps[0].after
+        ((6, 8), (2, 4))
+        >>> print(description.steps[1])
+        divide by 255
+        """
+        result, canvas = static_sizes(self.segments)[-1], None
+        if size is not None:
+            size = as_sizes([size])[0]
+            result = self.output_size(size)
+            canvas = self.bucket(size)[0].source
+        return describe(self.steps, self.segments, self.mixing, result, size, canvas)
 
     @with_default_settings
     def bucket(self, size: Size) -> Bucket:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from jaxprep import codec
-from jaxprep.formats import Format
+from jaxprep.formats import Custom, Format
 from jaxprep.formats.keras_hub import PREPROCESSOR
+from jaxprep.pipeline import Pipeline
 from jaxprep.presets import files
 from jaxprep.presets.library import (
     built_in,
@@ -20,7 +21,16 @@ from jaxprep.presets.library import (
 )
 from jaxprep.presets.sources import is_hub_handle, resolve
 
-__all__ = ["describe", "load", "matching", "metadata", "names", "register_collection", "save"]
+__all__ = [
+    "config_of",
+    "describe",
+    "load",
+    "matching",
+    "metadata",
+    "names",
+    "register_collection",
+    "save",
+]
 
 
 def load(
@@ -76,6 +86,33 @@ def load(
     else:
         config = built_in(name)
     return config.overridden(overrides)
+
+
+def config_of(preset: Any, **overrides: Any) -> Format:
+    """Return the config of what stands for one: a name, or an object that has it.
+
+    Args:
+        preset: what `load` takes; a config; a `Pipeline`; a preprocessor, converter or processor.
+        overrides: as in `load`.
+
+    Raises:
+        PresetNotFoundError: no such preset.
+        ConfigError: none of these, or an override is no field of the config.
+
+    >>> from jaxprep import ops
+    >>> config_of("timm/resnet50.a1_in1k").image_size
+    (224, 224)
+    >>> config_of(Pipeline((ops.CenterCrop(4),))).pipeline.output_size((8, 8))
+    (4, 4)
+    """
+    config: Any = getattr(preset, "config", preset)
+    if not isinstance(config, Format):
+        # that of a preprocessor of the caller's, too
+        pipeline = getattr(preset, "pipeline", preset)
+        config = Custom(pipeline) if isinstance(pipeline, Pipeline) else config
+    if isinstance(config, Format):
+        return config.overridden(overrides)
+    return load(preset, **overrides)
 
 
 def save(

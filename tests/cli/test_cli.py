@@ -26,14 +26,14 @@ import jaxprep
 from jaxprep import ImageClassifierPreprocessor, Pipeline, ops, presets
 from jaxprep.cli import convert as convert_module
 from jaxprep.cli import main, writers
-from jaxprep.cli.inspect import describe_steps
 from jaxprep.cli.interrupts import deferred_interrupt
 from jaxprep.cli.manifest import Manifest, owned
 from jaxprep.cli.prefetch import grouped, run_ahead
-from jaxprep.cli.show import BORDER, FRAME, Box, kept_box
 from jaxprep.errors import JaxprepError
 from jaxprep.formats import Custom
 from jaxprep.host import read_image
+from jaxprep.looking.panels import BORDER, FRAME, Box
+from jaxprep.looking.show import kept_box
 from jaxprep.ops import sizes
 from jaxprep.ops.resize import SizeRule
 from jaxprep.pipeline.undo import undone
@@ -859,7 +859,7 @@ def test_a_grid_of_draws_is_the_same_for_the_same_seed_and_only_then(tmp_path, c
     for wrong, words in (
         (["--draws", "2"], "Expected a recipe"),
         (["--recipe", "timm/rsb"], "Nearest: timm/rsb-a"),
-        (["--recipe", "torchvision/v1", "--draws", "999"], "at most 256"),
+        (["--recipe", "torchvision/v1", "--draws", "999"], "1 to 256 draws"),
     ):
         assert main(["show", str(photo), "--preset", PRESET, *wrong, *output]) == 1
         assert words in capsys.readouterr().err
@@ -1027,7 +1027,7 @@ def test_a_pipeline_without_steps_does_nothing_in_words_too(tmp_path, capsys):
     ImageClassifierPreprocessor(Custom()).save_to_preset(tmp_path)
     assert main(["inspect", str(tmp_path), "--size", "4x4"]) == 0
     assert "nothing" in capsys.readouterr().out
-    assert describe_steps(Pipeline()) == [" 0. nothing"]
+    assert str(Pipeline().describe()).splitlines()[1] == "   0. nothing"
 
 
 IN_WORDS = [
