@@ -3,9 +3,9 @@
 
 Each command runs in a fresh copy of the working tree (what git tracks or would track), outside any
 virtual environment. The checks run after the tests, in the environment that the test command made,
-with the extra `dev`. Where a Python 3.13 is installed, a part of the tests runs there too, as pip
-gives that Python a newer JAX. The last line is that of the first run of pytest; the exit status is
-0 only if everything succeeded.
+with the extras `dev` and `docs`. Where a Python 3.13 is installed, a part of the tests runs there
+too, as pip gives that Python a newer JAX. The last line is that of the first run of pytest; the
+exit status is 0 only if everything succeeded.
 """
 
 import os
@@ -18,7 +18,13 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-CHECKS = ("ruff check .", "ruff format --check .", "pyright", "lint-imports")
+CHECKS = (
+    "ruff check .",
+    "ruff format --check .",
+    "pyright",
+    "lint-imports",
+    "python docs/build.py",
+)
 NEWEST = "3.13"
 # Not all tests: the whole of this file has 25 minutes on two cores.
 NEWEST_TESTS = (
@@ -42,7 +48,7 @@ def main() -> int:
             ok, output = run(command, copy)
             failed += [] if ok else [command]
         closing = [line for line in output if CLOSING.match(line)]
-        for check in ("pip install --quiet -e '.[dev]'", *CHECKS):
+        for check in ("pip install --quiet -e '.[dev,docs]'", *CHECKS):
             ok, _ = run(check, copy, venv=made_venv(copy))
             failed += [] if ok else [check]
         failed += newest_failures(Path(scratch, "newest"))
