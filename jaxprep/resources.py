@@ -53,6 +53,17 @@ def packaged(folder: Literal["presets", "photos"], name: str) -> Path:
     return _PACKAGE.parent / _IN_REPOSITORY[folder] / name
 
 
+def packaged_names(folder: Literal["presets", "photos"]) -> list[str]:
+    """Return the names of the files in a folder that comes with the library.
+
+    >>> "keras_hub.json" in packaged_names("presets")
+    True
+    """
+    installed = _PACKAGE / f"_{folder}"
+    found = installed if installed.is_dir() else _PACKAGE.parent / _IN_REPOSITORY[folder]
+    return os.listdir(found)
+
+
 @functools.cache
 def load_json(name: str) -> Any:
     """Return the content of a JSON file that comes with the library; do not change it.

@@ -1,4 +1,6 @@
-"""Runs the commands `jaxprep run`, `show`, `presets` and `inspect`."""
+"""Runs the commands of `jaxprep`; `options.py` lists them."""
+
+# PYTHON_ARGCOMPLETE_OK: argcomplete's global completion looks for this word.
 
 from __future__ import annotations
 
@@ -9,10 +11,12 @@ import sys
 import warnings
 from collections.abc import Sequence
 
+from jaxprep.cli.completion import complete
 from jaxprep.cli.interrupts import INTERRUPTED, ending_at_interrupt
-from jaxprep.cli.messages import say, told
+from jaxprep.cli.messages import quietly, say, told
 from jaxprep.cli.options import make_parser
 from jaxprep.errors import JaxprepError
+from jaxprep.extensions import import_module
 
 FAILED, PIPE_CLOSED = 1, 141
 """Exit statuses: a fatal error; and 128 + the signal, as shells report SIGPIPE (13)."""
@@ -32,12 +36,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     resnet_50_imagenet ...
     0
     """
-    args = make_parser().parse_args(argv)
-    with warnings.catch_warnings():
+    parser = make_parser()
+    complete(parser)
+    args = parser.parse_args(argv)
+    with warnings.catch_warnings(), quietly(args.quiet):
         warnings.showwarning = _warn
         try:
             # Imports JAX, which takes longer than wrong usage and `--help` should.
             with ending_at_interrupt():
+                for module in args.modules:
+                    import_module(module)
                 command = importlib.import_module(f"jaxprep.cli.{args.command}")
             _take_any_character()
             status: int = command.execute(args)

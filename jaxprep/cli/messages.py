@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
 import sys
+from collections.abc import Iterator
+from typing import IO
 
 
 def told(error: OSError) -> str:
@@ -33,11 +37,55 @@ _HINTS = {
 
 
 def say(message: str) -> None:
-    """Print a message on stderr, as one line that says who speaks.
+    """Print a message on stderr, as one line that says who speaks; while `quietly(True)` holds,
+    only errors.
 
     >>> import contextlib
     >>> with contextlib.redirect_stderr(sys.stdout):
     ...     say("two\\nlines")
     jaxprep: two lines
     """
-    print(f"jaxprep: {' '.join(message.split())}", file=sys.stderr)
+    text = " ".join(message.split())
+    word, colon, rest = text.partition(":")
+    style = _STYLES.get(word)
+    if _quiet and style != ERROR:
+        return
+    if style is not None:
+        text = painted(word + colon, style, sys.stderr) + rest
+    print(f"jaxprep: {text}", file=sys.stderr)
+
+
+BOLD, ERROR, WARNING = "1", "1;31", "33"
+"""Parameters of the terminal's escape sequence SGR: bold, bold red, yellow."""
+_STYLES = {"error": ERROR, "interrupted": ERROR, "warning": WARNING}
+_quiet = False
+
+
+@contextlib.contextmanager
+def quietly(is_quiet: bool) -> Iterator[None]:
+    """Let `say` print errors only, in the block.
+
+    >>> with quietly(True):
+    ...     say("warning: nobody hears it")
+    """
+    global _quiet
+    before = _quiet
+    _quiet = is_quiet
+    try:
+        yield
+    finally:
+        _quiet = before
+
+
+def painted(text: str, style: str, stream: IO[str]) -> str:
+    """Return a text in colour where it goes to a terminal, and the user has not set `NO_COLOR`.
+
+    https://no-color.org: set to anything but nothing.
+
+    >>> painted("error", ERROR, sys.stdout)  # no terminal
+    'error'
+    """
+    is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    if is_plain or not stream.isatty():
+        return text
+    return f"\033[{style}m{text}\033[0m"

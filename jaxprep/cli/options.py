@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from jaxprep import __version__
+from jaxprep.cli import completion
 
+SUMMARY = "Raw images to exactly what a pretrained vision model expects."
 EXIT_STATUS = """\
-exit status: 0 all is well; 1 a fatal error; 2 wrong usage; 3 finished, but some files were skipped,
-or pictures left out; 130 interrupted."""
+exit status: 0 all is well; 1 a fatal error; 2 wrong usage; 3 finished, but some files were
+skipped, or pictures left out; 130 interrupted."""
 
 RUN = """\
 Decode images, preprocess them, and write the arrays.
@@ -35,35 +38,99 @@ writes to a folder.
 The first Ctrl-C lets the images at work be finished and written, the second ends at once."""
 
 
+class Command(NamedTuple):
+    """Says what a command is called, and how its parser is filled.
+
+    Attributes:
+        name: also that of the module in `jaxprep.cli` that executes it.
+        summary: one line for `jaxprep --help`.
+        add_options: adds the options to the command's parser.
+
+    >>> Command("presets", "list presets", _add_presets_options).name
+    'presets'
+    """
+
+    name: str
+    summary: str
+    add_options: Callable[[argparse.ArgumentParser], None]
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line; `args.command` names the module that executes it.
 
     >>> make_parser().parse_args(["presets", "resnet*"]).pattern
     'resnet*'
     """
+    groups = _command_groups()
     parser = argparse.ArgumentParser(
         prog="jaxprep",
-        description="Raw images to exactly what a pretrained vision model expects.",
-        epilog=EXIT_STATUS,
+        usage="jaxprep COMMAND [OPTIONS]",
+        description=f"{SUMMARY}\n\n{_commands_by_group(groups)}",
+        epilog=f"{EXIT_STATUS}\n\n{completion.HOW_TO}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"jaxprep {__version__}")
-    # Required: `jaxprep` alone would do nothing, and exit with success.
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, summary, add_options in (
-        ("run", "preprocess files and write arrays", _add_run_options),
-        ("show", "draw what a model will see of a photo", _add_show_options),
-        ("presets", "list the built-in presets", _add_presets_options),
-        ("inspect", "say in words what a preset does", _add_inspect_options),
-    ):
-        command = commands.add_parser(
-            name,
-            help=summary,
-            description=summary.capitalize() + ".",
+    version = f"jaxprep {__version__}"
+    parser.add_argument(
+        "--version", action="version", version=version, help="show the version and exit"
+    )
+    # Required: `jaxprep` alone would do nothing, and exit with success. The groups above list the
+    # commands, which argparse would list once more.
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", prog="jaxprep", help=argparse.SUPPRESS
+    )
+    for command in [command for listed in groups.values() for command in listed]:
+        subparser = commands.add_parser(
+            command.name,
+            description=f"{command.summary.capitalize()}.",
             # The texts below are wrapped already, in paragraphs that argparse would join.
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        add_options(command)
+        command.add_options(subparser)
+        _add_common_options(subparser)
     return parser
+
+
+def _command_groups() -> dict[str, tuple[Command, ...]]:
+    """Return the commands under the headings of `jaxprep --help`."""
+    return {
+        "Look at presets": (
+            Command("presets", "list presets in a table", _add_presets_options),
+            Command("inspect", "say in words what a preset does", _add_inspect_options),
+            Command("show", "draw what a model will see of a photo", _add_show_options),
+        ),
+        "Preprocess": (Command("run", "preprocess files and write arrays", _add_run_options),),
+    }
+
+
+def _commands_by_group(groups: dict[str, tuple[Command, ...]]) -> str:
+    lines = []
+    for heading, commands in groups.items():
+        lines.append(f"{heading}:")
+        lines += [f"  {command.name:9} {command.summary}" for command in commands]
+        lines.append("")
+    return "\n".join([*lines, "`jaxprep COMMAND --help` says more about each."])
+
+
+def _add_common_options(parser: argparse.ArgumentParser) -> None:
+    """Add what every command takes."""
+    common = parser.add_argument_group("common options")
+    common.add_argument(
+        "--import",
+        dest="modules",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="import a Python module first, which registers steps, presets or formats; it may be "
+        "in the working folder",
+    )
+    # For cron and CI, whose logs a progress bar fills.
+    common.add_argument(
+        "--quiet", action="store_true", help="say nothing but errors: no progress, summary, warning"
+    )
+
+
+def _add_json_option(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument("--json", action="store_true", help=f"print {what} as JSON")
 
 
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -126,8 +193,7 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
         "this machine), which share the files and the output folder: pip install 'jaxprep[ray]'; "
         "default: %(default)s",
     )
-    # For cron and CI, whose logs a progress bar fills.
-    parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+    _add_json_option(parser, "the summary")
 
 
 def _add_show_options(parser: argparse.ArgumentParser) -> None:
@@ -167,45 +233,52 @@ def _add_show_options(parser: argparse.ArgumentParser) -> None:
         help="of the key that draws; default: %(default)s",
     )
     _add_alpha_option(parser)
+    _add_json_option(parser, "what was drawn, and the height and width of the picture,")
 
 
 def _add_presets_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    parser.description = (
+        "List presets: the size of their results, the filter that resizes, the part of the photo\n"
+        "that is kept (of one of 3:4), and the parameters of the model, where the collection says."
+    )
+    pattern = parser.add_argument(
         "pattern",
         nargs="?",
         default="*",
         metavar="PATTERN",
         help="part of a name, or a pattern with *, ? or [...]",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    completion.complete_presets(pattern)
+    _add_json_option(parser, "a list of objects, empty where nothing matches,")
 
 
 def _add_inspect_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    preset = parser.add_argument(
         "preset",
         metavar="PRESET-OR-PATH",
-        help="a built-in name, a file or folder, hf://... or kaggle://...",
+        help="a name that `jaxprep presets` lists, a file or folder, hf://... or kaggle://...",
     )
-    _add_handle_options(parser)
-    parser.add_argument(
-        "--json", action="store_true", help="print the config, as `to_json` gives it"
-    )
+    completion.complete_presets(preset)
+    _add_handle_options(parser.add_argument_group("preset"))
+    _add_json_option(parser, "the config, a file that --preset takes,")
     parser.add_argument(
         "--size", type=_parse_size, metavar="HxW", help="follow an image of this height and width"
     )
 
 
 def _add_preset_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    group = parser.add_argument_group("preset")
+    preset = group.add_argument(
         "--preset",
         required=True,
         metavar="NAME-OR-PATH",
-        help="a built-in name, a file or folder, hf://... or kaggle://...",
+        help="a name that `jaxprep presets` lists, a file or folder, hf://... or kaggle://...",
     )
-    _add_handle_options(parser)
+    completion.complete_presets(preset)
+    _add_handle_options(group)
 
 
-def _add_handle_options(parser: argparse.ArgumentParser) -> None:
+def _add_handle_options(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--override",
         action="append",

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxprep import presets
+from jaxprep import codec, presets
 from jaxprep.cli import convert, ray_engine
 from jaxprep.cli.convert import Converter, Options, shard_size_of
 from jaxprep.cli.interrupts import deferred_interrupt
@@ -74,7 +74,9 @@ def execute(args: argparse.Namespace) -> int:
     names = [field.name for field in dataclasses.fields(Options)]
     options = Options(**{name: getattr(args, name) for name in names})
     outcome = run(load_config(args), options)
-    if not args.quiet:
+    if args.json:
+        print(codec.dumps({"output": args.output, **outcome._asdict()}), end="")
+    else:
         say(_summary(outcome, args.output))
     return SOME_SKIPPED if outcome.skipped or outcome.missed else DONE_ALL
 

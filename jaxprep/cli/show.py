@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from jaxprep import codec
 from jaxprep.cli.interrupts import deferred_interrupt
 from jaxprep.cli.options import load_config
 from jaxprep.looking import show
@@ -41,4 +42,8 @@ def execute(args: argparse.Namespace) -> int:
         )
         stop_if_interrupted()
     picture.save(args.output)
+    if args.json:
+        asked = {name: getattr(args, name) for name in ("photo", "preset", "recipe", "output")}
+        size = picture.image.height, picture.image.width
+        print(codec.dumps({**asked, "size": size}), end="")
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from jaxprep import codec
+from jaxprep import codec, extensions
 from jaxprep.errors import ConfigError
 from jaxprep.formats.base import MODEL_FILE, Format
 
@@ -75,6 +75,17 @@ def registered() -> tuple[type[Format], ...]:
     return tuple(_FORMATS.values())
 
 
+def load_extensions() -> None:
+    """Import the entry points `jaxprep.formats` of installed packages, which register formats.
+
+    Whatever reads a file calls it first, so that which format reads a file does not depend on what
+    was read before; built-in presets do without.
+
+    >>> load_extensions()
+    """
+    extensions.load_all(extensions.FORMATS)
+
+
 def format_of(content: Any) -> type[Format] | None:
     """Return the first format that reads a JSON value; None if there is none.
 
@@ -83,6 +94,7 @@ def format_of(content: Any) -> type[Format] | None:
     """
     if not isinstance(content, dict):
         return None
+    load_extensions()
     for format in _FORMATS.values():
         if format.reads(content):
             return format
@@ -100,6 +112,7 @@ def file_names() -> tuple[str, ...]:
     'config.json'
     """
     # A dictionary is a set that keeps its order.
+    load_extensions()
     names: dict[str, None] = {}
     for format in _FORMATS.values():
         names.update(dict.fromkeys(format.files))

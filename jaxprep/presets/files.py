@@ -14,7 +14,7 @@ from jaxprep.formats import Format, HuggingFace, KerasHub
 from jaxprep.formats.base import MODEL_FILE as MODEL
 from jaxprep.formats.huggingface.read import IMAGES, Kind
 from jaxprep.formats.keras_hub import PREPROCESSOR
-from jaxprep.formats.registry import file_names, format_of, registered
+from jaxprep.formats.registry import file_names, format_of, load_extensions, registered
 from jaxprep.resources import NotRegularError, TooLargeError, read_regular
 
 OURS = "jaxprep.json"
@@ -86,6 +86,7 @@ def _from_our_json(content: dict[str, Any], where: str) -> Format:
     unknown = sorted(content.keys() - set(known))
     if unknown:
         raise ConfigError(f"Unknown field - at `{where}.{unknown[0]}`. Known: {known}.")
+    load_extensions()  # it may be one of theirs
     kind: Any = Format  # abstract, which pyright refuses where a class is made
     return codec.from_json(kind, content.get("preprocessor"), f"{where}.preprocessor")
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxprep import codec
+from jaxprep import codec, extensions
 from jaxprep.errors import PresetNotFoundError
 from jaxprep.formats import Format
 from jaxprep.formats.registry import registered
@@ -92,15 +92,39 @@ def _built_in_collections() -> dict[str, type[Format]]:
 
 
 def collections() -> tuple[Collection, ...]:
-    """Return all collections, those of jaxprep first.
+    """Return all collections: those of jaxprep, those that were registered, and those of the entry
+    points `jaxprep.presets` of installed packages, which this imports.
 
     >>> [collection.name for collection in collections()][:2]
     ['keras_hub', 'timm']
     """
+    extensions.load_all(extensions.PRESETS)
+    return _known_collections()
+
+
+def _known_collections() -> tuple[Collection, ...]:
+    """Return all collections but those of entry points that nobody has asked for yet."""
     built_in = []
     for name, format in _built_in_collections().items():
         built_in.append(_built_in_collection(name, format))
     return (*built_in, *_REGISTERED.values())
+
+
+def _collection_of(name: str) -> tuple[Collection, str] | None:
+    """Return the collection that has a preset or an alias of that name, and the preset."""
+    collection, slash, _ = name.partition("/")
+    # Only a collection that is not known yet is looked for in other packages.
+    is_known = any(known.name == collection for known in _known_collections())
+    if slash and not is_known:
+        extensions.load_named(extensions.PRESETS, collection)
+    # KerasHub's presets have no prefix: each name is looked up there first.
+    for known in _known_collections():
+        if not name.startswith(known.prefix):
+            continue
+        preset = known.resolve(name.removeprefix(known.prefix))
+        if preset is not None:
+            return known, preset
+    return None
 
 
 def names() -> tuple[str, ...]:
@@ -144,13 +168,12 @@ def built_in(name: str) -> Format:
     >>> built_in("timm/resnet50").image_size
     (224, 224)
     """
-    # KerasHub's presets have no prefix: each name is looked up there first.
-    for collection in collections():
-        if not name.startswith(collection.prefix):
-            continue
+    found = _collection_of(name)
+    if found is not None:
+        collection, _ = found
         config = collection.config(name.removeprefix(collection.prefix))
-        if config is not None:
-            return config
+        assert config is not None  # the collection has it
+        return config
     hint = ""
     similar = nearest(name)
     if similar:
@@ -255,12 +278,9 @@ def describe(name: str) -> dict[str, Any]:
     """
     if not isinstance(name, str):
         raise codec.expected("the name of a built-in preset", name, "name")
-    for collection in collections():
-        if not name.startswith(collection.prefix):
-            continue
-        preset = collection.resolve(name.removeprefix(collection.prefix))
-        if preset is None:
-            continue
+    found = _collection_of(name)
+    if found is not None:
+        collection, preset = found
         return {
             "collection": collection.name,
             "source": collection.table.source,

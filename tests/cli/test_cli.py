@@ -939,13 +939,13 @@ def test_a_picture_is_a_png_or_an_error(photos, tmp_path, capsys):
 def test_the_table_has_a_line_for_each_name(capsys):
     assert main(["presets"]) == 0
     head, *rows = capsys.readouterr().out.splitlines()
-    assert head.split() == ["NAME", "IMAGE", "SIZE", "INTERPOLATION", "PARAMS"]
+    assert head.split() == ["NAME", "INPUT", "SIZE", "FILTER", "KEPT", "PARAMS"]
     assert [row.split()[0] for row in rows] == list(presets.names())
 
 
 def test_a_pattern_chooses_names(capsys):
     assert main(["presets", "resnet_50_imagenet"]) == 0
-    assert "resnet_50_imagenet  224 x 224   bicubic        23.6M" in capsys.readouterr().out
+    assert "224 x 224   bicubic, not antialiased  center 100%  23.6M" in capsys.readouterr().out
     assert main(["presets", "timm/resnet50.a1_*"]) == 0
     rows = capsys.readouterr().out.splitlines()[1:]
     assert rows and all(row.startswith("timm/resnet50.a1_") for row in rows)
