@@ -32,7 +32,7 @@ def execute(args: argparse.Namespace) -> int:
     >>> from jaxprep.cli.options import make_parser
     >>> execute(make_parser().parse_args(["presets", "timm/resnet50.a1_*"]))
     NAME                   INPUT SIZE  FILTER   KEPT
-    timm/resnet50.a1_in1k  224 x 224   bicubic  center 95%
+    timm/resnet50.a1_in1k  224 x 224   bicubic  center 95.3%
     0
     """
     names = presets.matching(args.pattern)
@@ -61,7 +61,7 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
         rows: as `summarize` returns them.
 
     >>> table([summarize("timm/resnet50.a1_in1k")])[1]
-    'timm/resnet50.a1_in1k  224 x 224   bicubic  center 95%'
+    'timm/resnet50.a1_in1k  224 x 224   bicubic  center 95.3%'
     """
     cells = [_cells(row) for row in rows]
     # Widths of what is shown, not of all presets, so that a short table fits on a screen.

@@ -35,7 +35,7 @@ def summarize(name: str) -> dict[str, Any]:
 
     >>> row = summarize("timm/resnet50.a1_in1k")
     >>> row["image_size"], row["interpolation"], row["antialias"], row["kept"]
-    ([224, 224], 'bicubic', True, 'center 95%')
+    ([224, 224], 'bicubic', True, 'center 95.3%')
     """
     details = presets.describe(name)
     row = {
@@ -69,7 +69,7 @@ def kept_part(pipeline: Pipeline) -> str | None:
     """Return in words which part of a photograph of 3:4 shows in the result.
 
     "all": the whole photograph; "squashed": the whole of it, with another aspect ratio; "padded":
-    the whole of it, and something around it; "center 95%": a part of the middle, as high as 95 % of
+    the whole of it, and something around it; "center 95.3%": a part of the middle, as high as 95.3 % of
     the photograph; "random"; None: none of these.
 
     >>> from jaxprep import ops
