@@ -69,8 +69,8 @@ def kept_part(pipeline: Pipeline) -> str | None:
     """Return in words which part of a photograph of 3:4 shows in the result.
 
     "all": the whole photograph; "squashed": the whole of it, with another aspect ratio; "padded":
-    the whole of it, and something around it; "center 95.3%": a part of the middle, as high as 95.3 % of
-    the photograph; "random"; None: none of these.
+    the whole of it, and something around it; "center 95.3%": a part of the middle, as high as
+    95.3 % of the photograph; "random"; None: none of these.
 
     >>> from jaxprep import ops
     >>> kept_part(Pipeline((ops.Resize((224, 224)),)))
