@@ -58,9 +58,31 @@ def _presets() -> dict[str, dict[str, Any]]:
 class ImageConverter(frameworks.NoAutoGraph):
     """Resizes, rescales and offsets images, as `keras_hub.layers.ImageConverter` does.
 
-    The arguments and their defaults are KerasHub's; `jaxprep.formats.KerasHub` explains each. A
-    call gives what a direct call of KerasHub's layer gives, which rounds integer images after the
-    resize; with `rounded=False` it gives what KerasHub's `fit` and `predict` compute.
+    The arguments and their defaults are KerasHub's. The results of a call are those of a direct
+    call of KerasHub's layer, which rounds integer images after the resize; with `rounded=False`
+    they are those of KerasHub's `fit` and `predict`. `from_preset` makes the converter of a
+    published model; `from_config` makes one of a config of another format, or of any `Pipeline`.
+
+    Args:
+        image_size: height and width of the results, or one integer for a square; None does not
+            resize.
+        scale: what the values are multiplied by after the resize, a number or one per channel;
+            None leaves them. `1 / 255` makes [0, 255] to [0, 1].
+        offset: what is added after that, a number or one per channel.
+        crop_to_aspect_ratio: whether to crop the middle to the aspect ratio of `image_size` first.
+            Without a crop or a pad the image is stretched.
+        pad_to_aspect_ratio: whether to pad with 0 to that aspect ratio first. It needs
+            `crop_to_aspect_ratio=False`.
+        interpolation: "bilinear", "nearest", "bicubic", "lanczos3", "lanczos5", or another method
+            of `jaxprep.ops.resize`.
+        antialias: whether the filter is widened where an image shrinks; KerasHub's default is that
+            it is not.
+        bounding_box_format: of the boxes in a dictionary of inputs, as in
+            `jaxprep.ops.to_corners`: "yxyx", "xyxy", "xywh", "center_xywh", ...
+        data_format: "channels_last" or "channels_first", of images and results; None is
+            "channels_last".
+        kwargs: other fields of `jaxprep.formats.KerasHub`: `dtype` of the results, `rounded`,
+            `reference`, `exact`, `name`, `trainable`.
 
     Attributes:
         config: the settings. A converter made by `from_preset` may hold those of any format.
@@ -403,9 +425,16 @@ def _convert_each(x: Any, config: Format) -> Any:
 class ImageClassifierPreprocessor(frameworks.NoAutoGraph):
     """Makes raw images the input of a classifier: `keras_hub.models.ImageClassifierPreprocessor`.
 
-    Attributes:
-        image_converter: converts the images; None leaves them as they are.
+    `from_preset` makes the preprocessor of a published model. Call it on images, with labels and
+    weights where there are some; `pipeline` is the same as a pure function for `jax.jit`.
+
+    Args:
+        image_converter: converts the images: an `ImageConverter`, a config of `jaxprep.formats` or
+            a `Pipeline`; None leaves the images as they are.
         config_file: the file of a preset directory that holds the config.
+
+    Raises:
+        ConfigError: `image_converter` is something else.
 
     >>> import numpy as np
     >>> preprocessor = ImageClassifierPreprocessor.from_preset("timm/resnet50.a1_in1k")

@@ -19,7 +19,7 @@ from jaxprep.formats.huggingface.classes import ProcessorRow
 from jaxprep.formats.huggingface.frozen import SizeDict, frozen
 from jaxprep.formats.huggingface.read import TIMM
 from jaxprep.formats.huggingface.settings import drop_none, drop_unsaid, merged, split_keys
-from jaxprep.huggingface import torch_tensors
+from jaxprep.huggingface import class_docs, torch_tensors
 from jaxprep.huggingface.call import Call, run_group, run_traced
 from jaxprep.huggingface.configs import CALL_KEYS, json_settings, layout_named
 from jaxprep.huggingface.features import AUTO, BatchFeature, finish
@@ -60,6 +60,11 @@ class ClassAttributes(type):
                 value = row.defaults.get(name)
                 return SizeDict(value) if name in SIZE_KEYS and value else frozen(value)
         raise AttributeError(f"`{cls.__name__}` has no attribute `{name}`.")
+
+    def __dir__(cls) -> list[str]:
+        class_name = getattr(cls, "class_name", None)
+        settings = () if class_name is None else class_docs.settings_of(class_name)
+        return sorted({*super().__dir__(), *settings})
 
     def __setattr__(cls, name: str, value: Any) -> None:
         _refuse_settings(cls.class_name, [name], cls.__name__)
@@ -176,6 +181,13 @@ class BaseImageProcessor(ImageOperations, frameworks.NoAutoGraph, metaclass=Clas
         if name in classes.arguments(config.class_name) or name in config.effective.given:
             return frozen(config.effective.get(name))
         return _post_process(self, config, name)
+
+    def __dir__(self) -> list[str]:
+        config = self._config
+        if not isinstance(config, HuggingFace):
+            return sorted(super().__dir__())
+        names = class_docs.settings_of(config.class_name)
+        return sorted({*super().__dir__(), *names, *methods(config.class_name)})
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name.startswith("_"):
@@ -439,7 +451,9 @@ def made_class(
     >>> made_class("ViTImageProcessor", row, BaseImageProcessor, {})().size
     {'height': 224, 'width': 224}
     """
-    models = ", ".join(row.models)
+    class_name = members.get("class_name", name)
+    has_backend = "backend_name" not in members
+    doc = class_docs.docstring(name, class_name, row, base.kind.noun, base.__name__)
     return ClassAttributes(
         name,
         (base,),
@@ -448,7 +462,10 @@ def made_class(
             "backend_name": None,
             "model_input_names": _Names(row.outputs),
             "__module__": "jaxprep.huggingface",
-            "__doc__": f"The {base.kind.noun} of {models}; see `{base.__name__}`.",
+            "__doc__": doc,
+            "__signature__": class_docs.ClassSignature(
+                functools.partial(class_docs.signature, class_name, row, has_backend)
+            ),
             **_under_default_settings(methods),
             **members,
         },
