@@ -65,12 +65,12 @@ def docstring(name: str, class_name: str, row: ProcessorRow, noun: str, base: st
     >>> row = classes.rows()["ViTImageProcessor"]
     >>> text = docstring("ViTImageProcessor", "ViTImageProcessor", row, "image processor", "Base")
     >>> print(text.splitlines()[0])
-    Reproduces the image processor of ijepa and vit, `transformers.ViTImageProcessor`.
+    Reproduces the image processor `transformers.ViTImageProcessor`.
     """
-    models = f" of {_listed(row.models)}" if row.models else ""
-    parts = [f"Reproduces the {noun}{models}, `transformers.{name}`."]
+    parts = [f"Reproduces the {noun} `transformers.{name}`."]
     results = _listed([f"`{output}`" for output in row.outputs])
-    parts.append(f"Call it as a `{base}`; the results are {results}.")
+    models = f" Models: {', '.join(row.models)}." if row.models else ""
+    parts.append(f"Call it as a `{base}`; the results are {results}.{models}")
     arguments = ["Args:"]
     if name == class_name:
         arguments += _argument("backend", _backends(name, row))
