@@ -49,8 +49,8 @@ myst_heading_anchors = 3
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 240
+nb_execution_in_temp = True  # what they write is no part of the documentation
 nb_merge_streams = True
-nb_mime_priority_overrides = [("html", "text/plain", 40)]
 
 # The docstrings write `name` for code: a link where it names something of ours.
 default_role = "py:obj"
