@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from jaxprep.looking import show
     from jaxprep.parallel.canvas import stack
     from jaxprep.pipeline import Pipeline, Plan
+    from jaxprep.pipeline.kept import limit_programs
     from jaxprep.training import recipes, training_pipeline
     from jaxprep.types import Batch
 
@@ -42,6 +43,7 @@ _MODULE_OF = {
     "ImageConverter": "jaxprep.facade",
     "Pipeline": "jaxprep.pipeline",
     "Plan": "jaxprep.pipeline",
+    "limit_programs": "jaxprep.pipeline.kept",
     "preprocess_files": "jaxprep.cli.run",
     "read_image": "jaxprep.host.decode",
     "recipes": "jaxprep.training",
@@ -64,6 +66,7 @@ __all__ = [
     "errors",
     "formats",
     "huggingface",
+    "limit_programs",
     "ops",
     "parallel",
     "postprocess",

@@ -208,6 +208,15 @@ class ImageConverter(frameworks.NoAutoGraph):
         """
         return self.pipeline.describe(size)
 
+    def warm_up(self, sizes: Any = None, **settings: Any) -> int:
+        """Compile the programs of calls ahead, and return how many; see `Pipeline.warm_up` for
+        `largest`, `batch_sizes`, `channels`, `dtype` and the errors.
+
+        >>> ImageConverter(image_size=(8, 8)).warm_up([(300, 400)], batch_sizes=4)
+        1
+        """
+        return self.pipeline.warm_up(sizes, **settings)
+
     def replace(self, **changes: Any) -> Self:
         """Return a copy with other values in some fields of the config.
 
@@ -579,6 +588,16 @@ class ImageClassifierPreprocessor(frameworks.NoAutoGraph):
         normalise: mean 0.485, 0.456, 0.406, std 0.229, 0.224, 0.225
         """
         return self.pipeline.describe(size)
+
+    def warm_up(self, sizes: Any = None, **settings: Any) -> int:
+        """Compile the programs of calls ahead, and return how many; see `Pipeline.warm_up` for
+        `largest`, `batch_sizes`, `channels`, `dtype` and the errors.
+
+        >>> preprocessor = ImageClassifierPreprocessor(KerasHub(image_size=(8, 8)))
+        >>> preprocessor.warm_up([(300, 400)], batch_sizes=4)
+        1
+        """
+        return self.pipeline.warm_up(sizes, **settings)
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with another `image_converter` or `config_file`, or other fields of the

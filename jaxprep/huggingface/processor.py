@@ -12,9 +12,10 @@ import jax
 import jaxprep.huggingface.class_methods
 import jaxprep.huggingface.unnormalize  # noqa: F401  # both declare methods of single classes
 from jaxprep import codec, frameworks
-from jaxprep.errors import ArgumentError, ConfigError
+from jaxprep.errors import ArgumentError, ConfigError, InputError
 from jaxprep.formats import Format, HuggingFace, Timm
 from jaxprep.formats.huggingface import classes
+from jaxprep.formats.huggingface.builders import Source
 from jaxprep.formats.huggingface.classes import ProcessorRow
 from jaxprep.formats.huggingface.frozen import SizeDict, frozen
 from jaxprep.formats.huggingface.read import TIMM
@@ -289,6 +290,33 @@ class BaseImageProcessor(ImageOperations, frameworks.NoAutoGraph, metaclass=Clas
         features = finish(family.run(call), return_tensors)
         return beside_inputs(features, images) if device is None else features.to(device)
 
+    def warm_up(self, sizes: Any = None, **settings: Any) -> int:
+        """Compile the programs of calls with images ahead, and return how many; see
+        `Pipeline.warm_up` for `largest`, `batch_sizes` and the errors.
+
+        What other inputs than images need is compiled when they come.
+
+        Raises:
+            InputError: the results of this class depend on the other images of a call, which no
+                size tells.
+
+        >>> from jaxprep.huggingface import ViTImageProcessor
+        >>> ViTImageProcessor(size={"height": 8, "width": 8}).warm_up([(300, 400)])
+        1
+        """
+        return sum(pipeline.warm_up(sizes, **settings) for pipeline in self._image_pipelines())
+
+    def _image_pipelines(self) -> list[Pipeline]:
+        """The pipelines that 8-bit images go through, one for each view that a call makes."""
+        config = self._class_config()
+        if config.row.batch_dependent:
+            raise InputError(
+                "Expected a class whose results depend on each image alone, got "
+                f"`{type(self).__name__}`: what it compiles depends on all images of a call."
+            )
+        views = (None, *config.row.views)
+        return list(dict.fromkeys(config.pipeline_of(Source(), None, view) for view in views))
+
     def _preprocess_in_graph(
         self, images: Any, inputs: dict[str, Any], layout: Any, settings: dict[str, Any]
     ) -> BatchFeature:
@@ -331,6 +359,9 @@ class TimmWrapperImageProcessor(BaseImageProcessor):
 
     def _class_config(self) -> HuggingFace:
         raise ConfigError(f"`{type(self).__name__}` has no single operations: use its `pipeline`.")
+
+    def _image_pipelines(self) -> list[Pipeline]:
+        return [self.pipeline]
 
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("_") and name in codec.field_types(Timm):

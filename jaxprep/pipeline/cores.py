@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import os
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -81,17 +81,15 @@ def core_count() -> int:
     return os.cpu_count() or 1
 
 
-def on_cores(
-    function: Callable[[A], None], items: Sequence[A], key: Callable[[A], Hashable]
-) -> None:
+def on_cores(function: Callable[[A], None], items: Sequence[A]) -> None:
     """Call `function` on every item, on as many threads as there are cores.
 
-    The first item of a key that was never seen goes ahead of the threads, which would all compile
-    its program. Threads have JAX's default settings: what the caller set by a context, as
-    `jax.default_device`, is not set for them, so `function` itself says where it computes.
+    Threads have JAX's default settings: what the caller set by a context, as `jax.default_device`,
+    is not set for them, so `function` itself says where it computes. A program that several of
+    them need is compiled by one, see `kept.py`.
 
     >>> done = []
-    >>> on_cores(done.append, [1, 2, 3], key=lambda item: "one program")
+    >>> on_cores(done.append, [1, 2, 3])
     >>> sorted(done)
     [1, 2, 3]
     """
@@ -99,15 +97,8 @@ def on_cores(
         for item in items:
             function(item)
         return
-    rest = []
-    for item in items:
-        if key(item) in _seen:
-            rest.append(item)
-        else:
-            function(item)
-            _seen.add(key(item))
     # one queue, not a share for each thread: images differ in size, and so in time
-    left = deque(rest)
+    left = deque(items)
 
     def work(_: int) -> None:
         while True:
@@ -123,11 +114,8 @@ def on_cores(
                 left.clear()  # the other threads stop, too
                 raise
 
-    for _ in _pool(os.getpid()).map(work, range(min(len(rest), core_count()))):
+    for _ in _pool(os.getpid()).map(work, range(min(len(items), core_count()))):
         pass
-
-
-_seen: set[Hashable] = set()
 
 
 @functools.lru_cache(maxsize=1)

@@ -18,6 +18,7 @@ import numpy as np
 
 from jaxprep.bounds import cached, check_shape
 from jaxprep.errors import InputError
+from jaxprep.pipeline import ready
 from jaxprep.pipeline.cores import Fork, core_count, on_cores, refuse_fork
 from jaxprep.pipeline.lower import Lowered, output_channels
 from jaxprep.pipeline.placement import Placement, placement_of, platform_of
@@ -47,12 +48,26 @@ KEPT_BYTES = 2**26
 
 
 def program_of(lowered: Lowered, size: Size, channels: int, dtype: Any) -> Program:
-    """Returns the program that serves an image of `size`.
+    """Returns the program that serves an image of `size`: its own one, or one that is ready since
+    `warm_up` and large enough.
 
     >>> from jaxprep import Pipeline, ops
     >>> lowered = Pipeline((ops.Resize((2, 2)),)).lowered
     >>> program_of(lowered, (100, 80), 3, np.uint8).stages[0].source
     (128, 128)
+    """
+    own = own_program(lowered, size, channels, dtype)
+    # a step that sees the whole array of an image takes no larger one
+    return own if lowered.exact_sizes else ready.serving(own)
+
+
+def own_program(lowered: Lowered, size: Size, channels: int, dtype: Any) -> Program:
+    """Returns the program of the bucket of an image.
+
+    >>> from jaxprep import Pipeline, ops
+    >>> lowered = Pipeline((ops.Resize((2, 2)),)).lowered
+    >>> own_program(lowered, (100, 80), 3, np.uint8).channels
+    3
     """
     stages = bucket_of(lowered.segments, size, None, lowered.exact_sizes)
     layout = lowered.layout
@@ -116,7 +131,16 @@ def run_image(
         refuse_fork()
     program = program_of(lowered, size, image.shape[-1], image.dtype)
     if not runs_alone(program, placement):
-        return run_images(lowered, image[None], [size], placement).stacked()[0]
+        results = run_images(lowered, image[None], [size], placement)
+        if isinstance(results.results, np.ndarray):  # of a size of its own: JAX would compile `[0]`
+            return jax.device_put(results.results[0], placement)
+        return results.stacked()[0]
+    return _run_alone(lowered, program, image, size, placement)
+
+
+def _run_alone(
+    lowered: Lowered, program: Program, image: np.ndarray, size: Size, placement: Placement
+) -> jax.Array:
     wanted = result_size(lowered.segments, size)
     check_stored(lowered, [wanted], image.shape[-1])
     # an image as large as its canvas needs no copy of ours: JAX takes its array as it is
@@ -138,6 +162,26 @@ def run_image(
         return result
     own = _on_host(lowered, program, wanted, np.asarray(result))
     return jax.device_put(np.ascontiguousarray(own), placement)
+
+
+def run_program(
+    lowered: Lowered, program: Program, images: Sequence[np.ndarray], sizes: Sequence[Size]
+) -> None:
+    """Runs images through one program that serves all of them, as calls do, so that it is compiled.
+
+    >>> from jaxprep import Pipeline, ops
+    >>> lowered = Pipeline((ops.Resize((2, 2)),)).lowered
+    >>> program = program_of(lowered, (9, 7), 3, np.uint8)
+    >>> run_program(lowered, program, [np.ones((9, 7, 3), np.uint8)], [(9, 7)])
+    """
+    if Fork.is_broken:
+        refuse_fork()
+    if len(images) == 1 and runs_alone(program):
+        _run_alone(lowered, program, images[0], sizes[0], None)
+        return
+    batch = _run_group(lowered, program, images, sizes, list(range(len(images))), None)
+    # a call with one image takes it out of its batch by a program of JAX
+    jax.block_until_ready(batch[0] if len(images) == 1 else batch)
 
 
 def _copy_read_pixels(
@@ -223,7 +267,7 @@ def run_images(
         result = np.asarray(result)  # waits for it: the canvas is free again
         results.add(program, [i], result[None])
 
-    on_cores(run, alone, key=lambda task: task[0])
+    on_cores(run, alone)
     return Ragged(results.arrays, placement)
 
 

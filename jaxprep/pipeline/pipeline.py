@@ -23,7 +23,7 @@ import numpy as np
 
 from jaxprep import codec
 from jaxprep.errors import ConfigError, InputError
-from jaxprep.pipeline import eager, numbers, traced
+from jaxprep.pipeline import eager, numbers, traced, warm
 from jaxprep.pipeline.describe import Description, describe
 from jaxprep.pipeline.lower import Lowered, output_channels, segments, static_sizes
 from jaxprep.pipeline.placement import Placement, is_on_mesh, placement_of
@@ -431,6 +431,47 @@ class Pipeline:
                 f"Expected a canvas of at least {largest}, the largest of the images, got {canvas}."
             )
         return plan_of(self.lowered, checked, canvas, any_sizes)
+
+    @with_default_settings
+    def warm_up(
+        self,
+        sizes: Any = None,
+        *,
+        largest: Size | None = None,
+        batch_sizes: int | Sequence[int] = (1,),
+        channels: int = 3,
+        dtype: Any = np.uint8,
+    ) -> int:
+        """Compile the programs of eager calls ahead, so that no image has to wait for one.
+
+        An image whose size is in no bucket of `sizes`, or that `largest` does not hold, compiles
+        its program when it comes, as without a warm-up. So does a strip of fewer than 48 pixels
+        where the size of the result depends on the image: it may be longer than that of any other.
+
+        Args:
+            sizes: heights and widths of images, `(n, 2)`: their buckets are compiled.
+            largest: height and width up to which images may have any size; instead of `sizes`.
+            batch_sizes: the numbers of images in a call; lists of fewer images are served too. On
+                CPU only images of at most 128 x 128 run together.
+            channels, dtype: of the images.
+
+        Returns:
+            how many programs are ready. They are read from JAX's persistent cache where it has
+            them.
+
+        Raises:
+            InputError: not one of `sizes` and `largest`; a wrong value; more programs than
+                `jaxprep.limit_programs` says; a random step, whose calls are jitted for each size.
+
+        >>> from jaxprep import ops
+        >>> pipeline = Pipeline((ops.Resize((8, 8), reference="pillow"),))
+        >>> pipeline.warm_up([(300, 400), (480, 640)])
+        2
+        """
+        self.check_key(None)
+        calls = warm.calls_to_warm(self.lowered, sizes, largest, batch_sizes, channels, dtype)
+        _check_type(self, channels, jax.dtypes.canonicalize_dtype(dtype))
+        return warm.warm_up(self.lowered, calls, channels, dtype)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data, which `from_json` reads back to an equal pipeline."""

@@ -178,9 +178,14 @@ than so many times its pixels: otherwise a program of its own is not worth compi
 SHARED_WEIGHTS = 2**20
 """Weights of a table up to which both axes have as many taps, so that more images share a
 program."""
-WINDOW_PIXELS = 2**16
-"""Canvases of at most so many pixels are never replaced by that of a read window: their programs
-are fast as they are."""
+SMALL_PIXELS = 2**16
+"""Canvases of at most so many pixels, 256 x 256, are squares, have as many taps as an image needs
+that fills them, and are never replaced by that of a read window: their programs are fast as they
+are."""
+SMALLEST_SOURCE = 64
+"""The side of the smallest canvas for what comes in."""
+SHORTEST_SOURCE = 128
+"""The shorter side of the canvas of a panorama that comes in is at least as long."""
 
 
 class ReadWindow(NamedTuple):
@@ -252,13 +257,13 @@ def bucket_of(
     True
     """
     largest = size if source is None else source
+    if source is None and exact_sizes:
+        source = size
     if source is None:
-        source = _canvas(size, exact_sizes)
-        window = read_window(parts, size)
-        window_canvas = _canvas((window.height, window.width), exact_sizes)
-        pixels = source[0] * source[1]
-        if pixels > WINDOW_PIXELS and pixels > WINDOW_GAIN * window_canvas[0] * window_canvas[1]:
-            source = window_canvas
+        source = _source_canvas(parts, size)
+        # idle taps of a small image take microseconds, a program of its own a second
+        if source[0] * source[1] <= SMALL_PIXELS:
+            largest = source
     stages: list[Stage] = []
     columns = zip(
         parts, all_tables(parts, size), all_tables(parts, largest), static_sizes(parts), strict=True
@@ -295,14 +300,34 @@ def _bucket_counts(
     return min(counts[0], source[0]), min(counts[1], source[1])
 
 
+def _source_canvas(parts: tuple[Segment, ...], size: Size) -> Size:
+    """The canvas for an image, or for its `read_window` where that is much smaller."""
+    source = _held_canvas(size)
+    window = read_window(parts, size)
+    window_canvas = _held_canvas((window.height, window.width))
+    pixels = source[0] * source[1]
+    if pixels > SMALL_PIXELS and pixels > WINDOW_GAIN * window_canvas[0] * window_canvas[1]:
+        return window_canvas
+    return source
+
+
+def _held_canvas(size: Size) -> Size:
+    """The canvas that holds an image of `size`, one of fewer than results have: what lies outside
+    of the image is not computed, and hardly copied."""
+    long = max(*size, SMALLEST_SOURCE)
+    if long * long <= SMALL_PIXELS:
+        side = 1 << (long - 1).bit_length()
+        return side, side
+    return _bounded(canvas(size, shortest=SHORTEST_SOURCE), size)
+
+
 def _canvas(size: Size, exact_sizes: bool) -> Size:
-    if exact_sizes:
-        return size
-    shared = canvas(size)
+    return size if exact_sizes else _bounded(canvas(size), size)
+
+
+def _bounded(shared: Size, size: Size) -> Size:
     # what so large an image takes longer to run than to compile for is not filled up
-    if shared[0] * shared[1] > bounds.MAX_PIXELS:
-        return size
-    return shared
+    return size if shared[0] * shared[1] > bounds.MAX_PIXELS else shared
 
 
 def merge(buckets: Sequence[Bucket]) -> Bucket:

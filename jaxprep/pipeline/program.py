@@ -24,6 +24,7 @@ from jax.sharding import PartitionSpec
 from jaxprep import bounds
 from jaxprep.errors import InputError
 from jaxprep.pipeline.draws import draw_tables
+from jaxprep.pipeline.kept import bounded_jit
 from jaxprep.pipeline.lower import Lowered
 from jaxprep.pipeline.plan import Bucket, Stage, Tables, constant_stage, with_matrices
 from jaxprep.pipeline.segment import PaddingSlot, Placed, all_tables
@@ -603,7 +604,13 @@ ONE_THREAD = {"xla_disable_hlo_passes": "cpu-parallel-task-assigner"}
 work on other images. XLA would split each small loop over all cores."""
 
 
-@functools.partial(jax.jit, static_argnames="program", compiler_options=ONE_THREAD)
+def _image_type(images: Any, tables: Any) -> Any:
+    """What the program does not say: the shapes of the tables follow from it."""
+    del tables
+    return images.shape, images.dtype
+
+
+@bounded_jit(shapes=_image_type, compiler_options=ONE_THREAD)
 def run_one(
     program: Program,
     image: jax.Array,
@@ -622,7 +629,7 @@ def run_one(
     return run_stages(program, None, engine, image, leaves)
 
 
-@functools.partial(jax.jit, static_argnames="program")
+@bounded_jit(shapes=_image_type)
 def run_batch(
     program: Program,
     images: jax.Array,

@@ -19,6 +19,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxprep.errors import InputError
 from jaxprep.pipeline.draws import draw_all, drawn_matrices
+from jaxprep.pipeline.kept import bounded_jit
 from jaxprep.pipeline.lower import Lowered
 from jaxprep.pipeline.placement import Placement, beside, of_result, placement_of
 from jaxprep.pipeline.plan import (
@@ -213,13 +214,14 @@ def draw(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any) -> tuple[A
     drawing, plan, _ = _beside_image(drawing, plan, None, placement)
     # jitted, as calls are: one by one, operations would round where a program contracts them
     with _on_mesh(placement):
-        return _draw_jitted(lowered, canvas, drawing, plan, key)
+        return _draw_jitted((lowered, canvas), drawing, plan, key)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
+@bounded_jit()
 def _draw_jitted(
-    lowered: Lowered, canvas: Size, batch: Batch, plan: Plan | None, key: Any
+    static: tuple[Lowered, Size], batch: Batch, plan: Plan | None, key: Any
 ) -> tuple[Any, ...]:
+    lowered, canvas = static
     batch, plan, _ = _on_explicit_mesh(lowered, batch, plan, None)
     if plan is not None:
         return _draws(lowered, plan.stages, None, plan, key, batch)
@@ -418,6 +420,6 @@ def _as_sharded(lowered: Lowered, done: Batch, placement: NamedSharding, is_batc
     return done.replace(image=jax.device_put(done.image, sharding), **following)
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@bounded_jit()
 def _run_jitted(lowered: Lowered, batch: Batch, plan: Any, key: Any, draws: Any) -> Batch:
     return run(lowered, batch, plan, key, draws)

@@ -760,19 +760,22 @@ def tap_bucket(count: int, source: tuple[int, int]) -> int:
     return bucket(max(count, 4))
 
 
-def canvas(size: tuple[int, int], smallest: int = 64) -> tuple[int, int]:
+def canvas(
+    size: tuple[int, int], smallest: int = 64, shortest: int | None = None
+) -> tuple[int, int]:
     """Return height and width of the canvas for an image of `size`.
 
     The longer side is a bucket of at least `smallest`. The shorter side is as long, or a quarter, a
-    sixteenth, ... of it that still holds the image: photographs share square canvases, panoramas do
-    not waste memory.
+    sixteenth, ... of it, of at least `shortest` (a quarter of `smallest`), that still holds the
+    image: photographs share square canvases, panoramas do not waste memory.
 
     >>> canvas((375, 500)), canvas((100, 2000))
     ((512, 512), (128, 2048))
     """
     # with a bucket for each side, portrait and landscape photographs would compile a program each
     long = bucket(max(*size, smallest))
-    height, width = (_quartered(long, n, smallest // 4) for n in size)
+    shortest = smallest // 4 if shortest is None else shortest
+    height, width = (_quartered(long, n, shortest) for n in size)
     return height, width
 
 
