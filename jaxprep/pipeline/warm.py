@@ -8,6 +8,7 @@ compiled. `ready.py` then says which of these programs serves an image.
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -50,7 +51,7 @@ def calls_to_warm(
     >>> from jaxprep import Pipeline, ops
     >>> lowered = Pipeline((ops.Resize((8, 8), reference="pillow"),)).lowered
     >>> [(size, count) for _, size, count in calls_to_warm(lowered, [(300, 400), (310, 390)])]
-    [((300, 400), 1)]
+    [((310, 390), 1)]
     """
     if (sizes is None) == (largest is None):
         raise InputError(
@@ -59,35 +60,45 @@ def calls_to_warm(
         )
     counts = _counts(batch_sizes)
     if sizes is not None:
-        wanted = as_sizes(sizes)
+        representatives = {
+            eager.own_program(lowered, size, channels, dtype): size for size in as_sizes(sizes)
+        }
     else:
-        if lowered.exact_sizes:
-            raise InputError(
-                "Expected `sizes`, since a step of this pipeline sees the whole array, so that "
-                "images of every size have a program of their own; got `largest`."
-            )
-        (largest_size,) = as_sizes([largest])
-        if largest_size[0] * largest_size[1] > bounds.MAX_PIXELS:
-            raise InputError(
-                f"Expected `largest` of at most {bounds.MAX_PIXELS} pixels, since larger images "
-                f"have a program for each size, got {largest_size}."
-            )
-        wanted = _sizes_up_to(largest_size)
-    representatives: dict[Program, Size] = {}
-    for size in wanted:
-        # what no call would take, such as a line of pixels that a resize makes endless
-        with contextlib.suppress(InputError) if largest is not None else contextlib.nullcontext():
-            own = eager.own_program(lowered, size, channels, dtype)
-            representatives.setdefault(own, size)
-    if largest is not None and representatives:
-        for program in _catch_all(representatives):
-            # a size that it serves
-            served = (size for own, size in representatives.items() if ready.serves(program, own))
-            representatives.setdefault(program, next(served))
+        representatives = _up_to(lowered, largest, channels, dtype)
     calls = []
     for program, size in representatives.items():
         calls += [(program, size, count) for count in _counts_of(program, counts)]
     return calls
+
+
+def _up_to(lowered: Lowered, largest: Any, channels: int, dtype: Any) -> dict[Program, Size]:
+    """The programs for images of any sizes up to the largest, each with a size of an image."""
+    if lowered.exact_sizes:
+        raise InputError(
+            "Expected `sizes`, since a step of this pipeline sees the whole array, so that images "
+            "of every size have a program of their own; got `largest`."
+        )
+    ((height, width),) = as_sizes([largest])
+    if height * width > bounds.MAX_PIXELS:
+        raise InputError(
+            f"Expected `largest` of at most {bounds.MAX_PIXELS} pixels, since larger images have a "
+            f"program for each size, got {(height, width)}."
+        )
+
+    def programs_of(heights: Sequence[int], widths: Sequence[int]) -> dict[Program, Size]:
+        found: dict[Program, Size] = {}
+        for size in itertools.product(heights, widths):
+            # what no call would take, such as a line of pixels that a resize makes endless
+            with contextlib.suppress(InputError):
+                found.setdefault(eager.own_program(lowered, size, channels, dtype), size)
+        return found
+
+    heights, widths = _sides_up_to(height), _sides_up_to(width)
+    found = programs_of(heights, widths) or programs_of([height], [width])
+    # for a size between those, and for strips, whose own programs are rarely used
+    thin = programs_of(_thin(height), [width]) | programs_of([height], _thin(width))
+    size = next(iter(found.values()), (height, width))
+    return found | dict.fromkeys(_catch_all(found, thin), size)
 
 
 def warm_up(lowered: Lowered, calls: Sequence[Call], channels: int, dtype: Any) -> int:
@@ -124,12 +135,14 @@ def warm_up(lowered: Lowered, calls: Sequence[Call], channels: int, dtype: Any) 
     return len(calls)
 
 
-def _catch_all(found: Iterable[Program]) -> list[Program]:
-    """Programs that serve all sizes of the others, one for each order of passes: for a size between
-    those that stand for all, whose own program may be none of them."""
+def _catch_all(found: Iterable[Program], thin: Iterable[Program]) -> list[Program]:
+    """Programs that serve all sizes of those that were found, one for each order of passes that
+    images have, strips included."""
     programs = list(found)
+    if not programs:
+        return []
     largest = tuple(map(_largest_stage, zip(*(one.stages for one in programs), strict=True)))
-    orders = dict.fromkeys(tuple(stage.order for stage in one.stages) for one in programs)
+    orders = dict.fromkeys(tuple(stage.order for stage in one.stages) for one in [*programs, *thin])
     caught = []
     for order in orders:
         stages = (stage._replace(order=name) for stage, name in zip(largest, order, strict=True))
@@ -172,10 +185,9 @@ def _counts(batch_sizes: Any) -> list[int]:
     return sorted({bucket(count) for count in range(1, most + 1)})
 
 
-def _sizes_up_to(largest: Size) -> list[Size]:
-    """Sizes that stand for all up to `largest`, the largest first."""
-    heights, widths = map(_sides_up_to, largest)
-    return [(height, width) for height in heights for width in widths]
+def _thin(longest: int) -> list[int]:
+    """Sides of strips."""
+    return [side for side in (1, 4, 12, 24) if side < longest]
 
 
 def _sides_up_to(longest: int) -> list[int]:

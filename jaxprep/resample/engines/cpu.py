@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -518,8 +519,36 @@ def no_inline(function: Callable[..., Any], *args: Any) -> Any:
     >>> no_inline(lax.neg, jnp.array([1, -2])).tolist()
     [-1, 2]
     """
+    is_true = _is_true.get()
+    if is_true is not None:
+        shapes = jax.eval_shape(function, *args)
+        zeros = functools.partial(jax.tree.map, lambda leaf: jnp.zeros(leaf.shape, leaf.dtype))
+        return lax.cond(is_true, function, lambda *_: zeros(shapes), *args)
     with set_xla_metadata(inlineable="false"):
         return jax.jit(function)(*args)
+
+
+_is_true: ContextVar[Any] = ContextVar("_is_true", default=None)
+"""In a program for a symbolic number of images, a value that is always true, which XLA does not
+know; None otherwise. To refine the shapes of such a program XLA inlines every call, also those that
+it must not; branches it leaves where they are.
+https://github.com/openxla/xla/blob/main/xla/python/refine_polymorphic_shapes.cc
+"""
+
+
+@contextlib.contextmanager
+def _branches_for_calls(images: jax.Array) -> Iterator[None]:
+    """Lets `no_inline` branch instead of call, where the number of images is symbolic."""
+    if isinstance(images.shape[0], int):
+        yield
+        return
+    first = images[(0,) * images.ndim].astype(jnp.float32)
+    bits = lax.bitcast_convert_type(first, jnp.int32)
+    token = _is_true.set((bits & 1) < 2)
+    try:
+        yield
+    finally:
+        _is_true.reset(token)
 
 
 def inline_again() -> contextlib.AbstractContextManager[Any]:
@@ -724,8 +753,12 @@ def _images_at_once(
     """How many images of a batch go at once: all if what they transpose fits the cache, else few,
     as many on each device."""
     count, _, width, channels = images.shape
-    if arithmetics == {"copy"} or not isinstance(count, int):  # symbolic, in an export
+    if arithmetics == {"copy"}:
         return count
+    if not isinstance(count, int):
+        # Symbolic, in an export. One by one, as eager calls do: of a whole batch XLA fuses the
+        # last multiply-add otherwise, and a fifth of the values differ in their last bit.
+        return 1
     multiples = range(devices, count + 1, devices)
     divisors = [n for n in multiples if count % n == 0]
     fewest = min(divisors, default=count)
@@ -778,6 +811,6 @@ def _loop_over_images(
     def add_image(i: Any, done: jax.Array) -> jax.Array:
         return step(images, tables, done, i)
 
-    with on_mesh_of(images):
+    with on_mesh_of(images), _branches_for_calls(images):
         done = lax.fori_loop(0, length, add_image, make(images))
     return restore_all(done).reshape(-1, *shape)
