@@ -1,5 +1,7 @@
 """Makes links of a page to files outside `docs/`, such as `../examples/README.md`, links to the
 repository. On GitHub, where the pages are read too, they are links between files.
+
+The pages `contributing` and `changelog` are the files of the repository's root.
 """
 
 from __future__ import annotations
@@ -8,22 +10,32 @@ import re
 from pathlib import Path
 from typing import Any
 
-LINK = re.compile(r"\]\(((?:\.\./)+[^)#\s]*)")
+LINK = re.compile(r"(?P<text>(?<!!)\[[^\]]*\])\((?P<path>[\w./-]+)(?P<anchor>#[^)\s]*)?\)")
+FROM_ROOT = {"contributing": "CONTRIBUTING.md", "changelog": "CHANGELOG.md"}
 
 
 def rewrite(app: Any, docname: str, source: list[str]) -> None:
     """Rewrites the links of one page, as Sphinx reads it."""
-    url = app.config.html_theme_options["repository_url"]
-    branch = app.config.html_theme_options["repository_branch"]
-
     docs = Path(app.srcdir).resolve()
+    folder = (docs / docname).parent
+    if docname in FROM_ROOT:
+        path = docs.parent / FROM_ROOT[docname]
+        app.env.note_dependency(str(path))
+        source[0] = path.read_text("utf-8")
+        folder = docs.parent
 
     def replaced(match: re.Match[str]) -> str:
-        target = (docs / docname).parent.joinpath(match[1]).resolve()
-        if target.is_relative_to(docs):  # a page in a folder links to one above it
-            return match[0]
-        kind = "tree" if target.is_dir() else "blob"
-        return f"]({url}/{kind}/{branch}/{target.relative_to(docs.parent)}"
+        target = folder.joinpath(match["path"]).resolve()
+        if not target.exists():
+            return match[0]  # Sphinx says so, or it is no file
+        if target.is_relative_to(docs):
+            where = "../" * docname.count("/") + str(target.relative_to(docs))
+        else:
+            kind = "tree" if target.is_dir() else "blob"
+            options = app.config.html_theme_options
+            base = f"{options['repository_url']}/{kind}/{options['repository_branch']}"
+            where = f"{base}/{target.relative_to(docs.parent)}"
+        return f"{match['text']}({where}{match['anchor'] or ''})"
 
     source[0] = LINK.sub(replaced, source[0])
 
