@@ -44,10 +44,10 @@ PRESETS = (
 )
 """Those of `preset_gallery.md`, which says what there is to see."""
 HERO = (
-    ("timm/resnet50.a1_in1k", "timm ResNet-50"),
-    ("open_clip/ViT-B-16-SigLIP-256/webli", "SigLIP: squashed"),
+    ("timm/resnet50.a1_in1k", "cropped"),
+    ("open_clip/ViT-B-16-SigLIP-256/webli", "squashed"),
     ("timm/deepseek_vit_412m.deepseek_v4_flash_vision_exp", "padded"),
-    ("resnet_50_imagenet", "KerasHub: no antialias"),
+    ("resnet_50_imagenet", "not antialiased"),
 )
 FILTERS = (
     ("nearest", False),
@@ -83,22 +83,25 @@ def gallery() -> None:
 def hero() -> None:
     """Draws the photograph, and what four models see of it."""
     photo = data.photo(PHOTO)
-    side, gap, line = 224, 16, 30
-    left = Image.fromarray(photo).resize((336, side), Image.Resampling.LANCZOS)
-    width = left.width + 56 + len(HERO) * (side + gap) - gap
-    page = Image.new("RGB", (width, side + line), PAPER)
+    side, gap, line, arrow = 220, 14, 36, 64
+    columns = 2
+    right_height = 2 * side + gap + line
+    left_width = round(right_height * photo.shape[1] / photo.shape[0])
+    right = left_width + arrow
+    page = Image.new("RGB", (right + columns * side + gap, right_height + line), PAPER)
     draw = ImageDraw.Draw(page)
-    font = ImageFont.load_default(17)
-    page.paste(left, (0, 0))
-    draw.text((0, side + 8), "the photograph", INK, font)
-    x, y = left.width + 10, side // 2
-    draw.line((x, y, x + 34, y), INK, 3)
-    draw.polygon(((x + 26, y - 8), (x + 26, y + 8), (x + 38, y)), INK)
+    font = ImageFont.load_default(21)
+    size = (left_width, right_height)
+    page.paste(Image.fromarray(photo).resize(size, Image.Resampling.LANCZOS), (0, 0))
+    draw.text((0, right_height + 6), "the photograph", INK, font)
+    x, y = left_width + 12, right_height // 2
+    draw.line((x, y, x + 34, y), INK, 4)
+    draw.polygon(((x + 26, y - 10), (x + 26, y + 10), (x + 42, y)), INK)
     for i, (preset, words) in enumerate(HERO):
         panel = seen(preset, photo).resize((side, side), Image.Resampling.LANCZOS)
-        x = left.width + 56 + i * (side + gap)
-        page.paste(panel, (x, 0))
-        draw.text((x, side + 8), words, INK, font)
+        x, y = right + i % columns * (side + gap), i // columns * (side + gap + line)
+        page.paste(panel, (x, y))
+        draw.text((x, y + side + 6), words, INK, font)
     page.save(FOLDER / "hero.jpg", quality=QUALITY)
 
 

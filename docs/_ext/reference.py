@@ -102,13 +102,26 @@ def module_page(name: str, module: ModuleType) -> str:
         lines += [".. toctree::", "   :maxdepth: 1", "   :caption: The classes", ""]
         lines += [f"   huggingface/{slug(title)}" for title in processor_groups()]
         lines.append("")
-    sections = sections_of(module)
-    for home, names in sections.items():
-        if len(sections) > 1:
+    # not constants, of which a table would show the docstring of their type
+    lines += summary([name for name in public_names(module) if is_documented(module, name)])
+    # `jaxprep` has the names that other pages group: one list is enough
+    has_sections = module is not jaxprep and len(sections_of(module)) > 1
+    for home, names in sections_of(module).items():
+        if has_sections:
             lines += section_head(home)
         for entry in names:
             lines += entry_of(module, entry)
     return "\n".join(lines) + "\n"
+
+
+def summary(names: list[str]) -> list[str]:
+    """Returns a table of names with the first sentences of their docstrings."""
+    return [".. autosummary::", "", *(f"   {name}" for name in names), ""]
+
+
+def is_documented(module: ModuleType, name: str) -> bool:
+    value = getattr(module, name)
+    return inspect.isclass(value) or inspect.isroutine(value) or inspect.ismodule(value)
 
 
 def sections_of(module: ModuleType) -> dict[str, list[str]]:
@@ -167,6 +180,7 @@ def short_entry(full_name: str, name: str, value: Any) -> list[str]:
 
 def classes_page(title: str, names: list[str]) -> str:
     lines = [*heading(title, "="), "", f".. currentmodule:: {CLASSES_MODULE}", ""]
+    lines += summary(names)
     for name in names:
         lines += [f".. autoclass:: {CLASSES_MODULE}.{name}", "   :members:", ""]
     return "\n".join(lines) + "\n"
