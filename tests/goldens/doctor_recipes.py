@@ -267,7 +267,7 @@ READ: dict[str, tuple[Callable[[str], Image.Image], tuple[Change, ...]]] = {
     "pillow": (read_pillow, ()),
     "cv2": (read_cv2, ()),
     "ignoring_exif": (read_ignoring_exif, (("orientation", "upright", "ignored"),)),
-    "rotated": (read_rotated, (("orientation", "upright", "90"),)),
+    "rotated": (read_rotated, (("orientation", "upright", ["90", "270"]),)),
     "bgr": (read_bgr, (("channels", "RGB", "BGR"),)),
     "gray": (read_gray, (("gray", "color", "luma"),)),
     "gray_cv2": (read_gray_cv2, (("gray", "color", "luma"),)),
