@@ -50,7 +50,7 @@ class Description:
             once.
         size: height and width of the image that is followed; None where none is.
         canvas: what an image of `size` is put on when the pipeline is called eagerly: images on one
-            canvas share a program.
+            canvas share a program. It is smaller than the image where a part of it is not read.
 
     >>> from jaxprep import Pipeline, ops
     >>> description = Pipeline((ops.CenterCrop(2), ops.Rescale())).describe((4, 6))
@@ -94,9 +94,12 @@ class Description:
         segments = _count(self.segments, "segment", "s")
         yield f"Program {segments}, {_count(self.passes, 'pass', 'es')} over the pixels"
         if self.canvas is not None:
+            assert self.size is not None
+            is_part = self.size[0] > self.canvas[0] or self.size[1] > self.canvas[1]
+            end = "; only the part that is read is put on it" if is_part else ""
             yield (
                 f"Canvas  {by(self.canvas)}, which images of {by(self.size)} share with others of "
-                "about that size"
+                f"about that size{end}"
             )
 
     def to_json(self) -> dict[str, Any]:

@@ -167,3 +167,13 @@ def test_converters_preprocessors_and_processors_describe_their_pipeline(
     assert str(pre.describe((30, 40))) in capsys.readouterr().out
     with pytest.raises(InputError):
         pre.describe((0, 40))
+
+
+@pytest.mark.parametrize("size", [(300, 451), (300, 900), (448, 640), (90, 90)])
+def test_a_canvas_smaller_than_the_image_is_told_to_hold_a_part_of_it(
+    size: tuple[int, int],
+) -> None:
+    described = preprocessor().describe(size)
+    assert described.canvas is not None
+    fits = all(side <= canvas for side, canvas in zip(size, described.canvas))
+    assert ("only the part that is read" in str(described)) is not fits
