@@ -1,0 +1,331 @@
+"""Compares an array with what a preset makes of a photograph: `jaxprep.diagnose`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxprep.doctor import arrays
+from jaxprep.doctor import changes as naming
+from jaxprep.doctor import values as colours
+from jaxprep.doctor.arrays import Reading
+from jaxprep.doctor.diagnosis import Diagnosis
+from jaxprep.doctor.expected import Expected
+from jaxprep.doctor.known import Group, groups, of_preset
+from jaxprep.doctor.search import EXACT, Hypothesis, Search
+from jaxprep.doctor.sources import ALPHAS, GRAYS, Photo, Source
+from jaxprep.doctor.values import Change, Values
+from jaxprep.errors import InputError
+
+CONFIDENT = 0.45
+"""Levels, root of the mean square: a filter, a view or a decoder that is wrong is off by more."""
+
+
+def diagnose(array: Any, photo: Any, preset: Any = None) -> Diagnosis:
+    """Say what was done to a photograph that became an array.
+
+    Args:
+        array: what a pipeline feeds a model, or the path of an `.npy` or `.npz` file: one image or
+            a batch, channels first or last, of any type of number.
+        photo: the photograph, a path or an array `(h, w, 3)` of uint8; for a batch also a list.
+        preset: what the array should be: a name, a path or a handle, a preprocessor, a converter,
+            an image processor, or a pipeline. None searches all built-in presets.
+
+    Returns:
+        the preset, and a change for each mistake that is needed to explain the array.
+
+    Raises:
+        InputError: an array that holds no images, or not as many as there are photographs.
+        ConfigError: a preset that is not a crop, a resize, and a scale per channel.
+
+    >>> import jaxprep
+    >>> photo = jaxprep.data.photo("chelsea")
+    >>> preset = "timm/resnet50.a1_in1k"
+    >>> x = jaxprep.ImageClassifierPreprocessor.from_preset(preset, interpolation="bilinear")(photo)
+    >>> diagnose(x[..., ::-1], photo, preset).changes
+    (('method', 'bicubic', 'bilinear'), ('channels', 'RGB', 'BGR'))
+    """
+    expected = None if preset is None else of_preset(preset)
+    loaded = arrays.load(array)
+    readings = arrays.readings(loaded)
+    photos = _photos(photo, len(readings[0].images))
+    noise = arrays.rounding(loaded.dtype)
+    first = _diagnosed(readings, 0, photos[0], expected, noise)
+    if len(readings[0].images) == 1 or first.changes is None:
+        return first
+    return _of_batch(readings, photos, first, expected, noise)
+
+
+def _photos(photo: Any, count: int) -> list[Photo]:
+    is_list = isinstance(photo, (list, tuple))
+    if is_list and len(photo) not in (1, count):
+        raise InputError(f"Expected one photograph or {count}, got {len(photo)} - at `photo`.")
+    many = list(photo) if is_list else [photo]
+    photos = [Photo(one) for one in many]
+    return photos * count if len(photos) == 1 else photos
+
+
+def _of_batch(
+    readings: list[Reading],
+    photos: list[Photo],
+    first: Diagnosis,
+    expected: Expected | None,
+    noise: float,
+) -> Diagnosis:
+    """Diagnose the other images of a batch, and say so where they differ."""
+    if expected is None:
+        expected = of_preset(first.preset)
+    different = []
+    residual, exact = first.residual, first.exact
+    for i in range(1, len(readings[0].images)):
+        other = _diagnosed(readings, i, photos[i], expected, noise)
+        if other.changes is None or not _alike(other.changes, first.changes or ()):
+            different.append(i)
+            continue
+        residual = max(residual, other.residual)
+        exact = exact and other.exact
+    if not different:
+        note = f"All {len(readings[0].images)} images of the batch alike."
+        return _replaced(first, residual=residual, exact=exact, note=note)
+    note = f"The images of the batch differ: this is image 0; others were made otherwise: {different}."
+    return _replaced(first, note=note, exact=False)
+
+
+def _replaced(diagnosis: Diagnosis, **changes: Any) -> Diagnosis:
+    from dataclasses import replace
+
+    return replace(diagnosis, **changes)
+
+
+def _alike(one: Sequence[Change], other: Sequence[Change]) -> bool:
+    """Whether two images have the same mistakes; windows depend on the photograph."""
+    if [change[0] for change in one] != [change[0] for change in other]:
+        return False
+    pairs = zip(one, other, strict=True)
+    return all(a[0] in ("crop", "size") or a[2] == b[2] for a, b in pairs)
+
+
+# -- one image -------------------------------------------------------------------------------------
+
+
+class Explanation(NamedTuple):
+    """Holds a hypothesis with names for all that it does otherwise."""
+
+    hypothesis: Hypothesis
+    values: Values
+    changes: tuple[Change, ...]
+    cost: float
+
+
+def _diagnosed(
+    readings: list[Reading], i: int, photo: Photo, expected: Expected | None, noise: float
+) -> Diagnosis:
+    reading, search, found = _searched(readings, i, photo, expected, noise)
+    candidates = [Group((expected.name,), expected)] if expected is not None else groups()
+    best: Explanation | None = None
+    chosen: Group | None = None
+    tolerance = _tolerance(search, found, noise)
+    for group in candidates:
+        explanation = _explained(found, group.expected, photo, reading, tolerance, search)
+        if explanation is None:
+            continue
+        if best is None or explanation.cost < best.cost - 1e-9:
+            best, chosen = explanation, group
+    if best is None or chosen is None:
+        name = expected.name if expected is not None else None
+        return Diagnosis(name, False, None, 255.0, note="The photograph was not found in it.")
+    return _reported(best, chosen, search, photo, tolerance)
+
+
+def _tolerance(search: Search, found: Sequence[Hypothesis], noise: float) -> float:
+    """Return how many levels the rounding of the array's own type may be."""
+    if not found:
+        return EXACT
+    scale = float(np.min(np.abs(found[0].scale)))
+    if scale == 0:
+        return EXACT
+    return EXACT + 2 * noise * float(np.abs(search.image).max()) / scale
+
+
+def _searched(
+    readings: list[Reading], i: int, photo: Photo, expected: Expected | None, noise: float
+) -> tuple[Reading, Search, list[Hypothesis]]:
+    """Return how the array is read, and the hypotheses that explain all pixels best."""
+    source = Source() if expected is None else expected.source
+    if not photo.has_alpha:
+        source = Source()
+    plain = readings[0]
+    search = Search(plain.images[i], photo, _hint(expected, photo, source))
+    if expected is not None and expected.kernel is not None and search.hint is not None:
+        if search.hint.size == plain.images.shape[1:3]:
+            # Most arrays are as they should be, but for their colours.
+            entry = search.measured(source, search.hint, expected.kernel)
+            if entry.residual <= _tolerance(search, [entry], noise):
+                return plain, search, [entry]
+    best: tuple[Reading, Search, list[Hypothesis]] = (plain, search, [])
+    for reading, other, where in _attempts(readings, i, photo, expected, source, search):
+        found = _all_of(other, where, noise)
+        if found and (not best[2] or found[0].residual < 0.8 * best[2][0].residual):
+            best = reading, other, found
+        if best[2] and best[2][0].residual <= _tolerance(best[1], best[2], noise):
+            break
+    return best
+
+
+def _hint(expected: Expected | None, photo: Photo, source: Source) -> Any:
+    if expected is None:
+        return None
+    height, width = photo.pixels(source).shape[:2]
+    return expected.view((height, width))
+
+
+def _attempts(
+    readings: list[Reading],
+    i: int,
+    photo: Photo,
+    expected: Expected | None,
+    source: Source,
+    search: Search,
+) -> Iterable[tuple[Reading, Search, Source]]:
+    """Return the readings of the array and of the photograph, the likelier ones first."""
+    value = search.likeness(source)
+    scored: list[tuple[float, int, Reading, Search, Source]] = [
+        (value, 0, readings[0], search, source)
+    ]
+    # A turned or transposed image that is mirrored too is a transposed or turned one.
+    options = [(readings[0], source._replace(orientation=name)) for name in ("90", "270")]
+    options += [(reading, source) for reading in readings[1:]]
+    if photo.is_turned:
+        options.insert(0, (readings[0], source._replace(orientation="ignored")))
+    if value < 0.985:
+        for rank, (reading, where) in enumerate(options, 1):
+            may_flip = where.orientation == "ignored"
+            other = Search(reading.images[i], photo, _hint(expected, photo, where), may_flip)
+            scored.append((other.likeness(where), rank, reading, other, where))
+    best = max(entry[0] for entry in scored)
+    likely = [entry for entry in scored if entry[0] > best - 0.02]
+    likely.sort(key=lambda entry: (entry[3].flips_at(entry[4]), entry[1]))
+    return [(reading, own, where) for _, _, reading, own, where in likely[:4]]
+
+
+def _all_of(search: Search, source: Source, noise: float) -> list[Hypothesis]:
+    """Return what explains all pixels best, by all ways of reading the photograph."""
+    photo = search.photo
+    if photo.has_alpha and not search.is_gray:
+        found: list[Hypothesis] = []
+        for rule in dict.fromkeys((source.alpha, *ALPHAS)):
+            where = source._replace(alpha=rule)
+            found += search.settled(search.located(where), [where])
+            found.sort(key=lambda entry: entry.residual)
+            if found and found[0].residual <= _tolerance(search, found, noise):
+                break
+        return found
+    near = search.located(source)
+    if not near:
+        return []
+    sources = [source]
+    pixels = photo.pixels(source)
+    photo_is_gray = bool(np.all(pixels[..., :1] == pixels[..., :3]))
+    if search.is_gray and not photo_is_gray:
+        sources = [source._replace(gray=gray, rule=rule) for gray, rule in GRAYS]
+    found = search.settled(near, sources)
+    limit = _tolerance(search, found, noise)
+    if found and found[0].residual <= limit:
+        return found
+    for decoder in photo.decoders:
+        if source != Source() or search.is_gray:
+            break
+        other = source._replace(decoder=decoder)
+        if decoder == "draft":
+            more = search.settled(search.located(other), [other])
+        else:
+            more = search.settled(near, [other])
+        if more and more[0].residual < 0.5 * found[0].residual:
+            found = sorted([*more, *found], key=lambda entry: entry.residual)
+        if found[0].residual <= limit:
+            break
+    return found
+
+
+def _explained(
+    found: Sequence[Hypothesis],
+    expected: Expected,
+    photo: Photo,
+    reading: Reading,
+    tolerance: float,
+    search: Search,
+) -> Explanation | None:
+    """Return the explanation by the fewest changes of a preset, of those that fit equally well."""
+    best: Explanation | None = None
+    if not found:
+        return None
+    limit = max(tolerance, 1.1 * found[0].residual + 0.01)
+    for hypothesis in found:
+        if hypothesis.residual > limit:
+            continue
+        height, width = photo.pixels(hypothesis.source).shape[:2]
+        slack = tolerance + 0.02 + 1.5 * hypothesis.residual
+        count = len(hypothesis.scale)
+        wanted = expected.values
+        if count != 3:
+            wanted = wanted._replace(
+                order=tuple(range(count)),
+                mean=colours.fitted(wanted.mean, count),
+                std=colours.fitted(wanted.std, count),
+            )
+        named = colours.named(
+            hypothesis.order, hypothesis.scale, hypothesis.offset, wanted, slack
+        )
+        if named is None:
+            continue
+        source = expected.source if photo.has_alpha else Source()
+        changes = naming.total(
+            naming.of_kernel(hypothesis.kernel, expected.kernel),
+            naming.of_view(hypothesis.view, expected, (height, width)),
+            named.changes,
+            _of_layout(reading, expected),
+            hypothesis.source.differences(source),
+            _of_channels(search, photo),
+        )
+        cost = named.cost - len(named.changes) + len(changes)
+        if hypothesis.residual > tolerance:
+            cost += 0.01 * hypothesis.residual / (found[0].residual + 1e-9)
+        if best is None or cost < best.cost - 1e-9:
+            best = Explanation(hypothesis, named.values, changes, cost)
+    return best
+
+
+def _of_layout(reading: Reading, expected: Expected) -> tuple[Change, ...]:
+    if expected.layout is None:
+        if reading.layout in ("HWC", "CHW"):
+            return ()
+        return (("layout", "HWC or CHW", reading.layout),)
+    return () if reading.layout == expected.layout else (("layout", expected.layout, reading.layout),)
+
+
+def _of_channels(search: Search, photo: Photo) -> tuple[Change, ...]:
+    return (("gray", "color", "one_channel"),) if search.image.shape[-1] == 1 else ()
+
+
+def _reported(
+    best: Explanation, group: Group, search: Search, photo: Photo, tolerance: float
+) -> Diagnosis:
+    """Return the diagnosis, with the difference that remains in every pixel."""
+    hypothesis = best.hypothesis
+    differences = search.differences(hypothesis, best.values)
+    largest = float(differences.max()) if differences.size else 0.0
+    mean = float(differences.mean()) if differences.size else 0.0
+    exact = largest <= 3 * tolerance
+    explained = exact or hypothesis.residual < CONFIDENT
+    return Diagnosis(
+        preset=group.names[0],
+        exact=exact,
+        changes=best.changes if explained else None,
+        residual=0.0 if exact and largest < 1e-2 else round(largest, 4),
+        nearest=() if explained else best.changes,
+        mean_residual=round(mean, 5),
+        presets=group.names if len(group.names) > 1 else (),
+        differences=differences,
+    )

@@ -1,0 +1,204 @@
+"""Finds what part of a photograph an image shows, without knowing filter, colours or rules.
+
+The image is taken to be `a * photo(y(i), x(j)) + b` with `y` and `x` linear. Starting from views
+that are common, the four numbers are found by Gauss-Newton steps from coarse to fine, to about a
+hundredth of a pixel; `search.py` then looks for whole numbers near them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Fit(NamedTuple):
+    """Says where an image lies in a photograph: row `i` begins at `scale_y * i + top`.
+
+    Attributes:
+        scale_y, top, scale_x, left: in pixels of the photograph.
+        correlation: of the image with that part, 1 where it is the same up to contrast.
+    """
+
+    scale_y: float
+    top: float
+    scale_x: float
+    left: float
+    correlation: float = 0.0
+
+
+def shrunk(plane: np.ndarray, factor: int) -> np.ndarray:
+    """Return the means of blocks of `factor` x `factor` pixels.
+
+    >>> shrunk(np.arange(16.0).reshape(4, 4), 2).tolist()
+    [[2.5, 4.5], [10.5, 12.5]]
+    """
+    if factor == 1:
+        return plane
+    height, width = (n // factor * factor for n in plane.shape)
+    blocks = plane[:height, :width].reshape(height // factor, factor, width // factor, factor)
+    return blocks.mean((1, 3))
+
+
+def sample(plane: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Interpolate a plane linearly at rows `y` and columns `x`, positions of pixels' centres.
+
+    >>> sample(np.eye(2), np.array([0.5]), np.array([0.0])).tolist()
+    [[0.5]]
+    """
+    rows = _linear(plane, y, 0)
+    return _linear(rows, x, 1)
+
+
+def _linear(plane: np.ndarray, position: np.ndarray, axis: int) -> np.ndarray:
+    n = plane.shape[axis]
+    if n == 1:
+        return np.take(plane, np.zeros(len(position), int), axis)
+    position = np.clip(position, 0, n - 1)
+    first = np.minimum(position.astype(np.int64), n - 2)
+    fraction = position - first
+    fraction = fraction[:, None] if axis == 0 else fraction[None]
+    low, high = np.take(plane, first, axis), np.take(plane, first + 1, axis)
+    return low + (high - low) * fraction
+
+
+def correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Return the correlation of two images, 0 where one is constant.
+
+    >>> round(correlation(np.arange(4.0), 3 - np.arange(4.0)), 6)
+    -1.0
+    """
+    a = a - a.mean()
+    b = b - b.mean()
+    size = np.sqrt((a * a).sum() * (b * b).sum())
+    return float((a * b).sum() / size) if size > 0 else 0.0
+
+
+class Registration:
+    """Fits images to one photograph, whose smaller copies are made once.
+
+    Attributes:
+        photo: one channel `(h, w)`.
+    """
+
+    def __init__(self, photo: np.ndarray) -> None:
+        self.photo = photo.astype(np.float64)
+        self._copies: dict[int, np.ndarray] = {1: self.photo}
+
+    def copy(self, scale: float) -> tuple[np.ndarray, int]:
+        """Return the photograph in about one pixel for `scale` of its pixels."""
+        factor = 1
+        while factor * 2 <= scale * 1.25 and min(self.photo.shape) // (factor * 2) >= 4:
+            factor *= 2
+        if factor not in self._copies:
+            self._copies[factor] = shrunk(self.photo, factor)
+        return self._copies[factor], factor
+
+    def look(self, fit: Fit, size: tuple[int, int]) -> np.ndarray:
+        """Return the part of the photograph, as an image of `size`."""
+        height, width = size
+        y = fit.scale_y * (np.arange(height) + 0.5) + fit.top
+        x = fit.scale_x * (np.arange(width) + 0.5) + fit.left
+        plane, factor = self.copy(min(fit.scale_y, fit.scale_x))
+        return sample(plane, y / factor - 0.5, x / factor - 0.5)
+
+    def coarse(self, image: np.ndarray, starts: Iterable[Fit], keep: int = 3) -> list[Fit]:
+        """Return the views that look most like the image, at about 32 pixels a side."""
+        factor = max(1, min(image.shape) // 32)
+        small = shrunk(image, factor)
+        found = []
+        for start in starts:
+            scaled = start._replace(scale_y=start.scale_y * factor, scale_x=start.scale_x * factor)
+            value = correlation(small, self.look(scaled, small.shape))
+            found.append(start._replace(correlation=value))
+        found.sort(key=lambda fit: -abs(fit.correlation))
+        return found[:keep]
+
+    def refined(self, image: np.ndarray, start: Fit) -> Fit:
+        """Return the fit that Gauss-Newton steps lead to from a start."""
+        fit = start
+        side = min(image.shape)
+        factors = [factor for factor in (8, 4, 2, 1) if side // factor >= 16] or [1]
+        for factor in factors:
+            fit = self._refined(shrunk(image, factor), fit, factor, steps=6)
+        seen = self.look(fit, image.shape)
+        return fit._replace(correlation=correlation(image, seen))
+
+    def _refined(self, image: np.ndarray, fit: Fit, factor: int, steps: int) -> Fit:
+        fit = fit._replace(scale_y=fit.scale_y * factor, scale_x=fit.scale_x * factor)
+        height, width = image.shape
+        i = np.arange(height)[:, None] + 0.5
+        j = np.arange(width)[None] + 0.5
+        best, best_error = fit, np.inf
+        for _ in range(steps):
+            seen = self.look(fit, image.shape)
+            # by pixels of the image; one pixel is `scale` pixels of the photograph
+            dy = np.gradient(seen, axis=0) / fit.scale_y
+            dx = np.gradient(seen, axis=1) / fit.scale_x
+            columns = [seen, np.ones_like(seen), dy * i, dy, dx * j, dx]
+            matrix = np.stack([column.ravel() for column in columns], 1)
+            normal = matrix.T @ matrix
+            normal[np.diag_indices(6)] *= 1 + 1e-9
+            try:
+                solution = np.linalg.solve(normal, matrix.T @ image.ravel())
+            except np.linalg.LinAlgError:
+                break
+            gain = solution[0]
+            error = 1 - abs(correlation(image, seen))
+            if error < best_error:
+                best, best_error = fit, error
+            if abs(gain) < 1e-12:
+                break
+            change = np.clip(solution[2:] / gain, -8 * fit.scale_y, 8 * fit.scale_y)
+            scale_y = fit.scale_y + np.clip(change[0], -0.2 * fit.scale_y, 0.2 * fit.scale_y)
+            scale_x = fit.scale_x + np.clip(change[2], -0.2 * fit.scale_x, 0.2 * fit.scale_x)
+            fit = Fit(scale_y, fit.top + change[1], scale_x, fit.left + change[3])
+            if np.abs(change[[1, 3]]).max() < 1e-4 * factor:
+                break
+        seen = self.look(fit, image.shape)
+        if 1 - abs(correlation(image, seen)) > best_error:
+            fit = best
+        return fit._replace(scale_y=fit.scale_y / factor, scale_x=fit.scale_x / factor)
+
+    def common_starts(self, size: tuple[int, int]) -> list[Fit]:
+        """Return the views that pipelines commonly have, for an image of `size`: all of it,
+        stretched; the middle, the corners and the sides of it, in several sizes; its long side."""
+        height, width = self.photo.shape
+        starts = [Fit(height / size[0], 0.0, width / size[1], 0.0)]
+        largest = min(height / size[0], width / size[1])
+        shares = (1, 0.95, 0.9, 0.875, 0.82, 0.75, 0.66, 0.58, 0.5, 0.42, 0.35, 0.28)
+        for share in shares:
+            scale = largest * share
+            starts += self._windows(scale, scale, size)
+        for share in (0.95, 0.9, 0.875, 0.8, 0.7):
+            starts += self._windows(height / size[0] * share, width / size[1] * share, size)
+        # At the photograph's own scale.
+        starts += self._windows(1.0, 1.0, size)
+        longest = max(height / size[0], width / size[1])
+        starts += self._windows(longest, longest, size)
+        return starts
+
+    def _windows(self, scale_y: float, scale_x: float, size: tuple[int, int]) -> list[Fit]:
+        room_y = self.photo.shape[0] - scale_y * size[0]
+        room_x = self.photo.shape[1] - scale_x * size[1]
+        starts = []
+        for share_y in (0.5, 0.0, 1.0):
+            for share_x in (0.5, 0.0, 1.0):
+                starts.append(Fit(scale_y, room_y * share_y, scale_x, room_x * share_x))
+        return starts
+
+    def everywhere(self, size: tuple[int, int]) -> list[Fit]:
+        """Return views of all sizes and places, stretched and not."""
+        height, width = self.photo.shape
+        starts = []
+        for share_y in (1.15, 1, 0.87, 0.75, 0.65, 0.56, 0.48, 0.42, 0.36, 0.3, 0.25):
+            base = height / size[0] * share_y
+            for stretch in (1.0, width / height * size[0] / size[1]):
+                scale_y, scale_x = base, base * stretch
+                room_y = height - scale_y * size[0]
+                room_x = width - scale_x * size[1]
+                for part_y in np.linspace(0, 1, 2 + int(abs(room_y) / (0.08 * height))):
+                    for part_x in np.linspace(0, 1, 2 + int(abs(room_x) / (0.08 * width))):
+                        starts.append(Fit(scale_y, room_y * part_y, scale_x, room_x * part_x))
+        return starts

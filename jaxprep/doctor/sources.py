@@ -1,0 +1,221 @@
+"""The pixels that a photograph may have been read as: other decoders, EXIF, alpha and gray rules."""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from jaxprep.errors import InputError
+from jaxprep.host.decode import decode, read_image, to_array
+
+
+class Source(NamedTuple):
+    """Names a way of reading a photograph; the defaults are those of `jaxprep.read_image`.
+
+    Attributes:
+        rule: whose rule makes gray.
+
+    >>> Source(orientation="ignored").differences(Source())
+    (('orientation', 'upright', 'ignored'),)
+    """
+
+    decoder: str = "pillow"
+    orientation: str = "upright"
+    alpha: str = "drop"
+    gray: str = "color"
+    rule: str = ""
+
+    def differences(self, other: Source) -> tuple[tuple[str, Any, Any], ...]:
+        """Return the settings in which this source is not `other`."""
+        changes = []
+        for name, expected, found in zip(self._fields, other, self, strict=True):
+            if name != "rule" and expected != found:
+                changes.append((name, expected, found))
+        return tuple(changes)
+
+
+class Photo:
+    """Reads one photograph in every way that is asked for.
+
+    Attributes:
+        where: how messages call it.
+    """
+
+    def __init__(self, photo: Any, where: str = "photo") -> None:
+        self.where = where
+        self._path: Any = None
+        self._array: np.ndarray | None = None
+        if isinstance(photo, (str, os.PathLike, bytes)):
+            self._path = photo
+            return
+        if isinstance(photo, Image.Image):
+            self._array = np.asarray(to_array(photo))
+            return
+        array = np.asarray(photo)
+        if array.ndim == 2:
+            array = np.repeat(array[..., None], 3, -1)
+        if array.ndim != 3 or array.shape[-1] not in (1, 3, 4) or array.dtype != np.uint8:
+            raise InputError(
+                "Expected a path, or an image (h, w, 3) of uint8, got "
+                f"{array.dtype} of shape {array.shape} - at `{where}`."
+            )
+        self._array = array
+
+    def pixels(self, source: Source) -> np.ndarray:
+        """Return the photograph `(h, w, 3)`, uint8, or float64 where gray is computed so.
+
+        >>> Photo(np.zeros((2, 3, 3), np.uint8)).pixels(Source()).shape
+        (2, 3, 3)
+        """
+        cache = self.__dict__.setdefault("_cache", {})
+        if source not in cache:
+            cache[source] = self._pixels(source)
+        return cache[source]
+
+    def _pixels(self, source: Source) -> np.ndarray:
+        if source.gray != "color":
+            colours = self.pixels(source._replace(gray="color", rule=""))
+            return GRAYS[source.gray, source.rule](colours)
+        turns = _TURNS.get(source.orientation)
+        if turns:
+            return np.ascontiguousarray(np.rot90(self.pixels(source._replace(orientation="upright")), turns))
+        if self._array is not None:
+            return _without_alpha(self._array, source.alpha)
+        if source == Source():
+            return read_image(self._path)
+        if source.decoder != "pillow":
+            return self._decoded(source.decoder)
+        if source.orientation == "ignored":
+            return _without_alpha(_with_alpha(self._stored), source.alpha)
+        return _without_alpha(_with_alpha(decode(self._path)), source.alpha)
+
+    @functools.cached_property
+    def _stored(self) -> Image.Image:
+        image = Image.open(self._path)
+        image.load()
+        return image
+
+    def _decoded(self, decoder: str) -> np.ndarray:
+        if decoder == "draft":
+            with Image.open(self._path) as image:
+                image.draft("RGB", (image.width // 2, image.height // 2))
+                return np.asarray(image.convert("RGB"))
+        from simplejpeg import decode_jpeg  # pyright: ignore[reportMissingImports]
+
+        with open(self._path, "rb") as file:
+            data = file.read()
+        return decode_jpeg(data, **_DECODERS[decoder])
+
+    @functools.cached_property
+    def has_alpha(self) -> bool:
+        """Whether the photograph says how transparent it is."""
+        if self._array is not None:
+            return self._array.shape[-1] == 4
+        with Image.open(self._path) as image:
+            return image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
+
+    @functools.cached_property
+    def is_turned(self) -> bool:
+        """Whether EXIF says that the photograph is not upright."""
+        if self._array is not None:
+            return False
+        with Image.open(self._path) as image:
+            return image.getexif().get(0x0112, 1) not in (None, 1)
+
+    @functools.cached_property
+    def decoders(self) -> tuple[str, ...]:
+        """The other decoders of the file."""
+        if self._array is not None:
+            return ()
+        with Image.open(self._path) as image:
+            if image.format != "JPEG" or self.is_turned:
+                return ()
+        return (*_decoders(), "draft")
+
+
+_TURNS = {"90": 1, "180": 2, "270": 3}
+_DECODERS = {
+    "fast_dct": {"fastdct": True, "fastupsample": False},
+    "fast_upsampling": {"fastdct": False, "fastupsample": True},
+}
+ALPHAS = ("drop", "white", "black", "premultiplied")
+
+
+def _decoders() -> tuple[str, ...]:
+    try:
+        import simplejpeg  # noqa: F401  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        return ()
+    return tuple(_DECODERS)
+
+
+def _with_alpha(image: Image.Image) -> np.ndarray:
+    has_alpha = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
+    return np.asarray(image.convert("RGBA")) if has_alpha else np.asarray(to_array(image))
+
+
+def _without_alpha(array: np.ndarray, rule: str) -> np.ndarray:
+    """Return three channels; or the colours multiplied by alpha, and alpha."""
+    if array.shape[-1] == 1:
+        return np.repeat(array, 3, -1)
+    if array.shape[-1] == 3:
+        return array
+    if rule == "drop":
+        return np.ascontiguousarray(array[..., :3])
+    image = Image.fromarray(array)
+    if rule == "premultiplied":
+        # Pillow resizes RGBA so; its mode is called RGBa.
+        raw = image.convert("RGBa").tobytes()
+        return np.frombuffer(raw, np.uint8).reshape(array.shape)
+    level = 255 if rule == "white" else 0
+    background = Image.new("RGBA", image.size, (level, level, level, 255))
+    return np.asarray(Image.alpha_composite(background, image).convert("RGB"))
+
+
+def unmultiplied(image: np.ndarray) -> np.ndarray:
+    """Return colours that were multiplied by alpha, `(h, w, 4)`, as Pillow converts RGBa to RGB.
+
+    >>> unmultiplied(np.array([[[50.0, 50.0, 50.0, 128.0]]])).tolist()
+    [[[99.0, 99.0, 99.0]]]
+    """
+    # `rgba2rgbA` of https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Convert.c
+    alpha = image[..., -1:]
+    divided = np.floor(255 * image[..., :-1] / np.maximum(alpha, 1))
+    return np.where((alpha == 0) | (alpha == 255), image[..., :-1], np.clip(divided, 0, 255))
+
+
+def _repeated(gray: np.ndarray) -> np.ndarray:
+    return np.repeat(gray[..., None], 3, -1)
+
+
+def _pillow_gray(image: np.ndarray) -> np.ndarray:
+    # `rgb2l` of https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Convert.c
+    sums = image.astype(np.int64) @ np.array([19595, 38470, 7471])
+    return _repeated((sums + 0x8000) >> 16)
+
+
+def _opencv_gray(image: np.ndarray) -> np.ndarray:
+    # `RGB2Gray<uchar>` of https://github.com/opencv/opencv/blob/4.x/modules/imgproc/src/color_rgb.simd.hpp
+    sums = image.astype(np.int64) @ np.array([9798, 19235, 3735])
+    return _repeated((sums + (1 << 14)) >> 15)
+
+
+def _weighted(weights: tuple[float, float, float]) -> Any:
+    return lambda image: _repeated(image.astype(np.float64) @ np.array(weights))
+
+
+GRAYS: dict[tuple[str, str], Any] = {
+    ("luma", "Pillow"): _pillow_gray,
+    ("luma", "OpenCV"): _opencv_gray,
+    ("luma", "0.299, 0.587, 0.114"): _weighted((0.299, 0.587, 0.114)),
+    ("luma", "0.2989, 0.587, 0.114"): _weighted((0.2989, 0.587, 0.114)),
+    ("mean", "truncated"): lambda image: np.floor(_weighted((1 / 3, 1 / 3, 1 / 3))(image) + 1e-6),
+    ("mean", "exact"): _weighted((1 / 3, 1 / 3, 1 / 3)),
+    ("red", ""): lambda image: _repeated(image[..., 0]),
+    ("green", ""): lambda image: _repeated(image[..., 1]),
+    ("blue", ""): lambda image: _repeated(image[..., 2]),
+}
