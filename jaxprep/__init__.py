@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         training,
     )
     from jaxprep.cli.run import preprocess_files
+    from jaxprep.doctor import Diagnosis, diagnose
     from jaxprep.facade import ImageClassifierPreprocessor, ImageConverter
     from jaxprep.host.decode import read_image
     from jaxprep.huggingface import AutoImageProcessor, AutoVideoProcessor, BatchFeature
@@ -39,6 +40,8 @@ _MODULE_OF = {
     "AutoVideoProcessor": "jaxprep.huggingface",
     "Batch": "jaxprep.types",
     "BatchFeature": "jaxprep.huggingface",
+    "Diagnosis": "jaxprep.doctor",
+    "diagnose": "jaxprep.doctor",
     "ImageClassifierPreprocessor": "jaxprep.facade",
     "ImageConverter": "jaxprep.facade",
     "Pipeline": "jaxprep.pipeline",
@@ -56,6 +59,7 @@ __all__ = [
     "AutoVideoProcessor",
     "Batch",
     "BatchFeature",
+    "Diagnosis",
     "ImageClassifierPreprocessor",
     "ImageConverter",
     "Pipeline",
@@ -63,6 +67,7 @@ __all__ = [
     "augment",
     "checkpoint",
     "data",
+    "diagnose",
     "errors",
     "formats",
     "huggingface",

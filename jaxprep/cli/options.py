@@ -97,6 +97,7 @@ def _command_groups() -> dict[str, tuple[Command, ...]]:
             Command("presets", "list presets in a table", _add_presets_options),
             Command("inspect", "say in words what a preset does", _add_inspect_options),
             Command("show", "draw what a model will see of a photo", _add_show_options),
+            Command("doctor", "say what was done to an array's pixels", _add_doctor_options),
         ),
         "Preprocess": (Command("run", "preprocess files and write arrays", _add_run_options),),
     }
@@ -234,6 +235,33 @@ def _add_show_options(parser: argparse.ArgumentParser) -> None:
     )
     _add_alpha_option(parser)
     _add_json_option(parser, "what was drawn, and the height and width of the picture,")
+
+
+def _add_doctor_options(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Compare what a pipeline feeds a model with what a preset makes of the photo. Say which "
+        "preset\nit equals, or which changes explain the difference: filter, antialiasing, "
+        "arithmetic, size,\ncrop, order, flip, channels, layout, range, mean, std, gray, alpha, "
+        "orientation, decoder."
+    )
+    parser.add_argument(
+        "array", type=_parse_path, metavar="ARRAY", help="an .npy or .npz file: an image or a batch"
+    )
+    parser.add_argument(
+        "photo", type=_parse_path, metavar="PHOTO", help="the image file that it came from"
+    )
+    parser.add_argument(
+        "--preset",
+        metavar="NAME-OR-PATH",
+        help="what the array should be; default: the built-in preset that is nearest",
+    )
+    parser.add_argument(
+        "--output",
+        type=_parse_path,
+        metavar="FILE.png",
+        help="draw what the preset makes, what the model gets, and where they differ",
+    )
+    _add_json_option(parser, "the diagnosis")
 
 
 def _add_presets_options(parser: argparse.ArgumentParser) -> None:

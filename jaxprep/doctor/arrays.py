@@ -23,6 +23,9 @@ class Reading(NamedTuple):
             layout in the shape of the other.
         first: the layout of the shape.
         is_batch: whether the array has an axis for a batch.
+
+    >>> Reading("CHW", "CHW", np.zeros((1, 4, 4, 3)), False).images.shape
+    (1, 4, 4, 3)
     """
 
     layout: str
@@ -95,7 +98,9 @@ def readings(array: np.ndarray) -> list[Reading]:
     batch = batch.astype(np.float64)
     if not np.all(np.isfinite(batch)):
         raise InputError("Expected finite numbers, got NaN or infinity - at `array`.")
-    if batch.shape[-1] in CHANNELS and (batch.shape[1] not in CHANNELS or batch.shape[2] not in (1, 3)):
+    if batch.shape[-1] in CHANNELS and (
+        batch.shape[1] not in CHANNELS or batch.shape[2] not in (1, 3)
+    ):
         first, images = "HWC", batch
     elif batch.shape[1] in CHANNELS:
         first, images = "CHW", batch.transpose(0, 2, 3, 1)

@@ -1,4 +1,4 @@
-"""Names what differs between what a preset does and what was found, in as few settings as possible."""
+"""Names what differs between what a preset does and what was found, in the fewest settings."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ def of_kernel(found: Kernel, expected: Kernel | None) -> list[Change]:
     Antialiasing that differs names another library already, as nearest and area do: then the
     reference is not named.
 
-    >>> of_kernel(
-    ...     Kernel("bilinear", False, "opencv", "passes"), Kernel("bicubic", True, "pillow", "passes")
-    ... )
+    >>> pillow = Kernel("bicubic", True, "pillow", "passes")
+    >>> of_kernel(Kernel("bilinear", False, "opencv", "passes"), pillow)
     [('method', 'bicubic', 'bilinear'), ('antialias', True, False)]
     """
     if expected is None:
@@ -45,7 +44,13 @@ def _reference(found: Kernel, expected: Kernel) -> str:
 
 
 def of_view(found: View, expected: Expected, size: Size) -> list[Change]:
-    """Return the settings of the geometry that differ, for a photograph of `size`."""
+    """Return the settings of the geometry that differ, for a photograph of `size`.
+
+    >>> from jaxprep.doctor.known import of_preset
+    >>> preset = of_preset("timm/resnet50.a1_in1k")
+    >>> of_view(View.squashed((300, 400), (224, 224)), preset, (300, 400))
+    [('resize', 'shortest_edge', 'squash')]
+    """
     right = expected.view(size)
     changes = _flips(found, right)
     found = _as_crop(found._replace(flip=right.flip))
@@ -77,9 +82,9 @@ def _flips(found: View, right: View) -> list[Change]:
 
 def _moved(found: View, right: View, expected: Expected, size: Size) -> list[Change]:
     rule, right_rule = rule_of(found), rule_of(right)
-    if found.crops_first and right_rule == "squash" and not right.crops_first and not found.pads:
-        if right.size == right.resized == found.size:
-            return [("crop", (0, 0, *size), _crop_of(found))]
+    shows_all = right_rule == "squash" and right.size == right.resized and not right.crops_first
+    if shows_all and found.crops_first and not found.pads and found.size == right.size:
+        return [("crop", (0, 0, *size), _crop_of(found))]
     if rule == "pad" and right_rule == "pad":
         return _sizes(found, right) or [("crop", _crop_of(right), _crop_of(found))]
     changes: list[Change] = []
@@ -193,8 +198,6 @@ def rule_of(view: View) -> str:
         return "pad"
     if off > 1.01:
         return "squash"
-    if view.resized == view.size and view.size[0] != view.size[1]:
-        return "shortest_edge"
     return "shortest_edge"
 
 

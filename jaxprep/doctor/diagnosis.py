@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jaxprep.doctor.values import Change
+from jaxprep.errors import InputError
+
+if TYPE_CHECKING:
+    from jaxprep.doctor.pictures import Shown
+    from jaxprep.looking.panels import Picture
 
 
 @dataclass(frozen=True)
@@ -25,8 +30,7 @@ class Diagnosis:
         nearest: the changes that come nearest where nothing explains the array.
         mean_residual: the mean difference that remains, in levels.
         presets: the names of all presets that are equal to `preset`.
-        differences: `(h, w)`, by how many levels each pixel differs from `preset` with these
-            changes; of the first image.
+        shown: what `picture` draws.
         note: what else is to be said, such as images of a batch that differ.
 
     >>> diagnosis = Diagnosis("mine", True, (("channels", "RGB", "BGR"),), 0.0)
@@ -43,7 +47,7 @@ class Diagnosis:
     nearest: tuple[Change, ...] = ()
     mean_residual: float = 0.0
     presets: tuple[str, ...] = ()
-    differences: Any = field(default=None, compare=False, repr=False)
+    shown: Shown | None = field(default=None, compare=False, repr=False)
     note: str = ""
 
     @property
@@ -105,8 +109,33 @@ class Diagnosis:
         }
 
     def to_json(self) -> str:
-        """Return the diagnosis as a JSON text."""
+        """Return the diagnosis as a JSON text.
+
+        >>> json.loads(Diagnosis("mine", True, (), 0.0).to_json())["preset"]
+        'mine'
+        """
         return json.dumps(self.to_dict(), indent=2)
+
+    def picture(self) -> Picture:
+        """Draw what the preset makes of the photograph, what the model gets, and by how much they
+        differ: of the first image.
+
+        Raises:
+            InputError: there is nothing to draw, as the photograph is not in the array.
+
+        >>> import jaxprep
+        >>> photo = jaxprep.data.photo("coffee")
+        >>> preset = "timm/resnet50.a1_in1k"
+        >>> x = jaxprep.ImageClassifierPreprocessor.from_preset(preset, crop_pct=1.0)(photo)
+        >>> jaxprep.diagnose(x, photo, preset).picture().image.size
+        (1408, 513)
+        """
+        from jaxprep.doctor.pictures import draw
+
+        if self.shown is None:
+            raise InputError("Expected an array with a photograph in it, to draw what differs.")
+        words = [in_words(change) for change in self.changes or self.nearest]
+        return draw(self.shown, ["left: preset", "middle: array", *words, str(self.preset)])
 
 
 def _plain(value: Any) -> Any:
@@ -123,7 +152,9 @@ def in_words(change: Change) -> str:
     """
     setting, expected, found = change
     if setting == "antialias":
-        return "antialias: " + ("antialiased, where the preset is not" if found else "no antialiasing")
+        return "antialias: " + (
+            "antialiased, where the preset is not" if found else "no antialiasing"
+        )
     if setting in ("mean", "std") and found in ("missing", "twice"):
         words = {"missing": "not applied", "twice": "applied twice"}[found]
         return f"{setting}: {words} (expected {_text(expected)})"

@@ -34,6 +34,10 @@ class Expected:
         values: what it does to levels.
         source: how it reads a photograph.
         fill: levels of what lies outside of the photograph, per channel.
+
+    >>> from jaxprep.formats import Timm
+    >>> read("mine", Timm(), "NCHW").view((300, 400)).resized
+    (256, 341)
     """
 
     name: str
@@ -63,11 +67,10 @@ class Expected:
             vertical += rows
             horizontal += columns
             now = step.output_size(now)
-        axes = folded(size[0], vertical), folded(size[1], horizontal)
-        if axes[0] is None or axes[1] is None:
+        down, across = folded(size[0], vertical), folded(size[1], horizontal)
+        if down is None or across is None:
             raise unsupported(self.name, "a crop, a resize and a crop")
-        (rows, flip_y), (columns, flip_x) = axes
-        return View(rows, columns, (flip_y, flip_x))
+        return View(down[0], across[0], (down[1], across[1]))
 
     def window(self, resized: Size) -> tuple[int, int] | None:
         """Return the row and the column where its last crop begins in an image of another size;
@@ -134,7 +137,11 @@ def read(name: str, config: Format | Pipeline, layout: str | None) -> Expected:
 
 
 def unsupported(name: str, wanted: str) -> ConfigError:
-    """Return the error of a preset that does more than the doctor searches."""
+    """Return the error of a preset that does more than the doctor searches.
+
+    >>> str(unsupported("mine", "one resize"))[:45]
+    "Expected a preset with one resize, got 'mine'"
+    """
     return ConfigError(
         f"Expected a preset with {wanted}, got {name!r} - at `preset`. The doctor knows crops, one "
         "resize, and one scale and offset per channel."
@@ -146,7 +153,8 @@ def _is_harmless(step: Opaque) -> bool:
 
 
 def _is_default(mean: Any, std: Any, scale: Any, offset: Any) -> bool:
-    return mean is NONE_MEAN and std is NONE_STD and np.all(scale == 1) and np.all(offset == 0)
+    is_plain = mean is NONE_MEAN and std is NONE_STD
+    return bool(is_plain and np.all(scale == 1) and np.all(offset == 0))
 
 
 def _levels(fill: Any, scale: Any, offset: Any, mean: Any, std: Any) -> Any:
@@ -171,9 +179,7 @@ def _kernel(step: Resampler, pipeline: Pipeline) -> Kernel:
     return Kernel(step.method, step.antialias, reference, rounding)
 
 
-def _values(
-    order: tuple[int, ...], scale: Any, offset: Any, mean: Any, std: Any
-) -> Values:
+def _values(order: tuple[int, ...], scale: Any, offset: Any, mean: Any, std: Any) -> Values:
     scale, offset = np.asarray(scale, float).ravel(), np.asarray(offset, float).ravel()
     mean, std = np.asarray(mean, float).ravel(), np.asarray(std, float).ravel()
     is_plain = scale.size == 1 and not np.any(offset) and np.all(std < 2)

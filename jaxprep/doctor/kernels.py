@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -70,9 +70,7 @@ def _kernels() -> tuple[Kernel, ...]:
             if method in ("bilinear", "bicubic", "lanczos3") and not antialias:
                 kernels.append(Kernel(method, antialias, "opencv", "passes"))
             if method == "bicubic" and not antialias:
-                kernels += [
-                    Kernel(method, antialias, "tensorflow", way) for way in ("no", "round")
-                ]
+                kernels += [Kernel(method, antialias, "tensorflow", way) for way in ("no", "round")]
                 kernels.append(Kernel(method, antialias, "tensorflow", "truncate"))
             for name in floats:
                 for way in ("round", "no", "truncate"):
@@ -97,7 +95,7 @@ def _kernels() -> tuple[Kernel, ...]:
 def table(n: int, m: int, method: str, antialias: bool, reference: str) -> Table:
     """Return the table that resizes `n` pixels to `m`, integer weights divided by their scale.
 
-    >>> table(4, 2, "box", True, "jax")[1].tolist()
+    >>> table(4, 2, "box", True, "pillow")[1].tolist()
     [[0.5, 0.5], [0.5, 0.5]]
     """
     if n == m:
@@ -175,7 +173,7 @@ def _opencv_area(n: int, m: int) -> Table:
 
 
 def _torch_area(n: int, m: int) -> Table:
-    """`adaptive_avg_pool2d`: whole pixels, from the floor of one edge to the ceiling of the next."""
+    """`adaptive_avg_pool2d`: whole pixels, from the floor of one edge to the next one's ceiling."""
     i = np.arange(m)
     first = i * n // m
     last = -((-(i + 1) * n) // m)
@@ -234,9 +232,7 @@ _SPECIAL: dict[tuple[str, bool, str], Callable[[int, int], Table]] = {
 KERNELS = tuple(
     kernel
     for kernel in _kernels()
-    if kernel.reference != "opencv"
-    or kernel.method == "bilinear"
-    or kernel[:3] in _SPECIAL
+    if kernel.reference != "opencv" or kernel.method == "bilinear" or kernel[:3] in _SPECIAL
 )
 
 
@@ -317,11 +313,9 @@ def _pass(
     if axis == 1:
         # Whole rows are copied at a time.
         image = np.ascontiguousarray(image.swapaxes(0, 1))
-    total: np.ndarray | None = None
-    for k in range(taps.pixel.shape[1]):
-        term = image[taps.pixel[:, k]] * taps.weight[:, k, None, None]
-        total = term if total is None else np.add(total, term, out=total)
-    assert total is not None
+    total: Any = image[taps.pixel[:, 0]] * taps.weight[:, 0, None, None]
+    for k in range(1, taps.pixel.shape[1]):
+        total += image[taps.pixel[:, k]] * taps.weight[:, k, None, None]
     if fill:
         total += (fill * (1 - taps.weight.sum(1)))[:, None, None]
     if kernel is not None:
@@ -341,10 +335,10 @@ def _opencv_linear(planes: np.ndarray, vertical: _AxisTaps, horizontal: _AxisTap
     needed, inverse = np.unique(vertical.pixel, return_inverse=True)
     row = inverse.reshape(vertical.pixel.shape)
     across = horizontal._replace(weight=np.rint(horizontal.weight * 2048).astype(np.int64))
-    sums = _pass(planes[needed].astype(np.int64), across, 1, 0.0) >> 4
+    sums: Any = _pass(planes[needed].astype(np.int64), across, 1, 0.0) >> 4
     weight = np.rint(vertical.weight * 2048).astype(np.int64)
-    total = np.full((len(row), *sums.shape[1:]), 2, np.int64)
-    for k in range(row.shape[1]):
+    total: Any = np.full((len(row), *sums.shape[1:]), 2, np.int64)
+    for k in range(len(row[0])):
         total += (sums[row[:, k]] * weight[:, k, None, None]) >> 16
     return (total >> 2).astype(np.float64)
 
@@ -352,7 +346,9 @@ def _opencv_linear(planes: np.ndarray, vertical: _AxisTaps, horizontal: _AxisTap
 def _vertical_first(view: View, kernel: Kernel, rows: int) -> bool:
     if kernel.rounding != "passes" or kernel.method == "nearest":
         # The order does not matter to exact sums: the pass with fewer results first.
-        return rows * view.horizontal.crop_length < view.vertical.crop_length * view.horizontal.length
+        return (
+            rows * view.horizontal.crop_length < view.vertical.crop_length * view.horizontal.length
+        )
     row = REFERENCES.get(kernel.reference)
     if row is None:
         return False

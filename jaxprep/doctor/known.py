@@ -10,11 +10,14 @@ from jaxprep import presets
 from jaxprep.doctor.expected import Expected, read
 from jaxprep.errors import ConfigError
 from jaxprep.formats import Format, HuggingFace
-from jaxprep.pipeline import Pipeline
 
 
 class Group(NamedTuple):
-    """Holds the names of presets that do the same, and what they do."""
+    """Holds the names of presets that do the same, and what they do.
+
+    >>> Group(("mine",), of_preset("timm/resnet50")).names
+    ('mine',)
+    """
 
     names: tuple[str, ...]
     expected: Expected
@@ -32,15 +35,8 @@ def of_preset(preset: Any) -> Expected:
     if isinstance(preset, (str, os.PathLike)):
         config = presets.load(preset)
         return read(os.fspath(preset), config, _layout_of(config))
-    if isinstance(preset, (Format, Pipeline)):
-        return read(_name_of(preset), preset, _stored(preset))
-    pipeline = getattr(preset, "pipeline", None)
-    if not isinstance(pipeline, Pipeline):
-        raise ConfigError(
-            "Expected a preset's name, a config, a preprocessor or a `Pipeline`, got "
-            f"{type(preset).__name__} - at `preset`."
-        )
-    return read(_name_of(preset), pipeline, _stored(pipeline))
+    config = presets.config_of(preset)
+    return read(_name_of(preset), config, _stored(config))
 
 
 def _name_of(preset: Any) -> str:
@@ -58,9 +54,8 @@ def _layout_of(config: Format) -> str | None:
     return "CHW" if isinstance(config, HuggingFace) else _stored(config)
 
 
-def _stored(preset: Format | Pipeline) -> str:
-    pipeline = preset.pipeline if isinstance(preset, Format) else preset
-    layout = pipeline.layout
+def _stored(config: Format) -> str:
+    layout = config.pipeline.layout
     if layout is not None and layout.planar:
         return "CHW"
     return "HWC"

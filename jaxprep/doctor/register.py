@@ -19,6 +19,9 @@ class Fit(NamedTuple):
     Attributes:
         scale_y, top, scale_x, left: in pixels of the photograph.
         correlation: of the image with that part, 1 where it is the same up to contrast.
+
+    >>> Fit(2.0, 10.0, 2.0, 20.0).top
+    10.0
     """
 
     scale_y: float
@@ -80,6 +83,10 @@ class Registration:
 
     Attributes:
         photo: one channel `(h, w)`.
+
+    >>> photo = np.add.outer(np.arange(64.0), np.zeros(64))
+    >>> Registration(photo).look(Fit(2.0, 10.0, 1.0, 0.0), (3, 1)).ravel().tolist()
+    [10.5, 12.5, 14.5]
     """
 
     def __init__(self, photo: np.ndarray) -> None:

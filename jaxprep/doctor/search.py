@@ -40,6 +40,9 @@ class Hypothesis(NamedTuple):
         scale, offset: what levels were multiplied with, and what was added, per channel.
         residual: the root of the mean squared difference, in levels.
         largest: the largest difference, in levels.
+
+    >>> Hypothesis._fields[:3]
+    ('source', 'view', 'kernel')
     """
 
     source: Source
@@ -84,7 +87,13 @@ class Search:
     Attributes:
         image: its values, float64.
         photo: the photograph.
-        tolerance: what rounding of the image's own type may be, in levels.
+        is_expected_size: whether the preset's result has the size of the image.
+
+    >>> from jaxprep import data
+    >>> photo = data.photo("coffee")
+    >>> found = Search(photo[100:250, 150:300] / 255, Photo(photo)).located(Source())[0]
+    >>> found.view.vertical.offset, found.view.horizontal.offset
+    (100.0, 150.0)
     """
 
     def __init__(
@@ -98,6 +107,7 @@ class Search:
         self.image = image
         self.photo = photo
         self.hint = expected_view
+        self.is_expected_size = expected_view is not None and expected_view.size == image.shape[:2]
         self._planes: dict[Source, np.ndarray] = {}
         self._places: dict[Source, Any] = {}
         self.channel = 1 if image.shape[-1] == 3 else 0
@@ -117,12 +127,12 @@ class Search:
     ) -> Hypothesis:
         """Measure how well a hypothesis explains some rows and columns of the image."""
         rows, columns = self._inside(view, rows, columns)
-        seen = _seen(self.photo.pixels(source), view, kernel, rows, columns)
+        shown = seen(self.photo.pixels(source), view, kernel, rows, columns)
         image = self.image[np.ix_(rows, columns)]
         count = image.shape[-1]
-        if seen.shape[-1] == count == 3 and not self.is_gray:
+        if shown.shape[-1] == count == 3 and not self.is_gray:
             fits = [
-                [colours.measured(seen[..., j], image[..., i]) for j in range(3)] for i in range(3)
+                [colours.measured(shown[..., j], image[..., i]) for j in range(3)] for i in range(3)
             ]
             order = min(
                 colours.ORDERS,
@@ -135,15 +145,13 @@ class Search:
         else:
             order = tuple(range(count))
             chosen = [
-                colours.measured(seen[..., min(i, seen.shape[-1] - 1)], image[..., i])
+                colours.measured(shown[..., min(i, shown.shape[-1] - 1)], image[..., i])
                 for i in range(count)
             ]
         scale = np.array([fit[0] for fit in chosen])
         offset = np.array([fit[1] for fit in chosen])
         residual = float(np.sqrt(np.mean([fit[2] ** 2 for fit in chosen])))
-        return Hypothesis(
-            source, view, kernel, order, scale, offset, residual, residual
-        )
+        return Hypothesis(source, view, kernel, order, scale, offset, residual, residual)
 
     def _inside(
         self, view: View, rows: np.ndarray | None, columns: np.ndarray | None
@@ -316,7 +324,9 @@ class Search:
         results = self._sorted(best.values())
         # The filter once more, where the view is known.
         again = self._ranked(source, results[0].view, BASIC, some_rows, None)
-        kernels_kept = [entry.kernel for entry in again if entry.residual < 1.5 * again[0].residual + 0.3]
+        kernels_kept = [
+            entry.kernel for entry in again if entry.residual < 1.5 * again[0].residual + 0.3
+        ]
         crossed = []
         for view_entry, kernel in itertools.product(_close(results), kernels_kept[:4]):
             crossed.append(self._one(source, view_entry.view, kernel, some_rows, None))
@@ -336,9 +346,9 @@ class Search:
         if len(rows) == 0 or len(columns) == 0:
             nothing = np.zeros(1)
             return Hypothesis(source, view, kernel, (0,), nothing, nothing, np.inf, np.inf)
-        seen = _seen(plane, view, kernel, rows, columns)
-        image = self.image[np.ix_(rows, columns, [self.channel])]
-        scale, offset, rest = colours.measured(seen, image)
+        shown = seen(plane, view, kernel, rows, columns)
+        image = self.image[np.ix_(rows, columns)][..., [self.channel]]
+        scale, offset, rest = colours.measured(shown, image)
         return Hypothesis(
             source, view, kernel, (0,), np.array([scale]), np.array([offset]), rest, rest
         )
@@ -362,11 +372,11 @@ class Search:
         the photograph is not shown."""
         view = hypothesis.view
         rows, columns = self._inside(view, None, None)
-        seen = _seen(self.photo.pixels(hypothesis.source), view, hypothesis.kernel, rows, columns)
+        shown = seen(self.photo.pixels(hypothesis.source), view, hypothesis.kernel, rows, columns)
         scale, offset = values.affine
         image = self.image[np.ix_(rows, columns)]
-        order = list(hypothesis.order) if seen.shape[-1] >= len(hypothesis.order) else [0]
-        off = np.abs((image - offset) / scale - seen[..., order]).max(-1)
+        order = list(hypothesis.order) if shown.shape[-1] >= len(hypothesis.order) else [0]
+        off = np.abs((image - offset) / scale - shown[..., order]).max(-1)
         result = np.zeros(self.image.shape[:2])
         result[np.ix_(rows, columns)] = off
         return result
@@ -379,11 +389,9 @@ class Search:
             return []
         limit = 1.3 * near[0].residual + 0.35
         views = list(dict.fromkeys(entry.view for entry in near if entry.residual < limit))[:12]
-        shapes = list(
-            dict.fromkeys(
-                entry.kernel[:2] for entry in near if entry.residual < limit
-            )
-        )[:4]
+        shapes = list(dict.fromkeys(entry.kernel[:2] for entry in near if entry.residual < limit))[
+            :4
+        ]
         kernels: list[Kernel] = []
         for method, antialias in shapes:
             kernels += candidates(method, antialias)
@@ -405,12 +413,22 @@ class Search:
         return [Source(gray=gray, rule=rule) for gray, rule in GRAYS]
 
 
-def _seen(
-    pixels: np.ndarray, view: View, kernel: Kernel, rows: np.ndarray, columns: np.ndarray
+def seen(
+    pixels: np.ndarray,
+    view: View,
+    kernel: Kernel,
+    rows: np.ndarray | None = None,
+    columns: np.ndarray | None = None,
 ) -> np.ndarray:
-    seen = predicted(pixels, view, kernel, rows, columns)
+    """Return what a view shows of the pixels of a `Source`, in levels `(rows, columns, c)`.
+
+    >>> pixels = np.zeros((8, 8, 3), np.uint8)
+    >>> seen(pixels, View.squashed((8, 8), (4, 2)), BASIC[0]).shape
+    (4, 2, 3)
+    """
+    shown = predicted(pixels, view, kernel, rows, columns)
     # Colours that were multiplied by alpha, with it in the last channel.
-    return unmultiplied(seen) if pixels.shape[-1] in (2, 4) else seen
+    return unmultiplied(shown) if pixels.shape[-1] in (2, 4) else shown
 
 
 def lines(n: int, count: int = LINES) -> np.ndarray:
@@ -427,8 +445,9 @@ def _first(axis: Axis, axes: list[Axis]) -> list[Axis]:
     if axis in axes:
         return [axis, *(other for other in axes if other != axis)]
     near = axes[0]
-    ends = abs(axis.offset - near.offset), abs(
-        axis.offset + axis.length * axis.scale - near.offset - near.length * near.scale
+    ends = (
+        abs(axis.offset - near.offset),
+        abs(axis.offset + axis.length * axis.scale - near.offset - near.length * near.scale),
     )
     return [axis, *axes] if max(ends) < 2 * near.scale else axes
 
@@ -484,7 +503,9 @@ def axes_near(n: int, scale: float, offset: float, m: int, before: int, after: i
             is_middle = abs(2 * first + crop - n) <= 1
             add(Axis.cropped_to(n, first, crop, m), 0.2 if is_middle else 0.5)
     ordered = sorted(found, key=lambda axis: found[axis])
-    return ordered or [Axis.resized_to(n, max(1, round(resized)), round(offset / scale) - before, m)]
+    return ordered or [
+        Axis.resized_to(n, max(1, round(resized)), round(offset / scale) - before, m)
+    ]
 
 
 def borders(image: np.ndarray) -> tuple[int, int, int, int]:

@@ -1,4 +1,4 @@
-"""The pixels that a photograph may have been read as: other decoders, EXIF, alpha and gray rules."""
+"""The pixels that a photograph may have been read as: by other decoders, EXIF, alpha, gray."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from PIL import Image
 
 from jaxprep.errors import InputError
 from jaxprep.host.decode import decode, read_image, to_array
+from jaxprep.types import Size
 
 
 class Source(NamedTuple):
@@ -43,6 +44,9 @@ class Photo:
 
     Attributes:
         where: how messages call it.
+
+    >>> Photo(np.zeros((2, 3, 3), np.uint8)).has_alpha
+    False
     """
 
     def __init__(self, photo: Any, where: str = "photo") -> None:
@@ -76,13 +80,20 @@ class Photo:
             cache[source] = self._pixels(source)
         return cache[source]
 
+    def size(self, source: Source) -> Size:
+        """Return the height and width of the photograph, read so."""
+        height, width = self.pixels(source).shape[:2]
+        return height, width
+
     def _pixels(self, source: Source) -> np.ndarray:
         if source.gray != "color":
             colours = self.pixels(source._replace(gray="color", rule=""))
             return GRAYS[source.gray, source.rule](colours)
         turns = _TURNS.get(source.orientation)
         if turns:
-            return np.ascontiguousarray(np.rot90(self.pixels(source._replace(orientation="upright")), turns))
+            return np.ascontiguousarray(
+                np.rot90(self.pixels(source._replace(orientation="upright")), turns)
+            )
         if self._array is not None:
             return _without_alpha(self._array, source.alpha)
         if source == Source():
@@ -106,9 +117,10 @@ class Photo:
                 return np.asarray(image.convert("RGB"))
         from simplejpeg import decode_jpeg  # pyright: ignore[reportMissingImports]
 
+        options: Any = _DECODERS[decoder]
         with open(self._path, "rb") as file:
             data = file.read()
-        return decode_jpeg(data, **_DECODERS[decoder])
+        return decode_jpeg(data, **options)
 
     @functools.cached_property
     def has_alpha(self) -> bool:

@@ -91,7 +91,6 @@ DATASETS: tuple[tuple[str, Triple, Triple], ...] = (
     ("Inception", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     ("Caffe", (123.68 / 255, 116.779 / 255, 103.939 / 255), NONE_STD),
     ("Caffe, in the order BGR", (103.939 / 255, 116.779 / 255, 123.68 / 255), NONE_STD),
-    ("ImageNet, in levels", (123.675 / 255, 116.28 / 255, 103.53 / 255), (58.395 / 255, 57.12 / 255, 57.375 / 255)),
     ("CIFAR-10", (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
     ("CIFAR-10, of batches", (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
     ("CIFAR-100", (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
@@ -131,6 +130,9 @@ class Named(NamedTuple):
 
     Attributes:
         cost: settings that differ, and less than one more for those without a name.
+
+    >>> Named(Values((0,), Range(1.0, 0.0), (0.0,), (1.0,)), 0.0, ()).changes
+    ()
     """
 
     values: Values
@@ -221,7 +223,6 @@ def _with_range(
     tolerance: float,
 ) -> Named | None:
     """Solve for the mean and the standard deviation, given the range."""
-    count = len(scale)
     std = range_.scale / scale
     mean = range_.offset - offset * std
     changes: list[Change] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,10 +14,13 @@ from jaxprep.doctor import values as colours
 from jaxprep.doctor.arrays import Reading
 from jaxprep.doctor.diagnosis import Diagnosis
 from jaxprep.doctor.expected import Expected
+from jaxprep.doctor.kernels import Kernel
 from jaxprep.doctor.known import Group, groups, of_preset
-from jaxprep.doctor.search import EXACT, Hypothesis, Search
+from jaxprep.doctor.pictures import Shown
+from jaxprep.doctor.search import EXACT, Hypothesis, Search, seen
 from jaxprep.doctor.sources import ALPHAS, GRAYS, Photo, Source
 from jaxprep.doctor.values import Change, Values
+from jaxprep.doctor.views import View
 from jaxprep.errors import InputError
 
 CONFIDENT = 0.45
@@ -88,15 +92,11 @@ def _of_batch(
         exact = exact and other.exact
     if not different:
         note = f"All {len(readings[0].images)} images of the batch alike."
-        return _replaced(first, residual=residual, exact=exact, note=note)
-    note = f"The images of the batch differ: this is image 0; others were made otherwise: {different}."
-    return _replaced(first, note=note, exact=False)
-
-
-def _replaced(diagnosis: Diagnosis, **changes: Any) -> Diagnosis:
-    from dataclasses import replace
-
-    return replace(diagnosis, **changes)
+        return replace(first, residual=residual, exact=exact, note=note)
+    note = (
+        f"The images of the batch differ: this is image 0; others were made otherwise: {different}."
+    )
+    return replace(first, note=note, exact=False)
 
 
 def _alike(one: Sequence[Change], other: Sequence[Change]) -> bool:
@@ -111,7 +111,14 @@ def _alike(one: Sequence[Change], other: Sequence[Change]) -> bool:
 
 
 class Explanation(NamedTuple):
-    """Holds a hypothesis with names for all that it does otherwise."""
+    """Holds a hypothesis with names for all that it does otherwise.
+
+    Attributes:
+        cost: how many changes, and less than one more for what is less likely.
+
+    >>> Explanation._fields
+    ('hypothesis', 'values', 'changes', 'cost')
+    """
 
     hypothesis: Hypothesis
     values: Values
@@ -158,12 +165,11 @@ def _searched(
         source = Source()
     plain = readings[0]
     search = Search(plain.images[i], photo, _hint(expected, photo, source))
-    if expected is not None and expected.kernel is not None and search.hint is not None:
-        if search.hint.size == plain.images.shape[1:3]:
-            # Most arrays are as they should be, but for their colours.
-            entry = search.measured(source, search.hint, expected.kernel)
-            if entry.residual <= _tolerance(search, [entry], noise):
-                return plain, search, [entry]
+    if expected is not None and expected.kernel is not None and search.is_expected_size:
+        # Most arrays are as they should be, but for their colours.
+        entry = search.measured(source, expected.view(photo.size(source)), expected.kernel)
+        if entry.residual <= _tolerance(search, [entry], noise):
+            return plain, search, [entry]
     best: tuple[Reading, Search, list[Hypothesis]] = (plain, search, [])
     for reading, other, where in _attempts(readings, i, photo, expected, source, search):
         found = _all_of(other, where, noise)
@@ -174,11 +180,10 @@ def _searched(
     return best
 
 
-def _hint(expected: Expected | None, photo: Photo, source: Source) -> Any:
+def _hint(expected: Expected | None, photo: Photo, source: Source) -> View | None:
     if expected is None:
         return None
-    height, width = photo.pixels(source).shape[:2]
-    return expected.view((height, width))
+    return expected.view(photo.size(source))
 
 
 def _attempts(
@@ -265,7 +270,6 @@ def _explained(
     for hypothesis in found:
         if hypothesis.residual > limit:
             continue
-        height, width = photo.pixels(hypothesis.source).shape[:2]
         slack = tolerance + 0.02 + 1.5 * hypothesis.residual
         count = len(hypothesis.scale)
         wanted = expected.values
@@ -275,15 +279,13 @@ def _explained(
                 mean=colours.fitted(wanted.mean, count),
                 std=colours.fitted(wanted.std, count),
             )
-        named = colours.named(
-            hypothesis.order, hypothesis.scale, hypothesis.offset, wanted, slack
-        )
+        named = colours.named(hypothesis.order, hypothesis.scale, hypothesis.offset, wanted, slack)
         if named is None:
             continue
         source = expected.source if photo.has_alpha else Source()
         changes = naming.total(
             naming.of_kernel(hypothesis.kernel, expected.kernel),
-            naming.of_view(hypothesis.view, expected, (height, width)),
+            naming.of_view(hypothesis.view, expected, photo.size(hypothesis.source)),
             named.changes,
             _of_layout(reading, expected),
             hypothesis.source.differences(source),
@@ -302,7 +304,9 @@ def _of_layout(reading: Reading, expected: Expected) -> tuple[Change, ...]:
         if reading.layout in ("HWC", "CHW"):
             return ()
         return (("layout", "HWC or CHW", reading.layout),)
-    return () if reading.layout == expected.layout else (("layout", expected.layout, reading.layout),)
+    return (
+        () if reading.layout == expected.layout else (("layout", expected.layout, reading.layout),)
+    )
 
 
 def _of_channels(search: Search, photo: Photo) -> tuple[Change, ...]:
@@ -327,5 +331,19 @@ def _reported(
         nearest=() if explained else best.changes,
         mean_residual=round(mean, 5),
         presets=group.names if len(group.names) > 1 else (),
-        differences=differences,
+        shown=_shown(search, photo, group.expected),
     )
+
+
+def _shown(search: Search, photo: Photo, expected: Expected) -> Shown | None:
+    """Return what the preset makes of the photograph, and what a model sees in the array."""
+    if search.image.shape[-1] != 3:
+        return None
+    source = expected.source if photo.has_alpha else Source()
+    pixels = photo.pixels(source)
+    view = expected.view(photo.size(source))
+    kernel = expected.kernel or Kernel("nearest", False, "jax", "passes")
+    levels = seen(pixels, view, kernel)
+    scale, offset = expected.values.affine
+    found = ((search.image - offset) / scale)[..., list(expected.values.order)]
+    return Shown(levels, found)

@@ -1,0 +1,201 @@
+"""`jaxprep.diagnose` names what was done to arrays that Pillow and NumPy made by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import jaxprep
+from jaxprep.errors import ConfigError, InputError
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+PRESET = "torchvision/ResNet50_Weights.IMAGENET1K_V1"  # shorter side to 256, bilinear, crop 224
+MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+
+
+def photo(name: str = "coffee") -> Path:
+    return jaxprep.data.photo_path(name)
+
+
+def levels(
+    name: str = "coffee",
+    *,
+    short: int = 256,
+    method: int = Image.Resampling.BILINEAR,
+    move: tuple[int, int] = (0, 0),
+    stretch: bool = False,
+) -> np.ndarray:
+    """What a user's code makes of a photograph with Pillow, `(224, 224, 3)`."""
+    image = Image.open(photo(name)).convert("RGB")
+    width, height = image.size
+    if stretch:
+        return np.asarray(image.resize((224, 224), method))
+    side = min(height, width)
+    image = image.resize((width * short // side, height * short // side), method)
+    top, left = round((image.height - 224) / 2) + move[0], round((image.width - 224) / 2) + move[1]
+    return np.asarray(image.crop((left, top, left + 224, top + 224)))
+
+
+def normal(pixels: np.ndarray, mean: Any = MEAN, std: Any = STD) -> np.ndarray:
+    return ((pixels / 255 - mean) / std).astype(np.float32)
+
+
+def settings(array: np.ndarray, name: str = "coffee", preset: Any = PRESET) -> dict[str, Any]:
+    diagnosis = jaxprep.diagnose(array, photo(name), preset)
+    assert diagnosis.exact and diagnosis.changes is not None, diagnosis
+    return {setting: found for setting, _, found in diagnosis.changes}
+
+
+RIGHT = [
+    lambda: normal(levels()),
+    lambda: normal(levels()).transpose(2, 0, 1),
+    lambda: normal(levels())[None].astype(np.float64),
+    lambda: normal(levels()).astype(np.float16),
+]
+
+
+@pytest.mark.parametrize("made", RIGHT)
+def test_an_array_as_it_should_be_needs_no_change(made: Callable[[], np.ndarray]) -> None:
+    assert settings(made()) == {}
+
+
+MISTAKES: dict[str, tuple[Callable[[], np.ndarray], dict[str, Any]]] = {
+    "method": (lambda: normal(levels(method=3)), {"method": "bicubic"}),
+    "size": (lambda: normal(levels(short=235)), {"size": 235}),
+    "squash": (lambda: normal(levels(stretch=True)), {"resize": "squash"}),
+    "crop": (lambda: normal(levels(move=(1, 0))), {"crop": (17, 80, 224, 224)}),
+    "flip": (lambda: normal(levels())[:, ::-1], {"flip": "horizontal"}),
+    "channels": (lambda: normal(levels()[..., ::-1]), {"channels": "BGR"}),
+    "layout": (lambda: normal(levels()).reshape(3, 224, 224), {"layout": "reshaped"}),
+    "range": (lambda: normal(levels() / 255), {"range": "[0, 1/255]"}),
+    "missing": (lambda: levels() / 255, {"mean": "missing", "std": "missing"}),
+    "twice": (
+        lambda: normal(255 * normal(levels()).astype(np.float64)),
+        {"mean": "twice", "std": "twice"},
+    ),
+    "bytes": (levels, {"range": "[0, 255]", "mean": "missing", "std": "missing"}),
+    "two": (
+        lambda: normal(levels(method=0)[..., ::-1], 0.5, 0.5),
+        {
+            "method": "nearest",
+            "channels": "BGR",
+            "mean": (0.5, 0.5, 0.5),
+            "std": (0.5, 0.5, 0.5),
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_named_and_nothing_else(mistake: str) -> None:
+    made, expected = MISTAKES[mistake]
+    assert settings(made()) == expected
+
+
+def test_a_crop_of_any_place_is_found() -> None:
+    image = Image.open(photo("rocket")).convert("RGB").crop((101, 57, 101 + 300, 57 + 290))
+    array = normal(np.asarray(image.resize((224, 224), Image.Resampling.BILINEAR)))
+    assert settings(array, "rocket")["crop"] == (57, 101, 290, 300)
+
+
+def test_gray_and_alpha_are_named(tmp_path: Path) -> None:
+    gray = Image.open(photo()).convert("L").convert("RGB").resize((384, 256), 2)
+    assert settings(normal(np.asarray(gray)[16:240, 80:304])) == {"gray": "luma"}
+    image = Image.open(photo("chelsea")).convert("RGB")
+    image.putalpha(Image.linear_gradient("L").resize(image.size))
+    image.save(tmp_path / "alpha.png")
+    white = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    array = normal(np.asarray(white.resize((384, 256), 2))[16:240, 80:304])
+    diagnosis = jaxprep.diagnose(array, tmp_path / "alpha.png", PRESET)
+    assert diagnosis.changes == (("alpha", "drop", "white"),)
+
+
+def test_the_orientation_of_exif_is_named(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image = Image.open(photo("chelsea")).convert("RGB")
+    image.save(tmp_path / "turned.png", exif=exif)
+    array = normal(np.asarray(image.resize((384, 256), 2))[16:240, 80:304])
+    diagnosis = jaxprep.diagnose(array, tmp_path / "turned.png", PRESET)
+    assert diagnosis.changes == (("orientation", "upright", "ignored"),)
+
+
+@pytest.mark.parametrize("kind", ["noise", "another photograph", "blurred"])
+def test_what_nothing_explains_is_said_to_be_so(kind: str) -> None:
+    if kind == "noise":
+        array = np.random.default_rng(0).normal(size=(224, 224, 3))
+    elif kind == "blurred":
+        image = np.pad(levels().astype(float), ((1, 1), (1, 1), (0, 0)), "edge")
+        array = normal(
+            (image[2:, 1:-1] + image[:-2, 1:-1] + image[1:-1, 2:] + image[1:-1, :-2]) / 4
+        )
+    else:
+        array = normal(levels("rocket"))
+    diagnosis = jaxprep.diagnose(array, photo(), PRESET)
+    assert diagnosis.changes is None and not diagnosis.exact and not diagnosis.explained
+    assert "Nothing that the doctor knows explains" in str(diagnosis)
+
+
+def test_what_jaxprep_makes_needs_no_change() -> None:
+    for preset in ("timm/vit_base_patch16_224.augreg_in21k_ft_in1k", "resnet_50_imagenet"):
+        pre = jaxprep.ImageClassifierPreprocessor.from_preset(preset)
+        array = pre(jaxprep.data.photo("chelsea"))
+        diagnosis = jaxprep.diagnose(array, jaxprep.data.photo("chelsea"), preset)
+        assert diagnosis.exact and diagnosis.changes == ()
+        assert jaxprep.diagnose(array, jaxprep.data.photo("chelsea"), pre).changes == ()
+
+
+def test_the_preset_is_found() -> None:
+    diagnosis = jaxprep.diagnose(normal(levels(short=232)), photo())
+    assert diagnosis.exact and diagnosis.changes == ()
+    assert "torchvision/ResNet50_Weights.IMAGENET1K_V2" in diagnosis.presets
+
+
+def test_a_batch_is_one_diagnosis_and_says_where_images_differ() -> None:
+    names = ["coffee", "rocket"]
+    batch = np.stack([normal(levels(name, method=3)) for name in names])
+    photos = [photo(name) for name in names]
+    diagnosis = jaxprep.diagnose(batch, photos, PRESET)
+    assert diagnosis.changes == (("method", "bilinear", "bicubic"),) and diagnosis.exact
+    batch[1] = normal(levels("rocket"))
+    assert "differ" in jaxprep.diagnose(batch, photos, PRESET).note
+
+
+def test_it_is_words_json_and_a_picture(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", normal(levels(method=3)))
+    np.savez(tmp_path / "x.npz", images=normal(levels(method=3)), paths=np.array(["a"]))
+    for name in ("x.npy", "x.npz"):
+        diagnosis = jaxprep.diagnose(tmp_path / name, photo(), PRESET)
+        assert str(diagnosis).startswith(f"Equals {PRESET} except:\n  method: bicubic instead of")
+    data = json.loads(diagnosis.to_json())
+    assert data["changes"] == [{"setting": "method", "expected": "bilinear", "found": "bicubic"}]
+    pixels = np.asarray(diagnosis.picture().image)
+    assert pixels.shape[1] == 3 * 448 + 4 * 16
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((5, 5, 7)), "1 or 3 channels"),
+        (np.zeros(4), "one image or a batch"),
+        (np.full((8, 8, 3), np.nan), "finite"),
+        ("missing.npy", "no file"),
+        (np.array(["a"]), "numbers"),
+    ],
+)
+def test_a_bad_array_is_refused(array: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        jaxprep.diagnose(array, photo(), PRESET)
+
+
+def test_a_preset_with_more_than_one_resize_is_refused() -> None:
+    pipeline = jaxprep.Pipeline((jaxprep.ops.Resize((8, 8)), jaxprep.ops.Resize((4, 4))))
+    with pytest.raises(ConfigError, match="one resize"):
+        jaxprep.diagnose(np.zeros((4, 4, 3)), photo(), pipeline)
