@@ -82,7 +82,9 @@ def main(*options: str) -> int:
     is_draft = "--draft" in options
     if not is_draft:
         shutil.rmtree(OUTPUT.parent, ignore_errors=True)
-    execution = ["-D", "nb_execution_mode=off"] if is_draft else []
+    # a notebook that is not run does not say its language
+    draft = ["-D", "nb_execution_mode=off", "-D", "suppress_warnings=myst-nb.lexer"]
+    execution = draft if is_draft else []
     status = build_main(
         ["-W", "--keep-going", "-q", "-b", "html", *execution, str(HERE), str(OUTPUT)]
     )

@@ -116,7 +116,7 @@ def module_page(name: str, module: ModuleType) -> str:
 
 def summary(names: list[str]) -> list[str]:
     """Returns a table of names with the first sentences of their docstrings."""
-    return [".. autosummary::", "", *(f"   {name}" for name in names), ""]
+    return [".. autosummary::", "   :nosignatures:", "", *(f"   {name}" for name in names), ""]
 
 
 def is_documented(module: ModuleType, name: str) -> bool:
@@ -182,7 +182,8 @@ def classes_page(title: str, names: list[str]) -> str:
     lines = [*heading(title, "="), "", f".. currentmodule:: {CLASSES_MODULE}", ""]
     lines += summary(names)
     for name in names:
-        lines += [f".. autoclass:: {CLASSES_MODULE}.{name}", "   :members:", ""]
+        # the settings are below, with their defaults
+        lines += [f".. autoclass:: {CLASSES_MODULE}.{name}(**settings)", "   :members:", ""]
     return "\n".join(lines) + "\n"
 
 

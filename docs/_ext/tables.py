@@ -180,13 +180,13 @@ def processor_rows() -> Iterator[Row]:
         yield (
             Cell(name, link=f"{page}#{reference.CLASSES_MODULE}.{name}"),
             Cell(backend),
-            Cell(", ".join(row.models)),
-            Cell("" if size is None else size_words(size)),
-            Cell(", ".join(row.outputs)),
             share(equal),
             share(exact),
             Cell(largest, order=float(largest)),
             share(others),
+            Cell("" if size is None else size_words(size)),
+            Cell(", ".join(row.outputs)),
+            Cell(", ".join(row.models)),
         )
 
 
@@ -220,7 +220,7 @@ class ProcessorTable(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         equal = ("Equal", "Equal with exact=True", "Largest difference", "Other results equal")
-        head = ("Class", "Backend", "Models", "Size", "Results", *equal)
+        head = ("Class", "Backend", *equal, "Size", "Results", "Models")
         return raw(table(head, processor_rows(), "Filter: qwen video"))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from jaxprep.formats.huggingface import classes
 from jaxprep.formats.huggingface.classes import ProcessorRow
+from jaxprep.postprocess import methods
 from jaxprep.resources import load_json
 
 SETTINGS = "huggingface_settings.json"
@@ -71,6 +72,8 @@ def docstring(name: str, class_name: str, row: ProcessorRow, noun: str, base: st
     results = _listed([f"`{output}`" for output in row.outputs])
     models = f" Models: {', '.join(row.models)}." if row.models else ""
     parts.append(f"Call it as a `{base}`; the results are {results}.{models}")
+    further = [f"`{method}`" for method in sorted(methods(class_name))]
+    parts.append(f"Further methods: {_listed(further)}; see `jaxprep.postprocess`.")
     arguments = ["Args:"]
     if name == class_name:
         arguments += _argument("backend", _backends(name, row))
@@ -90,7 +93,7 @@ def docstring(name: str, class_name: str, row: ProcessorRow, noun: str, base: st
         ">>> processor.do_normalize, processor.model_input_names\n"
         f"{(False, list(row.outputs))}"
     )
-    return "\n\n".join([textwrap.fill(part, WIDTH) for part in parts[:2]] + parts[2:]) + "\n"
+    return "\n\n".join([textwrap.fill(part, WIDTH) for part in parts[:3]] + parts[3:]) + "\n"
 
 
 def signature(class_name: str, row: ProcessorRow, has_backend: bool) -> inspect.Signature:

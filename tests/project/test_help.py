@@ -80,7 +80,7 @@ def test_each_setting_of_the_tables_is_described_and_nothing_else() -> None:
 
 def test_every_public_name_has_an_entry_in_the_reference(reference: Any) -> None:
     text = "\n".join(reference.pages().values())
-    entries = set(re.findall(r"^\.\. (?:auto|py:)\w+:: (\S+)$", text, re.MULTILINE))
+    entries = set(re.findall(r"^\.\. (?:auto|py:)\w+:: ([\w.]+)", text, re.MULTILINE))
     for name in jaxprep.__all__:
         value = getattr(jaxprep, name)
         assert f"jaxprep.{name}" in entries
