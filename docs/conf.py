@@ -38,7 +38,7 @@ extensions = [
     "docstrings",
     "reference",
     "tables",
-    "outside_links",
+    "pages",
 ]
 exclude_patterns = ["_build", "_ext", "**/.ipynb_checkpoints"]
 

@@ -183,10 +183,10 @@ def processor_rows() -> Iterator[Row]:
             share(equal),
             share(exact),
             Cell(largest, order=float(largest)),
-            share(others),
             Cell("" if size is None else size_words(size)),
-            Cell(", ".join(row.outputs)),
             Cell(", ".join(row.models)),
+            Cell(", ".join(row.outputs)),
+            share(others),
         )
 
 
@@ -219,8 +219,9 @@ class ProcessorTable(SphinxDirective):
     """All classes of image and video processors."""
 
     def run(self) -> list[nodes.Node]:
-        equal = ("Equal", "Equal with exact=True", "Largest difference", "Other results equal")
-        head = ("Class", "Backend", *equal, "Size", "Results", "Models")
+        equal = ("Equal", "Equal with exact=True", "Largest difference")
+        others = ("Size", "Models", "Results", "Other results equal")
+        head = ("Class", "Backend", *equal, *others)
         return raw(table(head, processor_rows(), "Filter: qwen video"))
 
 

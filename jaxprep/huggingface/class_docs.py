@@ -63,15 +63,15 @@ def docstring(name: str, class_name: str, row: ProcessorRow, noun: str, base: st
         noun: "image processor" or "video processor".
         base: the name of the class whose calls it has.
 
-    >>> row = classes.rows()["ViTImageProcessor"]
-    >>> text = docstring("ViTImageProcessor", "ViTImageProcessor", row, "image processor", "Base")
+    >>> name = "GLPNImageProcessor"
+    >>> text = docstring(name, name, classes.rows()[name], "image processor", "Base")
     >>> print(text.splitlines()[0])
-    Reproduces the image processor `transformers.ViTImageProcessor`.
+    Reproduces the image processor `transformers.GLPNImageProcessor` of glpn.
     """
-    parts = [f"Reproduces the {noun} `transformers.{name}`."]
+    models = f" of {_listed(row.models)}" if row.models else ""
+    parts = [f"Reproduces the {noun} `transformers.{name}`{models}."]
     results = _listed([f"`{output}`" for output in row.outputs])
-    models = f" Models: {', '.join(row.models)}." if row.models else ""
-    parts.append(f"Call it as a `{base}`; the results are {results}.{models}")
+    parts.append(f"Call it as a `{base}`; the results are {results}.")
     further = [f"`{method}`" for method in sorted(methods(class_name))]
     parts.append(f"Further methods: {_listed(further)}; see `jaxprep.postprocess`.")
     arguments = ["Args:"]

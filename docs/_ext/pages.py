@@ -1,7 +1,9 @@
-"""Makes links of a page to files outside `docs/`, such as `../examples/README.md`, links to the
-repository. On GitHub, where the pages are read too, they are links between files.
+"""Changes the text of pages as Sphinx reads them.
 
-The pages `contributing` and `changelog` are the files of the repository's root.
+Links to files outside `docs/`, such as `../examples/README.md`, become links to the repository: on
+GitHub, where the pages are read too, they are links between files. The pages `contributing` and
+`changelog` are files of the repository's root. In `index`, the line `OTHER_PAGES` becomes the pages
+of `docs/` that the index does not name, so that a new page is in the menu.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 LINK = re.compile(r"(?P<text>(?<!!)\[[^\]]*\])\((?P<path>[\w./-]+)(?P<anchor>#[^)\s]*)?\)")
+OTHER_PAGES = "OTHER_PAGES"
 FROM_ROOT = {"contributing": "CONTRIBUTING.md", "changelog": "CHANGELOG.md"}
 
 
@@ -23,6 +26,9 @@ def rewrite(app: Any, docname: str, source: list[str]) -> None:
         app.env.note_dependency(str(path))
         source[0] = path.read_text("utf-8")
         folder = docs.parent
+
+    if docname == "index":
+        source[0] = source[0].replace(OTHER_PAGES, "\n".join(other_pages(docs, source[0])))
 
     def replaced(match: re.Match[str]) -> str:
         target = folder.joinpath(match["path"]).resolve()
@@ -38,6 +44,12 @@ def rewrite(app: Any, docname: str, source: list[str]) -> None:
         return f"{match['text']}({where}{match['anchor'] or ''})"
 
     source[0] = LINK.sub(replaced, source[0])
+
+
+def other_pages(docs: Path, index: str) -> list[str]:
+    """Returns the pages of a folder that no line of its index names."""
+    named = {line.strip() for line in index.splitlines()}
+    return sorted({path.stem for path in docs.glob("*.md")} - named - {"index"})
 
 
 def setup(app: Any) -> dict[str, Any]:
