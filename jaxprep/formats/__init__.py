@@ -7,6 +7,7 @@ A new format is a module here and its name below; one of another package is regi
 from jaxprep.formats.base import Format
 from jaxprep.formats.custom import Custom
 from jaxprep.formats.huggingface import HuggingFace
+from jaxprep.formats.keras import Keras
 from jaxprep.formats.keras_hub import KerasHub
 from jaxprep.formats.open_clip import OpenClip
 from jaxprep.formats.registry import register
@@ -17,6 +18,7 @@ __all__ = [
     "Custom",
     "Format",
     "HuggingFace",
+    "Keras",
     "KerasHub",
     "OpenClip",
     "Timm",
@@ -25,5 +27,5 @@ __all__ = [
 ]
 
 # The order in which the files of a directory count, and formats are asked whether they read one.
-for _format in (KerasHub, Timm, Torchvision, OpenClip, HuggingFace, Custom):
+for _format in (KerasHub, Keras, Timm, Torchvision, OpenClip, HuggingFace, Custom):
     register(_format)

@@ -17,6 +17,7 @@ from jaxprep import codec, ops
 from jaxprep.bounds import check_size
 from jaxprep.errors import ConfigError
 from jaxprep.formats.base import Format
+from jaxprep.formats.keras import from_keras_json, is_keras_layer
 from jaxprep.formats.values import DataFormatName, FloatName, cast_to, dtype_name, method_of
 from jaxprep.ops.boxes import BoxFormat
 from jaxprep.pipeline import Pipeline
@@ -169,6 +170,10 @@ class KerasHub(Format):
     @classmethod
     def read(cls, content: dict[str, Any], where: str = "$", model: Any = None) -> Format:
         del model
+        converter = content["config"].get("image_converter")
+        # A preprocessor may hold any layer of Keras in the converter's place.
+        if is_keras_layer(converter):
+            return from_keras_json(converter, f"{where}.config.image_converter")
         return from_keras_hub_json(content, where)
 
     @classmethod

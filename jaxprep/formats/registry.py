@@ -70,7 +70,7 @@ def registered() -> tuple[type[Format], ...]:
     """Return all formats, in the order in which they are asked.
 
     >>> [format.__name__ for format in registered()][:2]
-    ['KerasHub', 'Timm']
+    ['KerasHub', 'Keras']
     """
     return tuple(_FORMATS.values())
 

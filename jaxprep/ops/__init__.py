@@ -57,6 +57,7 @@ from jaxprep.ops.crop import (
     pad_to_multiple,
     pad_to_square,
 )
+from jaxprep.ops.crop_or_resize import CropOrResize, crop_or_resize
 from jaxprep.ops.fit import Fit, FitRule, Fitted, Letterbox
 from jaxprep.ops.layout import ChannelsFirst, ChannelsLast, channels_first, channels_last
 from jaxprep.ops.mirror import MirrorTo, PadToNextMultiple, mirror_to, pad_to_next_multiple
@@ -99,6 +100,7 @@ __all__ = [
     "ChannelsLast",
     "Clip",
     "Crop",
+    "CropOrResize",
     "CropToAspect",
     "Fit",
     "FitRule",
@@ -148,6 +150,7 @@ __all__ = [
     "channels_last",
     "clip",
     "crop",
+    "crop_or_resize",
     "crop_to_aspect",
     "fixed_point",
     "flip",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from jaxprep.errors import ConfigError, JaxprepError, PresetNotFoundError
 from jaxprep.formats import Format, HuggingFace, KerasHub
 from jaxprep.formats.base import MODEL_FILE as MODEL
 from jaxprep.formats.huggingface.read import IMAGES, Kind
+from jaxprep.formats.keras import from_keras_json
 from jaxprep.formats.keras_hub import PREPROCESSOR
 from jaxprep.formats.registry import file_names, format_of, load_extensions, registered
 from jaxprep.resources import NotRegularError, TooLargeError, read_regular
@@ -110,7 +114,8 @@ def read(path: Path, config_file: str | None = None) -> Format:
     (4, 4)
     """
     if not path.is_dir():
-        return _parse(path, load_json(path))
+        archived = _archived(path)
+        return _parse(path, load_json(path)) if archived is None else archived
     # The default of the facade, which is KerasHub's, asks for no file in particular.
     if config_file is not None and config_file != PREPROCESSOR:
         file = _inside(path, config_file)
@@ -245,6 +250,35 @@ def load_json(file: Path) -> Any:
     {'size': 4}
     """
     return codec.loads(_read(file), str(file))
+
+
+def _archived(file: Path) -> Format | None:
+    """Return the config in a `.keras` archive; None for a file that is no zip archive.
+
+    Only `config.json` is read, into memory: nothing is extracted, and no code is run.
+    https://keras.io/guides/serialization_and_saving/
+    """
+    if file.suffix != ".keras":
+        return None
+    try:
+        with zipfile.ZipFile(io.BytesIO(_read(file))) as archive, archive.open(MODEL) as member:
+            # What it says of its size may be a lie.
+            text = member.read(MAX_BYTES + 1)
+    except KeyError as error:
+        raise ConfigError(
+            f"Expected an archive with `{MODEL}`, got one without - in `{file}`."
+        ) from (error)
+    # Damaged, encrypted, or packed by a method that Python does not have.
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        raise ConfigError(f"Expected a `.keras` archive, got: {error} - in `{file}`.") from error
+    if len(text) > MAX_BYTES:
+        raise ConfigError(f"Expected at most {MAX_BYTES} bytes of `{MODEL}` - in `{file}`.")
+    content = codec.loads(text, str(file))
+    try:
+        codec.check_json(content, "$", max_depth=codec.MAX_FILE_DEPTH)
+        return from_keras_json(content)
+    except ConfigError as error:
+        raise ConfigError(f"{error} In `{file}`.") from error
 
 
 def _read(file: Path) -> bytes:
