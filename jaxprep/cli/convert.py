@@ -22,8 +22,10 @@ from typing import (
 import numpy as np
 from jaxtyping import UInt8
 
+from jaxprep.cli.labels import Labels
 from jaxprep.cli.manifest import fingerprint
 from jaxprep.cli.prefetch import grouped, run_ahead
+from jaxprep.cli.stored import StoredType, as_stored, config_for
 from jaxprep.cli.writers import Source, Writer
 from jaxprep.errors import InputError, JaxprepError
 from jaxprep.facade import ImageClassifierPreprocessor
@@ -52,7 +54,12 @@ class Options:
         paths: files, folders and glob patterns.
         preset: the name of the config, for messages and the manifest.
         output: the folder of the results.
-        format: "npz" for shards, "npy" for one file per image.
+        format: "npz", "parquet" or "array_record" for shards, "npy" for one file per image.
+        dtype: in which results are stored. "uint8": the pixels before the steps that only change
+            values, which the manifest then has as `then`. None: as the preset has it, but float32
+            instead of bfloat16.
+        labels: whether each result has the number of its class, by the name of its folder; `run`
+            puts the rule here.
         batch_size: images at a time.
         shard_size: images per shard.
         on_error: "fail" or "skip", at a file that cannot be preprocessed.
@@ -69,7 +76,9 @@ class Options:
     paths: Sequence[str]
     preset: str
     output: str
-    format: Literal["npz", "npy"] = "npz"
+    format: Literal["npz", "npy", "parquet", "array_record"] = "npz"
+    dtype: Literal["uint8", "bfloat16", "float32"] | None = None
+    labels: bool | Labels = False
     batch_size: int = 16
     shard_size: int = 128
     on_error: Literal["fail", "skip"] = "fail"
@@ -81,14 +90,21 @@ class Options:
     def __post_init__(self) -> None:
         for name, kind in get_type_hints(type(self)).items():
             value = getattr(self, name)
-            if get_origin(kind) is Literal and value not in get_args(kind):
-                raise InputError(
-                    f"Expected one of {list(get_args(kind))}, got {value!r} - at `{name}`."
-                )
+            choices = _choices(kind)
+            if choices and value not in choices:
+                raise InputError(f"Expected one of {choices}, got {value!r} - at `{name}`.")
         for name in ("batch_size", "shard_size", "workers"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise InputError(f"Expected a number of at least 1, got {value!r} - at `{name}`.")
+
+
+def _choices(kind: Any) -> list[Any]:
+    """The values that an annotation names; none where it is no `Literal`."""
+    if get_origin(kind) is Literal:
+        return list(get_args(kind))
+    found = [choice for part in get_args(kind) for choice in _choices(part)]
+    return [*found, None] if found else []
 
 
 class Photo(NamedTuple):
@@ -190,7 +206,7 @@ def write_all(
     workers = options.workers or core_count()
     max_bytes = max(MAX_BYTES, workers * THREAD_BYTES)
     shard_size = shard_size_of(config, options)
-    with _decoding(paths, config, options.alpha, workers, options.batch_size, max_bytes) as decoded:
+    with _decoding(paths, config, options, workers, max_bytes) as decoded:
         try:
             for _ in range(0, len(paths), shard_size):
                 shard = islice(decoded, shard_size)
@@ -216,7 +232,7 @@ def write_all(
 
 @contextmanager
 def _decoding(
-    paths: Sequence[Path], config: Format, alpha: Alpha, workers: int, ahead: int, max_bytes: int
+    paths: Sequence[Path], config: Format, options: Options, workers: int, max_bytes: int
 ) -> Iterator[Iterator[tuple[Measured, Future[Photo]]]]:
     """Decode ahead in threads, as far as the images fit into `max_bytes`.
 
@@ -224,12 +240,15 @@ def _decoding(
     """
 
     def decode(item: Measured) -> Photo:
-        return decode_photo(item.path, config, alpha)
+        photo = decode_photo(item.path, config, options.alpha)
+        if not isinstance(options.labels, Labels):
+            return photo
+        return photo._replace(source=photo.source._replace(label=options.labels(item.path)))
 
     def bytes_of(item: Measured, is_decoded: bool) -> int:
         return item.memory.decoded if is_decoded else item.memory.decoding
 
-    ahead += workers
+    ahead = options.batch_size + workers
     measured = run_ahead(_measured, paths, workers=workers, ahead=ahead)
     with closing(measured):
         items = (future.result() for _, future in measured)
@@ -341,7 +360,11 @@ def _size(image: np.ndarray | Picture) -> Size:
 
 
 class Converter:
-    """Preprocesses photos of one bucket at a time, to types that a NumPy file can hold.
+    """Preprocesses photos of one bucket at a time, to the type in which results are stored.
+
+    Args:
+        config: of the preprocessing.
+        dtype: as in `Options`.
 
     A group that is smaller than the largest of its bucket so far is filled up to that, for which
     there is a compiled program.
@@ -354,13 +377,23 @@ class Converter:
     [(4, 4, 3)]
     """
 
-    def __init__(self, config: Format):
+    def __init__(self, config: Format, dtype: StoredType | None = None):
         self.config = config
-        self.preprocess = ImageClassifierPreprocessor(config)  # type: ignore[arg-type]
+        self.dtype: StoredType | None = dtype
+        self.preprocess = ImageClassifierPreprocessor(config_for(config, dtype))  # type: ignore[arg-type]
         self.largest: dict[Bucket, int] = {}
 
     def __call__(self, photos: Sequence[Photo]) -> list[np.ndarray]:
-        """Return the results, one array `(height, width, channels)` for each photo."""
+        """Return the results, one array `(height, width, channels)` for each photo.
+
+        Raises:
+            InputError: an image that is resized in its own mode, where pixels are to be stored.
+        """
+        if self.dtype == "uint8" and not isinstance(photos[0].image, np.ndarray):
+            raise InputError(
+                f"Expected an RGB or a gray image for --dtype uint8, got the mode "
+                f"{photos[0].image.mode}, which the preset treats in its own way."
+            )
         bucket = photos[0].bucket
         count = max(len(photos), self.largest.get(bucket, 0))
         self.largest[bucket] = count
@@ -377,7 +410,4 @@ class Converter:
         # A batch comes to the host at once, not row by row.
         results = np.asarray(results) if hasattr(results, "shape") else map(np.asarray, results)
         results = list(results)[: len(photos)]
-        # NumPy's format has no bfloat16, which is of kind "V" to NumPy.
-        if results[0].dtype.kind in "fiub":
-            return results
-        return [result.astype(np.float32) for result in results]
+        return [as_stored(result, self.dtype) for result in results]

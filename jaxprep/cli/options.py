@@ -26,9 +26,10 @@ pictures of a kind that is not read. HEIC needs pillow-heif: pip install 'jaxpre
 Files are decoded to upright 8-bit RGB by the rules of `jaxprep.read_image`. With --format npz, the
 folder gets `shard-00000.npz`, ... with the arrays `images` (n, height, width, channels) and
 `paths`; where the results have no common size, with `image_0`, `image_1`, ... instead of `images`.
-With --format npy it gets one array per image, under the path of the image. `manifest.json` holds
-the settings, `manifest.jsonl` a line for each image: its absolute path, its size, the size, file
-and row of its result, and the size and checksum of that file; or why it was skipped.
+With --format npy it gets one array per image, under the path of the image. `README.md` says how to
+read what is there, with code. `manifest.json` holds the settings, `manifest.jsonl` a line for each
+image: its absolute path, its size, the size, file and row of its result, and the size and checksum
+of that file; or why it was skipped.
 
 Run the same command again, from any folder, to go on where a run ended, however it ended. Images
 that are done are not decoded again. Those that changed since are done anew, and so are those whose
@@ -152,10 +153,24 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--format",
-        choices=("npz", "npy"),
+        choices=("npz", "npy", "parquet", "array_record"),
         default="npz",
-        help="shards, or one file per image (bfloat16, which neither has, becomes float32); "
-        "default: %(default)s",
+        help="shards of NumPy, one file of NumPy per image, or shards of Parquet or ArrayRecord: "
+        "pip install 'jaxprep[parquet]' or 'jaxprep[array_record]'; default: %(default)s",
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=("uint8", "bfloat16", "float32"),
+        default=None,
+        help="in which results are stored; uint8 are the pixels before the steps that only change "
+        "values, which the manifest then has as `then`; default: as the preset has it, but "
+        "float32 instead of bfloat16",
+    )
+    parser.add_argument(
+        "--labels",
+        action="store_true",
+        help="store the number of each image's class: the first folder below the one that is "
+        "given; classes are numbered by their sorted names, in labels.json",
     )
     parser.add_argument(
         "--batch-size",

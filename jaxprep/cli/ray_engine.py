@@ -201,7 +201,7 @@ class Worker:
     """
 
     def __init__(self, config: Format, folder: str, options: Options):
-        self.converter = Converter(config)
+        self.converter = Converter(config, options.dtype)
         self.folder = Path(folder)
         self.options = options
 
@@ -211,9 +211,9 @@ class Worker:
         # off, and still write.
         done = Done(Path(tempfile.mkdtemp(prefix=f"{number}-", dir=self.folder)))
         writer: Writer = Files(done)
-        if self.options.format == "npz":
+        if self.options.format != "npy":
             is_stacked = self.converter.config.image_size is not None
-            writer = Shards(done, len(names), is_stacked, convert.MAX_BYTES)
+            writer = Shards(done, len(names), is_stacked, convert.MAX_BYTES, self.options.format)
         paths = [Path(name) for name in names]
         # The cores are the other workers'.
         options = dataclasses.replace(self.options, workers=1)

@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxprep import codec, presets
-from jaxprep.cli import convert, ray_engine
+from jaxprep.atomic import replacing
+from jaxprep.cli import convert, how_to_read, ray_engine, shard_files
+from jaxprep.cli import labels as labels_module
 from jaxprep.cli.convert import Converter, Options, shard_size_of
 from jaxprep.cli.interrupts import deferred_interrupt
+from jaxprep.cli.labels import Labels, labels_of
 from jaxprep.cli.manifest import LEFT_OUT, SKIPPED, Manifest, Record, fingerprint, owned
 from jaxprep.cli.messages import say
 from jaxprep.cli.options import load_config
+from jaxprep.cli.stored import split_at_values
 from jaxprep.cli.writers import Files, Shards, Writer
 from jaxprep.errors import InputError, JaxprepError
 from jaxprep.formats import Format
@@ -101,9 +105,10 @@ def preprocess_files(
         output: a new or empty folder, or that of an earlier run.
         config_file: the file to read in a preset's folder.
         overrides: other values for fields of the config.
-        options: of the command line, with underscores: `format`, `batch_size`, `shard_size`,
-            `on_error`, `alpha`, `workers`, `engine` and `quiet`; see `jaxprep run --help`. With
-            `engine="ray"` the images and the output are on file systems that all machines share.
+        options: of the command line, with underscores: `format`, `dtype`, `labels`, `batch_size`,
+            `shard_size`, `on_error`, `alpha`, `workers`, `engine` and `quiet`; see `jaxprep run
+            --help`. With `engine="ray"` the images and the output are on file systems that all
+            machines share.
 
     Raises:
         JaxprepError: a preset, a folder or (with `on_error="fail"`) a file that cannot be used.
@@ -153,16 +158,40 @@ def run(config: Format, options: Options) -> Outcome:
         check_found(listing, options.paths)
     if options.engine == "ray":
         ray_engine.check_installed()
+    shard_files.check_installed(options.format)
     settings = {"preprocessor": to_json(config), "format": options.format, "alpha": options.alpha}
+    # Only what was asked for, so that folders of before there were these options go on.
+    if options.dtype is not None:
+        settings["dtype"] = options.dtype
+    if options.dtype == "uint8":
+        _, values = split_at_values(config.pipeline)
+        settings["then"] = values.to_json()
+    if options.labels:
+        labels = labels_of(listing.images, options.paths)
+        settings["labels"] = list(labels.classes)
+        options = dataclasses.replace(options, labels=labels)
     with owned(output):
         manifest = Manifest(output, options.preset, settings)
+        _write_how_to_read(output, options)
         return _run(listing, config, manifest, options)
+
+
+def _write_how_to_read(output: Path, options: Options) -> None:
+    """Write what says how the results are read, and which class has which number."""
+    has_labels = isinstance(options.labels, Labels)
+    if isinstance(options.labels, Labels):
+        with replacing(output / labels_module.FILE) as file:
+            file.write(codec.dumps(options.labels.ids).encode())
+    text = how_to_read.how_to_read(options.format, options.preset, options.dtype, has_labels)
+    how_to_read.write(output, text)
 
 
 def _run(listing: Listing, config: Format, manifest: Manifest, options: Options) -> Outcome:
     """Convert what is not done yet."""
     remaining = [
-        path for path in listing.images if not manifest.is_done(absolute(path), fingerprint(path))
+        path
+        for path in listing.images
+        if not manifest.is_done(absolute(path), _fingerprint(path, options))
     ]
     done_before = len(listing.images) - len(remaining)
     writer = _writer(manifest, config, len(remaining), options)
@@ -178,7 +207,7 @@ def _run(listing: Listing, config: Format, manifest: Manifest, options: Options)
         reporter = Reporter(manifest, bar, options.on_error)
         for path, error in listing.errors:
             reporter.report(path, error)
-        converter = Converter(config)
+        converter = Converter(config, options.dtype)
         engine.write_all(remaining, converter, writer, reporter, stop_if_interrupted, options)
         # What lines replaced, each by another shard: nobody should take it for results.
         writer.remove_unlisted()
@@ -191,12 +220,20 @@ def _run(listing: Listing, config: Format, manifest: Manifest, options: Options)
     return Outcome(count, done_before, skipped, endings, missed)
 
 
+def _fingerprint(path: Path, options: Options) -> Record:
+    """Return what changes when the result of an image changes: the file, or its label."""
+    if isinstance(options.labels, Labels):
+        return {**fingerprint(path), "label": options.labels(path)}
+    return fingerprint(path)
+
+
 def _writer(manifest: Manifest, config: Format, count: int, options: Options) -> Writer:
     if options.format == "npy":
         return Files(manifest)
     # A shard's buffer is made for as many images as there are left, which may be few.
     shard_size = min(shard_size_of(config, options), count)
-    return Shards(manifest, shard_size, config.image_size is not None, convert.MAX_BYTES)
+    is_stacked = config.image_size is not None
+    return Shards(manifest, shard_size, is_stacked, convert.MAX_BYTES, options.format)
 
 
 class Reporter:

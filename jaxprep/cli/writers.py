@@ -15,6 +15,7 @@ import numpy as np
 
 from jaxprep.atomic import replacing, sync_files
 from jaxprep.cli.manifest import DONE, Record, describe_file
+from jaxprep.cli.shard_files import KINDS, Results
 from jaxprep.host.kinds import SUFFIXES
 from jaxprep.types import Size
 
@@ -56,6 +57,7 @@ class Source(NamedTuple):
         fingerprint: of the file when it was decoded.
         size: height and width of the image.
         output_size: height and width of the result.
+        label: number of the image's class; None where there are no labels.
 
     >>> source = Source(Path("/a.png"), {"bytes": 9}, (8, 6), (4, 4))
     >>> source.record({"file": "shard-00000.npz"}, 3)["row"]
@@ -66,6 +68,7 @@ class Source(NamedTuple):
     fingerprint: Record
     size: Size
     output_size: Size
+    label: int | None = None
 
     def record(self, file: Record, row: int) -> Record:
         """Return the line of the manifest for the result.
@@ -80,6 +83,7 @@ class Source(NamedTuple):
             "status": DONE,
             **self.fingerprint,
             **sizes,
+            **({} if self.label is None else {"label": self.label}),
             **file,
             "row": row,
         }
@@ -184,8 +188,7 @@ class Writer(ABC):
 
 
 class Shards(Writer):
-    """Writes `shard-00000.npz`, ..., one per `flush`: `images` and `paths`, or `image_0`,
-    `image_1`, ... and `paths` where results have no common size.
+    """Writes `shard-00000.npz`, ..., one per `flush`, or files of another kind of `shard_files`.
 
     At most two shards are in memory; their buffers are used again. (A fresh buffer of many MB costs
     a page fault every 4 kB.)
@@ -195,6 +198,7 @@ class Shards(Writer):
         shard_size: the largest number of results in a shard.
         stacked: whether all results have one size.
         max_bytes: a shard of results without a common size is written when it has so many.
+        format: one of `shard_files.KINDS`.
 
     >>> import tempfile
     >>> from jaxprep.cli.manifest import Manifest
@@ -207,8 +211,16 @@ class Shards(Writer):
     ['/a.png']
     """
 
-    def __init__(self, manifest: Records, shard_size: int, stacked: bool, max_bytes: int = 2**29):
+    def __init__(
+        self,
+        manifest: Records,
+        shard_size: int,
+        stacked: bool,
+        max_bytes: int = 2**29,
+        format: str = "npz",
+    ):
         super().__init__(manifest)
+        self.format = format
         self.shard_size = shard_size
         self.stacked = stacked
         self.max_bytes = max_bytes
@@ -238,11 +250,10 @@ class Shards(Writer):
         if self.stacked:
             # Rows are missing where images were skipped; only then are the others copied.
             has_all_rows = rows[-1] == len(rows) - 1
-            images = self.results[: len(rows)] if has_all_rows else self.results[rows]
-            arrays = {"images": images}
+            results = self.results[: len(rows)] if has_all_rows else self.results[rows]
         else:
-            arrays = {f"image_{i}": self.results[row] for i, row in enumerate(rows)}
-        self._begin(self._write_shard, self._new_name(), arrays, sources, self.results)
+            results = [self.results[row] for row in rows]
+        self._begin(self._write_shard, self._new_name(), results, sources, self.results)
         self.sources, self.results = {}, {}
 
     def _buffer(self, result: np.ndarray) -> np.ndarray:
@@ -254,16 +265,14 @@ class Shards(Writer):
             return self.free_buffers.pop()
         return np.empty((self.shard_size, *result.shape), result.dtype)
 
-    def _write_shard(
-        self, name: str, arrays: dict[str, Any], sources: list[Source], results: Any
-    ) -> None:
+    def _write_shard(self, name: str, results: Results, sources: list[Source], buffer: Any) -> None:
         with replacing(self.manifest.folder / name) as file:
-            np.savez(file, **arrays, paths=np.array([str(source.path) for source in sources]))
+            KINDS[self.format].write(file, results, sources)
         # After the file is written: a line never names a file that is not there.
         file = describe_file(self.manifest.folder, name)
         self.manifest.add([source.record(file, i) for i, source in enumerate(sources)])
         if self.stacked:
-            self.free_buffers.append(results)
+            self.free_buffers.append(buffer)
 
     def _drop(self) -> None:
         self.sources, self.results = {}, {}
@@ -272,12 +281,12 @@ class Shards(Writer):
         return self._new_name()
 
     def _new_name(self) -> str:
-        name = f"shard-{self.number:05}.npz"
+        name = f"shard-{self.number:05}.{self.format}"
         self.number += 1
         return name
 
 
-_SHARD_NAME = r"shard-(\d{5,})\.npz"
+_SHARD_NAME = rf"shard-(\d{{5,}})\.(?:{'|'.join(KINDS)})"
 
 
 def _bytes(result: np.ndarray) -> int:

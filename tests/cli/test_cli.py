@@ -19,7 +19,17 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.images import noise
-from helpers.runs import PRESET, SMALL, arrays, image_file, lines, one_line, preprocessor, run
+from helpers.runs import (
+    HOUSEKEEPING,
+    PRESET,
+    SMALL,
+    arrays,
+    image_file,
+    lines,
+    one_line,
+    preprocessor,
+    run,
+)
 from PIL import Image
 
 import jaxprep
@@ -353,10 +363,7 @@ def test_an_image_that_the_preset_cannot_take_is_a_bad_file(folder, tmp_path, ca
 def test_only_bad_files_leave_a_folder_without_results(tmp_path):
     (tmp_path / "a.png").write_text("no image")
     assert run(tmp_path / "a.png", "--output", tmp_path / "out", "--on-error", "skip") == 3
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "manifest.json",
-        "manifest.jsonl",
-    ]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == HOUSEKEEPING
 
 
 # run: nothing half-written
@@ -377,10 +384,7 @@ def test_a_file_whose_writing_fails_is_not_there(
         assert run(*arguments) == 1
     assert "No space left" in one_line(capsys.readouterr().err)
     left = [path.name for path in (tmp_path / "out").rglob("*") if path.is_file()]
-    assert (
-        set(left) <= {"manifest.json", "manifest.jsonl"}
-        and not (tmp_path / "out" / "manifest.jsonl").exists()
-    )
+    assert set(left) <= HOUSEKEEPING and not (tmp_path / "out" / "manifest.jsonl").exists()
     assert run(*arguments) == 0
     assert len(arrays(tmp_path / "out")) == 5
 
@@ -418,7 +422,7 @@ def test_a_line_of_the_manifest_that_cannot_be_written_is_taken_back(tmp_path, m
 
 def test_an_interrupted_run_says_so_and_goes_on(folder, tmp_path, monkeypatch, decoded, capsys):
     arguments = (folder, "--output", tmp_path / "out", "--batch-size", 2)
-    original = convert_module.read_image
+    original = convert_module.read_file
 
     def interrupted(path: Path, **options: Any) -> np.ndarray:
         if path.name == "3.png":
@@ -426,7 +430,7 @@ def test_an_interrupted_run_says_so_and_goes_on(folder, tmp_path, monkeypatch, d
         return original(path, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(convert_module, "read_image", interrupted)
+        patch.setattr(convert_module, "read_file", interrupted)
         assert run(*arguments) == 130
     assert one_line(capsys.readouterr().err) == "jaxprep: interrupted"
     assert [Path(path).name for path in arrays(tmp_path / "out")] == ["0.png", "1.png"]
@@ -537,7 +541,7 @@ def test_what_a_killed_run_left_is_cleaned_up(folder, tmp_path, decoded):
     assert run(folder, "--output", output, "--shard-size", 3) == 0
     assert sorted(decoded) == ["3.png", "4.png"]
     assert len(arrays(output)) == len(lines(output)) == 5
-    names = {"manifest.json", "manifest.jsonl", "shard-00000.npz", "shard-00001.npz"}
+    names = {*HOUSEKEEPING, "shard-00000.npz", "shard-00001.npz"}
     assert {path.name for path in output.iterdir()} == names
 
 

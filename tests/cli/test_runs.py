@@ -14,7 +14,7 @@ import numpy as np
 import pillow_heif
 import pytest
 from helpers.images import noise
-from helpers.runs import arrays, image_file, lines, one_line, preprocessor, run
+from helpers.runs import HOUSEKEEPING, arrays, image_file, lines, one_line, preprocessor, run
 from PIL import Image
 
 from jaxprep import ImageClassifierPreprocessor, Pipeline, atomic
@@ -35,10 +35,11 @@ def check(output: Path, expected: list[Path]) -> None:
         described = describe_file(output, line["file"])
         assert described.items() <= line.items()
     files = {path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file()}
-    assert files == {"manifest.json", "manifest.jsonl"} | {line["file"] for line in done}
+    assert files == HOUSEKEEPING | {line["file"] for line in done}
 
 
 KINDS = pytest.mark.parametrize("kind", ["npz", "npy"])
+ALL_KINDS = pytest.mark.parametrize("kind", ["npz", "npy", "parquet", "array_record"])
 
 
 # Which image a line is about
@@ -121,6 +122,19 @@ def gone(path: Path) -> None:
 
 def another(path: Path) -> None:
     path.write_bytes(b"something else")
+
+
+@pytest.mark.parametrize("kind", ["parquet", "array_record"])
+def test_a_shard_of_another_library_that_is_damaged_is_made_again(folder, tmp_path, decoded, kind):
+    output = tmp_path / "out"
+    arguments = (folder, "--output", output, "--format", kind, "--shard-size", 2)
+    assert run(*arguments) == 0
+    one_bit(output / f"shard-00001.{kind}")
+    cut(output / f"shard-00002.{kind}")
+    decoded.clear()
+    assert run(*arguments) == 0
+    assert sorted(decoded) == ["2.png", "3.png", "4.png"]
+    check(output, list(folder.iterdir()))
 
 
 @KINDS
@@ -290,7 +304,7 @@ def test_a_full_disk_is_said_with_the_name_of_the_file(folder, tmp_path, monkeyp
         Manifest(tmp_path / "out", "a", {}).add([{"path": "/a", "status": "skipped"}])
 
 
-@KINDS
+@ALL_KINDS
 def test_a_line_is_written_after_its_result_is_on_disk(folder, tmp_path, monkeypatch, kind):
     events: list[str] = []
 
@@ -310,7 +324,7 @@ def test_a_line_is_written_after_its_result_is_on_disk(folder, tmp_path, monkeyp
     first = events.index("_append")
     last = events.index("_append", first + 1)
     between = events[first + 1 : last]
-    file_and_folder = 2 if kind == "npz" else 5 + len({"photos", "folder"} - {"folder"})
+    file_and_folder = 2 if kind != "npy" else 5 + len({"photos", "folder"} - {"folder"})
     assert between.count("fsync") >= file_and_folder
     assert "fsync" in events[last:]  # the lines, before `finished` is written
 
@@ -318,7 +332,7 @@ def test_a_line_is_written_after_its_result_is_on_disk(folder, tmp_path, monkeyp
 # Kills
 
 
-@KINDS
+@ALL_KINDS
 def test_a_run_goes_on_from_every_state_that_a_kill_can_leave(folder, tmp_path, monkeypatch, kind):
     """`benchmarks/kills.py` kills processes; here the folder is copied around each step."""
     output = tmp_path / "out"
@@ -358,8 +372,8 @@ def test_a_run_goes_on_from_every_state_that_a_kill_can_leave(folder, tmp_path, 
         assert found.keys() == expected.keys()
         assert all((found[path] == expected[path]).all() for path in expected)
         listed = {line["file"] for line in lines(state)}
-        files = {path.relative_to(state).as_posix() for path in state.rglob("*.np?")}
-        assert files == listed and not list(state.rglob(f"{atomic.TEMPORARY}*"))
+        files = {p.relative_to(state).as_posix() for p in state.rglob("*") if p.is_file()}
+        assert files == listed | HOUSEKEEPING and not list(state.rglob(f"{atomic.TEMPORARY}*"))
 
 
 # What is no image
@@ -484,7 +498,7 @@ def test_an_unexpected_error_of_one_image_is_that_images(
     folder, tmp_path, monkeypatch, capsys, where, error
 ):
     output = tmp_path / "out"
-    read, convert = convert_module.read_image, convert_module.Converter.__call__
+    read, convert = convert_module.read_file, convert_module.Converter.__call__
     bucket = Pipeline.bucket
 
     def reading(path: Path, **options: Any) -> np.ndarray:
@@ -503,7 +517,7 @@ def test_an_unexpected_error_of_one_image_is_that_images(
         return bucket(self, size)
 
     with monkeypatch.context() as patch:
-        patch.setattr(convert_module, "read_image", reading)
+        patch.setattr(convert_module, "read_file", reading)
         if where == "conversion":
             patch.setattr(convert_module.Converter, "__call__", converting)
         if where == "planning":
@@ -583,7 +597,7 @@ def test_large_images_are_decoded_and_converted_a_few_at_a_time(tmp_path, monkey
     each = 80 * 90 * 3
     held: list[int] = []
     groups: list[int] = []
-    read, convert = convert_module.read_image, convert_module.Converter.__call__
+    read, convert = convert_module.read_file, convert_module.Converter.__call__
 
     def reading(path: Path, **options: Any) -> np.ndarray:
         held.append(1)
@@ -596,7 +610,7 @@ def test_large_images_are_decoded_and_converted_a_few_at_a_time(tmp_path, monkey
 
     monkeypatch.setattr(convert_module, "MAX_BYTES", 4 * each)
     monkeypatch.setattr(convert_module, "THREAD_BYTES", 0)
-    monkeypatch.setattr(convert_module, "read_image", reading)
+    monkeypatch.setattr(convert_module, "read_file", reading)
     monkeypatch.setattr(convert_module.Converter, "__call__", converting)
     assert run(tmp_path / "in", "--output", tmp_path / "out", "--workers", 2) == 0
     assert max(groups) == 2  # with a canvas for each

@@ -30,22 +30,40 @@ def lines(output: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (output / "manifest.jsonl").read_text().splitlines()]
 
 
+HOUSEKEEPING = {"README.md", "manifest.json", "manifest.jsonl"}
+"""The files of an output folder that are not results."""
+
+
 def arrays(output: Path) -> dict[str, np.ndarray]:
     """Every result that the manifest lists, by path, read from where it says."""
     found = {}
     for line in lines(output):
         if line["status"] == "done":
-            file = np.load(output / line["file"])
-            if line["file"].endswith("npz"):
-                names = [line["path"] == path for path in file["paths"]]
-                assert names[line["row"]] and sum(names) == 1
-                file = (
-                    file["images"][line["row"]]
-                    if "images" in file
-                    else file[f"image_{line['row']}"]
-                )
-            found[line["path"]] = file
+            found[line["path"]] = _result(output / line["file"], line)
     return found
+
+
+def _result(file: Path, line: dict[str, Any]) -> np.ndarray:
+    row = line["row"]
+    if file.suffix == ".npz":
+        shard = np.load(file)
+        names = [line["path"] == path for path in shard["paths"]]
+        assert names[row] and sum(names) == 1
+        return shard["images"][row] if "images" in shard else shard[f"image_{row}"]
+    if file.suffix == ".parquet":
+        from pyarrow import parquet
+
+        record = parquet.read_table(file).to_pylist()[row]
+        assert record["path"] == line["path"]
+        return np.frombuffer(record["image"], record["dtype"]).reshape(record["shape"])
+    if file.suffix == ".array_record":
+        from array_record.python.array_record_module import ArrayRecordReader
+        from flax.serialization import msgpack_restore
+
+        record = msgpack_restore(ArrayRecordReader(str(file)).read([row])[0])
+        assert record["path"] == line["path"]
+        return record["image"]
+    return np.load(file)
 
 
 def image_file(path: Path, *shape: int, seed: int = 0, **options: Any) -> Path:
