@@ -38,7 +38,7 @@ _HINTS = {
 
 def say(message: str) -> None:
     """Print a message on stderr, as one line that says who speaks; while `quietly(True)` holds,
-    only errors.
+    only a warning or an error.
 
     >>> import contextlib
     >>> with contextlib.redirect_stderr(sys.stdout):
@@ -48,7 +48,7 @@ def say(message: str) -> None:
     text = " ".join(message.split())
     word, colon, rest = text.partition(":")
     style = _STYLES.get(word)
-    if _quiet and style != ERROR:
+    if _quiet and style is None:
         return
     if style is not None:
         text = painted(word + colon, style, sys.stderr) + rest
@@ -63,10 +63,10 @@ _quiet = False
 
 @contextlib.contextmanager
 def quietly(is_quiet: bool) -> Iterator[None]:
-    """Let `say` print errors only, in the block.
+    """Let `say` print warnings and errors only, in the block.
 
     >>> with quietly(True):
-    ...     say("warning: nobody hears it")
+    ...     say("6 images in out")
     """
     global _quiet
     before = _quiet

@@ -127,7 +127,9 @@ def _add_common_options(parser: argparse.ArgumentParser) -> None:
     )
     # For cron and CI, whose logs a progress bar fills.
     common.add_argument(
-        "--quiet", action="store_true", help="say nothing but errors: no progress, summary, warning"
+        "--quiet",
+        action="store_true",
+        help="no progress bar and no summary, only warnings and errors",
     )
 
 

@@ -424,10 +424,10 @@ def test_an_interrupted_run_says_so_and_goes_on(folder, tmp_path, monkeypatch, d
     arguments = (folder, "--output", tmp_path / "out", "--batch-size", 2)
     original = convert_module.read_file
 
-    def interrupted(path: Path, **options: Any) -> np.ndarray:
+    def interrupted(path: Path, *rest: Any) -> Any:
         if path.name == "3.png":
             raise KeyboardInterrupt
-        return original(path, **options)
+        return original(path, *rest)
 
     with monkeypatch.context() as patch:
         patch.setattr(convert_module, "read_file", interrupted)
@@ -1071,6 +1071,11 @@ IN_WORDS = [
     (
         ops.Crop(1, 2, 3, 4, 0.5),
         "crop 3 x 4 from row 1, column 2, padding what lies outside with 0.5",
+    ),
+    (
+        ops.CropOrResize((2, 3)),
+        "crop the middle 2 x 3; of a smaller image, resize the middle of that aspect ratio, "
+        "bilinear, as jax.image.resize (not antialiased, not rounded to integers)",
     ),
     (ops.CropToAspect((2, 3)), "crop the middle to the aspect ratio of 2 x 3"),
     (ops.Pad(1, 0, 3, 4, 9.0), "pad with 9: 1 above, 3 on the left, 4 on the right (pixels)"),

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers.runs import PRESET, SMALL, image_file, run
+from helpers.runs import PRESET, SMALL, image_file, one_line, run
 from PIL import Image
 
 from jaxprep import presets
@@ -129,20 +129,17 @@ def test_colours_are_for_terminals_whose_user_wants_them(monkeypatch, variables,
     assert painted("text", BOLD, sys.stdout) == "text"  # captured: no terminal
 
 
-def test_quiet_leaves_errors_and_nothing_else(capsys, monkeypatch):
-    def warn(pattern: str) -> list[str]:
-        import warnings
-
-        warnings.warn("odd", stacklevel=1)
-        return ["timm/resnet50.a1_in1k"]
-
-    monkeypatch.setattr(presets, "matching", warn)
-    assert main(["presets", "a"]) == 0
-    assert "warning: odd" in capsys.readouterr().err
-    assert main(["presets", "a", "--quiet"]) == 0
+def test_quiet_leaves_warnings_and_errors_and_nothing_else(folder, tmp_path, capsys):
+    arguments = (folder, "--output", tmp_path / "out", "--shard-size", 5)
+    assert run(*arguments) == 0
+    assert "5 images in" in capsys.readouterr().err
+    assert run(*arguments, "--quiet") == 0
     assert capsys.readouterr().err == ""
+    (tmp_path / "out" / "shard-00000.npz").write_bytes(b"damaged")
+    assert run(*arguments, "--quiet") == 0
+    assert "warning: Dropped 5 of 5 results" in one_line(capsys.readouterr().err)
     assert main(["inspect", "no such preset", "--quiet"]) == 1
-    assert "error: Expected" in capsys.readouterr().err
+    assert "error: Expected" in one_line(capsys.readouterr().err)
 
 
 # completion

@@ -501,10 +501,10 @@ def test_an_unexpected_error_of_one_image_is_that_images(
     read, convert = convert_module.read_file, convert_module.Converter.__call__
     bucket = Pipeline.bucket
 
-    def reading(path: Path, **options: Any) -> np.ndarray:
+    def reading(path: Path, *rest: Any) -> Any:
         if path.name == "2.png" and where == "decoding":
             raise error
-        return read(path, **options)
+        return read(path, *rest)
 
     def converting(self: Any, photos: Any) -> Any:
         if any(photo.source.path.name == "2.png" for photo in photos):
@@ -599,9 +599,9 @@ def test_large_images_are_decoded_and_converted_a_few_at_a_time(tmp_path, monkey
     groups: list[int] = []
     read, convert = convert_module.read_file, convert_module.Converter.__call__
 
-    def reading(path: Path, **options: Any) -> np.ndarray:
+    def reading(path: Path, *rest: Any) -> Any:
         held.append(1)
-        return read(path, **options)
+        return read(path, *rest)
 
     def converting(self: Any, photos: Any) -> Any:
         groups.append(len(photos))
