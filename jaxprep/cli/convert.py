@@ -25,8 +25,9 @@ from jaxtyping import UInt8
 from jaxprep.cli.labels import Labels
 from jaxprep.cli.manifest import fingerprint
 from jaxprep.cli.prefetch import grouped, run_ahead
+from jaxprep.cli.sources import Source
 from jaxprep.cli.stored import StoredType, as_stored, config_for
-from jaxprep.cli.writers import Source, Writer
+from jaxprep.cli.writers import Writer
 from jaxprep.errors import InputError, JaxprepError
 from jaxprep.facade import ImageClassifierPreprocessor
 from jaxprep.formats import Format

@@ -13,7 +13,7 @@ import numpy as np
 from jaxprep.errors import MissingPackageError
 
 if TYPE_CHECKING:
-    from jaxprep.cli.writers import Source
+    from jaxprep.cli.sources import Source
 
 Results = np.ndarray | Sequence[np.ndarray]
 """Results of one shape as one array; others as a list."""

@@ -9,15 +9,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from jaxprep.atomic import replacing, sync_files
-from jaxprep.cli.manifest import DONE, Record, describe_file
+from jaxprep.cli.manifest import Record, describe_file
 from jaxprep.cli.shard_files import KINDS, Results
+from jaxprep.cli.sources import Source
 from jaxprep.host.kinds import SUFFIXES
-from jaxprep.types import Size
 
 MAX_NAME = 255
 """Bytes of a file name, on most file systems."""
@@ -47,46 +47,6 @@ class Records(Protocol):
     def remove_unlisted(self, is_result: Callable[[str], bool]) -> list[str]:
         """Delete the files of results that no line names, and return their names."""
         ...
-
-
-class Source(NamedTuple):
-    """Says where a result comes from.
-
-    Attributes:
-        path: the image file, absolute.
-        fingerprint: of the file when it was decoded.
-        size: height and width of the image.
-        output_size: height and width of the result.
-        label: number of the image's class; None where there are no labels.
-
-    >>> source = Source(Path("/a.png"), {"bytes": 9}, (8, 6), (4, 4))
-    >>> source.record({"file": "shard-00000.npz"}, 3)["row"]
-    3
-    """
-
-    path: Path
-    fingerprint: Record
-    size: Size
-    output_size: Size
-    label: int | None = None
-
-    def record(self, file: Record, row: int) -> Record:
-        """Return the line of the manifest for the result.
-
-        Args:
-            file: that holds the result, as `describe_file` describes it.
-            row: the position in the file.
-        """
-        sizes = {"size": list(self.size), "output_size": list(self.output_size)}
-        return {
-            "path": str(self.path),
-            "status": DONE,
-            **self.fingerprint,
-            **sizes,
-            **({} if self.label is None else {"label": self.label}),
-            **file,
-            "row": row,
-        }
 
 
 class Writer(ABC):

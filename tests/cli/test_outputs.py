@@ -21,7 +21,7 @@ from PIL import Image
 
 import jaxprep
 from jaxprep.cli import shard_files
-from jaxprep.cli.writers import Source
+from jaxprep.cli.sources import Source
 from jaxprep.host import read_image
 
 FORMATS = ["npz", "npy", "parquet", "array_record"]
