@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 class Checkpoint(NamedTuple):
     """Holds what `restore` read.
 
+    Attributes:
+        preprocessor: what `restore` returns first.
+        state: the train state, any pytree.
+
     >>> Checkpoint(ImageClassifierPreprocessor()).state is None
     True
     """
@@ -116,6 +120,10 @@ def save_args(preprocessor: Any, state: Any = None) -> ocp.args.Composite:
     """Return the arguments with which a `CheckpointManager` saves a step: `manager.save(step,
     args=save_args(preprocessor, state))`.
 
+    Args:
+        preprocessor: to keep beside the state.
+        state: the train state, any pytree.
+
     >>> sorted(save_args(ImageClassifierPreprocessor(), {"step": 7}))
     ['preprocessor', 'state']
     """
@@ -147,6 +155,9 @@ def restore_args(state: Any = None, *, has_state: bool = True) -> ocp.args.Compo
 
 def preprocessor_of(content: Any) -> Any:
     """Return the preprocessor of the JSON data of an item that was restored.
+
+    Args:
+        content: what a `CheckpointManager` restored.
 
     Raises:
         ConfigError: it is none.

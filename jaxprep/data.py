@@ -41,6 +41,9 @@ def photo(name: str = "chelsea") -> UInt8[np.ndarray, "h w 3"]:
 def photo_path(name: str = "chelsea") -> Path:
     """Return the JPEG file of a photograph; arguments and errors are those of `photo`.
 
+    Args:
+        name: of a photograph: "astronaut", "chelsea", "coffee" or "rocket".
+
     >>> photo_path("chelsea").name
     'chelsea.jpg'
     """

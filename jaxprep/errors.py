@@ -18,6 +18,9 @@ _CREDENTIALS = re.compile(r"(\b[a-z][a-z0-9+.-]+:/{1,2})[^/?#\n]*@", re.IGNORECA
 def without_credentials(text: str) -> str:
     """Return a text without the user and password of the addresses in it.
 
+    Args:
+        text: any text.
+
     >>> without_credentials("got 404 - at https://me:secret@host/a.json")
     'got 404 - at https://host/a.json'
     """

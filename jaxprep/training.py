@@ -40,6 +40,9 @@ def recipes() -> tuple[str, ...]:
 def find_recipe(name: str) -> Recipe:
     """Return the recipe of a name: its numbers, and where they are published.
 
+    Args:
+        name: one of `recipes()`.
+
     Raises:
         PresetNotFoundError: no such recipe; the message has the names.
 

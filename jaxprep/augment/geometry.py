@@ -193,6 +193,7 @@ class RandomCrop(ToSize):
     that is left out would have another size.
 
     Attributes:
+        size: height and width of the result, or one number for a square.
         padding: pixels on every side.
         fill: of the padding, in the unit of the image's values.
 

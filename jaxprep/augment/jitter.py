@@ -167,6 +167,7 @@ class RandomGrayscale(RandomChange):
     Attributes:
         probability: of the change.
         reference: "pillow" (of PIL images) or "torchvision" (of uint8 tensors).
+        every: see `ops.Sometimes`.
 
     >>> import numpy as np
     >>> from jaxprep import Batch
@@ -186,6 +187,10 @@ class RandomGrayscale(RandomChange):
 @dataclass(frozen=True)
 class RandomInvert(RandomChange):
     """Inverts a uint8 image; torchvision's `RandomInvert`.
+
+    Attributes:
+        probability: of each image to be changed.
+        every: see `ops.Sometimes`.
 
     >>> import numpy as np
     >>> from jaxprep import Batch
@@ -207,6 +212,7 @@ class RandomPosterize(RandomChange):
     Attributes:
         bits: how many, 0 to 8.
         probability: of the change.
+        every: see `ops.Sometimes`.
 
     >>> import numpy as np
     >>> from jaxprep import Batch
@@ -234,6 +240,7 @@ class RandomSolarize(RandomChange):
     Attributes:
         threshold: 0 (all values) to 256 (none).
         probability: of the change.
+        every: see `ops.Sometimes`.
 
     >>> import numpy as np
     >>> from jaxprep import Batch
@@ -257,6 +264,11 @@ class RandomSolarize(RandomChange):
 @dataclass(frozen=True)
 class RandomAutocontrast(RandomChange):
     """Stretches the values of each channel of a uint8 image; torchvision's `RandomAutocontrast`.
+
+    Attributes:
+        probability: of each image to be changed.
+        reference: "pillow" or "torchvision".
+        every: see `ops.Sometimes`.
 
     >>> import numpy as np
     >>> from jaxprep import Batch
@@ -283,6 +295,10 @@ class RandomAutocontrast(RandomChange):
 class RandomEqualize(RandomChange):
     """Evens the histogram of each channel of a uint8 image; torchvision's `RandomEqualize`.
 
+    Attributes:
+        probability: of each image to be changed.
+        every: see `ops.Sometimes`.
+
     >>> import numpy as np
     >>> from jaxprep import Batch
     >>> image = np.uint8([[[5], [6]]] * 300)
@@ -305,6 +321,7 @@ class RandomSharpness(RandomChange):
         factor: 0 is smooth, 1 leaves the image, 2 is sharper; a range is drawn from.
         probability: of the change.
         reference: "pillow" (of PIL images) or "torchvision" (of uint8 tensors).
+        every: see `ops.Sometimes`.
 
     >>> import numpy as np
     >>> from jaxprep import Batch
@@ -343,6 +360,7 @@ class RandomBlur(RandomChange):
         kernel_size: of reference "torchvision", odd.
         reference: "torchvision" (`GaussianBlur`, a sampled Gaussian) or "pillow"
             (`ImageFilter.GaussianBlur` of timm, DINO and DeiT III: three box blurs).
+        every: see `ops.Sometimes`.
 
     >>> import numpy as np
     >>> from jaxprep import Batch

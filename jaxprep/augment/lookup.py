@@ -237,6 +237,9 @@ def solarize_add(
 def invert(image: UInt8[Array, "h w c"]) -> UInt8[Array, "h w c"]:
     """Replace every value `v` by `255 - v`; exact.
 
+    Args:
+        image: uint8.
+
     Raises:
         InputError: the image is not uint8 with 1 or 3 channels.
 
@@ -270,6 +273,9 @@ def autocontrast(
 def equalize(image: UInt8[Array, "h w c"]) -> UInt8[Array, "h w c"]:
     """Make the histogram of each channel as even as it gets, as `ImageOps.equalize` of Pillow does;
     exact.
+
+    Args:
+        image: uint8.
 
     Raises:
         InputError: the image is not uint8 with 1 or 3 channels.

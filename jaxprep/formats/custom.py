@@ -16,6 +16,9 @@ from jaxprep.types import Size
 class Custom(Format):
     """Holds any pipeline.
 
+    Attributes:
+        steps: see `Pipeline`.
+
     >>> from jaxprep import ops
     >>> Custom(Pipeline((ops.Resize((4, 6)),))).image_size
     (4, 6)

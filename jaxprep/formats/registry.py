@@ -20,6 +20,9 @@ def register(format: Registered) -> Registered:
     the command line. Formats are asked in the order in which they were registered. Registering a
     class of the same module and name again replaces it, as rerunning a notebook's cell does.
 
+    Args:
+        format: the class, a frozen dataclass.
+
     Raises:
         ConfigError: not a `Format`, or another one of this name is registered. The name is what
             `jaxprep.json` calls the format.

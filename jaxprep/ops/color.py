@@ -55,6 +55,9 @@ def to_rgb(image: Shaped[Array, "*shape c"], *, alpha: Alpha = "drop") -> Shaped
 class ToRGB(Pointwise):
     """Makes three channels of 1 to 4; see `to_rgb`.
 
+    Attributes:
+        alpha: as in `to_rgb`.
+
     >>> import numpy as np
     >>> from jaxprep import Batch
     >>> ToRGB()(Batch(image=np.zeros((4, 4, 1), np.uint8))).image.shape
@@ -252,6 +255,7 @@ def reverse_channels(
     """Reverses the last axis: RGB to BGR and back.
 
     Args:
+        image: any dtype.
         keep_alpha: a fourth channel stays the last.
 
     >>> import numpy as np
@@ -267,6 +271,9 @@ def reverse_channels(
 @dataclass(frozen=True)
 class ReverseChannels(Pointwise):
     """Reverses the channels, RGB to BGR and back; see `reverse_channels`.
+
+    Attributes:
+        keep_alpha: whether a fourth channel stays the last.
 
     >>> import numpy as np
     >>> from jaxprep import Batch
@@ -294,6 +301,9 @@ def to_gray(image: Shaped[Array, "h w c"]) -> Shaped[Array, "h w channels"]:
 
     The weights are those of torchvision's `rgb_to_grayscale`, which Transformers calls. Integers
     are truncated, as there.
+
+    Args:
+        image: uint8.
 
     >>> import numpy as np
     >>> to_gray(np.uint8([[[100, 0, 0]]])).tolist()
@@ -407,6 +417,10 @@ def nearest_color(
 @dataclass(frozen=True)
 class NearestColor(Pointwise):
     """Replaces each pixel by the index of the nearest of `colors`; see `nearest_color`.
+
+    Attributes:
+        colors: the palette.
+        expanded: as in `nearest_color`.
 
     >>> import numpy as np
     >>> from jaxprep import Batch

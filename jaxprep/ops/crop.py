@@ -70,6 +70,9 @@ def crop(
 class Crop(Geometry):
     """Cuts a fixed window out; see `crop`.
 
+    Attributes:
+        top, left, height, width, fill: as in `crop`.
+
     >>> import numpy as np
     >>> from jaxprep import Batch
     >>> Crop(0, 1, 2, 3)(Batch(image=np.zeros((4, 4, 3), np.uint8))).image.shape
@@ -134,6 +137,9 @@ def center_crop(
 class CenterCrop(ToSize):
     """Cuts the middle out; see `center_crop`.
 
+    Attributes:
+        size, rule, fill: as in `center_crop`.
+
     >>> import numpy as np
     >>> from jaxprep import Batch
     >>> CenterCrop(2)(Batch(image=np.zeros((4, 4, 3), np.uint8))).image.shape
@@ -183,6 +189,11 @@ def center_crop_share(
     image: Shaped[Array, "h w c"], height: float, width: float, *, rule: CenterRule = "floor"
 ) -> Shaped[Array, "new_h new_w c"]:
     """Cuts the middle out of one image, in shares of its shorter side; see `CenterCropShare`.
+
+    Args:
+        image: any dtype.
+        height, width: of the result, in shares of the shorter side of the image.
+        rule: as in `center_crop`.
 
     >>> import numpy as np
     >>> center_crop_share(np.zeros((8, 10, 3)), 0.5, 0.75).shape
@@ -258,6 +269,9 @@ def pad(
 class Pad(Geometry):
     """Adds rows and columns around the image; see `pad`.
 
+    Attributes:
+        top, bottom, left, right, fill: as in `pad`.
+
     >>> import numpy as np
     >>> from jaxprep import Batch
     >>> Pad(top=1, left=2)(Batch(image=np.zeros((4, 4, 3), np.uint8))).image.shape
@@ -301,6 +315,11 @@ def flip(
 ) -> Shaped[Array, "h w c"]:
     """Mirrors one image left to right, top to bottom, or both.
 
+    Args:
+        image: any dtype.
+        horizontal: whether left and right change places.
+        vertical: whether top and bottom do.
+
     >>> import numpy as np
     >>> flip(np.arange(4).reshape(2, 2, 1))[..., 0].tolist()
     [[1, 0], [3, 2]]
@@ -311,6 +330,10 @@ def flip(
 @dataclass(frozen=True)
 class Flip(Geometry):
     """Mirrors the image; see `flip`.
+
+    Attributes:
+        horizontal: whether left and right change places.
+        vertical: whether top and bottom do.
 
     >>> import numpy as np
     >>> from jaxprep import Batch
@@ -338,6 +361,10 @@ def crop_to_aspect(
     """Cuts the largest middle part with the aspect ratio of `size` out of one image; see
     `CropToAspect`.
 
+    Args:
+        image: any dtype.
+        size: height and width whose aspect ratio the result has.
+
     >>> import numpy as np
     >>> crop_to_aspect(np.zeros((10, 8, 3)), (2, 2)).shape
     (8, 8, 3)
@@ -350,6 +377,9 @@ class CropToAspect(ToSize):
     """Cuts out the largest middle part with the aspect ratio of `size` (height, width).
 
     As Keras' `Resizing(crop_to_aspect_ratio=True)` does: lengths and margins are rounded down.
+
+    Attributes:
+        size: height and width whose aspect ratio the result has.
 
     >>> import numpy as np
     >>> from jaxprep import Batch
@@ -382,6 +412,11 @@ def pad_to_aspect(
 ) -> Shaped[Array, "new_h new_w c"]:
     """Pads one image to about the aspect ratio of `size`; see `PadToAspect`.
 
+    Args:
+        image: any dtype.
+        size: height and width whose aspect ratio the result has.
+        fill: of the padding, in the unit of the image's values.
+
     >>> import numpy as np
     >>> pad_to_aspect(np.zeros((10, 6, 3)), (2, 2)).shape
     (10, 10, 3)
@@ -395,6 +430,9 @@ class PadToAspect(ToSize):
 
     As Keras' `Resizing(pad_to_aspect_ratio=True)` does: both are half of the deficit, rounded down,
     so that an odd deficit leaves the result a pixel short.
+
+    Attributes:
+        size, fill: as in `pad_to_aspect`.
 
     >>> import numpy as np
     >>> from jaxprep import Batch
@@ -428,6 +466,8 @@ def pad_to_square(
     the right.
 
     Args:
+        image: any dtype.
+        fill: of the padding, in the unit of the image's values.
         centered: False puts it in the top-left corner.
 
     >>> import numpy as np
@@ -440,6 +480,10 @@ def pad_to_square(
 @dataclass(frozen=True)
 class PadToSquare(Geometry):
     """Pads to a square, the image in its middle, or in its corner; see `pad_to_square`.
+
+    Attributes:
+        fill: as in `pad_to_square`.
+        centered: whether the image is in the middle, or at the top left.
 
     >>> import numpy as np
     >>> from jaxprep import Batch
@@ -481,6 +525,11 @@ def pad_to(
 ) -> Shaped[Array, "height width c"]:
     """Puts one image in the top-left corner of `size` (height, width), which must hold it.
 
+    Args:
+        image: any dtype.
+        size: height and width of the result, or one number for a square.
+        fill: of the padding, in the unit of the image's values.
+
     Raises:
         InputError: the image is larger.
 
@@ -494,6 +543,9 @@ def pad_to(
 @dataclass(frozen=True)
 class PadTo(ToSize):
     """Adds rows below and columns to the right, up to `size`; see `pad_to`.
+
+    Attributes:
+        size, fill: as in `pad_to`.
 
     >>> import numpy as np
     >>> from jaxprep import Batch
@@ -522,6 +574,11 @@ def pad_to_at_least(
 ) -> Shaped[Array, "new_h new_w c"]:
     """Puts one image in the top-left corner of at least `size`; see `PadToAtLeast`.
 
+    Args:
+        image: any dtype.
+        size: the least height and width of the result.
+        fill: of the padding, in the unit of the image's values.
+
     >>> import numpy as np
     >>> pad_to_at_least(np.zeros((5, 2, 3)), (4, 4)).shape
     (5, 4, 3)
@@ -532,6 +589,9 @@ def pad_to_at_least(
 @dataclass(frozen=True)
 class PadToAtLeast(ToSize):
     """Adds rows below and columns to the right, up to `size`; a side that is longer stays.
+
+    Attributes:
+        size, fill: as in `pad_to_at_least`.
 
     >>> import numpy as np
     >>> from jaxprep import Batch
@@ -557,6 +617,12 @@ def pad_to_multiple(
 ) -> Shaped[Array, "new_h new_w c"]:
     """Pads one image to multiples of `divisor`; see `PadToMultiple`.
 
+    Args:
+        image: any dtype.
+        divisor: what the sides of the result are multiples of.
+        centered: whether the image is in the middle, or at the top left.
+        fill: of the padding, in the unit of the image's values.
+
     >>> import numpy as np
     >>> pad_to_multiple(np.zeros((5, 8, 3)), 4).shape
     (8, 8, 3)
@@ -569,6 +635,7 @@ class PadToMultiple(Geometry):
     """Adds rows and columns up to the next multiple of `divisor`, below and to the right.
 
     Attributes:
+        divisor, fill: as in `pad_to_multiple`.
         centered: add half of them, rounded down, above and on the left.
         beyond_columns: add `divisor` columns where the width is a multiple already.
 

@@ -49,6 +49,10 @@ class CropOrResize(Resampler):
     As Keras' `CenterCrop`, whose results are float32:
     https://github.com/keras-team/keras/blob/master/keras/src/layers/preprocessing/image_preprocessing/center_crop.py
 
+    Attributes:
+        size: height and width of the result, or one number for a square.
+        method, antialias, reference, rounded: of the resize, as in `Resize`.
+
     >>> import numpy as np
     >>> from jaxprep import Batch
     >>> CropOrResize((4, 4))(Batch(image=np.zeros((10, 3, 3), np.uint8))).image.shape

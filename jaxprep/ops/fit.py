@@ -68,6 +68,7 @@ class Letterbox(FitRule):
     """Fits an image into a box of `height` by `width` in its aspect ratio; the rest is filled.
 
     Attributes:
+        height, width: of the canvas, in pixels.
         centered: in the middle, the smaller half of an odd rest above and on the left; otherwise in
             the top-left corner.
 

@@ -21,6 +21,9 @@ from jaxprep.types import Array, Size
 def channels_first(image: Shaped[Array, "... h w c"]) -> Shaped[Array, "... c h w"]:
     """Moves the channels before the height.
 
+    Args:
+        image: any dtype.
+
     >>> import numpy as np
     >>> channels_first(np.zeros((4, 5, 3))).shape
     (3, 4, 5)
@@ -31,6 +34,9 @@ def channels_first(image: Shaped[Array, "... h w c"]) -> Shaped[Array, "... c h 
 @with_default_settings
 def channels_last(image: Shaped[Array, "... c h w"]) -> Shaped[Array, "... h w c"]:
     """Moves the channels after the width.
+
+    Args:
+        image: any dtype.
 
     >>> import numpy as np
     >>> channels_last(np.zeros((3, 4, 5))).shape

@@ -24,6 +24,10 @@ def pad_to_next_multiple(
 ) -> Shaped[Array, "new_h new_w c"]:
     """Mirrors one image below and to the right; see `PadToNextMultiple`.
 
+    Args:
+        image: any dtype.
+        divisor: what the sides of the result are multiples of.
+
     >>> import numpy as np
     >>> pad_to_next_multiple(np.arange(3).reshape(1, 3, 1), 2)[..., 0].tolist()
     [[0, 1, 2, 2], [0, 1, 2, 2]]
@@ -36,6 +40,9 @@ class PadToNextMultiple(Geometry):
     """Mirrors below and to the right, edge included, to the next greater multiple of `divisor`.
 
     As Transformers' `Swin2SRImageProcessor.pad`.
+
+    Attributes:
+        divisor: as in `pad_to_next_multiple`.
 
     >>> import numpy as np
     >>> from jaxprep import Batch
@@ -78,6 +85,11 @@ def mirror_to(
 ) -> Shaped[Array, "height width c"]:
     """Fills `size` (height, width) below and to the right of one image; see `MirrorTo`.
 
+    Args:
+        image: any dtype.
+        size: the least height and width of the result.
+        mode: how the border is mirrored.
+
     >>> import numpy as np
     >>> mirror_to(np.arange(3).reshape(1, 3, 1), (1, 5))[..., 0].tolist()
     [[0, 1, 2, 1, 0]]
@@ -90,6 +102,7 @@ class MirrorTo(ToSize):
     """Puts the image in the top-left corner of `size` and fills the rest with the image itself.
 
     Attributes:
+        size: the least height and width of the result.
         mode: as of `numpy.pad`: "edge" repeats the last row and column; "reflect" mirrors, the edge
             not repeated; "symmetric" mirrors it too.
 

@@ -22,6 +22,10 @@ def align_long_axis(image: Shaped[Array, "h w c"], size: Size) -> Shaped[Array, 
 
     A square is neither upright nor wide: where the image or `size` is one, nothing is turned.
 
+    Args:
+        image: any dtype.
+        size: height and width; only which is longer counts.
+
     >>> import numpy as np
     >>> align_long_axis(np.arange(2).reshape(1, 2, 1), (3, 2))[..., 0].tolist()
     [[0], [1]]
@@ -48,6 +52,9 @@ def is_turned(size: Size, wanted: Size) -> bool:
 @dataclass(frozen=True)
 class AlignLongAxis(Opaque):
     """Turns an image so that its longer side is that of `size`; see `align_long_axis`.
+
+    Attributes:
+        size: height and width; only which is longer counts.
 
     >>> import numpy as np
     >>> from jaxprep import Batch

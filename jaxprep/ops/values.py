@@ -101,6 +101,9 @@ def rescale(
 class Rescale(Pointwise):
     """Computes `image * scale + offset`; see `rescale`.
 
+    Attributes:
+        scale, offset, arithmetic: as in `rescale`.
+
     >>> from jaxprep import Batch
     >>> Rescale(2.0, -1.0)(Batch(image=np.float32([[[0.0, 1.0]]]))).image.tolist()
     [[[-1.0, 1.0]]]
@@ -201,6 +204,9 @@ def normalize(
 class Normalize(Pointwise):
     """Computes `(image - mean) / std`; see `normalize`.
 
+    Attributes:
+        mean, std: as in `normalize`.
+
     >>> from jaxprep import Batch
     >>> Normalize(0.5, 0.25)(Batch(image=np.ones((1, 1, 1), np.float32))).image.tolist()
     [[[2.0]]]
@@ -240,6 +246,10 @@ class NormalizeBfloat16(Pointwise):
 
     That is `rescale_and_normalize` of
     https://github.com/huggingface/transformers/blob/main/src/transformers/models/llama4/image_processing_llama4.py
+
+    Attributes:
+        scale: what the values are multiplied by first.
+        mean, std: a number, or one per channel, in the unit of the scaled values.
 
     >>> from jaxprep import Batch
     >>> step = NormalizeBfloat16(1 / 255, 0.5, 0.5)
@@ -360,6 +370,10 @@ def integer_within(number: float, dtype: Any) -> np.ndarray:
 def clip(image: Shaped[Array, "*shape"], low: float, high: float) -> Shaped[Array, "*shape"]:
     """Confines values to a range: those below `low` become `low`, those above `high` `high`.
 
+    Args:
+        image: any dtype.
+        low, high: the least and the largest value of the result.
+
     >>> import numpy as np
     >>> clip(np.float32([-1.0, 0.5, 2.0]), 0.0, 1.0).tolist()
     [0.0, 0.5, 1.0]
@@ -376,6 +390,9 @@ def clip(image: Shaped[Array, "*shape"], low: float, high: float) -> Shaped[Arra
 @dataclass(frozen=True)
 class Clip(Pointwise):
     """Confines values to a range; see `clip`.
+
+    Attributes:
+        low, high: as in `clip`.
 
     >>> from jaxprep import Batch
     >>> Clip(0.0, 1.0)(Batch(image=np.float32([[[-1.0, 0.5, 2.0]]]))).image.tolist()

@@ -112,6 +112,9 @@ def pmap_layout(tree: Any, device_count: int | None = None) -> Any:
 def from_pmap_layout(tree: Any) -> Any:
     """Join the first two axes of every array, (devices, rows per device), to one batch axis.
 
+    Args:
+        tree: arrays `(devices, batch, ...)`.
+
     >>> from jaxprep import Batch
     >>> from_pmap_layout(Batch(image=np.zeros((2, 3, 4, 4, 3)))).image.shape
     (6, 4, 4, 3)

@@ -81,6 +81,11 @@ class Prefetcher(Iterator[Any]):
     An iterator that has a state, as Grain's have, keeps it: `get_state` is the state after the last
     batch that was taken, whatever the thread has read since.
 
+    Attributes:
+        items: the iterator.
+        function: what is computed of an item, in the thread.
+        size: how many results wait at most.
+
     >>> with Prefetcher(iter([1, 2]), lambda x: 2 * x, size=1) as doubled:
     ...     list(doubled)
     [2, 4]

@@ -270,6 +270,10 @@ def focal_detection(
 
     Reproduces `models/rt_detr/image_processing_rt_detr.py` of Transformers.
 
+    Args:
+        outputs, threshold, target_sizes: as in `top_detection`.
+        use_focal_loss: whether the model was trained with it.
+
     >>> outputs = {"logits": np.float32([[[0, 9, 8]]]), "pred_boxes": np.full((1, 1, 4), 0.5)}
     >>> focal_detection(outputs)[0]["labels"].tolist()
     [1]
@@ -318,6 +322,11 @@ def labelled_detection(
 ) -> list[dict[str, Any]]:
     """Returns `open_vocabulary_detection` with `text_labels`: the text of each box, from the list
     of texts of its image, or None.
+
+    Args:
+        outputs, threshold, target_sizes: as in `open_vocabulary_detection`.
+        text_labels: a list of texts for each image.
+        square: as in `open_vocabulary_detection`.
 
     Raises:
         InputError: not one list of texts for each image.

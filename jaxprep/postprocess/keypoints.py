@@ -143,6 +143,10 @@ def dense_matching(
     Reproduces `models/efficientloftr/image_processing_efficientloftr.py` of Transformers. Arguments
     and results as in `keypoint_matching`, without `mask`.
 
+    Args:
+        outputs: of the model; see above.
+        target_sizes, threshold: as in `keypoint_matching`.
+
     >>> outputs = {
     ...     "keypoints": np.full((1, 2, 1, 2), 0.5),
     ...     "matches": np.zeros((1, 2, 1), int),

@@ -148,6 +148,9 @@ def methods(class_name: str) -> dict[str, Method]:
     `DetrFeatureExtractor` are one class; a `…Processor` with a tokenizer has the methods of its
     image processor and its own.
 
+    Args:
+        class_name: of an image or video processor.
+
     >>> sorted(methods("GLPNFeatureExtractor"))
     ['post_process_depth_estimation', 'post_process_image_classification']
     """

@@ -142,6 +142,9 @@ def names() -> tuple[str, ...]:
 def matching(pattern: str = "*") -> list[str]:
     """Return the names that contain `pattern`, or match it where it holds `*`, `?` or `[`.
 
+    Args:
+        pattern: part of a name, or a pattern of the shell's.
+
     >>> matching("timm/resnet50d.*")[0]
     'timm/resnet50d.a1_in1k'
     """
@@ -269,6 +272,9 @@ def _containing(typed: str) -> list[str]:
 def describe(name: str) -> dict[str, Any]:
     """Return what is known about a named preset: its collection, the source of its numbers, and
     where the collection says so its family, parameter count and description.
+
+    Args:
+        name: of a preset, built in or registered.
 
     Raises:
         PresetNotFoundError: no such name.

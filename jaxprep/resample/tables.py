@@ -76,6 +76,9 @@ class Window(NamedTuple):
 class Reverse(NamedTuple):
     """Reverse the axis, if `when` (a bool that may be traced).
 
+    Attributes:
+        when: whether to reverse; may be traced.
+
     >>> axis = HostAxis(3)
     >>> axis.apply(Reverse(), number=1)
     >>> axis.rows.tolist()
