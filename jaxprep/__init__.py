@@ -24,12 +24,13 @@ if TYPE_CHECKING:
     from jaxprep.facade import ImageClassifierPreprocessor, ImageConverter
     from jaxprep.host.decode import read_image
     from jaxprep.huggingface import AutoImageProcessor, AutoVideoProcessor, BatchFeature
-    from jaxprep.looking import show
+    from jaxprep.looking import compare, show
     from jaxprep.parallel.canvas import stack
     from jaxprep.pipeline import Pipeline, Plan
     from jaxprep.pipeline.kept import limit_programs
     from jaxprep.training import recipes, training_pipeline
     from jaxprep.types import Batch
+    from jaxprep.undoing import denormalize, undo
 
 __version__ = "0.1.0"
 
@@ -47,12 +48,15 @@ _MODULE_OF = {
     "Pipeline": "jaxprep.pipeline",
     "Plan": "jaxprep.pipeline",
     "limit_programs": "jaxprep.pipeline.kept",
+    "compare": "jaxprep.looking",
+    "denormalize": "jaxprep.undoing",
     "preprocess_files": "jaxprep.cli.run",
     "read_image": "jaxprep.host.decode",
     "recipes": "jaxprep.training",
     "show": "jaxprep.looking",
     "stack": "jaxprep.parallel.canvas",
     "training_pipeline": "jaxprep.training",
+    "undo": "jaxprep.undoing",
 }
 __all__ = [
     "AutoImageProcessor",
@@ -66,7 +70,9 @@ __all__ = [
     "Plan",
     "augment",
     "checkpoint",
+    "compare",
     "data",
+    "denormalize",
     "diagnose",
     "errors",
     "formats",
@@ -83,6 +89,7 @@ __all__ = [
     "stack",
     "training",
     "training_pipeline",
+    "undo",
 ]
 
 

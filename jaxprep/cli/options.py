@@ -99,6 +99,9 @@ def _command_groups() -> dict[str, tuple[Command, ...]]:
             Command("inspect", "say in words what a preset does", _add_inspect_options),
             Command("show", "draw what a model will see of a photo", _add_show_options),
             Command("doctor", "say what was done to an array's pixels", _add_doctor_options),
+            Command(
+                "compare", "say what two presets do differently with a photo", _add_compare_options
+            ),
         ),
         "Preprocess": (Command("run", "preprocess files and write arrays", _add_run_options),),
     }
@@ -281,6 +284,28 @@ def _add_doctor_options(parser: argparse.ArgumentParser) -> None:
     _add_json_option(parser, "the diagnosis")
 
 
+def _add_compare_options(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Say what two presets do differently with a photo: the settings that differ, how much of "
+        "the\nphoto each sees, and how far apart the levels are that the models see. With "
+        "--output, draw it too."
+    )
+    for name in ("first", "second"):
+        preset = parser.add_argument(
+            name,
+            metavar="PRESET",
+            help="a name that `jaxprep presets` lists, a file or folder, hf://... or kaggle://...",
+        )
+        completion.complete_presets(preset)
+    parser.add_argument("photo", type=_parse_path, metavar="PHOTO", help="an image file")
+    parser.add_argument(
+        "--output", type=_parse_path, metavar="FILE.png", help="the picture to write, if any"
+    )
+    _add_alpha_option(parser)
+    _add_hub_options(parser.add_argument_group("presets"))
+    _add_json_option(parser, "the comparison")
+
+
 def _add_presets_options(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "List presets: the size of their results, the filter that resizes, the part of the photo\n"
@@ -337,6 +362,10 @@ def _add_handle_options(parser: argparse._ActionsContainer) -> None:
         "--config-file", metavar="NAME", help="the file to read in a preset's folder"
     )
     parser.add_argument("--revision", help="branch, tag or commit on the Hugging Face hub")
+    _add_hub_options(parser)
+
+
+def _add_hub_options(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--token", help="access token of the hub; default: that of `hf auth login` or HF_TOKEN"
     )

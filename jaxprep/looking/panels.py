@@ -31,6 +31,7 @@ PAPER = (255, 255, 255)
 INK = (40, 40, 40)
 MARGIN = (214, 218, 224)
 FRAME = (230, 30, 60)
+SECOND_FRAME = (40, 90, 255)
 HATCHING = tuple(level - 22 for level in MARGIN)
 SHADE = 0.5
 """The brightness of the part of the photo that the model does not get."""
@@ -157,7 +158,7 @@ def picture(
     # A gray result is three views of one channel, which `Image.fromarray` does not take.
     pixels = np.ascontiguousarray(pixels)
     right = enlarged(Image.fromarray(pixels))
-    left = photo_panel(Image.fromarray(photo), box, right.height)
+    left = photo_panel(Image.fromarray(photo), [box], right.height)
     height = max(left.height, right.height)
     width = left.width + right.width + 3 * BORDER
     page = new_page((width, height), caption)
@@ -200,23 +201,60 @@ def enlarged(image: Image.Image) -> Image.Image:
     return image
 
 
-def photo_panel(photo: Image.Image, box: Box, height: int) -> Image.Image:
-    """Draw the photo and, hatched, what the box has beyond it; darker outside the box, the box
+def compared(
+    photo: UInt8[np.ndarray, "h w 3"],
+    boxes: Sequence[Box],
+    images: Sequence[UInt8[np.ndarray, "height width 3"]],
+    caption: Sequence[str],
+) -> Picture:
+    """Draw the photo with two kept regions, what two models see, and where that differs.
+
+    Args:
+        photo: the photo.
+        boxes: the two kept regions, in its pixels.
+        images: what the models see. Where they have one size, the difference is drawn too, as large
+            as the levels have room for.
+        caption: parts of the line below.
+
+    >>> black = np.zeros((8, 6, 3), np.uint8)
+    >>> compared(black, [Box(0, 0, 6, 8)] * 2, [black, black], ["a.png"]).image.size
+    (1424, 513)
+    """
+    seen = [enlarged(Image.fromarray(np.ascontiguousarray(image))) for image in images]
+    if images[0].shape == images[1].shape:
+        levels = np.abs(images[0].astype(np.int16) - images[1])
+        factor = 255 // max(int(levels.max()), 1)
+        seen.append(enlarged(Image.fromarray((levels * factor).astype(np.uint8))))
+        caption = [*caption, f"difference x {factor}"]
+    left = photo_panel(Image.fromarray(photo), boxes, max(panel.height for panel in seen))
+    panels = [left, *seen]
+    height = max(panel.height for panel in panels)
+    width = sum(panel.width for panel in panels) + (len(panels) + 1) * BORDER
+    page = new_page((width, height), caption)
+    x = BORDER
+    for panel in panels:
+        page.paste(panel, (x, BORDER + (height - panel.height) // 2))
+        x += panel.width + BORDER
+    return Picture(page)
+
+
+def photo_panel(photo: Image.Image, boxes: Sequence[Box], height: int) -> Image.Image:
+    """Draw the photo and, hatched, what the boxes have beyond it; darker outside the boxes, each
     framed.
 
     Args:
         photo: the photo.
-        box: the kept region, in its pixels.
+        boxes: the kept region, in its pixels, or two of them.
         height: of the panel; less for a photo that is very wide.
 
-    >>> photo_panel(Image.new("RGB", (6, 8)), Box(-3, 0, 6, 8), 80).size
+    >>> photo_panel(Image.new("RGB", (6, 8)), [Box(-3, 0, 6, 8)], 80).size
     (90, 80)
     """
     shown = Box(
-        left=min(box.left, 0),
-        top=min(box.top, 0),
-        right=max(box.right, photo.width),
-        bottom=max(box.bottom, photo.height),
+        left=min(0, *(box.left for box in boxes)),
+        top=min(0, *(box.top for box in boxes)),
+        right=max(photo.width, *(box.right for box in boxes)),
+        bottom=max(photo.height, *(box.bottom for box in boxes)),
     )
     max_width = MAX_ASPECT * height
     factor = min(height / shown.height, max_width / shown.width)
@@ -229,30 +267,29 @@ def photo_panel(photo: Image.Image, box: Box, height: int) -> Image.Image:
 
     photo_box = Box(0, 0, photo.width, photo.height).scaled(factor, shown.left, shown.top)
     left, top, right, bottom = _to_pixels(photo_box, panel)
-    kept_in_panel = box.scaled(factor, shown.left, shown.top)
-    kept_left, kept_top, kept_right, kept_bottom = _to_pixels(kept_in_panel, panel)
     size = (right - left, bottom - top)
     # `reducing_gap`: Pillow first averages blocks of pixels, which makes large photos quick:
     # https://pillow.readthedocs.io/en/stable/reference/Image.html#PIL.Image.Image.resize
     small = photo.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     darker = Image.eval(small, lambda level: round(level * SHADE))
     panel.paste(darker, (left, top))
-    bright_left = max(kept_left, left)
-    bright_top = max(kept_top, top)
-    bright_right = min(kept_right, right)
-    bright_bottom = min(kept_bottom, bottom)
-    # A crop may lie beyond the photo altogether, in its padding.
-    if bright_left < bright_right and bright_top < bright_bottom:
-        in_photo = (
-            bright_left - left,
-            bright_top - top,
-            bright_right - left,
-            bright_bottom - top,
-        )
-        panel.paste(small.crop(in_photo), (bright_left, bright_top))
-    # Pillow draws the right and bottom edges of a rectangle on the pixels that are given.
-    frame = (kept_left, kept_top, kept_right - 1, kept_bottom - 1)
-    draw.rectangle(frame, outline=FRAME, width=3)
+    kept = [_to_pixels(box.scaled(factor, shown.left, shown.top), panel) for box in boxes]
+    for box in kept:
+        bright_left, bright_top = max(box[0], left), max(box[1], top)
+        bright_right, bright_bottom = min(box[2], right), min(box[3], bottom)
+        # A crop may lie beyond the photo altogether, in its padding.
+        if bright_left < bright_right and bright_top < bright_bottom:
+            in_photo = (
+                bright_left - left,
+                bright_top - top,
+                bright_right - left,
+                bright_bottom - top,
+            )
+            panel.paste(small.crop(in_photo), (bright_left, bright_top))
+    for box, color, line in zip(kept, (FRAME, SECOND_FRAME), (3, 2), strict=False):
+        # Pillow draws the right and bottom edges of a rectangle on the pixels that are given.
+        frame = (box[0], box[1], box[2] - 1, box[3] - 1)
+        draw.rectangle(frame, outline=color, width=line)
     return panel
 
 

@@ -78,7 +78,7 @@ class ToRGB(Pointwise):
     def apply(self, image: Any, draw: Any = None) -> Any:
         return to_rgb(image, alpha=self.alpha)
 
-    def undo(self, image: np.ndarray) -> np.ndarray | None:
+    def undo(self, image: Any) -> Any:
         # An RGB image of the same colours: alpha is not kept, and a picture needs none.
         return image
 
@@ -166,7 +166,7 @@ class OverCheckerboard(Opaque):
     def apply(self, image: Any, draw: Any = None) -> Any:
         return over_checkerboard(image)
 
-    def undo(self, image: np.ndarray) -> np.ndarray | None:
+    def undo(self, image: Any) -> Any:
         return image
 
     def describe(self) -> str:
@@ -196,7 +196,7 @@ class Premultiply(Pointwise):
         quotient = ((product >> 8) + product) >> 8
         return jnp.concatenate([quotient.astype(jnp.uint8), alpha], axis=-1)
 
-    def undo(self, image: np.ndarray) -> np.ndarray | None:
+    def undo(self, image: Any) -> Any:
         return image
 
     def describe(self) -> str:
@@ -230,7 +230,7 @@ class Unpremultiply(Pointwise):
         restored = jnp.where(is_unchanged, colour, divided)
         return jnp.concatenate([restored, image[..., -1:]], axis=-1)
 
-    def undo(self, image: np.ndarray) -> np.ndarray | None:
+    def undo(self, image: Any) -> Any:
         return image
 
     def describe(self) -> str:
@@ -262,6 +262,10 @@ def reverse_channels(
     >>> reverse_channels(np.array([1, 2, 3, 4]), keep_alpha=True).tolist()
     [3, 2, 1, 4]
     """
+    return _reversed(image, keep_alpha)
+
+
+def _reversed(image: Any, keep_alpha: bool) -> Any:
     if keep_alpha and image.shape[-1] == 4:
         order = np.array([2, 1, 0, 3])
         return image[..., order]
@@ -286,8 +290,8 @@ class ReverseChannels(Pointwise):
     def apply(self, image: Any, draw: Any = None) -> Any:
         return reverse_channels(image, self.keep_alpha)
 
-    def undo(self, image: np.ndarray) -> np.ndarray | None:
-        return np.asarray(reverse_channels(image, self.keep_alpha))
+    def undo(self, image: Any) -> Any:
+        return _reversed(image, self.keep_alpha)
 
     def describe(self) -> str:
         alpha = ", alpha staying the last" if self.keep_alpha else ""
@@ -343,7 +347,7 @@ class ToGray(Opaque):
     def apply(self, image: Any, draw: Any = None) -> Any:
         return to_gray(image)
 
-    def undo(self, image: np.ndarray) -> np.ndarray | None:
+    def undo(self, image: Any) -> Any:
         return image
 
     def describe(self) -> str:
@@ -452,8 +456,10 @@ class NearestColor(Pointwise):
     def largest_value(self, largest: float) -> float:
         return float(len(self.colors))
 
-    def undo(self, image: np.ndarray) -> np.ndarray | None:
-        return np.asarray(self.colors)[np.clip(image[..., 0], 0, len(self.colors) - 1).astype(int)]
+    def undo(self, image: Any) -> Any:
+        xp = np if isinstance(image, np.ndarray) else jnp
+        index = xp.clip(image[..., 0], 0, len(self.colors) - 1).astype(np.int32)
+        return xp.asarray(self.colors, image.dtype)[index]
 
     def describe(self) -> str:
         return f"replace each pixel by the index of the nearest of {len(self.colors)} colours"

@@ -65,9 +65,10 @@ class ChannelsFirst(Layout):
     def shape(self, size: Size, channels: int) -> tuple[int, ...]:
         return channels, *size
 
-    def undo(self, image: np.ndarray) -> np.ndarray | None:
-        # PNG files and `jaxprep show` want the channels last.
-        return np.moveaxis(image, 0, -1)
+    def undo(self, image: Any) -> Any:
+        # Pictures have the channels last.
+        xp = np if isinstance(image, np.ndarray) else jnp
+        return xp.moveaxis(image, -3, -1)
 
     def describe(self) -> str:
         return "put the channels first: (channels, height, width)"
@@ -93,7 +94,7 @@ class ChannelsLast(Layout):
     def shape(self, size: Size, channels: int) -> tuple[int, ...]:
         return *size, channels
 
-    def undo(self, image: np.ndarray) -> np.ndarray | None:
+    def undo(self, image: Any) -> Any:
         return image
 
     def describe(self) -> str:

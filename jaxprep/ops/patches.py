@@ -92,14 +92,16 @@ class Patches(Layout):
         vector = [lengths[letter] for letter in self.order]
         return rows, columns, self.merge_size, self.merge_size, *vector
 
-    def undo(self, image: np.ndarray) -> np.ndarray | None:
+    def undo(self, image: Any) -> Any:
+        before = image.ndim - 4 - len(self.order)  # axes of batches
         if "t" in self.order:
-            image = np.take(image, 0, axis=4 + self.order.index("t"))
+            image = image.take(0, axis=before + 4 + self.order.index("t"))
         letters = self.order.replace("t", "")
         h, w, c = (4 + letters.index(letter) for letter in "hwc")
-        rows, columns = image.shape[:2]
-        pixels = image.transpose(0, 2, h, 1, 3, w, c)
-        return pixels.reshape(rows * self.square, columns * self.square, -1)
+        rows, columns = image.shape[before : before + 2]
+        pixels = image.transpose(*range(before), *(before + i for i in (0, 2, h, 1, 3, w, c)))
+        batch = pixels.shape[:before]
+        return pixels.reshape(*batch, rows * self.square, columns * self.square, -1)
 
     def describe(self) -> str:
         words = f"store as patches of {self.patch_size} x {self.patch_size} pixels"
@@ -157,9 +159,13 @@ class Tiles(Layout):
     def shape(self, size: Size, channels: int) -> tuple[int, ...]:
         return *self._grid(size), channels, *self.size
 
-    def undo(self, image: np.ndarray) -> np.ndarray | None:
-        rows, columns, channels, height, width = image.shape
-        return image.transpose(0, 3, 1, 4, 2).reshape(rows * height, columns * width, channels)
+    def undo(self, image: Any) -> Any:
+        if image.ndim == 4:  # tiles that have left their grid are images of their own
+            return image.transpose(0, 2, 3, 1)
+        *batch, rows, columns, channels, height, width = image.shape
+        before = len(batch)
+        pixels = image.transpose(*range(before), *(before + i for i in (0, 3, 1, 4, 2)))
+        return pixels.reshape(*batch, rows * height, columns * width, channels)
 
     def describe(self) -> str:
         height, width = self.size

@@ -87,7 +87,7 @@ class AlignLongAxis(Opaque):
     def for_mask(self) -> AlignLongAxis:
         return self
 
-    def undo(self, image: np.ndarray) -> np.ndarray | None:
+    def undo(self, image: Any) -> Any:
         # A picture is shown as the model sees it.
         return image
 

@@ -139,7 +139,7 @@ class Rescale(Pointwise):
     def apply(self, image: Any, draw: Any = None) -> Any:
         return rescale(image, self.scale, self.offset, arithmetic=self.arithmetic)
 
-    def undo(self, image: np.ndarray) -> np.ndarray | None:
+    def undo(self, image: Any) -> Any:
         return _undo_affine(image, *self.affine())
 
     def describe(self) -> str:
@@ -173,9 +173,11 @@ def _as_normalization(scale: np.ndarray, offset: np.ndarray) -> str:
     return f" (normalise values in [0, 1]: {numbers})"
 
 
-def _undo_affine(image: np.ndarray, scale: np.ndarray, offset: np.ndarray) -> np.ndarray | None:
+def _undo_affine(image: Any, scale: np.ndarray, offset: np.ndarray) -> Any:
     # A factor of 0 has lost the image: there is nothing to show.
-    return (image - offset) / scale if np.all(scale) else None
+    if not np.all(scale):
+        return None
+    return (image - offset.astype(image.dtype)) / scale.astype(image.dtype)
 
 
 @with_default_settings
@@ -232,7 +234,7 @@ class Normalize(Pointwise):
     def apply(self, image: Any, draw: Any = None) -> Any:
         return normalize(image, self.mean, self.std)
 
-    def undo(self, image: np.ndarray) -> np.ndarray | None:
+    def undo(self, image: Any) -> Any:
         return _undo_affine(image, *self.affine())
 
     def describe(self) -> str:
@@ -276,9 +278,11 @@ class NormalizeBfloat16(Pointwise):
         values = _rounded(values - mean)
         return (values / std).astype(jnp.bfloat16)
 
-    def undo(self, image: np.ndarray) -> np.ndarray | None:
-        normalized = image.astype(np.float64) * self.std + self.mean
-        return normalized / self.scale if self.scale else None
+    def undo(self, image: Any) -> Any:
+        if not self.scale:
+            return None
+        std, mean = np.asarray(self.std, image.dtype), np.asarray(self.mean, image.dtype)
+        return (image * std + mean) / self.scale
 
     def describe(self) -> str:
         numbers = f"mean {number_list(self.mean)}, std {number_list(self.std)}"
@@ -339,7 +343,7 @@ class Cast(Pointwise):
         dtype = jnp.dtype(self.dtype)
         return float(_range(dtype)[1]) if "int" in self.dtype else float(jnp.finfo(dtype).max)
 
-    def undo(self, image: np.ndarray) -> np.ndarray | None:
+    def undo(self, image: Any) -> Any:
         return image
 
     def describe(self) -> str:
@@ -415,7 +419,7 @@ class Clip(Pointwise):
         ends = (min(max(end, self.low), self.high) for end in (-largest, largest))
         return max(map(abs, ends))
 
-    def undo(self, image: np.ndarray) -> np.ndarray | None:
+    def undo(self, image: Any) -> Any:
         return image
 
     def describe(self) -> str:

@@ -99,9 +99,13 @@ class Step(ABC):
             return name
         return f"{name}: {', '.join(fields)}"
 
-    def undo(self, image: np.ndarray) -> np.ndarray | None:
-        """Return the values `(h, w, c)` float64 before the step, for `jaxprep show`; pixels stay
-        where they are. None where they cannot be computed.
+    def undo(self, image: Any) -> Any:
+        """Return the values before the step, for `jaxprep.show` and `jaxprep.denormalize`; pixels
+        stay where they are. None where they cannot be computed.
+
+        Args:
+            image: floating point `(..., h, w, c)`, or what a layout stores; an array of NumPy or of
+                JAX, which gives one of the same kind.
         """
         del image
         return None
@@ -200,7 +204,7 @@ class Geometry(Step):
             return self
         return dataclasses.replace(self, fill=0.0)  # type: ignore[type-var]
 
-    def undo(self, image: np.ndarray) -> np.ndarray | None:
+    def undo(self, image: Any) -> Any:
         return image
 
     def largest_value(self, largest: float) -> float:
@@ -397,7 +401,7 @@ class Sometimes(Step):
 
         return jax.tree.map(choose, draw, self.unchanged(draw))
 
-    def undo(self, image: np.ndarray) -> np.ndarray | None:
+    def undo(self, image: Any) -> Any:
         # what was drawn is what a picture shall show
         return image
 

@@ -1,12 +1,51 @@
-"""What a result looks like: its values before they were scaled, for pictures of it."""
+"""Undoes what a pipeline did to values: what a result looks like."""
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Num, UInt8
 
 from jaxprep.errors import InputError
 from jaxprep.pipeline.pipeline import Pipeline
+from jaxprep.pipeline.step import Step
+
+
+class Undone(NamedTuple):
+    """Holds the values before some steps.
+
+    Attributes:
+        image: the values `(..., h, w, c)`.
+        stopped_at: the step that cannot be undone, after which `image` is; None where all are
+            undone.
+
+    >>> Undone(np.zeros((1, 1, 3))).stopped_at is None
+    True
+    """
+
+    image: Any
+    stopped_at: Step | None = None
+
+
+def undo_values(image: Num[Any, ...], pipeline: Pipeline) -> Undone:
+    """Return the values of a result before they were scaled and stored; pixels stay where they are.
+
+    Args:
+        image: floating point, of NumPy or JAX, as the pipeline stores it; its first axes may be
+            those of batches.
+        pipeline: that made it.
+
+    >>> from jaxprep import ops
+    >>> undo_values(np.ones((1, 1, 3)), Pipeline((ops.Rescale(1 / 255),))).image.tolist()
+    [[[255.0, 255.0, 255.0]]]
+    """
+    for step in reversed(pipeline.steps):
+        before = step.undo(image)
+        if before is None:
+            return Undone(image, step)
+        image = before
+    return Undone(image)
 
 
 def undone(
@@ -28,13 +67,9 @@ def undone(
     [[[255, 255, 255]]]
     """
     # In float64, so that a level that was scaled and shifted rounds to itself again.
-    image = result.astype(np.float64)
-    for step in reversed(pipeline.steps):
-        before = step.undo(image)
-        if before is None:
-            image = _stretched(image)
-            break
-        image = before
+    image, stopped_at = undo_values(result.astype(np.float64), pipeline)
+    if stopped_at is not None:
+        image = _stretched(image)
     height, width, channels = image.shape
     if channels not in (1, 3):
         raise InputError(f"Expected a result of 1 or 3 channels to draw, got {channels}.")

@@ -1,0 +1,190 @@
+"""Makes the way back from a model's input to its photograph: `jaxprep.undo`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxprep import ops, presets
+from jaxprep.errors import InputError
+from jaxprep.pipeline import Pipeline, Plan
+from jaxprep.pipeline.draws import draw_tables, drawn_matrices
+from jaxprep.pipeline.plan import Bucket, Tables, as_sizes, result_size
+from jaxprep.pipeline.positions import is_axis_aligned, position_matrix
+from jaxprep.pipeline.program import constant_program
+from jaxprep.pipeline.segment import all_tables
+from jaxprep.settings import with_default_settings
+from jaxprep.types import Size
+from jaxprep.undoing.geometry import Undo
+
+
+@with_default_settings
+def undo(
+    preset: Any,
+    size: Any = None,
+    *,
+    plan: Plan | None = None,
+    draws: Any = None,
+    **overrides: Any,
+) -> Undo:
+    """Return the way back from a model's input to its photograph, for boxes, keypoints, masks and
+    heat maps.
+
+    Args:
+        preset: a name or a path; a preprocessor, converter or processor; a config; a `Pipeline`.
+        size: height and width of the photograph, known outside of jit; or `(batch, 2)`.
+        plan: instead of `size`, that of the batch, `pipeline.plan(sizes)`, which may be traced.
+        draws: what random steps drew, from `pipeline.draw(key, batch)`; may be traced.
+        overrides: as in `jaxprep.presets.load`.
+
+    Returns:
+        an `Undo`: `boxes`, `keypoints`, `masks`, `heat_maps`; `tiles` and `window` for parts of the
+        input. Of a batch, where there is a plan or there are several sizes.
+
+    Raises:
+        InputError: neither `size` nor `plan`, or both; random steps without `draws`; a plan of
+            another pipeline.
+
+    >>> import jaxprep
+    >>> pre = jaxprep.ImageClassifierPreprocessor.from_preset("timm/resnet50.a1_in1k")
+    >>> geometry = jaxprep.undo(pre, size=(470, 940))  # 224 of 235 x 470 pixels are seen
+    >>> geometry.boxes(np.float32([[0, 0, 224, 224]])).positions.tolist()
+    [[246.0, 12.0, 694.0, 460.0]]
+    """
+    pipeline = presets.config_of(preset, **overrides).pipeline
+    if (size is None) == (plan is None):
+        raise InputError(
+            "Expected `size`, that of the photograph, or the `plan` of a batch, got "
+            f"{'neither' if plan is None else 'both'}."
+        )
+    if pipeline.is_random and draws is None:
+        raise InputError(
+            "Expected `draws`, as the pipeline has random steps: `pipeline.draw(key, batch)` "
+            "returns them."
+        )
+    if plan is not None:
+        return _undo_plan(pipeline, plan, None if not pipeline.is_random else draws)
+    array = np.asarray(size)
+    sizes = as_sizes(np.atleast_2d(array))
+    if not pipeline.is_random:
+        return _undo_sizes(pipeline, sizes, array.ndim == 2)
+    if len(set(sizes)) == 1:
+        return _undo_draws(pipeline, sizes, draws, array.ndim == 2)
+    largest = tuple(np.max(sizes, axis=0).tolist())
+    return _undo_plan(pipeline, pipeline.plan(sizes, largest), draws)
+
+
+def _undo_sizes(pipeline: Pipeline, sizes: list[Size], is_batch: bool) -> Undo:
+    """Of known sizes, without draws: all is arithmetic of the host, in float64."""
+    matrices = [position_matrix(pipeline.segments, size) for size in sizes]
+    results = [result_size(pipeline.segments, size) for size in sizes]
+    boxes = []
+    for size in sizes:
+        last = all_tables(pipeline.segments, size)[-1]
+        edges = (last.vertical.edge, last.horizontal.edge)
+        boxes.append(_shown(edges if any(last.used) else None, last.size, np))
+    return _made(pipeline, matrices, boxes, sizes, results, is_batch)
+
+
+def _undo_draws(pipeline: Pipeline, sizes: list[Size], draws: Any, is_batch: bool) -> Undo:
+    """Of photographs of one size, with draws."""
+    stages, constants = constant_program(pipeline.lowered, sizes[0])
+
+    result = result_size(pipeline.segments, sizes[0])
+
+    def places(draw: Any) -> tuple[jax.Array, jax.Array]:
+        return _drawn_places(stages, constants, result, draw)
+
+    batched = draws if is_batch else jax.tree.map(lambda leaf: leaf[None], draws)
+    matrices, boxes = jax.vmap(places)(batched)
+    return _made(pipeline, matrices, boxes, sizes, [result] * len(sizes), is_batch)
+
+
+def _made(
+    pipeline: Pipeline,
+    matrices: Any,
+    boxes: Any,
+    sizes: list[Size],
+    results: list[Size],
+    is_batch: bool,
+) -> Undo:
+    canvas, input_canvas = (tuple(np.max(listed, axis=0).tolist()) for listed in (sizes, results))
+    each = slice(None) if is_batch else 0
+    made = Undo(
+        jnp.asarray(matrices, jnp.float32)[each],
+        jnp.asarray(sizes, jnp.int32)[each],
+        jnp.asarray(results, jnp.int32)[each],
+        jnp.asarray(boxes, jnp.float32)[each],
+        canvas,
+        input_canvas,
+    )
+    return _with_layout(pipeline, made)
+
+
+def _undo_plan(pipeline: Pipeline, plan: Plan, draws: Any) -> Undo:
+    """Of a batch with a plan, whose arrays may be traced."""
+    if not isinstance(plan, Plan) or plan.steps != pipeline.inner_steps:
+        raise InputError("Expected a plan of this pipeline, got another - at `plan`.")
+
+    def places(tables: Any, matrix: Any, size: Any, draw: Any) -> tuple[jax.Array, jax.Array]:
+        if draw is not None:
+            return _drawn_places(plan.stages, tables, size, draw)
+        return matrix, _shown(tables[-1].edges, size)
+
+    is_batch = np.ndim(plan.matrix) == 3
+    given = jax.tree.map(jnp.asarray, (plan.tables, plan.matrix, plan.size, draws))
+    matrix, shown = (jax.vmap(places) if is_batch else places)(*given)
+    made = Undo(matrix, given[0][0].size, given[2], shown, plan.canvas, plan.stages[-1].out)
+    return _with_layout(pipeline, made)
+
+
+def _drawn_places(
+    stages: Bucket, tables: Sequence[Tables], size: Any, draws: Any
+) -> tuple[jax.Array, jax.Array]:
+    """The matrix of one image, and the box of its result that shows it, with drawn steps."""
+    matrix, _ = drawn_matrices(stages, tables, draws)
+    last = tables[-1]
+    if stages[-1].segment.drawn:
+        last = draw_tables(stages[-1], last, draws)
+    return matrix, _shown(last.edges, size)
+
+
+def _shown(edges: tuple[Any, Any] | None, size: Any, xp: Any = jnp) -> Any:
+    """The box of a result of `size` that shows the image: what its last segment has not filled.
+
+    Args:
+        edges: for each row and column 0, or the number of the step that fills it; None where
+            nothing is filled.
+        xp: `numpy` on the host, where an operation of JAX would compile.
+    """
+    ends = []
+    for axis in (1, 0):
+        length = size[axis]
+        if edges is None:
+            ends.append((0, length))
+            continue
+        index = xp.arange(edges[axis].shape[0])
+        is_filled = (edges[axis] != 0) | (index >= length)
+        first = xp.where(is_filled, length, index).min()
+        ends.append((first, xp.maximum(xp.where(is_filled, 0, index + 1).max(), first)))
+    (left, right), (top, bottom) = ends
+    # stacked, as some may be traced
+    return xp.stack([xp.asarray(end, xp.float32) for end in (left, top, right, bottom)])
+
+
+def _with_layout(pipeline: Pipeline, made: Undo) -> Undo:
+    layout = pipeline.layout
+    # Patches and tiles leave out the pixels that fill no whole one.
+    sides = zip(made.input_canvas, (1, 1) if layout is None else layout.multiple, strict=True)
+    height, width = (n // multiple * multiple for n, multiple in sides)
+    return replace(
+        made,
+        input_canvas=(height, width),
+        tile=layout.size if isinstance(layout, ops.Tiles) else None,
+        is_axis_aligned=is_axis_aligned(pipeline.segments),
+    )
