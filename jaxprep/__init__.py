@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from jaxprep.cli.run import preprocess_files
     from jaxprep.doctor import Diagnosis, diagnose
+    from jaxprep.exported import ExportedPreprocessor, export, load_exported
     from jaxprep.facade import ImageClassifierPreprocessor, ImageConverter
     from jaxprep.host.decode import read_image
     from jaxprep.huggingface import AutoImageProcessor, AutoVideoProcessor, BatchFeature
@@ -43,13 +44,16 @@ _MODULE_OF = {
     "BatchFeature": "jaxprep.huggingface",
     "Diagnosis": "jaxprep.doctor",
     "diagnose": "jaxprep.doctor",
+    "ExportedPreprocessor": "jaxprep.exported",
     "ImageClassifierPreprocessor": "jaxprep.facade",
     "ImageConverter": "jaxprep.facade",
     "Pipeline": "jaxprep.pipeline",
     "Plan": "jaxprep.pipeline",
+    "export": "jaxprep.exported",
     "limit_programs": "jaxprep.pipeline.kept",
     "compare": "jaxprep.looking",
     "denormalize": "jaxprep.undoing",
+    "load_exported": "jaxprep.exported",
     "preprocess_files": "jaxprep.cli.run",
     "read_image": "jaxprep.host.decode",
     "recipes": "jaxprep.training",
@@ -64,6 +68,7 @@ __all__ = [
     "Batch",
     "BatchFeature",
     "Diagnosis",
+    "ExportedPreprocessor",
     "ImageClassifierPreprocessor",
     "ImageConverter",
     "Pipeline",
@@ -75,9 +80,11 @@ __all__ = [
     "denormalize",
     "diagnose",
     "errors",
+    "export",
     "formats",
     "huggingface",
     "limit_programs",
+    "load_exported",
     "ops",
     "parallel",
     "postprocess",

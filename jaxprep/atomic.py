@@ -242,3 +242,36 @@ def _errors_naming(path: Path, temporary: str | None) -> Iterator[None]:
         if error.errno is None or not is_temporary:
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+@contextmanager
+def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Make a folder whose files are written in the block: it is there with all of them, or not.
+
+    Args:
+        path: of the folder, where nothing is or an empty folder; the folder that it is in must
+            exist.
+
+    Raises:
+        OSError: something is there, or a file cannot be written. Then, and after any other
+            exception in the block, `path` is as it was.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with new_folder(Path(folder, "new")) as inside:
+    ...         _ = Path(inside, "a.txt").write_text("text")
+    ...     os.listdir(Path(folder, "new"))
+    ['a.txt']
+    """
+    target = Path(path).absolute()
+    temporary = target.parent / f"{TEMPORARY}{secrets.token_hex(8)}"
+    with _errors_naming(target, str(temporary)):
+        temporary.mkdir()
+    try:
+        yield temporary
+        sync_files(temporary.iterdir())
+        with _errors_naming(target, str(temporary)):
+            os.replace(temporary, target)  # takes an empty folder's place; refuses any other
+        _sync_folder(target.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

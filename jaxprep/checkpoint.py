@@ -129,7 +129,7 @@ def save_args(preprocessor: Any, state: Any = None) -> ocp.args.Composite:
     """
     import orbax.checkpoint as ocp
 
-    items: dict[str, Any] = {"preprocessor": ocp.args.JsonSave(_to_json(preprocessor))}
+    items: dict[str, Any] = {"preprocessor": ocp.args.JsonSave(to_json(preprocessor))}
     if state is not None:
         items["state"] = ocp.args.StandardSave(state)
     return ocp.args.Composite(**items)
@@ -171,7 +171,7 @@ def preprocessor_of(content: Any) -> Any:
     return BaseImageProcessor._of(files.from_json(content["config"]), content["image_processor"])
 
 
-def _to_json(preprocessor: Any) -> dict[str, Any]:
+def to_json(preprocessor: Any) -> dict[str, Any]:
     if isinstance(preprocessor, BaseImageProcessor):
         # The file that Transformers reads does not say the backend, nor what is jaxprep's.
         config = files.to_json(preprocessor.config)
