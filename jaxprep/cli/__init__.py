@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
+from jaxprep.cli.cache import use_cache
 from jaxprep.cli.completion import complete
 from jaxprep.cli.interrupts import INTERRUPTED, ending_at_interrupt
 from jaxprep.cli.messages import quietly, say, told
@@ -39,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser()
     complete(parser)
     args = parser.parse_args(argv)
+    use_cache(args.no_cache)
     with warnings.catch_warnings(), quietly(args.quiet):
         warnings.showwarning = _warn
         try:

@@ -103,7 +103,14 @@ def _command_groups() -> dict[str, tuple[Command, ...]]:
                 "compare", "say what two presets do differently with a photo", _add_compare_options
             ),
         ),
-        "Preprocess": (Command("run", "preprocess files and write arrays", _add_run_options),),
+        "Preprocess": (
+            Command("run", "preprocess files and write arrays", _add_run_options),
+            Command(
+                "export",
+                "write a preset as a program that runs without jaxprep",
+                _add_export_options,
+            ),
+        ),
     }
 
 
@@ -127,6 +134,12 @@ def _add_common_options(parser: argparse.ArgumentParser) -> None:
         metavar="MODULE",
         help="import a Python module first, which registers steps, presets or formats; it may be "
         "in the working folder",
+    )
+    common.add_argument(
+        "--no-cache",
+        action="store_true",
+        help="compile anew, and keep no programs for the next run; otherwise they are kept in "
+        "$XDG_CACHE_HOME/jaxprep (~/.cache/jaxprep), or where JAX_COMPILATION_CACHE_DIR says",
     )
     # For cron and CI, whose logs a progress bar fills.
     common.add_argument(
@@ -304,6 +317,56 @@ def _add_compare_options(parser: argparse.ArgumentParser) -> None:
     _add_alpha_option(parser)
     _add_hub_options(parser.add_argument_group("presets"))
     _add_json_option(parser, "the comparison")
+
+
+def _add_export_options(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Write a folder with a program of StableHLO for any number of images, its config, a photo\n"
+        "with the checksum of its result, and a manifest. `jaxprep.load_exported` checks and loads\n"
+        "it; without jaxprep `jax.export.deserialize` runs the program."
+    )
+    preset = parser.add_argument(
+        "preset",
+        metavar="PRESET-OR-PATH",
+        help="a built-in name, a file or folder, hf://... or kaggle://...",
+    )
+    completion.complete_presets(preset)
+    _add_handle_options(parser)
+    parser.add_argument(
+        "--output",
+        required=True,
+        type=_parse_path,
+        metavar="DIR",
+        help="a new or empty folder",
+    )
+    shape = parser.add_mutually_exclusive_group(required=True)
+    shape.add_argument(
+        "--size", nargs=2, type=_parse_count, metavar=("H", "W"), help="all images are of this size"
+    )
+    shape.add_argument(
+        "--canvas",
+        nargs=2,
+        type=_parse_count,
+        metavar=("H", "W"),
+        help="images of any size lie on arrays of this one; their tables are an argument",
+    )
+    parser.add_argument(
+        "--platforms",
+        type=_parse_names,
+        default=("cpu", "cuda", "tpu"),
+        metavar="NAMES",
+        help="of cpu, cuda, rocm and tpu, with commas; default: cpu,cuda,tpu",
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=("uint8", "float32"),
+        default="uint8",
+        help="of the images; default: %(default)s",
+    )
+
+
+def _parse_names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(","))
 
 
 def _add_presets_options(parser: argparse.ArgumentParser) -> None:
