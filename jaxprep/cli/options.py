@@ -322,8 +322,8 @@ def _add_compare_options(parser: argparse.ArgumentParser) -> None:
 def _add_export_options(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Write a folder with a program of StableHLO for any number of images, its config, a photo\n"
-        "with the checksum of its result, and a manifest. `jaxprep.load_exported` checks and loads\n"
-        "it; without jaxprep `jax.export.deserialize` runs the program."
+        "with the checksum of its result, and a manifest. `jaxprep.load_exported` checks and\n"
+        "loads it; without jaxprep `jax.export.deserialize` runs the program."
     )
     preset = parser.add_argument(
         "preset",
