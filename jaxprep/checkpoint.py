@@ -172,6 +172,11 @@ def preprocessor_of(content: Any) -> Any:
 
 
 def to_json(preprocessor: Any) -> dict[str, Any]:
+    """Return the JSON data of the item `preprocessor`, which `preprocessor_of` reads.
+
+    >>> sorted(to_json(ImageClassifierPreprocessor()))
+    ['jaxprep', 'preprocessor']
+    """
     if isinstance(preprocessor, BaseImageProcessor):
         # The file that Transformers reads does not say the backend, nor what is jaxprep's.
         config = files.to_json(preprocessor.config)
