@@ -29,6 +29,7 @@ def test_the_build_runs_every_cell_of_a_guide(path: Path) -> None:
     for cell in cells:
         assert not cell.startswith(":"), "an option of a cell, such as one that hides it"
         ast.parse(cell)
+        assert max(map(len, cell.splitlines())) <= 79  # a longer line does not fit the page
     assert text.rindex("\n## Related pages\n") > text.rindex("{code-cell}")
 
 
