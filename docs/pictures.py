@@ -15,7 +15,6 @@ from PIL import Image, ImageDraw, ImageFont
 
 import jaxprep
 from jaxprep import data, ops
-from jaxprep.pipeline.undo import undone
 from jaxprep.resample.tables import HostAxis, Resample, Reverse, Taps, Window, resize_taps
 
 FOLDER = Path(__file__).resolve().parent / "pictures"
@@ -67,7 +66,7 @@ DETAIL = (26, 50, 98, 98)
 def seen(preset: str, photo: np.ndarray) -> Image.Image:
     """Returns what the model of a preset sees, with the normalisation undone."""
     preprocessor = jaxprep.ImageClassifierPreprocessor.from_preset(preset)
-    return Image.fromarray(undone(np.asarray(preprocessor(photo)), preprocessor.pipeline))
+    return Image.fromarray(np.asarray(jaxprep.denormalize(preprocessor(photo), preprocessor)))
 
 
 def gallery() -> None:
