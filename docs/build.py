@@ -77,17 +77,16 @@ def anchors(pages: dict[Path, Page], path: Path) -> set[str]:
     return page.anchors if page else set()
 
 
-def main(*options: str) -> int:
+def main(*arguments: str) -> int:
     start = time.monotonic()
-    is_draft = "--draft" in options
+    is_draft = "--draft" in arguments
     if not is_draft:
         shutil.rmtree(OUTPUT.parent, ignore_errors=True)
     # a notebook that is not run does not say its language
     draft = ["-D", "nb_execution_mode=off", "-D", "suppress_warnings=myst-nb.lexer"]
     execution = draft if is_draft else []
-    status = build_main(
-        ["-W", "--keep-going", "-q", "-b", "html", *execution, str(HERE), str(OUTPUT)]
-    )
+    options = ["-W", "--keep-going", "-q", "-j", "2", "-b", "html", *execution]
+    status = build_main([*options, str(HERE), str(OUTPUT)])
     broken = list(broken_links(OUTPUT))
     for line in broken:
         print(f"Expected links that lead somewhere: {line}", file=sys.stderr)
