@@ -386,6 +386,7 @@ class ExportedPreprocessor:
 
     Attributes:
         preprocessor: what was exported, made anew from the config.
+        program: what `jax.export` deserialised.
         manifest: what `manifest.json` says.
         platforms: the names of the platforms that the program runs on.
         size: height and width of the images; None for canvases.
