@@ -82,6 +82,10 @@ def _flips(found: View, right: View) -> list[Change]:
 
 def _moved(found: View, right: View, expected: Expected, size: Size) -> list[Change]:
     rule, right_rule = rule_of(found), rule_of(right)
+    is_square = right.size[0] == right.size[1]
+    if found.resized == found.size and is_square and max(found.size) == max(right.size):
+        # The whole photograph, not padded to a square afterwards.
+        rule = "long_edge" if rule == "shortest_edge" and found.size != right.size else rule
     shows_all = right_rule == "squash" and right.size == right.resized and not right.crops_first
     if shows_all and found.crops_first and not found.pads and found.size == right.size:
         return [("crop", (0, 0, *size), _crop_of(found))]

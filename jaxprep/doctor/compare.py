@@ -17,12 +17,24 @@ from jaxprep.doctor.expected import Expected
 from jaxprep.doctor.kernels import Kernel
 from jaxprep.doctor.known import Group, groups, of_preset
 from jaxprep.doctor.pictures import Shown
-from jaxprep.doctor.search import EXACT, Hypothesis, Search, seen
-from jaxprep.doctor.sources import ALPHAS, GRAYS, Photo, Source
+from jaxprep.doctor.search import EXACT, Hypothesis, Search
+from jaxprep.doctor.sources import ALPHAS, GRAYS, LAST, Photo, Source
 from jaxprep.doctor.values import Change, Values
 from jaxprep.doctor.views import View
 from jaxprep.errors import InputError
 
+COMMON = (
+    "bilinear",
+    "bicubic",
+    "nearest",
+    "area",
+    "lanczos3",
+    "box",
+    "lanczos4",
+    "hamming",
+    "lanczos5",
+)
+"""Filters, those that most pipelines have first."""
 CONFIDENT = 0.45
 """Levels, root of the mean square: a filter, a view or a decoder that is wrong is off by more."""
 
@@ -237,6 +249,10 @@ def _all_of(search: Search, source: Source, noise: float) -> list[Hypothesis]:
         sources = [source._replace(gray=gray, rule=rule) for gray, rule in GRAYS]
     found = search.settled(near, sources)
     limit = _tolerance(search, found, noise)
+    if found[0].source.gray != "color" and found[0].residual > limit:
+        last = [one._replace(rule=one.rule + LAST) for one in sources if one.rule]
+        more = search.settled(near, last)
+        found = sorted([*more, *found], key=lambda entry: entry.residual)
     if found and found[0].residual <= limit:
         return found
     for decoder in photo.decoders:
@@ -291,7 +307,16 @@ def _explained(
             hypothesis.source.differences(source),
             _of_channels(search, photo),
         )
+        if photo.exif_orientation == 3:
+            # Half a turn is found as two flips; here it is the one that EXIF asks for.
+            changes = tuple(
+                ("orientation", "upright", "ignored") if change[2] == "180" else change
+                for change in changes
+            )
         cost = named.cost - len(named.changes) + len(changes)
+        # Of filters that make the same pixels here, such as box and nearest where a photograph is
+        # enlarged, the one that more pipelines have.
+        cost += 0.001 * COMMON.index(hypothesis.kernel.method)
         if hypothesis.residual > tolerance:
             cost += 0.01 * hypothesis.residual / (found[0].residual + 1e-9)
         if best is None or cost < best.cost - 1e-9:
@@ -340,10 +365,9 @@ def _shown(search: Search, photo: Photo, expected: Expected) -> Shown | None:
     if search.image.shape[-1] != 3:
         return None
     source = expected.source if photo.has_alpha else Source()
-    pixels = photo.pixels(source)
     view = expected.view(photo.size(source))
     kernel = expected.kernel or Kernel("nearest", False, "jax", "passes")
-    levels = seen(pixels, view, kernel)
+    levels = photo.seen(source, view, kernel)
     scale, offset = expected.values.affine
     found = ((search.image - offset) / scale)[..., list(expected.values.order)]
     return Shown(levels, found)

@@ -17,7 +17,7 @@ import numpy as np
 from jaxprep.doctor import values as colours
 from jaxprep.doctor.kernels import KERNELS, Kernel, candidates, predicted
 from jaxprep.doctor.register import Fit, Registration
-from jaxprep.doctor.sources import GRAYS, Photo, Source, unmultiplied
+from jaxprep.doctor.sources import LAST, Photo, Source, finished
 from jaxprep.doctor.values import Values
 from jaxprep.doctor.views import Axis, View
 
@@ -127,7 +127,7 @@ class Search:
     ) -> Hypothesis:
         """Measure how well a hypothesis explains some rows and columns of the image."""
         rows, columns = self._inside(view, rows, columns)
-        shown = seen(self.photo.pixels(source), view, kernel, rows, columns)
+        shown = self.photo.seen(source, view, kernel, rows, columns)
         image = self.image[np.ix_(rows, columns)]
         count = image.shape[-1]
         if shown.shape[-1] == count == 3 and not self.is_gray:
@@ -176,7 +176,9 @@ class Search:
         """Return the channel of the photograph that is compared first."""
         if source not in self._planes:
             pixels = self.photo.pixels(source)
-            if self.is_gray and source.gray == "color":
+            if source.gray != "color" and source.rule.endswith(LAST):
+                plane = pixels
+            elif self.is_gray and source.gray == "color":
                 plane = (pixels[..., :3].astype(float) @ np.array([0.299, 0.587, 0.114]))[..., None]
             elif pixels.shape[-1] == 4:
                 plane = np.ascontiguousarray(pixels[..., [1, 3]])
@@ -346,7 +348,7 @@ class Search:
         if len(rows) == 0 or len(columns) == 0:
             nothing = np.zeros(1)
             return Hypothesis(source, view, kernel, (0,), nothing, nothing, np.inf, np.inf)
-        shown = seen(plane, view, kernel, rows, columns)
+        shown = finished(predicted(plane, view, kernel, rows, columns), source)[..., :1]
         image = self.image[np.ix_(rows, columns)][..., [self.channel]]
         scale, offset, rest = colours.measured(shown, image)
         return Hypothesis(
@@ -372,7 +374,7 @@ class Search:
         the photograph is not shown."""
         view = hypothesis.view
         rows, columns = self._inside(view, None, None)
-        shown = seen(self.photo.pixels(hypothesis.source), view, hypothesis.kernel, rows, columns)
+        shown = self.photo.seen(hypothesis.source, view, hypothesis.kernel, rows, columns)
         scale, offset = values.affine
         image = self.image[np.ix_(rows, columns)]
         order = list(hypothesis.order) if shown.shape[-1] >= len(hypothesis.order) else [0]
@@ -407,28 +409,6 @@ class Search:
         kept = [entry for entry in tried if entry.residual <= limit][:24]
         full = [self.measured(entry.source, entry.view, entry.kernel) for entry in kept]
         return self._sorted(full)
-
-    def gray_sources(self) -> list[Source]:
-        """Return the ways in which colours may have been made gray."""
-        return [Source(gray=gray, rule=rule) for gray, rule in GRAYS]
-
-
-def seen(
-    pixels: np.ndarray,
-    view: View,
-    kernel: Kernel,
-    rows: np.ndarray | None = None,
-    columns: np.ndarray | None = None,
-) -> np.ndarray:
-    """Return what a view shows of the pixels of a `Source`, in levels `(rows, columns, c)`.
-
-    >>> pixels = np.zeros((8, 8, 3), np.uint8)
-    >>> seen(pixels, View.squashed((8, 8), (4, 2)), BASIC[0]).shape
-    (4, 2, 3)
-    """
-    shown = predicted(pixels, view, kernel, rows, columns)
-    # Colours that were multiplied by alpha, with it in the last channel.
-    return unmultiplied(shown) if pixels.shape[-1] in (2, 4) else shown
 
 
 def lines(n: int, count: int = LINES) -> np.ndarray:

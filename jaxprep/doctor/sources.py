@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from jaxprep.doctor.kernels import Kernel, predicted
+from jaxprep.doctor.views import View
 from jaxprep.errors import InputError
 from jaxprep.host.decode import decode, read_image, to_array
 from jaxprep.types import Size
@@ -18,7 +20,7 @@ class Source(NamedTuple):
     """Names a way of reading a photograph; the defaults are those of `jaxprep.read_image`.
 
     Attributes:
-        rule: whose rule makes gray.
+        rule: whose rule makes gray, and whether it does so after the resize.
 
     >>> Source(orientation="ignored").differences(Source())
     (('orientation', 'upright', 'ignored'),)
@@ -80,15 +82,34 @@ class Photo:
             cache[source] = self._pixels(source)
         return cache[source]
 
+    def seen(
+        self,
+        source: Source,
+        view: View,
+        kernel: Kernel,
+        rows: np.ndarray | None = None,
+        columns: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Return what a view shows of the photograph, in levels `(rows, columns, c)`.
+
+        >>> from jaxprep.doctor.search import BASIC
+        >>> photo = Photo(np.zeros((8, 8, 3), np.uint8))
+        >>> photo.seen(Source(), View.squashed((8, 8), (4, 2)), BASIC[0]).shape
+        (4, 2, 3)
+        """
+        return finished(predicted(self.pixels(source), view, kernel, rows, columns), source)
+
     def size(self, source: Source) -> Size:
         """Return the height and width of the photograph, read so."""
         height, width = self.pixels(source).shape[:2]
         return height, width
 
     def _pixels(self, source: Source) -> np.ndarray:
-        if source.gray != "color":
+        if source.gray != "color" and not source.rule.endswith(LAST):
             colours = self.pixels(source._replace(gray="color", rule=""))
             return GRAYS[source.gray, source.rule](colours)
+        if source.gray != "color":
+            return self.pixels(source._replace(gray="color", rule=""))
         turns = _TURNS.get(source.orientation)
         if turns:
             return np.ascontiguousarray(
@@ -131,12 +152,17 @@ class Photo:
             return image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
 
     @functools.cached_property
+    def exif_orientation(self) -> int:
+        """The number that EXIF has for the orientation, 1 where it is upright."""
+        if self._array is not None:
+            return 1
+        with Image.open(self._path) as image:
+            return image.getexif().get(0x0112, 1) or 1
+
+    @property
     def is_turned(self) -> bool:
         """Whether EXIF says that the photograph is not upright."""
-        if self._array is not None:
-            return False
-        with Image.open(self._path) as image:
-            return image.getexif().get(0x0112, 1) not in (None, 1)
+        return self.exif_orientation != 1
 
     @functools.cached_property
     def decoders(self) -> tuple[str, ...]:
@@ -188,6 +214,25 @@ def _without_alpha(array: np.ndarray, rule: str) -> np.ndarray:
     return np.asarray(Image.alpha_composite(background, image).convert("RGB"))
 
 
+LAST = ", after the resize"
+"""The end of a rule that makes a resized image gray."""
+
+
+def finished(shown: np.ndarray, source: Source) -> np.ndarray:
+    """Return a resized image after what a way of reading it leaves for the end.
+
+    >>> pixels = np.array([[[10.0, 20.0, 30.0]]])
+    >>> finished(pixels, Source(gray="mean", rule="truncated" + LAST)).tolist()
+    [[[20.0, 20.0, 20.0]]]
+    """
+    # Colours that were multiplied by alpha, with it in the last channel.
+    if source.alpha == "premultiplied" and shown.shape[-1] in (2, 4):
+        shown = unmultiplied(shown)
+    if source.gray != "color" and source.rule.endswith(LAST):
+        shown = GRAYS[source.gray, source.rule.removesuffix(LAST)](shown)
+    return shown
+
+
 def unmultiplied(image: np.ndarray) -> np.ndarray:
     """Return colours that were multiplied by alpha, `(h, w, 4)`, as Pillow converts RGBa to RGB.
 
@@ -206,13 +251,13 @@ def _repeated(gray: np.ndarray) -> np.ndarray:
 
 def _pillow_gray(image: np.ndarray) -> np.ndarray:
     # `rgb2l` of https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Convert.c
-    sums = image.astype(np.int64) @ np.array([19595, 38470, 7471])
+    sums = np.rint(image).astype(np.int64) @ np.array([19595, 38470, 7471])
     return _repeated((sums + 0x8000) >> 16)
 
 
 def _opencv_gray(image: np.ndarray) -> np.ndarray:
     # `RGB2Gray<uchar>` of https://github.com/opencv/opencv/blob/4.x/modules/imgproc/src/color_rgb.simd.hpp
-    sums = image.astype(np.int64) @ np.array([9798, 19235, 3735])
+    sums = np.rint(image).astype(np.int64) @ np.array([9798, 19235, 3735])
     return _repeated((sums + (1 << 14)) >> 15)
 
 
