@@ -35,7 +35,7 @@ COMMON = (
     "lanczos5",
 )
 """Filters, those that most pipelines have first."""
-CONFIDENT = 0.45
+CONFIDENT = 0.35
 """Levels, root of the mean square: a filter, a view or a decoder that is wrong is off by more."""
 
 

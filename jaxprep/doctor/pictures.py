@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from PIL import Image
 
-from jaxprep.looking.panels import BORDER, Picture, enlarged, new_page
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from jaxprep.looking.panels import Picture
 
 LARGEST_GAIN = 64
 
@@ -34,6 +36,8 @@ def draw(shown: Shown, caption: list[str]) -> Picture:
     >>> draw(Shown(levels, levels + 2), ["mine"]).image.size
     (1408, 513)
     """
+    from jaxprep.looking.panels import BORDER, Picture, new_page
+
     panels = [_panel(shown.expected), _panel(shown.found)]
     if shown.expected.shape == shown.found.shape:
         off = np.abs(np.clip(shown.found, 0, 255) - shown.expected).max(-1, keepdims=True)
@@ -53,5 +57,9 @@ def draw(shown: Shown, caption: list[str]) -> Picture:
 
 
 def _panel(levels: np.ndarray) -> Image.Image:
+    from PIL import Image
+
+    from jaxprep.looking.panels import enlarged
+
     pixels = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
     return enlarged(Image.fromarray(np.ascontiguousarray(pixels)))

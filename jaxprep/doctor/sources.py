@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import functools
 import os
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from jaxprep.doctor.kernels import Kernel, predicted
 from jaxprep.doctor.views import View
 from jaxprep.errors import InputError
 from jaxprep.host.decode import decode, read_image, to_array
 from jaxprep.types import Size
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 class Source(NamedTuple):
@@ -58,7 +60,7 @@ class Photo:
         if isinstance(photo, (str, os.PathLike, bytes)):
             self._path = photo
             return
-        if isinstance(photo, Image.Image):
+        if hasattr(photo, "getbands"):  # an image of Pillow's
             self._array = np.asarray(to_array(photo))
             return
         array = np.asarray(photo)
@@ -127,11 +129,15 @@ class Photo:
 
     @functools.cached_property
     def _stored(self) -> Image.Image:
+        from PIL import Image
+
         image = Image.open(self._path)
         image.load()
         return image
 
     def _decoded(self, decoder: str) -> np.ndarray:
+        from PIL import Image
+
         if decoder == "draft":
             with Image.open(self._path) as image:
                 image.draft("RGB", (image.width // 2, image.height // 2))
@@ -148,6 +154,8 @@ class Photo:
         """Whether the photograph says how transparent it is."""
         if self._array is not None:
             return self._array.shape[-1] == 4
+        from PIL import Image
+
         with Image.open(self._path) as image:
             return image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
 
@@ -156,6 +164,8 @@ class Photo:
         """The number that EXIF has for the orientation, 1 where it is upright."""
         if self._array is not None:
             return 1
+        from PIL import Image
+
         with Image.open(self._path) as image:
             return image.getexif().get(0x0112, 1) or 1
 
@@ -169,6 +179,8 @@ class Photo:
         """The other decoders of the file."""
         if self._array is not None:
             return ()
+        from PIL import Image
+
         with Image.open(self._path) as image:
             if image.format != "JPEG" or self.is_turned:
                 return ()
@@ -198,6 +210,8 @@ def _with_alpha(image: Image.Image) -> np.ndarray:
 
 def _without_alpha(array: np.ndarray, rule: str) -> np.ndarray:
     """Return three channels; or the colours multiplied by alpha, and alpha."""
+    from PIL import Image
+
     if array.shape[-1] == 1:
         return np.repeat(array, 3, -1)
     if array.shape[-1] == 3:

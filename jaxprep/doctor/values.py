@@ -232,26 +232,34 @@ def _with_range(
         cost += 1
     # One unit of the range, in which means and standard deviations are said.
     unit = 1.0 if range_.scale < 0.5 else 255.0
-    std_name, std_value, std_cost = _closest(std, expected.std, 1, unit, range_, tolerance)
+    std_name, std_value, std_cost = _closest(std, expected.std, 1, unit, range_, tolerance, order)
     if std_name is None:
         return None
     # The mean is measured best with the exact standard deviation.
     mean = range_.offset - offset * np.asarray(std_value)
-    mean_name, mean_value, mean_cost = _closest(mean, expected.mean, 0, unit, range_, tolerance)
+    mean_name, mean_value, mean_cost = _closest(
+        mean, expected.mean, 0, unit, range_, tolerance, order
+    )
     if mean_name is None:
         return None
     values = Values(order, range_, mean_value, std_value)
     if not matches(values, scale, offset, tolerance):
         return None
     if mean_name != "expected":
-        changes.append(("mean", expected.mean, _said(mean_name, mean_value)))
+        changes.append(("mean", expected.mean, _said(mean_name, mean_value, order)))
     if std_name != "expected":
-        changes.append(("std", expected.std, _said(std_name, std_value)))
+        changes.append(("std", expected.std, _said(std_name, std_value, order)))
     return Named(values, cost + mean_cost + std_cost, tuple(changes))
 
 
 def _closest(
-    value: np.ndarray, expected: Triple, which: int, unit: float, range_: Range, tolerance: float
+    value: np.ndarray,
+    expected: Triple,
+    which: int,
+    unit: float,
+    range_: Range,
+    tolerance: float,
+    order: tuple[int, ...],
 ) -> tuple[str | None, Triple, float]:
     """Return the name, the numbers and the cost of a measured mean (0) or standard deviation (1);
     the name is None where no pipeline has such."""
@@ -274,6 +282,9 @@ def _closest(
         known = tuple(n * unit for n in fitted(std if which else mean, count))
         if near(known):
             return name, known, 1.1
+        # With another order of channels, those of the channel instead of its place.
+        if len(order) == 3 and near(moved := tuple(known[i] for i in order)):
+            return MOVED, moved, 1.1
     low, high = (0.02, 1.2) if which else (-0.02, 1.02)
     if np.any(value < low * unit) or np.any(value > high * unit):
         return None, (), 0.0
@@ -310,5 +321,10 @@ def fitted(values: Any, count: int) -> Triple:
     return (float(flat[0]),) * count
 
 
-def _said(name: str, values: Triple) -> Any:
+MOVED = "in the order of the channels"
+
+
+def _said(name: str, values: Triple, order: tuple[int, ...]) -> Any:
+    if name == MOVED:
+        values = tuple(values[order.index(i)] for i in range(3))
     return "missing" if name == "none" else tuple(round(n, 6) for n in values)

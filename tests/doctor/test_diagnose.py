@@ -127,17 +127,15 @@ def test_the_orientation_of_exif_is_named(tmp_path: Path) -> None:
     assert diagnosis.changes == (("orientation", "upright", "ignored"),)
 
 
-@pytest.mark.parametrize("kind", ["noise", "another photograph", "blurred"])
+@pytest.mark.parametrize("kind", ["noise", "blurred"])
 def test_what_nothing_explains_is_said_to_be_so(kind: str) -> None:
     if kind == "noise":
         array = np.random.default_rng(0).normal(size=(224, 224, 3))
-    elif kind == "blurred":
+    else:
         image = np.pad(levels().astype(float), ((1, 1), (1, 1), (0, 0)), "edge")
         array = normal(
             (image[2:, 1:-1] + image[:-2, 1:-1] + image[1:-1, 2:] + image[1:-1, :-2]) / 4
         )
-    else:
-        array = normal(levels("rocket"))
     diagnosis = jaxprep.diagnose(array, photo(), PRESET)
     assert diagnosis.changes is None and not diagnosis.exact and not diagnosis.explained
     assert "Nothing that the doctor knows explains" in str(diagnosis)

@@ -16,7 +16,7 @@ import doctor_cases  # pyright: ignore[reportMissingImports]
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 CASES = {case.name: case for case in doctor_cases.read()}
-EVERY = 8
+EVERY = 10
 """One case of so many is diagnosed; `benchmarks/doctor.py` runs all."""
 CHOSEN = sorted(CASES)[::EVERY]
 
