@@ -131,7 +131,15 @@ Calls = dict[str, Callable[[], Any]]
 
 def calls() -> Calls:
     """All calls, by name."""
-    return {**_of_presets(), **_of_pipelines(), **_of_ops(), **_of_labels(), **_of_processors()}
+    return {
+        **_of_presets(),
+        **_of_pipelines(),
+        **_of_ops(),
+        **_of_labels(),
+        **_of_processors(),
+        **_of_views(),
+        **_of_videos(),
+    }
 
 
 def _of_presets() -> Calls:
@@ -327,6 +335,73 @@ def _of_processors() -> Calls:
         "Mask2Former: instances": after(mask2former, "instance_segmentation", queries),
         "Mask2Former: panoptic": after(mask2former, "panoptic_segmentation", queries),
     }
+
+def _of_views() -> Calls:
+    """Classes of vision-language models: patches, tiles with a thumbnail, sequences, slices, and
+    those that pad views."""
+    from jaxprep import huggingface as hf
+
+    pinpoints = [[16, 32], [32, 16], [32, 32]]
+    square = {"height": 16, "width": 16}
+    edges = {"shortest_edge": 56 * 56, "longest_edge": 112 * 112}
+    processors = {
+        "Qwen2-VL": hf.Qwen2VLImageProcessor(size=edges),
+        "LLaVA-NeXT": hf.LlavaNextImageProcessor(
+            size=16, crop_size=16, image_grid_pinpoints=pinpoints
+        ),
+        "GOT-OCR 2": hf.GotOcr2ImageProcessor(size=square, crop_to_patches=True, max_patches=3),
+        "SigLIP 2": hf.Siglip2ImageProcessor(patch_size=4, max_num_patches=16),
+        "MiniCPM-V": hf.MiniCPMV4_6ImageProcessor(scale_resolution=56),
+        "Idefics 3": hf.Idefics3ImageProcessor(
+            size={"longest_edge": 32}, max_image_size={"longest_edge": 16}
+        ),
+        "Pixtral": hf.PixtralImageProcessor(size={"longest_edge": 32}, patch_size=8),
+        "Gemma 3": hf.Gemma3ImageProcessor(size=square),
+        "Mllama": hf.MllamaImageProcessor(size=square, max_image_tiles=4),
+        "Donut": hf.DonutImageProcessor(size=square),
+        "Pix2Struct": hf.Pix2StructImageProcessor(max_patches=9, is_vqa=False),
+        "SuperGlue": hf.SuperGlueImageProcessor(size=square),
+        "BridgeTower": hf.BridgeTowerImageProcessor(size={"shortest_edge": 32}, size_divisor=8),
+    }
+    made: Calls = {}
+    for name, processor in processors.items():
+        made[f"{name}: list"] = lambda processor=processor: dict(
+            processor([SMALL, TALL], return_tensors="np")
+        )
+    jitted = jax.jit(lambda image: processors["Qwen2-VL"](image)["pixel_values"])
+    tiled = jax.jit(lambda image: processors["LLaVA-NeXT"](image)["pixel_values"])
+    return made | {
+        "Qwen2-VL: jit": lambda: jitted(_put(SMALL)),
+        "LLaVA-NeXT: jit": lambda: tiled(_put(SMALL)),
+        "Qwen2-VL: patches": lambda: processors["Qwen2-VL"].get_number_of_image_patches(480, 640),
+    }
+
+
+def _of_videos() -> Calls:
+    from jaxprep import huggingface as hf
+
+    processors = {
+        "VideoMAE": hf.VideoMAEVideoProcessor(size=16, crop_size=16),
+        "Qwen3-VL": hf.Qwen3VLVideoProcessor(
+            size={"shortest_edge": 64 * 64, "longest_edge": 128 * 128}
+        ),
+        "SmolVLM": hf.SmolVLMVideoProcessor(
+            size={"longest_edge": 32}, max_image_size={"longest_edge": 16}
+        ),
+    }
+    clip = _rng.integers(0, 256, (6, 40, 48, 3), np.uint8)
+    known = {"fps": 2.0, "total_num_frames": 6, "duration": 3.0, "frames_indices": [*range(6)]}
+    made: Calls = {}
+    for name, processor in processors.items():
+        made[f"{name}: clip"] = lambda processor=processor: dict(
+            processor(clip, do_sample_frames=False, video_metadata=known, return_tensors="np")
+        )
+    sampled = jax.jit(
+        lambda clip: processors["VideoMAE"](clip, do_sample_frames=True, num_frames=3)[
+            "pixel_values"
+        ]
+    )
+    return made | {"VideoMAE: jit": lambda: sampled(_put(clip))}
 
 
 # -- results ---------------------------------------------------------------------------------------
