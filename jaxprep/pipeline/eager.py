@@ -281,8 +281,11 @@ def runs_alone(program: Program, placement: Placement = None) -> bool:
     False
     """
     height, width = program.stages[0].source
-    platform = default_platform() if placement is None else platform_of(placement)
-    return platform == "cpu" and height * width > SMALL_CANVAS
+    return _platform(placement) == "cpu" and height * width > SMALL_CANVAS
+
+
+def _platform(placement: Placement) -> str:
+    return default_platform() if placement is None else platform_of(placement)
 
 
 @cached()
@@ -331,7 +334,8 @@ def _run_group(
         program.stages,
         not fills_source,
     )
-    results = run_batch(program, jax.device_put(canvases, placement), plan.tables)
+    for_platform = program._replace(platform=_platform(placement))
+    results = run_batch(for_platform, jax.device_put(canvases, placement), plan.tables)
     if fills_source:
         # JAX reads an aligned array of the caller in place, who may overwrite it after the call
         results.block_until_ready()

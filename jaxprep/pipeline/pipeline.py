@@ -36,10 +36,11 @@ from jaxprep.pipeline.plan import (
     result_size,
     without_layouts,
 )
-from jaxprep.pipeline.program import check_dtype
+from jaxprep.pipeline.program import Program, check_dtype, constant_program, run_stages
 from jaxprep.pipeline.ragged import Ragged
 from jaxprep.pipeline.segment import Segment
 from jaxprep.pipeline.step import KINDS, Geometry, Layout, Mix, Opaque, Pointwise, Step
+from jaxprep.resample.engines.shapes import ShapesEngine
 from jaxprep.resample.references import REFERENCES
 from jaxprep.resample.tables import canvas as canvas_of
 from jaxprep.settings import default_settings, with_default_settings
@@ -358,9 +359,13 @@ class Pipeline:
         """
         key = jax.dtypes.canonicalize_dtype(dtype), channels
         if key not in self._result_dtypes:
-            # Traced once, whatever the size: nothing is computed, nor compiled.
+            self.check_key(None, None)
+            # Once, whatever the size: nothing is computed, nor compiled.
+            stages, constants = constant_program(self.lowered, size)
+            program = Program(stages, self.exact, self.layout)
+            run = functools.partial(run_stages, program, constants, ShapesEngine())
             image = jax.ShapeDtypeStruct((*size, channels), key[0])
-            result = jax.eval_shape(lambda pixels: self(Batch(image=pixels)).image, image)
+            result = jax.eval_shape(lambda pixels: run(pixels, (None, None, None)), image)
             self._result_dtypes[key] = np.dtype(result.dtype)
         return self._result_dtypes[key]
 

@@ -5,8 +5,9 @@ comes out: the stored results. `run_stages` takes one image through all stages, 
 `prepare_pointwise` and `compute_epilogue` are what follows the last pass of a stage; `run_images`,
 `run_one` and `run_batch` call `run_stages` for a batch.
 
-The engine is chosen once, for a whole program: `on_platform` traces it for CPU, for TPU and in the
-plain form, and XLA keeps the one for the platform that is compiled for.
+The engine is chosen once, for a whole program. An eager call knows its platform; inside a caller's
+`jit`, `on_platform` traces the program for CPU, for TPU and in the plain form, and XLA keeps the
+one for the platform that is compiled for.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ class Program(NamedTuple):
         exact: compute affines of uint8 by a table; see `Pipeline`.
         layout: how results are stored; None as `(h, w, c)`.
         planar: without a layout, results are `(c, h, w)`.
+        platform: of the devices that run it, where that is known: an engine takes as long to trace
+            as to compile, and the others' are left out. None compiles for any platform.
         fills_canvas: whether every result fills the canvas of the last stage, or what lies outside
             of it is cut off: nothing is set to 0 there.
         channels, dtype: of the images, for callers that compile ahead of knowing an array.
@@ -65,6 +68,7 @@ class Program(NamedTuple):
     channels: int | None = None
     dtype: Any = None
     planar: bool = False
+    platform: str | None = None
 
     @property
     def form(self) -> Form | None:
@@ -484,19 +488,25 @@ Run = Callable[[Any, Any, Any], jax.Array]
 """`run(engine, image, leaves)` computes a result; see `run_stages` for the leaves."""
 
 
-def on_platform(function: Callable[..., Any], *args: Any) -> Any:
+ENGINES: dict[str, Any] = {"cpu": CpuEngine(), "tpu": TpuEngine()}
+"""By platform; all others run the plain form."""
+
+
+def on_platform(function: Callable[..., Any], *args: Any, platform: str | None = None) -> Any:
     """Call `function(engine, *args)` with the engine of the platform that is compiled for.
+
+    Args:
+        platform: the one, where the caller knows it.
 
     >>> on_platform(lambda engine, image: engine.pixels(image) + 1, jnp.zeros(2)).tolist()
     [1.0, 1.0]
     """
+    if platform is not None:
+        return function(ENGINES.get(platform, PlainEngine()), *args)
     # all branches are traced and exported, one is compiled: no choice is made at run time
-    return lax.platform_dependent(
-        *args,
-        cpu=functools.partial(function, CpuEngine()),
-        tpu=functools.partial(function, TpuEngine()),
-        default=functools.partial(function, PlainEngine()),
-    )
+    branches = {name: functools.partial(function, engine) for name, engine in ENGINES.items()}
+    plain = functools.partial(function, PlainEngine())
+    return lax.platform_dependent(*args, default=plain, **branches)
 
 
 def run_images(
@@ -505,6 +515,7 @@ def run_images(
     leaves: Any,
     arithmetics: set[str],
     form: Form | None,
+    platform: str | None = None,
 ) -> jax.Array:
     """Run `run` on each image of a batch `(b, h, w, c)`.
 
@@ -512,6 +523,7 @@ def run_images(
         leaves: a pytree with a leading batch axis, one entry of which `run` takes with an image.
         arithmetics: of all stages; see `arithmetics_of`.
         form: of the results.
+        platform: what is compiled for; None compiles for any.
 
     >>> from jaxprep import Pipeline, ops
     >>> stages, constants = constant_program(Pipeline((ops.Resize((2, 2)),)).lowered, (4, 4))
@@ -524,7 +536,9 @@ def run_images(
     axis = _sharded_over(images, leaves)
     if axis is not None:
         # on an explicit mesh each device runs the images that it holds, without collectives
-        run_on_device = functools.partial(run_images, run, arithmetics=arithmetics, form=form)
+        run_on_device = functools.partial(
+            run_images, run, arithmetics=arithmetics, form=form, platform=platform
+        )
         mesh = jax.typeof(images).sharding.mesh
         spec = PartitionSpec(axis)
         run_on_all = jax.shard_map(run_on_device, mesh=mesh, in_specs=spec, out_specs=spec)
@@ -533,7 +547,7 @@ def run_images(
     def with_engine(engine: Any, images: jax.Array, leaves: Any) -> jax.Array:
         return engine.map_images(run, images, leaves, arithmetics, form)
 
-    return on_platform(with_engine, images, leaves)
+    return on_platform(with_engine, images, leaves, platform=platform)
 
 
 def arithmetics_of(stages: Sequence[Stage]) -> set[str]:
@@ -645,7 +659,8 @@ def run_batch(
     """
     run = functools.partial(run_stages, program, None)
     leaves = (tables, None, None)
-    return run_images(run, images, leaves, arithmetics_of(program.stages), program.form)
+    arithmetics = arithmetics_of(program.stages)
+    return run_images(run, images, leaves, arithmetics, program.form, program.platform)
 
 
 def constant_program(

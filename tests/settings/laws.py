@@ -336,6 +336,7 @@ def _of_processors() -> Calls:
         "Mask2Former: panoptic": after(mask2former, "panoptic_segmentation", queries),
     }
 
+
 def _of_views() -> Calls:
     """Classes of vision-language models: patches, tiles with a thumbnail, sequences, slices, and
     those that pad views."""
