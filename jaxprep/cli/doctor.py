@@ -10,7 +10,7 @@ from jaxprep.looking.panels import check_png
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Print the diagnosis, and return the exit status: 0 where the array is explained.
+    """Print the diagnosis, and return the exit status: 0, also where nothing explains the array.
 
     Raises:
         JaxprepError: an array, a photo or a preset that cannot be used, or no PNG file.
@@ -37,7 +37,8 @@ def execute(args: argparse.Namespace) -> int:
     with deferred_interrupt() as stop_if_interrupted:
         diagnosis = diagnose(args.array, args.photo, args.preset)
         stop_if_interrupted()
+    # first: there may be nothing to draw
+    print(diagnosis.to_json() if args.json else diagnosis)
     if args.output is not None:
         diagnosis.picture().save(args.output)
-    print(diagnosis.to_json() if args.json else diagnosis)
     return 0

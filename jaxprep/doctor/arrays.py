@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxprep.errors import InputError
@@ -13,6 +16,8 @@ from jaxprep.errors import InputError
 CHANNELS = (1, 3)
 NAMES = ("pixel_values", "images", "image", "x", "arr_0")
 """Entries of an `.npz` file that are tried in this order."""
+MAX_BYTES = 2**30
+"""Of the array in a file: 1700 images of 224 x 224 as float32."""
 
 
 class Reading(NamedTuple):
@@ -49,9 +54,9 @@ def load(array: Any) -> np.ndarray:
         loaded = np.asarray(array)
     except (TypeError, ValueError) as error:
         raise InputError(f"Expected an array, got {type(array).__name__} - at `array`.") from error
-    if loaded.dtype.kind == "V" or loaded.dtype.name in ("bfloat16", "float16"):
-        return loaded
-    if loaded.dtype.kind not in "fiub":
+    if loaded.dtype == np.dtype("V2"):  # as `np.save` stores bfloat16
+        loaded = loaded.view(jnp.bfloat16)
+    if not jnp.issubdtype(loaded.dtype, jnp.floating) and loaded.dtype.kind not in "iub":
         raise InputError(f"Expected an array of numbers, got {loaded.dtype} - at `array`.")
     return loaded
 
@@ -60,21 +65,39 @@ def _from_file(path: Path) -> np.ndarray:
     if not path.is_file():
         raise InputError(f"Expected an .npy or .npz file, got '{path}', which is no file.")
     try:
-        content = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        # A header may claim more than the file holds: a map of the file is not larger than it.
+        content = np.load(path, mmap_mode="r", allow_pickle=False)
+        if isinstance(content, np.ndarray):
+            _check_bytes(content.nbytes, path)
+            return np.array(content)
+        with content:
+            name = _entry(content.files, path)
+            # Neither NumPy nor `zipfile` reads more than the directory of the file says.
+            entries = {entry.filename: entry.file_size for entry in content.zip.infolist()}
+            _check_bytes(entries.get(f"{name}.npy", entries.get(name, 0)), path)
+            return np.asarray(content[name])
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"Expected an .npy or .npz file, got '{path}': {error}") from error
-    if isinstance(content, np.ndarray):
-        return content
-    with content:
-        names = [name for name in NAMES if name in content.files]
-        if len(content.files) == 1:
-            names = content.files
-        if not names:
-            raise InputError(
-                f"Expected one array in '{path}', or one of the name {list(NAMES)}, got "
-                f"{content.files}."
-            )
-        return content[names[0]]
+
+
+def _entry(files: list[str], path: Path) -> str:
+    if len(files) == 1:
+        return files[0]
+    for name in NAMES:
+        if name in files:
+            return name
+    raise InputError(
+        f"Expected one array in '{path}', or one of the name {list(NAMES)}, got {files}."
+    )
+
+
+def _check_bytes(count: int, path: Path) -> None:
+    if count > MAX_BYTES:
+        raise InputError(
+            f"Expected an array of at most {MAX_BYTES} bytes, got {count} - in '{path}'."
+        )
 
 
 def readings(array: np.ndarray) -> list[Reading]:

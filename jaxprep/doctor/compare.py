@@ -153,8 +153,9 @@ def _diagnosed(
         if best is None or explanation.cost < best.cost - 1e-9:
             best, chosen = explanation, group
     if best is None or chosen is None:
-        name = expected.name if expected is not None else None
-        return Diagnosis(name, False, None, 255.0, note="The photograph was not found in it.")
+        # no preset is near it
+        note = "The photograph was not found in it."
+        return Diagnosis(None, False, None, 255.0, mean_residual=255.0, note=note)
     return _reported(best, chosen, search, photo, tolerance)
 
 

@@ -21,7 +21,8 @@ class Diagnosis:
     """Says which preset an array equals, and what must be changed in that preset.
 
     Attributes:
-        preset: the preset; of several that are equal, the first.
+        preset: the preset; of several that are equal, the first; None where the photograph is not
+            in the array.
         exact: whether the preset with these changes gives the array, but for the rounding of
             floats.
         changes: `(setting, expected, found)` for each mistake; None where nothing explains the

@@ -275,7 +275,8 @@ class Search:
             if results and abs(fit.correlation) < 0.8:
                 break
             results += self._near(source, fit, flip, border)
-            if min(result.residual for result in results) < 0.6:
+            # none where nothing can be compared: an array of one value
+            if min((result.residual for result in results), default=np.inf) < 0.6:
                 break
         results.sort(key=lambda result: result.residual)
         return results

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+import io
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from jaxprep import pictures
 from jaxprep.doctor.kernels import Kernel, predicted
 from jaxprep.doctor.views import View
 from jaxprep.errors import InputError
@@ -55,12 +58,15 @@ class Photo:
 
     def __init__(self, photo: Any, where: str = "photo") -> None:
         self.where = where
-        self._path: Any = None
+        self._cache: dict[Source, np.ndarray] = {}
+        self._content = b""
         self._array: np.ndarray | None = None
         if isinstance(photo, (str, os.PathLike, bytes)):
-            self._path = photo
+            # First, since it refuses what is no image, or too large.
+            self._cache = {Source(): np.asarray(read_image(photo))}
+            self._content = photo if isinstance(photo, bytes) else Path(photo).read_bytes()
             return
-        if hasattr(photo, "getbands"):  # an image of Pillow's
+        if pictures.is_pil(photo):
             self._array = np.asarray(to_array(photo))
             return
         array = np.asarray(photo)
@@ -79,10 +85,9 @@ class Photo:
         >>> Photo(np.zeros((2, 3, 3), np.uint8)).pixels(Source()).shape
         (2, 3, 3)
         """
-        cache = self.__dict__.setdefault("_cache", {})
-        if source not in cache:
-            cache[source] = self._pixels(source)
-        return cache[source]
+        if source not in self._cache:
+            self._cache[source] = self._pixels(source)
+        return self._cache[source]
 
     def seen(
         self,
@@ -119,55 +124,56 @@ class Photo:
             )
         if self._array is not None:
             return _without_alpha(self._array, source.alpha)
-        if source == Source():
-            return read_image(self._path)
         if source.decoder != "pillow":
             return self._decoded(source.decoder)
         if source.orientation == "ignored":
             return _without_alpha(_with_alpha(self._stored), source.alpha)
-        return _without_alpha(_with_alpha(decode(self._path)), source.alpha)
+        return _without_alpha(_with_alpha(decode(self._content)), source.alpha)
 
     @functools.cached_property
     def _stored(self) -> Image.Image:
-        from PIL import Image
-
-        image = Image.open(self._path)
+        image = self._header
+        if image is None:
+            return decode(self._content)
         image.load()
         return image
 
-    def _decoded(self, decoder: str) -> np.ndarray:
-        from PIL import Image
+    @property
+    def _header(self) -> Image.Image | None:
+        """The file as Pillow reads it, with nothing decoded; None of HEIC."""
+        from PIL import Image, UnidentifiedImageError
 
+        try:
+            return Image.open(io.BytesIO(self._content))
+        except UnidentifiedImageError:
+            return None
+
+    def _decoded(self, decoder: str) -> np.ndarray:
         if decoder == "draft":
-            with Image.open(self._path) as image:
+            from PIL import Image
+
+            with Image.open(io.BytesIO(self._content)) as image:
                 image.draft("RGB", (image.width // 2, image.height // 2))
                 return np.asarray(image.convert("RGB"))
         from simplejpeg import decode_jpeg  # pyright: ignore[reportMissingImports]
 
         options: Any = _DECODERS[decoder]
-        with open(self._path, "rb") as file:
-            data = file.read()
-        return decode_jpeg(data, **options)
+        return decode_jpeg(self._content, **options)
 
     @functools.cached_property
     def has_alpha(self) -> bool:
         """Whether the photograph says how transparent it is."""
         if self._array is not None:
             return self._array.shape[-1] == 4
-        from PIL import Image
-
-        with Image.open(self._path) as image:
-            return image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
+        return self._header is not None and _has_alpha(self._header)
 
     @functools.cached_property
     def exif_orientation(self) -> int:
         """The number that EXIF has for the orientation, 1 where it is upright."""
         if self._array is not None:
             return 1
-        from PIL import Image
-
-        with Image.open(self._path) as image:
-            return image.getexif().get(0x0112, 1) or 1
+        header = self._header
+        return 1 if header is None else header.getexif().get(0x0112, 1) or 1
 
     @property
     def is_turned(self) -> bool:
@@ -179,11 +185,9 @@ class Photo:
         """The other decoders of the file."""
         if self._array is not None:
             return ()
-        from PIL import Image
-
-        with Image.open(self._path) as image:
-            if image.format != "JPEG" or self.is_turned:
-                return ()
+        header = self._header
+        if header is None or header.format != "JPEG" or self.is_turned:
+            return ()
         return (*_decoders(), "draft")
 
 
@@ -203,9 +207,12 @@ def _decoders() -> tuple[str, ...]:
     return tuple(_DECODERS)
 
 
+def _has_alpha(image: Image.Image) -> bool:
+    return image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
+
+
 def _with_alpha(image: Image.Image) -> np.ndarray:
-    has_alpha = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
-    return np.asarray(image.convert("RGBA")) if has_alpha else np.asarray(to_array(image))
+    return np.asarray(image.convert("RGBA")) if _has_alpha(image) else np.asarray(to_array(image))
 
 
 def _without_alpha(array: np.ndarray, rule: str) -> np.ndarray:
@@ -218,6 +225,8 @@ def _without_alpha(array: np.ndarray, rule: str) -> np.ndarray:
         return array
     if rule == "drop":
         return np.ascontiguousarray(array[..., :3])
+    from PIL import Image
+
     image = Image.fromarray(array)
     if rule == "premultiplied":
         # Pillow resizes RGBA so; its mode is called RGBa.

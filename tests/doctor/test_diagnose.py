@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
 import jaxprep
-from jaxprep.errors import ConfigError, InputError
+from jaxprep.errors import ConfigError, InputError, JaxprepError
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -197,3 +200,56 @@ def test_a_preset_with_more_than_one_resize_is_refused() -> None:
     pipeline = jaxprep.Pipeline((jaxprep.ops.Resize((8, 8)), jaxprep.ops.Resize((4, 4))))
     with pytest.raises(ConfigError, match="one resize"):
         jaxprep.diagnose(np.zeros((4, 4, 3)), photo(), pipeline)
+
+
+def test_bfloat16_as_numpy_stores_it_is_read(tmp_path: Path) -> None:
+    array = normal(levels()).astype(jnp.bfloat16)
+    np.save(tmp_path / "x.npy", array)  # as bytes without a type
+    assert jaxprep.diagnose(tmp_path / "x.npy", photo(), PRESET).changes == ()
+
+
+def damaged(path: Path, kind: str) -> Path:
+    """A file that is no array, or not the one that it says."""
+    if kind == "pickle":
+        np.savez(path, x=np.array([{}], object))
+    elif kind == "huge":
+        header = io.BytesIO()
+        shape = {"descr": "<f4", "fortran_order": False, "shape": (10**5, 10**5, 3)}
+        np.lib.format.write_array_header_1_0(header, shape)
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("x.npy", header.getvalue())
+    elif kind == "bomb":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("x.npy", b"")
+            archive.getinfo("x.npy").file_size = 2**31
+    else:
+        np.savez(path, x=normal(levels()))
+        content = bytearray(path.read_bytes())
+        content[5000] ^= 255
+        path.write_bytes(content[:9000] if kind == "cut" else content)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["pickle", "huge", "bomb", "cut", "changed"])
+def test_a_damaged_file_is_refused(kind: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"x\.npz"):
+        jaxprep.diagnose(damaged(tmp_path / "x.npz", kind), photo(), PRESET)
+
+
+@pytest.mark.parametrize("value", [0.0, 3.5])
+def test_an_array_without_a_photograph_is_like_no_preset(value: float) -> None:
+    diagnosis = jaxprep.diagnose(np.full((224, 224, 3), value), photo(), PRESET)
+    assert diagnosis.preset is None and diagnosis.changes is None
+    assert "not found" in str(diagnosis) and "Nearest" not in str(diagnosis)
+
+
+def test_what_is_no_photograph_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"text")
+    for path in (tmp_path / "a.jpg", tmp_path / "b.jpg", tmp_path):
+        with pytest.raises(JaxprepError, match=path.name):
+            jaxprep.diagnose(normal(levels()), path, PRESET)
+
+
+def test_the_bytes_of_a_photograph_are_read() -> None:
+    content = photo().read_bytes()
+    assert jaxprep.diagnose(normal(levels()), content, PRESET).changes == ()
