@@ -34,6 +34,7 @@ from jaxprep.data import photo
 from jaxprep.errors import ConfigError, InputError, MissingPackageError, PresetNotFoundError
 from jaxprep.facade import ImageClassifierPreprocessor, ImageConverter
 from jaxprep.formats import Format, HuggingFace
+from jaxprep.host.decode import read_image
 from jaxprep.huggingface import BaseImageProcessor
 from jaxprep.pipeline import Pipeline, Plan
 from jaxprep.pipeline.plan import as_sizes
@@ -112,7 +113,7 @@ def export(
     source = _Source.of(preprocessor)
     plan_size, shape = _shape_of(source.pipeline, size, canvas, channels)
     names = _checked_platforms(platforms)
-    dtype = jax.dtypes.canonicalize_dtype(dtype)
+    dtype = _checked_dtype(dtype)
     source.pipeline.check_key(None)
     source.pipeline.check_image((*plan_size, channels), dtype)
     plan = None if canvas is None else source.plan([plan_size], canvas)
@@ -216,7 +217,8 @@ def _shape_of(
 
 
 def _checked_platforms(platforms: Any) -> tuple[str, ...]:
-    listed = (platforms,) if isinstance(platforms, str) else tuple(platforms)
+    is_list = isinstance(platforms, Sequence) and not isinstance(platforms, str)
+    listed = tuple(platforms) if is_list else (platforms,)
     unknown = [name for name in listed if name not in PLATFORMS]
     if unknown or not listed or len(set(listed)) < len(listed):
         raise InputError(
@@ -224,6 +226,15 @@ def _checked_platforms(platforms: Any) -> tuple[str, ...]:
             f"{codec.shown(list(listed))} - at `platforms`."
         )
     return listed
+
+
+def _checked_dtype(dtype: Any) -> Any:
+    try:
+        return jax.dtypes.canonicalize_dtype(dtype)
+    except TypeError as error:
+        raise InputError(
+            f"Expected a dtype of images, got {codec.shown(dtype)} - at `dtype`."
+        ) from error
 
 
 def _check_flatbuffers() -> None:
@@ -264,14 +275,20 @@ def _exported(
         kinds = (jax.ShapeDtypeStruct((count, *leaf.shape[1:]), leaf.dtype) for leaf in leaves)
         arguments.append(tuple(kinds))
     program = jax_export.export(jax.jit(preprocess), platforms=platforms)(*arguments)
-    # such a call needs code of the process that makes it; the assertions go when it is loaded
-    called = set(re.findall(r"custom_call @([\w.]+)", program.mlir_module())) - {"shape_assertion"}
+    called = _custom_calls(program)
     if called:
         raise InputError(
-            f"Expected steps that are StableHLO alone, got custom calls of {sorted(called)}, which "
+            f"Expected steps that are StableHLO alone, got custom calls of {called}, which "
             "another process may not have."
         )
     return program
+
+
+def _custom_calls(program: jax_export.Exported) -> list[str]:
+    """What a program calls of the process that runs it: code, by a name or by an address."""
+    # the assertions of shapes go when it is loaded
+    called = set(re.findall(r"custom_call @([\w.]+)", program.mlir_module()))
+    return sorted(called - {"shape_assertion"})
 
 
 # -- the folder ------------------------------------------------------------------------------------
@@ -428,9 +445,12 @@ class ExportedPreprocessor:
         """
         expected = self._program.in_avals[0]
         shape, dtype = np.shape(images), getattr(images, "dtype", None)
-        if shape[1:] != expected.shape[1:] or len(shape) != 4 or dtype != expected.dtype:
+        is_right = len(shape) == 4 and shape[1:] == expected.shape[1:] and dtype == expected.dtype
+        if not is_right or shape[0] == 0:
             sides = ", ".join(map(str, expected.shape))
-            raise InputError(f"Expected {expected.dtype} images ({sides}), got {dtype} {shape}.")
+            raise InputError(
+                f"Expected {expected.dtype} images ({sides}), at least one, got {dtype} {shape}."
+            )
         if self.canvas is None:
             if sizes is not None:
                 raise InputError(f"Expected no `sizes`: all images are of size {self.size}.")
@@ -501,6 +521,8 @@ def load_exported(directory: str | os.PathLike[str], *, check: bool = True) -> E
     >>> program(np.full((2, 30, 40, 3), 255, np.uint8)).shape, program.size
     ((2, 8, 8, 3), (30, 40))
     """
+    if not isinstance(directory, str | os.PathLike):
+        raise InputError(f"Expected a path, got {codec.shown(directory)} - at `directory`.")
     folder = Path(directory)
     if not folder.is_dir():
         raise PresetNotFoundError(f"Expected a folder that `export` wrote - at `{folder}`.")
@@ -525,8 +547,14 @@ def load_exported(directory: str | os.PathLike[str], *, check: bool = True) -> E
         raise ConfigError(
             f"Expected a program that JAX {jax.__version__} reads, got {type(error).__name__}: "
             f"{error!s:.200} - in `{folder / PROGRAM}`. It was written by JAX "
-            f"{manifest['versions']['jax']}. {COMPATIBILITY}"
+            f"{manifest['versions'].get('jax')}. {COMPATIBILITY}"
         ) from error
+    called = _custom_calls(program)
+    if called:
+        raise ConfigError(
+            f"Expected a program of StableHLO alone, as `export` writes, got custom calls of "
+            f"{called} - in `{folder / PROGRAM}`."
+        )
     exported = ExportedPreprocessor(preprocessor, program, manifest)
     if check:
         _check_photo(exported, program, contents[PHOTO], folder)
@@ -550,7 +578,34 @@ def _read_manifest(folder: Path, check: bool) -> dict[str, Any]:
     unsigned = {name: value for name, value in manifest.items() if name != "sha256"}
     if check and _signed(unsigned) != manifest:
         raise ConfigError(f"Expected the manifest as it was written, got another - in `{file}`.")
+    wrong = [name for name, is_right in _ENTRIES.items() if not is_right(manifest.get(name, ...))]
+    if wrong:
+        raise ConfigError(
+            f"Expected the manifest that `export` writes, got no {wrong} - in `{file}`."
+        )
     return manifest
+
+
+def _is_size(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, list) and len(value) == 2 and all(type(side) is int for side in value)
+    )
+
+
+def _are_facts(value: Any) -> bool:
+    names = {"shape", "dtype", "sha256", "samples"}
+    return isinstance(value, list) and all(isinstance(o, dict) and names <= {*o} for o in value)
+
+
+_ENTRIES: dict[str, Callable[[Any], bool]] = {
+    "size": _is_size,
+    "canvas": _is_size,
+    "platforms": lambda value: isinstance(value, list),
+    "photo": _are_facts,
+    "files": lambda value: isinstance(value, dict),
+    "versions": lambda value: isinstance(value, dict),
+}
+"""What the manifest says, and what tells that it is of the right kind."""
 
 
 def _check_content(file: Path, content: bytes, expected: Mapping[str, Any]) -> None:
@@ -572,9 +627,14 @@ def _check_photo(
     exported: ExportedPreprocessor, program: jax_export.Exported, png: bytes, folder: Path
 ) -> None:
     """Refuse a program that makes something else of the photograph than when it was exported."""
-    from PIL import Image
-
-    picture = np.asarray(Image.open(io.BytesIO(png)))
+    picture = read_image(png)
+    count, facts_count = len(program.out_avals), len(exported.manifest["photo"])
+    size = exported.size if exported.canvas is None else _smaller(exported.canvas)
+    if picture.shape[:2] != size or facts_count != count:
+        raise ConfigError(
+            f"Expected a photograph of size {size} and the facts of {count} results, got "
+            f"{picture.shape[:2]} and {facts_count} - in `{folder}`."
+        )
     results = _run(program.call, program, exported._source, picture, exported.canvas)
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(results)]
     for result, expected in zip(leaves, exported.manifest["photo"], strict=True):

@@ -8,8 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
+from jax import export as jax_export
+from PIL import Image
 
 import jaxprep
 from jaxprep import Pipeline, ops
@@ -148,14 +151,36 @@ def truncate(name: str):
     return cut
 
 
-def other_result(folder: Path) -> None:
-    """A manifest that expects something else of the photograph, and is whole."""
+def signed(edit):
+    """A manifest that was edited and is whole: by hand, or by another program."""
     from jaxprep import exported
 
-    manifest = json.loads((folder / "manifest.json").read_text())
-    del manifest["sha256"]
-    manifest["photo"][0]["sha256"] = "0" * 64
-    (folder / "manifest.json").write_text(json.dumps(exported._signed(manifest)))
+    def write(folder: Path) -> None:
+        manifest = json.loads((folder / "manifest.json").read_text())
+        del manifest["sha256"]
+        for file in folder.glob("p*"):
+            manifest["files"][file.name] = exported._digest(file.read_bytes())
+        edit(manifest)
+        (folder / "manifest.json").write_text(json.dumps(exported._signed(manifest)))
+
+    return write
+
+
+def other_photo(size: tuple[int, int]):
+    def write(folder: Path) -> None:
+        Image.new("RGB", size).save(folder / "photo.png")
+        signed(lambda manifest: None)(folder)
+
+    return write
+
+
+def with_custom_call(folder: Path) -> None:
+    """A program that calls code of the process that runs it."""
+    call = jax.ffi.ffi_call("some_code", jax.ShapeDtypeStruct((3,), np.float32))
+    allowed = [jax_export.DisabledSafetyCheck.custom_call("some_code")]
+    program = jax_export.export(jax.jit(call), disabled_checks=allowed)(np.ones(3, np.float32))
+    (folder / "program.stablehlo").write_bytes(program.serialize())
+    signed(lambda manifest: None)(folder)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +191,15 @@ def other_result(folder: Path) -> None:
         (flip_bit("photo.png"), "content that was exported.*photo.png"),
         (truncate("program.stablehlo"), r"Expected \d+ bytes.*program.stablehlo"),
         (truncate("manifest.json"), "manifest.json"),
-        (other_result, "make of `photo.png` what it made"),
+        (
+            signed(lambda manifest: manifest["photo"][0].update(sha256="0" * 64)),
+            "make of `photo.png` what it made",
+        ),
+        (signed(lambda manifest: manifest.pop("photo")), r"got no \['photo'\].*manifest.json"),
+        (signed(lambda manifest: manifest.update(size="ab")), r"got no \['size'\].*manifest.json"),
+        (signed(lambda manifest: manifest["photo"].clear()), "facts of 1 results, got .* and 0"),
+        (other_photo((5, 7)), r"got \(7, 5\)"),
+        (with_custom_call, "custom calls of .*some_code"),
         (lambda folder: (folder / "photo.png").unlink(), "a file of an export.*photo.png"),
         (lambda folder: (folder / "manifest.json").write_text("{}"), "manifest of an export"),
     ],
@@ -188,6 +221,8 @@ def test_a_damaged_folder_is_one_clear_error(damage, message, folders, tmp_path)
         ({"size": (0, 4)}, "at least 1"),
         ({"size": (4, 4), "platforms": ("gpu",)}, "`platforms`"),
         ({"size": (4, 4), "platforms": ()}, "`platforms`"),
+        ({"size": (4, 4), "platforms": None}, "`platforms`"),
+        ({"size": (4, 4), "dtype": "levels"}, "`dtype`"),
         ({"size": (4, 4), "dtype": np.float32}, "uint8"),
     ],
 )
@@ -208,3 +243,9 @@ def test_other_things_are_refused(tmp_path):
         jaxprep.export("resnet", tmp_path / "a", size=(4, 4))
     with pytest.raises(PresetNotFoundError, match="Expected a folder"):
         jaxprep.load_exported(tmp_path / "nothing")
+
+
+def test_a_loaded_program_refuses_no_images(folders):
+    program = jaxprep.load_exported(folders["timm/resnet50.a1_in1k"])
+    with pytest.raises(InputError, match="at least one"):
+        program(np.zeros((0, *SIZE, 3), np.uint8))

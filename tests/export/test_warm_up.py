@@ -129,6 +129,8 @@ def test_image_processors_are_warmed_up(quick_compilation):
         ({"largest": (9000, 9000)}, "larger images have a program for each size"),
         ({"sizes": [(3, 3)], "batch_sizes": (0,)}, "`batch_sizes`"),
         ({"sizes": [(3, 3)], "batch_sizes": "many"}, "`batch_sizes`"),
+        ({"sizes": [(3, 3)], "channels": 0}, "number of channels"),
+        ({"sizes": [(3, 3)], "dtype": "levels"}, "`dtype`"),
     ],
 )
 def test_a_warm_up_of_nothing_sensible_is_refused(settings, message):
