@@ -225,7 +225,6 @@ def _without_alpha(array: np.ndarray, rule: str) -> np.ndarray:
         return array
     if rule == "drop":
         return np.ascontiguousarray(array[..., :3])
-    from PIL import Image
 
     image = Image.fromarray(array)
     if rule == "premultiplied":
