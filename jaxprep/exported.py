@@ -446,11 +446,11 @@ class ExportedPreprocessor:
         expected = self._program.in_avals[0]
         shape, dtype = np.shape(images), getattr(images, "dtype", None)
         is_right = len(shape) == 4 and shape[1:] == expected.shape[1:] and dtype == expected.dtype
-        if not is_right or shape[0] == 0:
+        if not is_right:
             sides = ", ".join(map(str, expected.shape))
-            raise InputError(
-                f"Expected {expected.dtype} images ({sides}), at least one, got {dtype} {shape}."
-            )
+            raise InputError(f"Expected {expected.dtype} images ({sides}), got {dtype} {shape}.")
+        if shape[0] == 0:
+            raise InputError(f"Expected at least one image, got {shape}.")
         if self.canvas is None:
             if sizes is not None:
                 raise InputError(f"Expected no `sizes`: all images are of size {self.size}.")

@@ -29,8 +29,12 @@ def use_cache(no_cache: bool) -> None:
         return
     if VARIABLE in os.environ:
         return
+    try:
+        path = folder()
+    except RuntimeError:  # a user without a home, as in a container
+        return
     settings = {
-        VARIABLE: str(folder()),
+        VARIABLE: str(path),
         "JAX_COMPILATION_CACHE_MAX_SIZE": str(MAX_BYTES),
         # a second, which most of ours do not take, by default
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",

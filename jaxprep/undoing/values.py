@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Num
 
 from jaxprep import codec, ops, presets
-from jaxprep.errors import ConfigError, InputError
+from jaxprep.errors import ConfigError, InputError, JaxprepError
 from jaxprep.pipeline import Pipeline
 from jaxprep.pipeline.undo import undo_values
 from jaxprep.settings import with_default_settings
@@ -61,7 +61,10 @@ def denormalize(
     if dtype not in ("uint8", "float32"):
         raise codec.expected("'uint8' or 'float32'", dtype, "dtype")
     pipeline = presets.config_of(preset, **overrides).pipeline
-    x = jnp.asarray(x)
+    try:
+        x = jnp.asarray(x)
+    except TypeError as error:
+        raise codec.expected("an array", x, "x") from error
     if size is not None:
         x = _in_grid(x, pipeline, size)
     layout = pipeline.layout
@@ -77,7 +80,14 @@ def denormalize(
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
 def _denormalized(x: jax.Array, pipeline: Pipeline, dtype: str) -> jax.Array:
-    image, stopped_at = undo_values(x.astype(jnp.float32), pipeline)
+    try:
+        image, stopped_at = undo_values(x.astype(jnp.float32), pipeline)
+    except JaxprepError:
+        raise
+    except (TypeError, ValueError) as error:  # such as channels first where they should be last
+        raise InputError(
+            f"Expected what the preset makes of images, got shape {x.shape} - at `x`."
+        ) from error
     if stopped_at is not None:
         raise ConfigError(f"Expected steps that can be undone, got {stopped_at}.")
     channels = image.shape[-1]

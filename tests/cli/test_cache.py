@@ -42,6 +42,16 @@ def test_the_folder_of_the_user_wins(environment):
     assert environment == before
 
 
+def test_a_user_without_a_home_has_no_cache(environment, monkeypatch):
+    def home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(cache.Path, "home", home)
+    before = dict(environment)
+    cache.use_cache(no_cache=False)
+    assert environment == before
+
+
 def test_no_cache_keeps_nothing(environment):
     environment[cache.VARIABLE] = "/mine"
     cache.use_cache(no_cache=True)

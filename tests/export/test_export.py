@@ -247,5 +247,5 @@ def test_other_things_are_refused(tmp_path):
 
 def test_a_loaded_program_refuses_no_images(folders):
     program = jaxprep.load_exported(folders["timm/resnet50.a1_in1k"])
-    with pytest.raises(InputError, match="at least one"):
+    with pytest.raises(InputError, match="at least one image"):
         program(np.zeros((0, *SIZE, 3), np.uint8))
