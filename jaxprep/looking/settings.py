@@ -1,4 +1,8 @@
-"""Tells the settings of a pipeline from its steps, in words that `compare` and `diagnose` share."""
+"""Tells the settings of a pipeline from its steps, as `compare` names them.
+
+`diagnose` has the same names for what it shares; its values, such as `shortest_edge`, are those of
+the photograph and the array before it, and come from no steps: `jaxprep.doctor.changes`.
+"""
 
 from __future__ import annotations
 

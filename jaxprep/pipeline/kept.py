@@ -119,7 +119,8 @@ def limit_programs(count: int) -> int:
     compiles is JAX's, and does not count.
 
     Args:
-        count: at least 1; the programs that `warm_up` compiles must fit.
+        count: at least 1. The programs of all warm-ups must fit together: a later `warm_up` frees
+            those of an earlier one beyond this number.
 
     Returns:
         the limit before.

@@ -175,6 +175,7 @@ class Undo:
         value = jnp.asarray(fill_value(fill, maps.dtype))
         return _maps_back_jitted(self, maps, value, method)
 
+    @with_default_settings
     def window(self, top: Any, left: Any, size: Size) -> Undo:
         """Return the same for a part of the input that the model sees by itself, such as a window
         of sliding inference.
@@ -208,6 +209,7 @@ class Undo:
             tile=None,
         )
 
+    @with_default_settings
     def tiles(self, index: Any) -> Undo:
         """Return the same for a tile of the input, where the preset stores tiles.
 

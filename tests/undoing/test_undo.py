@@ -322,3 +322,11 @@ def test_what_says_no_geometry_is_refused(arguments: dict[str, Any]) -> None:
 def test_arrays_of_another_shape_are_refused(method: str, array: np.ndarray) -> None:
     with pytest.raises(InputError, match=method.removeprefix("heat_")):
         getattr(jaxprep.undo(Pipeline(), (4, 4)), method)(jnp.asarray(array))
+
+
+def test_the_way_back_needs_no_implicit_transfer() -> None:
+    pipeline = Pipeline((ops.Resize((4, 8)), ops.Tiles(4)))
+    with jax.transfer_guard("disallow"):
+        geometry = jaxprep.undo(pipeline, (8, 16))
+        part = geometry.window(0, 4, (4, 4)), geometry.tiles(1)
+    assert all(one.input_size.tolist() == [4, 4] for one in part)
