@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import json
+from pathlib import Path
 
 import jaxprep
+from jaxprep import codec
 from jaxprep.cli.interrupts import deferred_interrupt
 from jaxprep.cli.messages import say
 from jaxprep.cli.options import load_config
+from jaxprep.exported import MANIFEST
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -35,6 +39,9 @@ def execute(args: argparse.Namespace) -> int:
             dtype=args.dtype,
         )
         stop_if_interrupted()
-    if not args.quiet:
+    if args.json:
+        manifest = Path(args.output, MANIFEST).read_text("utf-8")
+        print(codec.dumps(json.loads(manifest)), end="")
+    elif not args.quiet:
         say(f"wrote {args.output}: a program for {', '.join(args.platforms)}")
     return 0

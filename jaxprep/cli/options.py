@@ -363,6 +363,7 @@ def _add_export_options(parser: argparse.ArgumentParser) -> None:
         default="uint8",
         help="of the images; default: %(default)s",
     )
+    _add_json_option(parser, "the manifest of the folder")
 
 
 def _parse_names(text: str) -> tuple[str, ...]:

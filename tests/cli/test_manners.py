@@ -97,6 +97,15 @@ def test_the_summary_of_a_run_is_json_on_stdout_and_nothing_else(folder, tmp_pat
     }
 
 
+def test_an_export_is_told_as_json(tmp_path, capsys):
+    pytest.importorskip("flatbuffers")
+    options = ["--size", "30", "40", "--platforms", "cpu", "--output", str(tmp_path / "pre")]
+    assert main(["export", "resnet_50_imagenet", *options, "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out) == json.loads((tmp_path / "pre" / "manifest.json").read_text())
+    assert json.loads(said.out)["size"] == [30, 40] and said.err == ""
+
+
 def test_a_picture_is_told_as_json(tmp_path, capsys):
     photo = image_file(tmp_path / "a.png", 40, 60, 3)
     options = ["--preset", PRESET, "--override", SMALL, "--output", str(tmp_path / "b.png")]
