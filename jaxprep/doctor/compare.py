@@ -155,6 +155,8 @@ def _diagnosed(
     if best is None or chosen is None:
         # no preset is near it
         note = "The photograph was not found in it."
+        if found and found[0].residual < CONFIDENT:
+            note = "The photograph is in it, but its values are of no known range, mean or std."
         return Diagnosis(None, False, None, 255.0, mean_residual=255.0, note=note)
     return _reported(best, chosen, search, photo, tolerance)
 

@@ -253,3 +253,9 @@ def test_what_is_no_photograph_is_refused(tmp_path: Path) -> None:
 def test_the_bytes_of_a_photograph_are_read() -> None:
     content = photo().read_bytes()
     assert jaxprep.diagnose(normal(levels()), content, PRESET).changes == ()
+
+
+@pytest.mark.parametrize("factor", [-1, 1000])
+def test_values_that_nothing_explains_are_told_from_another_photograph(factor: float) -> None:
+    diagnosis = jaxprep.diagnose(normal(levels()) * factor, photo(), PRESET)
+    assert diagnosis.changes is None and "values" in diagnosis.note
