@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from jaxprep import codec
 from jaxprep.cli.interrupts import deferred_interrupt
 from jaxprep.doctor import diagnose
 from jaxprep.looking.panels import check_png
@@ -38,7 +39,10 @@ def execute(args: argparse.Namespace) -> int:
         diagnosis = diagnose(args.array, args.photo, args.preset)
         stop_if_interrupted()
     # first: there may be nothing to draw
-    print(diagnosis.to_json() if args.json else diagnosis)
+    if args.json:
+        print(codec.dumps(diagnosis.to_json()), end="")
+    else:
+        print(diagnosis)
     if args.output is not None:
-        diagnosis.picture().save(args.output)
+        diagnosis.picture.save(args.output)
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -83,10 +82,10 @@ class Diagnosis:
             lines.append(self.note)
         return "\n".join(lines)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Return the diagnosis as JSON data.
 
-        >>> Diagnosis("mine", True, (), 0.0).to_dict()["changes"]
+        >>> Diagnosis("mine", True, (), 0.0).to_json()["changes"]
         []
         """
 
@@ -109,17 +108,10 @@ class Diagnosis:
             "words": str(self),
         }
 
-    def to_json(self) -> str:
-        """Return the diagnosis as a JSON text.
-
-        >>> json.loads(Diagnosis("mine", True, (), 0.0).to_json())["preset"]
-        'mine'
-        """
-        return json.dumps(self.to_dict(), indent=2)
-
+    @property
     def picture(self) -> Picture:
-        """Draw what the preset makes of the photograph, what the model gets, and by how much they
-        differ: of the first image.
+        """What the preset makes of the photograph, what the model gets, and by how much they
+        differ: of the first image. A notebook displays it.
 
         Raises:
             InputError: there is nothing to draw, as the photograph is not in the array.
@@ -128,7 +120,7 @@ class Diagnosis:
         >>> photo = jaxprep.data.photo("coffee")
         >>> preset = "timm/resnet50.a1_in1k"
         >>> x = jaxprep.ImageClassifierPreprocessor.from_preset(preset, crop_pct=1.0)(photo)
-        >>> jaxprep.diagnose(x, photo, preset).picture().image.size
+        >>> jaxprep.diagnose(x, photo, preset).picture.image.size
         (1408, 513)
         """
         from jaxprep.doctor.pictures import draw

@@ -175,9 +175,9 @@ def test_it_is_words_json_and_a_picture(tmp_path: Path) -> None:
     for name in ("x.npy", "x.npz"):
         diagnosis = jaxprep.diagnose(tmp_path / name, photo(), PRESET)
         assert str(diagnosis).startswith(f"Equals {PRESET} except:\n  method: bicubic instead of")
-    data = json.loads(diagnosis.to_json())
+    data = json.loads(json.dumps(diagnosis.to_json()))
     assert data["changes"] == [{"setting": "method", "expected": "bilinear", "found": "bicubic"}]
-    pixels = np.asarray(diagnosis.picture().image)
+    pixels = np.asarray(diagnosis.picture.image)
     assert pixels.shape[1] == 3 * 448 + 4 * 16
 
 
