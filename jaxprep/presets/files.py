@@ -6,7 +6,6 @@ import io
 import json
 import os
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -268,8 +267,11 @@ def _archived(file: Path) -> Format | None:
         raise ConfigError(
             f"Expected an archive with `{MODEL}`, got one without - in `{file}`."
         ) from (error)
-    # Damaged, encrypted, or packed by a method that Python does not have.
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+    except JaxprepError:
+        raise
+    # Damaged, encrypted, or packed by a method that Python does not have: each has errors of its
+    # own, also `lzma.LZMAError` and `OSError`.
+    except Exception as error:
         raise ConfigError(f"Expected a `.keras` archive, got: {error} - in `{file}`.") from error
     if len(text) > MAX_BYTES:
         raise ConfigError(f"Expected at most {MAX_BYTES} bytes of `{MODEL}` - in `{file}`.")

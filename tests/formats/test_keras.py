@@ -147,8 +147,8 @@ def test_an_archive_of_something_else_is_one_error_that_names_the_layer(name, pa
         assert part in str(caught.value)
 
 
-def archive(path: Path, *members: tuple[str, bytes]) -> Path:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+def archive(path: Path, *members: tuple[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Path:
+    with zipfile.ZipFile(path, "w", method) as file:
         for name, content in members:
             file.writestr(name, content)
     return path
@@ -167,6 +167,12 @@ def test_a_hostile_archive_is_one_error(tmp_path):
     encrypted[good.index(b"PK\x01\x02") + 8] |= 1
     for content in (b"", b"PK\x03\x04", good[:-30], damaged(good), bytes(encrypted), b"\0" * 99):
         path.write_bytes(content)
+        with pytest.raises(ConfigError, match=r"a\.keras"):
+            presets.load(path)
+    for method in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        archive(path, ("config.json", b"{}" * 999), method=method)
+        content = path.read_bytes()
+        path.write_bytes(content[:50] + b"\xff" * 8 + content[58:])
         with pytest.raises(ConfigError, match=r"a\.keras"):
             presets.load(path)
     archive(path, ("../config.json", b"{}"), ("model/config.json", b"{}"))
