@@ -149,6 +149,9 @@ def _other_order(found: View, right: View, size: Size) -> list[Change]:
         return [change, ("crop", _crop_of(right), _crop_of(found))]
     if same_part or swapped:
         return [change]
+    if found.crops_first and found.vertical.scale == found.horizontal.scale == 1:
+        # Nothing was resized: the crop is of the photograph in its own size.
+        return [("size", min(right.resized), min(size))]
     if found.crops_first:
         if rule_of(found) == "squash":
             return [("crop", _crop_of(right), _crop_of(found))]

@@ -210,24 +210,42 @@ def _attempts(
     search: Search,
 ) -> Iterable[tuple[Reading, Search, Source]]:
     """Return the readings of the array and of the photograph, the likelier ones first."""
-    value = search.likeness(source)
+    first = _likeliest(search, photo, source)
+    value = search.likeness(first)
     scored: list[tuple[float, int, Reading, Search, Source]] = [
-        (value, 0, readings[0], search, source)
+        (value, 0, readings[0], search, first)
     ]
     # A turned or transposed image that is mirrored too is a transposed or turned one.
     options = [(readings[0], source._replace(orientation=name)) for name in ("90", "270")]
     options += [(reading, source) for reading in readings[1:]]
     if photo.is_turned:
-        options.insert(0, (readings[0], source._replace(orientation="ignored")))
+        ignored = source._replace(orientation="ignored")
+        options.insert(0, (readings[0], ignored))
+        options += [(reading, ignored) for reading in readings[1:]]
     if value < 0.985:
         for rank, (reading, where) in enumerate(options, 1):
-            may_flip = where.orientation == "ignored"
+            may_flip = where.orientation == "ignored" and reading is readings[0]
             other = Search(reading.images[i], photo, _hint(expected, photo, where), may_flip)
+            where = _likeliest(other, photo, where)
             scored.append((other.likeness(where), rank, reading, other, where))
     best = max(entry[0] for entry in scored)
     likely = [entry for entry in scored if entry[0] > best - 0.02]
-    likely.sort(key=lambda entry: (entry[3].flips_at(entry[4]), entry[1]))
+
+    def unlikely(entry: tuple[float, int, Reading, Search, Source]) -> tuple[int, int]:
+        _, rank, reading, own, where = entry
+        # Turned and transposed is mirrored, which is one mistake and not two.
+        are_both = reading is not readings[0] and where.orientation == "ignored"
+        return own.flips_at(where) + 2 * are_both, rank
+
+    likely.sort(key=unlikely)
     return [(reading, own, where) for _, _, reading, own, where in likely[:4]]
+
+
+def _likeliest(search: Search, photo: Photo, source: Source) -> Source:
+    """Return the source with the rule for alpha that makes the photograph most like the image."""
+    if not photo.has_alpha or search.is_gray or search.likeness(source) > 0.985:
+        return source
+    return max((source, *(source._replace(alpha=rule) for rule in ALPHAS)), key=search.likeness)
 
 
 def _all_of(search: Search, source: Source, noise: float) -> list[Hypothesis]:

@@ -196,6 +196,9 @@ class Search:
     def _register(self, source: Source) -> list[tuple[Fit, tuple[bool, bool], tuple[int, ...]]]:
         """Return where the image may lie in the photograph: the fit, whether rows and columns are
         mirrored, and the insets (top, bottom, left, right) of a border."""
+        if source.alpha == "premultiplied":
+            # Where the colours lie; those of the plane are darker than the image's.
+            return self.register(source._replace(alpha="drop"))
         plane = self.plane(source)
         image = self.image[..., self.channel]
         registration = Registration(plane[..., 0])
@@ -457,6 +460,9 @@ def axes_near(n: int, scale: float, offset: float, m: int, before: int, after: i
         start = axis.offset + before * axis.scale
         end = start + inner * axis.scale
         off = max(abs(start - offset), abs(end - offset - inner * scale)) / scale
+        if axis.pads and not (before or after):
+            # It would show as a border; `nearest` and `legacy` filters lie up to a pixel elsewhere.
+            bonus += 1.0
         if off < 1.3:
             found[axis] = min(found.get(axis, np.inf), off + bonus)
 

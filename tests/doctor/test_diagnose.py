@@ -120,6 +120,48 @@ def test_gray_and_alpha_are_named(tmp_path: Path) -> None:
     assert diagnosis.changes == (("alpha", "drop", "white"),)
 
 
+def test_alpha_is_named_where_transparent_parts_are_large(tmp_path: Path) -> None:
+    image = Image.open(photo("rocket")).convert("RGB")
+    transparent = Image.linear_gradient("L").rotate(90).resize(image.size).point(lambda v: 2 * v)
+    image.putalpha(transparent.point(lambda v: min(v, 255)))
+    image.save(tmp_path / "alpha.png")
+    white = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    for made, rule in ((white, "white"), (image, "premultiplied")):
+        small = made.resize((383, 256), Image.Resampling.BILINEAR).convert("RGB")
+        array = normal(np.asarray(small)[16:240, 80:304])[::-1]
+        diagnosis = jaxprep.diagnose(array, tmp_path / "alpha.png", PRESET)
+        assert {change[0]: change[2] for change in diagnosis.changes or ()} == {
+            "alpha": rule,
+            "flip": "vertical",
+        }
+
+
+def test_nearest_of_torch_is_found_in_a_stretched_photograph() -> None:
+    pixels = jaxprep.read_image(photo("rocket"))[20:377, 30:567]
+    rows, columns = (np.arange(224) * n // 224 for n in pixels.shape[:2])
+    diagnosis = jaxprep.diagnose(normal(pixels[rows][:, columns]), pixels, PRESET)
+    found = {setting: value for setting, _, value in diagnosis.changes or ()}
+    assert found == {"method": "nearest", "resize": "squash"}
+
+
+def test_a_missing_resize_is_a_size() -> None:
+    height, width = jaxprep.read_image(photo("rocket")).shape[:2]
+    top, left = round((height - 224) / 2), round((width - 224) / 2)
+    pixels = jaxprep.read_image(photo("rocket"))[top : top + 224, left : left + 224]
+    assert settings(normal(pixels), "rocket") == {"size": height}
+
+
+def test_a_photograph_that_is_turned_and_reshaped_is_found(tmp_path: Path) -> None:
+    image = Image.open(photo("rocket")).convert("RGB")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "turned.png", exif=exif)
+    array = normal(np.asarray(image.resize((383, 256), Image.Resampling.BILINEAR))[16:240, 80:304])
+    diagnosis = jaxprep.diagnose(array.reshape(3, 224, 224), tmp_path / "turned.png", PRESET)
+    found = {setting: value for setting, _, value in diagnosis.changes or ()}
+    assert found == {"orientation": "ignored", "layout": "reshaped"}
+
+
 def test_the_orientation_of_exif_is_named(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
