@@ -16,8 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Num, Shaped
 
+from jaxprep import codec
 from jaxprep.augment.warping import Method, warp
 from jaxprep.errors import InputError
+from jaxprep.pipeline.plan import as_sizes
 from jaxprep.pipeline.positions import move_boxes, move_points, visible
 from jaxprep.pipeline.step import fill_value
 from jaxprep.settings import with_default_settings
@@ -111,14 +113,15 @@ class Undo:
         return self._moved(keypoints, 2, "keypoints")
 
     def _moved(self, positions: Any, columns: int, where: str) -> Moved:
-        positions = jnp.asarray(positions, jnp.float32)
-        rank = 2 + self._is_batch
-        if positions.ndim != rank or positions.shape[-1] != columns:
-            batch = "batch, " if self._is_batch else ""
+        expected = f"an array ({'batch, ' if self._is_batch else ''}n, {columns})"
+        try:
+            positions = jnp.asarray(positions, jnp.float32)
+        except (TypeError, ValueError) as error:
             raise InputError(
-                f"Expected an array ({batch}n, {columns}), got shape {positions.shape} - at "
-                f"`{where}`."
-            )
+                f"Expected {expected}, got {codec.shown(positions)} - at `{where}`."
+            ) from error
+        if positions.ndim != 2 + self._is_batch or positions.shape[-1] != columns:
+            raise InputError(f"Expected {expected}, got shape {positions.shape} - at `{where}`.")
         return _positions_back_jitted(self, positions)
 
     @with_default_settings
@@ -185,11 +188,15 @@ class Undo:
                 batch, or one for all.
             size: its height and width.
 
+        Raises:
+            InputError: no such size.
+
         >>> from jaxprep import Pipeline, ops, undo
         >>> geometry = undo(Pipeline((ops.Resize((8, 8)),)), (16, 16)).window(4, 0, (4, 4))
         >>> geometry.boxes(np.float32([[0, 0, 4, 4]])).positions.tolist()
         [[0.0, 8.0, 8.0, 16.0]]
         """
+        ((height, width),) = as_sizes([size])
         corner = jnp.stack(
             [jnp.broadcast_to(jnp.asarray(n), self.size.shape[:-1]) for n in (top, left)], -1
         )
@@ -197,13 +204,12 @@ class Undo:
         # The rows of the matrix of a translation times this one.
         last = self.matrix[..., 2, :]
         rows = [self.matrix[..., 0, :] - x * last, self.matrix[..., 1, :] - y * last, last]
-        inside = jnp.clip(self.input_size - corner, 0, np.asarray(size)).astype(jnp.int32)
+        inside = jnp.clip(self.input_size - corner, 0, np.asarray([height, width]))
         moved = self.shown - jnp.concatenate([x, y, x, y], -1)
-        height, width = size
         return replace(
             self,
             matrix=jnp.stack(rows, -2),
-            input_size=inside,
+            input_size=inside.astype(jnp.int32),
             shown=jnp.clip(moved, 0, np.asarray([width, height, width, height])),
             input_canvas=(height, width),
             tile=None,

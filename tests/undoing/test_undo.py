@@ -324,6 +324,15 @@ def test_arrays_of_another_shape_are_refused(method: str, array: np.ndarray) -> 
         getattr(jaxprep.undo(Pipeline(), (4, 4)), method)(jnp.asarray(array))
 
 
+def test_what_is_no_array_or_no_size_is_refused() -> None:
+    geometry = jaxprep.undo(Pipeline(), (4, 4))
+    with pytest.raises(InputError, match="got 'a' - at `boxes`"):
+        geometry.boxes("a")
+    for size in (5, (0, 4), "large"):
+        with pytest.raises(InputError, match="sizes"):
+            geometry.window(0, 0, size)
+
+
 def test_the_way_back_needs_no_implicit_transfer() -> None:
     pipeline = Pipeline((ops.Resize((4, 8)), ops.Tiles(4)))
     with jax.transfer_guard("disallow"):
