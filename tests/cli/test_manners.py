@@ -155,7 +155,9 @@ def test_quiet_leaves_warnings_and_errors_and_nothing_else(folder, tmp_path, cap
 
 
 def test_completion_knows_every_name_without_loading_jax():
-    assert set(presets.names()) <= set(preset_names())
+    # `ours/`: a page of the documentation registers it, which another test runs in this process
+    built_in = {name for name in presets.names() if not name.startswith("ours/")}
+    assert len(built_in) > 2000 and built_in <= set(preset_names())
     for alias in ("timm/resnet50", "torchvision/resnet50"):
         assert alias in preset_names() and alias not in presets.names()
 
