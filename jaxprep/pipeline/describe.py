@@ -62,7 +62,7 @@ class Description:
        2. divide by 255
     Result  2 x 2 (height x width)
     Program 1 segment, 2 passes over the pixels
-    Canvas  16 x 16, which images of 4 x 6 share with others of about that size
+    Canvas  64 x 64, which images of 4 x 6 share with others of about that size
     """
 
     steps: tuple[DescribedStep, ...]

@@ -265,9 +265,8 @@ def bucket_of(
         if source[0] * source[1] <= SMALL_PIXELS:
             largest = source
     stages: list[Stage] = []
-    columns = zip(
-        parts, all_tables(parts, size), all_tables(parts, largest), static_sizes(parts), strict=True
-    )
+    full_tables = _tables_of_largest(parts, largest, size)
+    columns = zip(parts, all_tables(parts, size), full_tables, static_sizes(parts), strict=True)
     for segment, tables, full, static_size in columns:
         moved = (tables.vertical.length, tables.horizontal.length)
         out = source
@@ -284,6 +283,15 @@ def bucket_of(
         stages.append(stage_of(segment, source, rows, out, padded_counts, order, tables.used))
         source = out
     return tuple(stages)
+
+
+def _tables_of_largest(parts: tuple[Segment, ...], largest: Size, size: Size) -> Any:
+    """The tables of an image that fills the canvas; of the image itself, where a step takes none so
+    large, as `PadTo` does."""
+    try:
+        return all_tables(parts, largest)
+    except InputError:
+        return all_tables(parts, size)
 
 
 def _bucket_counts(

@@ -15,7 +15,17 @@ from helpers.images import noise
 import jaxprep
 from jaxprep import Batch, ImageClassifierPreprocessor, ImageConverter, codec, ops, presets
 from jaxprep.errors import ConfigError
-from jaxprep.formats import Custom, Format, KerasHub, OpenClip, Timm, Torchvision, registry
+from jaxprep.formats import (
+    Custom,
+    Format,
+    Keras,
+    KerasHub,
+    OpenClip,
+    Timm,
+    Torchvision,
+    keras,
+    registry,
+)
 from jaxprep.formats.keras_hub import from_keras_hub_json
 from jaxprep.presets import files
 
@@ -78,6 +88,14 @@ CHANGED = {
         "reference": "pillow12",
         "data_format": "channels_first",
         "dtype": "bfloat16",
+        "exact": True,
+    },
+    Keras: {
+        "layers": (keras.Resizing(8, 9, interpolation="bicubic"), keras.Rescaling(0.5)),
+        "is_float": True,
+        "data_format": "channels_first",
+        "dtype": "bfloat16",
+        "reference": "float",
         "exact": True,
     },
     Custom: {

@@ -515,6 +515,7 @@ EXAMPLES = (
     ops.Clip(-1.0, 0.5),
     ops.Crop(-1, 2, 3, 4, 5.0),
     ops.CropToAspect((3, 4)),
+    ops.CropOrResize((3, 4), method="bicubic", antialias=True, reference="float", rounded=True),
     ops.Fit(ops.Letterbox(9, 8, False), (1.0, 2.0, 3.0), "box", False, "jax", False),
     ops.Flip(False, True),
     ops.MirrorTo((9, 8), "edge"),
