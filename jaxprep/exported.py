@@ -218,7 +218,7 @@ def _shape_of(
 
 def _checked_platforms(platforms: Any) -> tuple[str, ...]:
     is_list = isinstance(platforms, Sequence) and not isinstance(platforms, str)
-    listed = tuple(platforms) if is_list else (platforms,)
+    listed: tuple[Any, ...] = tuple(platforms) if is_list else (platforms,)
     unknown = [name for name in listed if name not in PLATFORMS]
     if unknown or not listed or len(set(listed)) < len(listed):
         raise InputError(
