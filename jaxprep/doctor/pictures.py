@@ -36,7 +36,7 @@ def draw(shown: Shown, caption: list[str]) -> Picture:
     >>> draw(Shown(levels, levels + 2), ["mine"]).image.size
     (1408, 513)
     """
-    from jaxprep.looking.panels import BORDER, Picture, new_page
+    from jaxprep.looking.panels import in_a_row
 
     panels = [_panel(shown.expected), _panel(shown.found)]
     if shown.expected.shape == shown.found.shape:
@@ -46,14 +46,7 @@ def draw(shown: Shown, caption: list[str]) -> Picture:
         gain = float(np.clip(255 / max(high, 1e-9), 1, LARGEST_GAIN))
         panels.append(_panel(np.repeat(off * gain, 3, -1)))
         caption = [*caption, f"right: differences x {gain:.3g}"]
-    width = sum(panel.width for panel in panels) + BORDER * (len(panels) + 1)
-    height = max(panel.height for panel in panels)
-    page = new_page((width, height), caption)
-    left = BORDER
-    for panel in panels:
-        page.paste(panel, (left, BORDER + (height - panel.height) // 2))
-        left += panel.width + BORDER
-    return Picture(page)
+    return in_a_row(panels, caption)
 
 
 def _panel(levels: np.ndarray) -> Image.Image:

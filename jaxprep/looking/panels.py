@@ -142,7 +142,7 @@ def picture(
     box: Box,
     pixels: UInt8[np.ndarray, "height width 3"],
     caption: Sequence[str],
-) -> Image.Image:
+) -> Picture:
     """Draw the photo with its kept region on the left, and what the model sees on the right.
 
     Args:
@@ -152,21 +152,30 @@ def picture(
         caption: parts of the line below.
 
     >>> black = np.zeros((8, 6, 3), np.uint8)
-    >>> picture(black, Box(0, 0, 6, 8), black, ["a.png"]).size
+    >>> picture(black, Box(0, 0, 6, 8), black, ["a.png"]).image.size
     (720, 513)
     """
     # A gray result is three views of one channel, which `Image.fromarray` does not take.
     pixels = np.ascontiguousarray(pixels)
     right = enlarged(Image.fromarray(pixels))
     left = photo_panel(Image.fromarray(photo), [box], right.height)
-    height = max(left.height, right.height)
-    width = left.width + right.width + 3 * BORDER
+    return in_a_row([left, right], caption)
+
+
+def in_a_row(panels: Sequence[Image.Image], caption: Sequence[str]) -> Picture:
+    """Draw panels from left to right, with the caption below them.
+
+    >>> in_a_row([Image.new("RGB", (100, 50)), Image.new("RGB", (20, 40))], ["a.png"]).image.size
+    (168, 115)
+    """
+    height = max(panel.height for panel in panels)
+    width = sum(panel.width for panel in panels) + (len(panels) + 1) * BORDER
     page = new_page((width, height), caption)
-    left_top = BORDER + (height - left.height) // 2
-    right_top = BORDER + (height - right.height) // 2
-    page.paste(left, (BORDER, left_top))
-    page.paste(right, (left.width + 2 * BORDER, right_top))
-    return page
+    left = BORDER
+    for panel in panels:
+        page.paste(panel, (left, BORDER + (height - panel.height) // 2))
+        left += panel.width + BORDER
+    return Picture(page)
 
 
 def new_page(size: Size, caption: Sequence[str]) -> Image.Image:
@@ -227,15 +236,7 @@ def compared(
         seen.append(enlarged(Image.fromarray((levels * factor).astype(np.uint8))))
         caption = [*caption, f"difference x {factor}"]
     left = photo_panel(Image.fromarray(photo), boxes, max(panel.height for panel in seen))
-    panels = [left, *seen]
-    height = max(panel.height for panel in panels)
-    width = sum(panel.width for panel in panels) + (len(panels) + 1) * BORDER
-    page = new_page((width, height), caption)
-    x = BORDER
-    for panel in panels:
-        page.paste(panel, (x, BORDER + (height - panel.height) // 2))
-        x += panel.width + BORDER
-    return Picture(page)
+    return in_a_row([left, *seen], caption)
 
 
 def photo_panel(photo: Image.Image, boxes: Sequence[Box], height: int) -> Image.Image:

@@ -73,13 +73,13 @@ def show(
     title = title or name_of(preset, config)
     if recipe is not None or draws is not None or config.pipeline.unmixed.is_random:
         return _shown_draws(config, photo, recipe, draws, seed, alpha, title)
-    from jaxprep.looking.panels import Picture, picture  # imports PIL
+    from jaxprep.looking.panels import picture  # imports PIL
 
     read = read_photo(photo, config, alpha)
     pixels = undone(preprocessed(read, config), config.pipeline)
     box = kept_box(config.pipeline, read.size)
     sizes = f"{by(read.size)} -> {by(config.pipeline.output_size(read.size))}"
-    return Picture(picture(read.pixels, box, pixels, (read.name, sizes, title)))
+    return picture(read.pixels, box, pixels, (read.name, sizes, title))
 
 
 def _shown_draws(
@@ -94,7 +94,7 @@ def _shown_draws(
     """Draw a grid of what training draws of a photograph."""
     from PIL import Image
 
-    from jaxprep.looking.panels import BORDER, Picture, enlarged, new_page
+    from jaxprep.looking.panels import enlarged, in_a_row
 
     count = 8 if draws is None else draws
     if not 1 <= count <= MAX_DRAWS:
@@ -109,12 +109,9 @@ def _shown_draws(
         )
     read: Photo = read_photo(photo, config, alpha)
     grid = draw_grid(pipeline, read.image, count=count, key=jax.random.key(seed))
-    panel = enlarged(Image.fromarray(grid))
     what = recipe if isinstance(recipe, str) else "drawn"
     caption = (read.name, f"{what}, seed {seed}", title)
-    page = new_page((panel.width + 2 * BORDER, panel.height), caption)
-    page.paste(panel, (BORDER, BORDER))
-    return Picture(page)
+    return in_a_row([enlarged(Image.fromarray(grid))], caption)
 
 
 def name_of(preset: Any, config: Format) -> str:
