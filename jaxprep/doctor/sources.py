@@ -15,6 +15,7 @@ from jaxprep.doctor.kernels import Kernel, predicted
 from jaxprep.doctor.views import View
 from jaxprep.errors import InputError
 from jaxprep.host.decode import decode, read_image, to_array
+from jaxprep.ops.color import integer_luma
 from jaxprep.types import Size
 
 if TYPE_CHECKING:
@@ -272,9 +273,7 @@ def _repeated(gray: np.ndarray) -> np.ndarray:
 
 
 def _pillow_gray(image: np.ndarray) -> np.ndarray:
-    # `rgb2l` of https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Convert.c
-    sums = np.rint(image).astype(np.int64) @ np.array([19595, 38470, 7471])
-    return _repeated((sums + 0x8000) >> 16)
+    return _repeated(np.asarray(integer_luma(np.rint(image).astype(np.int64)))[..., 0])
 
 
 def _opencv_gray(image: np.ndarray) -> np.ndarray:

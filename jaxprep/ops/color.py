@@ -8,7 +8,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int32, Shaped, UInt8
+from jaxtyping import Int32, Integer, Shaped, UInt8
 
 from jaxprep import codec
 from jaxprep.errors import InputError
@@ -364,11 +364,20 @@ def luma(image: UInt8[Array, "*shape channels"]) -> UInt8[Array, "*shape 1"]:
     >>> luma(np.uint8([[255, 0, 0]])).tolist()
     [[76]]
     """
+    return integer_luma(image.astype(np.int32)).astype(np.uint8)
+
+
+def integer_luma(image: Integer[Array, "*shape channels"]) -> Integer[Array, "*shape 1"]:
+    """Returns the sums of `luma` for integers of any range, in their type.
+
+    >>> import numpy as np
+    >>> integer_luma(np.int32([[300, -20, 0]])).tolist()
+    [[78]]
+    """
     # `L24` of https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Convert.c, which has
     # 16 fractional bits
-    red, green, blue = (image[..., i : i + 1].astype(np.int32) for i in range(3))
-    total = red * 19595 + green * 38470 + blue * 7471 + 0x8000
-    return (total >> 16).astype(np.uint8)
+    red, green, blue = (image[..., i : i + 1] for i in range(3))
+    return (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16
 
 
 Colors = tuple[tuple[float, ...], ...]
