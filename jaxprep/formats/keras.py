@@ -39,8 +39,8 @@ CONTAINERS = ("Sequential", "Pipeline")
 class KerasLayer(ABC):
     """Holds the arguments of one layer, under the names that Keras gives them.
 
-    >>> [kind.__name__ for kind in KerasLayer.__subclasses__()]
-    ['Rescaling', 'Normalization', 'Resizing', 'CenterCrop']
+    >>> Rescaling(1 / 255).size is None, CenterCrop(4, 6).size
+    (True, (4, 6))
     """
 
     tag_key: ClassVar[str] = "layer"
@@ -132,7 +132,32 @@ def _standard_deviation(variance: float) -> float:
 
 
 @dataclass(frozen=True)
-class Resizing(KerasLayer):
+class SizedLayer(KerasLayer):
+    """Holds the arguments of a layer whose results have one size.
+
+    Attributes:
+        height, width: of the results.
+
+    >>> CenterCrop(4, 6).with_size((8, 9)).size
+    (8, 9)
+    """
+
+    height: int
+    width: int
+
+    def check(self) -> None:
+        check_size(self.size, "$.height")
+
+    @property
+    def size(self) -> Size:
+        return self.height, self.width
+
+    def with_size(self, size: Size) -> KerasLayer:
+        return replace(self, height=size[0], width=size[1])
+
+
+@dataclass(frozen=True)
+class Resizing(SizedLayer):
     """Resizes, as `keras.layers.Resizing`.
 
     Attributes:
@@ -150,8 +175,6 @@ class Resizing(KerasLayer):
     (4, 6)
     """
 
-    height: int
-    width: int
     interpolation: str = "bilinear"
     crop_to_aspect_ratio: bool = False
     pad_to_aspect_ratio: bool = False
@@ -161,20 +184,13 @@ class Resizing(KerasLayer):
     makes_floats: ClassVar[bool] = False
 
     def check(self) -> None:
-        check_size(self.size, "$.height")
+        super().check()
         object.__setattr__(self, "interpolation", method_of(self.interpolation, "$.interpolation"))
         if self.crop_to_aspect_ratio and self.pad_to_aspect_ratio:
             raise ConfigError(
                 "Only one of `crop_to_aspect_ratio` or `pad_to_aspect_ratio` can be True - at "
                 "`$.pad_to_aspect_ratio`."
             )
-
-    @property
-    def size(self) -> Size:
-        return self.height, self.width
-
-    def with_size(self, size: Size) -> KerasLayer:
-        return replace(self, height=size[0], width=size[1])
 
     def steps(self, reference: ReferenceName, is_float: bool) -> tuple[Step, ...]:
         method: Any = self.interpolation
@@ -193,7 +209,7 @@ class Resizing(KerasLayer):
 
 
 @dataclass(frozen=True)
-class CenterCrop(KerasLayer):
+class CenterCrop(SizedLayer):
     """Crops the middle, as `keras.layers.CenterCrop`; a smaller image is resized and cropped.
 
     Attributes:
@@ -202,19 +218,6 @@ class CenterCrop(KerasLayer):
     >>> CenterCrop(4, 6).size
     (4, 6)
     """
-
-    height: int
-    width: int
-
-    def check(self) -> None:
-        check_size(self.size, "$.height")
-
-    @property
-    def size(self) -> Size:
-        return self.height, self.width
-
-    def with_size(self, size: Size) -> KerasLayer:
-        return replace(self, height=size[0], width=size[1])
 
     def steps(self, reference: ReferenceName, is_float: bool) -> tuple[Step, ...]:
         return (ops.CropOrResize(self.size, reference=reference),)
