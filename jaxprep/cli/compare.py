@@ -6,6 +6,7 @@ import argparse
 
 from jaxprep import codec, presets
 from jaxprep.cli.interrupts import deferred_interrupt
+from jaxprep.cli.options import hub_options
 from jaxprep.looking import compare
 from jaxprep.looking.panels import check_png
 
@@ -34,13 +35,8 @@ def execute(args: argparse.Namespace) -> int:
     """
     if args.output is not None:
         check_png(args.output, "--output")  # before the work
-    hub = {
-        "token": args.token,
-        "cache_dir": args.cache_dir,
-        "local_files_only": args.offline,
-    }
     names = args.first, args.second
-    first, second = (presets.load(name, **hub) for name in names)
+    first, second = (presets.load(name, **hub_options(args)) for name in names)
     with deferred_interrupt() as stop_if_interrupted:
         comparison = compare(first, second, args.photo, alpha=args.alpha, titles=names)
         stop_if_interrupted()

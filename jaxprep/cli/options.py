@@ -465,14 +465,22 @@ def load_config(args: argparse.Namespace) -> Any:
     from jaxprep import presets  # imports JAX
 
     config = presets.load(
-        args.preset,
-        config_file=args.config_file,
-        revision=args.revision,
-        token=args.token,
-        cache_dir=args.cache_dir,
-        local_files_only=args.offline,
+        args.preset, config_file=args.config_file, revision=args.revision, **hub_options(args)
     )
     return config.overridden(dict(args.override))
+
+
+def hub_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what `jaxprep.presets.load` takes of the options for hubs.
+
+    >>> hub_options(make_parser().parse_args(["inspect", "hf://user/repo", "--offline"]))
+    {'token': None, 'cache_dir': None, 'local_files_only': True}
+    """
+    return {
+        "token": args.token,
+        "cache_dir": args.cache_dir,
+        "local_files_only": args.offline,
+    }
 
 
 def _parse_path(text: str) -> str:
