@@ -36,7 +36,7 @@ from jaxprep.facade import ImageClassifierPreprocessor, ImageConverter
 from jaxprep.formats import Format, HuggingFace
 from jaxprep.host.decode import read_image
 from jaxprep.huggingface import BaseImageProcessor
-from jaxprep.pipeline import Pipeline, Plan
+from jaxprep.pipeline import Pipeline, Plan, numbers
 from jaxprep.pipeline.plan import as_sizes
 from jaxprep.resources import NotRegularError, TooLargeError, read_regular
 from jaxprep.settings import with_default_settings
@@ -113,7 +113,7 @@ def export(
     source = _Source.of(preprocessor)
     plan_size, shape = _shape_of(source.pipeline, size, canvas, channels)
     names = _checked_platforms(platforms)
-    dtype = _checked_dtype(dtype)
+    dtype = numbers.as_dtype(dtype)
     source.pipeline.check_key(None)
     source.pipeline.check_image((*plan_size, channels), dtype)
     plan = None if canvas is None else source.plan([plan_size], canvas)
@@ -207,13 +207,12 @@ def _shape_of(
             "Expected one of `size`, that of all images, and `canvas`, which holds images of any "
             f"sizes, got {'neither' if size is None else 'both'}."
         )
-    if not isinstance(channels, int | np.integer) or channels < 1:
-        raise InputError(f"Expected a number of channels, got {codec.shown(channels)}.")
+    channels = numbers.as_channels(channels)
     (sides,) = as_sizes([canvas if size is None else size])
     bounds.check_sides(sides)
     if pipeline.reads_channels_first:
-        return sides, (int(channels), *sides)
-    return sides, (*sides, int(channels))
+        return sides, (channels, *sides)
+    return sides, (*sides, channels)
 
 
 def _checked_platforms(platforms: Any) -> tuple[str, ...]:
@@ -226,15 +225,6 @@ def _checked_platforms(platforms: Any) -> tuple[str, ...]:
             f"{codec.shown(list(listed))} - at `platforms`."
         )
     return listed
-
-
-def _checked_dtype(dtype: Any) -> Any:
-    try:
-        return jax.dtypes.canonicalize_dtype(dtype)
-    except TypeError as error:
-        raise InputError(
-            f"Expected a dtype of images, got {codec.shown(dtype)} - at `dtype`."
-        ) from error
 
 
 def _check_flatbuffers() -> None:

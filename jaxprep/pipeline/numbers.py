@@ -92,6 +92,37 @@ def _check_tops(steps: tuple[Any, ...], largest: float, error: type[ConfigError 
             )
 
 
+def as_channels(channels: Any) -> int:
+    """Returns a number of channels that a caller tells.
+
+    Raises:
+        InputError: no integer of at least 1.
+
+    >>> as_channels(np.int64(3))
+    3
+    """
+    if not isinstance(channels, int | np.integer) or channels < 1:
+        raise InputError(f"Expected a number of channels, got {codec.shown(channels)}.")
+    return int(channels)
+
+
+def as_dtype(dtype: Any) -> Any:
+    """Returns the type of images that a caller tells, as JAX holds it.
+
+    Raises:
+        InputError: it is none.
+
+    >>> as_dtype("uint8")
+    dtype('uint8')
+    """
+    try:
+        return jax.dtypes.canonicalize_dtype(dtype)
+    except TypeError as error:
+        raise InputError(
+            f"Expected a dtype of images, got {codec.shown(dtype)} - at `dtype`."
+        ) from error
+
+
 def in_jax_type(image: Any, where: str = "image") -> Any:
     """Returns an array in the type that JAX holds it in: in the byte order of the machine, and of
     32 bits. JAX arrays and tracers come back as they are.

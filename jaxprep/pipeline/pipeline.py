@@ -474,14 +474,7 @@ class Pipeline:
         2
         """
         self.check_key(None)
-        if not isinstance(channels, int | np.integer) or channels < 1:
-            raise InputError(f"Expected a number of channels, got {codec.shown(channels)}.")
-        try:
-            dtype = jax.dtypes.canonicalize_dtype(dtype)
-        except TypeError as error:
-            raise InputError(
-                f"Expected a dtype of images, got {codec.shown(dtype)} - at `dtype`."
-            ) from error
+        channels, dtype = numbers.as_channels(channels), numbers.as_dtype(dtype)
         _check_type(self, channels, dtype)
         calls = warm.calls_to_warm(self.lowered, sizes, largest, batch_sizes, channels, dtype)
         return warm.warm_up(self.lowered, calls, channels, dtype)
