@@ -117,8 +117,7 @@ def readings(array: np.ndarray) -> list[Reading]:
             "Expected one image or a batch, (h, w, c), (c, h, w), (b, h, w, c) or (b, c, h, w), "
             f"got shape {array.shape} - at `array`."
         )
-    batch = batch.astype(np.float64)
-    if not np.all(np.isfinite(batch)):
+    if not all(np.all(np.isfinite(image.astype(np.float64))) for image in batch):
         raise InputError("Expected finite numbers, got NaN or infinity - at `array`.")
     if batch.shape[-1] in CHANNELS and (
         batch.shape[1] not in CHANNELS or batch.shape[2] not in (1, 3)
@@ -130,7 +129,7 @@ def readings(array: np.ndarray) -> list[Reading]:
         raise InputError(
             f"Expected an axis of 1 or 3 channels, got shape {array.shape} - at `array`."
         )
-    plain = Reading(first, first, np.ascontiguousarray(images), is_batch)
+    plain = Reading(first, first, images, is_batch)
     turned = {"HWC": "WHC", "CHW": "CWH"}[first]
     transposed = Reading(turned, first, images.transpose(0, 2, 1, 3), is_batch)
     count, height, width, channels = images.shape

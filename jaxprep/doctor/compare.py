@@ -326,7 +326,7 @@ def _explained(
             named.changes,
             _of_layout(reading, expected),
             hypothesis.source.differences(source),
-            _of_channels(search, photo),
+            _of_channels(search),
         )
         if photo.exif_orientation == 3:
             # Half a turn is found as two flips; here it is the one that EXIF asks for.
@@ -355,7 +355,7 @@ def _of_layout(reading: Reading, expected: Expected) -> tuple[Change, ...]:
     )
 
 
-def _of_channels(search: Search, photo: Photo) -> tuple[Change, ...]:
+def _of_channels(search: Search) -> tuple[Change, ...]:
     return (("gray", "color", "one_channel"),) if search.image.shape[-1] == 1 else ()
 
 

@@ -104,6 +104,8 @@ class Search:
         may_flip: bool = True,
     ) -> None:
         self.flips = FLIPS if may_flip else FLIPS[:1]
+        # One image of a batch at a time, which may be large.
+        image = np.ascontiguousarray(image, np.float64)
         self.image = image
         self.photo = photo
         self.hint = expected_view
