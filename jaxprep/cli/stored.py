@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -12,7 +11,6 @@ from jaxprep.errors import InputError
 from jaxprep.formats import Custom, Format
 from jaxprep.pipeline import Pipeline
 from jaxprep.pipeline.step import Layout, Pointwise
-from jaxprep.types import Batch
 
 StoredType = Literal["uint8", "bfloat16", "float32"]
 
@@ -31,7 +29,8 @@ def split_at_values(pipeline: Pipeline) -> tuple[Pipeline, Pipeline]:
     """
     steps = pipeline.steps
     count = len(steps)
-    while count and not _gives_uint8(pipeline.replace(steps=steps[:count])):
+    size = (64, 64)  # any: no type depends on it
+    while count and pipeline.replace(steps=steps[:count]).result_dtype(np.uint8, size) != np.uint8:
         count -= 1
     rest = steps[count:]
     for step in rest:
@@ -41,13 +40,6 @@ def split_at_values(pipeline: Pipeline) -> tuple[Pipeline, Pipeline]:
                 f"`{step.describe()}` after the values have become fractions - at `--dtype uint8`."
             )
     return pipeline.replace(steps=steps[:count]), pipeline.replace(steps=rest)
-
-
-def _gives_uint8(pipeline: Pipeline) -> bool:
-    shape = (3, 64, 64) if pipeline.reads_channels_first else (64, 64, 3)
-    image = jax.ShapeDtypeStruct(shape, np.uint8)
-    result = jax.eval_shape(pipeline, Batch(image=image))  # type: ignore[arg-type]
-    return result.image.dtype == np.uint8
 
 
 def config_for(config: Format, dtype: StoredType | None) -> Format:
