@@ -29,14 +29,14 @@ class Expected:
     Attributes:
         name: what the caller calls it.
         pipeline: what jaxprep runs.
-        layout: "NCHW" or "NHWC", of the library that the preset is of; None where both are right.
+        layout: "CHW" or "HWC", of the library that the preset is of; None where both are right.
         kernel: its resize; None where it has none.
         values: what it does to levels.
         source: how it reads a photograph.
         fill: levels of what lies outside of the photograph, per channel.
 
     >>> from jaxprep.formats import Timm
-    >>> read("mine", Timm(), "NCHW").view((300, 400)).resized
+    >>> read("mine", Timm(), "CHW").view((300, 400)).resized
     (256, 341)
     """
 
