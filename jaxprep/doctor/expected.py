@@ -93,7 +93,7 @@ def read(name: str, config: Format | Pipeline, layout: str | None) -> Expected:
         ConfigError: it does something that the doctor has no words for.
 
     >>> from jaxprep.formats import Timm
-    >>> read("mine", Timm(), "NCHW").kernel.describe()
+    >>> read("mine", Timm(), "CHW").kernel.describe()
     'bicubic, antialiased, as pillow'
     """
     pipeline = config.pipeline if isinstance(config, Format) else config
