@@ -155,11 +155,15 @@ def run(command: str, folder: Path, venv: Path | None = None) -> tuple[bool, lis
 
 
 def environment(venv: Path | None) -> dict[str, str]:
-    """Return ours without an active Python environment, and with `venv` active if one is given."""
+    """Return ours without an active Python environment, and with `venv` active if one is given.
+
+    Python keeps the bytecode that it made, as it does for newcomers: without it each of the many
+    processes compiles the tests again, for a minute.
+    """
     outside = {
         key: value
         for key, value in os.environ.items()
-        if key not in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
+        if key not in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE")
     }
     paths = [
         p for p in os.environ["PATH"].split(os.pathsep) if not Path(p, "..", "pyvenv.cfg").exists()
