@@ -153,7 +153,7 @@ class BoundedJit:
     Args:
         function: called with the static value and the arrays.
         shapes: what of the shapes of the arrays the static value does not say.
-        options: of `jax.jit`.
+        compiler_options: of `jax.jit`, for a static value.
 
     >>> scaled = BoundedJit(lambda factor, x: factor * x)
     >>> scaled(3, np.float32(2)).tolist(), scaled.count()
@@ -164,12 +164,12 @@ class BoundedJit:
         self,
         function: Callable[..., Any],
         shapes: Callable[..., Hashable] = shapes_of,
-        **options: Any,
+        compiler_options: Callable[[Any], dict[str, Any]] = lambda static: {},
     ):
         functools.update_wrapper(self, function)
         self.function = function
         self.shapes = shapes
-        self.options = options
+        self.compiler_options = compiler_options
 
     def __call__(self, static: Hashable, *arrays: Any) -> Any:
         key = self, static, self.shapes(*arrays)
@@ -187,7 +187,7 @@ class BoundedJit:
         # `partial` has no name, by which JAX calls the program
         bound = functools.update_wrapper(functools.partial(self.function, static), self.function)
         del bound.__wrapped__  # JAX would count its arguments, of which one is bound
-        return jax.jit(bound, **self.options)
+        return jax.jit(bound, compiler_options=self.compiler_options(static))
 
     def count(self) -> int:
         """Return how many programs of this function are kept."""

@@ -132,7 +132,7 @@ Calls = dict[str, Callable[[], Any]]
 def calls() -> Calls:
     """All calls, by name."""
     return {
-        **_of_presets(),
+        **of_presets(),
         **_of_pipelines(),
         **_of_ops(),
         **_of_labels(),
@@ -142,7 +142,8 @@ def calls() -> Calls:
     }
 
 
-def _of_presets() -> Calls:
+def of_presets() -> Calls:
+    """Of every family of presets, eagerly and jitted, with plans and without."""
     from jaxprep import ImageClassifierPreprocessor
 
     def load(name: str) -> Any:
@@ -426,10 +427,11 @@ def identity(tree: Any) -> str:
 
 
 def main() -> None:
-    setting, file = sys.argv[1:]
+    setting, which, file = sys.argv[1:]
+    made = {"all": calls, "presets": of_presets}[which]
     results = {}
     with SETTINGS[setting]():
-        for name, call in calls().items():
+        for name, call in made().items():
             try:
                 results[name] = identity(call())
             except Exception as error:
