@@ -6,7 +6,6 @@ import io
 
 import numpy as np
 import pytest
-import transformers.models.clip.image_processing_pil_clip as clip_reference
 from goldens import inputs
 from helpers.images import photograph
 from PIL import Image
@@ -133,6 +132,9 @@ def test_premultiplied_gray_is_the_gray_it_was_made_of():
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_picture_of_any_mode_gives_the_numbers_of_transformers(mode):
+    # here, not above: it takes seconds that processes of other tests need not spend
+    import transformers.models.clip.image_processing_pil_clip as clip_reference
+
     settings = {"size": {"height": 16, "width": 16}, "do_center_crop": False}
     picture = inputs.MODES[mode](PHOTO)
     expected = clip_reference.CLIPImageProcessorPil(**settings)(picture, return_tensors="np")

@@ -52,6 +52,24 @@ def checked(function: FunctionType) -> Callable:
     is then raised. A call that the annotations forbid, and that the function would accept, raises
     `jaxtyping.TypeCheckError`.
     """
+
+    @functools.cache
+    def with_check() -> Callable:
+        return _with_check(function)
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return with_check()(*args, **kwargs)
+        except TypeCheckError:
+            function(*args, **kwargs)
+            raise
+
+    return call
+
+
+def _with_check(function: FunctionType) -> Callable:
+    """Compile the check, which takes a millisecond: when a function is called first, as few are."""
     # the code of a decorated function is that of its decorator
     inner = inspect.unwrap(function)
     only_arrays = FunctionType(
@@ -68,16 +86,7 @@ def checked(function: FunctionType) -> Callable:
     with_check = jaxtyped(only_arrays, typechecker=beartype)
     if inner is not function:
         with_check = with_default_settings(with_check)
-
-    @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return with_check(*args, **kwargs)
-        except TypeCheckError:
-            function(*args, **kwargs)
-            raise
-
-    return call
+    return with_check
 
 
 def array_annotations(function: FunctionType) -> dict[str, Any]:

@@ -21,11 +21,8 @@ from jaxprep.resample.tables import Taps, fit, resize_taps
 
 SIZE, OUT = (37, 45), (17, 12)
 BATCH = 3
-METHODS = ["bilinear", "bicubic", "lanczos3"]
-INTEGER = [("pillow", method) for method in METHODS]
-INTEGER += [("torchvision", method) for method in METHODS[:2]]
 IDENTITY = Epilogue(lambda rows: rows)
-every_engine = pytest.mark.parametrize("engine", [CpuEngine(), CpuEngine(1), TpuEngine()])
+ENGINES = (CpuEngine(), CpuEngine(1), TpuEngine())
 constant_or_plan = pytest.mark.parametrize("batched", [False, True], ids=["constant", "plan"])
 
 
@@ -45,10 +42,15 @@ def tables(reference: str, method: str, batched: bool) -> tuple[Taps, Taps]:
     return made[0], made[1]
 
 
-def run(engine, images, vertical, horizontal, arithmetic, first, batched):
+def run(engines, images, vertical, horizontal, arithmetic, first, batched):
+    """What the plain form makes of the images, and each engine, in one program."""
+
     def one(image, vertical, horizontal, first):
         passes = Passes(vertical, horizontal, arithmetic, first)
-        return engine.run_segment(image, passes, IDENTITY, is_last=True)
+        return [
+            engine.run_segment(image, passes, IDENTITY, is_last=True)
+            for engine in (PlainEngine(), *engines)
+        ]
 
     if batched:
         axis = 0 if isinstance(first, np.ndarray) else None
@@ -64,107 +66,125 @@ def run(engine, images, vertical, horizontal, arithmetic, first, batched):
 
 
 @functools.cache
-def plain_integers(reference: str, method: str, vertical_first: bool, batched: bool) -> np.ndarray:
-    """What every engine is compared with."""
+def integers(reference: str, method: str, vertical_first: bool, batched: bool) -> list[np.ndarray]:
     images, made = noise(BATCH, *SIZE, 3), tables(reference, method, batched)
-    return np.asarray(run(PlainEngine(), images, *made, "integer", vertical_first, batched))
+    return jax.device_get(run(ENGINES, images, *made, "integer", vertical_first, batched))
 
 
-@every_engine
 @pytest.mark.parametrize("vertical_first", [False, True])
-@pytest.mark.parametrize(("reference", "method"), INTEGER)
-@constant_or_plan
-def test_integer_passes_equal_the_plain_form(engine, reference, method, vertical_first, batched):
-    images, made = noise(BATCH, *SIZE, 3), tables(reference, method, batched)
-    result = run(engine, images, *made, "integer", vertical_first, batched)
-    expected = plain_integers(reference, method, vertical_first, batched)
-    assert result.dtype == expected.dtype == jnp.uint8
-    np.testing.assert_array_equal(result, expected)
-
-
-@every_engine
 @pytest.mark.parametrize("reference", ["pillow", "torchvision"])
-def test_images_of_a_plan_may_differ_in_the_order_of_their_passes(engine, reference):
+@constant_or_plan
+def test_integer_passes_equal_the_plain_form(reference, vertical_first, batched):
+    assert_all_equal_the_first(*integers(reference, "bicubic", vertical_first, batched))
+
+
+@pytest.mark.parametrize(
+    ("reference", "method", "batched"),
+    [
+        ("pillow", "bilinear", False),
+        ("pillow", "lanczos3", True),
+        ("torchvision", "bilinear", False),
+    ],
+)
+def test_integer_passes_of_fewer_and_of_more_taps_equal_the_plain_form(reference, method, batched):
+    assert_all_equal_the_first(*integers(reference, method, False, batched))
+
+
+def assert_all_equal_the_first(expected: np.ndarray, *results: np.ndarray) -> None:
+    assert len(results) == len(ENGINES)
+    for result in results:
+        assert result.dtype == expected.dtype == jnp.uint8
+        np.testing.assert_array_equal(result, expected)
+
+
+@pytest.mark.parametrize("reference", ["pillow", "torchvision"])
+def test_images_of_a_plan_may_differ_in_the_order_of_their_passes(reference):
     images = noise(BATCH, *SIZE, 3)
     made = tables(reference, "bicubic", batched=True)
     first = np.array([True, False, True])
-    result = run(engine, images, *made, "integer", first, True)
-    both = [plain_integers(reference, "bicubic", order, True) for order in (False, True)]
-    for i in range(BATCH):
-        np.testing.assert_array_equal(result[i], both[int(first[i])][i])
+    both = [integers(reference, "bicubic", order, True)[0] for order in (False, True)]
+    assert (both[0] != both[1]).any()
+    for result in run(ENGINES, images, *made, "integer", first, True)[1:]:
+        for i in range(BATCH):
+            np.testing.assert_array_equal(result[i], both[int(first[i])][i])
 
 
-@every_engine
-@constant_or_plan
-@pytest.mark.parametrize("dtype", [jnp.uint8, jnp.float32, jnp.bfloat16])
-def test_float_passes_equal_the_plain_form_to_float32_rounding(engine, dtype, batched):
-    images = jnp.asarray(noise(BATCH, *SIZE, 3), dtype)
-    arguments = (images, *tables("float", "bicubic", batched), "float", True, batched)
-    result, expected = run(engine, *arguments), run(PlainEngine(), *arguments)
-    assert result.dtype == expected.dtype == jnp.float32
-    # sums of at most 13 terms of up to 255, in another order
-    np.testing.assert_allclose(result, expected, rtol=0, atol=1e-4)
+@pytest.mark.parametrize(
+    ("dtype", "batched"),
+    [(jnp.uint8, True), (jnp.float32, True), (jnp.bfloat16, True), (jnp.float32, False)],
+    ids=str,
+)
+def test_float_passes_equal_the_plain_form_to_float32_rounding(dtype, batched):
+    images = noise(BATCH, *SIZE, 3).astype(dtype)
+    made = tables("float", "bicubic", batched)
+    expected, *results = run(ENGINES, images, *made, "float", True, batched)
+    for result in results:
+        assert result.dtype == expected.dtype == jnp.float32
+        # sums of at most 13 terms of up to 255, in another order
+        np.testing.assert_allclose(result, expected, rtol=0, atol=1e-4)
 
 
-@every_engine
-def test_the_gradient_of_float_passes_is_that_of_the_plain_form(engine):
-    image = jnp.asarray(noise(*SIZE, 3), jnp.float32)
+def test_the_gradient_of_float_passes_is_that_of_the_plain_form():
+    image = noise(*SIZE, 3).astype(np.float32)
     passes = Passes(*tables("float", "bilinear", False), "float", True)
     weight = noise(*OUT, 3).astype(np.float32)
 
-    def loss(engine, image):
+    def loss(image, engine):
         return jnp.vdot(engine.run_segment(image, passes, IDENTITY, is_last=True), weight)
 
-    gradient = jax.jit(jax.grad(lambda image: loss(engine, image)))(image)
-    expected = jax.jit(jax.grad(lambda image: loss(PlainEngine(), image)))(image)
-    np.testing.assert_allclose(gradient, expected, rtol=1e-5, atol=1e-3)
+    @jax.jit
+    def gradients(image):
+        return [jax.grad(loss)(image, engine) for engine in (PlainEngine(), *ENGINES)]
+
+    expected, *results = gradients(image)
+    for gradient in results:
+        np.testing.assert_allclose(gradient, expected, rtol=1e-5, atol=1e-3)
 
 
-@every_engine
 @pytest.mark.parametrize("missing", ["vertical", "horizontal", "both"])
-def test_an_axis_without_a_table_stays_as_it_is(engine, missing):
+def test_an_axis_without_a_table_stays_as_it_is(missing):
     images = noise(BATCH, *SIZE, 3)
     vertical, horizontal = tables("pillow", "bilinear", False)
     vertical = None if missing != "horizontal" else vertical
     horizontal = None if missing != "vertical" else horizontal
-    arguments = (images, vertical, horizontal, "integer", False, False)
-    result, expected = run(engine, *arguments), run(PlainEngine(), *arguments)
-    np.testing.assert_array_equal(result, expected)
+    results = jax.device_get(run(ENGINES, images, vertical, horizontal, "integer", False, False))
+    assert_all_equal_the_first(*results)
     if missing == "both":
-        np.testing.assert_array_equal(result, images)
+        np.testing.assert_array_equal(results[0], images)
 
 
 # What only the engine for TPU does: products of dense matrices
 
 
-def vertical_pass(engine, image, taps: Taps, batched: bool):
+def vertical_pass(image, taps: Taps, batched: bool) -> tuple[np.ndarray, np.ndarray]:
+    """What the plain form and the engine for TPU make of the rows of an image."""
     if batched:
         taps = Taps(*(np.asarray(field)[None] for field in taps))
-        return run(engine, image[None], taps, None, "integer", True, True)[0]
-    return run(engine, image[None], taps, None, "integer", True, False)[0]
+    plain, dense = run([TpuEngine()], image[None], taps, None, "integer", True, batched)
+    return np.asarray(plain)[0], np.asarray(dense)[0]
 
 
-# XLA takes 20 s for the plan of an axis of 2000
-MANY_TAPS = [(1, 5, True), (3, 64, True), (1030, 2, True)]
-MANY_TAPS += [(1, 5, False), (3, 64, False), (1030, 2, False), (2000, 3, False)]
+TAPS = [(1, 5, True), (3, 64, True), (1, 5, False), (3, 64, False), (2000, 3, False)]
+TAPS = [(reference, *sizes) for reference in ("pillow", "torchvision") for sizes in TAPS]
+# XLA takes 20 s for the plan of an axis of 2000, and 6 s for this one
+TAPS += [("pillow", 1030, 2, True)]
 
 
-@pytest.mark.parametrize("reference", ["pillow", "torchvision"])
-@pytest.mark.parametrize(("n", "m", "batched"), MANY_TAPS)
+@pytest.mark.parametrize(("reference", "n", "m", "batched"), TAPS)
 def test_one_tap_or_a_thousand_are_summed_exactly(reference, n, m, batched):
     # white and black pixels reach the largest sums
     image = np.where(noise(n, 2, 1) > 127, np.uint8(255), np.uint8(0))
     taps = resize_taps(n, m, "bicubic", True, reference)
-    result = vertical_pass(TpuEngine(), image, taps, batched)
-    np.testing.assert_array_equal(result, vertical_pass(PlainEngine(), image, taps, batched))
+    expected, result = vertical_pass(image, taps, batched)
+    np.testing.assert_array_equal(result, expected)
 
 
-@pytest.mark.parametrize("value", [-(2**15), -1, 0, 255, 2**15 - 1])
-def test_every_int16_weight_is_exact(value):
-    taps = Taps(np.int32([0, 1]), np.int16([[value, 3], [7, value]]), np.int32(14))
-    image = noise(3, 4, 1)
-    result = vertical_pass(TpuEngine(), image, taps, False)
-    np.testing.assert_array_equal(result, vertical_pass(PlainEngine(), image, taps, False))
+def test_every_int16_weight_is_exact():
+    values = [-(2**15), -1, 0, 255, 2**15 - 1]
+    start = np.tile(np.int32([0, 1]), len(values))
+    weight = np.int16([row for value in values for row in ([value, 3], [7, value])])
+    expected, result = vertical_pass(noise(3, 4, 1), Taps(start, weight, np.int32(14)), False)
+    np.testing.assert_array_equal(result, expected)
 
 
 @pytest.mark.parametrize("count", [1, 5, 16, 17, 40])
@@ -179,10 +199,20 @@ def test_a_table_made_in_the_graph_equals_the_one_made_on_the_host(count):
 
 
 @pytest.mark.parametrize("dtype", [np.int16, np.int32])
-@pytest.mark.parametrize("shift", [8, 22])
 @pytest.mark.parametrize("taps", [1, tpu.INT16_TAPS, tpu.INT16_TAPS + 1])
-def test_the_largest_carry_fits_from_8_to_22_fractional_bits(dtype, shift, taps):
+def test_the_largest_carry_fits_from_8_to_22_fractional_bits(dtype, taps):
     image = np.full((taps, 1, 1), 255, np.uint8)
-    table = Taps(np.int32([0]), np.full((1, taps), 255, dtype), np.int32(shift))
-    result = vertical_pass(TpuEngine(), image, table, False)
-    np.testing.assert_array_equal(result, vertical_pass(PlainEngine(), image, table, False))
+
+    @jax.jit
+    def passes(image):
+        results = []
+        for shift in (8, 22):
+            table = Taps(np.int32([0]), np.full((1, taps), 255, dtype), np.int32(shift))
+            passes = Passes(table, None, "integer", True)
+            for engine in (PlainEngine(), TpuEngine()):
+                results.append(engine.run_segment(image, passes, IDENTITY, is_last=True))
+        return results
+
+    expected_8, result_8, expected_22, result_22 = passes(image)
+    np.testing.assert_array_equal(result_8, expected_8)
+    np.testing.assert_array_equal(result_22, expected_22)
