@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+from typing import Any
 
 import jax
 import numpy as np
@@ -15,7 +17,6 @@ from jaxprep.errors import ConfigError, InputError
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 KEY = jax.random.key(11)
-MODES = ("batch", "pair", "element")
 
 
 def batch_of(count: int, weight: list[float] | None = None) -> Batch:
@@ -27,13 +28,24 @@ def batch_of(count: int, weight: list[float] | None = None) -> Batch:
     return Batch(image=np.float32(image), label=np.arange(count, dtype=np.int32), weight=weights)
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(("mixup", "cutmix"), [(0.8, 0.0), (0.0, 1.0), (0.8, 1.0)])
-def test_a_label_is_the_mean_of_labels_that_the_pixels_are_of_images(mode, mixup, cutmix):
-    mixing = augment.Mixing(num_classes=8, mixup=mixup, cutmix=cutmix, mode=mode)
+@functools.cache
+def jitted(mixing: augment.Mixing) -> Any:
+    return jax.jit(mixing)
+
+
+# a mode for each way to mix: the mode says who shares a draw, the alphas what is drawn
+MIXINGS = {
+    "batch": augment.Mixing(num_classes=8, cutmix=1.0, mode="batch"),
+    "pair": augment.Mixing(num_classes=8, mixup=0.8, mode="pair"),
+    "element": augment.Mixing(num_classes=8, mixup=0.8, cutmix=1.0, mode="element"),
+}
+
+
+@pytest.mark.parametrize("mode", MIXINGS)
+def test_a_label_is_the_mean_of_labels_that_the_pixels_are_of_images(mode):
     batch = batch_of(8)
     for i in range(5):
-        result = jax.jit(mixing)(batch, jax.random.fold_in(KEY, i))
+        result = jitted(MIXINGS[mode])(batch, jax.random.fold_in(KEY, i))
         pixels = np.asarray(result.image)[..., 0].mean((1, 2))
         labels = np.asarray(result.label)
         np.testing.assert_allclose(labels.sum(1), 1, rtol=1e-6)
@@ -43,10 +55,9 @@ def test_a_label_is_the_mean_of_labels_that_the_pixels_are_of_images(mode, mixup
             assert set(np.flatnonzero(labels[j])) <= {j, 7 - j}
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", MIXINGS)
 def test_shares_are_those_of_a_batch_of_a_pair_or_of_an_element(mode):
-    mixing = augment.Mixing(num_classes=8, mixup=0.8, mode=mode)
-    share = np.asarray(mixing(batch_of(8), KEY).label).diagonal()
+    share = np.asarray(jitted(MIXINGS[mode])(batch_of(8), KEY).label).diagonal()
     assert len(set(share)) == {"batch": 1, "pair": 4, "element": 8}[mode]
     np.testing.assert_array_equal(share == share[::-1], mode != "element")
 
@@ -59,7 +70,7 @@ def test_a_padded_example_reaches_no_other_and_stays_padded(mixup, cutmix):
     image = np.array(batch.image)
     image[4:] = np.nan
     for i in range(5):
-        result = jax.jit(mixing)(batch.replace(image=image), jax.random.fold_in(KEY, i))
+        result = jitted(mixing)(batch.replace(image=image), jax.random.fold_in(KEY, i))
         got = np.asarray(result.image)
         # the partners of the padded ones, 0 and 1, are left alone
         np.testing.assert_array_equal(got[:2], image[:2])
@@ -99,8 +110,8 @@ def test_devices_mix_all_examples_or_their_own(kind, scope):
     run = jax.jit(mixing)
     with jax.set_mesh(mesh):
         sharded = jax.device_put(batch, sharding)
-        result = run(sharded, KEY)
-        text = run.lower(sharded, KEY).compile().as_text()
+        compiled = run.lower(sharded, KEY).compile()
+    result, text = compiled(sharded, KEY), compiled.as_text()
     assert result.image.sharding.spec[0] == "data"
     labels = np.asarray(result.label)
     own_device = scope == "device" and kind == AxisType.Explicit
@@ -139,8 +150,9 @@ def test_a_pipeline_mixes_last_and_is_saved_with_it():
     got = pipeline(batch, key=KEY)
     assert got.label.shape == (6, 6)
     alone = pipeline.replace(mixing=None)(batch, key=KEY)
-    draws = pipeline.draw(KEY, batch)
-    np.testing.assert_allclose(mixing(alone, draw=draws[-1]).image, got.image, rtol=1e-6)
+    draws = jax.jit(pipeline.draw)(KEY, batch)
+    mixed = jax.jit(mixing)(alone, draw=draws[-1])
+    np.testing.assert_allclose(mixed.image, got.image, rtol=1e-6)
     np.testing.assert_allclose(pipeline(batch, draws=draws).label, got.label, rtol=1e-6)
     jitted = jax.jit(lambda batch, key: pipeline(batch, key=key))(batch, KEY)
     np.testing.assert_allclose(jitted.image, got.image, rtol=1e-6)
