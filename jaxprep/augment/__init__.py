@@ -6,7 +6,7 @@ Steps that change colours take uint8 images: they stand before the rescale.
 
 >>> import jax, numpy as np
 >>> from jaxprep import Batch, Pipeline, augment, ops
->>> steps = (augment.RandomResizedCrop(8), augment.RandomFlip(), augment.RandAugment())
+>>> steps = (augment.RandomResizedCrop(8), augment.RandomFlip(), augment.ColorJitter(0.4))
 >>> pipeline = Pipeline((*steps, ops.Rescale(1 / 255)))
 >>> batch = Batch(image=np.zeros((2, 20, 30, 3), np.uint8), index=np.arange(2))
 >>> pipeline(batch, key=jax.random.key(0)).image.shape

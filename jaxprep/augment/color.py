@@ -234,7 +234,8 @@ def adjust_hue(
     Raises:
         InputError: the image is not uint8 with 1 or 3 channels.
 
-    >>> adjust_hue(np.uint8([[[255, 0, 0]]]), 1 / 3).tolist()
+    >>> import jax
+    >>> jax.jit(adjust_hue)(np.uint8([[[255, 0, 0]]]), 1 / 3).tolist()
     [[[0, 255, 0]]]
     """
     check_image(image, reference)
@@ -249,7 +250,8 @@ def adjust_hue(
 def turn_integer_hue(image: Any, turns: Any, tables: Any) -> Any:
     """Return `adjust_hue` of Pillow, by the tables of `hsv_tables`.
 
-    >>> turn_integer_hue(np.uint8([[[255, 0, 0]]]), 0.5, hsv_tables()).tolist()
+    >>> import jax
+    >>> jax.jit(turn_integer_hue)(np.uint8([[[255, 0, 0]]]), 0.5, hsv_tables()).tolist()
     [[[0, 255, 252]]]
     """
     red, green, blue = (image[..., i].astype(jnp.int32) for i in range(3))

@@ -85,7 +85,8 @@ def gaussian_blur(
         InputError: the image is not uint8 with 1 or 3 channels, or is smaller than half of the
             kernel.
 
-    >>> gaussian_blur(np.full((4, 4, 1), 7, np.uint8), 1.0, 3)[0, 0].item()
+    >>> blur = jax.jit(lambda image: gaussian_blur(image, 1.0, 3))
+    >>> blur(np.full((4, 4, 1), 7, np.uint8))[0, 0].item()
     7
     """
     if kernel_size < 1 or kernel_size % 2 == 0:
@@ -105,7 +106,8 @@ def kernel_blur(
     Raises:
         InputError: the image is not uint8 with 1 or 3 channels, or too small for the kernel.
 
-    >>> kernel_blur(np.full((8, 8, 1), 7, np.uint8), gaussian_kernel(1.0, 5))[0, 0].item()
+    >>> blur = jax.jit(lambda image: kernel_blur(image, gaussian_kernel(1.0, 5)))
+    >>> blur(np.full((8, 8, 1), 7, np.uint8))[0, 0].item()
     7
     """
     check_image(image, "torchvision")
@@ -160,7 +162,7 @@ def box_blur(
     Raises:
         InputError: the image is not uint8 with 1 or 3 channels.
 
-    >>> box_blur(np.uint8([[[0], [0], [90], [0], [0]]]), 1.0)[0, :, 0].tolist()
+    >>> jax.jit(box_blur)(np.uint8([[[0], [0], [90], [0], [0]]]), 1.0).ravel().tolist()
     [5, 21, 37, 21, 5]
     """
     return weighted_blur(image, box_weights(sigma, largest=largest))
@@ -200,7 +202,7 @@ def weighted_blur(
         InputError: the image is not uint8 with 1 or 3 channels.
 
     >>> image = np.uint8([[[0], [0], [90], [0], [0]]])
-    >>> weighted_blur(image, box_weights(1.0))[0, :, 0].tolist()
+    >>> jax.jit(weighted_blur)(image, box_weights(1.0)).ravel().tolist()
     [5, 21, 37, 21, 5]
     """
     check_image(image, "pillow")

@@ -59,7 +59,7 @@ class Mixing(Mix):
         smoothing: label smoothing, `y (1 - s) + s / num_classes`.
 
     >>> batch = Batch(image=np.zeros((2, 4, 4, 3), np.float32), label=np.int32([0, 1]))
-    >>> Mixing(num_classes=2, mixup=0.2)(batch, jax.random.key(0)).label.shape
+    >>> jax.jit(Mixing(num_classes=2, mixup=0.2))(batch, jax.random.key(0)).label.shape
     (2, 2)
     """
 

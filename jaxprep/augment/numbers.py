@@ -92,7 +92,7 @@ def log_gamma(key: Any, alpha: Any, count: int) -> jax.Array:
         alpha: the shape of the distribution, above 0.
         count: how many.
 
-    >>> log_gamma(jax.random.key(0), 1.0, 3).shape
+    >>> jax.jit(log_gamma, static_argnums=(1, 2))(jax.random.key(0), 1.0, 3).shape
     (3,)
     """
     # Marsaglia and Tsang, "A simple method for generating gamma variables", 2000

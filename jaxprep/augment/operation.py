@@ -45,7 +45,7 @@ class Operation(NamedTuple):
         map: `(6,)` float32 of a warp; see `warp`.
 
     >>> operation = blend_of("brightness", 0.5)
-    >>> apply_operation(np.uint8([[[100]]]), operation).item()
+    >>> jax.jit(apply_operation)(np.uint8([[[100]]]), operation).item()
     50
     """
 

@@ -388,7 +388,7 @@ class AugMix(Policy):
 
     >>> from jaxprep import Batch
     >>> image = np.full((8, 8, 3), 7, np.uint8)
-    >>> AugMix()(Batch(image=image), key=jax.random.key(0)).image.shape
+    >>> AugMix(width=1, depth=1)(Batch(image=image), key=jax.random.key(0)).image.shape
     (8, 8, 3)
     """
 

@@ -168,8 +168,8 @@ def warp(
         fill: what lies outside the image, in the unit of its values.
 
     >>> image = np.arange(4, dtype=np.uint8).reshape(2, 2, 1)
-    >>> warp(image, translation(right=1.0))[..., 0].tolist()
-    [[0, 0], [0, 2]]
+    >>> jax.jit(lambda image: warp(image, translation(right=1.0)))(image).ravel().tolist()
+    [0, 0, 0, 2]
     """
     if method not in METHODS:
         raise codec.expected(f"one of {list(METHODS)}", method, "method")

@@ -52,8 +52,9 @@ def fill_and_remove(
         max_hole, max_sprinkle: the largest area, in pixels of these maps, of a hole or a sprinkle;
             0 leaves all.
 
-    >>> fill_and_remove(jnp.float32([[[-1, -1, -1, 5]]]), 0.0, 0, 1)[0, 0].tolist()
-    [-1.0, -1.0, -1.0, -10.0]
+    >>> fill = jax.jit(lambda masks: fill_and_remove(masks, 0.0, 0, 1))
+    >>> fill(np.float32([[[-1, -1, -1, 5]]])).tolist()
+    [[[-1.0, -1.0, -1.0, -10.0]]]
     """
 
     def is_in_hole(mask: Any) -> jax.Array:

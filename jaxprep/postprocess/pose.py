@@ -69,7 +69,8 @@ def blur(
 ) -> Float[jax.Array, "h w"]:
     """Blurs a heatmap, zeros being around it, and scales it so that its maximum stays.
 
-    >>> blur(jnp.zeros((3, 3)).at[1, 1].set(2.0), gaussian(3)).max().item()
+    >>> heatmap = np.float32([[0, 0, 0], [0, 2, 0], [0, 0, 0]])
+    >>> np.asarray(blur(heatmap, gaussian(3))).max().item()
     2.0
     """
     blurred = _blur_axes(heatmap, weight, "constant")
@@ -128,9 +129,10 @@ def peak(
     The position is where the second-order Taylor expansion of the log of the blurred heatmap has
     its maximum.
 
-    >>> heatmap = jnp.zeros((5, 7)).at[2, 3].set(1.0)
-    >>> position, score = peak(heatmap, blur(heatmap, gaussian(3)))
-    >>> position.round().tolist(), score.item()
+    >>> heatmap = np.zeros((5, 7), np.float32)
+    >>> heatmap[2, 3] = 1
+    >>> position, score = jax.jit(lambda x: peak(x, blur(x, gaussian(3))))(heatmap)
+    >>> np.round(position).tolist(), score.item()
     ([3.0, 2.0], 1.0)
     """
     height, width = heatmap.shape

@@ -31,8 +31,8 @@ def sample_mesh(
         mesh: x and y, in [-1, 1] from the middle of the first pixel to that of the last.
         size: height and width of the image; may be traced.
 
-    >>> image = jnp.float32([[[0, 4], [8, 12]]])
-    >>> sample_mesh(image, jnp.zeros((2, 1, 1)), (2, 2)).tolist()
+    >>> image, mesh = np.float32([[[0, 4], [8, 12]]]), np.zeros((2, 1, 1), np.float32)
+    >>> jax.jit(sample_mesh, static_argnums=2)(image, mesh, (2, 2)).tolist()
     [[[6.0]]]
     """
     height, width = size

@@ -362,10 +362,13 @@ class TracedAxis:
         length: the length of the axis, at most the capacity; may be traced.
         origin, direction: position j of the axis is source pixel `origin + direction * j`.
 
-    >>> axis = TracedAxis(HostAxis(8).table(), 8)
-    >>> axis.apply(Window(jnp.int32(2), 4), number=1)
-    >>> axis.apply(Resample(2, "box"), number=2)
-    >>> axis.table().taps.start.tolist()
+    >>> @jax.jit
+    ... def starts(first):
+    ...     axis = TracedAxis(HostAxis(8).table(), 8)
+    ...     axis.apply(Window(first, 4), number=1)
+    ...     axis.apply(Resample(2, "box"), number=2)
+    ...     return axis.table().taps.start
+    >>> starts(2).tolist()
     [2, 4]
     """
 

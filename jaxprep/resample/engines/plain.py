@@ -168,7 +168,8 @@ def in_either_order(
     >>> from jaxprep.resample.tables import resize_taps
     >>> taps = resize_taps(4, 2, "bilinear", True, "pillow")
     >>> passes = Passes(taps, taps, "integer", vertical_first=jnp.bool_(True))
-    >>> in_either_order(jnp.zeros((4, 4, 3), jnp.uint8), passes, two_passes).shape
+    >>> resize = jax.jit(lambda image: in_either_order(image, passes, two_passes))
+    >>> resize(np.zeros((4, 4, 3), np.uint8)).shape
     (2, 2, 3)
     """
     # `vmap` turns `lax.cond` into a select: both orders would be computed for every image

@@ -73,9 +73,9 @@ class TpuEngine(PlainEngine):
     >>> taps = resize_taps(4, 2, "box", True, "pillow")
     >>> passes = Passes(taps, taps, "integer")
     >>> keep = Epilogue(compute=lambda rows: rows)
-    >>> image = jnp.full((4, 4, 1), 7, jnp.uint8)
-    >>> TpuEngine().run_segment(image, passes, keep, is_last=True).ravel().tolist()
-    [7, 7, 7, 7]
+    >>> resize = jax.jit(lambda image: TpuEngine().run_segment(image, passes, keep, is_last=True))
+    >>> resize(np.full((4, 4, 1), 7, np.uint8)).tolist()
+    [[[7], [7]], [[7], [7]]]
     """
 
     def run_segment(
@@ -96,8 +96,9 @@ def two_passes(image: jax.Array, passes: Passes) -> jax.Array:
 
     >>> from jaxprep.resample.tables import resize_taps
     >>> taps = resize_taps(4, 2, "bilinear", True, "pillow")
-    >>> image = jnp.arange(32, dtype=jnp.uint8).reshape(4, 4, 2)
-    >>> result = two_passes(image, Passes(taps, taps, "integer", vertical_first=False))
+    >>> passes = Passes(taps, taps, "integer", vertical_first=False)
+    >>> image = np.arange(32, dtype=np.uint8).reshape(4, 4, 2)
+    >>> result = jax.jit(lambda image: two_passes(image, passes))(image)
     >>> result.shape, result.dtype
     ((2, 2, 2), dtype('uint8'))
     """
