@@ -6,7 +6,7 @@ import pytest
 from helpers.definition import in_float64
 from helpers.images import photograph
 
-from jaxprep import ops
+from jaxprep import Pipeline, ops
 from jaxprep.errors import ConfigError, InputError
 from jaxprep.resample.filters import METHODS
 
@@ -31,8 +31,10 @@ def windows(count: int) -> list[tuple[int, int, int, int]]:
     return rows
 
 
-@pytest.mark.parametrize("antialias", [True, False])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "method, antialias",
+    [*((method, True) for method in METHODS), ("bilinear", False), ("lanczos3", False)],
+)
 def test_a_window_is_resized_like_its_crop_by_one_program_for_all(method: str, antialias: bool):
     image, out, traces = photograph(*IMAGE), (37, 64), []
 
@@ -43,7 +45,7 @@ def test_a_window_is_resized_like_its_crop_by_one_program_for_all(method: str, a
             image, *window, out, method=method, antialias=antialias, rounded=False
         )
 
-    for top, left, height, width in windows(60):
+    for top, left, height, width in windows(25):
         result = resize(image, np.int32([top, left, height, width]))
         part = image[top : top + height, left : left + width]
         # weights in float32 instead of float64
@@ -57,10 +59,13 @@ def test_a_window_is_resized_like_its_crop_by_one_program_for_all(method: str, a
 def test_a_window_of_integers_is_a_level_from_its_resized_crop_at_most_and_rarely(method: str):
     image, out, differences = photograph(*IMAGE), (37, 64), []
     resize = jax.jit(lambda image, window: ops.resize_window(image, *window, out, method=method))
-    for top, left, height, width in windows(25):
-        result = np.asarray(resize(image, np.int32([top, left, height, width])))
-        expected = ops.resize(image[top : top + height, left : left + width], out, method=method)
-        assert result.dtype == np.uint8
+    parts = [image[top : top + h, left : left + w] for top, left, h, w in windows(25)]
+    crops = Pipeline((ops.Resize(out, method=method),)).run_images(
+        parts, [part.shape[:2] for part in parts]
+    )
+    for window, expected in zip(windows(25), crops.results, strict=True):
+        result = np.asarray(resize(image, np.int32(window)))
+        assert result.dtype == expected.dtype == np.uint8
         differences.append(np.abs(np.asarray(expected).astype(int) - result))
     assert np.max(differences) <= 1
     assert np.mean(differences) <= 5e-4  # of the values: a float on a half may round either way
