@@ -73,18 +73,18 @@ def values(result: Any) -> np.ndarray:
 @pytest.mark.parametrize("backend", ["torchvision", "pil"])
 def test_the_defaults_are_those_of_transformers(backend: str) -> None:
     transformers = pytest.importorskip("transformers")
-    for name, row in huggingface_cases.classes().items():
-        if "pil" not in row["backends"]:
+    for name, row in classes.rows().items():
+        if "pil" not in row.backends:
             continue
-        original = getattr(transformers, name if row["backends"] == ["pil"] else f"{name}Pil")
+        original = getattr(transformers, f"{name}Pil", None) or getattr(transformers, name)
         if needs_torch(original):
             continue
         original = original()
         theirs = json.loads(original.to_json_string())
-        ours = getattr(huggingface, name)(backend=backend if backend in row["backends"] else "pil")
+        ours = getattr(huggingface, name)(backend=backend if backend in row.backends else "pil")
         assert ours.to_dict() == theirs, name
-        if row["backends"] != ["pil"]:
-            assert bool(original.default_to_square) == row["square"], name
+        if name in huggingface_cases.classes() and row.backends != ("pil",):
+            assert bool(original.default_to_square) == row.square, name
 
 
 def test_every_row_names_a_family_and_builders_that_there_are() -> None:

@@ -7,7 +7,6 @@ at least 1e-3 in the result, so agreement to 2e-6 says that it is exact too.
 
 from __future__ import annotations
 
-import functools
 import pathlib
 import types
 from typing import Any
@@ -18,7 +17,7 @@ import numpy as np
 import pytest
 from goldens import detection_cases, inputs, store
 from helpers.huggingface import detection
-from helpers.huggingface.common import assert_close, original, pictures
+from helpers.huggingface.common import assert_close, of_class, original, pictures
 
 import jaxprep
 from jaxprep import huggingface
@@ -58,7 +57,7 @@ def test_every_setting_gives_what_the_pil_backend_gives(
 ) -> None:
     cls = original(name)
     detection.replace_pycocotools(monkeypatch)
-    for case in detection.choose(detection_cases.cases("pil"), name, 9):
+    for case in of_class(detection.shown("pil"), name):
         kwargs = detection.keywords(case, tmp_path)
         theirs = cls(**case["settings"])(pictures(case), return_tensors="np", **kwargs)
         ours = getattr(huggingface, f"{name}Pil")(**case["settings"])(
@@ -72,17 +71,12 @@ def test_every_setting_gives_what_the_pil_backend_gives(
             same_labels(mine, other, case)
 
 
-@functools.cache
-def _goldens() -> store.Golden:
-    return store.Golden("detection")
-
-
 @pytest.mark.parametrize("name", list(ROWS))
 def test_every_setting_gives_what_the_torchvision_backend_gives(
     name: str, tmp_path: pathlib.Path
 ) -> None:
-    goldens = _goldens()
-    for case in detection.choose(goldens.cases, name, 9):
+    goldens = detection.golden()
+    for case in of_class(detection.shown("torchvision"), name):
         processor = getattr(huggingface, name)(**case["settings"])
         ours = processor(pictures(case), return_tensors="np", **detection.keywords(case, tmp_path))
         digests, samples = detection_cases.summary(ours)
@@ -95,8 +89,8 @@ def test_every_setting_gives_what_the_torchvision_backend_gives(
 
 def test_outlines_are_those_of_pycocotools() -> None:
     drawn = [coco.mask_of(outline, size, "here") for outline, size in detection_cases.polygons()]
-    golden = next(case for case in _goldens().cases if "outlines" in case)
-    wanted = _goldens().values(golden["drawn"])
+    golden = next(case for case in detection.golden().cases if "outlines" in case)
+    wanted = detection.golden().values(golden["drawn"])
     assert [int(store.digest(mask)[:8], 16) for mask in drawn] == wanted.tolist()
 
 

@@ -30,13 +30,13 @@ PAGE = vlm_documents_cases.PAGE
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", PIL_NAMES)
 def test_pages_are_those_of_the_pil_backend(name: str) -> None:
-    for case in cases_of("documents", "pil", name, 7):
+    for case in cases_of("documents", "pil", name):
         assert_as_pil(case)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_pages_are_those_of_the_torchvision_backend(name: str) -> None:
-    for case in cases_of("documents", "torchvision", name, 8):
+    for case in cases_of("documents", "torchvision", name):
         assert_as_torchvision("documents", case)
 
 

@@ -24,13 +24,13 @@ LIVE = ["Owlv2ImageProcessor", "VitPoseImageProcessor"]
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", LIVE)
 def test_results_are_those_of_the_pil_backend(name: str) -> None:
-    for case in cases_of("odd2", "pil", name, every=5):
+    for case in cases_of("odd2", "pil", name):
         assert_as_pil(case)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_results_are_those_of_the_torchvision_backend(name: str) -> None:
-    for case in cases_of("odd2", "torchvision", name, every=5):
+    for case in cases_of("odd2", "torchvision", name):
         assert_as_torchvision("odd2", case)
 
 

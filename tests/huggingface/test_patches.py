@@ -30,21 +30,16 @@ SIZES = json.loads((Path(vlm_sizes.__file__).with_name("vlm_sizes.json")).read_t
 EDGES = {"shortest_edge": 3136, "longest_edge": 20000}
 
 
-def every(name: str) -> int:
-    """One of so many cases of a class runs: others for each, so that together they show most."""
-    return 11 + NAMES.index(name) % 7
-
-
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", PIL_NAMES)
 def test_patches_and_grids_are_those_of_the_pil_backend(name: str) -> None:
-    for case in cases_of("patches", "pil", name, every(name)):
+    for case in cases_of("patches", "pil", name):
         assert_as_pil(case)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_patches_and_grids_are_those_of_the_torchvision_backend(name: str) -> None:
-    for case in cases_of("patches", "torchvision", name, every(name)):
+    for case in cases_of("patches", "torchvision", name):
         assert_as_torchvision("patches", case)
 
 

@@ -7,23 +7,22 @@ that it is exact too.
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 import pytest
 from goldens import huggingface_cases, store
 from helpers.huggingface import plain
-from helpers.huggingface.common import assert_close, original, pictures
-from helpers.parity import EVERYTHING
+from helpers.huggingface.common import assert_close, of_class, original, pictures
 
-PIL_NAMES = [name for name, row in huggingface_cases.classes().items() if "pil" in row["backends"]]
+ROWS = huggingface_cases.classes()
+PIL_NAMES = [name for name, row in ROWS.items() if "pil" in row["backends"]]
+ON_TORCHVISION = [name for name, row in ROWS.items() if "torchvision" in row["backends"]]
 
 
 @pytest.mark.filterwarnings("ignore")  # of the originals, on unusual settings
 @pytest.mark.parametrize("name", PIL_NAMES)
 def test_every_setting_gives_what_the_pil_backend_gives(name: str) -> None:
     cls = original(name)
-    for case in plain.choose(huggingface_cases.cases("pil", every=EVERYTHING), name, 10):
+    for case in of_class(plain.shown("pil"), name):
         theirs = cls(**case["settings"])(pictures(case))
         if name == "IdeficsImageProcessor":  # theirs returns the images without a name
             theirs = {"pixel_values": theirs}
@@ -35,15 +34,10 @@ def test_every_setting_gives_what_the_pil_backend_gives(name: str) -> None:
                 assert_close(mine, np.asarray(other), (case, key))
 
 
-@functools.cache
-def _goldens() -> store.Golden:
-    return store.Golden("huggingface")
-
-
-@pytest.mark.parametrize("name", list(huggingface_cases.classes()))
+@pytest.mark.parametrize("name", ON_TORCHVISION)
 def test_every_setting_gives_what_the_torchvision_backend_gives(name: str) -> None:
-    goldens = _goldens()
-    for case in plain.choose(goldens.cases, name, 20):
+    goldens = plain.golden()
+    for case in of_class(plain.shown("torchvision"), name):
         for key, values in plain.results(case, "torchvision").items():
             records = [record for result, record in case.items() if result.startswith(f"{key}.")]
             assert len(records) == len(values)

@@ -7,7 +7,6 @@ that it is exact too. Labels are equal.
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import numpy as np
 import pytest
 from goldens import segmentation_cases, store
 from helpers.huggingface import segmentation
-from helpers.huggingface.common import assert_close, original
+from helpers.huggingface.common import assert_close, of_class, original
 from helpers.images import photograph
 from PIL import Image
 
@@ -32,7 +31,7 @@ PIL_NAMES = [name for name, row in CLASSES.items() if "pil" in row["backends"]]
 @pytest.mark.parametrize("name", PIL_NAMES)
 def test_every_setting_gives_what_the_pil_backend_gives(name: str) -> None:
     cls = original(name)
-    for case in segmentation.choose(segmentation_cases.cases("pil"), name, 16):
+    for case in of_class(segmentation.shown("pil"), name):
         images, beside = segmentation.arguments(case)
         theirs = cls(**case["settings"])(images, **beside)
         ours = segmentation.results(case, "pil")
@@ -43,17 +42,12 @@ def test_every_setting_gives_what_the_pil_backend_gives(name: str) -> None:
                 assert_close(mine, np.asarray(other), (case, key))
 
 
-@functools.cache
-def _goldens(group: str) -> store.Golden:
-    return store.Golden(f"segmentation_{group}")
-
-
 @pytest.mark.parametrize("name", list(CLASSES))
 def test_every_setting_gives_what_the_torchvision_backend_gives(name: str) -> None:
-    goldens = _goldens(
+    goldens = segmentation.golden(
         next(group for group, names in segmentation_cases.GROUPS.items() if name in names)
     )
-    for case in segmentation.choose(goldens.cases, name, 24):
+    for case in of_class(segmentation.shown("torchvision"), name):
         ours = segmentation.results(case, "torchvision")
         for key, values in ours.items():
             records = [record for result, record in case.items() if result.startswith(f"{key}.")]
@@ -174,17 +168,26 @@ def test_calls_inside_jit_give_what_calls_outside_give(name: str) -> None:
 def test_paired_inputs_inside_jit_are_those_outside() -> None:
     depth = segmentation_cases.dense({"photo": "coffee", "box": [0, 0, 41, 33], "dense": "depth"})
     few = labels() % 11
-    for processor, beside in (
-        (huggingface.VitMatteImageProcessor(), {"trimaps": labels()}),
-        (huggingface.VitMatteImageProcessor(), {"trimaps": labels() / np.float32(255)}),
-        (made("PromptDepthAnything"), {"prompt_depth": depth}),
-        (made("SegGpt", num_labels=10), {"prompt_images": PHOTO, "prompt_masks": few}),
-        (made("SegGpt"), {"prompt_masks": few}),
-    ):
-        outside = processor(PHOTO, **beside)
-        inside = jax.jit(lambda image, kwargs, processor=processor: processor(image, **kwargs))(
-            PHOTO, beside
-        )
+    processors = [
+        huggingface.VitMatteImageProcessor(),
+        huggingface.VitMatteImageProcessor(),
+        made("PromptDepthAnything"),
+        made("SegGpt", num_labels=10),
+        made("SegGpt"),
+    ]
+    inputs = [
+        {"trimaps": labels()},
+        {"trimaps": labels() / np.float32(255)},
+        {"prompt_depth": depth},
+        {"prompt_images": PHOTO, "prompt_masks": few},
+        {"prompt_masks": few},
+    ]
+
+    def call(image: Any, inputs: list[dict]) -> list[dict]:
+        pairs = zip(processors, inputs, strict=True)
+        return [dict(processor(image, **beside)) for processor, beside in pairs]
+
+    for inside, outside in zip(jax.jit(call)(PHOTO, inputs), call(PHOTO, inputs), strict=True):
         assert sorted(inside) == sorted(outside)
         for key, value in outside.items():
             np.testing.assert_allclose(

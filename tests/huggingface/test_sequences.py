@@ -51,13 +51,13 @@ SIZES = np.random.default_rng(0).integers(1, 4000, (2000, 2)).tolist()
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", PIL_NAMES)
 def test_results_are_those_of_the_pil_backend(name: str) -> None:
-    for case in cases_of("sequences", "pil", name, 5):
+    for case in cases_of("sequences", "pil", name):
         assert_as_pil(case)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_results_are_those_of_the_torchvision_backend(name: str) -> None:
-    for case in cases_of("sequences", "torchvision", name, 5):
+    for case in cases_of("sequences", "torchvision", name):
         assert_as_torchvision("sequences", case)
 
 

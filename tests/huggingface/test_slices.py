@@ -30,7 +30,7 @@ LONG = np.asarray(photograph(41, 187))
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", PIL_NAMES)
 def test_results_are_those_of_the_pil_backend(name: str) -> None:
-    for case in cases_of("slices", "pil", name, 5):
+    for case in cases_of("slices", "pil", name):
         assert_as_pil(case)
 
 
@@ -38,7 +38,7 @@ def test_results_are_those_of_the_pil_backend(name: str) -> None:
 def test_results_are_those_of_the_torchvision_backend(name: str) -> None:
     # Molmo 2 resizes floats and rounds them: 1 in 20,000 values is a level off.
     tolerance = 1.001 / 127.5 if name.startswith("Molmo2") else TOLERANCE
-    for case in cases_of("slices", "torchvision", name, 5):
+    for case in cases_of("slices", "torchvision", name):
         assert_as_torchvision("slices", case, tolerance)
 
 

@@ -28,21 +28,19 @@ NAMES = sorted(vlm_tiles_cases.SETTINGS)
 COLLECTIVES = re.compile(
     r"all-gather|all-reduce|all-to-all|collective-permute|collective-broadcast|reduce-scatter"
 )
-EVERY = 9
-"""Of the cases of a class one in so many runs, and the first."""
 PIL_NAMES = [name for name in NAMES if "pil" in classes.rows()[name].backends]
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", PIL_NAMES)
 def test_tiles_are_those_of_the_pil_backend(name: str) -> None:
-    for case in cases_of("tiles", "pil", name, every=EVERY):
+    for case in cases_of("tiles", "pil", name):
         assert_as_pil(case)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_tiles_are_those_of_the_torchvision_backend(name: str) -> None:
-    for case in cases_of("tiles", "torchvision", name, every=EVERY):
+    for case in cases_of("tiles", "torchvision", name):
         # Tensors of torch can be of bfloat16, arrays of NumPy need a package for that.
         is_torch = case["call"]["return_tensors"] == "pt"
         call = {"return_tensors": "np"} if is_torch else case["call"]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from goldens import video_cases, vlm_results
 from helpers.compilations import compilations
-from helpers.huggingface.video import assert_as_golden, cases_of, golden, names_of
+from helpers.huggingface.video import assert_as_golden, cases_of, golden
 from helpers.huggingface.vision_language import as_type_of
 
 import jaxprep
@@ -27,7 +27,7 @@ from jaxprep.formats import HuggingFace
 from jaxprep.formats.huggingface import classes
 from jaxprep.huggingface import video_call
 
-NAMES = names_of()
+NAMES = sorted(video_cases.SETTINGS)
 SMALL = {"size": {"height": 12, "width": 10}}
 
 
@@ -37,16 +37,19 @@ def _clip(length: int, height: int = 20, width: int = 30) -> np.ndarray:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_results_are_those_of_the_class(name: str) -> None:
-    for case in cases_of(name, 12):
+    for case in cases_of(name):
         assert_as_golden(case)
 
 
 def test_every_class_has_goldens() -> None:
-    assert sorted(classes.video_rows()) == sorted([*NAMES, *names_of("video_tokens")])
+    cases = [*golden().cases, *golden("video_tokens").cases]
+    assert {*classes.video_rows()} == {case["class"] for case in cases if "class" in case}
 
 
-@pytest.mark.parametrize("case", [case for case in golden().cases if "post" in case])
-def test_outputs_of_models_become_what_the_class_makes_of_them(case: dict) -> None:
+@pytest.mark.parametrize("number", range(len(video_cases.POST)))
+def test_outputs_of_models_become_what_the_class_makes_of_them(number: int) -> None:
+    case = [case for case in golden().cases if "post" in case][number]
+    assert (case["post"], case["method"], case["options"]) == video_cases.POST[number]
     outputs = video_cases.outputs()
     processor = getattr(huggingface, case["post"])(size={"height": 48, "width": 40})
     if case["method"] == "post_process_masks":

@@ -1,20 +1,25 @@
 """Post-processing returns what Transformers' methods return, as
 `tests/goldens/write_postprocess.py` wrote it down.
+
+Of the products of classes, outputs, sizes and options, cases run that show each of them once with
+each method.
 """
 
 from __future__ import annotations
 
+import functools
+import json
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from goldens import postprocess_cases as cases
 from goldens import store
+from helpers.parity import covering
 
 from jaxprep import postprocess
 
-GOLDEN = store.Golden("postprocess")
-RECORDS = {case["name"]: case for case in GOLDEN.cases}
 FLOAT = 1e-5
 """Relative to max(1, |x|): sums over pixels are added up in another order."""
 DEFAULTS = {
@@ -25,6 +30,31 @@ DEFAULTS = {
         "batch_decode": lambda rows: [" ".join(str(n) for n in row) for row in rows]
     },
 }
+
+
+def traits(case: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    """What may go wrong by itself in a case."""
+    method = case["method"]
+    yield method, case["class"]
+    yield method, "masks", json.dumps(case.get("masks"))
+    for part in ("outputs", "args", "settings"):
+        values = case.get(part, {})
+        yield method, part, *values
+        for name, value in values.items():
+            yield method, part, name, json.dumps(value)
+
+
+CASES = covering(cases.CASES, traits, photos=1)
+
+
+@functools.cache
+def golden() -> store.Golden:
+    return store.Golden("postprocess")
+
+
+@functools.cache
+def records() -> dict[str, dict]:
+    return {case["name"]: case for case in golden().cases}
 
 
 def run(case: dict[str, Any]) -> Any:
@@ -44,7 +74,7 @@ def differences(case: dict[str, Any]) -> tuple[float, int, int]:
     """The largest difference of real numbers, and how many of how many pixels of maps differ; all
     else is asserted.
     """
-    record = RECORDS[case["name"]]
+    record = records()[case["name"]]
     leaves = cases.flatten(run(case))
     found = {path: np.asarray(leaf) for path, leaf in leaves.items() if hasattr(leaf, "shape")}
     rest = {path: leaf for path, leaf in leaves.items() if not hasattr(leaf, "shape")}
@@ -56,7 +86,7 @@ def differences(case: dict[str, Any]) -> tuple[float, int, int]:
         assert (list(array.shape), str(array.dtype)) == (expected["shape"], expected["dtype"]), path
         places = cases.places(array)
         begin = expected["offset"]
-        theirs = GOLDEN.arrays[f"all_{array.dtype}"][begin : begin + len(places)]
+        theirs = golden().arrays[f"all_{array.dtype}"][begin : begin + len(places)]
         ours = array.ravel()[places]
         if array.dtype == np.float32:
             both = np.isnan(ours) & np.isnan(theirs)
@@ -81,7 +111,7 @@ def same_rest(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
             assert ours[path] == value, path
 
 
-@pytest.mark.parametrize("case", cases.CASES, ids=[case["name"] for case in cases.CASES])
+@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
 def test_results_are_those_of_transformers(case: dict[str, Any]) -> None:
     error, flips, pixels = differences(case)
     assert error <= FLOAT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import pytest
 from goldens import inputs
 
 from helpers.parity import EVERYTHING
+from jaxprep.formats.huggingface import classes
 
 TOLERANCE = 2e-6
 """The largest difference of two results, relative to max(1, |x|).
@@ -50,6 +51,97 @@ def choose(
         for i, case in enumerate(of_class)
         if i == first or i % every == offset or "arrays" in case
     ]
+
+
+BY_BACKEND = ("class", "defaults", "input", "resample")
+"""What each backend computes in a way of its own; all other traits, one backend may show."""
+SHARED_RULES = ("resize", "resize_interpolating", "resize_clipped")
+"""The resizes that read a size in one way, which most classes have."""
+
+
+def showing(cases: Iterable[dict], elsewhere: Iterable[dict] = ()) -> list[dict]:
+    """Choose few cases that together show every trait of any case; all, if `EVERYTHING` is set.
+
+    Each time the case is chosen that shows most new traits for the programs that it compiles.
+
+    Args:
+        elsewhere: the cases of the other backend that run. What they show is not shown again, but
+            for `BY_BACKEND`.
+    """
+    cases = [case for case in cases if "class" in case]
+    if EVERYTHING:
+        return cases
+    shown = [frozenset(traits_of(case)) for case in cases]
+    costs = [max(1, number_of_sizes(case)) for case in cases]
+    missing = set().union(*shown)
+    for case in elsewhere:
+        missing -= {trait for trait in traits_of(case) if trait[0] not in BY_BACKEND}
+    chosen: set[int] = set()
+    while missing:
+        best = max(range(len(cases)), key=lambda i: len(shown[i] & missing) / costs[i])
+        missing -= shown[best]
+        chosen.add(best)
+    return [cases[i] for i in sorted(chosen)]
+
+
+def traits_of(case: dict) -> Iterator[tuple]:
+    """What may go wrong by itself in a case: its class, every option by the kind of its value, with
+    annotations and without, a size for each rule of resizing, and every kind of input.
+
+    The defaults are a trait of the classes that only torch can make; of all others a test compares
+    them as data.
+    """
+    yield "class", case["class"]
+    name = case["class"].removesuffix("Pil")
+    row = classes.rows().get(name) or classes.video_rows()[name]
+    if "pil" not in row.backends and name in classes.rows() and not case["settings"]:
+        yield "defaults", name
+    builders = {builder for backend in row.backends for builder in row.builder_names(backend)}
+    rules = sorted(name for name in builders if "resize" in name and name not in SHARED_RULES)
+    is_annotated = case.get("labels") is not None
+    for option, value in [*case["settings"].items(), *case.get("call", {}).items()]:
+        yield option, kind_of(option, value), is_annotated
+        if option == "size":
+            yield option, kind_of(option, value), *rules
+    for recipe in flat(case.get("inputs", [])):
+        yield "input", recipe.get("mode"), recipe.get("dtype"), case.get("arrays", False)
+    yield "sizes", number_of_sizes(case) > 1
+    yield "nested", any(isinstance(part, list) for part in case.get("inputs", []))
+    for key in ("form", "labels", "ids", "tasks"):
+        yield key, kind_of(key, case.get(key))
+    for key, values in case.get("beside", {}).items():
+        for value in values:
+            if isinstance(value, dict):
+                yield key, value["dense"], value.get("dtype")
+            else:
+                yield key, kind_of(key, value)
+
+
+def kind_of(option: str, value: Any) -> Any:
+    """Of the value of an option, what makes a difference in kind: of numbers none but filters."""
+    if isinstance(value, dict):
+        return tuple(sorted(value))
+    if isinstance(value, list):
+        return "list", len(value)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return "number" if is_number and "resample" not in option else str(value)
+
+
+def of_class(cases: Iterable[dict], name: str) -> list[dict]:
+    """The cases of the class `name`."""
+    return [case for case in cases if case["class"] == name]
+
+
+def flat(recipes: list) -> list[dict]:
+    """The recipes in nested lists, in order."""
+    parts = (flat(part) if isinstance(part, list) else [part] for part in recipes)
+    return [recipe for part in parts for recipe in part]
+
+
+def number_of_sizes(case: dict) -> int:
+    """How many sizes the images or clips of a case have: each may compile programs of its own."""
+    recipes = [*flat(case.get("inputs", [])), *case.get("clips", [])]
+    return len({json.dumps([recipe.get("box"), recipe.get("size")]) for recipe in recipes})
 
 
 def original(name: str) -> Any:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from goldens import store, video_cases, video_tokens_cases, vlm_results
 
+from helpers.huggingface.common import of_class, showing
 from helpers.huggingface.vision_language import as_type_of, assert_values
-from helpers.parity import EVERYTHING
 from jaxprep import huggingface
 
 TOLERANCE = 2e-6
@@ -31,14 +31,15 @@ def names_of(file: str = "video") -> list[str]:
     return sorted({case["class"] for case in golden(file).cases if "class" in case})
 
 
-def cases_of(name: str, every: int, file: str = "video") -> list[dict]:
-    """Return the cases of a class that run: all if `EVERYTHING` is set, else one in `every`,
-    starting at another one for each class, so that the classes together show them all.
-    """
-    names = names_of(file)
-    own = [case for case in golden(file).cases if case.get("class") == name]
-    first = names.index(name) % every
-    return [case for i, case in enumerate(own) if EVERYTHING or i % every == first]
+@functools.cache
+def shown(file: str = "video") -> list[dict]:
+    """Return the cases of a file that run (see `common.showing`)."""
+    return showing(golden(file).cases)
+
+
+def cases_of(name: str, file: str = "video") -> list[dict]:
+    """Return the cases of a class that run."""
+    return of_class(shown(file), name)
 
 
 def results(case: dict, file: str = "video") -> dict[str, np.ndarray]:

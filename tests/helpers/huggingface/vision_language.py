@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from goldens import inputs, store, vlm_results
 
-from helpers.huggingface.common import TOLERANCE, original
-from helpers.parity import EVERYTHING
+from helpers.huggingface.common import TOLERANCE, of_class, original, showing
 from jaxprep import huggingface
+from jaxprep.formats.huggingface import classes
 
 
 @functools.cache
@@ -22,15 +22,19 @@ def golden(theme: str) -> store.Golden:
     return store.Golden(f"vlm_{theme}")
 
 
-def cases_of(theme: str, backend: str, name: str, every: int = 3) -> list[dict]:
-    """Return the cases of a class that run: all if `EVERYTHING` is set, else the first and one in
-    `every`."""
+@functools.cache
+def shown(theme: str, backend: str) -> list[dict]:
+    """Return the cases of a theme that run (see `common.showing`)."""
     if backend == "torchvision":
-        cases = golden(theme).cases
-    else:
-        cases = importlib.import_module(f"goldens.vlm_{theme}_cases").cases("pil")
-    own = [case for case in cases if case["class"] == name]
-    return [case for i, case in enumerate(own) if EVERYTHING or i % every == 0]
+        return showing(golden(theme).cases)
+    cases = importlib.import_module(f"goldens.vlm_{theme}_cases").cases("pil")
+    live = [case for case in cases if "pil" in classes.rows()[case["class"]].backends]
+    return showing(live, shown(theme, "torchvision"))
+
+
+def cases_of(theme: str, backend: str, name: str) -> list[dict]:
+    """Return the cases of a class that run."""
+    return of_class(shown(theme, backend), name)
 
 
 def assert_as_pil(case: dict, tolerance: float = TOLERANCE) -> None:
