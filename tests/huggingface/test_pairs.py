@@ -68,15 +68,20 @@ def test_sizes_of_frames_are_those_of_2000_random_sizes() -> None:
 def test_pairs_and_clips_may_be_lists_arrays_and_lists_of_lists() -> None:
     pairs = huggingface.LightGlueImageProcessor(size=SMALL)
     clips = huggingface.VideoMAEImageProcessor(size=SMALL, crop_size=SMALL)
+
+    def forms(both: Any) -> list[Any]:
+        first, second = both
+        return [both, both[None], [[first, second]], ((first, second),), [both]]
+
     both = np.stack([IMAGE, IMAGE[::-1]])
-    forms = [both, both[None], [[IMAGE, IMAGE[::-1]]], ((IMAGE, IMAGE[::-1]),), [both]]
     for processor in (pairs, clips):
         wanted = np.asarray(processor([IMAGE, IMAGE[::-1]]).pixel_values)
         assert wanted.shape == (1, 2, 3, 24, 32)
-        for given in forms:
+        for given in forms(both):
             np.testing.assert_array_equal(processor(given).pixel_values, wanted)
-        traced = jax.jit(lambda forms: [processor(form).pixel_values for form in forms])(forms)  # noqa: B023
-        for found in traced:
+        # as one program, in which XLA computes once what is the same
+        call = jax.jit(lambda both: [processor(form).pixel_values for form in forms(both)])  # noqa: B023
+        for found in call(both):
             np.testing.assert_array_equal(found, wanted)
         two = processor([[IMAGE, IMAGE[::-1]], [OTHER, OTHER]], return_tensors=None).pixel_values
         assert [pair.shape for pair in two] == [(2, 3, 24, 32)] * 2

@@ -76,9 +76,8 @@ def test_slices_of_minicpm_are_those_of_2000_random_sizes() -> None:
 JITTED = {
     "Gemma3ImageProcessor": vlm_slices_cases.SCAN,
     "MiniCPMV4_6ImageProcessor": vlm_slices_cases.CUT,
-    "Molmo2ImageProcessor": {**vlm_slices_cases.CROPS, "max_crops": 2},
-    "Step3p7ImageProcessor": vlm_slices_cases.WINDOWS,
 }
+"""For Molmo 2 and Step-3 `test_tiles.py` says the same of sharded batches."""
 
 
 @pytest.mark.parametrize("name", sorted(JITTED))
