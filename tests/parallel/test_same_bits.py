@@ -35,13 +35,12 @@ def on_one_device(batch_size: int) -> dict[str, np.ndarray]:
 
 
 def test_every_example_comes_once_with_its_label():
-    result = on_one_device(32)
+    result = on_one_device(7)
     assert result["index"].tolist() == result["label"].tolist() == list(range(COUNT))
 
 
-@pytest.mark.parametrize("batch_size", [1, 7])
-def test_the_batch_size_changes_no_bit(batch_size: int):
-    chex.assert_trees_all_equal(on_one_device(batch_size), on_one_device(32))
+def test_the_batch_size_changes_no_bit():
+    chex.assert_trees_all_equal(on_one_device(1), on_one_device(7))
 
 
 @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
@@ -51,7 +50,8 @@ def test_devices_change_no_bit_in_one_program_without_collectives_or_transfers(k
     mapped: Any = jax.shard_map(
         preprocess, mesh=mesh, in_specs=(SPEC, SPEC, PartitionSpec()), out_specs=SPEC
     )
-    for function in (preprocess, mapped):
+    # under an Explicit mesh `shard_map` runs in processes, below
+    for function in (preprocess, mapped) if kind == AxisType.Auto else (preprocess,):
         program, done = None, []
         loader = parallel.prefetch(loaded(BATCH_SIZE, **ONE), mesh)
         with loader, jax.set_mesh(mesh), jax.transfer_guard("disallow"):
@@ -62,7 +62,7 @@ def test_devices_change_no_bit_in_one_program_without_collectives_or_transfers(k
         assert program is not None and COLLECTIVES.search(program.as_text()) is None
         for leaf in jax.tree.leaves(done):
             assert leaf.sharding.spec[0] == "data" and len(leaf.sharding.device_set) == 4
-        chex.assert_trees_all_equal(in_order(done), on_one_device(32))
+        chex.assert_trees_all_equal(in_order(done), on_one_device(7))
 
 
 def test_pmap_changes_no_bit():
@@ -71,14 +71,14 @@ def test_pmap_changes_no_bit():
     batches = map(parallel.pmap_layout, loaded(BATCH_SIZE, **ONE))
     with parallel.prefetch(batches, mesh) as loader:
         done = [parallel.from_pmap_layout(mapped(*item, KEY)) for item in loader]
-    chex.assert_trees_all_equal(in_order(done), on_one_device(32))
+    chex.assert_trees_all_equal(in_order(done), on_one_device(7))
 
 
 def test_processes_change_no_bit(tmp_path: Path):
     parts = processes.run_processes(2, tmp_path)
-    want = on_one_device(32)
+    want = on_one_device(7)
     ways = {name.partition("/")[0] for name in parts[0]}
-    assert ways == {"jit Auto", "jit Explicit", "shard_map Explicit", "pmap"}
+    assert ways == {"jit Auto", "shard_map Explicit", "pmap"}
     for way in ways:
         index = np.concatenate([part[f"{way}/index"] for part in parts])
         order = np.argsort(index)
