@@ -104,14 +104,17 @@ def test_labels_and_weights_are_not_moved():
     assert got.label is label and got.weight is weight
 
 
-@pytest.mark.parametrize("how", ["plan", "size"])
-def test_a_plan_of_the_host_goes_where_the_image_is(how: str):
+@pytest.mark.parametrize(
+    ("how", "axis_types"), [("plan", (None, AxisType.Explicit)), ("size", (AxisType.Auto,))]
+)
+def test_a_plan_of_the_host_goes_where_the_image_is(how: str, axis_types: Any):
     given: dict[str, Any] = {"plan": PIPELINE.plan(SIZES, (HEIGHT, WIDTH))}
     batch = BATCH
     if how == "size":
         given, batch = {}, BATCH.replace(size=SIZES)
     want = PIPELINE(batch, **given).image
-    for placement in (device(3), on_mesh("data"), on_mesh("data", axis_type=AxisType.Explicit)):
+    for axis_type in axis_types:
+        placement = device(3) if axis_type is None else on_mesh("data", axis_type=axis_type)
         image = jax.device_put(IMAGES, placement)
         got = PIPELINE(batch.replace(image=image), **given)
         assert_equal_and_on(got.image, want, image.sharding.device_set)
