@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         presets,
         training,
     )
+    from jaxprep.bounds import limit_programs
     from jaxprep.cli.run import preprocess_files
     from jaxprep.doctor import Diagnosis, diagnose
     from jaxprep.exported import ExportedPreprocessor, export, load_exported
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from jaxprep.looking import compare, show
     from jaxprep.parallel.canvas import stack
     from jaxprep.pipeline import Pipeline, Plan
-    from jaxprep.pipeline.kept import limit_programs
     from jaxprep.training import recipes, training_pipeline
     from jaxprep.types import Batch
     from jaxprep.undoing import denormalize, undo
@@ -50,7 +50,7 @@ _MODULE_OF = {
     "Pipeline": "jaxprep.pipeline",
     "Plan": "jaxprep.pipeline",
     "export": "jaxprep.exported",
-    "limit_programs": "jaxprep.pipeline.kept",
+    "limit_programs": "jaxprep.bounds",
     "compare": "jaxprep.looking",
     "denormalize": "jaxprep.undoing",
     "load_exported": "jaxprep.exported",

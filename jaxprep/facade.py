@@ -279,7 +279,8 @@ def convert(x: Any, config: Format) -> Any:
                 # There is nothing to ask about its type, values and device.
                 pipeline = config.pipeline
                 pixels = x.transpose(1, 2, 0) if pipeline.reads_channels_first else x
-                return _run_image(pipeline, pixels, None)
+                _check_one(pipeline, pixels)
+                return eager.run_image(pipeline.lowered, pixels, pixels.shape[:2])
             # NumPy arrays are images: none of the questions of `_convert` is about them.
             if isinstance(x, np.ndarray):
                 return _convert_images(x, config)
@@ -371,7 +372,8 @@ def _convert_images(x: Any, config: Format) -> Any:
     # that is faster than one program for the batch.
     if pixels.ndim == 4:
         return _run_batch(pipeline, pixels, placement)
-    return _run_image(pipeline, pixels, placement)
+    _check_one(pipeline, pixels)
+    return eager.run_image(pipeline.lowered, pixels, pixels.shape[:2], placement)
 
 
 def _convert_list(x: Any, config: Format) -> Any:
@@ -382,11 +384,10 @@ def _convert_list(x: Any, config: Format) -> Any:
     return _run(inputs.from_list(x, config), placement)
 
 
-def _run_image(pipeline: Pipeline, pixels: np.ndarray, placement: Placement) -> Any:
-    """Run one image `(h, w, c)` through a pipeline."""
+def _check_one(pipeline: Pipeline, pixels: np.ndarray) -> None:
+    """Raise `InputError` unless a pipeline takes an image `(h, w, c)`, without a key."""
     pipeline.check_image(pixels.shape, pixels.dtype)
     pipeline.check_key(None)
-    return eager.run_image(pipeline.lowered, pixels, pixels.shape[:2], placement)
 
 
 def _run_batch(pipeline: Pipeline, images: np.ndarray, placement: Placement) -> Any:

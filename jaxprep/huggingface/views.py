@@ -17,7 +17,7 @@ import numpy as np
 from jaxprep import bounds
 from jaxprep.errors import InputError
 from jaxprep.pipeline import ragged
-from jaxprep.pipeline.ragged import new_array
+from jaxprep.resample.engines.cpu import new_array
 from jaxprep.types import is_traced
 
 

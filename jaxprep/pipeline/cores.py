@@ -86,7 +86,7 @@ def on_cores(function: Callable[[A], None], items: Sequence[A]) -> None:
 
     Threads have JAX's default settings: what the caller set by a context, as `jax.default_device`,
     is not set for them, so `function` itself says where it computes. A program that several of
-    them need is compiled by one, see `kept.py`.
+    them need is compiled by one, see `bounds.BoundedJit`.
 
     >>> done = []
     >>> on_cores(done.append, [1, 2, 3])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -18,7 +18,6 @@ import numpy as np
 
 from jaxprep.bounds import cached, check_shape
 from jaxprep.errors import InputError
-from jaxprep.pipeline import ready
 from jaxprep.pipeline.cores import Fork, core_count, on_cores, refuse_fork
 from jaxprep.pipeline.lower import Lowered, output_channels
 from jaxprep.pipeline.placement import Placement, placement_of, platform_of
@@ -32,8 +31,9 @@ from jaxprep.pipeline.plan import (
 )
 from jaxprep.pipeline.positions import is_axis_aligned, move_positions, position_matrix, visible
 from jaxprep.pipeline.program import Program, run_batch, run_one
-from jaxprep.pipeline.ragged import Ragged, new_array
+from jaxprep.pipeline.ragged import Ragged
 from jaxprep.pipeline.segment import Segment
+from jaxprep.resample.engines.cpu import new_array
 from jaxprep.resample.tables import bucket
 from jaxprep.settings import default_device, default_platform
 from jaxprep.types import Batch, Size
@@ -47,33 +47,25 @@ KEPT_BYTES = 2**26
 """Bytes of a canvas up to which a thread keeps it for its next image."""
 
 
-def program_of(lowered: Lowered, size: Size, channels: int, dtype: Any) -> Program:
-    """Returns the program that serves an image of `size`: its own one, or one that is ready since
-    `warm_up` and large enough.
+def program_of(
+    lowered: Lowered, size: Size, channels: int, dtype: Any, *, may_share: bool = True
+) -> Program:
+    """Returns the program that serves an image of `size`: that of its bucket, or one that is ready
+    since `warm_up` and large enough.
+
+    Args:
+        may_share: otherwise it is that of the bucket, whatever is ready.
 
     >>> from jaxprep import Pipeline, ops
     >>> lowered = Pipeline((ops.Resize((2, 2)),)).lowered
     >>> program_of(lowered, (100, 80), 3, np.uint8).stages[0].source
     (128, 128)
     """
-    own = own_program(lowered, size, channels, dtype)
-    # a step that sees the whole array of an image takes no larger one
-    return own if lowered.exact_sizes else ready.serving(own)
-
-
-def own_program(lowered: Lowered, size: Size, channels: int, dtype: Any) -> Program:
-    """Returns the program of the bucket of an image.
-
-    >>> from jaxprep import Pipeline, ops
-    >>> lowered = Pipeline((ops.Resize((2, 2)),)).lowered
-    >>> own_program(lowered, (100, 80), 3, np.uint8).channels
-    3
-    """
     stages = bucket_of(lowered.segments, size, None, lowered.exact_sizes)
     layout = lowered.layout
     stores_views = layout is not None and layout.stores_views
     # results are cut to their sizes on the host: nobody looks at what lies outside
-    return Program(
+    program = Program(
         stages,
         lowered.exact,
         None if stores_views else layout,
@@ -81,6 +73,50 @@ def own_program(lowered: Lowered, size: Size, channels: int, dtype: Any) -> Prog
         dtype=jax.dtypes.canonicalize_dtype(dtype),
         planar=layout is not None and stores_views and layout.by_channel,
     )
+    # a step that sees the whole array of an image takes no larger one
+    if not may_share or lowered.exact_sizes:
+        return program
+    return _ready_program(program)
+
+
+_ready: set[Program] = set()
+_serving: dict[Program, Program] = {}
+_ready_lock = threading.Lock()
+
+
+def add_ready(programs: Iterable[Program]) -> None:
+    """Notes programs that are compiled ahead, and may serve images of other sizes than their own:
+    bit for bit, as tables are padded and results cut.
+
+    >>> add_ready([])
+    """
+    with _ready_lock:
+        _ready.update(programs)
+        _serving.clear()
+
+
+def forget_ready() -> None:
+    """Forgets all programs: from now on each image has that of its bucket.
+
+    >>> forget_ready()
+    """
+    with _ready_lock:
+        _ready.clear()
+        _serving.clear()
+
+
+def _ready_program(program: Program) -> Program:
+    """The program to use instead of an image's own one: itself where it is ready, or where none
+    that is ready can serve it; else the one that computes least."""
+    if not _ready or program in _ready:
+        return program
+    found = _serving.get(program)
+    if found is None:
+        with _ready_lock:
+            able = [other for other in _ready if other.serves(program)]
+            found = min(able, key=lambda other: other.work, default=program)
+            _serving[program] = found
+    return found
 
 
 def _on_host(lowered: Lowered, program: Program, size: Size, result: np.ndarray) -> np.ndarray:
@@ -117,10 +153,17 @@ def check_stored(lowered: Lowered, results: Sequence[Size], channels: int) -> No
 
 
 def run_image(
-    lowered: Lowered, image: np.ndarray, size: Size, placement: Placement = None
+    lowered: Lowered,
+    image: np.ndarray,
+    size: Size,
+    placement: Placement = None,
+    program: Program | None = None,
 ) -> jax.Array:
     """Runs one image, in the top-left corner of its array, on the device of `placement`, and
     returns its result.
+
+    Args:
+        program: one that serves the image and runs it alone; by default that of `program_of`.
 
     >>> from jaxprep import Pipeline, ops
     >>> lowered = Pipeline((ops.Resize((2, 2)),)).lowered
@@ -129,18 +172,13 @@ def run_image(
     """
     if Fork.is_broken:
         refuse_fork()
-    program = program_of(lowered, size, image.shape[-1], image.dtype)
+    if program is None:
+        program = program_of(lowered, size, image.shape[-1], image.dtype)
     if not runs_alone(program, placement):
         results = run_images(lowered, image[None], [size], placement)
         if isinstance(results.results, np.ndarray):  # of a size of its own: JAX would compile `[0]`
             return jax.device_put(results.results[0], placement)
         return results.stacked()[0]
-    return _run_alone(lowered, program, image, size, placement)
-
-
-def _run_alone(
-    lowered: Lowered, program: Program, image: np.ndarray, size: Size, placement: Placement
-) -> jax.Array:
     wanted = result_size(lowered.segments, size)
     check_stored(lowered, [wanted], image.shape[-1])
     # an image as large as its canvas needs no copy of ours: JAX takes its array as it is
@@ -177,7 +215,7 @@ def run_program(
     if Fork.is_broken:
         refuse_fork()
     if len(images) == 1 and runs_alone(program):
-        _run_alone(lowered, program, images[0], sizes[0], None)
+        run_image(lowered, images[0], sizes[0], program=program)
         return
     batch = _run_group(lowered, program, images, sizes, list(range(len(images))), None)
     # a call with one image takes it out of its batch by a program of JAX

@@ -70,6 +70,21 @@ class Stage(NamedTuple):
     order: str
     used: tuple[bool, ...]
 
+    def serves(self, other: Stage) -> bool:
+        """Return whether it computes what another stage computes, on arrays as large or larger."""
+        if self[:4] != other[:4]:  # the segment, and its arithmetic
+            return False
+        # an opaque step sees the whole array
+        if self.segment.opaque is not None and self.source != other.source:
+            return False
+        if self.order not in (other.order, "both"):
+            return False
+        if any(needed and not used for used, needed in zip(self.used, other.used, strict=True)):
+            return False
+        own_sides = (*self.source, *self.rows, *self.out, *self.counts)
+        other_sides = (*other.source, *other.rows, *other.out, *other.counts)
+        return all(own >= needed for own, needed in zip(own_sides, other_sides, strict=True))
+
 
 Bucket = tuple[Stage, ...]
 """The stages that images of similar sizes share; the first stage's `source` is the canvas."""
@@ -260,7 +275,7 @@ def bucket_of(
     if source is None and exact_sizes:
         source = size
     if source is None:
-        source = _source_canvas(parts, size)
+        source = _source_canvas(size, read_window(parts, size))
         # idle taps of a small image take microseconds, a program of its own a second
         if source[0] * source[1] <= SMALL_PIXELS:
             largest = source
@@ -308,10 +323,9 @@ def _bucket_counts(
     return min(counts[0], source[0]), min(counts[1], source[1])
 
 
-def _source_canvas(parts: tuple[Segment, ...], size: Size) -> Size:
+def _source_canvas(size: Size, window: ReadWindow) -> Size:
     """The canvas for an image, or for its `read_window` where that is much smaller."""
     source = _held_canvas(size)
-    window = read_window(parts, size)
     window_canvas = _held_canvas((window.height, window.width))
     pixels = source[0] * source[1]
     if pixels > SMALL_PIXELS and pixels > WINDOW_GAIN * window_canvas[0] * window_canvas[1]:

@@ -23,9 +23,9 @@ from jax import lax
 from jax.sharding import PartitionSpec
 
 from jaxprep import bounds
+from jaxprep.bounds import bounded_jit
 from jaxprep.errors import InputError
 from jaxprep.pipeline.draws import draw_tables
-from jaxprep.pipeline.kept import bounded_jit
 from jaxprep.pipeline.lower import Lowered
 from jaxprep.pipeline.plan import Bucket, Stage, Tables, constant_stage, with_matrices
 from jaxprep.pipeline.segment import PaddingSlot, Placed, all_tables
@@ -78,6 +78,34 @@ class Program(NamedTuple):
         if self.layout.planar:
             return "planes"
         return None
+
+    @property
+    def work(self) -> int:
+        """About how much it computes: the taps of both passes, on its canvases."""
+        work = 0
+        for stage in self.stages:
+            vertical, horizontal = stage.counts
+            height, width = stage.rows
+            work += stage.source[0] * width * horizontal + height * width * vertical
+        return work
+
+    def serves(self, other: Program) -> bool:
+        """Return whether it computes what another program computes, on arrays as large or larger.
+
+        >>> from jaxprep import Pipeline, ops
+        >>> resize = Pipeline((ops.Resize((8, 8)),))
+        >>> small, large = Program(resize.bucket((60, 60))), Program(resize.bucket((120, 120)))
+        >>> large.serves(small), small.serves(large), small.work < large.work
+        (True, False, True)
+        """
+        if self._replace(stages=()) != other._replace(stages=()):
+            return False
+        if len(self.stages) != len(other.stages):
+            return False
+        sees_all = self.layout is not None and not self.layout.keeps_corner
+        if sees_all and self.stages[-1].out != other.stages[-1].out:
+            return False
+        return all(map(Stage.serves, self.stages, other.stages))
 
 
 def run_stages(

@@ -6,7 +6,6 @@ API promises. Eager calls, `ops.resize`, sampling and post-processing all return
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -16,28 +15,7 @@ import numpy as np
 from jaxprep import bounds
 from jaxprep.errors import InputError
 from jaxprep.pipeline.placement import Placement
-
-
-def new_array(shape: Sequence[int], dtype: Any, *, zeros: bool = False) -> np.ndarray:
-    """Return an array that JAX takes over on CPU without a copy: at a multiple of 64 bytes.
-
-    NumPy's own begin 16 bytes after one, where they are large: `jax.device_put` of the patches of
-    16 photographs then copies 130 MB to new pages, which takes 200 ms, as long as all else.
-
-    Do not write to it while a program may still read it, or after it was passed to JAX.
-
-    Args:
-        zeros: fill it with 0; otherwise what it holds is not defined.
-
-    >>> new_array((2, 3), np.float32).ctypes.data % 64
-    0
-    """
-    byte_count = math.prod(shape) * np.dtype(dtype).itemsize
-    make = np.zeros if zeros else np.empty
-    buffer = make(byte_count + 64, np.uint8)
-    start = -buffer.ctypes.data % 64
-    end = start + byte_count
-    return buffer[start:end].view(dtype).reshape(shape)
+from jaxprep.resample.engines.cpu import new_array
 
 
 def padded(results: Sequence[Any], shape: Sequence[int] | None = None) -> np.ndarray:

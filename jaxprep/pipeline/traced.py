@@ -17,9 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
+from jaxprep.bounds import bounded_jit
 from jaxprep.errors import InputError
 from jaxprep.pipeline.draws import draw_all, drawn_matrices
-from jaxprep.pipeline.kept import bounded_jit
 from jaxprep.pipeline.lower import Lowered
 from jaxprep.pipeline.placement import Placement, beside, of_result, placement_of, platform_of
 from jaxprep.pipeline.plan import (

@@ -2,12 +2,13 @@
 
 What goes in: a lowered pipeline and sizes. What happens: a gray image of one size of each bucket is
 run, alone and in the numbers that a call puts together, so that all that calls compile is
-compiled. `ready.py` then says which of these programs serves an image.
+compiled. `eager.program_of` then takes the one of these programs that serves an image.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -16,10 +17,10 @@ import jax
 import numpy as np
 
 from jaxprep import bounds, codec
+from jaxprep.bounds import programs
 from jaxprep.errors import InputError
-from jaxprep.pipeline import eager, ready
+from jaxprep.pipeline import eager
 from jaxprep.pipeline.cores import core_count, on_cores
-from jaxprep.pipeline.kept import programs
 from jaxprep.pipeline.lower import Lowered
 from jaxprep.pipeline.plan import Stage, as_sizes
 from jaxprep.pipeline.program import Program
@@ -32,6 +33,9 @@ Call = tuple[Program, Size, int]
 
 SMALLEST_SIDE = 48
 """Thinner images are served by the programs of others."""
+
+
+_own_program = functools.partial(eager.program_of, may_share=False)
 
 
 def calls_to_warm(
@@ -61,7 +65,7 @@ def calls_to_warm(
     counts = _counts(batch_sizes)
     if sizes is not None:
         representatives = {
-            eager.own_program(lowered, size, channels, dtype): size for size in as_sizes(sizes)
+            _own_program(lowered, size, channels, dtype): size for size in as_sizes(sizes)
         }
     else:
         representatives = _up_to(lowered, largest, channels, dtype)
@@ -90,7 +94,7 @@ def _up_to(lowered: Lowered, largest: Any, channels: int, dtype: Any) -> dict[Pr
         for size in itertools.product(heights, widths):
             # what no call would take, such as a line of pixels that a resize makes endless
             with contextlib.suppress(InputError):
-                found.setdefault(eager.own_program(lowered, size, channels, dtype), size)
+                found.setdefault(_own_program(lowered, size, channels, dtype), size)
         return found
 
     heights, widths = _sides_up_to(height), _sides_up_to(width)
@@ -111,7 +115,7 @@ def warm_up(lowered: Lowered, calls: Sequence[Call], channels: int, dtype: Any) 
     >>> lowered = Pipeline((ops.Resize((8, 8), reference="pillow"),)).lowered
     >>> warm_up(lowered, calls_to_warm(lowered, [(60, 50)]), 3, np.uint8)
     1
-    >>> ready.forget()
+    >>> eager.forget_ready()
     """
     limit = programs().limit
     if len(calls) > limit:
@@ -120,7 +124,7 @@ def warm_up(lowered: Lowered, calls: Sequence[Call], channels: int, dtype: Any) 
             f"sizes or batch sizes, or call `jaxprep.limit_programs({len(calls)})` before."
         )
     # first, so that the images below run the programs that later ones will
-    ready.add(program for program, _, _ in calls)
+    eager.add_ready(program for program, _, _ in calls)
     # threads do not see a default device that the caller's thread has
     device = default_device()
 
@@ -131,7 +135,7 @@ def warm_up(lowered: Lowered, calls: Sequence[Call], channels: int, dtype: Any) 
             eager.run_program(lowered, program, images, [size] * count)
 
     # the slowest first: the threads end together
-    on_cores(run, sorted(calls, key=lambda call: -ready.work_of(call[0])))
+    on_cores(run, sorted(calls, key=lambda call: -call[0].work))
     return len(calls)
 
 

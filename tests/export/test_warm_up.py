@@ -1,4 +1,4 @@
-"""Compiling ahead: after it no image waits for a program; and the cap on the programs kept."""
+"""Compiling ahead: after it no image waits for a program; and the cap on the programs bounds."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from helpers.compilations import compilations
 from PIL import Image
 
 import jaxprep
-from jaxprep import Batch, Pipeline, ops
+from jaxprep import Batch, Pipeline, bounds, ops
 from jaxprep.errors import InputError
 from jaxprep.huggingface import (
     BaseImageProcessor,
     PPOCRV5ServerRecImageProcessor,
     ViTImageProcessor,
 )
-from jaxprep.pipeline import eager, kept, ready
+from jaxprep.pipeline import eager
 
 NORMALISED = (ops.Rescale(1 / 255), ops.Normalize((0.5,) * 3, (0.25,) * 3))
 
@@ -41,10 +41,10 @@ FIXED = Pipeline((ops.Resize((30, 20), reference="pillow"),))
 
 @pytest.fixture(autouse=True)
 def nothing_is_ready(monkeypatch):
-    monkeypatch.setattr(kept.programs(), "limit", 1000)
-    ready.forget()
+    monkeypatch.setattr(bounds.programs(), "limit", 1000)
+    eager.forget_ready()
     yield
-    ready.forget()
+    eager.forget_ready()
 
 
 def random_images(count: int, largest: tuple[int, int], smallest: int = 1) -> list[np.ndarray]:
@@ -79,8 +79,8 @@ def test_an_image_that_another_program_serves_has_the_pixels_of_pillow(quick_com
     served = 0
     for image in random_images(12, (380, 380)):
         own, used = (
-            find(FIXED.lowered, image.shape[:2], 3, np.uint8)
-            for find in (eager.own_program, eager.program_of)
+            eager.program_of(FIXED.lowered, image.shape[:2], 3, np.uint8, may_share=may_share)
+            for may_share in (False, True)
         )
         served += own != used
         want = Image.fromarray(image).resize((20, 30), Image.Resampling.BILINEAR)
@@ -143,7 +143,7 @@ def test_what_has_no_bounded_number_of_programs_is_refused(monkeypatch):
         Pipeline((UpsideDown(),)).warm_up(largest=(100, 100))
     with pytest.raises(InputError, match="depends on all images"):
         PPOCRV5ServerRecImageProcessor().warm_up(largest=(100, 100))
-    monkeypatch.setattr(kept.programs(), "limit", 1)
+    monkeypatch.setattr(bounds.programs(), "limit", 1)
     with pytest.raises(InputError, match=r"at most 1 programs.*limit_programs\(3\)"):
         CROPPED.warm_up([(300, 200), (60, 60), (500, 500)])
 
@@ -158,16 +158,16 @@ def test_programs_beyond_the_limit_are_freed_and_compiled_again(quick_compilatio
     first = [np.asarray(RAGGED(Batch(image=image)).image) for image in images]
     gc.collect()
     before = len(client.live_executables())
-    assert len(kept.programs()) >= 5
+    assert len(bounds.programs()) >= 5
     assert jaxprep.limit_programs(2) == 1000
     try:
         gc.collect()
-        assert len(kept.programs()) == 2
+        assert len(bounds.programs()) == 2
         assert len(client.live_executables()) <= before - 3
         for _ in range(2):
             for image, want in zip(images, first):
                 np.testing.assert_array_equal(RAGGED(Batch(image=image)).image, want)
-        assert len(kept.programs()) == 2
+        assert len(bounds.programs()) == 2
     finally:
         jaxprep.limit_programs(1000)
 
@@ -179,8 +179,8 @@ def test_a_limit_that_is_no_number_of_programs_is_refused(count):
 
 
 def test_the_environment_sets_the_limit(monkeypatch):
-    monkeypatch.setenv(kept.VARIABLE, "7")
-    assert kept._limit_of_environment() == 7
-    monkeypatch.setenv(kept.VARIABLE, "many")
-    with pytest.raises(InputError, match=kept.VARIABLE):
-        kept._limit_of_environment()
+    monkeypatch.setenv(bounds.PROGRAMS_VARIABLE, "7")
+    assert bounds._limit_of_environment() == 7
+    monkeypatch.setenv(bounds.PROGRAMS_VARIABLE, "many")
+    with pytest.raises(InputError, match=bounds.PROGRAMS_VARIABLE):
+        bounds._limit_of_environment()

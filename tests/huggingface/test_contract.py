@@ -831,10 +831,10 @@ def test_the_pipeline_and_the_processor_run_inside_jit() -> None:
 
 
 def test_a_thousand_sizes_are_a_handful_of_programs(monkeypatch) -> None:
-    from jaxprep.pipeline import kept
+    from jaxprep import bounds
     from jaxprep.pipeline.program import run_batch
 
-    monkeypatch.setattr(kept.programs(), "limit", 1000)  # the tests before have filled the cache
+    monkeypatch.setattr(bounds.programs(), "limit", 1000)  # the tests before have filled the cache
     processor = small(size={"height": 7, "width": 7})
     before = run_batch.count()  # canvases so small are batched
     for height in range(33, 64, 3):

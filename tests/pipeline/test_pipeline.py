@@ -21,7 +21,7 @@ from helpers.compilations import compilations
 from helpers.images import noise
 from PIL import Image
 
-from jaxprep import Batch, Pipeline, ops
+from jaxprep import Batch, Pipeline, bounds, ops
 from jaxprep.errors import ConfigError, InputError
 from jaxprep.ops import (
     Cast,
@@ -42,7 +42,6 @@ from jaxprep.ops import (
     ToRGB,
     Unpremultiply,
 )
-from jaxprep.pipeline import kept
 from jaxprep.pipeline.cores import core_count
 from jaxprep.pipeline.program import ONE_THREAD, Program, run_batch, run_one
 
@@ -905,7 +904,7 @@ def programs() -> int:
 
 
 def test_a_hundred_sizes_compile_a_handful_of_programs_which_the_buckets_predict(monkeypatch):
-    monkeypatch.setattr(kept.programs(), "limit", 1000)  # the tests before have filled the cache
+    monkeypatch.setattr(bounds.programs(), "limit", 1000)  # the tests before have filled the cache
     pipeline = Pipeline((Resize(shortest_edge=40, reference="pillow"), CenterCrop(36), *NORMALISED))
     sizes = photo_sizes(100, seed=0)
     buckets = {pipeline.bucket(size) for size in sizes}
