@@ -146,6 +146,7 @@ def export(
         },
         "compatibility": COMPATIBILITY,
     }
+    # Last, since it has the checksums of all others.
     contents[MANIFEST] = json.dumps(_signed(manifest), indent=1).encode()
     with new_folder(target) as folder:
         for name, content in contents.items():
@@ -239,6 +240,7 @@ def _check_flatbuffers() -> None:
 
 def _function(source: _Source, plan: Plan | None) -> Callable[..., Any]:
     """What is exported: a function of images, and of the leaves of a plan where there is one."""
+    # The arguments are plain arrays: a process that has only the program has no class `Plan`.
     structure = jax.tree.structure(plan)
     depends_on_image = plan is not None and not plan.fills_canvas
 
@@ -288,6 +290,7 @@ def _new_path(directory: Any) -> Path:
     if not isinstance(directory, str | os.PathLike) or not os.fspath(directory):
         raise InputError(f"Expected a path, got {codec.shown(directory)} - at `directory`.")
     path = Path(directory)
+    # `lexists` below also sees a link that leads nowhere, which `exists` does not.
     is_empty = path.is_dir() and not any(path.iterdir())
     if os.path.lexists(path) and not is_empty:
         raise InputError(f"Expected a path where nothing is yet - at `{path}`.")
@@ -316,6 +319,7 @@ def _smaller(canvas: Size) -> Size:
 
 def _as_image(picture: np.ndarray, channels: int, dtype: Any, channels_first: bool) -> np.ndarray:
     """The picture with as many channels as the program takes, `(1, h, w, c)` or `(1, c, h, w)`."""
+    # Any values serve, as long as they are the same wherever the program is checked.
     image = picture[..., np.arange(channels) % 3].astype(dtype)
     return image.transpose(2, 0, 1)[None] if channels_first else image[None]
 
@@ -350,6 +354,7 @@ def _png(picture: np.ndarray) -> bytes:
     from PIL import Image
 
     file = io.BytesIO()
+    # Without loss: of other pixels the program would make other bits.
     Image.fromarray(picture).save(file, "png")
     return file.getvalue()
 
@@ -381,6 +386,7 @@ def _digest(content: bytes) -> dict[str, Any]:
 
 def _signed(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """The manifest with a checksum of itself."""
+    # Sorted: what other tools do to the order or the indentation of a JSON file changes nothing.
     text = json.dumps(manifest, sort_keys=True).encode()
     return {**manifest, "sha256": hashlib.sha256(text).hexdigest()}
 
@@ -439,6 +445,7 @@ class ExportedPreprocessor:
         if not is_right:
             sides = ", ".join(map(str, expected.shape))
             raise InputError(f"Expected {expected.dtype} images ({sides}), got {dtype} {shape}.")
+        # `jax.export` takes a symbolic dimension for at least 1.
         if shape[0] == 0:
             raise InputError(f"Expected at least one image, got {shape}.")
         if self.canvas is None:
@@ -532,6 +539,7 @@ def load_exported(directory: str | os.PathLike[str], *, check: bool = True) -> E
     )
     _check_flatbuffers()
     try:
+        # A `bytearray`, as the signature of `jax.export.deserialize` asks for.
         program = jax_export.deserialize(bytearray(contents[PROGRAM]))
     except Exception as error:  # of `flatbuffers` or JAX, of any kind
         raise ConfigError(
@@ -539,6 +547,7 @@ def load_exported(directory: str | os.PathLike[str], *, check: bool = True) -> E
             f"{error!s:.200} - in `{folder / PROGRAM}`. It was written by JAX "
             f"{manifest['versions'].get('jax')}. {COMPATIBILITY}"
         ) from error
+    # The folder may come from anyone, and a custom call runs code of this process.
     called = _custom_calls(program)
     if called:
         raise ConfigError(
@@ -568,6 +577,7 @@ def _read_manifest(folder: Path, check: bool) -> dict[str, Any]:
     unsigned = {name: value for name, value in manifest.items() if name != "sha256"}
     if check and _signed(unsigned) != manifest:
         raise ConfigError(f"Expected the manifest as it was written, got another - in `{file}`.")
+    # `...` stands for what is missing: an entry that is null may be right, as `size` of canvases.
     wrong = [name for name, is_right in _ENTRIES.items() if not is_right(manifest.get(name, ...))]
     if wrong:
         raise ConfigError(

@@ -119,6 +119,7 @@ def perspective(corners: Float32[Array, "4 2"], size: tuple[Any, Any]) -> Map:
     [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]
     """
     # the eight linear equations of `_get_perspective_coeffs`, torchvision/transforms/functional.py
+    # the corners are pixels, `startpoints` of `RandomPerspective.get_params`: hence minus 1
     bottom, right = (jnp.asarray(side, jnp.float32) - 1 for side in size)
     zero = jnp.float32(0)
     source = jnp.stack([zero, zero, right, zero, right, bottom, zero, bottom]).reshape(4, 2)
@@ -217,6 +218,7 @@ def _fixed(number: Any) -> jax.Array:
 
 
 def _positions(map: Map, size: Size) -> tuple[jax.Array, jax.Array]:
+    # the middle of a pixel, as `affine_transform` and `perspective_transform` of Geometry.c take it
     y = jnp.arange(size[0], dtype=jnp.float32)[:, None] + np.float32(0.5)
     x = jnp.arange(size[1], dtype=jnp.float32)[None] + np.float32(0.5)
     source_x = map[0] * x + map[1] * y + map[2]

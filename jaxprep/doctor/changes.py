@@ -136,6 +136,8 @@ def _other_order(found: View, right: View, size: Size) -> list[Change]:
     # The part of the photograph that each shows.
     share = [a.length * a.scale for a in (second.vertical, second.horizontal)]
     pixel = max(1.0, second.vertical.scale, second.horizontal.scale)
+    # Both are whole numbers of pixels, of the photograph or of the resized image: a difference of
+    # one of the larger pixels is rounding.
     same_part = all(abs(a - b) <= 1.01 * pixel for a, b in zip(crop, share, strict=True))
     # Or the two steps were exchanged as they are, so that the crop's pixels are the photograph's.
     swapped = crop == second.size and first.size == (min(second.resized),) * 2
@@ -163,6 +165,7 @@ def _other_order(found: View, right: View, size: Size) -> list[Change]:
 
 def _is_middle(view: View) -> bool:
     axes = view.vertical, view.horizontal
+    # Up to a pixel off: libraries round half of an odd difference down or up.
     return all(abs(2 * axis.start + axis.length - axis.resized) <= 2 for axis in axes)
 
 

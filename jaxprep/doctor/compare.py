@@ -92,6 +92,7 @@ def _of_batch(
 ) -> Diagnosis:
     """Diagnose the other images of a batch, and say so where they differ."""
     if expected is None:
+        # A batch comes from one pipeline: the others are held to what the first one was.
         expected = of_preset(first.preset)
     different = []
     residual, exact = first.residual, first.exact

@@ -105,17 +105,15 @@ def read(name: str, config: Format | Pipeline, layout: str | None) -> Expected:
     alpha = "drop"
     fill: Any = (0.0, 0.0, 0.0)
     for step in pipeline.steps:
-        if step.is_random or (isinstance(step, Opaque) and not _is_harmless(step)):
+        if step.is_random or isinstance(step, Opaque):
             raise unsupported(name, f"no `{type(step).__name__}`")
         if isinstance(step, Resampler):
             if kernel is not None:
                 raise unsupported(name, "one resize")
             kernel = _kernel(step, pipeline)
         elif isinstance(step, Geometry):
-            if np.any(np.asarray(step.fill) != 0) or _is_default(mean, std, scale, offset):
-                fill = _levels(step.fill, scale, offset, mean, std)
-            else:
-                fill = _levels(0.0, scale, offset, mean, std)
+            # a step fills in the unit that pixels have at its place
+            fill = _levels(step.fill, scale, offset, mean, std)
         elif isinstance(step, Normalize):
             mean, std = step.mean, step.std
         elif isinstance(step, Rescale):
@@ -148,15 +146,6 @@ def unsupported(name: str, wanted: str) -> ConfigError:
     )
 
 
-def _is_harmless(step: Opaque) -> bool:
-    return False
-
-
-def _is_default(mean: Any, std: Any, scale: Any, offset: Any) -> bool:
-    is_plain = mean is NONE_MEAN and std is NONE_STD
-    return bool(is_plain and np.all(scale == 1) and np.all(offset == 0))
-
-
 def _levels(fill: Any, scale: Any, offset: Any, mean: Any, std: Any) -> Any:
     """Return the level that a fill value stands for at its place."""
     value = np.asarray(fill, float) * np.asarray(std) + np.asarray(mean)
@@ -173,6 +162,7 @@ def _kernel(step: Resampler, pipeline: Pipeline) -> Kernel:
         rounding = "round" if step.rounded else "no"
         casts = [other for other in pipeline.steps if type(other).__name__ == "Cast"]
         before = pipeline.steps.index(step)
+        # A resize rounds integers only: `Cast` has made them floats before.
         if any(pipeline.steps.index(cast) < before for cast in casts):
             rounding = "no"
     reference = "jax" if step.reference == "float" else step.reference

@@ -134,11 +134,15 @@ def _fixed(weight: np.ndarray) -> np.ndarray:
 
 def _opencv_cubic(n: int, m: int) -> Table:
     first, distance = _around(n, m, 4)
+    # `interpolateCubic` of https://github.com/opencv/opencv/blob/4.x/modules/imgproc/src/resize.cpp
+    # has A = -0.75, as torch; Pillow and TensorFlow 2 have -0.5.
     return repeat_edge(first, _fixed(_cubic(distance, -0.75)), n)
 
 
 def _opencv_nearest(n: int, m: int) -> Table:
     """`INTER_NEAREST`: a product of float64."""
+    # As `resizeNN` inverts `inv_scale_x`: the last bit may be another than that of `n / m`, and so
+    # is the pixel where a product is nearly whole.
     scale = 1 / (m / n)
     pixel = np.minimum(np.floor(np.arange(m) * scale).astype(np.int64), n - 1)
     return pixel, np.ones((m, 1))
@@ -146,6 +150,7 @@ def _opencv_nearest(n: int, m: int) -> Table:
 
 def _opencv_nearest_exact(n: int, m: int) -> Table:
     """`INTER_NEAREST_EXACT`: positions of 16 bits."""
+    # `ifx` and `ifx0` of `resizeNN_bitexact` in the same file, integers.
     step = ((n << 16) + m // 2) // m
     pixel = (step * np.arange(m) + (step // 2 - n % 2)) >> 16
     return np.minimum(pixel, n - 1), np.ones((m, 1))
@@ -153,6 +158,7 @@ def _opencv_nearest_exact(n: int, m: int) -> Table:
 
 def _opencv_lanczos(n: int, m: int) -> Table:
     first, distance = _around(n, m, 8)
+    # `interpolateLanczos4`: 8 taps also where the photograph shrinks, and made to sum to 1.
     weight = np.sinc(distance) * np.sinc(distance / 4)
     return repeat_edge(first, _fixed(weight / weight.sum(1, keepdims=True)), n)
 
@@ -162,6 +168,7 @@ def _opencv_area(n: int, m: int) -> Table:
     if m >= n:
         # Enlarged, INTER_AREA interpolates: `resizeArea` is for shrinking only.
         scale = n / m
+        # `resize` of the same file, `area_mode`: `fx = (dx + 1) - (sx + 1) * inv_scale_x`.
         position = np.arange(m)
         first = np.floor(position * scale).astype(np.int64)
         fraction = (position + 1) - (first + 1) / scale
@@ -174,6 +181,8 @@ def _opencv_area(n: int, m: int) -> Table:
 
 def _torch_area(n: int, m: int) -> Table:
     """`adaptive_avg_pool2d`: whole pixels, from the floor of one edge to the next one's ceiling."""
+    # `start_index` and `end_index`, integer divisions:
+    # https://github.com/pytorch/pytorch/blob/main/aten/src/ATen/native/AdaptivePooling.h
     i = np.arange(m)
     first = i * n // m
     last = -((-(i + 1) * n) // m)
@@ -181,6 +190,7 @@ def _torch_area(n: int, m: int) -> Table:
 
 
 def _covered(low: np.ndarray, high: np.ndarray, n: int) -> Table:
+    # An edge that is whole up to the rounding of its product must not count one more pixel.
     first = np.floor(low + 1e-9).astype(np.int64)
     count = int(np.ceil((high - first).max() - 1e-9))
     pixel = first[:, None] + np.arange(count)
@@ -195,9 +205,11 @@ def _tensorflow_cubic(n: int, m: int) -> Table:
 
     https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/kernels/image/resize_bicubic_op.cc
     """
+    # float32, as `ImageResizerState` and `HalfPixelScaler` there.
     scale = np.float32(n) / np.float32(m)
     position = (np.arange(m, dtype=np.float32) + np.float32(0.5)) * scale - np.float32(0.5)
     first = np.floor(position).astype(np.int64)
+    # `kTableSize` is 1 << 10, `lrintf` finds the row.
     offset = np.rint((position - first) * 1024) / 1024
     distance = np.arange(-1, 3) - offset[:, None]
     weight = _cubic(distance, -0.5)
@@ -211,6 +223,7 @@ def _legacy(taps: int) -> Callable[[int, int], Table]:
 
     def make(n: int, m: int) -> Table:
         first, distance = _around(n, m, taps, np.arange(m) * (n / m))
+        # TensorFlow has a = -0.75 without half pixels, and -0.5 with them.
         weight = _cubic(distance, -0.75) if taps == 4 else np.maximum(1 - np.abs(distance), 0)
         return repeat_edge(first, weight, n)
 
@@ -337,6 +350,7 @@ def _opencv_linear(planes: np.ndarray, vertical: _AxisTaps, horizontal: _AxisTap
     across = horizontal._replace(weight=np.rint(horizontal.weight * 2048).astype(np.int64))
     sums: Any = _pass(planes[needed].astype(np.int64), across, 1, 0.0) >> 4
     weight = np.rint(vertical.weight * 2048).astype(np.int64)
+    # `(((b0 * (S0 >> 4)) >> 16) + ((b1 * (S1 >> 4)) >> 16) + 2) >> 2`: 2 rounds the last shift.
     total: Any = np.full((len(row), *sums.shape[1:]), 2, np.int64)
     for k in range(len(row[0])):
         total += (sums[row[:, k]] * weight[:, k, None, None]) >> 16

@@ -146,17 +146,21 @@ class Registration:
             columns = [seen, np.ones_like(seen), dy * i, dy, dx * j, dx]
             matrix = np.stack([column.ravel() for column in columns], 1)
             normal = matrix.T @ matrix
+            # Damped: on an even photograph the columns depend on each other: `solve` would fail.
             normal[np.diag_indices(6)] *= 1 + 1e-9
             try:
                 solution = np.linalg.solve(normal, matrix.T @ image.ravel())
             except np.linalg.LinAlgError:
                 break
+            # image = gain * (seen + dy * change + ...) + offset: the other coefficients hold it too.
             gain = solution[0]
             error = 1 - abs(correlation(image, seen))
             if error < best_error:
                 best, best_error = fit, error
             if abs(gain) < 1e-12:
                 break
+            # The gradients say nothing of what is more than some pixels away: at most
+            # 8 of the image.
             change = np.clip(solution[2:] / gain, -8 * fit.scale_y, 8 * fit.scale_y)
             scale_y = fit.scale_y + np.clip(change[0], -0.2 * fit.scale_y, 0.2 * fit.scale_y)
             scale_x = fit.scale_x + np.clip(change[2], -0.2 * fit.scale_x, 0.2 * fit.scale_x)
@@ -164,6 +168,7 @@ class Registration:
             if np.abs(change[[1, 3]]).max() < 1e-4 * factor:
                 break
         seen = self.look(fit, image.shape)
+        # The last step was never measured above, and a step may lead away.
         if 1 - abs(correlation(image, seen)) > best_error:
             fit = best
         return fit._replace(scale_y=fit.scale_y / factor, scale_x=fit.scale_x / factor)
@@ -174,6 +179,8 @@ class Registration:
         height, width = self.photo.shape
         starts = [Fit(height / size[0], 0.0, width / size[1], 0.0)]
         largest = min(height / size[0], width / size[1])
+        # 0.875 is 224 of 256, `DEFAULT_CROP_PCT` of
+        # https://github.com/huggingface/pytorch-image-models/blob/main/timm/data/constants.py
         shares = (1, 0.95, 0.9, 0.875, 0.82, 0.75, 0.66, 0.58, 0.5, 0.42, 0.35, 0.28)
         for share in shares:
             scale = largest * share

@@ -31,6 +31,13 @@ FLIPS = ((False, False), (False, True), (True, False), (True, True))
 """Whether rows and columns are in the reverse order."""
 
 
+def _mirrored(part: np.ndarray, flip: tuple[bool, bool]) -> np.ndarray:
+    """Rows, columns or both in the reverse order."""
+    row_step = -1 if flip[0] else 1
+    column_step = -1 if flip[1] else 1
+    return part[::row_step, ::column_step]
+
+
 class Hypothesis(NamedTuple):
     """Says one way in which an image may have been made.
 
@@ -112,6 +119,7 @@ class Search:
         self.is_expected_size = expected_view is not None and expected_view.size == image.shape[:2]
         self._planes: dict[Source, np.ndarray] = {}
         self._places: dict[Source, Any] = {}
+        # Green, which stays in its place where red and blue are exchanged.
         self.channel = 1 if image.shape[-1] == 3 else 0
         spread = image.std((0, 1))
         self.is_gray = image.shape[-1] == 1 or _are_affine(image)
@@ -140,6 +148,7 @@ class Search:
                 colours.ORDERS,
                 key=lambda order: (
                     round(sum(fits[i][j][2] ** 2 for i, j in enumerate(order)), 6),
+                    # of equal ones, as in a gray photograph, the channels as they are
                     order != (0, 1, 2),
                 ),
             )
@@ -181,6 +190,7 @@ class Search:
             if source.gray != "color" and source.rule.endswith(LAST):
                 plane = pixels
             elif self.is_gray and source.gray == "color":
+                # The weights of Pillow's mode L; a fit does not see that it rounds.
                 plane = (pixels[..., :3].astype(float) @ np.array([0.299, 0.587, 0.114]))[..., None]
             elif pixels.shape[-1] == 4:
                 plane = np.ascontiguousarray(pixels[..., [1, 3]])
@@ -215,11 +225,12 @@ class Search:
             if min(part.shape) < 8:
                 continue
             for flip in self.flips:
-                turned = part[:: -1 if flip[0] else 1, :: -1 if flip[1] else 1]
+                turned = _mirrored(part, flip)
                 for fit in registration.coarse(
                     turned, registration.common_starts(part.shape), keep=2
                 ):
                     found.append((fit, flip, (top, bottom, left, right)))
+        # of a negative the correlation is below 0
         found.sort(key=lambda entry: -abs(entry[0].correlation))
         refined = []
         for fit, flip, border in found[:4]:
@@ -242,7 +253,7 @@ class Search:
                 continue
             starts = registration.everywhere(part.shape)
             for flip in self.flips[:2]:
-                turned = part[:: -1 if flip[0] else 1, :: -1 if flip[1] else 1]
+                turned = _mirrored(part, flip)
                 for fit in registration.coarse(turned, starts, keep=3):
                     found.append((fit, flip, (top, bottom, left, right)))
         found.sort(key=lambda entry: -abs(entry[0].correlation))
@@ -259,7 +270,7 @@ class Search:
         image = self.image[..., self.channel]
         height, width = image.shape
         part = image[top : height - bottom, left : width - right]
-        turned = part[:: -1 if flip[0] else 1, :: -1 if flip[1] else 1]
+        turned = _mirrored(part, flip)
         return registration.refined(turned, fit), flip, border
 
     def likeness(self, source: Source) -> float:
@@ -309,6 +320,7 @@ class Search:
             view = View(vertical[0], horizontal[0], flip)
             by_rows: list[Hypothesis] = []
             by_columns: list[Hypothesis] = []
+            # The best columns depend on the rows, and these on them: so twice.
             for _ in range(2):
                 by_columns = self._sorted(
                     self._one(source, View(view.vertical, axis, flip), kernel, some_rows, None)

@@ -48,8 +48,8 @@ _RANGES = {
     Range(1 / 255, 0.0): "[0, 1]",
     Range(1.0, 0.0): "[0, 255]",
     Range(2 / 255, -1.0): "[-1, 1]",
-    Range(1 / 255**2, 0.0): "[0, 1/255]",
-    Range(1 / 256, 0.0): "[0, 255/256]",
+    Range(1 / 255**2, 0.0): "[0, 1/255]",  # rescaled by two steps, where one was meant
+    Range(1 / 256, 0.0): "[0, 255/256]",  # divided by the number of levels
 }
 
 
@@ -89,11 +89,14 @@ DATASETS: tuple[tuple[str, Triple, Triple], ...] = (
     ("ImageNet", IMAGENET_MEAN, IMAGENET_STD),
     ("CLIP", CLIP_MEAN, CLIP_STD),
     ("Inception", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    # https://github.com/keras-team/keras/blob/master/keras/src/applications/imagenet_utils.py
     ("Caffe", (123.68 / 255, 116.779 / 255, 103.939 / 255), NONE_STD),
     ("Caffe, in the order BGR", (103.939 / 255, 116.779 / 255, 123.68 / 255), NONE_STD),
     ("CIFAR-10", (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    # https://github.com/kuangliu/pytorch-cifar/blob/master/main.py
     ("CIFAR-10, of batches", (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
     ("CIFAR-100", (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
+    # https://github.com/huggingface/pytorch-image-models/blob/main/timm/data/constants.py
     ("DPN", (124 / 255, 117 / 255, 104 / 255), (1 / (0.0167 * 255),) * 3),
     ("MNIST", (0.1307,) * 3, (0.3081,) * 3),
     ("COCO", (0.4711, 0.4475, 0.4080), (0.2330, 0.2290, 0.2330)),

@@ -124,6 +124,7 @@ class Normalization(KerasLayer):
             std: PerChannel = tuple(map(_standard_deviation, self.variance))
         else:
             std = _standard_deviation(self.variance)
+        # Inverted, Keras multiplies with the same `maximum(sqrt(variance), epsilon())`.
         return (ops.Rescale(std, self.mean) if self.invert else ops.Normalize(self.mean, std),)
 
 
@@ -404,6 +405,7 @@ class _Reading:
         is_float = self.is_float or any(layer.makes_floats for layer in self.layers)
         if dtype == "float32" and (is_float or not self.layers):
             self.is_float = self.is_float or not self.layers
+        # Converting floats to uint8 would cut off their fractions between two layers.
         elif dtype != "uint8" or is_float:
             raise codec.expected("an input of float32, or uint8 at the beginning", dtype, where)
 

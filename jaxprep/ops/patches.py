@@ -80,6 +80,7 @@ class Patches(Layout):
         axes = {"h": 2, "w": 5, "c": 6}
         vector = [axes[letter] for letter in self.order if letter != "t"]
         grid = split.transpose(0, 3, 1, 4, *vector)
+        # On the host a view of the program's result, see `stores_views`: JAX would copy it.
         xp = np if isinstance(image, np.ndarray) else jnp
         if "t" in self.order:
             grid = xp.expand_dims(grid, 4 + self.order.index("t"))

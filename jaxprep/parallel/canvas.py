@@ -103,6 +103,7 @@ def read_photo(photo: Any, where: str) -> Shaped[np.ndarray, "h w c"]:
 
 def _bytes_of_tensor(value: Any) -> Any:
     """The bytes in a string tensor of TensorFlow, or an array of NumPy, without axes."""
+    # `tf.data` gives a record as a tensor without axes: a path, or the bytes of a file.
     if getattr(value, "shape", None) != () or not hasattr(value, "dtype"):
         return value
     array = np.asarray(value)
@@ -142,7 +143,9 @@ def shrunk(photo: np.ndarray, canvas: Size, where: str) -> np.ndarray:
         )
     from PIL import Image
 
+    # Pillow has no mode for an axis of one channel: L takes `(h, w)`.
     picture = Image.fromarray(photo[..., 0] if photo.shape[2] == 1 else photo)
+    # Without `reducing_gap`, whose default 2.0 would first shrink by whole numbers.
     picture.thumbnail((canvas[1], canvas[0]), Image.Resampling.BICUBIC, reducing_gap=None)
     return np.asarray(picture).reshape(picture.height, picture.width, photo.shape[2])
 
@@ -208,6 +211,7 @@ def stack_arrays(arrays: Sequence[np.ndarray], where: str) -> np.ndarray:
     arrays = [np.asarray(array) for array in arrays]
     first = arrays[0]
     for i, array in enumerate(arrays):
+        # NumPy has a dtype for each length of text; stacking takes the longest and loses nothing.
         is_text = array.dtype.kind in "US" and first.dtype.kind == array.dtype.kind
         if array.shape != first.shape or (array.dtype != first.dtype and not is_text):
             raise InputError(
@@ -228,6 +232,7 @@ def map_in_threads(
     >>> map_in_threads(abs, [-1, 2], workers=2)
     [1, 2]
     """
+    # Threads suffice: Pillow lets go of the interpreter's lock while it decodes.
     count = min(len(items), workers or core_count())
     if count <= 1:
         return [function(item) for item in items]
