@@ -152,7 +152,7 @@ class Registration:
                 solution = np.linalg.solve(normal, matrix.T @ image.ravel())
             except np.linalg.LinAlgError:
                 break
-            # image = gain * (seen + dy * change + ...) + offset: the other coefficients hold it too.
+            # image = gain * (seen + dy * change + ...) + offset: all coefficients hold the gain.
             gain = solution[0]
             error = 1 - abs(correlation(image, seen))
             if error < best_error:
