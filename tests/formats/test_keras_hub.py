@@ -364,10 +364,11 @@ def test_a_classifier_preset_loads_and_is_saved_in_the_files_of_keras_hub(name, 
 
 
 def test_every_preset_of_keras_hub_loads_or_says_why_not():
-    names = [name for name in ImageConverter.presets if "/" not in name]
+    presets = ImageConverter.presets
+    names = [name for name in presets if "/" not in name]
     assert len(names) == 250
     for name in names:
-        status = ImageConverter.presets[name]["metadata"]["status"]
+        status = presets[name]["metadata"]["status"]
         try:
             assert ImageConverter.from_preset(name).image_size is not None
         except ConfigError as error:
