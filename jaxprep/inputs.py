@@ -186,7 +186,9 @@ def as_numpy(value: Any, where: str, policy: Policy) -> Shaped[np.ndarray, "*sha
         raise policy.refused(value, where)
     try:
         array = _from_torch(value) if _is_torch(value) else np.asarray(value)
-    except (ValueError, TypeError, RuntimeError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # of any kind: files are read by some `__array__`
         raise policy.refused(value, where, f": {error}") from error
     if policy.narrows:
         array = _narrowed(array, is_nested=isinstance(value, (list, tuple)))

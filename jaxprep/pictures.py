@@ -96,11 +96,13 @@ def with_levels(picture: Picture, where: str) -> Picture:
     Raises:
         InputError: samples whose range has no rule: floats beyond [0, 255] or in [0, 1], integers
             beyond 16 bits.
+        DecodeError: a picture that is closed, or whose file is damaged or closed.
 
     >>> from PIL import Image as pil
     >>> with_levels(pil.new("I;16", (1, 1), 0x1234), "x").getpixel((0, 0)) == 0x12
     True
     """
+    load(picture, where)
     if picture.mode not in ("I", "F") and not picture.mode.startswith("I;"):
         return picture
     samples = np.asarray(picture)
@@ -124,6 +126,30 @@ def with_levels(picture: Picture, where: str) -> Picture:
     from PIL import Image as pil
 
     return pil.fromarray(gray)
+
+
+def load(picture: Picture, where: str) -> None:
+    """Decode what `PIL.Image.open` has left in the file of a picture.
+
+    Args:
+        picture: of any mode.
+        where: its position in the call, for messages.
+
+    Raises:
+        DecodeError: the picture or its file is closed, or the file is damaged.
+
+    >>> from PIL import Image as pil
+    >>> load(pil.new("L", (3, 2)), "x")
+    """
+    try:
+        picture.load()
+    except MemoryError:
+        raise
+    # Pillow's decoders raise almost anything on damaged data: SyntaxError, struct.error, EOFError.
+    except Exception as error:
+        raise DecodeError(
+            f"Expected a whole picture, got {type(error).__name__}: {error} - at `{where}`."
+        ) from error
 
 
 def _in_native_order(picture: Picture) -> Picture:

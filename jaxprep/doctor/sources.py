@@ -68,6 +68,7 @@ class Photo:
             self._content = photo if isinstance(photo, bytes) else Path(photo).read_bytes()
             return
         if pictures.is_pil(photo):
+            pictures.load(photo, where)
             self._array = np.asarray(to_array(photo))
             return
         array = np.asarray(photo)

@@ -43,4 +43,4 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     both = ("torchvision", "pil")
     twins = [f"{name}Pil" for name, row in classes.rows().items() if row.backends == both]
-    return sorted({*globals(), *classes.rows(), *twins, *classes.video_rows()})
+    return sorted({*__all__, *classes.rows(), *twins, *classes.video_rows()})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import jax.numpy as jnp
@@ -329,9 +329,29 @@ def traced_images(value: Any, layout: Layout | None, where: str = "images") -> l
                 "Expected arrays (h, w, c) inside a transformation of JAX, got "
                 f"{array!r:.80} - at `{where}`."
             )
+        refuse_symbolic(array.shape, where)
         array = channels_last(array, layout or layout_of(array.shape, where))
         images.append(traced_image(array))
     return images
+
+
+def refuse_symbolic(shape: Sequence[Any], where: str) -> None:
+    """Refuse an array whose sizes are not all numbers: the images of a call are counted.
+
+    Args:
+        shape: of the array.
+        where: its name in the call, for messages.
+
+    Raises:
+        InputError: a size is a symbol of `jax.export`.
+
+    >>> refuse_symbolic((2, 40, 56, 3), "images")
+    """
+    if not all(isinstance(size, int) for size in shape):
+        raise InputError(
+            f"Expected arrays of known sizes inside a transformation of JAX, got shape {shape} - "
+            f"at `{where}`. For any number of images of one size, call the processor's `pipeline`."
+        )
 
 
 def traced_image(array: Any) -> Image:

@@ -374,5 +374,5 @@ def _padding_widths(
 def _per_channel(value: Any) -> Any:
     numbers = codec.plain(value)
     if isinstance(numbers, (list, tuple)):
-        return tuple(float(number) for number in numbers)
-    return float(numbers)
+        return tuple(numbers)
+    return numbers

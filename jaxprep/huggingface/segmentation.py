@@ -22,7 +22,7 @@ from jaxprep.huggingface.images import (
     with_value_range,
 )
 from jaxprep.inputs import Policy, as_numpy, flatten
-from jaxprep.pictures import is_pil
+from jaxprep.pictures import is_pil, load
 from jaxprep.types import is_traced
 
 UNCHANGED = dict.fromkeys(
@@ -187,6 +187,7 @@ def maps_of(value: Any, where: str) -> list[Image]:
     maps: list[Image] = []
     for item, place in flatten(value, where):
         if is_pil(item):
+            load(item, place)
             # A PIL image of colours is no map.
             array, ranks = np.asarray(item), (2,)
         else:

@@ -17,7 +17,14 @@ import numpy as np
 
 from jaxprep.errors import InputError
 from jaxprep.formats.huggingface.builders import Source, ValueRange
-from jaxprep.huggingface.images import MAX_BYTES, Image, decoded, traced_image, with_value_range
+from jaxprep.huggingface.images import (
+    MAX_BYTES,
+    Image,
+    decoded,
+    refuse_symbolic,
+    traced_image,
+    with_value_range,
+)
 from jaxprep.inputs import Layout, Policy, as_numpy, channels_last, is_numbers, layout_of
 from jaxprep.pictures import is_pil, with_levels
 from jaxprep.types import Size
@@ -400,6 +407,7 @@ def traced_videos(
                 "Expected arrays (t, h, w, c) inside a transformation of JAX, got "
                 f"{array!r:.80} - at `videos`."
             )
+        refuse_symbolic(array.shape, "videos")
         array = channels_last(array, reading.layout or video_layout(array.shape))
         count = array.shape[-4]
         known = of_frames(count, array.shape[-3:-1])

@@ -66,6 +66,7 @@ def read_photo(photo: Any, config: Format, alpha: Alpha = "drop") -> Photo:
     if isinstance(photo, str | os.PathLike):
         return _read_file(Path(photo), config, alpha)
     if pictures.is_pil(photo):
+        pictures.load(photo, "photo")
         name = os.path.basename(getattr(photo, "filename", "") or "") or "photo"
         return Photo(name, None, to_array(photo, alpha=alpha), photo)
     image = np.asarray(photo)

@@ -715,7 +715,9 @@ def _as_array(value: Any, where: str) -> Any:
                 f"Expected an array, got a tensor without numbers, {codec.shown(value)} - at "
                 f"`{where}`. In a graph of TensorFlow call the preprocessor, not its pipeline."
             ) from error
-        except (TypeError, ValueError) as error:
+        except MemoryError:
+            raise
+        except Exception as error:  # of any kind: files are read by some `__array__`
             raise InputError(
                 f"Expected an array, got {codec.shown(value)}: {error} - at `{where}`."
             ) from error

@@ -170,3 +170,7 @@ __all__ = [
     "vitpose_estimation",
     "zoe_depth_estimation",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

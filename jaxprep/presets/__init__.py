@@ -139,3 +139,7 @@ def save(
     ['image_converter.json', 'jaxprep.json', 'preprocessor.json']
     """
     files.write(preprocessor, files.as_path(directory, "directory"), config_file)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -525,5 +525,7 @@ def test_the_counter_of_compilations_counts():
 def test_the_modules_that_users_import_are_named_in_dir():
     assert {"ImageClassifierPreprocessor", "Pipeline", "ops"} <= set(dir(jaxprep))
     assert isinstance(jaxprep.ops, types.ModuleType)
+    for module in (jaxprep.huggingface, jaxprep.ops, jaxprep.postprocess, jaxprep.presets):
+        assert not {"Any", "annotations", "importlib"} & set(dir(module)), module
     with pytest.raises(AttributeError, match="nothing"):
         jaxprep.nothing  # noqa: B018

@@ -12,9 +12,15 @@ from PIL import Image
 
 import jaxprep
 from jaxprep import ImageClassifierPreprocessor
-from jaxprep.errors import InputError
+from jaxprep.errors import InputError, JaxprepError
 from jaxprep.formats import HuggingFace, KerasHub, OpenClip, Timm, Torchvision
-from jaxprep.huggingface import CLIPImageProcessor, CLIPImageProcessorPil, ViTImageProcessor
+from jaxprep.huggingface import (
+    CLIPImageProcessor,
+    CLIPImageProcessorPil,
+    SegformerImageProcessor,
+    VideoMAEVideoProcessor,
+    ViTImageProcessor,
+)
 
 PHOTO = Image.fromarray(photograph(40, 30))
 GRAY_16 = (np.arange(30 * 40, dtype=np.uint16) * 54).reshape(40, 30)  # up to 64746
@@ -170,3 +176,44 @@ def test_boxes_move_with_a_picture_of_another_mode():
         expected = converter(np.asarray(picture.convert("RGB")))
         np.testing.assert_array_equal(result["images"], expected)
         assert result["bounding_boxes"]["boxes"].tolist() == [[0.0, 0.0, 16.0, 16.0]]
+
+
+# -- pictures that Pillow cannot decode any more -------------------------------------------------
+
+
+def truncated() -> Image.Image:
+    return Image.open(io.BytesIO(png(photograph(40, 30))[:500]))
+
+
+def closed() -> Image.Image:
+    picture = PHOTO.copy()
+    picture.close()
+    return picture
+
+
+def of_a_closed_file() -> Image.Image:
+    file = io.BytesIO(png(photograph(40, 30)))
+    picture = Image.open(file)
+    file.close()
+    return picture
+
+
+TAKERS = {
+    "a converter": lambda picture: run("timm", picture),
+    "a list": lambda picture: run("OpenCLIP", [PHOTO, picture]),
+    "a mask": lambda picture: run("KerasHub", {"images": PHOTO, "segmentation_masks": picture}),
+    "a processor": lambda picture: ViTImageProcessor()(picture),
+    "a single operation": lambda picture: ViTImageProcessor().resize(picture, 8),
+    "a map": lambda picture: SegformerImageProcessor(size=8)(PHOTO, segmentation_maps=picture),
+    "a frame": lambda picture: VideoMAEVideoProcessor()([[PHOTO, picture]]),
+    "stack": lambda picture: jaxprep.stack([picture]),
+    "show": lambda picture: jaxprep.show(CONFIGS["timm"].pipeline, picture),
+    "diagnose": lambda picture: jaxprep.diagnose(np.zeros((8, 8, 3)), picture),
+}
+
+
+@pytest.mark.parametrize("broken", [truncated, closed, of_a_closed_file])
+@pytest.mark.parametrize("take", TAKERS.values(), ids=TAKERS)
+def test_a_picture_that_is_damaged_or_closed_is_one_error(take, broken):
+    with pytest.raises(JaxprepError, match=r"^Expected .* - at `"):
+        take(broken())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -15,7 +16,7 @@ from jax import export
 import jaxprep
 from jaxprep import Batch, Pipeline, formats, ops
 from jaxprep.errors import ConfigError, InputError, JaxprepError
-from jaxprep.huggingface import ViTImageProcessor
+from jaxprep.huggingface import DetrImageProcessor, VideoMAEVideoProcessor, ViTImageProcessor
 from jaxprep.pipeline.numbers import in_jax_type
 
 TENTH = ops.Rescale(0.1)
@@ -208,16 +209,29 @@ PIPELINE = Pipeline((ops.Resize((4, 4)),))
 IMAGE = noise(8, 6, 3)
 
 
-def exported(shape: str) -> Any:
-    symbols = export.symbolic_shape(shape)
-    image = jax.ShapeDtypeStruct(symbols, np.uint8)
-    return export.export(jax.jit(lambda image: PIPELINE(Batch(image=image)).image))(image)
+def exported(
+    shape: str, call: Callable[[Any], Any] = lambda image: PIPELINE(Batch(image=image)).image
+) -> Any:
+    image = jax.ShapeDtypeStruct(export.symbolic_shape(shape), np.uint8)
+    return export.export(jax.jit(call))(image)
 
 
 RAW = {
     "a symbolic height and width": lambda: exported("h, w, 3"),
     "a symbolic width of a batch": lambda: exported("b, 8, w, 3"),
     "symbolic channels": lambda: exported("8, 6, c"),
+    "a symbolic number of images of a processor": lambda: exported(
+        "b, 8, 6, 3", lambda images: dict(ViTImageProcessor()(images))
+    ),
+    "a symbolic height of a processor": lambda: exported(
+        "h, 6, 3", lambda image: dict(DetrImageProcessor()(image))
+    ),
+    "a symbolic number of frames": lambda: exported(
+        "t, 8, 6, 3", lambda frames: dict(VideoMAEVideoProcessor()(frames))
+    ),
+    "no mean in a single operation": lambda: ViTImageProcessor().normalize(IMAGE, None, 0.5),
+    "a word among the means": lambda: ViTImageProcessor().normalize(IMAGE, [0, "x", 0], 0.5),
+    "an object as deviations": lambda: ViTImageProcessor().normalize(IMAGE, 0.5, {}),
     "a step on an array": lambda: ops.Resize((4, 4))(IMAGE),
     "a layout on an array": lambda: ops.ChannelsFirst()(IMAGE),
     "a pipeline on an array": lambda: jax.jit(PIPELINE)(IMAGE),
