@@ -63,9 +63,10 @@ def test_floats_in_0_1_are_told_once_for_each_preprocessor_at_the_line_of_the_ca
         jnp.asarray(SHARES),
         SHARES.astype(np.float64),
         SHARES.astype(np.float16),
+        SHARES.astype(jnp.bfloat16),
         SHARES.tolist(),
     ],
-    ids=["batch", "list", "jax", "float64", "float16", "numbers"],
+    ids=["batch", "list", "jax", "float64", "float16", "bfloat16", "numbers"],
 )
 def test_floats_in_0_1_are_told_however_they_come(images):
     assert len(caught(converter(), images)) == 1
