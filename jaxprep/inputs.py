@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import jax
 import jax.core
-import jax.dtypes
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Shaped
 
@@ -319,7 +319,7 @@ def warn_of_range(owner: Any, images: Any) -> None:
     if array.dtype == np.uint16 and array.max() > 255:
         got = f"16-bit integers up to {array.max()}"
         hint = "Keep the high byte (`image >> 8`), as `jaxprep.read_image` does."
-    elif jax.dtypes.issubdtype(array.dtype, np.floating) and _is_share(array):
+    elif jnp.issubdtype(array.dtype, np.floating) and _is_share(array):
         got = "floats in [0, 1]: it looks like you are rescaling images that are rescaled already"
         hint = "Pass levels (uint8), or leave the rescale out (`do_rescale=False`, `scale=None`)."
     else:
