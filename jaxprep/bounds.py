@@ -401,7 +401,7 @@ class BoundedJit:
     Args:
         function: called with the static value and the arrays.
         shapes: what of the shapes of the arrays the static value does not say.
-        compiler_options: of `jax.jit`, for a static value.
+        options: of `jax.jit`.
 
     >>> scaled = BoundedJit(lambda factor, x: factor * x)
     >>> scaled(3, np.float32(2)).tolist(), scaled.count()
@@ -412,12 +412,12 @@ class BoundedJit:
         self,
         function: Callable[..., Any],
         shapes: Callable[..., Hashable] = shapes_of,
-        compiler_options: Callable[[Any], dict[str, Any]] = lambda static: {},
+        **options: Any,
     ):
         functools.update_wrapper(self, function)
         self.function = function
         self.shapes = shapes
-        self.compiler_options = compiler_options
+        self.options = options
 
     def __call__(self, static: Hashable, *arrays: Any) -> Any:
         key = self, static, self.shapes(*arrays)
@@ -435,7 +435,7 @@ class BoundedJit:
         # `partial` has no name, by which JAX calls the program
         bound = functools.update_wrapper(functools.partial(self.function, static), self.function)
         del bound.__wrapped__  # JAX would count its arguments, of which one is bound
-        return jax.jit(bound, compiler_options=self.compiler_options(static))
+        return jax.jit(bound, **self.options)
 
     def count(self) -> int:
         """Return how many programs of this function are kept."""

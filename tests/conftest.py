@@ -10,9 +10,8 @@ from importlib import metadata
 os.environ["JAX_PLATFORMS"] = "cpu"
 XLA_FLAGS = ["--xla_force_host_platform_device_count=4"]
 if metadata.version("jaxlib").startswith("0.10."):  # a process dies of a flag that it does not know
-    # XLA's shorter way to compile a fusion, which eager calls take (`QUICK_CPU` in
-    # pipeline/program.py), and one module of LLVM for all of them: half the time, and the same
-    # bits, as `tests/settings` shows
+    # LLVM is given a fusion directly, not through MLIR, and all in one module: half the time.
+    # Every preset keeps its bits, as `tests/settings` shows; sums of floats differ in their last.
     XLA_FLAGS += [
         "--xla_cpu_use_fusion_emitters=false",
         "--xla_cpu_parallel_codegen_split_count=1",

@@ -644,35 +644,6 @@ def map_batch(
 ONE_THREAD = {"xla_disable_hlo_passes": "cpu-parallel-task-assigner"}
 """Compiler options for CPU that keep every loop on the thread that runs the program: other threads
 work on other images. XLA would split each small loop over all cores."""
-QUICK_CPU = {"xla_cpu_use_fusion_emitters": False}
-"""Compiler options for CPU with which a photograph of a new size waits a third less, for the same
-bits as fast: LLVM is given a fusion directly, and not through MLIR (jaxlib 0.10: 0.57 s of CPU to
-trace and compile a preset of timm, 0.39 s with them; jaxlib 0.12 knows no other way than MLIR)."""
-
-
-@functools.cache
-def quick_cpu() -> dict[str, Any]:
-    """Return `QUICK_CPU`, or nothing where this XLA does not know it: a program of one number that
-    is compiled with it tells.
-
-    >>> jax.jit(lambda x: x + 1, compiler_options=quick_cpu())(1).item()
-    2
-    """
-    try:
-        with jax.default_device(jax.local_devices(backend="cpu")[0]):
-            jax.jit(lambda: 0, compiler_options=QUICK_CPU).lower().compile()
-    except jax.errors.JaxRuntimeError:
-        return {}
-    return QUICK_CPU
-
-
-def _options_of_one(program: Program) -> dict[str, Any]:
-    del program
-    return ONE_THREAD | quick_cpu()
-
-
-def _options_of_batch(program: Program) -> dict[str, Any]:
-    return quick_cpu() if program.platform == "cpu" else {}
 
 
 def _image_type(images: Any, tables: Any) -> Any:
@@ -681,7 +652,7 @@ def _image_type(images: Any, tables: Any) -> Any:
     return images.shape, images.dtype
 
 
-@bounded_jit(shapes=_image_type, compiler_options=_options_of_one)
+@bounded_jit(shapes=_image_type, compiler_options=ONE_THREAD)
 def run_one(
     program: Program,
     image: jax.Array,
@@ -700,7 +671,7 @@ def run_one(
     return run_stages(program, None, engine, image, leaves)
 
 
-@bounded_jit(shapes=_image_type, compiler_options=_options_of_batch)
+@bounded_jit(shapes=_image_type)
 def run_batch(
     program: Program,
     images: jax.Array,

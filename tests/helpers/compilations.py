@@ -8,8 +8,6 @@ from typing import Any
 
 import jax
 
-from jaxprep.pipeline.program import quick_cpu
-
 # The event that JAX records for each program that XLA compiles; programs that come from the
 # persistent compilation cache record it too.
 COMPILED = "/jax/core/compile/backend_compile_duration"
@@ -21,7 +19,6 @@ def compilations() -> Iterator[list[str]]:
 
     Helper programs of JAX itself (`broadcast_in_dim`, `convert_element_type`, ...) are among them.
     """
-    quick_cpu()  # a process compiles a number, once, to learn what XLA knows
     names: list[str] = []
 
     def listen(event: str, _: float, **details: Any) -> None:

@@ -187,7 +187,9 @@ def test_pmap_changes_no_bit(case):
 @pytest.mark.parametrize("case", ARITHMETICS)
 def test_vmap_changes_no_bit(case):
     pipeline, batch, plan = CASES[case]
-    mapped = jax.jit(jax.vmap(call(pipeline)))
+    mapped = jax.vmap(call(pipeline))
+    if case != "uniform":  # one of them runs operation by operation
+        mapped = jax.jit(mapped)
     chex.assert_trees_all_equal(mapped(batch, plan), on_one_device(case))
 
 

@@ -68,7 +68,7 @@ def test_every_call_gives_the_same_bits_under_a_setting(
 @pytest.mark.skipif(
     not metadata.version("jaxlib").startswith("0.10."), reason="there the tests set no such flag"
 )
-def test_the_tests_compile_quickly_what_has_the_bits_of_users_own_programs(folder: Path):
+def test_presets_have_the_same_bits_as_the_tests_compile_them_and_as_users_do(folder: Path):
     """The flags for XLA of `conftest.py` change no bit, of eager calls nor of jitted ones."""
     as_users_do = "--xla_cpu_use_fusion_emitters=true --xla_cpu_parallel_codegen_split_count=32"
     quick, usual = (results("none", folder, flags, "presets") for flags in ("", as_users_do))
