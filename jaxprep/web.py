@@ -23,7 +23,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -44,14 +44,25 @@ class Limit:
 
     Attributes:
         max_bytes: of each answer.
-        deadline: by `time.monotonic`.
+        seconds: of all together.
+        start: of the first, by `time.monotonic`.
 
-    >>> Limit(10, time.monotonic() + 60).max_bytes
+    >>> Limit(10, 60).max_bytes
     10
     """
 
     max_bytes: int
-    deadline: float
+    seconds: float
+    start: float = field(default_factory=time.monotonic)
+
+    def check_time(self) -> None:
+        """Raise `TimeoutError` where it is over."""
+        if time.monotonic() > self.start + self.seconds:
+            raise self.timeout()
+
+    def timeout(self) -> TimeoutError:
+        """Return the error of answers that take too long."""
+        return TimeoutError(f"no end within {self.seconds:g} seconds")
 
 
 _LIMIT: ContextVar[Limit | None] = ContextVar("limit", default=None)
@@ -172,10 +183,11 @@ def within(seconds: float, max_bytes: int, call: Callable[[], T]) -> T:
     """
     results: list[T] = []
     errors: list[BaseException] = []
+    limit = Limit(max_bytes, seconds)
 
     def work() -> None:
         try:
-            _LIMIT.set(Limit(max_bytes, time.monotonic() + seconds))
+            _LIMIT.set(limit)
             results.append(call())
         except BaseException as error:
             errors.append(error)
@@ -189,7 +201,7 @@ def within(seconds: float, max_bytes: int, call: Callable[[], T]) -> T:
     if errors:
         raise errors[0]
     if not results:
-        raise TimeoutError(f"no end within {seconds:g} seconds")
+        raise limit.timeout()
     return results[0]
 
 
@@ -236,8 +248,7 @@ def _bounded(stream: Any, limit: Limit) -> Any:
                 count += len(chunk)
                 if count > limit.max_bytes:
                     raise RefusedError(f"Expected at most {limit.max_bytes} bytes, got more")
-                if time.monotonic() > limit.deadline:
-                    raise TimeoutError("too slow")
+                limit.check_time()
                 yield chunk
 
         def close(self) -> None:
