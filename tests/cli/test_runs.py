@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -338,10 +339,17 @@ def test_a_run_goes_on_from_every_state_that_a_kill_can_leave(folder, tmp_path, 
     output = tmp_path / "out"
     states: list[Path] = []
 
+    lock = threading.Lock()
+
     def copy() -> None:
-        if output.exists():
-            states.append(tmp_path / f"state-{len(states)}")
-            shutil.copytree(output, states[-1])
+        with lock:
+            state = tmp_path / f"state-{len(states)}"
+            while output.exists() and not state.exists():
+                try:
+                    shutil.copytree(output, state)
+                    states.append(state)
+                except shutil.Error:  # another thread has renamed a file meanwhile
+                    shutil.rmtree(state)
 
     def between_copies(module: Any, name: str) -> None:
         original = getattr(module, name)
