@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import jax
+from jax.sharding import Sharding
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -72,13 +73,19 @@ def default_device() -> Any:
     return jax.local_devices(backend=device)[0] if isinstance(device, str) else device
 
 
-def default_platform() -> str:
-    """Return the platform that computes where nobody says which: "cpu", "gpu" or "tpu".
+def platform_of(sharding: Sharding | None) -> str:
+    """Return the platform that computes what is put there, or where nobody says: "cpu", "gpu" or
+    "tpu".
+
+    Args:
+        sharding: of an array; None is JAX's default device.
 
     >>> with jax.default_device(jax.devices("cpu")[0]):
-    ...     default_platform()
+    ...     platform_of(None)
     'cpu'
     """
+    if sharding is not None:
+        return next(iter(sharding.device_set)).platform
     device = default_device()
     return jax.default_backend() if device is None else device.platform
 

@@ -16,8 +16,7 @@ from jaxprep.inputs import Policy, as_numpy
 from jaxprep.parallel.collate import pad_batch, row_count
 from jaxprep.parallel.devices import RowShares, Target, placement_along_batch
 from jaxprep.pipeline.numbers import in_jax_type
-from jaxprep.pipeline.placement import platform_of
-from jaxprep.settings import default_platform
+from jaxprep.settings import platform_of
 
 LEAF = Policy("an array of numbers", hint="Leave out of the batch what no program can take.")
 
@@ -55,7 +54,7 @@ def global_batch(tree: Any, sharding: Target, *, batch_size: int | None = None) 
     if batch_size is not None:
         tree = pad_batch(tree, shares.rows_of_process(batch_size))
     rows = shares.rows_of_all(row_count(tree))
-    platform = default_platform() if target is None else platform_of(target)
+    platform = platform_of(target)
 
     def place(leaf: np.ndarray) -> jax.Array:
         if platform == "cpu":

@@ -20,7 +20,7 @@ from jaxprep.bounds import cached, check_shape
 from jaxprep.errors import InputError
 from jaxprep.pipeline.cores import Fork, core_count, on_cores, refuse_fork
 from jaxprep.pipeline.lower import Lowered, output_channels
-from jaxprep.pipeline.placement import Placement, placement_of, platform_of
+from jaxprep.pipeline.placement import Placement, placement_of
 from jaxprep.pipeline.plan import (
     as_sizes,
     bucket_of,
@@ -35,7 +35,7 @@ from jaxprep.pipeline.ragged import Ragged
 from jaxprep.pipeline.segment import Segment
 from jaxprep.resample.engines.cpu import new_array
 from jaxprep.resample.tables import bucket
-from jaxprep.settings import default_device, default_platform
+from jaxprep.settings import default_device, platform_of
 from jaxprep.types import Batch, Size
 
 SMALL_CANVAS = 128 * 128
@@ -319,11 +319,7 @@ def runs_alone(program: Program, placement: Placement = None) -> bool:
     False
     """
     height, width = program.stages[0].source
-    return _platform(placement) == "cpu" and height * width > SMALL_CANVAS
-
-
-def _platform(placement: Placement) -> str:
-    return default_platform() if placement is None else platform_of(placement)
+    return platform_of(placement) == "cpu" and height * width > SMALL_CANVAS
 
 
 @cached()
@@ -372,7 +368,7 @@ def _run_group(
         program.stages,
         not fills_source,
     )
-    for_platform = program._replace(platform=_platform(placement))
+    for_platform = program._replace(platform=platform_of(placement))
     results = run_batch(for_platform, jax.device_put(canvases, placement), plan.tables)
     if fills_source:
         # JAX reads an aligned array of the caller in place, who may overwrite it after the call

@@ -61,15 +61,6 @@ def is_on_mesh(placement: Placement) -> bool:
     return isinstance(placement, NamedSharding)
 
 
-def platform_of(placement: Sharding) -> str:
-    """Return the platform that computes what is put there: "cpu", "gpu" or "tpu".
-
-    >>> platform_of(SingleDeviceSharding(jax.devices("cpu")[0]))
-    'cpu'
-    """
-    return next(iter(placement.device_set)).platform
-
-
 def common(values: Sequence[Any], where: str) -> Placement:
     """Return the one placement of several arrays.
 
