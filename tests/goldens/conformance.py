@@ -201,7 +201,7 @@ def page(found: dict[str, list[Line]], before: str) -> str:
     """The whole page, of the lines of each family; a family without lines keeps its part of the page as it was."""
     import PIL
 
-    versions = store.Golden("vlm_patches").versions
+    versions = store.golden("vlm_patches").versions
     sums, tables = [], []
     for title, mine in found.items():
         if mine:

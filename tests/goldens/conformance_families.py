@@ -3,7 +3,6 @@
 The cases and the calls are those of the tests, in `tests/helpers/huggingface`.
 """
 
-import functools
 import importlib
 import pathlib
 import tempfile
@@ -240,7 +239,7 @@ class Videos(Theme):
         return self.theme
 
     def cases(self, backend: str) -> list[dict]:
-        return [case for case in video.golden(self.theme).cases if "class" in case and backend == "torchvision"]
+        return [case for case in store.golden(self.theme).cases if "class" in case and backend == "torchvision"]
 
     def ours(self, case: dict, backend: str) -> Mapping[str, Any]:  # type: ignore[override]
         return video.results(case, self.theme)
@@ -276,18 +275,13 @@ for file, title in {"video": "Videos", "video_tokens": "Videos as patches, token
     GROUPS[title] = Videos(file), tuple(video.names_of(file))
 
 
-@functools.cache
-def _golden(name: str) -> store.Golden:
-    return store.Golden(name)
-
-
 def cases_of(title: str, name: str, backend: str, count: int) -> list[dict]:
     """The cases of a class on a backend; about `count` of them, or all with `JAXPREP_ALL_GOLDENS`."""
     group = GROUPS[title][0]
-    cases = group.cases("pil") if backend == "pil" else _golden(group.golden(name)).cases
+    cases = group.cases("pil") if backend == "pil" else store.golden(group.golden(name)).cases
     mine = [case for case in cases if case.get("class") == name]
     if not mine:  # a class of the PIL backend that needs torch is in the goldens by its name
-        mine = [case for case in _golden(group.golden(name)).cases if case.get("class") == f"{name}Pil"]
+        mine = [case for case in store.golden(group.golden(name)).cases if case.get("class") == f"{name}Pil"]
     return group.choose(mine, name, max(1, -(-len(mine) // count)))
 
 
@@ -299,7 +293,7 @@ def pairs_of(title: str, case: dict, backend: str) -> Iterator[tuple[bool, str, 
     for exact in (False, True):
         ours = group.ours({**case, "settings": {**case["settings"], "exact": exact}}, backend)
         if theirs is None:
-            found = group.recorded(_golden(group.golden(case["class"])), case, ours)
+            found = group.recorded(store.golden(group.golden(case["class"])), case, ours)
         else:
             found = group.matched(ours, theirs)
         outputs = classes.known_row(case["class"].removesuffix("Pil")).outputs

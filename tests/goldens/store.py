@@ -9,6 +9,7 @@
   `output`) has neither: only its bytes can be compared.
 """
 
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -131,6 +132,12 @@ class Golden:
         if found != (record["shape"], record["dtype"]):
             raise AssertionError(f"Expected {record['shape']} {record['dtype']}, got {found[0]} {found[1]}")
         return np.asarray(result).ravel()[self.positions(record)], self.values(record)
+
+
+@functools.cache
+def golden(name: str) -> Golden:
+    """The goldens of a file, read once in a process."""
+    return Golden(name)
 
 
 def _positions_key(record: dict) -> str:

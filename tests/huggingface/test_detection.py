@@ -74,7 +74,7 @@ def test_every_setting_gives_what_the_pil_backend_gives(
 def test_every_setting_gives_what_the_torchvision_backend_gives(
     name: str, tmp_path: pathlib.Path
 ) -> None:
-    goldens = detection.golden()
+    goldens = store.golden("detection")
     for case in of_class(detection.shown("torchvision"), name):
         processor = getattr(huggingface, name)(**case["settings"])
         ours = processor(pictures(case), return_tensors="np", **detection.keywords(case, tmp_path))
@@ -88,8 +88,8 @@ def test_every_setting_gives_what_the_torchvision_backend_gives(
 
 def test_outlines_are_those_of_pycocotools() -> None:
     drawn = [coco.mask_of(outline, size, "here") for outline, size in detection_cases.polygons()]
-    golden = next(case for case in detection.golden().cases if "outlines" in case)
-    wanted = detection.golden().values(golden["drawn"])
+    golden = next(case for case in store.golden("detection").cases if "outlines" in case)
+    wanted = store.golden("detection").values(golden["drawn"])
     assert [int(store.digest(mask)[:8], 16) for mask in drawn] == wanted.tolist()
 
 

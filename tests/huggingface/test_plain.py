@@ -36,7 +36,7 @@ def test_every_setting_gives_what_the_pil_backend_gives(name: str) -> None:
 
 @pytest.mark.parametrize("name", ON_TORCHVISION)
 def test_every_setting_gives_what_the_torchvision_backend_gives(name: str) -> None:
-    goldens = plain.golden()
+    goldens = store.golden("huggingface")
     for case in of_class(plain.shown("torchvision"), name):
         for key, values in plain.results(case, "torchvision").items():
             records = [record for result, record in case.items() if result.startswith(f"{key}.")]

@@ -48,7 +48,7 @@ def same_values(ours: list[Any], theirs: list[Any], where: Any) -> None:
 
 @pytest.mark.parametrize("name", cases.CLASSES)
 def test_every_setting_gives_what_the_torchvision_backend_gives(name: str) -> None:
-    goldens = universal.golden()
+    goldens = store.golden("universal")
     for case in of_class(universal.shown("torchvision"), name):
         ours = universal.results(case, "torchvision")
         where = (case["settings"], case["inputs"])

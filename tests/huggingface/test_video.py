@@ -9,9 +9,9 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from goldens import video_cases, vlm_results
+from goldens import store, video_cases, vlm_results
 from helpers.compilations import compilations
-from helpers.huggingface.video import assert_as_golden, cases_of, golden
+from helpers.huggingface.video import assert_as_golden, cases_of
 from helpers.huggingface.vision_language import as_type_of
 
 import jaxprep
@@ -42,13 +42,13 @@ def test_results_are_those_of_the_class(name: str) -> None:
 
 
 def test_every_class_has_goldens() -> None:
-    cases = [*golden().cases, *golden("video_tokens").cases]
+    cases = [*store.golden("video").cases, *store.golden("video_tokens").cases]
     assert {*classes.video_rows()} == {case["class"] for case in cases if "class" in case}
 
 
 @pytest.mark.parametrize("number", range(len(video_cases.POST)))
 def test_outputs_of_models_become_what_the_class_makes_of_them(number: int) -> None:
-    case = [case for case in golden().cases if "post" in case][number]
+    case = [case for case in store.golden("video").cases if "post" in case][number]
     assert (case["post"], case["method"], case["options"]) == video_cases.POST[number]
     outputs = video_cases.outputs()
     processor = getattr(huggingface, case["post"])(size={"height": 48, "width": 40})
@@ -62,7 +62,7 @@ def test_outputs_of_models_become_what_the_class_makes_of_them(number: int) -> N
     ours = vlm_results.leaves({str(i): one for i, one in enumerate(found)})
     assert sorted(ours) == sorted(case["names"])
     for name, array in ours.items():
-        theirs = golden().pair(case[name], as_type_of(array, case[name]["dtype"]))
+        theirs = store.golden("video").pair(case[name], as_type_of(array, case[name]["dtype"]))
         np.testing.assert_allclose(*theirs, atol=2e-5, err_msg=name)
 
 

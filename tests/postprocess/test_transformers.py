@@ -48,13 +48,8 @@ CASES = covering(cases.CASES, traits, photos=1)
 
 
 @functools.cache
-def golden() -> store.Golden:
-    return store.Golden("postprocess")
-
-
-@functools.cache
 def records() -> dict[str, dict]:
-    return {case["name"]: case for case in golden().cases}
+    return {case["name"]: case for case in store.golden("postprocess").cases}
 
 
 def run(case: dict[str, Any]) -> Any:
@@ -86,7 +81,9 @@ def differences(case: dict[str, Any]) -> tuple[float, int, int]:
         assert (list(array.shape), str(array.dtype)) == (expected["shape"], expected["dtype"]), path
         places = cases.places(array)
         begin = expected["offset"]
-        theirs = golden().arrays[f"all_{array.dtype}"][begin : begin + len(places)]
+        theirs = store.golden("postprocess").arrays[f"all_{array.dtype}"][
+            begin : begin + len(places)
+        ]
         ours = array.ravel()[places]
         if array.dtype == np.float32:
             both = np.isnan(ours) & np.isnan(theirs)

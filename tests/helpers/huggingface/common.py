@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
-from goldens import inputs
+from goldens import inputs, store
 
 from helpers.parity import EVERYTHING
 from jaxprep.formats.huggingface import classes
@@ -82,6 +82,25 @@ def showing(cases: Iterable[dict], elsewhere: Iterable[dict] = ()) -> list[dict]
         missing -= shown[best]
         chosen.add(best)
     return [cases[i] for i in sorted(chosen)]
+
+
+def showing_of(
+    names: Iterable[str], live: Callable[[], Iterable[dict]]
+) -> Callable[[str], list[dict]]:
+    """Return what tells the cases of a backend that run (see `showing`).
+
+    Args:
+        names: the files with the goldens of torchvision's.
+        live: returns the cases of the PIL backend.
+    """
+
+    @functools.cache
+    def shown(backend: str) -> list[dict]:
+        if backend == "torchvision":
+            return showing(case for name in names for case in store.golden(name).cases)
+        return showing(live(), shown("torchvision"))
+
+    return shown
 
 
 def traits_of(case: dict) -> Iterator[tuple]:

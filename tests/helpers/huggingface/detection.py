@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import pathlib
 import sys
 import types
@@ -10,24 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from goldens import detection_cases, store
+from goldens import detection_cases
 
 from helpers.huggingface import common
 from jaxprep.huggingface import coco
 
-
-@functools.cache
-def golden() -> store.Golden:
-    """Return the goldens, read once."""
-    return store.Golden("detection")
-
-
-@functools.cache
-def shown(backend: str) -> list[dict]:
-    """Return the cases of a backend that run (see `common.showing`)."""
-    if backend == "torchvision":
-        return common.showing(golden().cases)
-    return common.showing(detection_cases.cases("pil"), shown("torchvision"))
+shown = common.showing_of(["detection"], lambda: detection_cases.cases("pil"))
 
 
 def choose(cases: list[dict], name: str, every: int) -> list[dict]:

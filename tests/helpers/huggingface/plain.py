@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
-from goldens import huggingface_cases, store
+from goldens import huggingface_cases
 
 from helpers.huggingface import common
 from helpers.parity import EVERYTHING
 from jaxprep import huggingface
 
-
-@functools.cache
-def golden() -> store.Golden:
-    """Return the goldens, read once."""
-    return store.Golden("huggingface")
-
-
-@functools.cache
-def shown(backend: str) -> list[dict]:
-    """Return the cases of a backend that run (see `common.showing`)."""
-    if backend == "torchvision":
-        return common.showing(golden().cases)
-    return common.showing(huggingface_cases.cases("pil", every=EVERYTHING), shown("torchvision"))
+shown = common.showing_of(["huggingface"], lambda: huggingface_cases.cases("pil", every=EVERYTHING))
 
 
 def choose(cases: list[dict], name: str, every: int) -> list[dict]:

@@ -7,25 +7,14 @@ import json
 from typing import Any
 
 import numpy as np
-from goldens import inputs, segmentation_cases, store
+from goldens import inputs, segmentation_cases
 
 from helpers.huggingface import common
 from jaxprep import huggingface
 
-
-@functools.cache
-def golden(group: str) -> store.Golden:
-    """Return the goldens of a group of `segmentation_cases.GROUPS`, read once."""
-    return store.Golden(f"segmentation_{group}")
-
-
-@functools.cache
-def shown(backend: str) -> list[dict]:
-    """Return the cases of a backend that run (see `common.showing`)."""
-    if backend == "torchvision":
-        groups = [golden(group).cases for group in segmentation_cases.GROUPS]
-        return common.showing(case for cases in groups for case in cases)
-    return common.showing(segmentation_cases.cases("pil"), shown("torchvision"))
+GOLDENS = {group: f"segmentation_{group}" for group in segmentation_cases.GROUPS}
+"""The file of each group."""
+shown = common.showing_of(GOLDENS.values(), lambda: segmentation_cases.cases("pil"))
 
 
 def choose(cases: list[dict], name: str, every: int) -> list[dict]:

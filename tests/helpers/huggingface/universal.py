@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import types
 from typing import Any
 
 import numpy as np
 import pytest
-from goldens import store, universal_cases
+from goldens import universal_cases
 
 from helpers.huggingface import common
 from jaxprep import huggingface
 
-
-@functools.cache
-def golden() -> store.Golden:
-    """Return the goldens, read once."""
-    return store.Golden("universal")
-
-
-@functools.cache
-def shown(backend: str) -> list[dict]:
-    """Return the cases of a backend that run (see `common.showing`)."""
-    if backend == "torchvision":
-        return common.showing(golden().cases)
-    return common.showing(universal_cases.cases("pil"), shown("torchvision"))
+shown = common.showing_of(["universal"], lambda: universal_cases.cases("pil"))
 
 
 def choose(cases: list[dict], name: str, every: int) -> list[dict]:

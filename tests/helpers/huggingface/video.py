@@ -20,21 +20,15 @@ TIES = {"Molmo2VideoProcessor": 0.02}
 others with one thread than with two, is rounded to levels."""
 
 
-@functools.cache
-def golden(file: str = "video") -> store.Golden:
-    """Return the goldens of a file, read once."""
-    return store.Golden(file)
-
-
 def names_of(file: str = "video") -> list[str]:
     """Return the classes that a file has goldens of."""
-    return sorted({case["class"] for case in golden(file).cases if "class" in case})
+    return sorted({case["class"] for case in store.golden(file).cases if "class" in case})
 
 
 @functools.cache
 def shown(file: str = "video") -> list[dict]:
     """Return the cases of a file that run (see `common.showing`)."""
-    return showing(golden(file).cases)
+    return showing(store.golden(file).cases)
 
 
 def cases_of(name: str, file: str = "video") -> list[dict]:
@@ -60,7 +54,7 @@ def assert_as_golden(case: dict, tolerance: float = TOLERANCE, file: str = "vide
         record = case[name]
         where = (case["class"], case["settings"], case["form"], case["call"], name)
         assert list(array.shape) == record["shape"], (where, array.shape, record["shape"])
-        found, wanted = golden(file).pair(record, as_type_of(array, record["dtype"]))
+        found, wanted = store.golden(file).pair(record, as_type_of(array, record["dtype"]))
         ties = TIES.get(case["class"], 0.0)
         if ties and name == "pixel_values_videos":
             found = _without_ties(found, wanted, ties)

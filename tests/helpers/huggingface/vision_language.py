@@ -6,35 +6,29 @@ from __future__ import annotations
 
 import functools
 import importlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from goldens import inputs, store, vlm_results
 
-from helpers.huggingface.common import TOLERANCE, of_class, original, showing
+from helpers.huggingface.common import TOLERANCE, of_class, original, showing_of
 from jaxprep import huggingface
 from jaxprep.formats.huggingface import classes
 
 
 @functools.cache
-def golden(theme: str) -> store.Golden:
-    """Return the goldens of a theme, read once."""
-    return store.Golden(f"vlm_{theme}")
+def _showing_of(theme: str) -> Callable[[str], list[dict]]:
+    def live() -> list[dict]:
+        cases = importlib.import_module(f"goldens.vlm_{theme}_cases").cases("pil")
+        return [case for case in cases if "pil" in classes.rows()[case["class"]].backends]
 
-
-@functools.cache
-def shown(theme: str, backend: str) -> list[dict]:
-    """Return the cases of a theme that run (see `common.showing`)."""
-    if backend == "torchvision":
-        return showing(golden(theme).cases)
-    cases = importlib.import_module(f"goldens.vlm_{theme}_cases").cases("pil")
-    live = [case for case in cases if "pil" in classes.rows()[case["class"]].backends]
-    return showing(live, shown(theme, "torchvision"))
+    return showing_of([f"vlm_{theme}"], live)
 
 
 def cases_of(theme: str, backend: str, name: str) -> list[dict]:
     """Return the cases of a class that run."""
-    return of_class(shown(theme, backend), name)
+    return of_class(_showing_of(theme)(backend), name)
 
 
 def assert_as_pil(case: dict, tolerance: float = TOLERANCE) -> None:
@@ -54,7 +48,9 @@ def assert_as_torchvision(theme: str, case: dict, tolerance: float = TOLERANCE) 
     assert sorted(ours) == sorted(case["names"]), case
     for name, array in ours.items():
         record = case[name]
-        found, wanted = golden(theme).pair(record, as_type_of(array, record["dtype"]))
+        found, wanted = store.golden(f"vlm_{theme}").pair(
+            record, as_type_of(array, record["dtype"])
+        )
         assert_values(found, wanted, (case["class"], case["settings"], name), tolerance)
 
 
