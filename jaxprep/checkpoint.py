@@ -18,6 +18,16 @@ from jaxprep.presets import files
 if TYPE_CHECKING:
     import orbax.checkpoint as ocp
 
+__all__ = [
+    "Checkpoint",
+    "preprocessor_of",
+    "restore",
+    "restore_args",
+    "save",
+    "save_args",
+    "to_json",
+]
+
 # orbax is imported in the functions: it takes seconds, which `import jaxprep` should not.
 
 
@@ -174,6 +184,9 @@ def preprocessor_of(content: Any) -> Any:
 def to_json(preprocessor: Any) -> dict[str, Any]:
     """Return the JSON data of the item `preprocessor`, which `preprocessor_of` reads.
 
+    Args:
+        preprocessor: what `save` takes.
+
     >>> sorted(to_json(ImageClassifierPreprocessor()))
     ['jaxprep', 'preprocessor']
     """
@@ -209,3 +222,7 @@ def _absolute(path: str | os.PathLike[str]) -> str:
     """Return a path as orbax takes it; an address such as `gs://…` is one already."""
     text = os.fspath(path)
     return text if "://" in text else str(Path(text).absolute())
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -19,6 +19,12 @@ from jaxprep import resources
 from jaxprep.errors import InputError
 from jaxprep.host.decode import read_image
 
+__all__ = [
+    "PHOTOS",
+    "photo",
+    "photo_path",
+]
+
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
 """The names that `photo` takes."""
 
@@ -50,3 +56,7 @@ def photo_path(name: str = "chelsea") -> Path:
     if name not in PHOTOS:
         raise InputError(f"Expected one of {list(PHOTOS)}, got {name!r} - at `name`.")
     return resources.packaged("photos", f"{name}.jpg")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -7,6 +7,20 @@ from __future__ import annotations
 
 import re
 
+__all__ = [
+    "ArgumentError",
+    "ConfigError",
+    "DecodeError",
+    "HubError",
+    "ImageNotFoundError",
+    "InputError",
+    "JaxprepError",
+    "MissingPackageError",
+    "PresetNotFoundError",
+    "RefusedError",
+    "without_credentials",
+]
+
 # A `ValueError` first of all, since code that called KerasHub or Transformers before catches that
 # for a bad image or config.
 
@@ -135,3 +149,7 @@ class MissingPackageError(JaxprepError, ImportError):
     >>> issubclass(MissingPackageError, ImportError)
     True
     """
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -306,7 +306,7 @@ def _convert(x: Any, config: Format) -> Any:
     if not isinstance(x, Mapping):
         return _convert_each(x, config) if is_traced(x) else _convert_images(x, config)
     _check_has_images(x)
-    if labels.has_labels(x):
+    if labels.has_labels(x, config):
         return labels.convert_labelled(x, config)
     return {**x, labels.IMAGES: convert(x[labels.IMAGES], config)}
 

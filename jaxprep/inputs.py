@@ -7,7 +7,6 @@ What a caller accepts is a `Policy`. This module reads for KerasHub's contract (
 from __future__ import annotations
 
 import functools
-import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from jaxprep.pictures import Image, from_pil, is_pil
 from jaxprep.pipeline import Pipeline
 from jaxprep.pipeline.numbers import in_jax_type
 from jaxprep.pipeline.step import Pointwise
+from jaxprep.slips import level_of_caller
 
 Layout = Literal["channels_first", "channels_last"]
 CHANNEL_COUNTS = (1, 3, 4)
@@ -327,7 +327,7 @@ def warn_of_range(owner: Any, images: Any) -> None:
     object.__setattr__(owner, "_has_warned", True)
     warnings.warn(
         f"Expected images of levels in [0, 255], which are rescaled, got {got}. {hint}",
-        stacklevel=_level_of_caller(),
+        stacklevel=level_of_caller(),
     )
 
 
@@ -356,16 +356,6 @@ def _is_share(array: np.ndarray) -> bool:
     if array[0].max() > 1:
         return False
     return bool(array.min() >= 0 and 0 < array.max() <= 1)
-
-
-def _level_of_caller() -> int:
-    """Return the `stacklevel` of the first frame outside of jaxprep."""
-    level = 2  # of the caller of `warn_of_range`
-    frame = sys._getframe(2)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("jaxprep."):
-        frame = frame.f_back
-        level += 1
-    return level
 
 
 # -- KerasHub's contract -------------------------------------------------------------------------

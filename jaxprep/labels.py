@@ -23,21 +23,31 @@ from jaxprep.formats import Format
 from jaxprep.ops.boxes import from_corners, to_corners
 from jaxprep.pipeline import Ragged
 from jaxprep.pipeline.placement import common, placement_of
+from jaxprep.pipeline.step import Layout, Pointwise
+from jaxprep.slips import Kind, check_names
 from jaxprep.types import Batch, Size, is_traced
 
 IMAGES, MASKS, BOXES = "images", "segmentation_masks", "bounding_boxes"
+
+KEYS: dict[Kind, str] = {"masks": MASKS, "boxes": BOXES}
+NO_KEY = "`Batch(keypoints=...)` and a pipeline"
 
 MIN_SIDE = 1e-3
 """Pixels. A box that was cropped away keeps a side up to this, by rounding in float32."""
 
 
-def has_labels(x: Mapping[str, Any]) -> bool:
+def has_labels(x: Mapping[str, Any], config: Format) -> bool:
     """Return whether a dictionary has boxes or masks.
+
+    Args:
+        x: the dictionary.
+        config: what is done to its images.
 
     Raises:
         InputError: it has one of them under a misspelt key.
 
-    >>> has_labels({"images": None, "labels": [1]})
+    >>> from jaxprep.formats import KerasHub
+    >>> has_labels({"images": np.zeros((2, 2, 3)), "labels": [1]}, KerasHub())
     False
     """
     for key in (MASKS, BOXES):
@@ -46,7 +56,35 @@ def has_labels(x: Mapping[str, Any]) -> bool:
             raise InputError(
                 f"Expected the key `{key}`, got `{near[0]}`, which would pass through as it is."
             )
+    _check_short_names(x, config)
     return MASKS in x or BOXES in x
+
+
+def _check_short_names(x: Mapping[str, Any], config: Format) -> None:
+    """Refuse a mask or boxes under a key such as `msk`, and warn of one such as `mask`."""
+    others = {key: value for key, value in x.items() if key not in (IMAGES, MASKS, BOXES)}
+    steps = config.pipeline.inner_steps
+    if not others or all(isinstance(step, Pointwise | Layout) for step in steps):
+        return
+    images = x[IMAGES]
+    if not is_traced(images) and inputs.is_list_of_images(images):
+        images = images[0]
+        others = {key: _first(value) for key, value in others.items()}
+    if pictures.is_pil(images):
+        shape: Any = (images.height, images.width, 3)
+    else:
+        shape = np.shape(images)
+    if len(shape) not in (3, 4):  # an error of its own says so
+        return
+    height_axis = -2 if config.pipeline.reads_channels_first else -3
+    size = shape[height_axis], shape[height_axis + 1]
+    instead: dict[Kind, str] = {"keypoints": NO_KEY}
+    instead |= {kind: f"the key `{key}`" for kind, key in KEYS.items() if key not in x}
+    check_names(others, tuple(shape[:-3]), size, instead, "x")
+
+
+def _first(value: Any) -> Any:
+    return value[0] if isinstance(value, (list, tuple)) and value else value
 
 
 def convert_labelled(x: Mapping[str, Any], config: Format) -> dict[str, Any]:

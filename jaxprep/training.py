@@ -27,6 +27,13 @@ from jaxprep.pipeline.step import Geometry, Layout, Opaque, Pointwise, Step
 from jaxprep.pipeline.undo import undone
 from jaxprep.types import Batch, Size
 
+__all__ = [
+    "draw_grid",
+    "find_recipe",
+    "recipes",
+    "training_pipeline",
+]
+
 
 def recipes() -> tuple[str, ...]:
     """Return the names of the published training recipes.
@@ -322,3 +329,7 @@ def _with_settings(step: Step, recipe: Recipe, preset: _Preset) -> Step:
         resize = preset.resize
         changes["method"] = recipe.interpolation or (resize.method if resize else "bilinear")
     return dataclasses.replace(step, **changes)  # type: ignore[type-var]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

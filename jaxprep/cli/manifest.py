@@ -275,7 +275,7 @@ class Manifest:
             if os.stat(path).st_size != description["file_bytes"]:
                 return False
             return describe_file(self.folder, description["file"]) == description
-        except OSError:
+        except (OSError, ValueError):  # the latter of a name that no file can have
             return False
 
     def _check_settings(self, settings: dict[str, Any]) -> None:
@@ -344,7 +344,7 @@ def _parse_line(line: bytes) -> Record | None:
 
 def _is_record(record: Record) -> bool:
     path, status = record.get("path"), record.get("status")
-    if not isinstance(path, str) or not os.path.isabs(path):
+    if not isinstance(path, str) or not os.path.isabs(path) or "\0" in path:
         return False
     if status != DONE:
         return status in (SKIPPED, LEFT_OUT)

@@ -95,8 +95,11 @@ class Torchvision(Format):
         return self.resize_size if isinstance(self.resize_size, tuple) else None
 
     def with_image_size(self, size: Size | None) -> Self:
-        if self.crop_size is None or size is None:
-            raise codec.expected("a preset and a size to crop to", size, "$.image_size")
+        if self.crop_size is None:
+            wanted = "a preset that crops; this one only resizes, so set `resize_size`"
+            raise codec.expected(wanted, size, "$.image_size")
+        if size is None:
+            raise codec.expected("a size to crop to", size, "$.image_size")
         old_size = self.image_size
         assert old_size is not None  # there is a crop
         resize_size = self.resize_size

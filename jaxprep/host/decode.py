@@ -155,11 +155,14 @@ def memory_of(source: Source, *, max_pixels: int = MAX_PIXELS) -> Memory:
 def _bytes_per_pixel(header: Any, kind: str | None) -> int:
     """Return how much memory decoding takes, beside the file and a band: that of all copies."""
     result, pillow = 3, 4
+    # A progressive JPEG has its coefficients, of 2 bytes each, in memory until the last scan.
+    coefficients = 2 * header.layers if "progressive" in header.info else 0
     if kind == "JPEG" and _jpeg_decoder() and _is_plain_jpeg(header):
-        return result
+        return coefficients + result
     # Not `getexif`, which decodes a PNG, to find what may stand behind the pixels.
     may_be_turned = kind == "TIFF" or (kind != HEIF and "exif" in header.info)
-    return _CODEC_BYTES.get(kind, 0) + pillow + may_be_turned * pillow + result
+    codec = coefficients + _CODEC_BYTES.get(kind, 0)
+    return codec + pillow + may_be_turned * pillow + result
 
 
 _CODEC_BYTES: dict[str | None, int] = {"AVIF": 6, HEIF: 6, "JPEG2000": 14, "WEBP": 10}

@@ -44,6 +44,7 @@ from jaxprep.resample.engines.shapes import ShapesEngine
 from jaxprep.resample.references import REFERENCES
 from jaxprep.resample.tables import canvas as canvas_of
 from jaxprep.settings import default_settings, with_default_settings
+from jaxprep.slips import Kind, check_names
 from jaxprep.types import Batch, Size, is_traced
 
 ExtraKind = Literal["mask", "boxes_visible", "keypoints_visible"]
@@ -571,6 +572,7 @@ class Pipeline:
         _check_positions(batch.boxes, leading, 4, "batch.boxes", "(x0, y0, x1, y1)")
         _check_positions(batch.keypoints, leading, 2, "batch.keypoints", "(x, y)")
         self._check_mask_names(batch, shape)
+        self._check_other_names(batch, shape)
         self._check_flags(batch)
         for name in self.mask_names:
             mask = batch.extras.get(name)
@@ -616,6 +618,24 @@ class Pipeline:
                     f"Expected the mask `{name}`, as `kinds` says, got `{near[0]}`, which no step "
                     f"would move - at `batch.extras`. Rename it, or change `kinds`."
                 )
+
+    def _check_other_names(self, batch: Batch, shape: Sequence[int]) -> None:
+        """Refuses boxes and the like under a misspelt name in the extras, where they would stay as
+        they are, and warns of those under a name that is a field of `Batch`, or needs `kinds`.
+        """
+        kinds = {name for name, _ in self.kinds}
+        others = {name: value for name, value in batch.extras.items() if name not in kinds}
+        if not others or all(isinstance(step, Pointwise | Layout) for step in self.inner_steps):
+            return
+        instead: dict[Kind, str] = {}
+        if not self.mask_names:
+            instead["masks"] = "a name that the pipeline's `kinds` call a mask"
+        if batch.boxes is None:
+            instead["boxes"] = "`Batch(boxes=...)`"
+        if batch.keypoints is None:
+            instead["keypoints"] = "`Batch(keypoints=...)`"
+        size = shape[-3], shape[-2]
+        check_names(others, tuple(shape[:-3]), size, instead, "batch.extras")
 
     def _check_plan(self, plan: Plan, shape: Sequence[int]) -> None:
         if not isinstance(plan, Plan):

@@ -205,6 +205,8 @@ def odd_lines(line: dict[str, Any]) -> list[bytes]:
         *({**line, "row": value} for value in (None, -1, True, "0", 1.0, [])),
         *({**line, "path": value} for value in (None, 3, [], {}, "relative.png")),
         *({**line, "status": value} for value in (None, "odd", [], {})),
+        *({**line, "file": value} for value in ("a\0b.npz", "\ud800.npz", "9" * 5000)),
+        {**line, "path": line["path"] + "\0"},
         *({**line, "file_bytes": value} for value in (None, "9", -1, 1e300)),
         *({**line, "file_crc32": value} for value in (None, 3, "", "0")),
         *({**line, "mtime_ns": value} for value in (None, "1", 0.5)),

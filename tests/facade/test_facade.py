@@ -524,7 +524,14 @@ def test_the_counter_of_compilations_counts():
 def test_the_modules_that_users_import_are_named_in_dir():
     assert {"ImageClassifierPreprocessor", "Pipeline", "ops"} <= set(dir(jaxprep))
     assert isinstance(jaxprep.ops, types.ModuleType)
-    for module in (jaxprep.huggingface, jaxprep.ops, jaxprep.postprocess, jaxprep.presets):
-        assert not {"Any", "annotations", "importlib"} & set(dir(module)), module
+    members = {name: getattr(jaxprep, name) for name in jaxprep.__all__}
+    modules = {
+        name: value for name, value in members.items() if isinstance(value, types.ModuleType)
+    }
+    assert len(modules) > 9
+    for name, module in modules.items():
+        imported = {"Any", "annotations", "importlib", "np", "os", "re"} & set(dir(module))
+        assert not imported, name
+        assert set(module.__all__) <= set(dir(module)), name
     with pytest.raises(AttributeError, match="nothing"):
         jaxprep.nothing  # noqa: B018

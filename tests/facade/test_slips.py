@@ -104,3 +104,81 @@ def test_a_misspelt_key_of_a_dictionary_is_refused(key: str, meant: str):
     with pytest.raises(InputError, match=rf"the key `{meant}`, got `{key}`"):
         converter({"images": A, key: A[..., 0]})
     assert converter({"images": A, "labels": 3, "boxes_seen": 2})["boxes_seen"] == 2
+
+
+BOXES = {"boxes": np.float32([[0, 0, 4, 4]]), "labels": np.int32([1])}
+SMALL = ImageConverter(image_size=(4, 4))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "meant"),
+    [
+        ("msk", A[..., 0], "segmentation_masks"),
+        ("Maks", A[..., :1] > 9, "segmentation_masks"),
+        ("boxs", BOXES, "bounding_boxes"),
+        ("bboxs", BOXES["boxes"], "bounding_boxes"),
+    ],
+)
+def test_a_short_key_that_is_misspelt_is_refused(key: str, value: Any, meant: str):
+    for call in (SMALL, ImageClassifierPreprocessor(SMALL)):
+        for given in ({"images": A, key: value}, {"images": [A, A], key: [value, value]}):
+            with pytest.raises(InputError, match=rf"the key `{meant}`, got `{key}`, which no step"):
+                call(given)
+    both = {"images": Image.fromarray(A), key: value}
+    with pytest.raises(InputError, match=meant):
+        SMALL(both)
+    with pytest.raises(InputError, match=meant):
+        jax.eval_shape(
+            SMALL, {"images": A[None], key: jax.tree.map(lambda leaf: leaf[None], value)}
+        )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "read"),
+    [
+        ("mask", A[..., 0], "segmentation_masks"),
+        ("masks", A[..., :1], "segmentation_masks"),
+        ("bbox", BOXES["boxes"], "bounding_boxes"),
+        ("boxes", BOXES, "bounding_boxes"),
+        ("keypoint", np.zeros((3, 2)), r"Batch\(keypoints=\.\.\.\)"),
+    ],
+)
+def test_a_key_that_may_be_ones_own_is_warned_of(key: str, value: Any, read: str):
+    with pytest.warns(
+        UserWarning, match=rf"Got `{key}` in `x`, which no step moves.*{read}"
+    ) as all:
+        result = SMALL({"images": A, key: value})
+    assert result[key] is value
+    assert all[0].filename == __file__
+
+
+def test_keys_of_ones_own_pass_without_a_word():
+    own = {"mask_id": np.arange(3), "task": A[..., 0], "boxes_b": BOXES, "marks": A[..., 0]}
+    own |= {"mask": 3, "box": "a", "keypoints": 17, "masks": np.zeros((2, 3)), 5: A[..., 0]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert SMALL({"images": A, **own}).keys() == {"images", *own}
+        read = {"segmentation_masks": A[..., 0], "bounding_boxes": BOXES}
+        SMALL({"images": A, **read, "mask": A[..., 0], "boxes": BOXES})
+        # nothing moves
+        ImageConverter()({"images": A, "msk": A[..., 0], "boxes": BOXES})
+
+
+@pytest.mark.parametrize("name", ["msk", "boxs", "keypiont"])
+def test_what_would_follow_the_image_is_refused_in_extras_under_a_misspelt_name(name: str):
+    value = {"m": A[..., 0], "b": np.zeros((2, 4), np.float32), "k": np.zeros((2, 2), np.float32)}
+    flipped = Pipeline((ops.Flip(),))
+    with pytest.raises(InputError, match=f"got `{name}`, which no step would move"):
+        flipped(Batch(image=A, extras={name: value[name[0]]}))
+
+
+@pytest.mark.parametrize(("name", "size"), [("boxes", 4), ("bbox", 4), ("keypoints", 2)])
+def test_a_field_of_a_batch_among_its_extras_is_warned_of(name: str, size: int):
+    value = np.zeros((2, size), np.float32)
+    with pytest.warns(UserWarning, match=rf"`{name}` in `batch\.extras`.*`Batch\("):
+        PIPELINE(Batch(image=A, extras={name: value}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fields = {"boxes": np.zeros((2, 4), np.float32), "keypoints": np.zeros((2, 2), np.float32)}
+        PIPELINE(Batch(image=A, extras={name: value}, **fields))
+        Pipeline((ops.Rescale(0.5),))(Batch(image=A, extras={name: value}))

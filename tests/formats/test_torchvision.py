@@ -159,3 +159,12 @@ def test_a_segmentation_preset_keeps_the_aspect_ratio():
     )
     assert preprocessor.image_size is None
     assert preprocessor.pipeline.output_size((397, 599)) == (520, 784)
+
+
+@pytest.mark.parametrize("size", [112, (112, 120), None])
+def test_an_image_size_of_a_preset_that_only_resizes_names_the_field_to_set(size):
+    for name in ("fcn_resnet50", "lraspp_mobilenet_v3_large"):
+        with pytest.raises(ConfigError, match="set `resize_size`"):
+            jaxprep.presets.load(f"torchvision/{name}").with_image_size(size)
+    with pytest.raises(ConfigError, match="set `resize_size`"):
+        jaxprep.ImageClassifierPreprocessor.from_preset("torchvision/fcn_resnet50", image_size=112)

@@ -695,6 +695,16 @@ def test_memory_is_known_without_decoding(kind, turned, monkeypatch):
         assert said.decoding > memory_of(encoded(image, kind)).decoding + 40 * 64 * 3
 
 
+@pytest.mark.parametrize(("mode", "channels"), [("RGB", 3), ("L", 1), ("CMYK", 4)])
+def test_a_progressive_jpeg_takes_its_coefficients_too(mode, channels):
+    """Measured on 25 million pixels in full colour: 218 MB, where one without scans takes 75."""
+    image = Image.fromarray(noise(40, 64, 3)).convert(mode)
+    plain, progressive = (encoded(image, "JPEG", progressive=scans) for scans in (False, True))
+    longer = len(progressive) - len(plain)
+    more = memory_of(progressive).decoding - memory_of(plain).decoding - longer
+    assert more == 2 * channels * 40 * 64
+
+
 def test_a_large_image_is_converted_band_by_band(monkeypatch):
     files = [encoded(Image.fromarray(noise(9, 7, channels)), "PNG") for channels in (3, 4)]
     files.append(png(np.arange(63, dtype=np.uint16).reshape(9, 7) * 999, 0))
