@@ -46,6 +46,8 @@ pytest.register_assert_rewrite("helpers")
 from helpers import annotations
 from helpers.hub_server import HubServer
 
+from jaxprep.pipeline import eager
+
 # `pytest &` and cron start processes that ignore Ctrl-C, which some tests press
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -102,6 +104,7 @@ after_drop = [0.0]
 def drop_programs() -> None:
     """Free all compiled programs, and give their memory back: 2 GB a worker are enough."""
     jax.clear_caches()
+    eager.forget_ready()  # or small images would wait for the program of a large one
     gc.collect()
     if sys.platform == "linux":
         # glibc keeps what is freed: 25 programs take 170 MB, of which half comes back only so

@@ -10,13 +10,14 @@ from __future__ import annotations
 import functools
 import math
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from jaxprep.bounds import cached, check_shape
+from jaxprep.bounds import cached, check_shape, programs
 from jaxprep.errors import InputError
 from jaxprep.pipeline.cores import Fork, core_count, on_cores, refuse_fork
 from jaxprep.pipeline.lower import Lowered, output_channels
@@ -48,17 +49,24 @@ KEPT_BYTES = 2**26
 
 
 def program_of(
-    lowered: Lowered, size: Size, channels: int, dtype: Any, *, may_share: bool = True
+    lowered: Lowered,
+    size: Size,
+    channels: int,
+    dtype: Any,
+    *,
+    may_share: bool = True,
+    count: int = 1,
 ) -> Program:
     """Returns the program that serves an image of `size`: that of its bucket, or one that is ready
-    since `warm_up` and large enough.
+    and large enough; see `_ReadyPrograms`.
 
     Args:
         may_share: otherwise it is that of the bucket, whatever is ready.
+        count: how many images of this size are there.
 
     >>> from jaxprep import Pipeline, ops
     >>> lowered = Pipeline((ops.Resize((2, 2)),)).lowered
-    >>> program_of(lowered, (100, 80), 3, np.uint8).stages[0].source
+    >>> program_of(lowered, (100, 80), 3, np.uint8, may_share=False).stages[0].source
     (128, 128)
     """
     stages = bucket_of(lowered.segments, size, None, lowered.exact_sizes)
@@ -76,47 +84,96 @@ def program_of(
     # a step that sees the whole array of an image takes no larger one
     if not may_share or lowered.exact_sizes:
         return program
-    return _ready_program(program)
+    return _ready.choose(program, count)
 
 
-_ready: set[Program] = set()
-_serving: dict[Program, Program] = {}
-_ready_lock = threading.Lock()
+OFTEN = 16
+"""Images that go through a larger program that is ready before their own one is compiled: that
+takes as long as tens of images. 50 photographs of random sizes compile 2 programs of Qwen2-VL for
+12, and the first 50 calls take a third of the time."""
+MOST_WORK = 16
+"""A program that computes more than so many times what an image needs does not stand in for its
+own: icons beside a photograph of 12 megapixels."""
+
+
+class _ReadyPrograms:
+    """The programs that are compiled, or about to be, and what else they serve: bit for bit, as
+    tables are padded and results cut. Threads may share it.
+
+    An image whose own program is not ready goes through the one that computes least of those that
+    can serve it. Its own one is compiled if there is none, or once `OFTEN` images wanted it; never
+    where a program that was compiled ahead, by `warm_up`, can serve it.
+    """
+
+    def __init__(self) -> None:
+        self.ahead: set[Program] = set()
+        self.programs: set[Program] = set()
+        self.wanted: Counter[Program] = Counter()
+        self.stand_ins: dict[Program, tuple[Program | None, bool]] = {}
+        self.lock = threading.Lock()
+
+    def add_ahead(self, programs: Iterable[Program]) -> None:
+        with self.lock:
+            self.ahead.update(programs)
+            self.programs.update(self.ahead)
+            self.stand_ins.clear()
+
+    def forget(self) -> None:
+        with self.lock:
+            self.ahead.clear()
+            self._forget_calls()
+
+    def choose(self, own: Program, count: int) -> Program:
+        """The program for `count` images whose own one is given."""
+        if own in self.programs:
+            return own
+        with self.lock:
+            found = self.stand_ins.get(own)
+            if found is None:
+                found = self.stand_ins[own] = self._stand_in(own)
+            stand_in, is_ahead = found
+            self.wanted[own] += count
+            if stand_in is not None and (is_ahead or self.wanted[own] < OFTEN):
+                return stand_in
+            # as many as are kept compiled: then what was noted says nothing any more
+            if len(self.wanted) > programs().limit:
+                self._forget_calls()
+            self.programs.add(own)
+            self.stand_ins.clear()
+            return own
+
+    def _stand_in(self, own: Program) -> tuple[Program | None, bool]:
+        """The program that stands in for one that is not ready, and whether one that was compiled
+        ahead can."""
+        able = [other for other in self.programs if other.serves(own)]
+        is_ahead = not self.ahead.isdisjoint(able)
+        if not is_ahead:
+            able = [other for other in able if other.work <= MOST_WORK * own.work]
+        return min(able, key=lambda other: other.work, default=None), is_ahead
+
+    def _forget_calls(self) -> None:
+        self.programs = set(self.ahead)
+        self.wanted.clear()
+        self.stand_ins.clear()
+
+
+_ready = _ReadyPrograms()
 
 
 def add_ready(programs: Iterable[Program]) -> None:
-    """Notes programs that are compiled ahead, and may serve images of other sizes than their own:
-    bit for bit, as tables are padded and results cut.
+    """Notes programs that are compiled ahead, so that images which they serve compile nothing.
 
     >>> add_ready([])
     """
-    with _ready_lock:
-        _ready.update(programs)
-        _serving.clear()
+    _ready.add_ahead(programs)
 
 
 def forget_ready() -> None:
-    """Forgets all programs: from now on each image has that of its bucket.
+    """Forgets which programs are ready.
 
     >>> forget_ready()
     """
-    with _ready_lock:
-        _ready.clear()
-        _serving.clear()
-
-
-def _ready_program(program: Program) -> Program:
-    """The program to use instead of an image's own one: itself where it is ready, or where none
-    that is ready can serve it; else the one that computes least."""
-    if not _ready or program in _ready:
-        return program
-    found = _serving.get(program)
-    if found is None:
-        with _ready_lock:
-            able = [other for other in _ready if other.serves(program)]
-            found = min(able, key=lambda other: other.work, default=program)
-            _serving[program] = found
-    return found
+    _ready.forget()
 
 
 def _on_host(lowered: Lowered, program: Program, size: Size, result: np.ndarray) -> np.ndarray:
@@ -260,8 +317,8 @@ def run_images(
         refuse_fork()
     # images that share a program run one after the other, without waiting for a compilation
     members: dict[Program, list[int]] = {}
-    for i, (image, size) in enumerate(zip(images, sizes, strict=True)):
-        program = program_of(lowered, size, image.shape[-1], image.dtype)
+    programs_of_images = _programs_of(lowered, images, sizes)
+    for i, program in enumerate(programs_of_images):
         members.setdefault(program, []).append(i)
     wanted = [result_size(lowered.segments, size) for size in sizes]
     for channels in {image.shape[-1] for image in images}:
@@ -309,13 +366,25 @@ def run_images(
     return Ragged(results.arrays, placement)
 
 
+def _programs_of(
+    lowered: Lowered, images: Sequence[np.ndarray] | np.ndarray, sizes: Sequence[Size]
+) -> list[Program]:
+    """The program of each image."""
+    kinds = [(size, img.shape[-1], img.dtype) for img, size in zip(images, sizes, strict=True)]
+    counts = Counter(kinds)
+    # the largest first: its program may serve the others
+    largest_first = sorted(counts, key=lambda kind: -math.prod(kind[0]))
+    found = {kind: program_of(lowered, *kind, count=counts[kind]) for kind in largest_first}
+    return [found[kind] for kind in kinds]
+
+
 def runs_alone(program: Program, placement: Placement = None) -> bool:
     """Returns whether images go one by one, which is faster on CPU: what one needs stays in the
     cache of its core.
 
     >>> from jaxprep import Pipeline, ops
     >>> lowered = Pipeline((ops.Resize((2, 2)),)).lowered
-    >>> runs_alone(program_of(lowered, (100, 80), 3, np.uint8))
+    >>> runs_alone(program_of(lowered, (100, 80), 3, np.uint8, may_share=False))
     False
     """
     height, width = program.stages[0].source

@@ -63,10 +63,10 @@ def different(sizes: list[Sizes], method: str, resize=ops.resize) -> dict[Sizes,
 
 
 def program(sizes: Sizes, method: str) -> Program:
-    """The compiled program that an eager call uses."""
+    """The program of the bucket of an image."""
     size, result = sizes[:2], sizes[2:]
     step = ops.Resize(result, method=method, reference="pillow")  # type: ignore[arg-type]
-    return program_of(Pipeline((step,)).lowered, size, 3, np.uint8)
+    return program_of(Pipeline((step,)).lowered, size, 3, np.uint8, may_share=False)
 
 
 @functools.cache
