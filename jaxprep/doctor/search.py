@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -62,30 +62,53 @@ class Hypothesis(NamedTuple):
     largest: float
 
 
-BASIC = tuple(
-    dict.fromkeys(
-        [
-            Kernel(method, antialias, "jax", "no")
-            for antialias in (True, False)
-            for method in ("bilinear", "bicubic", "lanczos3")
-        ]
-        + [
-            Kernel("box", True, "jax", "no"),
-            Kernel("hamming", True, "jax", "no"),
-            Kernel("lanczos5", True, "jax", "no"),
-            Kernel("bicubic", False, "torch", "no"),
-            Kernel("nearest", False, "torch", "passes"),
-            Kernel("nearest", False, "jax", "passes"),
-            Kernel("area", True, "opencv", "no"),
-            Kernel("area", True, "torch", "no"),
-            Kernel("lanczos4", False, "opencv", "passes"),
-            Kernel("bilinear", False, "torch_corners", "no"),
-            Kernel("bicubic", False, "torch_corners", "no"),
-            Kernel("bilinear", False, "tensorflow_legacy", "no"),
-        ]
-    )
-)
+def _basic_kernels() -> tuple[Kernel, ...]:
+    kernels = []
+    for antialias in (True, False):
+        for method in ("bilinear", "bicubic", "lanczos3"):
+            kernels.append(Kernel(method, antialias, "jax", "no"))
+    kernels += [
+        Kernel("box", True, "jax", "no"),
+        Kernel("hamming", True, "jax", "no"),
+        Kernel("lanczos5", True, "jax", "no"),
+        Kernel("bicubic", False, "torch", "no"),
+        Kernel("nearest", False, "torch", "passes"),
+        Kernel("nearest", False, "jax", "passes"),
+        Kernel("area", True, "opencv", "no"),
+        Kernel("area", True, "torch", "no"),
+        Kernel("lanczos4", False, "opencv", "passes"),
+        Kernel("bilinear", False, "torch_corners", "no"),
+        Kernel("bicubic", False, "torch_corners", "no"),
+        Kernel("bilinear", False, "tensorflow_legacy", "no"),
+    ]
+    return tuple(kernels)
+
+
+BASIC = _basic_kernels()
 """One kernel of each shape, whose pixels no rounding has changed."""
+
+
+class Place(NamedTuple):
+    """Says where an image may lie in a photograph.
+
+    Attributes:
+        fit: scale and offset, and how well it correlates.
+        flip: whether rows and columns are in the reverse order.
+        border: rows and columns of one colour at the top, bottom, left and right of the image.
+
+    >>> Place._fields
+    ('fit', 'flip', 'border')
+    """
+
+    fit: Fit
+    flip: tuple[bool, bool]
+    border: tuple[int, int, int, int]
+
+    @property
+    def likeness(self) -> float:
+        """How much both look alike, at most 1."""
+        # of a negative the correlation is below 0
+        return abs(self.fit.correlation)
 
 
 class Search:
@@ -118,7 +141,7 @@ class Search:
         self.hint = expected_view
         self.is_expected_size = expected_view is not None and expected_view.size == image.shape[:2]
         self._planes: dict[Source, np.ndarray] = {}
-        self._places: dict[Source, Any] = {}
+        self._places: dict[Source, list[Place]] = {}
         # Green, which stays in its place where red and blue are exchanged.
         self.channel = 1 if image.shape[-1] == 3 else 0
         spread = image.std((0, 1))
@@ -141,216 +164,231 @@ class Search:
         image = self.image[np.ix_(rows, columns)]
         count = image.shape[-1]
         if shown.shape[-1] == count == 3 and not self.is_gray:
-            fits = [
-                [colours.measured(shown[..., j], image[..., i]) for j in range(3)] for i in range(3)
-            ]
-            order = min(
-                colours.ORDERS,
-                key=lambda order: (
-                    round(sum(fits[i][j][2] ** 2 for i, j in enumerate(order)), 6),
-                    # of equal ones, as in a gray photograph, the channels as they are
-                    order != (0, 1, 2),
-                ),
-            )
-            chosen = [fits[i][j] for i, j in enumerate(order)]
+            order, fits = _best_order(shown, image)
         else:
             order = tuple(range(count))
-            chosen = [
-                colours.measured(shown[..., min(i, shown.shape[-1] - 1)], image[..., i])
-                for i in range(count)
-            ]
-        scale = np.array([fit[0] for fit in chosen])
-        offset = np.array([fit[1] for fit in chosen])
-        residual = float(np.sqrt(np.mean([fit[2] ** 2 for fit in chosen])))
-        return Hypothesis(source, view, kernel, order, scale, offset, residual, residual)
+            # An image of three channels may show a photograph of one.
+            last = shown.shape[-1] - 1
+            fits = []
+            for channel in range(count):
+                levels = shown[..., min(channel, last)]
+                fits.append(colours.measured(levels, image[..., channel]))
+        scale, offset, rest = np.transpose(fits)
+        residual = float(np.sqrt(np.mean(rest**2)))
+        return Hypothesis(
+            source,
+            view,
+            kernel,
+            order,
+            scale,
+            offset,
+            residual,
+            largest=residual,
+        )
 
     def _inside(
         self, view: View, rows: np.ndarray | None, columns: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows and columns that show the photograph."""
         height, width = self.image.shape[:2]
-        kept = []
-        for axis, mirrored, n, some in (
-            (view.vertical, view.flip[0], height, rows),
-            (view.horizontal, view.flip[1], width, columns),
-        ):
-            first, last = axis.inside
-            if mirrored:
-                first, last = n - last, n - first
-            lines = np.arange(n) if some is None else some
-            kept.append(lines[(lines >= first) & (lines < last)])
-        return kept[0], kept[1]
+        all_rows = np.arange(height)
+        all_columns = np.arange(width)
+        some_rows = all_rows if rows is None else rows
+        some_columns = all_columns if columns is None else columns
+        flip_rows, flip_columns = view.flip
+        rows_inside = _lines_inside(view.vertical, flip_rows, height, some_rows)
+        columns_inside = _lines_inside(view.horizontal, flip_columns, width, some_columns)
+        return rows_inside, columns_inside
 
     # -- where -------------------------------------------------------------------------------------
 
     def plane(self, source: Source) -> np.ndarray:
         """Return the channel of the photograph that is compared first."""
         if source not in self._planes:
-            pixels = self.photo.pixels(source)
-            if source.gray != "color" and source.rule.endswith(LAST):
-                plane = pixels
-            elif self.is_gray and source.gray == "color":
-                # The weights of Pillow's mode L; a fit does not see that it rounds.
-                plane = (pixels[..., :3].astype(float) @ np.array([0.299, 0.587, 0.114]))[..., None]
-            elif pixels.shape[-1] == 4:
-                plane = np.ascontiguousarray(pixels[..., [1, 3]])
-            else:
-                plane = np.ascontiguousarray(pixels[..., [1]])
-            self._planes[source] = plane
+            self._planes[source] = self._plane(source)
         return self._planes[source]
 
-    def register(self, source: Source) -> list[tuple[Fit, tuple[bool, bool], tuple[int, ...]]]:
+    def _plane(self, source: Source) -> np.ndarray:
+        pixels = self.photo.pixels(source)
+        is_color = source.gray == "color"
+        if not is_color and source.rule.endswith(LAST):
+            return pixels
+        if is_color and self.is_gray:
+            # The weights of Pillow's mode L; a fit does not see that it rounds.
+            weights = np.array([0.299, 0.587, 0.114])
+            gray = pixels[..., :3].astype(float) @ weights
+            return gray[..., None]
+        green_and_alpha = [1, 3]
+        channels = green_and_alpha if pixels.shape[-1] == 4 else [1]
+        return np.ascontiguousarray(pixels[..., channels])
+
+    def register(self, source: Source) -> list[Place]:
         """Return where the image may lie in the photograph; see `_register`."""
         if source not in self._places:
             self._places[source] = self._register(source)
         return self._places[source]
 
-    def _register(self, source: Source) -> list[tuple[Fit, tuple[bool, bool], tuple[int, ...]]]:
-        """Return where the image may lie in the photograph: the fit, whether rows and columns are
-        mirrored, and the insets (top, bottom, left, right) of a border."""
+    def _register(self, source: Source) -> list[Place]:
+        """Return where the image may lie in the photograph, the likeliest first."""
         if source.alpha == "premultiplied":
             # Where the colours lie; those of the plane are darker than the image's.
             return self.register(source._replace(alpha="drop"))
         plane = self.plane(source)
-        image = self.image[..., self.channel]
         registration = Registration(plane[..., 0])
-        found: list[tuple[Fit, tuple[bool, bool], tuple[int, ...]]] = []
         insets = [(0, 0, 0, 0)]
         border = borders(self.image)
         if any(border):
             insets.insert(0, border)
-        for top, bottom, left, right in insets:
-            height, width = image.shape
-            part = image[top : height - bottom, left : width - right]
+        places = []
+        for inset in insets:
+            part = self._without(inset)
+            # Of fewer lines a correlation is high by chance.
             if min(part.shape) < 8:
                 continue
+            starts = registration.common_starts(part.shape)
             for flip in self.flips:
-                turned = _mirrored(part, flip)
-                for fit in registration.coarse(
-                    turned, registration.common_starts(part.shape), keep=2
-                ):
-                    found.append((fit, flip, (top, bottom, left, right)))
-        # of a negative the correlation is below 0
-        found.sort(key=lambda entry: -abs(entry[0].correlation))
-        refined = []
-        for fit, flip, border in found[:4]:
-            refined.append(self._refined(registration, fit, flip, border))
-        refined.sort(key=lambda entry: -abs(entry[0].correlation))
-        if not refined or abs(refined[0][0].correlation) < 0.9:
-            refined += self._anywhere(registration, insets)
-            refined.sort(key=lambda entry: -abs(entry[0].correlation))
+                mirrored = _mirrored(part, flip)
+                fits = registration.coarse(mirrored, starts, keep=2)
+                places += [Place(fit, flip, inset) for fit in fits]
+        refined = self._refined(registration, places)
+        if not refined or refined[0].likeness < 0.9:
+            anywhere = self._anywhere(registration, insets)
+            refined = _likeliest(refined + anywhere)
         return refined
 
     def _anywhere(
-        self, registration: Registration, insets: list[tuple[int, int, int, int]]
-    ) -> list[tuple[Fit, tuple[bool, bool], tuple[int, ...]]]:
-        found = []
-        image = self.image[..., self.channel]
-        height, width = image.shape
-        for top, bottom, left, right in insets:
-            part = image[top : height - bottom, left : width - right]
+        self, registration: Registration, insets: Sequence[tuple[int, int, int, int]]
+    ) -> list[Place]:
+        places = []
+        for inset in insets:
+            part = self._without(inset)
             if min(part.shape) < 8:
                 continue
             starts = registration.everywhere(part.shape)
+            # Of the four, an image that is not mirrored, or left to right: these take long.
             for flip in self.flips[:2]:
-                turned = _mirrored(part, flip)
-                for fit in registration.coarse(turned, starts, keep=3):
-                    found.append((fit, flip, (top, bottom, left, right)))
-        found.sort(key=lambda entry: -abs(entry[0].correlation))
-        return [self._refined(registration, *entry) for entry in found[:4]]
+                mirrored = _mirrored(part, flip)
+                fits = registration.coarse(mirrored, starts, keep=3)
+                places += [Place(fit, flip, inset) for fit in fits]
+        return self._refined(registration, places)
 
-    def _refined(
-        self,
-        registration: Registration,
-        fit: Fit,
-        flip: tuple[bool, bool],
-        border: tuple[int, ...],
-    ) -> tuple[Fit, tuple[bool, bool], tuple[int, ...]]:
-        top, bottom, left, right = border
-        image = self.image[..., self.channel]
-        height, width = image.shape
-        part = image[top : height - bottom, left : width - right]
-        turned = _mirrored(part, flip)
-        return registration.refined(turned, fit), flip, border
+    def _without(self, inset: Sequence[int]) -> np.ndarray:
+        """Return one channel of the image without its border."""
+        top, bottom, left, right = inset
+        height, width = self.image.shape[:2]
+        inside = self.image[top : height - bottom, left : width - right]
+        return inside[..., self.channel]
+
+    def _refined(self, registration: Registration, places: list[Place]) -> list[Place]:
+        """Return the four likeliest places, measured more exactly."""
+        refined = []
+        for place in _likeliest(places)[:4]:
+            part = self._without(place.border)
+            mirrored = _mirrored(part, place.flip)
+            fit = registration.refined(mirrored, place.fit)
+            refined.append(place._replace(fit=fit))
+        return _likeliest(refined)
 
     def likeness(self, source: Source) -> float:
         """Return how much the image looks like some part of the photograph, at most 1."""
-        found = self.register(source)
-        return abs(found[0][0].correlation) if found else 0.0
+        places = self.register(source)
+        return places[0].likeness if places else 0.0
 
     def flips_at(self, source: Source) -> int:
         """Return along how many axes the image is mirrored, where it is most alike."""
-        return sum(self.register(source)[0][1]) if self.register(source) else 0
+        places = self.register(source)
+        return sum(places[0].flip) if places else 0
 
     # -- near it -----------------------------------------------------------------------------------
 
     def located(self, source: Source) -> list[Hypothesis]:
         """Return views and filters that explain the image best, by one channel of some lines."""
         results: list[Hypothesis] = []
-        for fit, flip, border in self.register(source)[:2]:
-            if results and abs(fit.correlation) < 0.8:
+        for place in self.register(source)[:2]:
+            if results and place.likeness < 0.8:
                 break
-            results += self._near(source, fit, flip, border)
+            results += self._near(source, place)
+            residuals = [result.residual for result in results]
             # none where nothing can be compared: an array of one value
-            if min((result.residual for result in results), default=np.inf) < 0.6:
+            if min(residuals, default=np.inf) < 0.6:
                 break
-        results.sort(key=lambda result: result.residual)
-        return results
+        return self._sorted(results)
 
-    def _near(
-        self, source: Source, fit: Fit, flip: tuple[bool, bool], border: tuple[int, ...]
-    ) -> list[Hypothesis]:
-        top, bottom, left, right = border
-        if flip[0]:
-            top, bottom = bottom, top
-        if flip[1]:
-            left, right = right, left
-        pixels = self.photo.pixels(source)
+    def _near(self, source: Source, place: Place) -> list[Hypothesis]:
+        vertical, horizontal = self._axes_near(source, place)
         height, width = self.image.shape[:2]
-        vertical = axes_near(pixels.shape[0], fit.scale_y, fit.top, height, top, bottom)
-        horizontal = axes_near(pixels.shape[1], fit.scale_x, fit.left, width, left, right)
-        if self.hint is not None and self.hint.size == (height, width):
-            vertical = _first(self.hint.vertical, vertical)
-            horizontal = _first(self.hint.horizontal, horizontal)
-        view = View(vertical[0], horizontal[0], flip)
-        some_rows, some_columns = lines(height), lines(width)
-        kernels = self._ranked(source, view, BASIC, some_rows, some_columns)
+        some_rows = lines(height)
+        some_columns = lines(width)
+        nearest = View(vertical[0], horizontal[0], place.flip)
+        ranked = self._ranked(source, nearest, BASIC, some_rows, some_columns)
         best: dict[View, Hypothesis] = {}
-        for kernel in [entry.kernel for entry in kernels[:3]]:
-            view = View(vertical[0], horizontal[0], flip)
-            by_rows: list[Hypothesis] = []
-            by_columns: list[Hypothesis] = []
-            # The best columns depend on the rows, and these on them: so twice.
-            for _ in range(2):
-                by_columns = self._sorted(
-                    self._one(source, View(view.vertical, axis, flip), kernel, some_rows, None)
-                    for axis in horizontal
-                )
-                view = by_columns[0].view
-                by_rows = self._sorted(
-                    self._one(source, View(axis, view.horizontal, flip), kernel, None, some_columns)
-                    for axis in vertical
-                )
-                if by_rows[0].view == view:
-                    break
-                view = by_rows[0].view
-            near_rows = [entry.view.vertical for entry in _close(by_rows)]
-            near_columns = [entry.view.horizontal for entry in _close(by_columns)]
-            for row_axis, column_axis in itertools.product(near_rows, near_columns):
-                candidate = View(row_axis, column_axis, flip)
+        for kernel in _kernels_of(ranked[:3]):
+            for candidate in self._near_views(source, nearest, kernel, vertical, horizontal):
                 entry = self._one(source, candidate, kernel, some_rows, None)
                 if candidate not in best or entry.residual < best[candidate].residual:
                     best[candidate] = entry
         results = self._sorted(best.values())
         # The filter once more, where the view is known.
         again = self._ranked(source, results[0].view, BASIC, some_rows, None)
-        kernels_kept = [
-            entry.kernel for entry in again if entry.residual < 1.5 * again[0].residual + 0.3
-        ]
+        limit = 1.5 * again[0].residual + 0.3
+        near = [entry for entry in again if entry.residual < limit]
+        kernels = _kernels_of(near[:4])
         crossed = []
-        for view_entry, kernel in itertools.product(_close(results), kernels_kept[:4]):
-            crossed.append(self._one(source, view_entry.view, kernel, some_rows, None))
+        for entry, kernel in itertools.product(_close(results), kernels):
+            crossed.append(self._one(source, entry.view, kernel, some_rows, None))
         return self._sorted(crossed)
+
+    def _axes_near(self, source: Source, place: Place) -> tuple[list[Axis], list[Axis]]:
+        """Return the axes near a place, from top to bottom and from left to right."""
+        fit, flip, border = place
+        top, bottom, left, right = border
+        flip_rows, flip_columns = flip
+        # The border is the image's, an axis goes along the photograph.
+        if flip_rows:
+            top, bottom = bottom, top
+        if flip_columns:
+            left, right = right, left
+        photo_height, photo_width = self.photo.pixels(source).shape[:2]
+        height, width = self.image.shape[:2]
+        vertical = axes_near(photo_height, fit.scale_y, fit.top, height, top, bottom)
+        horizontal = axes_near(photo_width, fit.scale_x, fit.left, width, left, right)
+        if self.hint is not None and self.is_expected_size:
+            vertical = _first(self.hint.vertical, vertical)
+            horizontal = _first(self.hint.horizontal, horizontal)
+        return vertical, horizontal
+
+    def _near_views(
+        self,
+        source: Source,
+        view: View,
+        kernel: Kernel,
+        vertical: list[Axis],
+        horizontal: list[Axis],
+    ) -> list[View]:
+        """Return the views of those axes that explain the image best with one filter."""
+        height, width = self.image.shape[:2]
+        some_rows = lines(height)
+        some_columns = lines(width)
+        by_rows: list[Hypothesis] = []
+        by_columns: list[Hypothesis] = []
+        # The best columns depend on the rows, and these on them: so twice.
+        for _ in range(2):
+            by_columns = self._sorted(
+                self._one(source, view._replace(horizontal=axis), kernel, some_rows, None)
+                for axis in horizontal
+            )
+            view = by_columns[0].view
+            by_rows = self._sorted(
+                self._one(source, view._replace(vertical=axis), kernel, None, some_columns)
+                for axis in vertical
+            )
+            if by_rows[0].view == view:
+                break
+            view = by_rows[0].view
+        near_rows = [entry.view.vertical for entry in _close(by_rows)]
+        near_columns = [entry.view.horizontal for entry in _close(by_columns)]
+        pairs = itertools.product(near_rows, near_columns)
+        return [View(row_axis, column_axis, view.flip) for row_axis, column_axis in pairs]
 
     def _one(
         self,
@@ -366,11 +404,20 @@ class Search:
         if len(rows) == 0 or len(columns) == 0:
             nothing = np.zeros(1)
             return Hypothesis(source, view, kernel, (0,), nothing, nothing, np.inf, np.inf)
-        shown = finished(predicted(plane, view, kernel, rows, columns), source)[..., :1]
-        image = self.image[np.ix_(rows, columns)][..., [self.channel]]
+        levels = predicted(plane, view, kernel, rows, columns)
+        shown = finished(levels, source)[..., :1]
+        pixels = self.image[np.ix_(rows, columns)]
+        image = pixels[..., [self.channel]]
         scale, offset, rest = colours.measured(shown, image)
         return Hypothesis(
-            source, view, kernel, (0,), np.array([scale]), np.array([offset]), rest, rest
+            source,
+            view,
+            kernel,
+            order=(0,),
+            scale=np.array([scale]),
+            offset=np.array([offset]),
+            residual=rest,
+            largest=rest,
         )
 
     def _ranked(
@@ -390,15 +437,19 @@ class Search:
     def differences(self, hypothesis: Hypothesis, values: Values) -> np.ndarray:
         """Return by how many levels each pixel differs `(h, w)`, at most of its channels; 0 where
         the photograph is not shown."""
-        view = hypothesis.view
+        source, view, kernel = hypothesis[:3]
         rows, columns = self._inside(view, None, None)
-        shown = self.photo.seen(hypothesis.source, view, hypothesis.kernel, rows, columns)
+        shown = self.photo.seen(source, view, kernel, rows, columns)
+        inside = np.ix_(rows, columns)
         scale, offset = values.affine
-        image = self.image[np.ix_(rows, columns)]
-        order = list(hypothesis.order) if shown.shape[-1] >= len(hypothesis.order) else [0]
-        off = np.abs((image - offset) / scale - shown[..., order]).max(-1)
+        levels = (self.image[inside] - offset) / scale
+        order = list(hypothesis.order)
+        if shown.shape[-1] < len(order):
+            # A gray photograph, which every channel shows.
+            order = [0]
+        difference = np.abs(levels - shown[..., order])
         result = np.zeros(self.image.shape[:2])
-        result[np.ix_(rows, columns)] = off
+        result[inside] = difference.max(-1)
         return result
 
     # -- every pixel -------------------------------------------------------------------------------
@@ -408,24 +459,20 @@ class Search:
         if not near:
             return []
         limit = 1.3 * near[0].residual + 0.35
-        views = list(dict.fromkeys(entry.view for entry in near if entry.residual < limit))[:12]
-        shapes = list(dict.fromkeys(entry.kernel[:2] for entry in near if entry.residual < limit))[
-            :4
-        ]
+        likely = [entry for entry in near if entry.residual < limit]
+        views = list(dict.fromkeys(entry.view for entry in likely))
+        shapes = list(dict.fromkeys(entry.kernel[:2] for entry in likely))
         kernels: list[Kernel] = []
-        for method, antialias in shapes:
+        for method, antialias in shapes[:4]:
             kernels += candidates(method, antialias)
         some_rows = lines(self.image.shape[0])
-        tried = [
-            self._one(source, view, kernel, some_rows, None)
-            for source in sources
-            for view in views
-            for kernel in kernels
-        ]
-        tried.sort(key=lambda entry: entry.residual)
+        tried = []
+        for source, view, kernel in itertools.product(sources, views[:12], kernels):
+            tried.append(self._one(source, view, kernel, some_rows, None))
+        tried = self._sorted(tried)
         limit = 1.25 * tried[0].residual + EXACT
-        kept = [entry for entry in tried if entry.residual <= limit][:24]
-        full = [self.measured(entry.source, entry.view, entry.kernel) for entry in kept]
+        kept = [entry for entry in tried if entry.residual <= limit]
+        full = [self.measured(*entry[:3]) for entry in kept[:24]]
         return self._sorted(full)
 
 
@@ -435,7 +482,43 @@ def lines(n: int, count: int = LINES) -> np.ndarray:
     >>> lines(100, 3).tolist()
     [0, 50, 99]
     """
-    return np.unique(np.rint(np.linspace(0, n - 1, min(count, n))).astype(np.int64))
+    positions = np.linspace(0, n - 1, min(count, n))
+    return np.unique(np.rint(positions).astype(np.int64))
+
+
+def _lines_inside(axis: Axis, is_mirrored: bool, n: int, some: np.ndarray) -> np.ndarray:
+    """Return those of some lines, of `n`, that show the photograph."""
+    first, last = axis.inside
+    if is_mirrored:
+        first, last = n - last, n - first
+    return some[(some >= first) & (some < last)]
+
+
+def _best_order(
+    shown: np.ndarray, image: np.ndarray
+) -> tuple[tuple[int, ...], list[tuple[float, float, float]]]:
+    """Return which channel of the photograph each of the image shows, and what was measured."""
+    table = {}
+    for channel, shown_channel in itertools.product(range(3), range(3)):
+        levels = shown[..., shown_channel]
+        table[channel, shown_channel] = colours.measured(levels, image[..., channel])
+    fits = {}
+    costs = {}
+    for order in colours.ORDERS:
+        fits[order] = [table[pair] for pair in enumerate(order)]
+        squares = sum(rest**2 for _, _, rest in fits[order])
+        # of equal ones, as in a gray photograph, the channels as they are
+        costs[order] = round(squares, 6), order != (0, 1, 2)
+    best = min(costs, key=costs.__getitem__)
+    return best, fits[best]
+
+
+def _likeliest(places: list[Place]) -> list[Place]:
+    return sorted(places, key=lambda place: -place.likeness)
+
+
+def _kernels_of(entries: Iterable[Hypothesis]) -> list[Kernel]:
+    return [entry.kernel for entry in entries]
 
 
 def _first(axis: Axis, axes: list[Axis]) -> list[Axis]:
@@ -443,11 +526,13 @@ def _first(axis: Axis, axes: list[Axis]) -> list[Axis]:
     if axis in axes:
         return [axis, *(other for other in axes if other != axis)]
     near = axes[0]
-    ends = (
-        abs(axis.offset - near.offset),
-        abs(axis.offset + axis.length * axis.scale - near.offset - near.length * near.scale),
-    )
-    return [axis, *axes] if max(ends) < 2 * near.scale else axes
+    end = axis.offset + axis.length * axis.scale
+    near_end = near.offset + near.length * near.scale
+    start_difference = abs(axis.offset - near.offset)
+    end_difference = abs(end - near_end)
+    # Two pixels of the image: further off, the array does not show what is expected.
+    is_near = max(start_difference, end_difference) < 2 * near.scale
+    return [axis, *axes] if is_near else axes
 
 
 def _close(entries: list[Hypothesis], most: int = 5) -> list[Hypothesis]:
@@ -468,45 +553,54 @@ def axes_near(n: int, scale: float, offset: float, m: int, before: int, after: i
     Axis(source=400, crop_start=0, crop_length=400, resized=256, start=16, length=224)
     """
     inner = m - before - after
-    found: dict[Axis, float] = {}
+    costs: dict[Axis, float] = {}
 
-    def add(axis: Axis, bonus: float = 0.0) -> None:
+    def add(axis: Axis, cost: float) -> None:
         start = axis.offset + before * axis.scale
         end = start + inner * axis.scale
-        off = max(abs(start - offset), abs(end - offset - inner * scale)) / scale
-        if axis.pads and not (before or after):
+        start_difference = abs(start - offset)
+        end_difference = abs(end - offset - inner * scale)
+        # In pixels of the image.
+        difference = max(start_difference, end_difference) / scale
+        has_border = before > 0 or after > 0
+        if axis.pads and not has_border:
             # It would show as a border; `nearest` and `legacy` filters lie up to a pixel elsewhere.
-            bonus += 1.0
-        if off < 1.3:
-            found[axis] = min(found.get(axis, np.inf), off + bonus)
+            cost += 1.0
+        if difference < 1.3:
+            costs[axis] = min(costs.get(axis, np.inf), difference + cost)
 
-    resized = n / scale
-    for size in range(int(np.floor(resized)) - 1, int(np.ceil(resized)) + 2):
+    for size in _integers_near(n / scale):
         if size < 1:
             continue
         start = offset * size / n - before
-        for first in range(int(np.floor(start)) - 1, int(np.ceil(start)) + 2):
-            bonus = 0.0
+        for first in _integers_near(start):
             # A whole axis, or its middle, is what pipelines show.
             is_whole = first == 0 and size == m
             is_middle = abs(2 * first + m - size) <= 1
-            if not (is_whole or is_middle):
-                bonus = 0.35
-            add(Axis.resized_to(n, size, first, m), bonus)
-    length = scale * m
-    for crop in range(int(np.floor(length)) - 1, int(np.ceil(length)) + 2):
+            is_usual = is_whole or is_middle
+            add(Axis.resized_to(n, size, first, m), 0.0 if is_usual else 0.35)
+    for crop in _integers_near(scale * m):
         if crop < 1:
             continue
         start = offset - before * scale
-        for first in range(int(np.floor(start)) - 1, int(np.ceil(start)) + 2):
+        for first in _integers_near(start):
+            # The whole photograph is among the axes above.
             if (first, crop) == (0, n):
                 continue
             is_middle = abs(2 * first + crop - n) <= 1
             add(Axis.cropped_to(n, first, crop, m), 0.2 if is_middle else 0.5)
-    ordered = sorted(found, key=lambda axis: found[axis])
-    return ordered or [
-        Axis.resized_to(n, max(1, round(resized)), round(offset / scale) - before, m)
-    ]
+    if not costs:
+        resized = max(1, round(n / scale))
+        start = round(offset / scale) - before
+        return [Axis.resized_to(n, resized, start, m)]
+    return sorted(costs, key=costs.__getitem__)
+
+
+def _integers_near(number: float) -> range:
+    """Return the integers beside a number, and one more on each side."""
+    lowest = int(np.floor(number)) - 1
+    highest = int(np.ceil(number)) + 1
+    return range(lowest, highest + 1)
 
 
 def borders(image: np.ndarray) -> tuple[int, int, int, int]:
@@ -519,13 +613,18 @@ def borders(image: np.ndarray) -> tuple[int, int, int, int]:
     """
     height, width = image.shape[:2]
     span = max(float(image.max() - image.min()), 1e-12)
-    rows = np.ptp(image, axis=1).max(-1) < 1e-5 * span
-    columns = np.ptp(image, axis=0).max(-1) < 1e-5 * span
+    # A hundred-thousandth of the range: what float16 or a resize leaves of one colour.
+    tolerance = 1e-5 * span
+    row_spread = np.ptp(image, axis=1).max(-1)
+    column_spread = np.ptp(image, axis=0).max(-1)
+    rows = row_spread < tolerance
+    columns = column_spread < tolerance
 
     def run(flags: np.ndarray, colours_: np.ndarray) -> int:
         count = 0
         for flag, colour in zip(flags, colours_, strict=True):
-            if not flag or np.abs(colour - colours_[0]).max() > 1e-5 * span:
+            difference = np.abs(colour - colours_[0])
+            if not flag or difference.max() > tolerance:
                 break
             count += 1
         return count
@@ -544,10 +643,11 @@ def _are_affine(image: np.ndarray) -> bool:
     if image.shape[-1] == 1:
         return True
     first = image[..., 0]
+    spread = max(float(first.std()), 1e-12)
     for i in range(1, image.shape[-1]):
         _, _, rest = colours.measured(first, image[..., i])
-        spread = float(first.std())
-        if not rest < 2e-4 * max(spread, 1e-12):
+        # Also where nothing can be measured, and the rest is infinite or NaN.
+        if not rest < 2e-4 * spread:
             return False
     return True
 
