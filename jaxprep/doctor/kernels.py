@@ -58,33 +58,56 @@ def candidates(method: str, antialias: bool) -> tuple[Kernel, ...]:
     return tuple(kernel for kernel in KERNELS if kernel[:2] == (method, antialias))
 
 
+_COMMON_FILTERS = ("bilinear", "bicubic")
+_ENDS = ("round", "no", "truncate")
+"""How the floats of a resize end, the commonest first."""
+
+
+def _of_filter(method: str, antialias: bool) -> list[Kernel]:
+    """Return the kernels of one filter, the commonest first."""
+    is_common = method in _COMMON_FILTERS
+    # Each library that rounds after each pass has its own sums of integers.
+    rounding_twice = []
+    # Pillow has no Lanczos filter of 5 lobes; JAX has.
+    if method != "lanczos5":
+        rounding_twice += ["pillow", "pillow12"]
+    # torch's kernels for uint8 are bilinear and bicubic only.
+    if is_common:
+        rounding_twice.append("torchvision")
+    # OpenCV widens no filter but `INTER_AREA`.
+    if not antialias and (is_common or method == "lanczos3"):
+        rounding_twice.append("opencv")
+    kernels = [Kernel(method, antialias, reference, "passes") for reference in rounding_twice]
+    if method == "bicubic" and not antialias:
+        for rounding in ("no", "round", "truncate"):
+            kernels.append(Kernel(method, antialias, "tensorflow", rounding))
+    references = ("torch", "jax") if is_common else ("jax",)
+    for reference in references:
+        for rounding in _ENDS:
+            kernels.append(Kernel(method, antialias, reference, rounding))
+    return kernels
+
+
 def _kernels() -> tuple[Kernel, ...]:
     kernels: list[Kernel] = []
     for method in ("bilinear", "bicubic", "lanczos3", "box", "hamming", "lanczos5"):
-        floats = ("torch", "jax") if method in ("bilinear", "bicubic") else ("jax",)
         for antialias in (True, False):
-            names = ("pillow", "pillow12") if method != "lanczos5" else ()
-            kernels += [Kernel(method, antialias, name, "passes") for name in names]
-            if method in ("bilinear", "bicubic"):
-                kernels.append(Kernel(method, antialias, "torchvision", "passes"))
-            if method in ("bilinear", "bicubic", "lanczos3") and not antialias:
-                kernels.append(Kernel(method, antialias, "opencv", "passes"))
-            if method == "bicubic" and not antialias:
-                kernels += [Kernel(method, antialias, "tensorflow", way) for way in ("no", "round")]
-                kernels.append(Kernel(method, antialias, "tensorflow", "truncate"))
-            for name in floats:
-                for way in ("round", "no", "truncate"):
-                    kernels.append(Kernel(method, antialias, name, way))
-    for name, way in (("opencv", "passes"), ("opencv", "no"), ("torch", "no"), ("torch", "round")):
-        kernels.append(Kernel("area", True, name, way))
+            kernels += _of_filter(method, antialias)
+    for reference, rounding in (
+        ("opencv", "passes"),
+        ("opencv", "no"),
+        ("torch", "no"),
+        ("torch", "round"),
+    ):
+        kernels.append(Kernel("area", True, reference, rounding))
     kernels.append(Kernel("lanczos4", False, "opencv", "passes"))
     # With the corners aligned, and TensorFlow's legacy positions.
-    for name in ("torch_corners", "tensorflow_legacy"):
-        for method in ("bilinear", "bicubic"):
-            for way in ("round", "no", "truncate"):
-                kernels.append(Kernel(method, False, name, way))
-    for name in ("pillow", "torch", "jax", "opencv", "opencv_exact"):
-        kernels.append(Kernel("nearest", False, name, "passes"))
+    for reference in ("torch_corners", "tensorflow_legacy"):
+        for method in _COMMON_FILTERS:
+            for rounding in _ENDS:
+                kernels.append(Kernel(method, False, reference, rounding))
+    for reference in ("pillow", "torch", "jax", "opencv", "opencv_exact"):
+        kernels.append(Kernel("nearest", False, reference, "passes"))
     return tuple(kernels)
 
 
@@ -103,11 +126,11 @@ def table(n: int, m: int, method: str, antialias: bool, reference: str) -> Table
     special = _SPECIAL.get((method, antialias, reference))
     if special is not None:
         return special(n, m)
-    if method == "nearest":
-        reference = {"torch": "torch", "pillow": "pillow"}.get(reference, "jax")
+    if method == "nearest" and reference not in ("torch", "pillow"):
+        reference = "jax"
     taps = resize_taps(n, m, method, antialias, reference)
-    shift = int(taps.shift)
-    weight = taps.weight.astype(np.float64) / (1 << shift)
+    one = 1 << int(taps.shift)
+    weight = taps.weight.astype(np.float64) / one
     return taps.start.astype(np.int64), weight
 
 
@@ -115,28 +138,40 @@ def _cubic(x: np.ndarray, a: float) -> np.ndarray:
     x = np.abs(x)
     near = ((a + 2) * x - (a + 3)) * x * x + 1
     far = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
-    return np.where(x <= 1, near, np.where(x < 2, far, 0.0))
+    beyond_near = np.where(x < 2, far, 0.0)
+    return np.where(x <= 1, near, beyond_near)
 
 
 def _around(n: int, m: int, taps: int, position: np.ndarray | None = None) -> Table:
     """Return the first of so many pixels around each position, and their distances."""
     if position is None:
-        position = (np.arange(m) + 0.5) * (n / m) - 0.5
-    first = np.floor(position).astype(np.int64) - (taps // 2 - 1)
-    distance = first[:, None] + np.arange(taps) - position[:, None]
-    return first, distance
+        middle = np.arange(m) + 0.5
+        position = middle * (n / m) - 0.5
+    before = taps // 2 - 1
+    first = np.floor(position).astype(np.int64) - before
+    pixel = first[:, None] + np.arange(taps)
+    return first, pixel - position[:, None]
+
+
+_FIXED_ONE = 2048
+"""The weight 1 of OpenCV for uint8: `INTER_RESIZE_COEF_SCALE` of resize.cpp, 11 bits."""
 
 
 def _fixed(weight: np.ndarray) -> np.ndarray:
     """Round weights to 11 bits, as OpenCV does for uint8."""
-    return np.rint(weight * 2048) / 2048
+    return np.rint(weight * _FIXED_ONE) / _FIXED_ONE
+
+
+def _normalized(weight: np.ndarray) -> np.ndarray:
+    return weight / weight.sum(1, keepdims=True)
 
 
 def _opencv_cubic(n: int, m: int) -> Table:
     first, distance = _around(n, m, 4)
     # `interpolateCubic` of https://github.com/opencv/opencv/blob/4.x/modules/imgproc/src/resize.cpp
     # has A = -0.75, as torch; Pillow and TensorFlow 2 have -0.5.
-    return repeat_edge(first, _fixed(_cubic(distance, -0.75)), n)
+    weight = _cubic(distance, -0.75)
+    return repeat_edge(first, _fixed(weight), n)
 
 
 def _opencv_nearest(n: int, m: int) -> Table:
@@ -144,15 +179,17 @@ def _opencv_nearest(n: int, m: int) -> Table:
     # As `resizeNN` inverts `inv_scale_x`: the last bit may be another than that of `n / m`, and so
     # is the pixel where a product is nearly whole.
     scale = 1 / (m / n)
-    pixel = np.minimum(np.floor(np.arange(m) * scale).astype(np.int64), n - 1)
-    return pixel, np.ones((m, 1))
+    position = np.arange(m) * scale
+    pixel = np.floor(position).astype(np.int64)
+    return np.minimum(pixel, n - 1), np.ones((m, 1))
 
 
 def _opencv_nearest_exact(n: int, m: int) -> Table:
     """`INTER_NEAREST_EXACT`: positions of 16 bits."""
     # `ifx` and `ifx0` of `resizeNN_bitexact` in the same file, integers.
     step = ((n << 16) + m // 2) // m
-    pixel = (step * np.arange(m) + (step // 2 - n % 2)) >> 16
+    first = step // 2 - n % 2
+    pixel = (step * np.arange(m) + first) >> 16
     return np.minimum(pixel, n - 1), np.ones((m, 1))
 
 
@@ -160,23 +197,24 @@ def _opencv_lanczos(n: int, m: int) -> Table:
     first, distance = _around(n, m, 8)
     # `interpolateLanczos4`: 8 taps also where the photograph shrinks, and made to sum to 1.
     weight = np.sinc(distance) * np.sinc(distance / 4)
-    return repeat_edge(first, _fixed(weight / weight.sum(1, keepdims=True)), n)
+    return repeat_edge(first, _fixed(_normalized(weight)), n)
 
 
 def _opencv_area(n: int, m: int) -> Table:
     """Each output is the mean of what it covers, the pixels at its ends in part."""
-    if m >= n:
-        # Enlarged, INTER_AREA interpolates: `resizeArea` is for shrinking only.
-        scale = n / m
-        # `resize` of the same file, `area_mode`: `fx = (dx + 1) - (sx + 1) * inv_scale_x`.
-        position = np.arange(m)
-        first = np.floor(position * scale).astype(np.int64)
-        fraction = (position + 1) - (first + 1) / scale
-        fraction = np.where(fraction <= 0, 0.0, fraction - np.floor(fraction))
-        weight = _fixed(np.stack([1 - fraction, fraction], 1))
-        return repeat_edge(first, weight, n)
-    edges = np.arange(m + 1) * (n / m)
-    return _covered(edges[:-1], edges[1:], n)
+    if m < n:
+        edges = np.arange(m + 1) * (n / m)
+        return _covered(edges[:-1], edges[1:], n)
+    # Enlarged, INTER_AREA interpolates: `resizeArea` is for shrinking only.
+    scale = n / m
+    # `resize` of the same file, `area_mode`: `fx = (dx + 1) - (sx + 1) * inv_scale_x`.
+    position = np.arange(m)
+    first = np.floor(position * scale).astype(np.int64)
+    fraction = (position + 1) - (first + 1) / scale
+    below_one = fraction - np.floor(fraction)
+    fraction = np.where(fraction <= 0, 0.0, below_one)
+    weight = np.stack([1 - fraction, fraction], 1)
+    return repeat_edge(first, _fixed(weight), n)
 
 
 def _torch_area(n: int, m: int) -> Table:
@@ -192,11 +230,14 @@ def _torch_area(n: int, m: int) -> Table:
 def _covered(low: np.ndarray, high: np.ndarray, n: int) -> Table:
     # An edge that is whole up to the rounding of its product must not count one more pixel.
     first = np.floor(low + 1e-9).astype(np.int64)
-    count = int(np.ceil((high - first).max() - 1e-9))
+    longest = (high - first).max()
+    count = int(np.ceil(longest - 1e-9))
     pixel = first[:, None] + np.arange(count)
-    inside = np.minimum(pixel + 1, high[:, None]) - np.maximum(pixel, low[:, None])
-    weight = np.maximum(inside, 0)
-    return repeat_edge(first, weight / weight.sum(1, keepdims=True), n)
+    # The part of each pixel between both edges; below 0 where it lies outside.
+    end = np.minimum(pixel + 1, high[:, None])
+    start = np.maximum(pixel, low[:, None])
+    weight = np.maximum(end - start, 0)
+    return repeat_edge(first, _normalized(weight), n)
 
 
 def _tensorflow_cubic(n: int, m: int) -> Table:
@@ -206,25 +247,33 @@ def _tensorflow_cubic(n: int, m: int) -> Table:
     https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/kernels/image/resize_bicubic_op.cc
     """
     # float32, as `ImageResizerState` and `HalfPixelScaler` there.
+    half = np.float32(0.5)
     scale = np.float32(n) / np.float32(m)
-    position = (np.arange(m, dtype=np.float32) + np.float32(0.5)) * scale - np.float32(0.5)
+    middle = np.arange(m, dtype=np.float32) + half
+    position = middle * scale - half
     first = np.floor(position).astype(np.int64)
     # `kTableSize` is 1 << 10, `lrintf` finds the row.
     offset = np.rint((position - first) * 1024) / 1024
-    distance = np.arange(-1, 3) - offset[:, None]
-    weight = _cubic(distance, -0.5)
-    pixel = first[:, None] + np.arange(-1, 3)
-    weight = np.where((pixel >= 0) & (pixel < n), weight, 0)
-    return repeat_edge(first - 1, weight / weight.sum(1, keepdims=True), n)
+    taps = np.arange(-1, 3)
+    weight = _cubic(taps - offset[:, None], -0.5)
+    pixel = first[:, None] + taps
+    is_inside = (pixel >= 0) & (pixel < n)
+    weight = np.where(is_inside, weight, 0)
+    return repeat_edge(first - 1, _normalized(weight), n)
 
 
 def _legacy(taps: int) -> Callable[[int, int], Table]:
     """TensorFlow 1's positions: no half pixel."""
 
     def make(n: int, m: int) -> Table:
-        first, distance = _around(n, m, taps, np.arange(m) * (n / m))
-        # TensorFlow has a = -0.75 without half pixels, and -0.5 with them.
-        weight = _cubic(distance, -0.75) if taps == 4 else np.maximum(1 - np.abs(distance), 0)
+        # `LegacyScaler` of tensorflow/core/util/image_resizer_state.h: `x * scale`.
+        position = np.arange(m) * (n / m)
+        first, distance = _around(n, m, taps, position)
+        if taps == 4:
+            # `GetCoeffsTable` of the file above: -0.75 without half pixels, and -0.5 with them.
+            weight = _cubic(distance, -0.75)
+        else:
+            weight = np.maximum(1 - np.abs(distance), 0)
         return repeat_edge(first, weight, n)
 
     return make
@@ -242,11 +291,15 @@ _SPECIAL: dict[tuple[str, bool, str], Callable[[int, int], Table]] = {
     ("bicubic", False, "tensorflow_legacy"): _legacy(4),
 }
 
-KERNELS = tuple(
-    kernel
-    for kernel in _kernels()
-    if kernel.reference != "opencv" or kernel.method == "bilinear" or kernel[:3] in _SPECIAL
-)
+
+def _is_reproduced(kernel: Kernel) -> bool:
+    """Return whether there is a table: of OpenCV's filters for bilinear and those above."""
+    if kernel.reference != "opencv" or kernel.method == "bilinear":
+        return True
+    return kernel[:3] in _SPECIAL
+
+
+KERNELS = tuple(filter(_is_reproduced, _kernels()))
 
 
 # -- images ----------------------------------------------------------------------------------------
@@ -271,6 +324,27 @@ def predicted(
     >>> predicted(image, View.squashed((4, 4), (2, 2)), kernel)[..., 0].tolist()
     [[3.0, 5.0], [11.0, 13.0]]
     """
+    vertical, horizontal = _taps_of(view, kernel, rows, columns)
+    if kernel[:3] == _OPENCV_LINEAR and not fill:
+        return _opencv_linear(planes, vertical, horizontal)
+    count = len(vertical.pixel)
+    if _vertical_first(view, kernel, count):
+        first = _pass(planes, vertical, 0, fill)
+        rounded = _rounded(first, kernel, 1)
+        return _pass(rounded, horizontal, 1, fill, kernel)
+    needed, of_needed = _needed_rows(vertical)
+    first = _pass(planes[needed], horizontal, 1, fill)
+    rounded = _rounded(first, kernel, 1)
+    return _pass(rounded, of_needed, 0, fill, kernel)
+
+
+def _taps_of(
+    view: View,
+    kernel: Kernel,
+    rows: np.ndarray | None,
+    columns: np.ndarray | None,
+) -> tuple[_AxisTaps, _AxisTaps]:
+    """Return the taps of some rows and of some columns of a result, all by default."""
     height, width = view.size
     flip_y, flip_x = view.flip
     rows = np.arange(height) if rows is None else rows
@@ -279,18 +353,16 @@ def predicted(
         rows = height - 1 - rows
     if flip_x:
         columns = width - 1 - columns
-    vertical = _axis_taps(view.vertical, kernel).of(rows)
-    horizontal = _axis_taps(view.horizontal, kernel).of(columns)
-    if kernel[:3] == _OPENCV_LINEAR and not fill:
-        return _opencv_linear(planes, vertical, horizontal)
-    if _vertical_first(view, kernel, len(rows)):
-        first = _pass(planes, vertical, 0, fill)
-        return _pass(_rounded(first, kernel, 1), horizontal, 1, fill, kernel)
+    vertical = _axis_taps(view.vertical, kernel)
+    horizontal = _axis_taps(view.horizontal, kernel)
+    return vertical.of(rows), horizontal.of(columns)
+
+
+def _needed_rows(vertical: _AxisTaps) -> tuple[np.ndarray, _AxisTaps]:
+    """Return the rows of the photograph that are read, and the taps among these."""
     needed, inverse = np.unique(vertical.pixel, return_inverse=True)
-    part = planes[needed]
-    first = _rounded(_pass(part, horizontal, 1, fill), kernel, 1)
-    within = vertical._replace(pixel=inverse.reshape(vertical.pixel.shape))
-    return _pass(first, within, 0, fill, kernel)
+    pixel = inverse.reshape(vertical.pixel.shape)
+    return needed, vertical._replace(pixel=pixel)
 
 
 class _AxisTaps(NamedTuple):
@@ -305,18 +377,22 @@ class _AxisTaps(NamedTuple):
 
 @functools.lru_cache(maxsize=512)
 def _axis_taps(axis: Axis, kernel: Kernel) -> _AxisTaps:
-    start, weight = table(
-        axis.crop_length, axis.resized, kernel.method, kernel.antialias, kernel.reference
-    )
+    n, m = axis.crop_length, axis.resized
+    start, weight = table(n, m, kernel.method, kernel.antialias, kernel.reference)
     position = np.arange(axis.length) + axis.start
-    inside = (position >= 0) & (position < axis.resized)
-    position = np.clip(position, 0, axis.resized - 1)
-    pixel = start[position][:, None] + axis.crop_start + np.arange(weight.shape[1])
-    weight = weight[position] * inside[:, None]
-    weight = weight * ((pixel >= 0) & (pixel < axis.source))
-    used = np.flatnonzero(np.any(weight != 0, axis=0))
-    last = used[-1] + 1 if len(used) else 1
-    return _AxisTaps(np.clip(pixel, 0, axis.source - 1)[:, :last], weight[:, :last])
+    in_resized = (position >= 0) & (position < m)
+    position = np.clip(position, 0, m - 1)
+    first = start[position] + axis.crop_start
+    pixel = first[:, None] + np.arange(weight.shape[1])
+    in_photo = (pixel >= 0) & (pixel < axis.source)
+    weight = weight[position] * in_resized[:, None]
+    weight = weight * in_photo
+    pixel = np.clip(pixel, 0, axis.source - 1)
+    # Taps that no output has any more take time.
+    is_used = np.any(weight != 0, axis=0)
+    used = np.flatnonzero(is_used)
+    count = used[-1] + 1 if len(used) else 1
+    return _AxisTaps(pixel[:, :count], weight[:, :count])
 
 
 def _pass(
@@ -326,11 +402,14 @@ def _pass(
     if axis == 1:
         # Whole rows are copied at a time.
         image = np.ascontiguousarray(image.swapaxes(0, 1))
-    total: Any = image[taps.pixel[:, 0]] * taps.weight[:, 0, None, None]
-    for k in range(1, taps.pixel.shape[1]):
-        total += image[taps.pixel[:, k]] * taps.weight[:, k, None, None]
+    pixel = taps.pixel
+    weight = taps.weight[..., None, None]
+    total: Any = image[pixel[:, 0]] * weight[:, 0]
+    for k in range(1, pixel.shape[1]):
+        total += image[pixel[:, k]] * weight[:, k]
     if fill:
-        total += (fill * (1 - taps.weight.sum(1)))[:, None, None]
+        missing = 1 - taps.weight.sum(1)
+        total += (fill * missing)[:, None, None]
     if kernel is not None:
         total = _rounded(total, kernel, 2)
     return total.swapaxes(0, 1) if axis == 1 else total
@@ -345,42 +424,56 @@ def _opencv_linear(planes: np.ndarray, vertical: _AxisTaps, horizontal: _AxisTap
     `VResizeLinear` of
     https://github.com/opencv/opencv/blob/4.x/modules/imgproc/src/resize.cpp
     """
-    needed, inverse = np.unique(vertical.pixel, return_inverse=True)
-    row = inverse.reshape(vertical.pixel.shape)
-    across = horizontal._replace(weight=np.rint(horizontal.weight * 2048).astype(np.int64))
-    sums: Any = _pass(planes[needed].astype(np.int64), across, 1, 0.0) >> 4
-    weight = np.rint(vertical.weight * 2048).astype(np.int64)
+    needed, of_needed = _needed_rows(vertical)
+    rows = planes[needed].astype(np.int64)
+    across = horizontal._replace(weight=_as_integers(horizontal.weight))
+    sums: Any = _pass(rows, across, 1, 0.0) >> 4
+    row = of_needed.pixel
+    weight = _as_integers(vertical.weight)[..., None, None]
     # `(((b0 * (S0 >> 4)) >> 16) + ((b1 * (S1 >> 4)) >> 16) + 2) >> 2`: 2 rounds the last shift.
-    total: Any = np.full((len(row), *sums.shape[1:]), 2, np.int64)
+    shape = (len(row), *sums.shape[1:])
+    total: Any = np.full(shape, 2, np.int64)
     for k in range(len(row[0])):
-        total += (sums[row[:, k]] * weight[:, k, None, None]) >> 16
+        product = sums[row[:, k]] * weight[:, k]
+        total += product >> 16
     return (total >> 2).astype(np.float64)
 
 
+def _as_integers(weight: np.ndarray) -> np.ndarray:
+    return np.rint(weight * _FIXED_ONE).astype(np.int64)
+
+
 def _vertical_first(view: View, kernel: Kernel, rows: int) -> bool:
+    vertical, horizontal = view.vertical, view.horizontal
     if kernel.rounding != "passes" or kernel.method == "nearest":
         # The order does not matter to exact sums: the pass with fewer results first.
-        return (
-            rows * view.horizontal.crop_length < view.vertical.crop_length * view.horizontal.length
-        )
-    row = REFERENCES.get(kernel.reference)
-    if row is None:
+        first_by_rows = rows * horizontal.crop_length
+        first_by_columns = vertical.crop_length * horizontal.length
+        return first_by_rows < first_by_columns
+    reference = REFERENCES.get(kernel.reference)
+    if reference is None:
         return False
-    size = view.vertical.crop_length, view.horizontal.crop_length
-    return bool(vertical_first(row, size, view.resized))
+    size = vertical.crop_length, horizontal.crop_length
+    return bool(vertical_first(reference, size, view.resized))
 
 
 def _rounded(values: np.ndarray, kernel: Kernel, which: int) -> np.ndarray:
     """Round what the first or second pass made, as the kernel does."""
     if kernel.method == "nearest" or kernel.rounding == "no":
         return values
-    if kernel.rounding == "passes" and not kernel.reference.startswith("opencv"):
+    is_opencv = kernel.reference.startswith("opencv")
+    if kernel.rounding == "passes" and not is_opencv:
         # In place: the sums are ours.
         values += 0.5
-        return np.clip(np.floor(values, out=values), 0, 255, out=values)
+        np.floor(values, out=values)
+        return np.clip(values, 0, 255, out=values)
+    # The others round once, at the end.
     if which == 1:
         return values
     if kernel.rounding == "truncate":
-        return np.clip(np.floor(values + 1e-4), 0, 255)
-    # To even, as `saturate_cast` of OpenCV and `round` of torch and jax.
-    return np.clip(np.rint(values), 0, 255)
+        # A sum that is whole but for the rounding of its terms stays what it is.
+        whole = np.floor(values + 1e-4)
+    else:
+        # To even, as `saturate_cast` of OpenCV and `round` of torch and jax.
+        whole = np.rint(values)
+    return np.clip(whole, 0, 255)
