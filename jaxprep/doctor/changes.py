@@ -26,24 +26,27 @@ def of_kernel(found: Kernel, expected: Kernel | None) -> list[Change]:
     changes: list[Change] = []
     if found.method != expected.method:
         changes.append(("method", expected.method, found.method))
-    copies = {"nearest", "area"} & {found.method, expected.method}
-    if copies:
+    methods = {found.method, expected.method}
+    if methods & {"nearest", "area"}:
         return changes
     if found.antialias != expected.antialias:
         changes.append(("antialias", expected.antialias, found.antialias))
     elif not _same_sums(found, expected):
-        changes.append(("reference", expected.reference, _reference(found, expected)))
+        named = _reference(found, expected)
+        changes.append(("reference", expected.reference, named))
     return changes
 
 
 def _same_sums(found: Kernel, expected: Kernel) -> bool:
     """Whether two kernels sum alike: libraries that sum floats do, to a thousandth of a level, but
     for the bicubic of two shapes; and KerasHub rounds in a call and does not in `fit`."""
-    ends = {found.rounding, expected.rounding}
+    roundings = {found.rounding, expected.rounding}
+    rounds_alike = roundings <= {"no", "round"}
     if found.reference == expected.reference:
-        return len(ends) == 1 or ends == {"no", "round"}
+        return len(roundings) == 1 or rounds_alike
     one_shape = found.antialias or found.method == "bilinear"
-    return one_shape and {found.reference, expected.reference} <= FLOATS and ends <= {"no", "round"}
+    references = {found.reference, expected.reference}
+    return one_shape and rounds_alike and references <= FLOATS
 
 
 FLOATS = {"torch", "jax", "float", "tensorflow"}
@@ -53,8 +56,13 @@ FLOATS = {"torch", "jax", "float", "tensorflow"}
 def _reference(found: Kernel, expected: Kernel) -> str:
     if found.reference != expected.reference:
         return found.reference
-    words = {"no": "not rounded", "round": "rounded", "truncate": "truncated"}
-    return f"{found.reference}, {words.get(found.rounding, 'rounded twice')}"
+    words = {
+        "no": "not rounded",
+        "round": "rounded",
+        "truncate": "truncated",
+    }
+    how = words.get(found.rounding, "rounded twice")
+    return f"{found.reference}, {how}"
 
 
 def of_view(found: View, expected: Expected, size: Size) -> list[Change]:
@@ -76,55 +84,76 @@ def of_view(found: View, expected: Expected, size: Size) -> list[Change]:
 def _as_crop(view: View) -> View:
     """Return a view that resizes nothing as a crop of the photograph."""
     axes = view.vertical, view.horizontal
-    if view.pads or view.crops_first or any(axis.resized != axis.source for axis in axes):
+    if view.pads or view.crops_first:
+        return view
+    if any(axis.resized != axis.source for axis in axes):
         return view
     if all(axis.length == axis.source for axis in axes):
         return view
-    rows, columns = (Axis.cropped_to(a.source, a.start, a.length, a.length) for a in axes)
+    # What is not resized may have been cut out before or after: it is said in one way.
+    rows, columns = (
+        Axis.cropped_to(axis.source, axis.start, axis.length, axis.length) for axis in axes
+    )
     return View(rows, columns, view.flip)
 
 
 def _flips(found: View, right: View) -> list[Change]:
-    words = {(False, False): "none", (False, True): "horizontal", (True, False): "vertical"}
+    words = {
+        (False, False): "none",
+        (False, True): "horizontal",
+        (True, False): "vertical",
+    }
     if found.flip == right.flip:
         return []
-    if found.flip == (True, True) and right.flip == (False, False):
-        return [("orientation", "upright", "180")]
     before = words.get(right.flip, "both")
-    return [("flip", before, words.get(found.flip, "both"))]
+    after = words.get(found.flip, "both")
+    # Both ways is half a turn.
+    if (before, after) == ("none", "both"):
+        return [("orientation", "upright", "180")]
+    return [("flip", before, after)]
 
 
 def _moved(found: View, right: View, expected: Expected, size: Size) -> list[Change]:
-    rule, right_rule = rule_of(found), rule_of(right)
-    is_square = right.size[0] == right.size[1]
-    if found.resized == found.size and is_square and max(found.size) == max(right.size):
-        # The whole photograph, not padded to a square afterwards.
-        rule = "long_edge" if rule == "shortest_edge" and found.size != right.size else rule
+    rule = _rule_beside(found, right)
+    right_rule = rule_of(right)
+    same_size = found.size == right.size
     shows_all = right_rule == "squash" and right.size == right.resized and not right.crops_first
-    if shows_all and found.crops_first and not found.pads and found.size == right.size:
-        return [("crop", (0, 0, *size), _crop_of(found))]
-    if rule == "pad" and right_rule == "pad":
-        return _sizes(found, right) or [("crop", _crop_of(right), _crop_of(found))]
-    changes: list[Change] = []
-    is_order = found.crops_first != right.crops_first and "pad" not in (rule, right_rule)
+    if shows_all and same_size and found.crops_first and not found.pads:
+        whole = (0, 0, *size)
+        return [("crop", whole, _crop_of(found))]
+    rules = rule, right_rule
+    if rules == ("pad", "pad"):
+        return _sizes(found, right) or _crop_change(found, right)
+    is_order = found.crops_first != right.crops_first and "pad" not in rules
     if is_order and (found.crops_first or rule == right_rule):
         return _other_order(found, right, size)
-    if rule != right_rule:
-        changes.append(("resize", right_rule, rule))
-        if rule in ("pad", "long_edge"):
-            return changes
-        if found.size == right.size and found.resized == found.size and rule == "squash":
-            return changes
-        if rule == "shortest_edge" and right_rule == "squash":
-            # Shortest edge straight to the model's size.
-            short = min(found.resized)
-            if short not in (min(right.size), min(right.resized)):
-                changes.append(("size", min(right.resized), short))
-        elif found.resized != right.resized and min(found.resized) != min(right.resized):
-            changes.append(("size", min(right.resized), min(found.resized)))
-        return changes + _windows(found, right, expected, size)
-    changes += _sizes(found, right)
-    return changes + _windows(found, right, expected, size)
+    windows = _windows(found, right, expected, size)
+    if rule == right_rule:
+        return _sizes(found, right) + windows
+    changes: list[Change] = [("resize", right_rule, rule)]
+    if rule in ("pad", "long_edge"):
+        return changes
+    if same_size and found.resized == found.size and rule == "squash":
+        return changes
+    short = min(found.resized)
+    right_short = min(right.resized)
+    # Shortest edge straight to the model's size.
+    is_direct = rules == ("shortest_edge", "squash") and short == min(right.size)
+    if short != right_short and not is_direct:
+        changes.append(("size", right_short, short))
+    return changes + windows
+
+
+def _rule_beside(found: View, right: View) -> str:
+    """Return how a view reaches its size, where another is expected."""
+    rule = rule_of(found)
+    right_height, right_width = right.size
+    is_whole = found.resized == found.size
+    if rule != "shortest_edge" or found.size == right.size or not is_whole:
+        return rule
+    # The whole photograph, not padded to a square afterwards.
+    is_unpadded = right_height == right_width and max(found.size) == right_height
+    return "long_edge" if is_unpadded else rule
 
 
 def _other_order(found: View, right: View, size: Size) -> list[Change]:
@@ -132,80 +161,113 @@ def _other_order(found: View, right: View, size: Size) -> list[Change]:
     words = ("resize_then_crop", "crop_then_resize")
     change = ("order", words[right.crops_first], words[found.crops_first])
     first, second = (found, right) if found.crops_first else (right, found)
-    crop = first.vertical.crop_length, first.horizontal.crop_length
-    # The part of the photograph that each shows.
-    share = [a.length * a.scale for a in (second.vertical, second.horizontal)]
-    pixel = max(1.0, second.vertical.scale, second.horizontal.scale)
-    # Both are whole numbers of pixels, of the photograph or of the resized image: a difference of
-    # one of the larger pixels is rounding.
-    same_part = all(abs(a - b) <= 1.01 * pixel for a, b in zip(crop, share, strict=True))
-    # Or the two steps were exchanged as they are, so that the crop's pixels are the photograph's.
-    swapped = crop == second.size and first.size == (min(second.resized),) * 2
-    centered = all(
-        abs(2 * a.crop_start + a.crop_length - a.source) <= 2
-        for a in (first.vertical, first.horizontal)
-    )
-    if found.crops_first and not centered:
-        return [("crop", _crop_of(right), _crop_of(found))]
+    if found.crops_first and not _is_centered_crop(found):
+        return _crop_change(found, right)
     if not found.crops_first and not _is_middle(found):
-        return [change, ("crop", _crop_of(right), _crop_of(found))]
-    if same_part or swapped:
+        return [change, *_crop_change(found, right)]
+    crop = first.vertical.crop_length, first.horizontal.crop_length
+    # Or the two steps were exchanged as they are, so that the crop's pixels are the photograph's.
+    short = min(second.resized)
+    swapped = crop == second.size and first.size == (short, short)
+    if swapped or _shows_same_part(crop, second):
         return [change]
-    if found.crops_first and found.vertical.scale == found.horizontal.scale == 1:
+    scales = found.vertical.scale, found.horizontal.scale
+    if found.crops_first and scales == (1, 1):
         # Nothing was resized: the crop is of the photograph in its own size.
         return [("size", min(right.resized), min(size))]
     if found.crops_first:
         if rule_of(found) == "squash":
-            return [("crop", _crop_of(right), _crop_of(found))]
-        scale = min(found.vertical.scale, found.horizontal.scale)
-        return [change, ("size", min(right.resized), round(min(size) / scale))]
+            return _crop_change(found, right)
+        resized = round(min(size) / min(scales))
+        return [change, ("size", min(right.resized), resized)]
     short = min(found.resized)
-    return [change, ("size", min(right.size), short)] if short != min(right.size) else [change]
+    if short == min(right.size):
+        return [change]
+    return [change, ("size", min(right.size), short)]
+
+
+def _shows_same_part(crop: Size, view: View) -> bool:
+    """Return whether a crop of the photograph is as large as the part that a view shows."""
+    vertical, horizontal = view.vertical, view.horizontal
+    # Both are whole numbers of pixels, of the photograph or of the resized image: a difference of
+    # one of the larger pixels is rounding.
+    tolerance = 1.01 * max(1.0, vertical.scale, horizontal.scale)
+    height, width = crop
+    height_difference = abs(height - vertical.length * vertical.scale)
+    width_difference = abs(width - horizontal.length * horizontal.scale)
+    return max(height_difference, width_difference) <= tolerance
+
+
+def _is_centered_crop(view: View) -> bool:
+    """Return whether a view shows the middle of the photograph, up to a pixel."""
+    for axis in (view.vertical, view.horizontal):
+        off = 2 * axis.crop_start + axis.crop_length - axis.source
+        if abs(off) > 2:
+            return False
+    return True
 
 
 def _is_middle(view: View) -> bool:
-    axes = view.vertical, view.horizontal
-    # Up to a pixel off: libraries round half of an odd difference down or up.
-    return all(abs(2 * axis.start + axis.length - axis.resized) <= 2 for axis in axes)
+    for axis in (view.vertical, view.horizontal):
+        off = 2 * axis.start + axis.length - axis.resized
+        # Up to a pixel off: libraries round half of an odd difference down or up.
+        if abs(off) > 2:
+            return False
+    return True
 
 
 def _sizes(found: View, right: View) -> list[Change]:
     if found.resized == right.resized:
         return []
-    if min(found.resized) == min(right.resized):
-        # The other side, rounded otherwise.
+    height, width = found.resized
+    short = min(height, width)
+    right_short = min(right.resized)
+    # Of one shorter side, the other is rounded otherwise.
+    is_other_side = short == right_short
+    is_stretched = rule_of(found) == "squash" and height != width
+    if is_other_side or is_stretched:
         return [("size", right.resized, found.resized)]
-    if rule_of(found) == "squash" and found.resized[0] != found.resized[1]:
-        return [("size", right.resized, found.resized)]
-    return [("size", min(right.resized), min(found.resized))]
+    return [("size", right_short, short)]
 
 
 def _windows(found: View, right: View, expected: Expected, size: Size) -> list[Change]:
+    change = _crop_change(found, right)
     if found.crops_first:
-        one = found.vertical[1:3], found.horizontal[1:3]
-        other = right.vertical[1:3], right.horizontal[1:3]
-        return [] if one == other else [("crop", _crop_of(right), _crop_of(found))]
+        same_rows = found.vertical[1:3] == right.vertical[1:3]
+        same_columns = found.horizontal[1:3] == right.horizontal[1:3]
+        return [] if same_rows and same_columns else change
     start = (found.vertical.start, found.horizontal.start)
+    middle = _middle_of(found)
     if found.size != right.size:
-        whole = min(found.resized) == min(found.size)
-        was_whole = min(right.resized) == min(right.size)
-        wanted = [round((a - b) / 2) for a, b in zip(found.resized, found.size, strict=True)]
-        near = all(abs(a - b) <= 1 for a, b in zip(start, wanted, strict=True))
-        if whole and was_whole and near:
-            return []
-        return [("crop", _crop_of(right), _crop_of(found))]
+        cuts_one_side = min(found.resized) == min(found.size)
+        cut_one_side = min(right.resized) == min(right.size)
+        differences = [abs(a - round(b)) for a, b in zip(start, middle, strict=True)]
+        is_near = max(differences) <= 1
+        return [] if cuts_one_side and cut_one_side and is_near else change
     if found.resized == found.size:
         return []
     wanted_start = expected.window(found.resized)
     if wanted_start is None:
         # The preset does not crop after its resize: the middle, however it is rounded.
-        middle = [(a - b) / 2 for a, b in zip(found.resized, found.size, strict=True)]
-        if all(abs(a - b) < 1 for a, b in zip(start, middle, strict=True)):
+        differences = [abs(a - b) for a, b in zip(start, middle, strict=True)]
+        if max(differences) < 1:
             return []
-        wanted_start = round(middle[0]), round(middle[1])
+        top, left = middle
+        wanted_start = round(top), round(left)
     if start == wanted_start:
         return []
     return [("crop", (*wanted_start, *found.size), (*start, *found.size))]
+
+
+def _middle_of(view: View) -> tuple[float, float]:
+    """Return where the window in the middle of the resized image begins."""
+    resized_height, resized_width = view.resized
+    height, width = view.size
+    return (resized_height - height) / 2, (resized_width - width) / 2
+
+
+def _crop_change(found: View, right: View) -> list[Change]:
+    return [("crop", _crop_of(right), _crop_of(found))]
 
 
 def _crop_of(view: View) -> tuple[int, ...]:
@@ -224,13 +286,14 @@ def rule_of(view: View) -> str:
     'squash'
     """
     vertical, horizontal = view.vertical, view.horizontal
-    # By how many pixels a side differs from the one of the same aspect ratio.
-    other = vertical.resized * horizontal.crop_length / vertical.crop_length
-    another = horizontal.resized * vertical.crop_length / horizontal.crop_length
-    off = min(abs(other - horizontal.resized), abs(another - vertical.resized))
     if view.pads:
         return "pad"
-    if off > 1.01:
+    # By how many pixels a side differs from the one of the same aspect ratio.
+    width = vertical.resized * horizontal.crop_length / vertical.crop_length
+    height = horizontal.resized * vertical.crop_length / horizontal.crop_length
+    width_difference = abs(width - horizontal.resized)
+    height_difference = abs(height - vertical.resized)
+    if min(width_difference, height_difference) > 1.01:
         return "squash"
     return "shortest_edge"
 

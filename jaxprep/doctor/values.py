@@ -76,11 +76,13 @@ class Values(NamedTuple):
     @property
     def affine(self) -> tuple[np.ndarray, np.ndarray]:
         """The factor and the summand per channel, float64."""
-        mean, std = np.asarray(self.mean), np.asarray(self.std)
+        mean = np.asarray(self.mean)
+        std = np.asarray(self.std)
         scale = self.range.scale / std
         offset = (self.range.offset - mean) / std
         if self.twice:
-            scale, offset = scale / std, (offset - mean) / std
+            scale = scale / std
+            offset = (offset - mean) / std
         return scale, offset
 
 
@@ -115,17 +117,21 @@ def measured(levels: np.ndarray, values: np.ndarray) -> tuple[float, float, floa
     >>> measured(np.array([0.0, 1.0, 2.0]), np.array([1.0, 3.0, 5.0]))
     (2.0, 1.0, 0.0)
     """
-    level_mean, value_mean = levels.mean(), values.mean()
+    level_mean = levels.mean()
+    value_mean = values.mean()
     centered = levels - level_mean
-    spread = float((centered * centered).sum())
+    squares = centered * centered
+    spread = float(squares.sum())
     if spread < 1e-9:
         return 0.0, float(value_mean), np.inf
-    slope = float((centered * (values - value_mean)).sum()) / spread
+    products = centered * (values - value_mean)
+    slope = float(products.sum()) / spread
     offset = float(value_mean - slope * level_mean)
     if abs(slope) < 1e-12:
         return slope, offset, np.inf
     rest = (values - slope * levels - offset) / slope
-    return slope, offset, float(np.sqrt((rest * rest).mean()))
+    mean_square = (rest * rest).mean()
+    return slope, offset, float(np.sqrt(mean_square))
 
 
 class Named(NamedTuple):
@@ -179,37 +185,38 @@ def _explanations(
 ) -> Iterable[Named]:
     count = len(scale)
     order_change: tuple[Change, ...] = ()
-    if order != expected.order and len(order) == 3:
+    is_reordered = order != expected.order and len(order) == 3
+    if is_reordered:
         order_change = (("channels", ORDERS[expected.order], ORDERS[order]),)
     # With another order of channels, mean and std may be those of the channel or of its place.
     place = [(expected.mean, expected.std)]
-    if order != expected.order and len(order) == 3 == len(expected.mean):
+    if is_reordered and len(expected.mean) == 3:
         moved = [expected.order.index(i) for i in order]
-        place.append(
-            (
-                tuple(expected.mean[i] for i in moved),
-                tuple(expected.std[i] for i in moved),
-            )
-        )
+        moved_mean = tuple(expected.mean[i] for i in moved)
+        moved_std = tuple(expected.std[i] for i in moved)
+        place.append((moved_mean, moved_std))
+    no_mean = fitted(NONE_MEAN, count)
+    no_std = fitted(NONE_STD, count)
     for mean, std in place:
         here = Values(order, expected.range, fitted(mean, count), fitted(std, count))
         if matches(here, scale, offset, tolerance):
             yield Named(here, float(len(order_change)), order_change)
+        changes = []
+        if here.mean != no_mean:
+            changes.append(("mean", here.mean, "twice"))
+        if here.std != no_std:
+            changes.append(("std", here.std, "twice"))
         twice = here._replace(twice=True)
-        plain = here.mean == fitted(NONE_MEAN, count) and here.std == fitted(NONE_STD, count)
-        if not plain and matches(twice, scale, offset, tolerance):
-            changes = []
-            if here.mean != fitted(NONE_MEAN, count):
-                changes.append(("mean", here.mean, "twice"))
-            if here.std != fitted(NONE_STD, count):
-                changes.append(("std", here.std, "twice"))
-            yield Named(twice, len(order_change) + len(changes), (*order_change, *changes))
+        # Twice nothing is nothing.
+        if changes and matches(twice, scale, offset, tolerance):
+            all_changes = (*order_change, *changes)
+            yield Named(twice, len(all_changes), all_changes)
         for range_ in _ranges(expected.range):
             named = _with_range(order, scale, offset, here, range_, tolerance)
-            if named is not None:
-                yield named._replace(
-                    cost=named.cost + len(order_change), changes=(*order_change, *named.changes)
-                )
+            if named is None:
+                continue
+            cost = named.cost + len(order_change)
+            yield named._replace(cost=cost, changes=(*order_change, *named.changes))
 
 
 def _ranges(expected: Range) -> list[Range]:
@@ -304,10 +311,13 @@ def matches(values: Values, scale: np.ndarray, offset: np.ndarray, tolerance: fl
     False
     """
     known_scale, known_offset = values.affine
+    limit = tolerance * np.abs(known_scale)
+    # Both are lines: they are nearest or farthest at the ends.
     for level in (0.0, 255.0):
         measured_value = scale * level + offset
         known_value = known_scale * level + known_offset
-        if np.any(np.abs(measured_value - known_value) > tolerance * np.abs(known_scale)):
+        difference = np.abs(measured_value - known_value)
+        if np.any(difference > limit):
             return False
     return True
 
@@ -328,6 +338,8 @@ MOVED = "in the order of the channels"
 
 
 def _said(name: str, values: Triple, order: tuple[int, ...]) -> Any:
+    if name == "none":
+        return "missing"
     if name == MOVED:
         values = tuple(values[order.index(i)] for i in range(3))
-    return "missing" if name == "none" else tuple(round(n, 6) for n in values)
+    return tuple(round(n, 6) for n in values)
