@@ -49,7 +49,8 @@ def product(first: Any, second: Any) -> Any:
     6.0
     """
     largest = np.float32(1e30)
-    return lax.clamp(-largest, jnp.asarray(first * second, jnp.float32), largest)
+    rounded = jnp.asarray(first * second, jnp.float32)
+    return lax.clamp(-largest, rounded, largest)
 
 
 def following(array: Any, image: Any) -> Any:
@@ -95,9 +96,12 @@ def blend(
     other = jnp.asarray(degenerate).astype(jnp.float32)
     if reference == "pillow":
         # `ImagingBlend` of https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Blend.c
-        return truncated(other + product(factor, values - other))
-    # `_blend` of torchvision/transforms/v2/functional/_color.py
-    return truncated(product(values, factor) + product(other, other_factor))
+        blended = other + product(factor, values - other)
+    else:
+        # `_blend` of torchvision/transforms/v2/functional/_color.py
+        share = product(values, factor)
+        blended = share + product(other, other_factor)
+    return truncated(blended)
 
 
 def gray_values(image: UInt8[Array, "h w c"], reference: Reference) -> Any:
@@ -111,10 +115,14 @@ def gray_values(image: UInt8[Array, "h w c"], reference: Reference) -> Any:
     if reference == "pillow":
         return luma(image)
     red, green, blue = (image[..., i : i + 1].astype(jnp.float32) for i in range(3))
-    # `_rgb_to_grayscale_image` of torchvision: `r.mul(0.2989).add_(g, alpha=0.587)` and so on
-    gray = product(red, np.float32(0.2989)) + product(green, np.float32(0.587))
+    # `_rgb_to_grayscale_image` of torchvision/transforms/v2/functional/_color.py:
+    # `r.mul(0.2989).add_(g, alpha=0.587)` and so on
+    red = product(red, np.float32(0.2989))
+    green = product(green, np.float32(0.587))
+    gray = red + green
+    blue = product(blue, np.float32(0.114))
     # cut off, as torchvision does for uint8
-    return jnp.floor(gray + product(blue, np.float32(0.114)))
+    return jnp.floor(gray + blue)
 
 
 def mean_gray(image: UInt8[Array, "h w c"], reference: Reference = "pillow") -> Any:
@@ -124,12 +132,13 @@ def mean_gray(image: UInt8[Array, "h w c"], reference: Reference = "pillow") -> 
     16.0
     """
     gray = gray_values(image, reference)
-    count = gray.shape[0] * gray.shape[1]
+    height, width, _ = gray.shape
+    count = height * width
+    total = jnp.sum(gray.astype(jnp.uint32))
     if reference == "pillow":
         # `int(mean + 0.5)` of ImageEnhance.Contrast; in integers: the sum of 2**23 pixels fits
-        total = jnp.sum(gray.astype(jnp.uint32))
-        return ((2 * total + count) // (2 * count)).astype(jnp.float32)
-    total = jnp.sum(gray.astype(jnp.uint32))
+        rounded = (2 * total + count) // (2 * count)
+        return rounded.astype(jnp.float32)
     return total.astype(jnp.float32) / np.float32(count)
 
 
@@ -263,13 +272,18 @@ def turn_integer_hue(image: Any, turns: Any, tables: Any) -> Any:
     of_red = jnp.where(blue == smallest, 0, 1)
     of_green = jnp.where(blue == smallest, 2, 3)
     of_blue = jnp.where(red == smallest, 4, 5)
-    sector = jnp.where(red == largest, of_red, jnp.where(green == largest, of_green, of_blue))
+    is_red = red == largest
+    of_others = jnp.where(green == largest, of_green, of_blue)
+    sector = jnp.where(is_red, of_red, of_others)
     hues, saturations = tables
     place = extent * 256 + largest - middle
-    hue = jnp.asarray(hues)[sector * 65536 + place].astype(jnp.int32)
-    saturation = jnp.asarray(saturations)[largest * 256 + extent].astype(jnp.int32)
+    hue = jnp.asarray(hues)[sector * 65536 + place]
+    hue = hue.astype(jnp.int32)
+    saturation = jnp.asarray(saturations)[largest * 256 + extent]
+    saturation = saturation.astype(jnp.int32)
     # the cast of a product to uint8 wraps around, as that of NumPy there
-    turned = (hue + jnp.trunc(product(turns, np.float32(255))).astype(jnp.int32)) & 255
+    levels = jnp.trunc(product(turns, np.float32(255)))
+    turned = (hue + levels.astype(jnp.int32)) & 255
     return _from_integer_hsv(turned, saturation, largest)
 
 
@@ -284,41 +298,48 @@ def hsv_tables() -> tuple[np.ndarray, np.ndarray]:
     >>> [table.shape for table in hsv_tables()]
     [(393216,), (65536,)]
     """
-    extent = np.maximum(np.arange(256, dtype=np.float32), 1)[:, None]
-    below = np.minimum(np.arange(256, dtype=np.float32)[None] / extent, np.float32(1))
+    level = np.arange(256, dtype=np.float32)
+    # of gray and of black, 0 is divided by 1
+    divisor = np.maximum(level, 1)[:, None]
     one = np.float32(1)
+    share = np.minimum(level[None] / divisor, one)
+    exact = share.astype(np.float64)
     parts = [
-        one - below,  # red largest, `bc - gc`; blue smallest, then green
-        below - one,
-        2.0 + below.astype(np.float64) - 1.0,  # green largest, `2.0 + rc - bc`; blue, then red
-        2.0 + 1.0 - below.astype(np.float64),
-        4.0 + below.astype(np.float64) - 1.0,  # blue largest, `4.0 + gc - rc`; red, then green
-        4.0 + 1.0 - below.astype(np.float64),
+        one - share,  # red largest, `bc - gc`; blue smallest, then green
+        share - one,
+        2.0 + exact - 1.0,  # green largest, `2.0 + rc - bc`; blue, then red
+        2.0 + 1.0 - exact,
+        4.0 + exact - 1.0,  # blue largest, `4.0 + gc - rc`; red, then green
+        4.0 + 1.0 - exact,
     ]
     hues = []
     for part in parts:
+        # `fmod((h / 6.0 + 1.0), 1.0)`, stored as float in between
         angle = part.astype(np.float32).astype(np.float64)
-        turned = np.fmod(angle / 6.0 + 1.0, 1.0).astype(np.float32).astype(np.float64)
+        turned = np.fmod(angle / 6.0 + 1.0, 1.0)
+        turned = turned.astype(np.float32).astype(np.float64)
         hues.append((turned * 255.0).astype(np.uint8))
     hues_of = np.stack(hues)
     hues_of[:, 0] = 0  # gray has no hue
-    largest = np.maximum(np.arange(256, dtype=np.float32), 1)[:, None]
-    share = np.minimum(np.arange(256, dtype=np.float32)[None] / largest, one)
-    saturations = (share.astype(np.float64) * 255.0).astype(np.uint8)
+    saturations = (exact * 255.0).astype(np.uint8)
     return hues_of.reshape(-1), saturations.reshape(-1)
 
 
 def _from_integer_hsv(hue: Any, saturation: Any, value: Any) -> Any:
     # `hsv2rgb` of the same file, in whole numbers: f = remainder / 255
-    sector, remainder = hue * 6 // 255, hue * 6 % 255
+    sector = hue * 6 // 255
+    remainder = hue * 6 % 255
+    one = 255 * 255
 
     def share(numerator: Any) -> Any:
-        return (2 * value * numerator + 65025) // (2 * 65025)
+        rounded = 2 * value * numerator + one
+        return rounded // (2 * one)
 
-    p = share(65025 - 255 * saturation)
-    q = share(65025 - saturation * remainder)
-    t = share(65025 - saturation * (255 - remainder))
-    return _select(sector % 6, value, p, q, t).astype(jnp.uint8)
+    p = share(one - 255 * saturation)
+    q = share(one - saturation * remainder)
+    t = share(one - saturation * (255 - remainder))
+    colours = _select(sector % 6, value, p, q, t)
+    return colours.astype(jnp.uint8)
 
 
 def _select(sector: Any, value: Any, p: Any, q: Any, t: Any) -> Any:
@@ -326,9 +347,10 @@ def _select(sector: Any, value: Any, p: Any, q: Any, t: Any) -> Any:
     red = (value, q, p, p, t, value)
     green = (t, value, value, q, p, p)
     blue = (p, p, t, value, value, q)
-    channels = [
-        jnp.select([sector == i for i in range(6)], choices) for choices in (red, green, blue)
-    ]
+    channels = []
+    for choices in (red, green, blue):
+        is_sector = [sector == i for i in range(6)]
+        channels.append(jnp.select(is_sector, choices))
     return jnp.stack(channels, axis=-1)
 
 
@@ -340,21 +362,27 @@ def _turn_float_hue(image: Any, turns: Any) -> Any:
     extent = largest - smallest
     is_gray = extent == 0
     saturation = extent / jnp.where(is_gray, 1, largest)
-    below = (largest[..., None] - unit) / jnp.where(is_gray, 1, extent)[..., None]
+    difference = largest[..., None] - unit
+    divisor = jnp.where(is_gray, 1, extent)
+    below = difference / divisor[..., None]
     of_red, of_green, of_blue = (below[..., i] for i in range(3))
-    sixths = jnp.where(
-        largest == red,
-        of_blue - of_green,
-        jnp.where(largest == green, of_red + 2 - of_blue, of_green + 4 - of_red),
-    )
+    is_red = largest == red
+    in_red = of_blue - of_green
+    is_green = largest == green
+    in_green = of_red + 2 - of_blue
+    in_blue = of_green + 4 - of_red
+    in_others = jnp.where(is_green, in_green, in_blue)
+    sixths = jnp.where(is_red, in_red, in_others)
     hue = jnp.fmod(product(sixths, np.float32(1 / 6)) + 1, 1)
     hue = jnp.remainder(hue + turns, 1)
     turned = product(hue, np.float32(6))
     sector = jnp.floor(turned)
     part = product(saturation, turned - sector)
-    p = jnp.clip(product(1 - saturation, largest), 0, 1)
+    rest = 1 - saturation
+    p = jnp.clip(product(rest, largest), 0, 1)
     q = jnp.clip(product(1 - part, largest), 0, 1)
     t = jnp.clip(product(part + (1 - saturation), largest), 0, 1)
-    colours = _select(sector.astype(jnp.int32) % 6, largest, p, q, t)
+    sector = sector.astype(jnp.int32) % 6
+    colours = _select(sector, largest, p, q, t)
     # `to_dtype` from float to uint8: `mul(255 + 1 - 1e-3)`, cut off
     return product(colours, np.float32(255.999)).astype(jnp.uint8)

@@ -43,7 +43,8 @@ def rotation(degrees: Any, size: tuple[Any, Any]) -> Map:
     [-0.0, -1.0, 4.0, 1.0, -0.0, 0.0]
     """
     radians = jnp.deg2rad(jnp.asarray(degrees, jnp.float32))
-    cos, sin = jnp.cos(radians), jnp.sin(radians)
+    cos = jnp.cos(radians)
+    sin = jnp.sin(radians)
     middle_y, middle_x = (jnp.asarray(side, jnp.float32) / 2 for side in size)
     shift_x = middle_x - cos * middle_x + sin * middle_y
     shift_y = middle_y - sin * middle_x - cos * middle_y
@@ -99,6 +100,7 @@ def affine(
     b = -cos * jnp.tan(across) / jnp.cos(along) - jnp.sin(angle)
     c = sin / jnp.cos(along)
     d = -sin * jnp.tan(across) / jnp.cos(along) + jnp.cos(angle)
+    # the inverse of a matrix of determinant 1 times `scale`
     a, b, c, d = d / scale, -b / scale, -c / scale, a / scale
     middle_y, middle_x = (jnp.asarray(side, jnp.float32) / 2 for side in size)
     shift_x = middle_x - a * (middle_x + right) - b * (middle_y + down)
@@ -122,17 +124,20 @@ def perspective(corners: Float32[Array, "4 2"], size: tuple[Any, Any]) -> Map:
     # the corners are pixels, `startpoints` of `RandomPerspective.get_params`: hence minus 1
     bottom, right = (jnp.asarray(side, jnp.float32) - 1 for side in size)
     zero = jnp.float32(0)
-    source = jnp.stack([zero, zero, right, zero, right, bottom, zero, bottom]).reshape(4, 2)
+    corner_numbers = jnp.stack([zero, zero, right, zero, right, bottom, zero, bottom])
+    source = corner_numbers.reshape(4, 2)
+    nothing = [0.0, 0.0, 0.0]
     rows = []
     for i in range(4):
-        x, y = corners[i, 0], corners[i, 1]
+        x = corners[i, 0]
+        y = corners[i, 1]
+        position = [x, y, 1.0]
         for axis in range(2):
             target = source[i, axis]
-            position = [x, y, 1.0]
-            nothing = [0.0, 0.0, 0.0]
-            first = [*position, *nothing] if axis == 0 else [*nothing, *position]
+            first = position + nothing if axis == 0 else nothing + position
             rows.append(_coefficients(*first, -target * x, -target * y))
-    return jnp.linalg.solve(jnp.stack(rows), source.reshape(-1))
+    equations = jnp.stack(rows)
+    return jnp.linalg.solve(equations, source.reshape(-1))
 
 
 def forward(map: Map) -> Float32[Array, "3 3"]:
@@ -141,9 +146,10 @@ def forward(map: Map) -> Float32[Array, "3 3"]:
     >>> forward(translation(right=2.0)).tolist()[0]
     [1.0, 0.0, 2.0]
     """
-    rest = map[6:] if map.shape[0] == 8 else jnp.zeros(2, jnp.float32)
-    inverse = jnp.concatenate([map[:6], rest, jnp.ones(1, jnp.float32)]).reshape(3, 3)
-    return jnp.linalg.inv(inverse)
+    is_perspective = map.shape[0] == 8
+    rest = map[6:] if is_perspective else jnp.zeros(2, jnp.float32)
+    inverse = jnp.concatenate([map[:6], rest, jnp.ones(1, jnp.float32)])
+    return jnp.linalg.inv(inverse.reshape(3, 3))
 
 
 def warp(
@@ -175,20 +181,26 @@ def warp(
     if method not in METHODS:
         raise codec.expected(f"one of {list(METHODS)}", method, "method")
     height, width, channels = image.shape
-    out_height, out_width = image.shape[:2] if size is None else size
+    source = height, width
+    out_size = source if size is None else size
     if method == "nearest" and map.shape[0] == 6:
-        x, y, inside = _nearest_affine(map, (out_height, out_width), (height, width))
+        x, y, inside = _nearest_affine(map, out_size, source)
     else:
-        x, y = _positions(map, (out_height, out_width))
-        inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+        x, y = _positions(map, out_size)
+        inside = _is_inside(x, y, source)
     pixels = jnp.asarray(image).reshape(-1, channels)
 
     def at(row: Any, column: Any) -> jax.Array:
-        row, column = jnp.clip(row, 0, height - 1), jnp.clip(column, 0, width - 1)
-        return pixels.at[row * width + column].get(mode="promise_in_bounds")
+        row = jnp.clip(row, 0, height - 1)
+        column = jnp.clip(column, 0, width - 1)
+        index = row * width + column
+        # the index is clipped already: XLA need not check it
+        return pixels.at[index].get(mode="promise_in_bounds")
 
     if method == "nearest":
-        sampled = at(jnp.floor(y).astype(jnp.int32), jnp.floor(x).astype(jnp.int32))
+        row = jnp.floor(y).astype(jnp.int32)
+        column = jnp.floor(x).astype(jnp.int32)
+        sampled = at(row, column)
     elif method == "bilinear":
         sampled = _bilinear(at, x, y).astype(image.dtype)
     else:
@@ -200,32 +212,44 @@ def warp(
 def _nearest_affine(map: Map, size: Size, source: Size) -> tuple[Any, Any, Any]:
     # `affine_fixed` of https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Geometry.c
     # its sums wrap beyond 32,767 pixels, where Pillow computes in float64
+    half = np.float32(0.5)
     a, b, c, d, e, f = (map[i] for i in range(6))
     step_x, step_y = _fixed(a), _fixed(d)
     row_x, row_y = _fixed(b), _fixed(e)
-    first_x = _fixed(c + product(a, np.float32(0.5)) + product(b, np.float32(0.5)))
-    first_y = _fixed(f + product(d, np.float32(0.5)) + product(e, np.float32(0.5)))
-    row = jnp.arange(size[0], dtype=jnp.int32)[:, None]
-    column = jnp.arange(size[1], dtype=jnp.int32)[None]
+    # the middle of the first pixel
+    first_x = _fixed(c + product(a, half) + product(b, half))
+    first_y = _fixed(f + product(d, half) + product(e, half))
+    height, width = size
+    row = jnp.arange(height, dtype=jnp.int32)[:, None]
+    column = jnp.arange(width, dtype=jnp.int32)[None]
     x = (first_x + row_x * row + step_x * column) >> 16
     y = (first_y + row_y * row + step_y * column) >> 16
-    inside = (x >= 0) & (x < source[1]) & (y >= 0) & (y < source[0])
-    return x, y, inside
+    return x, y, _is_inside(x, y, source)
+
+
+def _is_inside(x: Any, y: Any, size: Size) -> Any:
+    height, width = size
+    return (x >= 0) & (x < width) & (y >= 0) & (y < height)
 
 
 def _fixed(number: Any) -> jax.Array:
-    return jnp.floor(product(number, np.float32(FIXED)) + np.float32(0.5)).astype(jnp.int32)
+    scaled = product(number, np.float32(FIXED))
+    # `FIX` of Geometry.c: half up
+    return jnp.floor(scaled + np.float32(0.5)).astype(jnp.int32)
 
 
 def _positions(map: Map, size: Size) -> tuple[jax.Array, jax.Array]:
     # the middle of a pixel, as `affine_transform` and `perspective_transform` of Geometry.c take it
-    y = jnp.arange(size[0], dtype=jnp.float32)[:, None] + np.float32(0.5)
-    x = jnp.arange(size[1], dtype=jnp.float32)[None] + np.float32(0.5)
+    half = np.float32(0.5)
+    height, width = size
+    y = jnp.arange(height, dtype=jnp.float32)[:, None] + half
+    x = jnp.arange(width, dtype=jnp.float32)[None] + half
     source_x = map[0] * x + map[1] * y + map[2]
     source_y = map[3] * x + map[4] * y + map[5]
     if map.shape[0] == 8:
         depth = map[6] * x + map[7] * y + 1
-        source_x, source_y = source_x / depth, source_y / depth
+        source_x = source_x / depth
+        source_y = source_y / depth
     return source_x, source_y
 
 
@@ -233,7 +257,9 @@ def _split(position: Any) -> tuple[Any, Any]:
     """The pixel whose middle is at or before a position, and how far behind it that is."""
     from_middle = position - np.float32(0.5)
     first = jnp.floor(from_middle)
-    return first.astype(jnp.int32), (from_middle - first)[..., None]
+    index = first.astype(jnp.int32)
+    distance = from_middle - first
+    return index, distance[..., None]
 
 
 def _bilinear(at: Any, x: Any, y: Any) -> jax.Array:
@@ -244,10 +270,13 @@ def _bilinear(at: Any, x: Any, y: Any) -> jax.Array:
     def between(row: Any) -> jax.Array:
         first = at(row, column).astype(jnp.float32)
         second = at(row, column + 1).astype(jnp.float32)
-        return first + product(second - first, right)
+        difference = second - first
+        return first + product(difference, right)
 
-    above, below = between(row), between(row + 1)
-    return above + product(below - above, down)
+    above = between(row)
+    below = between(row + 1)
+    difference = below - above
+    return above + product(difference, down)
 
 
 def _bicubic(at: Any, x: Any, y: Any) -> jax.Array:
@@ -255,19 +284,21 @@ def _bicubic(at: Any, x: Any, y: Any) -> jax.Array:
     row, down = _split(y)
 
     def along(row: Any) -> jax.Array:
-        before, first, second, after = (
-            at(row, column + k).astype(jnp.float32) for k in range(-1, 3)
-        )
-        return _cubic(before, first, second, after, right)
+        values = []
+        for k in range(-1, 3):
+            pixels = at(row, column + k)
+            values.append(pixels.astype(jnp.float32))
+        return _cubic(*values, right)
 
-    above, first, second, below = (along(row + i) for i in range(-1, 3))
-    return _cubic(above, first, second, below, down)
+    rows = [along(row + i) for i in range(-1, 3)]
+    return _cubic(*rows, down)
 
 
 def _saturated(values: Any, dtype: Any) -> Any:
     """Sums as a type, integers cut off where it ends: those of bicubic go beyond what they mix."""
     if jnp.issubdtype(dtype, jnp.integer):
-        values = jnp.clip(values, jnp.iinfo(dtype).min, jnp.iinfo(dtype).max)
+        limits = jnp.iinfo(dtype)
+        values = jnp.clip(values, limits.min, limits.max)
     return values.astype(dtype)
 
 
@@ -277,4 +308,5 @@ def _cubic(before: Any, first: Any, second: Any, after: Any, distance: Any) -> j
     square = 2 * (before - first) + second - after
     cube = first - before + after - second
     inner = square + product(distance, cube)
-    return first + product(distance, linear + product(distance, inner))
+    outer = linear + product(distance, inner)
+    return first + product(distance, outer)
