@@ -284,14 +284,13 @@ def _bicubic(at: Any, x: Any, y: Any) -> jax.Array:
     row, down = _split(y)
 
     def along(row: Any) -> jax.Array:
-        values = []
-        for k in range(-1, 3):
-            pixels = at(row, column + k)
-            values.append(pixels.astype(jnp.float32))
-        return _cubic(*values, right)
+        before, first, second, after = (
+            at(row, column + k).astype(jnp.float32) for k in range(-1, 3)
+        )
+        return _cubic(before, first, second, after, right)
 
-    rows = [along(row + i) for i in range(-1, 3)]
-    return _cubic(*rows, down)
+    above, first, second, below = (along(row + i) for i in range(-1, 3))
+    return _cubic(above, first, second, below, down)
 
 
 def _saturated(values: Any, dtype: Any) -> Any:
