@@ -62,6 +62,35 @@ def test_null_of_a_number_that_may_be_none_counts_in_a_file_and_in_a_call(
     assert key in cls.from_dict({key: None}).to_dict()
 
 
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        # Those that resize in Transformers 5.24 where `resample` is null; the others raise there.
+        ("AriaImageProcessor", "resample"),
+        ("DeepseekVLHybridImageProcessor", "high_res_resample"),
+        ("Gemma4ImageProcessor", "resample"),
+        ("MiniCPMOcrImageProcessor", "resample"),
+        ("MiniCPMV4_6ImageProcessor", "resample"),
+        ("MuseGlimmerImageProcessor", "resample"),
+        ("NemotronH_Omni_Reasoning_V3ImageProcessor", "resample"),
+    ],
+)
+def test_null_for_the_filter_is_bilinear_where_transformers_resizes_with_it(
+    name: str, key: str
+) -> None:
+    null = HuggingFace(name, {key: None})
+    assert null.effective.method(key) == "bilinear" != HuggingFace(name).effective.method(key)
+    in_a_call = getattr(huggingface, name)()._with_call_settings({key: None})
+    assert in_a_call.effective.method(key) == "bilinear"
+
+
+def test_null_for_the_filter_of_aria_gives_the_pixels_of_transformers() -> None:
+    theirs = original("AriaImageProcessor").from_dict({"resample": None, "max_image_size": 490})
+    wanted = np.asarray(theirs(WIDE, return_tensors="np").pixel_values)
+    ours = huggingface.AriaImageProcessorPil.from_dict({"resample": None, "max_image_size": 490})
+    assert_close(np.asarray(ours(WIDE).pixel_values), wanted, "Aria")
+
+
 @pytest.mark.parametrize("name", sorted(classes.rows()))
 def test_null_of_any_other_setting_is_the_default_and_of_every_switch_is_off(name: str) -> None:
     row = classes.rows()[name]

@@ -230,8 +230,12 @@ class Settings:
         return tuple(colors)
 
     def method(self, key: str = "resample") -> Method:
-        """Return the filter: one of PIL's integers, or a name."""
+        """Return the filter: one of PIL's integers, or a name; null is bilinear where it counts, as
+        it is to `resize` of image_processing_backends.py in Transformers.
+        """
         value = self.get(key)
+        if value is None and self.row.takes_null(self.key_of(key)):
+            return "bilinear"
         methods = get_args(Method)
         method: Any = None
         if isinstance(value, (str, int)) and value is not True:
