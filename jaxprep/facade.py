@@ -343,6 +343,7 @@ def _convert_in_graph(x: Any, config: Format) -> Any:
         )
     # Other entries pass through as they are, of whatever type.
     _check_has_images(x)
+    labels.has_labels(x, config)  # or an error, of a key that is misspelt
     moved = {key: x[key] for key in (labels.IMAGES, labels.MASKS, labels.BOXES) if key in x}
     converted = frameworks.call_in_graph(
         lambda traced: convert(traced, config), moved, channels_first

@@ -24,7 +24,7 @@ from jaxprep.ops.boxes import from_corners, to_corners
 from jaxprep.pipeline import Ragged
 from jaxprep.pipeline.placement import common, placement_of
 from jaxprep.pipeline.step import Layout, Pointwise
-from jaxprep.slips import Kind, check_names
+from jaxprep.slips import Kind, check_names, known_shape
 from jaxprep.types import Batch, Size, is_traced
 
 IMAGES, MASKS, BOXES = "images", "segmentation_masks", "bounding_boxes"
@@ -73,8 +73,9 @@ def _check_short_names(x: Mapping[str, Any], config: Format) -> None:
     if pictures.is_pil(images):
         shape: Any = (images.height, images.width, 3)
     else:
-        shape = np.shape(images)
-    if len(shape) not in (3, 4):  # an error of its own says so
+        shape = known_shape(images)
+    # Of another rank an error of its own says so.
+    if shape is None or len(shape) not in (3, 4):
         return
     height_axis = -2 if config.pipeline.reads_channels_first else -3
     size = shape[height_axis], shape[height_axis + 1]

@@ -76,13 +76,25 @@ def is_of_kind(value: Any, kind: Kind, leading: tuple[int, ...], size: Size) -> 
     """
     if isinstance(value, Mapping):
         return kind == "boxes" and "boxes" in value
-    shape = tuple(getattr(value, "shape", ()))
-    if shape[: len(leading)] != leading:
+    shape = known_shape(value)
+    if shape is None or shape[: len(leading)] != leading:
         return False
     rest = shape[len(leading) :]
     if kind == "masks":
         return rest in (size, (*size, 1))
     return len(rest) == 2 and rest[1] == (4 if kind == "boxes" else 2)
+
+
+def known_shape(value: Any) -> tuple[Any, ...] | None:
+    """Return the shape of an array; None of what has none, as a tensor of a graph may.
+
+    >>> known_shape(3) is None
+    True
+    """
+    try:
+        return tuple(value.shape)
+    except (AttributeError, TypeError, ValueError):  # the last of a shape of unknown rank
+        return None
 
 
 def check_names(

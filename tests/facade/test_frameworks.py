@@ -186,6 +186,17 @@ def test_a_dictionary_in_a_graph_takes_its_masks_and_boxes_along():
         check(result["bounding_boxes"][key], expected["bounding_boxes"][key], shape)
 
 
+@pytest.mark.parametrize("shape", ["known", (None, None, None, 3), None])
+def test_a_misspelt_key_is_refused_when_the_graph_is_made(shape):
+    images = Tensor(IMAGES, shape)
+    with pytest.raises(InputError, match=r"`segmentation_masks`, got `segmentation_mask`"):
+        SMALL({"images": images, "segmentation_mask": Tensor(IMAGES[..., 0])})
+    if shape is not None:  # else nobody knows that it is a mask
+        mask = Tensor(IMAGES[..., 0], images.shape[:3])
+        with pytest.raises(InputError, match=r"`segmentation_masks`, got `msk`"):
+            SMALL({"images": images, "msk": mask})
+
+
 def test_a_list_of_tensors_is_one_batch():
     images = [IMAGES[0], IMAGES[1, :15]]
     tensors = [Tensor(image, [None, None, 3]) for image in images]
