@@ -29,14 +29,17 @@ for name in (
 ):
     os.environ.pop(name, None)
 
+import contextlib
 import ctypes
 import gc
 import signal
 import socket
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import pytest
@@ -97,6 +100,32 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+mlir_contexts = threading.local()
+
+
+def lower_in_one_context() -> None:
+    """Let JAX lower the programs of a file in one MLIR context, of the thread, not in one each.
+
+    A context loads all dialects: 7 ms of the 25 that a program of one operation takes. It holds
+    what was lowered in it, so it goes with the programs of the file. This function of JAX is
+    private, so other versions of it are left alone.
+    """
+    if not metadata.version("jax").startswith("0.10."):
+        return
+    from jax._src.interpreters import mlir
+
+    make_context = mlir.make_ir_context
+
+    def context_of_thread() -> Any:
+        if not hasattr(mlir_contexts, "context"):
+            mlir_contexts.context = make_context()
+        return mlir_contexts.context
+
+    mlir.make_ir_context = context_of_thread
+
+
+lower_in_one_context()
+
 after_drop = [0.0]
 """Bytes that this process held when its programs were dropped last."""
 
@@ -105,6 +134,7 @@ def drop_programs() -> None:
     """Free all compiled programs, and give their memory back: 2 GB a worker are enough."""
     jax.clear_caches()
     eager.forget_ready()  # or small images would wait for the program of a large one
+    vars(mlir_contexts).clear()
     gc.collect()
     if sys.platform == "linux":
         # glibc keeps what is freed: 25 programs take 170 MB, of which half comes back only so
@@ -136,6 +166,13 @@ def bounded_memory() -> Iterator[None]:
         drop_programs()
 
 
+@contextlib.contextmanager
+def few_optimizations() -> Iterator[None]:
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture(scope="module")
 def quick_compilation() -> Iterator[None]:
     """Compile the programs of a file in half the time, with little optimisation by LLVM.
@@ -144,9 +181,15 @@ def quick_compilation() -> Iterator[None]:
     with a reference, or in every bit, is compiled as users compile it: this changes the last bits
     of floats, as LLVM fuses no product with a sum.
     """
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+    with few_optimizations():
+        yield
+
+
+@pytest.fixture
+def quick_compilation_of_a_test() -> Iterator[None]:
+    """The same for one test of a file."""
+    with few_optimizations():
+        yield
 
 
 @pytest.fixture

@@ -101,6 +101,7 @@ def test_a_preset_without_one_size_wants_an_image_size():
     assert jaxprep.training_pipeline(name, recipe="timm/rsb-a2", image_size=32)
 
 
+@pytest.mark.usefixtures("quick_compilation_of_a_test")
 def test_a_grid_shows_what_the_pipeline_draws_for_each_index():
     pipeline = jaxprep.training_pipeline(PRESET, "torchvision/v1", image_size=12)
     image = noise(20, 26, 3)
@@ -279,6 +280,7 @@ def small_pipeline(name: str, **arguments: Any) -> Pipeline:
     return pipeline.replace(steps=tuple(steps))
 
 
+@pytest.mark.usefixtures("quick_compilation_of_a_test")
 @pytest.mark.parametrize("name", DIFFERENT)
 def test_an_epoch_of_ragged_batches_is_traced_once_and_padding_reaches_nothing(name):
     pipeline = small_pipeline(name, num_classes=6)
@@ -330,6 +332,7 @@ def test_an_example_has_the_same_bits_in_batches_of_1_7_and_32():
     np.testing.assert_array_equal(run(images[9:10], np.arange(9, 10)), want[9:10])
 
 
+@pytest.mark.usefixtures("quick_compilation_of_a_test")
 def test_a_mesh_exchanges_only_what_is_mixed_globally():
     """A recipe of every kind of step but the policy, whose program takes long to compile. Steps
     need no exchange, or those with the mixing of a device would show it."""

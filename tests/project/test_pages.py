@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from helpers import examples
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 WITH_CODE = [page for page in PAGES if examples.FENCE.search(page.read_text("utf-8"))]
