@@ -61,7 +61,8 @@ def following(array: Any, image: Any) -> Any:
     constant array in it ("pvary is a invariant->variant collective"): a table is made so before
     the switch. XLA drops the sum.
 
-    >>> following(np.int32([7]), np.zeros((1, 1, 3), np.uint8)).tolist()
+    >>> import jax
+    >>> jax.jit(following)(np.int32([7]), np.zeros((1, 1, 3), np.uint8)).tolist()
     [7]
     """
     array = jnp.asarray(array)
@@ -86,7 +87,8 @@ def blend(
         degenerate: values 0 to 255, of a shape that broadcasts to the image's.
         factor: float scalar; 0 is the degenerate, 1 the image, more goes beyond it.
 
-    >>> blend(0, np.uint8([[[100]]]), 0.5, "pillow").item()
+    >>> import jax
+    >>> jax.jit(lambda image: blend(0, image, 0.5, "pillow"))(np.uint8([[[100]]])).item()
     50
     """
     # a Python float is subtracted in float64, as there
@@ -177,7 +179,8 @@ def adjust_contrast(
     Raises:
         InputError: the image is not uint8 with 1 or 3 channels.
 
-    >>> adjust_contrast(np.uint8([[[0], [100]]]), 0.5).ravel().tolist()
+    >>> import jax
+    >>> np.ravel(jax.jit(adjust_contrast)(np.uint8([[[0], [100]]]), 0.5)).tolist()
     [25, 75]
     """
     check_image(image, reference)

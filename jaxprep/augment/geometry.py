@@ -312,7 +312,8 @@ class RandomWarp(Sometimes, Opaque):
 class MaskWarp(Opaque):
     """Warps a mask by the map that was drawn for its image, by nearest neighbour; outside it is 0.
 
-    >>> MaskWarp().apply(np.int32([[[7]]]), jnp.asarray(IDENTITY)).item()
+    >>> import jax
+    >>> jax.jit(MaskWarp().apply)(np.int32([[[7]]]), IDENTITY).item()
     7
     """
 

@@ -38,7 +38,7 @@ def below(unit: Any, count: Any) -> Any:
 
     Exactly uniform to 1 / 2**23 of `count`, which may be traced; at least 1.
 
-    >>> below(np.float32([0.0, 0.5, 0.999]), 4).tolist()
+    >>> jax.jit(below)(np.float32([0.0, 0.5, 0.999]), 4).tolist()
     [0, 2, 3]
     """
     count = jnp.maximum(jnp.asarray(count, jnp.int32), 1)
@@ -68,7 +68,7 @@ def sign(unit: Any) -> Any:
 def normal(unit: Any) -> Any:
     """Return normally distributed numbers, of uniform ones in [0, 1).
 
-    >>> normal(np.float32(0.5)).item()
+    >>> jax.jit(normal)(np.float32(0.5)).item()
     0.0
     """
     # half of the distance of two numbers: 0 would be minus infinity

@@ -58,7 +58,7 @@ class Operation(NamedTuple):
 def nothing() -> Operation:
     """Return the operation that changes nothing.
 
-    >>> apply_operation(np.uint8([[[100]]]), nothing()).item()
+    >>> jax.jit(lambda image: apply_operation(image, nothing()))(np.uint8([[[100]]])).item()
     100
     """
     return _operation("none")
@@ -157,7 +157,7 @@ def stack(operations: Sequence[Operation]) -> Operation:
 def at(operations: Operation, index: Any) -> Operation:
     """Return the operation at an index, which may be traced, of stacked ones.
 
-    >>> at(stack([nothing(), blend_of("contrast", 2.0)]), jnp.int32(1)).amount.item()
+    >>> jax.jit(lambda i: at(stack([nothing(), blend_of("contrast", 2.0)]), i).amount)(1).item()
     2.0
     """
     return jax.tree.map(lambda leaf: leaf[index], operations)
@@ -286,7 +286,8 @@ def position_matrix(operations: Operation) -> jax.Array:
     """Return the matrix `(3, 3)` by which positions go through stacked operations, in order.
 
     >>> from jaxprep.augment.warping import translation
-    >>> position_matrix(stack([warp_of(translation(right=1.0))])).tolist()[0]
+    >>> matrix = jax.jit(lambda right: position_matrix(stack([warp_of(translation(right=right))])))
+    >>> matrix(1.0).tolist()[0]
     [1.0, 0.0, 1.0]
     """
     matrix: Any = jnp.eye(3)

@@ -100,7 +100,8 @@ def drawn_operations(
         unit: `(n,)`, uniform numbers, by which method "random" chooses, and where a cutout is.
 
     >>> one = np.ones(2, np.float32)
-    >>> drawn_operations(SPACES["timm"], np.int32([2, -1]), one, one, one, (4, 4)).variant.tolist()
+    >>> drawn = jax.jit(lambda *numbers: drawn_operations(SPACES["timm"], *numbers, size=(4, 4)))
+    >>> drawn(np.int32([2, -1]), one, one, one).variant.tolist()
     [3, 0]
     """
     # NOTHING, -1, is the last

@@ -117,7 +117,8 @@ def perspective(corners: Float32[Array, "4 2"], size: tuple[Any, Any]) -> Map:
             bottom-left pixel.
 
     >>> square = np.float32([[0, 0], [3, 0], [3, 3], [0, 3]])
-    >>> [round(float(n), 3) for n in perspective(square, (4, 4))][:6]
+    >>> matrix = jax.jit(lambda corners: perspective(corners, (4, 4)))(square)
+    >>> [round(n, 3) for n in matrix.tolist()][:6]
     [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]
     """
     # the eight linear equations of `_get_perspective_coeffs`, torchvision/transforms/functional.py

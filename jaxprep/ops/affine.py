@@ -131,9 +131,10 @@ def split_weights(weight: Float[np.ndarray, "m k"]) -> list[Float[np.ndarray, "m
 def join_pieces(pieces: Float[Array, "rows columns c"]) -> UInt8[Array, "h w c"]:
     """Add the sums of `PIECES` of the weights of both axes, and round half up.
 
+    >>> import jax
     >>> pieces = np.zeros((3, 3, 1), np.float32)
     >>> pieces[0, 0], pieces[1, 0] = 7.5, -(2.0**-24)
-    >>> join_pieces(pieces).tolist()
+    >>> jax.jit(join_pieces)(pieces).tolist()
     [[[7]]]
     """
     height, width, channels = pieces.shape

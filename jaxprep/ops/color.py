@@ -399,7 +399,8 @@ def nearest_color(
             loses digits; otherwise `|x - c|^2`.
 
     >>> import numpy as np
-    >>> nearest_color(np.uint8([[0], [200]]), ((0.0,), (255.0,))).tolist()
+    >>> run = jax.jit(lambda image: nearest_color(image, ((0.0,), (255.0,))))
+    >>> run(np.uint8([[0], [200]])).tolist()
     [[0], [1]]
     """
     x = jnp.asarray(image, jnp.float32)

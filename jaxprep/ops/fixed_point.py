@@ -28,8 +28,8 @@ PIECES = 4
 def split_bits(image: UInt8[Array, "*shape c"]) -> UInt8[Array, "*shape pieces"]:
     """Splits each channel into `PIECES` of two bits, lowest bits first; channels stay together.
 
-    >>> import numpy as np
-    >>> split_bits(np.uint8([0b11_00_10_01])).tolist()
+    >>> import jax, numpy as np
+    >>> jax.jit(split_bits)(np.uint8([0b11_00_10_01])).tolist()
     [1, 2, 0, 3]
     """
     shifts = jnp.arange(0, 8, 8 // PIECES, dtype=jnp.uint8)
@@ -41,8 +41,8 @@ def split_bits(image: UInt8[Array, "*shape c"]) -> UInt8[Array, "*shape pieces"]
 def join_bits(pieces: Float[Array, "*shape pieces"]) -> UInt8[Array, "*shape c"]:
     """Joins resized pieces to bytes, rounded half up.
 
-    >>> import numpy as np
-    >>> join_bits(np.float32([1, 2, 0.5, 3])).tolist()
+    >>> import jax, numpy as np
+    >>> jax.jit(join_bits)(np.float32([1, 2, 0.5, 3])).tolist()
     [209]
     """
     bits = 2 * OPENCV_BITS

@@ -32,8 +32,9 @@ def reduce(image: UInt8[Array, "h w c"], factors: Size) -> UInt8[Array, "new_h n
         image: uint8.
         factors: height and width of a block.
 
-    >>> import numpy as np
-    >>> reduce(np.uint8([[[1], [2], [9]]]), (1, 2))[..., 0].tolist()
+    >>> import jax, numpy as np
+    >>> run = jax.jit(lambda image: reduce(image, (1, 2))[..., 0])
+    >>> run(np.uint8([[[1], [2], [9]]])).tolist()
     [[2, 9]]
     """
     if image.dtype != jnp.uint8:

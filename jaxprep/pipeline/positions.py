@@ -126,7 +126,8 @@ def move_points(
 ) -> jax.Array:
     """Move positions `(..., 2)`, `(x, y)` in pixels, by a `(3, 3)` matrix.
 
-    >>> move_points([[1.0, 2.0]], jnp.diag(jnp.array([2.0, 3.0, 1.0])), True).tolist()
+    >>> matrix = np.diag(np.float32([2, 3, 1]))
+    >>> jax.jit(lambda points: move_points(points, matrix, True))(np.float32([[1, 2]])).tolist()
     [[2.0, 6.0]]
     """
     points = jnp.asarray(points, jnp.float32)
@@ -151,8 +152,9 @@ def move_boxes(
     """Move boxes `(n, 4)`, corners `(x0, y0, x1, y1)`; the result is the box around the moved
     corners, clipped to `[0, limit]`.
 
-    >>> mirrored = jnp.array([[-1.0, 0.0, 4.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
-    >>> move_boxes([[0, 0, 1, 2]], mirrored, jnp.array([4.0, 4.0]), True).tolist()
+    >>> mirrored = np.float32([[-1, 0, 4], [0, 1, 0], [0, 0, 1]])
+    >>> move = jax.jit(lambda boxes: move_boxes(boxes, mirrored, np.float32([4, 4]), True))
+    >>> move(np.float32([[0, 0, 1, 2]])).tolist()
     [[3.0, 0.0, 4.0, 2.0]]
     """
     corners = jnp.asarray(boxes, jnp.float32).reshape(-1, 2, 2)

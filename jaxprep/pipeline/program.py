@@ -127,9 +127,9 @@ def run_stages(
 
     >>> from jaxprep import Pipeline, ops
     >>> stages, constants = constant_program(Pipeline((ops.Resize((2, 2)),)).lowered, (4, 4))
-    >>> image = jnp.ones((4, 4, 3))
     >>> leaves = (None, None, None)
-    >>> run_stages(Program(stages), constants, PlainEngine(), image, leaves).shape
+    >>> run = functools.partial(run_stages, Program(stages), constants, PlainEngine())
+    >>> jax.eval_shape(run, jnp.ones((4, 4, 3)), leaves).shape
     (2, 2, 3)
     """
     planned, size, draws = leaves
@@ -407,8 +407,10 @@ def compute_epilogue(
         draws: of all steps of the pipeline.
         size: everything outside of this height and width becomes 0; None keeps it.
 
-    >>> rows = Rows(jnp.full((1, 2, 1), 2.5), channels=1)
-    >>> compute_epilogue(rows, dtype=jnp.uint8, size=(1, 1)).values.ravel().tolist()
+    >>> rows = Rows(np.full((1, 2, 1), 2.5, np.float32), channels=1)
+    >>> compute = functools.partial(compute_epilogue, dtype=jnp.uint8, size=(1, 1))
+    >>> run = jax.jit(lambda values: compute(rows.with_values(values)).values.ravel())
+    >>> run(rows.values).tolist()
     [2, 0]
     """
     if rows.values.dtype != dtype:
@@ -487,8 +489,8 @@ def _look_up(table: np.ndarray, rows: Rows) -> Rows:
 def zero_outside(rows: Rows, size: Any) -> Rows:
     """Set everything but the top-left `size` to 0, whatever it was (NaN, too).
 
-    >>> rows = Rows.of(jnp.ones((1, 3, 2)), "pixels")
-    >>> zero_outside(rows, (1, 2)).values.tolist()
+    >>> run = jax.jit(lambda image: zero_outside(Rows.of(image, "pixels"), (1, 2)).values)
+    >>> run(jnp.ones((1, 3, 2))).tolist()
     [[1.0, 1.0, 1.0, 1.0, 0.0, 0.0]]
     """
     height, width = size

@@ -59,7 +59,8 @@ def run(
 
     >>> from jaxprep import Pipeline, ops
     >>> lowered = Pipeline((ops.Resize((2, 2)),)).lowered
-    >>> run(lowered, Batch(image=jnp.ones((4, 4, 3))), None, None, None).image.shape
+    >>> eager = functools.partial(run, lowered, plan=None, key=None, draws=None)
+    >>> jax.eval_shape(eager, Batch(image=jnp.ones((4, 4, 3)))).image.shape
     (2, 2, 3)
     """
     if plan is None and batch.size is not None:

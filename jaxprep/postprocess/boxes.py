@@ -80,8 +80,8 @@ def overlap(
 
     Reproduces `torchvision.ops.box_iou`.
 
-    >>> overlap(np.float32([[0, 0, 2, 2]]), np.float32([[1, 0, 3, 2]])).round(3).tolist()
-    [[0.3330000042915344]]
+    >>> jax.jit(overlap)(np.float32([[0, 0, 2, 2]]), np.float32([[1, 0, 2, 2]])).tolist()
+    [[0.5]]
     """
     first = first[:, None]
     second = second[None]
@@ -117,8 +117,9 @@ def suppress(
         these is kept.
 
     >>> boxes = np.float32([[0, 0, 2, 2], [0, 0, 2, 2], [5, 5, 6, 6]])
-    >>> order, kept = suppress(boxes, np.float32([0.5, 0.9, 0.1]), np.ones(3, bool), 0.5)
-    >>> order[kept].tolist()
+    >>> scores = np.float32([0.5, 0.9, 0.1])
+    >>> order, kept = jax.jit(suppress)(boxes, scores, np.ones(3, bool), 0.5)
+    >>> np.asarray(order)[kept].tolist()
     [1, 2]
     """
     # Padding goes to the end, where it suppresses nothing.

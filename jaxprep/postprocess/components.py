@@ -53,7 +53,8 @@ def regions(mask: Bool[Array, "h w"]) -> Int[jax.Array, "h w"]:
 def small_regions(mask: Bool[Array, "h w"], max_area: Any) -> Bool[jax.Array, "h w"]:
     """Returns the pixels of a mask whose region has at most `max_area` pixels.
 
-    >>> small_regions(jnp.array([[True, False, True], [True, False, False]]), 1).tolist()
+    >>> mask = np.array([[True, False, True], [True, False, False]])
+    >>> jax.jit(lambda mask: small_regions(mask, 1))(mask).tolist()
     [[False, False, True], [False, False, False]]
     """
     numbers = regions(mask)

@@ -58,8 +58,8 @@ def softmax_candidates(
     """Returns one candidate per query: its best class, of a softmax in which the last class is "no
     object".
 
-    >>> logits, boxes = jnp.float32([[0, 9, 8]]), jnp.ones((1, 4))
-    >>> softmax_candidates(logits, boxes, jnp.ones((1, 4))).labels.tolist()
+    >>> logits, boxes = np.float32([[0, 9, 8]]), np.ones((1, 4), np.float32)
+    >>> jax.jit(softmax_candidates)(logits, boxes, boxes).labels.tolist()
     [1]
     """
     # The softmax is over all classes; only then is "no object" left out.
@@ -98,8 +98,9 @@ def top_candidates(
 ) -> Candidates:
     """Returns the `count` best pairs of query and class, best first; of equal ones the first.
 
-    >>> logits, boxes = jnp.float32([[0, 9, 99]]), jnp.ones((1, 4))
-    >>> top_candidates(logits, boxes, jnp.ones((1, 4)), 2).labels.tolist()
+    >>> logits, boxes = np.float32([[0, 9, 99]]), np.ones((1, 4), np.float32)
+    >>> candidates = jax.jit(lambda *arrays: top_candidates(*arrays, 2))
+    >>> candidates(logits, boxes, boxes).labels.tolist()
     [2, 1]
     """
     scores, labels, queries = top_pairs(logits, count)

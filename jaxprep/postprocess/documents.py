@@ -27,7 +27,7 @@ def reading_ranks(order: Float[Array, "q q"]) -> Int[jax.Array, " q"]:
         order: logits; entry i, j with i < j says "i before j". Every query counts the votes for
             those before it.
 
-    >>> reading_ranks(jnp.float32([[0, -9], [0, 0]])).tolist()
+    >>> jax.jit(reading_ranks)(np.float32([[0, -9], [0, 0]])).tolist()
     [1, 0]
     """
     # `_get_order_seqs` reads the upper triangle only: j comes before i with the probability that i

@@ -58,7 +58,8 @@ def top_classes(
     """Returns score, class and query of the `count` best pairs of query and class, best first. The
     last class is "no object".
 
-    >>> _, labels, queries = top_classes(jnp.float32([[0, 3, 9], [2, 0, 0]]), 2)
+    >>> top = jax.jit(lambda logits: top_classes(logits, 2))
+    >>> _, labels, queries = top(np.float32([[0, 3, 9], [2, 0, 0]]))
     >>> labels.tolist(), queries.tolist()
     ([0, 1], [1, 1])
     """
@@ -75,7 +76,7 @@ _top_classes = jax.jit(jax.vmap(top_classes, (0, None)), static_argnums=1)
 def mask_quality(masks: Float[Array, "q h w"]) -> Float[jax.Array, " q"]:
     """Returns the mean probability of the pixels of each mask (logits above 0).
 
-    >>> mask_quality(jnp.float32([[[0, -5]]])).tolist()
+    >>> jax.jit(mask_quality)(np.float32([[[0, -5]]])).tolist()
     [0.0]
     """
     binary = (masks > 0).astype(jnp.float32)

@@ -131,8 +131,8 @@ def segment_ids(
     fused segment Transformers counts on from its id, so that another segment may get the same id;
     this does not.
 
-    >>> labels, yes = jnp.array([7, 3, 7]), jnp.ones(3, bool)
-    >>> segment_ids(yes, labels, labels == 7)[0].tolist()
+    >>> labels, yes = np.array([7, 3, 7]), np.ones(3, bool)
+    >>> jax.jit(segment_ids)(yes, labels, labels == 7)[0].tolist()
     [1, 2, 1]
     """
     index = jnp.arange(len(labels))
@@ -172,10 +172,11 @@ def assign_pixels(
         ids on the canvas, 0 where there is no segment; the id of each query, 0 for none; whether
         the query is the first of its id.
 
-    >>> masks, one = jnp.float32([[[9, 9, -9]], [[-9, -9, 9]]]), jnp.ones(2, bool)
+    >>> masks, one = np.float32([[[9, 9, -9]], [[-9, -9, 9]]]), np.ones(2, bool)
     >>> to_image = plan((1, 3), None)
-    >>> labels = jnp.arange(2)
-    >>> ids, _, _ = assign_pixels(masks, jnp.ones(2), labels, one, ~one, to_image, 0.5, 0.8, DETR)
+    >>> labels = np.arange(2)
+    >>> assign = jax.jit(lambda *arrays: assign_pixels(*arrays, to_image, 0.5, 0.8, DETR))
+    >>> ids, _, _ = assign(masks, np.ones(2, np.float32), labels, one, ~one)
     >>> ids.tolist()
     [[1, 1, 2]]
     """

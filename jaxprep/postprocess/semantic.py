@@ -48,7 +48,8 @@ def class_scores(
         classes, masks: logits.
         null: the last class is "no object" and is left out.
 
-    >>> class_scores(jnp.zeros((2, 4)), jnp.zeros((2, 1, 1)), null=True).ravel().tolist()
+    >>> scores = jax.jit(lambda logits, masks: class_scores(logits, masks, null=True).ravel())
+    >>> scores(jnp.zeros((2, 4)), jnp.zeros((2, 1, 1))).tolist()
     [0.25, 0.25, 0.25]
     """
     weight = jax.nn.softmax(classes, axis=-1)

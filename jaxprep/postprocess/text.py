@@ -26,8 +26,8 @@ def greedy(
 
     A class is not written if it is the blank (0) or that of the step before.
 
-    >>> best, _, written = greedy(jnp.eye(3)[jnp.array([[1, 1, 0, 2]])])
-    >>> best[written].tolist()
+    >>> best, _, written = jax.jit(greedy)(np.eye(3, dtype=np.float32)[[[1, 1, 0, 2]]])
+    >>> np.asarray(best)[written].tolist()
     [1, 2]
     """
     best = probabilities.argmax(-1)
@@ -119,7 +119,7 @@ def table_recognition(outputs: Any) -> dict[str, Any]:
     Raises:
         InputError: a class has no token.
 
-    >>> states = jnp.eye(50)[jnp.array([[5, 48, 6, 49, 5]])]  # a row of one cell; the end; a row
+    >>> states = np.eye(50)[[[5, 48, 6, 49, 5]]]  # a row of one cell; the end; a row
     >>> table_recognition({"last_hidden_state": states})["structure"][3:-3]
     ['<tr>', '<td></td>', '</tr>']
     """

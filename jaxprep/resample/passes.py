@@ -253,8 +253,8 @@ def apply_taps(
 
     >>> from jaxprep.resample.tables import resize_taps
     >>> taps = resize_taps(4, 2, "box", True, "pillow")
-    >>> row = jnp.array([[10, 20, 30, 41]], jnp.uint8)
-    >>> apply_taps(row, taps, axis=1, arithmetic="integer").tolist()
+    >>> run = jax.jit(lambda row: apply_taps(row, taps, axis=1, arithmetic="integer"))
+    >>> run(np.uint8([[10, 20, 30, 41]])).tolist()
     [[15, 36]]
     """
     if arithmetic == "copy":

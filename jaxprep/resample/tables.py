@@ -502,7 +502,8 @@ def traced_weights(
     Args:
         capacity: the largest `length`, which bounds the number of taps.
 
-    >>> low, weight = traced_weights(jnp.int32(4), 2, "box", True, capacity=6)
+    >>> weights = jax.jit(lambda size: traced_weights(size, 2, "box", True, capacity=6))
+    >>> low, weight = jax.tree.map(np.asarray, weights(4))
     >>> low.tolist(), weight[:, :2].tolist()
     ([0, 2], [[0.5, 0.5], [0.5, 0.5]])
     """
@@ -540,7 +541,8 @@ def traced_weights(
 def traced_quantised(weight: jax.Array, reference: Reference) -> tuple[jax.Array, jax.Array]:
     """Return float32 weights `(m, k)` as a reference sums them, and their fractional bits.
 
-    >>> weight, shift = traced_quantised(jnp.float32([[0.5, 0.5]]), REFERENCES["pillow12"])
+    >>> quantised = jax.jit(lambda weight: traced_quantised(weight, REFERENCES["pillow12"]))
+    >>> weight, shift = quantised(np.float32([[0.5, 0.5]]))
     >>> weight.tolist(), shift.item()
     ([[2097152, 2097152]], 22)
     """
@@ -563,7 +565,7 @@ def traced_fit(start: jax.Array, weight: jax.Array, n: int) -> Taps:
 
     What `fit` does, inside the program.
 
-    >>> taps = traced_fit(jnp.array([-1]), jnp.array([[0.0, 1.0]]), 3)
+    >>> taps = jax.jit(lambda low: traced_fit(low, np.float32([[0.0, 1.0]]), 3))(np.array([-1]))
     >>> taps.start.tolist(), taps.weight.tolist()
     ([0], [[1.0, 0.0]])
     """

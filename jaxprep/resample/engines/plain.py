@@ -40,7 +40,8 @@ class PlainEngine:
     >>> taps = resize_taps(4, 2, "box", True, "float")
     >>> passes = Passes(taps, taps, "float")
     >>> keep = Epilogue(compute=lambda rows: rows)
-    >>> PlainEngine().run_segment(jnp.ones((4, 4, 3)), passes, keep, is_last=True).shape
+    >>> run = jax.jit(lambda image: PlainEngine().run_segment(image, passes, keep, is_last=True))
+    >>> run(jnp.ones((4, 4, 3))).shape
     (2, 2, 3)
     """
 
@@ -97,8 +98,8 @@ def two_passes(image: jax.Array, passes: Passes) -> jax.Array:
 
     >>> from jaxprep.resample.tables import resize_taps
     >>> taps = resize_taps(4, 2, "bilinear", True, "pillow")
-    >>> image = jnp.zeros((4, 4, 3), jnp.uint8)
-    >>> two_passes(image, Passes(taps, None, "integer")).shape
+    >>> run = jax.jit(lambda image: two_passes(image, Passes(taps, None, "integer")))
+    >>> run(np.zeros((4, 4, 3), np.uint8)).shape
     (2, 4, 3)
     """
     if passes.arithmetic == "copy":

@@ -144,8 +144,9 @@ def integer_pass(
 
     >>> from jaxprep.resample.tables import resize_taps
     >>> taps = resize_taps(4, 2, "box", True, "pillow")
-    >>> column = jnp.array([10, 20, 30, 41], jnp.uint8).reshape(4, 1, 1)
-    >>> integer_pass(column, taps, axis=0, is_first=True).ravel().tolist()
+    >>> column = np.uint8([10, 20, 30, 41]).reshape(4, 1, 1)
+    >>> run = jax.jit(lambda column: integer_pass(column, taps, axis=0, is_first=True).ravel())
+    >>> run(column).tolist()
     [15, 36]
     """
     digits = _digits(taps, image.shape[axis])
