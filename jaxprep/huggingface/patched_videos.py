@@ -32,7 +32,7 @@ from jaxprep.huggingface.video_call import (
     store_frames,
 )
 from jaxprep.huggingface.videos import Video
-from jaxprep.huggingface.views import Rows, array_module, rows, starts_of
+from jaxprep.huggingface.views import Rows, array_module, copy_runs, rows, starts_of
 from jaxprep.pipeline import Pipeline
 from jaxprep.types import Size
 
@@ -179,7 +179,7 @@ def clip_rows(call: VideoCall, videos: Sequence[Video], grids: Sequence[Grid]) -
         is_last = frame == videos[i].length - 1
         end = lengths[i] if is_last else frame + 1
         for position in range(frame, end):
-            place[divmod(position, step)] = patches
+            copy_runs(patches, place[divmod(position, step)])
 
     store_frames(call, videos, store)
     return whole.array
