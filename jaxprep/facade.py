@@ -306,7 +306,8 @@ def _convert(x: Any, config: Format) -> Any:
     if not isinstance(x, Mapping):
         return _convert_each(x, config) if is_traced(x) else _convert_images(x, config)
     _check_has_images(x)
-    if labels.has_labels(x, config):
+    labels.check_keys(x, config)
+    if labels.has_labels(x):
         return labels.convert_labelled(x, config)
     return {**x, labels.IMAGES: convert(x[labels.IMAGES], config)}
 
@@ -343,7 +344,7 @@ def _convert_in_graph(x: Any, config: Format) -> Any:
         )
     # Other entries pass through as they are, of whatever type.
     _check_has_images(x)
-    labels.has_labels(x, config)  # or an error, of a key that is misspelt
+    labels.check_keys(x, config)
     moved = {key: x[key] for key in (labels.IMAGES, labels.MASKS, labels.BOXES) if key in x}
     converted = frameworks.call_in_graph(
         lambda traced: convert(traced, config), moved, channels_first

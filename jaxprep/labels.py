@@ -23,7 +23,6 @@ from jaxprep.formats import Format
 from jaxprep.ops.boxes import from_corners, to_corners
 from jaxprep.pipeline import Ragged
 from jaxprep.pipeline.placement import common, placement_of
-from jaxprep.pipeline.step import Layout, Pointwise
 from jaxprep.slips import Kind, check_names, known_shape
 from jaxprep.types import Batch, Size, is_traced
 
@@ -36,19 +35,28 @@ MIN_SIDE = 1e-3
 """Pixels. A box that was cropped away keeps a side up to this, by rounding in float32."""
 
 
-def has_labels(x: Mapping[str, Any], config: Format) -> bool:
+def has_labels(x: Mapping[str, Any]) -> bool:
     """Return whether a dictionary has boxes or masks.
 
+    >>> has_labels({"images": None, "labels": [1]})
+    False
+    """
+    return MASKS in x or BOXES in x
+
+
+def check_keys(x: Mapping[str, Any], config: Format) -> None:
+    """Refuse boxes, masks and keypoints under a misspelt key, by which nothing would move them, and
+    warn of those under a short one, such as `mask`.
+
     Args:
-        x: the dictionary.
+        x: a dictionary with images.
         config: what is done to its images.
 
     Raises:
-        InputError: it has one of them under a misspelt key.
+        InputError: a misspelt key.
 
     >>> from jaxprep.formats import KerasHub
-    >>> has_labels({"images": np.zeros((2, 2, 3)), "labels": [1]}, KerasHub())
-    False
+    >>> check_keys({"images": np.zeros((2, 2, 3)), "labels": [1]}, KerasHub())
     """
     for key in (MASKS, BOXES):
         near = difflib.get_close_matches(key, [str(name) for name in x], n=1, cutoff=0.8)
@@ -56,15 +64,8 @@ def has_labels(x: Mapping[str, Any], config: Format) -> bool:
             raise InputError(
                 f"Expected the key `{key}`, got `{near[0]}`, which would pass through as it is."
             )
-    _check_short_names(x, config)
-    return MASKS in x or BOXES in x
-
-
-def _check_short_names(x: Mapping[str, Any], config: Format) -> None:
-    """Refuse a mask or boxes under a key such as `msk`, and warn of one such as `mask`."""
     others = {key: value for key, value in x.items() if key not in (IMAGES, MASKS, BOXES)}
-    steps = config.pipeline.inner_steps
-    if not others or all(isinstance(step, Pointwise | Layout) for step in steps):
+    if not others or not config.pipeline.moves_pixels:
         return
     images = x[IMAGES]
     if not is_traced(images) and inputs.is_list_of_images(images):

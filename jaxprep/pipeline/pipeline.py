@@ -250,6 +250,11 @@ class Pipeline:
         """The steps without layouts."""
         return without_layouts(self.steps)
 
+    @property
+    def moves_pixels(self) -> bool:
+        """Whether a step may change where a pixel is, and with it where boxes and masks are."""
+        return not all(isinstance(step, Pointwise) for step in self.inner_steps)
+
     @functools.cached_property
     def segments(self) -> tuple[Segment, ...]:
         """The steps as the program runs them."""
@@ -625,7 +630,7 @@ class Pipeline:
         """
         kinds = {name for name, _ in self.kinds}
         others = {name: value for name, value in batch.extras.items() if name not in kinds}
-        if not others or all(isinstance(step, Pointwise | Layout) for step in self.inner_steps):
+        if not others or not self.moves_pixels:
             return
         instead: dict[Kind, str] = {}
         if not self.mask_names:
