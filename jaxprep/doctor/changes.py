@@ -200,20 +200,19 @@ def _shows_same_part(crop: Size, view: View) -> bool:
 
 def _is_centered_crop(view: View) -> bool:
     """Return whether a view shows the middle of the photograph, up to a pixel."""
-    for axis in (view.vertical, view.horizontal):
-        off = 2 * axis.crop_start + axis.crop_length - axis.source
-        if abs(off) > 2:
-            return False
-    return True
+    axes = view.vertical, view.horizontal
+    return all(_is_central(axis.crop_start, axis.crop_length, axis.source) for axis in axes)
 
 
 def _is_middle(view: View) -> bool:
-    for axis in (view.vertical, view.horizontal):
-        off = 2 * axis.start + axis.length - axis.resized
-        # Up to a pixel off: libraries round half of an odd difference down or up.
-        if abs(off) > 2:
-            return False
-    return True
+    """Return whether a view shows the middle of the resized image, up to a pixel."""
+    axes = view.vertical, view.horizontal
+    return all(_is_central(axis.start, axis.length, axis.resized) for axis in axes)
+
+
+def _is_central(start: float, length: float, whole: float) -> bool:
+    # Up to a pixel off: libraries round half of an odd difference down or up.
+    return abs(2 * start + length - whole) <= 2
 
 
 def _sizes(found: View, right: View) -> list[Change]:

@@ -24,7 +24,7 @@ from jaxprep.huggingface.video_call import (
     store_frames,
 )
 from jaxprep.huggingface.videos import Video
-from jaxprep.huggingface.views import Rows, array_module, starts_of
+from jaxprep.huggingface.views import Rows, array_module, copy_runs, starts_of
 
 
 def frame_sequences(call: VideoCall, videos: Sequence[Video], length: int) -> Any:
@@ -64,7 +64,7 @@ def frame_sequences(call: VideoCall, videos: Sequence[Video], length: int) -> An
     def store(i: int, frame: int, patches: np.ndarray) -> None:
         sequence = whole.place(i, (videos[i].length, length, vector))[frame]
         count = math.prod(patches.shape[:4])
-        sequence[:count].reshape(patches.shape)[...] = patches
+        copy_runs(patches, sequence[:count].reshape(patches.shape))
         sequence[count:] = 0
 
     store_frames(call, videos, store)

@@ -89,8 +89,8 @@ def program_of(
 
 OFTEN = 16
 """Images that go through a larger program that is ready before their own one is compiled: that
-takes as long as tens of images. 50 photographs of random sizes compile 2 programs of Qwen2-VL for
-12, and the first 50 calls take a third of the time."""
+takes as long as tens of images. 50 photographs of random sizes compile 1 to 4 programs of Qwen2-VL
+for 11 to 13, 6 to 8 of LLaVA-NeXT for 27 to 29, and take a third of the time."""
 MOST_WORK = 16
 """A program that computes more than so many times what an image needs does not stand in for its
 own: icons beside a photograph of 12 megapixels."""
@@ -317,8 +317,7 @@ def run_images(
         refuse_fork()
     # images that share a program run one after the other, without waiting for a compilation
     members: dict[Program, list[int]] = {}
-    programs_of_images = _programs_of(lowered, images, sizes)
-    for i, program in enumerate(programs_of_images):
+    for i, program in enumerate(_programs_of(lowered, images, sizes)):
         members.setdefault(program, []).append(i)
     wanted = [result_size(lowered.segments, size) for size in sizes]
     for channels in {image.shape[-1] for image in images}:
