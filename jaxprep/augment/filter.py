@@ -27,12 +27,15 @@ def smooth(image: UInt8[Array, "h w c"]) -> UInt8[Array, "h w c"]:
     height, width, _ = image.shape
     if min(height, width) < 3:
         return image
-    padded = image.astype(jnp.int32)
-    rows = padded[:-2] + padded[1:-1] + padded[2:]
-    total = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] + 4 * padded[1:-1, 1:-1]
+    values = image.astype(jnp.int32)
+    rows = values[:-2] + values[1:-1] + values[2:]
+    sums = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]
+    # the pixel itself weighs 5, of which the sum has 1
+    total = sums + 4 * values[1:-1, 1:-1]
     # `ImagingFilter3x3` of Pillow's Filter.c adds 0.5 and truncates: 13 is odd, so there is no tie
     rounded = (2 * total + 13) // 26
-    return jnp.asarray(image).at[1:-1, 1:-1].set(rounded.astype(jnp.uint8))
+    inner = jnp.asarray(image).at[1:-1, 1:-1]
+    return inner.set(rounded.astype(jnp.uint8))
 
 
 def adjust_sharpness(
@@ -68,8 +71,10 @@ def gaussian_kernel(sigma: Any, kernel_size: int) -> Any:
     [0.274, 0.452, 0.274]
     """
     # `_get_gaussian_kernel1d` of torchvision/transforms/v2/functional/_misc.py
-    distance = np.arange(kernel_size, dtype=np.float32) - np.float32((kernel_size - 1) / 2)
-    scaled = jnp.asarray(distance) / (jnp.asarray(sigma, jnp.float32) * np.float32(2**0.5))
+    middle = np.float32((kernel_size - 1) / 2)
+    distance = np.arange(kernel_size, dtype=np.float32) - middle
+    root = np.float32(2**0.5)
+    scaled = jnp.asarray(distance) / (jnp.asarray(sigma, jnp.float32) * root)
     return jax.nn.softmax(-scaled * scaled)
 
 
@@ -121,14 +126,19 @@ def kernel_blur(
             f"Expected an image of more than {reach} pixels a side for a kernel of {kernel_size}, "
             f"got {(height, width)}."
         )
-    padded = jnp.pad(image, ((reach, reach), (reach, reach), (0, 0)), mode="reflect")
+    margin = (reach, reach)
+    padded = jnp.pad(image, (margin, margin, (0, 0)), mode="reflect")
     rows = jnp.float32(0)
     for i in range(kernel_size):
-        rows = rows + product(padded[i : i + height].astype(jnp.float32), weight[i])
+        shifted = padded[i : i + height]
+        rows = rows + product(shifted.astype(jnp.float32), weight[i])
     total = jnp.float32(0)
     for i in range(kernel_size):
-        total = total + product(rows[:, i : i + width], weight[i])
-    return jnp.round(jnp.clip(total, 0, 255)).astype(jnp.uint8)
+        shifted = rows[:, i : i + width]
+        total = total + product(shifted, weight[i])
+    levels = jnp.clip(total, 0, 255)
+    # half to even: `output.round_().to(dtype=dtype)` of `gaussian_blur_image`, in the same file
+    return jnp.round(levels).astype(jnp.uint8)
 
 
 LARGEST_SIGMA = 100.0
@@ -144,11 +154,14 @@ def box_radius(sigma: Any) -> Any:
     0.25
     """
     # `_gaussian_blur_radius` of https://github.com/python-pillow/Pillow/blob/main/src/libImaging/BoxBlur.c
+    # equations 7, 11 and 14 of Gwosdek et al., "Theoretical foundations of Gaussian convolution by
+    # extended box filtering", 2011: a box whose two outer pixels weigh less reaches any variance
     variance = jnp.asarray(sigma, jnp.float32) ** 2 / 3
     length = jnp.sqrt(12 * variance + 1)
     whole = jnp.floor((length - 1) / 2)
-    part = (2 * whole + 1) * (whole * (whole + 1) - 3 * variance)
-    return whole + part / (6 * (variance - (whole + 1) ** 2))
+    numerator = (2 * whole + 1) * (whole * (whole + 1) - 3 * variance)
+    divisor = 6 * (variance - (whole + 1) ** 2)
+    return whole + numerator / divisor
 
 
 def box_blur(
@@ -180,15 +193,23 @@ def box_weights(sigma: Any, *, largest: float = 2.0) -> UInt32[Array, " n"]:
     if not 0 <= largest <= LARGEST_SIGMA:
         raise codec.expected(f"at most {LARGEST_SIGMA:g} pixels", largest, "largest")
     radius = box_radius(sigma)
-    reach = int(np.ceil(float(np.sqrt(4 * largest**2 + 1) - 1) / 2)) + 1
+    # a box of `n` pixels, blurred with three times, has the variance (n**2 - 1) / 4: solved for the
+    # radius (n - 1) / 2 of `largest`, rounded up, and one pixel of part of the weight
+    longest = float(np.sqrt(4 * largest**2 + 1) - 1) / 2
+    reach = int(np.ceil(longest)) + 1
     whole = jnp.floor(radius).astype(jnp.int32)
     # `ImagingHorizontalBoxBlur`: pixels within the whole radius weigh `full`, the next `part`
-    full = jnp.floor(np.float32(_ONE) / (radius * 2 + 1)).astype(jnp.int32)
+    full = jnp.floor(np.float32(_ONE) / (radius * 2 + 1))
+    full = full.astype(jnp.int32)
     part = (_ONE - (whole * 2 + 1) * full) // 2
     offset = np.abs(np.arange(-reach, reach + 1))
-    weight = jnp.where(offset <= whole, full, jnp.where(offset == whole + 1, part, 0))
+    is_whole = offset <= whole
+    is_next = offset == whole + 1
+    at_end = jnp.where(is_next, part, 0)
+    weight = jnp.where(is_whole, full, at_end)
     unchanged = jnp.where(offset == 0, _ONE, 0)
-    return jnp.where(radius > 0, weight, unchanged).astype(jnp.uint32)
+    weight = jnp.where(radius > 0, weight, unchanged)
+    return weight.astype(jnp.uint32)
 
 
 def weighted_blur(
@@ -220,8 +241,10 @@ def _box_pass(image: jax.Array, weight: Array, reach: int, axis: int) -> jax.Arr
     margins = [(0, 0)] * 3
     margins[axis] = (reach, reach)
     padded = jnp.pad(image, margins, mode="edge")
+    length = image.shape[axis]
+    # a half in 24 fractional bits, so that the shift rounds: `SAVE` of Pillow's BoxBlur.c
     total = jnp.uint32(1 << 23)
     for i in range(2 * reach + 1):
-        shifted = jax.lax.slice_in_dim(padded, i, i + image.shape[axis], axis=axis)
+        shifted = jax.lax.slice_in_dim(padded, i, i + length, axis=axis)
         total = total + shifted.astype(jnp.uint32) * weight[i]
     return (total >> 24).astype(jnp.uint8)

@@ -93,14 +93,17 @@ class RandomResizedCrop(DrawnWindow):
         super().check()
         check_range(self.scale, "$.scale", 0.0)
         check_range(self.ratio, "$.ratio", 1e-3)
-        if self.scale[1] > 1:
+        _, largest_share = self.scale
+        if largest_share > 1:
             raise codec.expected("a share of the area of at most 1", self.scale, "$.scale")
-        if not self.antialias and self.reference != "float":
-            wanted = "reference='float' with antialias=False"
-            raise codec.expected(wanted, self.reference, "$.reference")
-        if not self.rounded and self.reference != "float":
-            wanted = "reference='float' with rounded=False"
-            raise codec.expected(wanted, self.reference, "$.reference")
+        if self.reference == "float":
+            return
+        # Pillow always widens its filter where it reduces an image and always returns integers;
+        # torchvision is only reproduced for uint8 images that are resized so
+        for name in ("antialias", "rounded"):
+            if not getattr(self, name):
+                wanted = f"reference='float' with {name}=False"
+                raise codec.expected(wanted, self.reference, "$.reference")
 
     def draw(self, key: Any, size: tuple[Any, Any]) -> CropWindow:
         """Return the window."""
@@ -121,18 +124,21 @@ def _torchvision_window(key: Any, size: tuple[Any, Any], scale: Range, ratio: Ra
     area = (height * width).astype(jnp.float32)
     drawn = units(key, 2 * attempts + 2)
     target = area * between(drawn[:attempts], *scale)
-    log_ratio = between(drawn[attempts:-2], math.log(ratio[0]), math.log(ratio[1]))
+    lowest, highest = ratio
+    log_ratio = between(drawn[attempts:-2], math.log(lowest), math.log(highest))
     aspect = jnp.exp(log_ratio)
-    widths = jnp.round(jnp.sqrt(target * aspect)).astype(jnp.int32)
-    heights = jnp.round(jnp.sqrt(target / aspect)).astype(jnp.int32)
+    widths = _rounded(jnp.sqrt(target * aspect))
+    heights = _rounded(jnp.sqrt(target / aspect))
     fits = (widths > 0) & (widths <= width) & (heights > 0) & (heights <= height)
     first = jnp.argmax(fits)
-    drawn_height, drawn_width = heights[first], widths[first]
+    drawn_height = heights[first]
+    drawn_width = widths[first]
     # the middle of the image, as large as the range of ratios allows
     in_ratio = width.astype(jnp.float32) / height.astype(jnp.float32)
-    lowest, highest = np.float32(ratio[0]), np.float32(ratio[1])
-    of_width = jnp.round(width.astype(jnp.float32) / lowest).astype(jnp.int32)
-    of_height = jnp.round(height.astype(jnp.float32) * highest).astype(jnp.int32)
+    lowest = np.float32(lowest)
+    highest = np.float32(highest)
+    of_width = _rounded(width.astype(jnp.float32) / lowest)
+    of_height = _rounded(height.astype(jnp.float32) * highest)
     middle_height = jnp.where(in_ratio < lowest, of_width, height)
     middle_width = jnp.where(in_ratio > highest, of_height, width)
     any_fits = fits.any()
@@ -145,26 +151,38 @@ def _torchvision_window(key: Any, size: tuple[Any, Any], scale: Range, ratio: Ra
     return CropWindow(top, left, new_height, new_width)
 
 
+def _rounded(numbers: Any) -> Any:
+    """Numbers as integers, halves to even, as Python's `round` in the originals."""
+    return jnp.round(numbers).astype(jnp.int32)
+
+
 def _tensorflow_window(key: Any, size: tuple[Any, Any], scale: Range, ratio: Range) -> CropWindow:
-    # `GenerateRandomCrop` of tensorflow/core/kernels/image/sample_distorted_bounding_box_op.cc
+    # `GenerateRandomCrop` of
+    # https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/kernels/image/sample_distorted_bounding_box_op.cc
     attempts = 100
     drawn = units(key, 2 * attempts + 2)
     height, width = size
     area = (height * width).astype(jnp.float32)
-    least, most = area * np.float32(scale[0]), area * np.float32(scale[1])
+    least, most = (area * np.float32(share) for share in scale)
     aspect = between(drawn[:attempts], *ratio)
 
     def width_of(heights: Any) -> Any:
-        return jnp.round(heights.astype(jnp.float32) * aspect).astype(jnp.int32)
+        return _rounded(heights.astype(jnp.float32) * aspect)
 
-    lowest = jnp.round(jnp.sqrt(least / aspect)).astype(jnp.int32)
-    highest = jnp.round(jnp.sqrt(most / aspect)).astype(jnp.int32)
-    widest = ((width.astype(jnp.float32) + np.float32(0.5 - 1e-7)) / aspect).astype(jnp.int32)
+    lowest = _rounded(jnp.sqrt(least / aspect))
+    highest = _rounded(jnp.sqrt(most / aspect))
+    # the largest height whose rounded width fits into the image; the 1e-7 is `kEps` there
+    nearly_half = np.float32(0.5 - 1e-7)
+    widest = (width.astype(jnp.float32) + nearly_half) / aspect
+    widest = widest.astype(jnp.int32)
     widest = widest - (width_of(widest) > width)
-    highest = jnp.where(width_of(highest) > width, widest, highest)
+    is_too_wide = width_of(highest) > width
+    highest = jnp.where(is_too_wide, widest, highest)
     highest = jnp.minimum(highest, height)
     lowest = jnp.minimum(lowest, highest)
-    heights = lowest + below(drawn[attempts:-2], highest - lowest + 1)
+    height_unit = drawn[attempts:-2]
+    count = highest - lowest + 1
+    heights = lowest + below(height_unit, count)
     # one row more or less where rounding left the range of areas
     heights = heights + (_area(heights, width_of(heights)) < least)
     heights = heights - (_area(heights, width_of(heights)) > most)
@@ -175,7 +193,7 @@ def _tensorflow_window(key: Any, size: tuple[Any, Any], scale: Range, ratio: Ran
     first = jnp.argmax(fits)
     new_height = jnp.where(fits.any(), heights[first], height)
     new_width = jnp.where(fits.any(), widths[first], width)
-    # exclusive of the last position, as there
+    # `Uniform(original_height - height)` there: the last position is never drawn
     top = below(drawn[-2], height - new_height)
     left = below(drawn[-1], width - new_width)
     return CropWindow(top, left, new_height, new_width)
@@ -217,12 +235,15 @@ class RandomCrop(ToSize):
         """Return the top and left of the window."""
         corners = []
         for side, wanted, unit in zip(size, self.size, units(key, 2), strict=True):
+            padded = side + 2 * self.padding
             # a side that is too short is padded by what is missing, before and after
-            missing = jnp.maximum(wanted - (side + 2 * self.padding), 0)
+            missing = jnp.maximum(wanted - padded, 0)
             first = -self.padding - missing
             last = side + self.padding + missing - wanted
-            corners.append(first + below(unit, last - first + 1))
-        return corners[0], corners[1]
+            count = last - first + 1
+            corners.append(first + below(unit, count))
+        top, left = corners
+        return top, left
 
     @property
     def static_output_size(self) -> Size | None:
@@ -230,7 +251,10 @@ class RandomCrop(ToSize):
 
     def axes(self, size: Size, draw: Any = None) -> Axes:
         top, left = draw
-        return (Window(top, self.size[0]),), (Window(left, self.size[1]),)
+        height, width = self.size
+        rows = Window(top, height)
+        columns = Window(left, width)
+        return (rows,), (columns,)
 
     def describe(self) -> str:
         return f"crop a random window of {by(self.size)} pixels"
@@ -274,7 +298,8 @@ class RandomFlip(Sometimes, Geometry):
         return size
 
     def axes(self, size: Size, draw: Any = None) -> Axes:
-        return (Reverse(draw[0]),), (Reverse(draw[1]),)
+        flips_rows, flips_columns = draw
+        return (Reverse(flips_rows),), (Reverse(flips_columns),)
 
     def describe(self) -> str:
         words = []
@@ -299,7 +324,9 @@ class RandomWarp(Sometimes, Opaque):
         return warp(image, draw, method=self.method, fill=self.fill)
 
     def unchanged(self, draw: Any) -> Any:
-        return np.concatenate([IDENTITY, np.zeros(len(draw) - len(IDENTITY), np.float32)])
+        missing = len(draw) - len(IDENTITY)
+        rest = np.zeros(missing, np.float32)
+        return np.concatenate([IDENTITY, rest])
 
     def matrix(self, size: Any, draw: Any = None) -> Any:
         return forward(draw)
@@ -354,10 +381,13 @@ class RandomRotation(RandomWarp):
 
     def draw(self, key: Any, size: tuple[Any, Any]) -> Any:
         """Return the coefficients of the map."""
-        return rotation(between(units(key, 1)[0], *self.degrees), size)
+        unit = units(key, 1)[0]
+        degrees = between(unit, *self.degrees)
+        return rotation(degrees, size)
 
     def describe(self) -> str:
-        return f"rotate by {self.degrees[0]:g} to {self.degrees[1]:g} degrees{self.how_often()}"
+        low, high = self.degrees
+        return f"rotate by {low:g} to {high:g} degrees{self.how_often()}"
 
 
 @dataclass(frozen=True)
@@ -403,11 +433,15 @@ class RandomAffine(RandomWarp):
     def draw(self, key: Any, size: tuple[Any, Any]) -> Any:
         """Return the coefficients of the map."""
         drawn = units(key, 6)
-        down = jnp.round(between(drawn[0], -1, 1) * self.translate[0] * size[0])
-        right = jnp.round(between(drawn[1], -1, 1) * self.translate[1] * size[1])
+        height, width = size
+        share_down, share_right = self.translate
+        # whole pixels, as `RandomAffine.get_params` of torchvision/transforms/transforms.py
+        down = jnp.round(between(drawn[0], -1, 1) * share_down * height)
+        right = jnp.round(between(drawn[1], -1, 1) * share_right * width)
         degrees = between(drawn[2], *self.degrees)
         scale = between(drawn[3], *self.scale)
-        shear_x, shear_y = between(drawn[4], *self.shear_x), between(drawn[5], *self.shear_y)
+        shear_x = between(drawn[4], *self.shear_x)
+        shear_y = between(drawn[5], *self.shear_y)
         return affine(degrees, right, down, scale, shear_x, shear_y, size)
 
     def describe(self) -> str:
@@ -444,14 +478,15 @@ class RandomPerspective(RandomWarp):
         """Return the eight coefficients of the map."""
         drawn = units(key, 8)
         height, width = (jnp.asarray(side, jnp.int32) for side in size)
-        half = jnp.stack([width // 2, height // 2]).astype(jnp.float32)
+        half = jnp.stack([width // 2, height // 2])
+        half = half.astype(jnp.float32)
         # `RandomPerspective.get_params` of torchvision/transforms/transforms.py
         reach = (half * self.distortion).astype(jnp.int32)
         moved = below(drawn.reshape(4, 2), reach + 1)
         # towards the middle
         far = jnp.stack([width, height]) - 1
-        at_far = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], bool)
-        corners = jnp.where(at_far, far - moved, moved)
+        is_far = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], bool)
+        corners = jnp.where(is_far, far - moved, moved)
         return perspective(corners.astype(jnp.float32), size)
 
     def describe(self) -> str:

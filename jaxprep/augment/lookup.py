@@ -31,13 +31,15 @@ def look_up(image: UInt8[Array, "h w c"], table: Table) -> UInt8[Array, "h w c"]
     >>> np.ravel(jax.jit(look_up)(np.uint8([[[0], [10]]]), table)).tolist()
     [255, 245]
     """
-    image, table = jnp.asarray(image), jnp.asarray(table)
+    image = jnp.asarray(image)
+    table = jnp.asarray(table)
     # A gather a channel: one of all numbers is 1.6 GB of copies for 64 images of 224 x 224 on a TPU
     # v5e, and 26 times the time by XLA's roofline; on a GPU both are one kernel.
-    looked_up = [
-        table[:, channel].at[image[..., channel].astype(jnp.int32)].get(mode="promise_in_bounds")
-        for channel in range(image.shape[-1])
-    ]
+    looked_up = []
+    for channel in range(image.shape[-1]):
+        column = table[:, channel]
+        index = image[..., channel].astype(jnp.int32)
+        looked_up.append(column.at[index].get(mode="promise_in_bounds"))
     return jnp.stack(looked_up, axis=-1)
 
 
@@ -57,8 +59,9 @@ def posterize_table(bits: Any, channels: int) -> Table:
     >>> np.asarray(posterize_table(1, 1))[[0, 127, 128, 255], 0].tolist()
     [0, 0, 128, 128]
     """
-    lowest = 8 - jnp.asarray(bits, jnp.int32)
-    return ((values(channels) >> lowest) << lowest).astype(jnp.uint8)
+    cut_bits = 8 - jnp.asarray(bits, jnp.int32)
+    highest = values(channels) >> cut_bits
+    return (highest << cut_bits).astype(jnp.uint8)
 
 
 def solarize_table(threshold: Any, channels: int) -> Table:
@@ -68,7 +71,9 @@ def solarize_table(threshold: Any, channels: int) -> Table:
     [127, 127]
     """
     kept = values(channels)
-    return jnp.where(kept < threshold, kept, 255 - kept).astype(jnp.uint8)
+    is_kept = kept < threshold
+    inverted = 255 - kept
+    return jnp.where(is_kept, kept, inverted).astype(jnp.uint8)
 
 
 def solarize_add_table(added: Any, channels: int, threshold: int = 128) -> Table:
@@ -117,18 +122,21 @@ def _stretched(kept: Any, low: Any, extent: Any, rounded: Any) -> Any:
     quotient = offset * 255 // extent
     # float64 is far more precise than the fractions that occur: only where the quotient is an
     # integer may it come out just below, and is then truncated to one less
-    is_integer = offset * 255 % extent == 0
+    remainder = offset * 255 % extent
+    is_integer = remainder == 0
     is_below = _is_below(low, extent, offset, rounded)
     return quotient - (is_integer & is_below)
 
 
 def _is_below(low: Any, extent: Any, offset: Any, rounded: Any) -> Any:
     bits, first, period = (jnp.asarray(array) for array in rounded)
-    first_bit, step = first[extent], period[extent]
+    first_bit = first[extent]
+    step = period[extent]
     per_low = extent // step + 1
     position = first_bit + low * per_low + offset // step
     byte = bits[position >> 3].astype(jnp.int32)
-    return (byte >> (position & 7)) & 1 == 1
+    shifted = byte >> (position & 7)
+    return shifted & 1 == 1
 
 
 @functools.cache
@@ -142,21 +150,24 @@ def rounded_down() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     >>> [array.shape for array in rounded_down()][1:]
     [(256,), (256,)]
     """
-    found = []
+    blocks = []
     first = np.zeros(256, np.int32)
     period = np.ones(256, np.int32)
     count = 0
     for extent in range(1, 256):
-        period[extent] = extent // math.gcd(extent, 255)
+        step = extent // math.gcd(extent, 255)
+        period[extent] = step
         first[extent] = count
-        offset = np.arange(0, extent + 1, period[extent])
+        offset = np.arange(0, extent + 1, step)
         low = np.arange(256 - extent)[:, None]
+        # float64, in the order of `ImageOps.autocontrast`: `int(ix * scale + offset)`
         scale = 255.0 / extent
         stretched = (low + offset) * scale + -low * scale
-        is_below = np.trunc(stretched) < offset * 255 // extent
-        found.append(is_below.reshape(-1))
+        exact = offset * 255 // extent
+        is_below = np.trunc(stretched) < exact
+        blocks.append(is_below.reshape(-1))
         count += is_below.size
-    bits = np.packbits(np.concatenate(found), bitorder="little")
+    bits = np.packbits(np.concatenate(blocks), bitorder="little")
     return bits, first, period
 
 
@@ -167,19 +178,23 @@ def equalize_table(image: UInt8[Array, "h w c"]) -> Table:
     >>> np.asarray(table)[:4, 0].tolist()
     [0, 85, 170, 255]
     """
-    channels = image.shape[-1]
+    height, width, channels = image.shape
     channel = jnp.arange(channels, dtype=jnp.int32)
     index = image.astype(jnp.int32) * channels + channel
-    counts = jnp.zeros(256 * channels, jnp.int32).at[index.reshape(-1)].add(1)
+    zeros = jnp.zeros(256 * channels, jnp.int32)
+    counts = zeros.at[index.reshape(-1)].add(1)
     counts = counts.reshape(256, channels)
     # `ImageOps.equalize` of Pillow; torchvision's `equalize_image` follows it
-    total = image.shape[0] * image.shape[1]
-    last = counts[image.max((0, 1)).astype(jnp.int32), channel]
+    total = height * width
+    largest = image.max((0, 1)).astype(jnp.int32)
+    last = counts[largest, channel]
     step = (total - last) // 255
     before = jnp.cumsum(counts, axis=0) - counts
     divisor = jnp.maximum(step, 1)
-    evened = jnp.minimum((step // 2 + before) // divisor, 255)
-    return jnp.where(step > 0, evened, values(channels)).astype(jnp.uint8)
+    quotient = (step // 2 + before) // divisor
+    evened = jnp.minimum(quotient, 255)
+    has_steps = step > 0
+    return jnp.where(has_steps, evened, values(channels)).astype(jnp.uint8)
 
 
 def posterize(image: UInt8[Array, "h w c"], bits: Any) -> UInt8[Array, "h w c"]:

@@ -77,11 +77,13 @@ class Mixing(Mix):
         if self.num_classes is not None and not 1 <= self.num_classes <= 2**24:
             raise codec.expected("1 to 2**24 classes", self.num_classes, "$.num_classes")
         for name in ("mixup", "cutmix"):
-            if not 0 <= getattr(self, name) <= 1e4:
-                raise codec.expected("0, or an alpha up to 10000", getattr(self, name), f"$.{name}")
+            alpha = getattr(self, name)
+            if not 0 <= alpha <= 1e4:
+                raise codec.expected("0, or an alpha up to 10000", alpha, f"$.{name}")
         for name in ("probability", "switch", "smoothing"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise codec.expected("0 to 1", getattr(self, name), f"$.{name}")
+            share = getattr(self, name)
+            if not 0 <= share <= 1:
+                raise codec.expected("0 to 1", share, f"$.{name}")
 
     def __call__(self, batch: Batch, key: Any = None, *, draw: MixDraw | None = None) -> Batch:
         """Mix a batch of images.
@@ -105,21 +107,21 @@ class Mixing(Mix):
         batch = batch.replace(label=labels)
         if not (self.mixup or self.cutmix):
             return batch
-        count = batch.image.shape[0]
-        if draw is None and key is None:
-            raise InputError("Expected a `key` to draw with: `jax.random.key(0)`.")
         if draw is None:
-            draw = self.draw(key, count)
-        axis = _explicit_axis(batch.image)
+            if key is None:
+                raise InputError("Expected a `key` to draw with: `jax.random.key(0)`.")
+            draw = self.draw(key, batch.image.shape[0])
         others = (labels, batch.weight, draw)
-        if axis is not None:
-            # they follow the images: JAX refuses to combine what is sharded otherwise
-            sharding = NamedSharding(jax.typeof(batch.image).sharding.mesh, PartitionSpec(axis))
-            others = jax.tree.map(lambda leaf: jax.sharding.reshard(leaf, sharding), others)
         mix: Any = functools.partial(_mix, is_of_pairs=self.mode == "pair")
-        if axis is not None and self.scope == "device":
-            mesh, spec = jax.typeof(batch.image).sharding.mesh, PartitionSpec(axis)
-            mix = jax.shard_map(mix, mesh=mesh, in_specs=spec, out_specs=spec)
+        axis = _explicit_axis(batch.image)
+        if axis is not None:
+            mesh = jax.typeof(batch.image).sharding.mesh
+            spec = PartitionSpec(axis)
+            # they follow the images: JAX refuses to combine what is sharded otherwise
+            sharding = NamedSharding(mesh, spec)
+            others = jax.tree.map(lambda leaf: jax.sharding.reshard(leaf, sharding), others)
+            if self.scope == "device":
+                mix = jax.shard_map(mix, mesh=mesh, in_specs=spec, out_specs=spec)
         image, label, weight = mix(batch.image, *others)
         return batch.replace(image=image, label=label, weight=weight)
 
@@ -139,7 +141,8 @@ class Mixing(Mix):
         if self.mode == "batch":
             one = self._draw_one(key)
             return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (count, *leaf.shape)), one)
-        keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(count))
+        position = jnp.arange(count)
+        keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(position)
         return jax.vmap(self._draw_one)(keys)
 
     def _draw_one(self, key: Any) -> MixDraw:
@@ -148,11 +151,16 @@ class Mixing(Mix):
         if self.mixup and self.cutmix:
             is_cut = jax.random.bernoulli(which, self.switch)
         # an alpha of 0 is not drawn from; its share is never taken
-        of_mixup = jax.random.beta(mixup, self.mixup or 1.0, self.mixup or 1.0)
-        of_cutmix = jax.random.beta(cutmix, self.cutmix or 1.0, self.cutmix or 1.0)
+        alpha_mixup = self.mixup or 1.0
+        alpha_cutmix = self.cutmix or 1.0
+        of_mixup = jax.random.beta(mixup, alpha_mixup, alpha_mixup)
+        of_cutmix = jax.random.beta(cutmix, alpha_cutmix, alpha_cutmix)
         share = jnp.where(is_cut, of_cutmix, of_mixup)
-        share = jnp.where(jax.random.bernoulli(happens, self.probability), share, 1.0)
-        return MixDraw(share.astype(jnp.float32), is_cut, jax.random.uniform(center, (2,)))
+        is_mixed = jax.random.bernoulli(happens, self.probability)
+        share = jnp.where(is_mixed, share, 1.0)
+        share = share.astype(jnp.float32)
+        center = jax.random.uniform(center, (2,))
+        return MixDraw(share, is_cut, center)
 
     def soft_labels(self, label: Any) -> Any:
         """Return labels as probabilities `(n, num_classes)` float32, smoothed.
@@ -193,23 +201,22 @@ class Mixing(Mix):
 
     def _check_labels(self, label: Any, weight: Any, count: int) -> None:
         shape = np.shape(label)
+        is_integer = jnp.issubdtype(label.dtype, jnp.integer)
+        is_hard = len(shape) == 1 and self.num_classes is not None and is_integer
         is_soft = len(shape) == 2 and self.num_classes in (None, shape[-1])
-        is_integers = (
-            len(shape) == 1
-            and self.num_classes is not None
-            and jnp.issubdtype(label.dtype, jnp.integer)
-        )
-        if not (is_integers or is_soft) or shape[0] != count:
+        if not (is_hard or is_soft) or shape[0] != count:
             raise InputError(
                 f"Expected labels of ({count},) integers with `num_classes`, or ({count}, "
                 f"{self.num_classes or 'k'}) probabilities, got {label.dtype} {shape} - at "
                 "`batch.label`."
             )
-        if not (is_integers and isinstance(label, np.ndarray)):
+        # only labels on the host: one of JAX may be traced, or its computation not be finished yet
+        if not is_hard or not isinstance(label, np.ndarray):
             return
         # a padded example may have any label
         is_used = weight > 0 if isinstance(weight, np.ndarray) else weight is None
-        wrong = label[is_used & ((label < 0) | (label >= self.num_classes))]
+        is_wrong = (label < 0) | (label >= self.num_classes)
+        wrong = label[is_used & is_wrong]
         if wrong.size:
             raise InputError(
                 f"Expected labels from 0 to {self.num_classes} - 1, as of {self.num_classes} "
@@ -257,24 +264,33 @@ def _mix(
     height, width, channel_axis = _sides(image)
     inside, cut_share = _rectangle(share, draw.center, height, width)
     share = jnp.where(draw.is_cut, cut_share, share)
-    kept = jnp.where(draw.is_cut[:, None, None], 1.0 - inside, share[:, None, None])
+    is_cut = draw.is_cut[:, None, None]
+    outside = 1.0 - inside
+    kept = jnp.where(is_cut, outside, share[:, None, None])
     kept = jnp.expand_dims(kept, channel_axis)
     other = image[::-1]
     # selected where nothing is mixed: 0 * infinity is NaN
-    mixed = jnp.where(kept == 1, image, image * kept + other * (1 - kept))
-    mixed = jnp.where(kept == 0, other, mixed).astype(image.dtype)
+    is_kept = kept == 1
+    blended = image * kept + other * (1 - kept)
+    mixed = jnp.where(is_kept, image, blended)
+    mixed = jnp.where(kept == 0, other, mixed)
+    mixed = mixed.astype(image.dtype)
     if weight is None:
         return mixed, _mean(label, share), None
     # the weighted mass of labels is kept: w' = share w_i + (1 - share) w_j
-    own, others = share * weight, (1 - share) * weight[::-1]
-    total = own + others
-    label_share = jnp.where(total > 0, own / jnp.where(total > 0, total, 1), 1.0)
+    image_weight = share * weight
+    partner_weight = (1 - share) * weight[::-1]
+    total = image_weight + partner_weight
+    has_weight = total > 0
+    divisor = jnp.where(total > 0, total, 1)
+    label_share = jnp.where(has_weight, image_weight / divisor, 1.0)
     return mixed, _mean(label, label_share), total
 
 
 def _of_first(drawn: Any, is_first: np.ndarray) -> Any:
     """What is drawn for the first of each two partners, for both of them."""
-    is_first = is_first.reshape(-1, *[1] * (drawn.ndim - 1))
+    other_axes = [1] * (drawn.ndim - 1)
+    is_first = is_first.reshape(-1, *other_axes)
     return jnp.where(is_first, drawn, drawn[::-1])
 
 
@@ -294,19 +310,23 @@ def _rectangle(share: Any, center: Any, height: int, width: int) -> tuple[Any, A
     """Which pixels `(n, h, w)` are the partner's (1.0), and the share that is left."""
     # `rand_bbox` of https://github.com/huggingface/pytorch-image-models/blob/main/timm/data/mixup.py:
     # a rectangle of the image's aspect ratio around a random middle, cut off at the border, so that
-    # the share of labels is that of the pixels which are left
+    # the share of labels is that of the pixels which are left; in timm 1.0.31, rectangles of odd
+    # sides are a pixel longer (`(cut_h + 1) // 2`)
     ratio = jnp.sqrt(1 - share)
     bounds = []
-    for axis, side in ((0, height), (1, width)):
-        cut = (ratio * side).astype(jnp.int32)
+    for axis, side in enumerate((height, width)):
+        length = (ratio * side).astype(jnp.int32)
         middle = (center[:, axis] * side).astype(jnp.int32)
-        low = jnp.clip(middle - cut // 2, 0, side)
-        high = jnp.clip(middle + cut // 2, 0, side)
+        low = jnp.clip(middle - length // 2, 0, side)
+        high = jnp.clip(middle + length // 2, 0, side)
         bounds.append((low, high))
     (top, bottom), (left, right) = bounds
-    row, column = np.arange(height), np.arange(width)
+    row = np.arange(height)
+    column = np.arange(width)
     in_rows = (row >= top[:, None]) & (row < bottom[:, None])
     in_columns = (column >= left[:, None]) & (column < right[:, None])
-    inside = (in_rows[:, :, None] & in_columns[:, None, :]).astype(jnp.float32)
-    area = ((bottom - top) * (right - left)).astype(jnp.float32)
+    inside = in_rows[:, :, None] & in_columns[:, None, :]
+    inside = inside.astype(jnp.float32)
+    area = (bottom - top) * (right - left)
+    area = area.astype(jnp.float32)
     return inside, 1 - area / np.float32(height * width)

@@ -28,9 +28,10 @@ def between(unit: Any, low: Any, high: Any) -> Any:
     >>> between(np.float32(0.5), 2.0, 4.0).item()
     3.0
     """
-    return jnp.float32(low) + jnp.asarray(unit, jnp.float32) * (
-        jnp.float32(high) - jnp.float32(low)
-    )
+    lowest = jnp.float32(low)
+    unit = jnp.asarray(unit, jnp.float32)
+    extent = jnp.float32(high) - jnp.float32(low)
+    return lowest + unit * extent
 
 
 def below(unit: Any, count: Any) -> Any:
@@ -42,9 +43,11 @@ def below(unit: Any, count: Any) -> Any:
     [0, 2, 3]
     """
     count = jnp.maximum(jnp.asarray(count, jnp.int32), 1)
-    index = jnp.floor(jnp.asarray(unit, jnp.float32) * count.astype(jnp.float32))
+    unit = jnp.asarray(unit, jnp.float32)
+    index = jnp.floor(unit * count.astype(jnp.float32))
+    index = index.astype(jnp.int32)
     # the product may be rounded up to `count`
-    return jnp.minimum(index.astype(jnp.int32), count - 1)
+    return jnp.minimum(index, count - 1)
 
 
 def happens(unit: Any, probability: Any) -> Any:
@@ -71,8 +74,10 @@ def normal(unit: Any) -> Any:
     >>> jax.jit(normal)(np.float32(0.5)).item()
     0.0
     """
-    # half of the distance of two numbers: 0 would be minus infinity
-    return ndtri(jnp.maximum(jnp.asarray(unit, jnp.float32), np.float32(2**-25)))
+    unit = jnp.asarray(unit, jnp.float32)
+    # 0 would become minus infinity; the next uniform number of `jax.random` is 2**-23
+    smallest = np.float32(2**-25)
+    return ndtri(jnp.maximum(unit, smallest))
 
 
 TRIES = 8
@@ -95,19 +100,28 @@ def log_gamma(key: Any, alpha: Any, count: int) -> jax.Array:
     >>> jax.jit(log_gamma, static_argnums=(1, 2))(jax.random.key(0), 1.0, 3).shape
     (3,)
     """
-    # Marsaglia and Tsang, "A simple method for generating gamma variables", 2000
+    # Marsaglia and Tsang, "A simple method for generating gamma variables", 2000:
+    # https://doi.org/10.1145/358407.358414
     alpha = jnp.asarray(alpha, jnp.float32)
-    uniform = jnp.maximum(units(key, 2 * TRIES + 1, count), np.float32(2**-25))
+    uniform = units(key, 2 * TRIES + 1, count)
+    uniform = jnp.maximum(uniform, np.float32(2**-25))
+    # the method holds from 1 on: below, one of alpha + 1 is drawn, times uniform ** (1 / alpha)
     d = jnp.where(alpha < 1, alpha + 1, alpha) - np.float32(1 / 3)
     x = normal(uniform[:TRIES])
-    root = jnp.maximum(1 + x / jnp.sqrt(9 * d), np.float32(1e-6))
+    root = 1 + x / jnp.sqrt(9 * d)
+    smallest = np.float32(1e-6)
+    root = jnp.maximum(root, smallest)
     log_v = 3 * jnp.log(root)
-    is_taken = jnp.log(uniform[TRIES:-1]) < x * x / 2 + d * (1 - jnp.exp(log_v) + log_v)
-    is_taken = is_taken & (root > np.float32(1e-6))
+    log_uniform = jnp.log(uniform[TRIES:-1])
+    bound = x * x / 2 + d * (1 - jnp.exp(log_v) + log_v)
+    is_taken = log_uniform < bound
+    is_taken = is_taken & (root > smallest)
     first = jnp.argmax(is_taken, axis=0)
-    taken = jnp.where(first[None] == np.arange(TRIES)[:, None], log_v, 0).sum(0)
+    is_first = first[None] == np.arange(TRIES)[:, None]
+    taken = jnp.where(is_first, log_v, 0).sum(0)
     taken = jnp.where(is_taken.any(0), taken, 0)
-    boost = jnp.where(alpha < 1, jnp.log(uniform[-1]) / alpha, 0)
+    is_boosted = alpha < 1
+    boost = jnp.where(is_boosted, jnp.log(uniform[-1]) / alpha, 0)
     return jnp.log(d) + taken + boost
 
 
