@@ -7,16 +7,25 @@ items of orbax, so other tools read them too.
 from __future__ import annotations
 
 import os
-from pathlib import Path
+import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import SingleDeviceSharding
+
+from jaxprep import codec
 from jaxprep.errors import ConfigError, InputError, PresetNotFoundError
 from jaxprep.facade import ImageClassifierPreprocessor
-from jaxprep.huggingface import BaseImageProcessor
+from jaxprep.huggingface import BaseImageProcessor, BaseVideoProcessor
 from jaxprep.presets import files
+from jaxprep.settings import default_device
 
 if TYPE_CHECKING:
     import orbax.checkpoint as ocp
+    from etils import epath
 
 __all__ = [
     "Checkpoint",
@@ -29,6 +38,11 @@ __all__ = [
 ]
 
 # orbax is imported in the functions: it takes seconds, which `import jaxprep` should not.
+
+_LEAVES = (int, float, np.generic, jax.Array, jax.ShapeDtypeStruct)
+"""Of a state, beside what NumPy takes for an array."""
+_SAVING = threading.Lock()
+"""Saves of two threads at once take the temporary folders of each other (orbax 0.12.8)."""
 
 
 class Checkpoint(NamedTuple):
@@ -52,14 +66,16 @@ def save(
     """Write a checkpoint to a new folder, all or nothing.
 
     Args:
-        path: of the folder.
-        preprocessor: an `ImageClassifierPreprocessor`, an image processor of
+        path: of the folder; also an address that orbax takes, such as `gs://…`.
+        preprocessor: an `ImageClassifierPreprocessor`, an image or video processor of
             `jaxprep.huggingface`, or what the first is made of (a converter, a config, a pipeline).
-        state: a pytree of arrays: parameters, an optimiser's state, a step.
-        overwrite: replace what is there.
+        state: a pytree of arrays and numbers: parameters, an optimiser's state, a step.
+        overwrite: replace the checkpoint that is there, once the new one is written.
 
     Raises:
-        InputError: there is something at `path`, or `preprocessor` is none.
+        InputError: there is something at `path`, or, to overwrite, something else than a
+            checkpoint; the state is none.
+        ConfigError: `preprocessor` is none.
 
     >>> import tempfile
     >>> preprocessor = ImageClassifierPreprocessor.from_preset("resnet_50_imagenet")
@@ -72,13 +88,24 @@ def save(
     import orbax.checkpoint as ocp
 
     arguments = save_args(preprocessor, state)
-    place = _absolute(path)
-    if os.path.exists(place) and not overwrite:
+    place = _place(path)
+    is_taken = place.exists()
+    if is_taken and not overwrite:
         raise InputError(
             f"Expected a path where nothing is yet, or `overwrite=True` - at `{place}`."
         )
-    with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
-        checkpointer.save(place, arguments, force=overwrite)
+    # What is no checkpoint may be a folder of photographs.
+    if is_taken and not (place / "preprocessor").is_dir():
+        raise InputError(
+            f"Expected a checkpoint with an item `preprocessor` to overwrite - at `{place}`."
+        )
+    # orbax deletes what it overwrites before it writes
+    new = place.with_name(f"{place.name}.jaxprep-new") if is_taken else place
+    with _SAVING:
+        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+            checkpointer.save(new, arguments, force=is_taken)
+        if is_taken:
+            _move(new, place)
 
 
 def restore(path: str | os.PathLike[str], state: Any = None) -> Checkpoint:
@@ -96,7 +123,9 @@ def restore(path: str | os.PathLike[str], state: Any = None) -> Checkpoint:
 
     Raises:
         PresetNotFoundError: there is no such folder.
-        ConfigError: it has no preprocessor, or one that is not read, or a state of other names.
+        ConfigError: it has no preprocessor, or one that is not read, or a state of other names or
+            shapes; or it is damaged.
+        InputError: `state` has a leaf that is no array.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -104,26 +133,25 @@ def restore(path: str | os.PathLike[str], state: Any = None) -> Checkpoint:
     ...     restore(f"{folder}/a").state is None
     True
     """
-    import orbax.checkpoint as ocp
-
-    place = _absolute(path)
-    if not os.path.isdir(place):
+    place = _place(path)
+    if not place.is_dir():
         raise PresetNotFoundError(f"Expected the folder of a checkpoint - at `{place}`.")
     for item in ("preprocessor", *(["state"] if state is not None else [])):
-        if not os.path.isdir(os.path.join(place, item)):
+        if not (place / item).is_dir():
             raise ConfigError(
                 f"Expected a checkpoint with an item `{item}` - at `{place}`. A manager's folder "
                 "has a checkpoint for each step: name that of a step."
             )
-    has_state = os.path.isdir(os.path.join(place, "state"))
-    with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
-        try:
-            items = checkpointer.restore(place, restore_args(state, has_state=has_state))
-        except ValueError:
-            if state is not None:
-                _check_names(os.path.join(place, "state"), state)
-            raise
-    return Checkpoint(preprocessor_of(items.preprocessor), items.state if has_state else None)
+    has_state = (place / "state").is_dir()
+    arguments = restore_args(state, has_state=has_state)
+    content = _restored(place, "preprocessor", arguments)
+    try:
+        preprocessor = preprocessor_of(content)
+    except ConfigError as error:
+        raise ConfigError(f"{error} In `{place / 'preprocessor'}`.") from error
+    if state is not None:
+        _check_like(place / "state", arguments["state"].item)
+    return Checkpoint(preprocessor, _restored(place, "state", arguments) if has_state else None)
 
 
 def save_args(preprocessor: Any, state: Any = None) -> ocp.args.Composite:
@@ -132,7 +160,11 @@ def save_args(preprocessor: Any, state: Any = None) -> ocp.args.Composite:
 
     Args:
         preprocessor: to keep beside the state.
-        state: the train state, any pytree.
+        state: the train state, any pytree of arrays and numbers.
+
+    Raises:
+        InputError: `state` is none.
+        ConfigError: `preprocessor` is none.
 
     >>> sorted(save_args(ImageClassifierPreprocessor(), {"step": 7}))
     ['preprocessor', 'state']
@@ -141,7 +173,7 @@ def save_args(preprocessor: Any, state: Any = None) -> ocp.args.Composite:
 
     items: dict[str, Any] = {"preprocessor": ocp.args.JsonSave(to_json(preprocessor))}
     if state is not None:
-        items["state"] = ocp.args.StandardSave(state)
+        items["state"] = ocp.args.StandardSave(_as_saved(state))
     return ocp.args.Composite(**items)
 
 
@@ -152,6 +184,9 @@ def restore_args(state: Any = None, *, has_state: bool = True) -> ocp.args.Compo
         state: see `restore`.
         has_state: whether the step was saved with one.
 
+    Raises:
+        InputError: `state` has a leaf that is no array.
+
     >>> sorted(restore_args())
     ['preprocessor', 'state']
     """
@@ -159,7 +194,10 @@ def restore_args(state: Any = None, *, has_state: bool = True) -> ocp.args.Compo
 
     items: dict[str, Any] = {"preprocessor": ocp.args.JsonRestore()}
     if has_state:
-        items["state"] = ocp.args.StandardRestore(state)
+        # where the devices are that a state was saved from, it comes back on them
+        elsewhere = SingleDeviceSharding(default_device() or jax.local_devices()[0])
+        like = None if state is None else _as_saved(state)
+        items["state"] = ocp.args.StandardRestore(like, fallback_sharding=elsewhere)
     return ocp.args.Composite(**items)
 
 
@@ -178,7 +216,13 @@ def preprocessor_of(content: Any) -> Any:
     """
     if not isinstance(content, dict) or set(content) != {"config", "image_processor"}:
         return ImageClassifierPreprocessor.from_json(content)
-    return BaseImageProcessor._of(files.from_json(content["config"]), content["image_processor"])
+    config = files.from_json(content["config"], "$.config")
+    shown = content["image_processor"]
+    if not isinstance(shown, dict):
+        raise codec.expected("an object", shown, "$.image_processor")
+    codec.check_json(shown, "$.image_processor", max_depth=codec.MAX_FILE_DEPTH)
+    is_of_videos = "video_processor_type" in shown
+    return (BaseVideoProcessor if is_of_videos else BaseImageProcessor)._of(config, shown)
 
 
 def to_json(preprocessor: Any) -> dict[str, Any]:
@@ -199,29 +243,121 @@ def to_json(preprocessor: Any) -> dict[str, Any]:
     return preprocessor.to_json()
 
 
-def _check_names(place: str, state: Any) -> None:
-    """Refuse a state whose leaves have other names than the saved ones, by their names.
+def _as_saved(state: Any) -> Any:
+    """Return a state whose leaves are what orbax takes: scalars of NumPy become arrays.
 
-    Orbax refuses it, too, but its message fails where a leaf is an array (orbax 0.12.8).
+    Raises:
+        InputError: a leaf is neither an array nor a number, there is none, or two of one name.
+    """
+    try:
+        leaves = jax.tree_util.tree_leaves_with_path(state)
+    except (TypeError, ValueError) as error:  # the keys of a dictionary cannot be sorted
+        raise InputError(
+            f"Expected a pytree, got one that JAX refuses: {error} - at `state`."
+        ) from error
+    names: set[str] = set()
+    for path, leaf in leaves:
+        # orbax would save both as one, and give one back for both
+        name = jax.tree_util.keystr(path, simple=True, separator=".")
+        if name in names:
+            raise InputError(f"Expected a pytree with one leaf of the name `{name}` - at `state`.")
+        names.add(name)
+        has_numbers = isinstance(leaf, _LEAVES) or hasattr(leaf, "__array__")
+        if not has_numbers or getattr(getattr(leaf, "dtype", None), "kind", "") in ("O", "S", "U"):
+            raise InputError(
+                "Expected a pytree of arrays and numbers, got "
+                f"{codec.shown(leaf)} - at `state{jax.tree_util.keystr(path)}`."
+            )
+    is_number = len(leaves) == 1 and leaves[0][0] == () and np.ndim(leaves[0][1]) == 0
+    if not leaves or is_number:
+        raise InputError(
+            f"Expected a pytree with arrays in it, got {codec.shown(state)} - at `state`. Leave "
+            "it out, or put it into a dictionary."
+        )
+    return jax.tree.map(
+        lambda leaf: np.asarray(leaf) if isinstance(leaf, np.generic) else leaf, state
+    )
+
+
+def _restored(place: epath.Path, item: str, arguments: ocp.args.Composite) -> Any:
+    """Return one item of a checkpoint."""
+    import orbax.checkpoint as ocp
+
+    try:
+        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+            return checkpointer.restore(place, ocp.args.Composite(**{item: arguments[item]}))[item]
+    # what is damaged shows in any of these
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        raise ConfigError(
+            f"Expected an item `{item}` that orbax reads, got {type(error).__name__}: {error} - at "
+            f"`{place / item}`."
+        ) from error
+
+
+def _check_like(place: epath.Path, state: Any) -> None:
+    """Refuse a state whose leaves have other names or shapes than the saved ones.
+
+    Orbax refuses other names, too, but its message fails where a leaf is an array, and it gives
+    arrays of NumPy the saved shape without a word (orbax 0.12.8).
     """
     import orbax.checkpoint as ocp
 
-    with ocp.StandardCheckpointer() as checkpointer:
-        metadata = checkpointer.metadata(place)
-    tree = getattr(metadata, "item_metadata", metadata)
-    saved = set(ocp.tree.to_flat_dict(getattr(tree, "tree", tree), sep="."))
-    given = set(ocp.tree.to_flat_dict(state, sep="."))
-    if saved != given:
+    try:
+        with ocp.StandardCheckpointer() as checkpointer:
+            metadata = checkpointer.metadata(place)
+        tree = getattr(metadata, "item_metadata", metadata)
+        saved = ocp.tree.to_flat_dict(getattr(tree, "tree", tree), sep=".")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        saved = {}
+    if not saved:
+        return  # damaged, as reading it says
+    given = ocp.tree.to_flat_dict(state, sep=".")
+    if saved.keys() != given.keys():
         raise ConfigError(
             "Expected a `state` with the names of the saved one, got one without "
-            f"{sorted(saved - given)[:5]} and with {sorted(given - saved)[:5]} more - at `{place}`."
+            f"{sorted(saved.keys() - given.keys())[:5]} and with "
+            f"{sorted(given.keys() - saved.keys())[:5]} more - at `{place}`."
         )
+    for name, leaf in given.items():
+        shape = getattr(saved[name], "shape", None)
+        is_key = isinstance(leaf, jax.Array | jax.ShapeDtypeStruct) and jnp.issubdtype(
+            leaf.dtype, jax.dtypes.prng_key
+        )
+        # a key is saved as the integers that it is made of
+        if shape is not None and not is_key and tuple(shape) != np.shape(leaf):
+            raise ConfigError(
+                f"Expected a `state` with `{name}` of shape {tuple(shape)}, as saved, got "
+                f"{np.shape(leaf)} - at `{place}`."
+            )
 
 
-def _absolute(path: str | os.PathLike[str]) -> str:
+def _move(new: epath.Path, place: epath.Path) -> None:
+    """Put a checkpoint in the place of another one."""
+    if jax.process_index() == 0:
+        old = place.with_name(f"{place.name}.jaxprep-old")
+        if old.exists():
+            old.rmtree()
+        place.rename(old)
+        new.rename(place)
+        old.rmtree()
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(f"jaxprep: {place}")
+
+
+def _place(path: str | os.PathLike[str]) -> epath.Path:
     """Return a path as orbax takes it; an address such as `gs://…` is one already."""
-    text = os.fspath(path)
-    return text if "://" in text else str(Path(text).absolute())
+    from etils import epath
+
+    text = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    if not isinstance(text, str):
+        raise InputError(f"Expected a path, got {codec.shown(path)} - at `path`.")
+    try:
+        # of a link, what it leads to is replaced
+        return epath.Path(text if "://" in text else os.path.realpath(text))
+    except (LookupError, ValueError) as error:  # "https://", and a zero byte
+        raise InputError(
+            f"Expected a path, or an address that orbax takes, got {codec.shown(text)} - at `path`."
+        ) from error
 
 
 def __dir__() -> list[str]:

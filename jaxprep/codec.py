@@ -475,7 +475,10 @@ def _tagged_class(
         classes = _subclasses(base)
     if not isinstance(name, str) or name not in classes:
         known = _nearest_first(classes, name)
-        raise expected(f"one of {known}", name, place)
+        raise ConfigError(
+            f"Expected one of {known}, got `{shown(name)}` - at `{place}`. If it is of another "
+            "package, import the module that defines it first."
+        )
     return _class_of_name(classes[name], place)
 
 
