@@ -22,8 +22,8 @@ from typing import (
 import numpy as np
 from jaxtyping import UInt8
 
+from jaxprep.cli.fingerprints import fingerprint, stamp
 from jaxprep.cli.labels import Labels
-from jaxprep.cli.manifest import fingerprint
 from jaxprep.cli.prefetch import grouped, run_ahead
 from jaxprep.cli.sources import Source
 from jaxprep.cli.stored import StoredType, as_stored, config_for
@@ -342,12 +342,14 @@ def decode_photo(path: Path, config: Format, alpha: Alpha = "drop") -> Photo:
     ((8, 6), (224, 224))
     """
     # Before decoding: of a file that changes meanwhile the next run then sees that it changed.
-    current = fingerprint(path)
+    before = stamp(path)
     try:
         image = read_file(path, config, alpha)
         height, width = _size(image)
         output_size = config.pipeline.output_size((height, width))
         bucket = config.pipeline.bucket((height, width))
+        # After it: what has been decoded is a file, and not of 12 GB.
+        current = fingerprint(path, before)
     except Exception as error:
         raise error_of_image(error, path) from error
     source = Source(absolute(path), current, (height, width), output_size)

@@ -1,7 +1,8 @@
 """Reads and writes the manifest of an output folder: its run, and what became of every image.
 
-With it a run can continue where another ended. A line is believed only as far as it is true: the
-image is the file that it was, and the file of its result has the checksum that it had.
+With it a run can continue where another ended. A line is believed only as far as it is true: it is
+as this program wrote it, the image is the file that it was, and the file of its result has the
+checksum that it had.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 from jaxprep import __version__, codec
 from jaxprep.atomic import naming_errors, remove_temporaries, replacing, sync_files
+from jaxprep.cli.fingerprints import is_same, size_and_checksum
 from jaxprep.cli.messages import say
 from jaxprep.cli.prefetch import run_ahead
 from jaxprep.errors import ConfigError, InputError
@@ -34,23 +36,9 @@ SETTINGS, LINES = "manifest.json", "manifest.jsonl"
 DONE, SKIPPED, LEFT_OUT = "done", "skipped", "left out"
 Record = dict[str, Any]
 """A line of `manifest.jsonl`: `path` (absolute), `status`, and what is known of the image. If it is
-done, `bytes` and `mtime_ns` are those of the image, and `file`, `file_bytes` and `file_crc32` say
-where the result is, in which `row`."""
-
-
-def fingerprint(path: Path) -> Record:
-    """Return what changes when a file changes: its size in bytes, and when it was written.
-
-    Empty if there is no such file.
-
-    >>> fingerprint(Path("no such file"))
-    {}
-    """
-    try:
-        status = os.stat(path)
-    except OSError:
-        return {}
-    return {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+done, `bytes`, `mtime_ns`, `ctime_ns`, `inode` and `crc32` are those of the image, and `file`,
+`file_bytes` and `file_crc32` say where the result is, in which `row`. In the file, `line_crc32` is
+that of all the rest."""
 
 
 @contextlib.contextmanager
@@ -103,12 +91,8 @@ def describe_file(folder: Path, name: str) -> Record:
     ...     describe_file(Path(folder), "a.npy")
     {'file': 'a.npy', 'file_bytes': 9, 'file_crc32': 'cbf43926'}
     """
-    checksum = 0
-    with open(folder / name, "rb") as file:
-        while piece := file.read(2**20):
-            checksum = zlib.crc32(piece, checksum)
-        size = file.tell()
-    return {"file": name, "file_bytes": size, "file_crc32": f"{checksum:08x}"}
+    size, checksum = size_and_checksum(folder / name)
+    return {"file": name, "file_bytes": size, "file_crc32": checksum}
 
 
 class Manifest:
@@ -156,15 +140,36 @@ class Manifest:
         self.records = self._true_records(list(map(_parse_line, lines)))
         self._drop_replaced_lines()
 
-    def is_done(self, path: Path, current: Record) -> bool:
-        """Return whether there is a result of an image, and of the file as it is now.
+    def remaining(self, images: Mapping[Path, Record]) -> list[Path]:
+        """Return the images that have no result, or not of the file as it is now.
+
+        A line whose image has moved on the disk, and is the same, gets the stamp of now.
 
         Args:
-            path: of the image, absolute.
-            current: its `fingerprint`.
+            images: by their absolute paths: the `stamp` of each, and what else its line must hold.
         """
+        checks = run_ahead(
+            self._renewed, images.items(), workers=core_count(), ahead=4 * core_count()
+        )
+        remaining, renewed = [], []
+        with contextlib.closing(checks) as checked:
+            for (path, _), future in checked:
+                record = future.result()
+                if record is None:
+                    remaining.append(path)
+                elif record != self.records[str(path)]:
+                    renewed.append(record)
+        if renewed:
+            self.add(renewed)
+        return remaining
+
+    def _renewed(self, image: tuple[Path, Record]) -> Record | None:
+        """Return the record of an image as of now; None if it is none of the present file."""
+        path, current = image
         record = self.records.get(str(path), {})
-        return record.get("status") == DONE and bool(current) and current.items() <= record.items()
+        if record.get("status") != DONE or not is_same(path, current, record):
+            return None
+        return {**record, **current}
 
     def remove_unlisted(self, is_result: Callable[[str], bool]) -> list[str]:
         """Delete the files of results that no line names, and return their names.
@@ -231,6 +236,7 @@ class Manifest:
                 f"line {number}: their images are done again."
             )
         records = {record["path"]: record for record in whole}
+        edited = {path for path, record in records.items() if not _is_as_written(record)}
         # What was no image may be one by now, or be gone; what is still there is found again.
         for path, record in list(records.items()):
             if record["status"] != DONE and not os.path.isfile(path):
@@ -241,14 +247,17 @@ class Manifest:
         untrue = [
             record["path"]
             for record in done
-            if record["file"] in lost or places[record["file"], record["row"]] > 1
+            if record["path"] in edited
+            or record["file"] in lost
+            or places[record["file"], record["row"]] > 1
         ]
         for path in untrue:
             del records[path]
         if untrue:
             say(
                 f"warning: Dropped {len(untrue)} of {len(done)} results of '{self.folder}', whose "
-                "files are not there or not what they were: their images are done again."
+                "files, or lines in the manifest, are not what they were: their images are done "
+                "again."
             )
         return records
 
@@ -284,11 +293,7 @@ class Manifest:
             if (self.folder / name).exists() and not (self.folder / name).is_file():
                 raise InputError(f"Expected a file, got another thing - at '{self.folder / name}'.")
         if not path.exists():
-            if self.folder.is_dir() and any(map(_is_visible, self.folder.iterdir())):
-                raise InputError(
-                    "Expected a new or empty folder, or one of an earlier run, got one with other "
-                    f"files - at '{self.folder}'."
-                )
+            self._check_is_empty()
             return
         written = codec.loads(path.read_bytes(), str(path))
         if not isinstance(written, dict) or "preset" not in written:
@@ -304,6 +309,20 @@ class Manifest:
                     f"`{written['preset']}`), got another {difference}. Take another output "
                     f"folder, or remove this one - at '{self.folder}'."
                 )
+
+    def _check_is_empty(self) -> None:
+        """Raise where there are no settings, but other files."""
+        if (self.folder / LINES).exists():
+            raise InputError(
+                f"Expected `{SETTINGS}` beside `{LINES}`: without it nobody knows how the results "
+                "of the earlier run were made. Put it back, take another output folder, or remove "
+                f"this one - at '{self.folder}'."
+            )
+        if self.folder.is_dir() and any(map(_is_visible, self.folder.iterdir())):
+            raise InputError(
+                f"Expected a new or empty folder, or one of an earlier run with its `{SETTINGS}`, "
+                f"got one with other files - at '{self.folder}'."
+            )
 
     def _write_settings(self, outcome: dict[str, Any]) -> None:
         with replacing(self.folder / SETTINGS) as file:
@@ -323,11 +342,27 @@ def _is_visible(path: Path) -> bool:
 
 
 def _to_line(record: Record) -> bytes:
-    return json.dumps(record).encode() + b"\n"
+    return json.dumps({**record, "line_crc32": _checksum(record)}).encode() + b"\n"
+
+
+def _checksum(record: Record) -> str:
+    # Sorted, so that a program that only writes the JSON anew, such as `jq -S`, changes nothing.
+    return f"{zlib.crc32(json.dumps(record, sort_keys=True).encode()):08x}"
+
+
+def _is_as_written(record: Record) -> bool:
+    """Return whether a line is as this program wrote it, and take its checksum off.
+
+    An edited `row`, or those of two lines exchanged, would give an image the result of another.
+    """
+    return record.pop("line_crc32", None) == _checksum(record)
 
 
 _FILE_FIELDS = ("file", "file_bytes", "file_crc32")
-_FIELD_TYPES = {"row": int, "bytes": int, "mtime_ns": int, "file": str, "file_bytes": int}
+_FIELD_TYPES = {
+    **dict.fromkeys(("row", "bytes", "mtime_ns", "ctime_ns", "inode", "file_bytes"), int),
+    **dict.fromkeys(("file", "file_crc32", "crc32"), str),
+}
 
 
 def _parse_line(line: bytes) -> Record | None:
@@ -353,7 +388,7 @@ def _is_record(record: Record) -> bool:
         return False
     file = PurePosixPath(record["file"])
     is_inside = not file.is_absolute() and ".." not in file.parts
-    return is_inside and record["row"] >= 0 and isinstance(record.get("file_crc32"), str)
+    return is_inside and record["row"] >= 0
 
 
 _MISSING = object()

@@ -28,13 +28,13 @@ folder gets `shard-00000.npz`, ... with the arrays `images` (n, height, width, c
 `paths`; where the results have no common size, with `image_0`, `image_1`, ... instead of `images`.
 With --format npy it gets one array per image, under the path of the image. `README.md` says how to
 read what is there, with code. `manifest.json` holds the settings, `manifest.jsonl` a line for each
-image: its absolute path, its size, the size, file and row of its result, and the size and checksum
-of that file; or why it was skipped.
+image: its absolute path, its size, the size, file and row of its result, and the sizes and
+checksums of both files; or why it was skipped.
 
 Run the same command again, from any folder, to go on where a run ended, however it ended. Images
-that are done are not decoded again. Those that changed since are done anew, and so are those whose
-results are damaged; files of results that the manifest does not list are removed. One run at a time
-writes to a folder.
+that are done are not decoded again; copies of them in their place count as them. Those that changed
+since are done anew, and so are those whose results are damaged or whose lines were edited; files of
+results that the manifest does not list are removed. One run at a time writes to a folder.
 
 The first Ctrl-C lets the images at work be finished and written, the second ends at once."""
 

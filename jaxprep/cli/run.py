@@ -16,9 +16,10 @@ from jaxprep.atomic import replacing
 from jaxprep.cli import convert, how_to_read, ray_engine, shard_files
 from jaxprep.cli import labels as labels_module
 from jaxprep.cli.convert import Converter, Options, shard_size_of
+from jaxprep.cli.fingerprints import stamp
 from jaxprep.cli.interrupts import deferred_interrupt
 from jaxprep.cli.labels import Labels, labels_of
-from jaxprep.cli.manifest import LEFT_OUT, SKIPPED, Manifest, Record, fingerprint, owned
+from jaxprep.cli.manifest import LEFT_OUT, SKIPPED, Manifest, Record, owned
 from jaxprep.cli.messages import say
 from jaxprep.cli.options import load_config
 from jaxprep.cli.stored import split_at_values
@@ -188,11 +189,9 @@ def _write_how_to_read(output: Path, options: Options) -> None:
 
 def _run(listing: Listing, config: Format, manifest: Manifest, options: Options) -> Outcome:
     """Convert what is not done yet."""
-    remaining = [
-        path
-        for path in listing.images
-        if not manifest.is_done(absolute(path), _fingerprint(path, options))
-    ]
+    as_named = {absolute(path): path for path in listing.images}
+    current = {key: _current(path, options) for key, path in as_named.items()}
+    remaining = [as_named[key] for key in manifest.remaining(current)]
     done_before = len(listing.images) - len(remaining)
     writer = _writer(manifest, config, len(remaining), options)
     removed = writer.remove_unlisted()
@@ -220,11 +219,11 @@ def _run(listing: Listing, config: Format, manifest: Manifest, options: Options)
     return Outcome(count, done_before, skipped, endings, missed)
 
 
-def _fingerprint(path: Path, options: Options) -> Record:
+def _current(path: Path, options: Options) -> Record:
     """Return what changes when the result of an image changes: the file, or its label."""
     if isinstance(options.labels, Labels):
-        return {**fingerprint(path), "label": options.labels(path)}
-    return fingerprint(path)
+        return {**stamp(path), "label": options.labels(path)}
+    return stamp(path)
 
 
 def _writer(manifest: Manifest, config: Format, count: int, options: Options) -> Writer:
@@ -265,7 +264,7 @@ class Reporter:
             raise _stopping(error)
         message = " ".join(str(error).split())
         self.bar.write(f"jaxprep: skipped: {message}", file=sys.stderr)
-        record = {"path": str(absolute(path)), "status": SKIPPED, **fingerprint(path)}
+        record = {"path": str(absolute(path)), "status": SKIPPED, **stamp(path)}
         self.manifest.add([{**record, "error": str(error)}])
 
     def report_image(self, path: Path, error: JaxprepError) -> None:
@@ -287,7 +286,7 @@ def _stopping(error: JaxprepError) -> JaxprepError:
 
 
 def _left_out_record(entry: LeftOut) -> Record:
-    known = {"path": str(absolute(entry.path)), "status": LEFT_OUT, **fingerprint(entry.path)}
+    known = {"path": str(absolute(entry.path)), "status": LEFT_OUT, **stamp(entry.path)}
     return {**known, "error": entry.reason}
 
 
