@@ -116,7 +116,8 @@ def gray_values(image: UInt8[Array, "h w c"], reference: Reference) -> Any:
         return image
     if reference == "pillow":
         return luma(image)
-    red, green, blue = (image[..., i : i + 1].astype(jnp.float32) for i in range(3))
+    channels = (image[..., i : i + 1] for i in range(3))
+    red, green, blue = (channel.astype(jnp.float32) for channel in channels)
     # `_rgb_to_grayscale_image` of torchvision/transforms/v2/functional/_color.py:
     # `r.mul(0.2989).add_(g, alpha=0.587)` and so on
     red = product(red, np.float32(0.2989))
@@ -267,8 +268,10 @@ def turn_integer_hue(image: Any, turns: Any, tables: Any) -> Any:
     [[[0, 255, 252]]]
     """
     red, green, blue = (image[..., i].astype(jnp.int32) for i in range(3))
-    largest = jnp.maximum(jnp.maximum(red, green), blue)
-    smallest = jnp.minimum(jnp.minimum(red, green), blue)
+    largest = jnp.maximum(red, green)
+    largest = jnp.maximum(largest, blue)
+    smallest = jnp.minimum(red, green)
+    smallest = jnp.minimum(smallest, blue)
     extent = largest - smallest
     middle = red + green + blue - largest - smallest
     # which channel is the largest, the first of equals, and which of the others is the smallest
@@ -360,11 +363,15 @@ def _select(sector: Any, value: Any, p: Any, q: Any, t: Any) -> Any:
 def _turn_float_hue(image: Any, turns: Any) -> Any:
     # `_rgb_to_hsv` and `_hsv_to_rgb` of torchvision/transforms/v2/functional/_color.py
     unit = image.astype(jnp.float32) / np.float32(255)
-    red, green = unit[..., 0], unit[..., 1]
-    largest, smallest = unit.max(-1), unit.min(-1)
+    red = unit[..., 0]
+    green = unit[..., 1]
+    largest = unit.max(-1)
+    smallest = unit.min(-1)
     extent = largest - smallest
+    # `eqc` there: 1 is in place of a divisor of 0
     is_gray = extent == 0
-    saturation = extent / jnp.where(is_gray, 1, largest)
+    brightest = jnp.where(is_gray, 1, largest)
+    saturation = extent / brightest
     difference = largest[..., None] - unit
     divisor = jnp.where(is_gray, 1, extent)
     below = difference / divisor[..., None]
@@ -376,15 +383,19 @@ def _turn_float_hue(image: Any, turns: Any) -> Any:
     in_blue = of_green + 4 - of_red
     in_others = jnp.where(is_green, in_green, in_blue)
     sixths = jnp.where(is_red, in_red, in_others)
-    hue = jnp.fmod(product(sixths, np.float32(1 / 6)) + 1, 1)
+    hue = product(sixths, np.float32(1 / 6))
+    hue = jnp.fmod(hue + 1, 1)
     hue = jnp.remainder(hue + turns, 1)
     turned = product(hue, np.float32(6))
     sector = jnp.floor(turned)
     part = product(saturation, turned - sector)
     rest = 1 - saturation
-    p = jnp.clip(product(rest, largest), 0, 1)
-    q = jnp.clip(product(1 - part, largest), 0, 1)
-    t = jnp.clip(product(part + (1 - saturation), largest), 0, 1)
+    p = product(rest, largest)
+    p = jnp.clip(p, 0, 1)
+    q = product(1 - part, largest)
+    q = jnp.clip(q, 0, 1)
+    t = product(part + (1 - saturation), largest)
+    t = jnp.clip(t, 0, 1)
     sector = sector.astype(jnp.int32) % 6
     colours = _select(sector, largest, p, q, t)
     # `to_dtype` from float to uint8: `mul(255 + 1 - 1e-3)`, cut off

@@ -85,25 +85,35 @@ class RandomErasing(Sometimes, Opaque):
         # `RandomErasing`: 10 attempts, nothing if none fits
         attempts = 10
         numbers, noise = jax.random.split(key)
+        attempt_count = 2 * high * attempts
         drawn = units(numbers, high * (2 * attempts + 2) + 1)
         number = low + below(drawn[0], high - low + 1)
-        attempted = drawn[1 : 1 + 2 * high * attempts].reshape(2, high, attempts)
-        places = drawn[1 + 2 * high * attempts :].reshape(2, high)
+        attempted = drawn[1 : 1 + attempt_count].reshape(2, high, attempts)
+        places = drawn[1 + attempt_count :].reshape(2, high)
         share = between(attempted[0], *self.scale)
-        area = share * (height * width).astype(jnp.float32) / number.astype(jnp.float32)
-        log_ratio = between(attempted[1], math.log(self.ratio[0]), math.log(self.ratio[1]))
+        image_area = (height * width).astype(jnp.float32)
+        # `area / count` of timm: more rectangles are smaller ones
+        area = share * image_area / number.astype(jnp.float32)
+        lowest, highest = self.ratio
+        log_ratio = between(attempted[1], math.log(lowest), math.log(highest))
         aspect = jnp.exp(log_ratio)
-        heights = jnp.round(jnp.sqrt(area * aspect)).astype(jnp.int32)
-        widths = jnp.round(jnp.sqrt(area / aspect)).astype(jnp.int32)
+        heights = jnp.round(jnp.sqrt(area * aspect))
+        heights = heights.astype(jnp.int32)
+        widths = jnp.round(jnp.sqrt(area / aspect))
+        widths = widths.astype(jnp.int32)
+        # below, not up to: neither library fills a whole side
         fits = (heights < height) & (widths < width)
         first = jnp.argmax(fits, axis=1)[:, None]
         chosen_height = jnp.take_along_axis(heights, first, 1)[:, 0]
         chosen_width = jnp.take_along_axis(widths, first, 1)[:, 0]
-        kept = fits.any(1) & (np.arange(high) < number)
+        any_fits = fits.any(1)
+        is_counted = np.arange(high) < number
+        kept = any_fits & is_counted
         top = below(places[0], height - chosen_height + 1)
         left = below(places[1], width - chosen_width + 1)
         seed = jax.random.bits(noise, dtype=jnp.uint32)
-        return Rectangles(top, left, jnp.where(kept, chosen_height, 0), chosen_width, seed)
+        kept_height = jnp.where(kept, chosen_height, 0)
+        return Rectangles(top, left, kept_height, chosen_width, seed)
 
     def unchanged(self, draw: Any) -> Any:
         return draw._replace(height=jnp.zeros_like(draw.height))
@@ -116,21 +126,28 @@ class RandomErasing(Sometimes, Opaque):
                 " erase after rescaling and normalising."
             )
         height, width, _ = image.shape
-        row, column = np.arange(height)[:, None], np.arange(width)[None]
-        for i in range(self.count[1]):
-            top, left = draw.top[i], draw.left[i]
+        row = np.arange(height)[:, None]
+        column = np.arange(width)[None]
+        # in order, as a later rectangle covers an earlier one
+        _, largest_count = self.count
+        for i in range(largest_count):
+            top = draw.top[i]
+            left = draw.left[i]
             in_rows = (row >= top) & (row < top + draw.height[i])
             in_columns = (column >= left) & (column < left + draw.width[i])
             noise_key = jax.random.fold_in(jax.random.key(draw.seed), i)
             value = self._value(noise_key, image.shape, image.dtype)
-            image = jnp.where((in_rows & in_columns)[..., None], value, image)
+            is_erased = in_rows & in_columns
+            image = jnp.where(is_erased[..., None], value, image)
         return image
 
     def _value(self, key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
         if self.mode == "constant":
             return fill_value(self.value, dtype)
-        drawn = shape if self.mode == "pixel" else (1, 1, shape[-1])
-        return jax.random.normal(key, drawn).astype(dtype)
+        one_of_channel = (1, 1, shape[-1])
+        drawn_shape = shape if self.mode == "pixel" else one_of_channel
+        noise = jax.random.normal(key, drawn_shape)
+        return noise.astype(dtype)
 
     def describe(self) -> str:
         return f"erase a random rectangle{self.how_often()}"

@@ -41,7 +41,8 @@ def amount_of(row: Row, strength: Any, sign: Any) -> Any:
     direction = np.float32(np.sign(row.extent))
     if row.signed:
         direction = direction * sign
-    return jnp.maximum(np.float32(row.start) + direction * change, np.float32(row.least))
+    amount = np.float32(row.start) + direction * change
+    return jnp.maximum(amount, np.float32(row.least))
 
 
 def operation_of(row: Row, strength: Any, sign: Any, size: tuple[Any, Any]) -> Operation:
@@ -61,9 +62,11 @@ def operation_of(row: Row, strength: Any, sign: Any, size: tuple[Any, Any]) -> O
     if row.name == "shear_y":
         return operations.warp_of(shear(vertical=amount))
     if row.name in ("translate_x", "shift_x"):
-        return operations.warp_of(translation(right=_pixels(row, amount, width)))
+        right = _pixels(row, amount, width)
+        return operations.warp_of(translation(right=right))
     if row.name in ("translate_y", "shift_y"):
-        return operations.warp_of(translation(down=_pixels(row, amount, height)))
+        down = _pixels(row, amount, height)
+        return operations.warp_of(translation(down=down))
     if row.name == "cutout":
         return operations.cutout_of(amount)
     if row.name in operations.BLENDS:
@@ -81,8 +84,11 @@ def is_warp(row: Row) -> bool:
 
 
 def _pixels(row: Row, amount: Any, side: Any) -> Any:
+    # "translate" is by a share of the side, "shift" by pixels
     pixels = amount * side if row.name.startswith("translate") else amount
-    return jnp.trunc(pixels) if row.rounding == "truncate" else pixels
+    if row.rounding == "truncate":
+        return jnp.trunc(pixels)
+    return pixels
 
 
 NOTHING = -1
@@ -107,19 +113,24 @@ def drawn_operations(
     # NOTHING, -1, is the last
     all_rows = (*rows, Row("identity"))
     bicubic = operations.RANDOM_METHODS.index("bicubic")
+    cutout = operations.FAMILIES.index("cutout")
+    has_cutout = any(row.name == "cutout" for row in rows)
 
     def one(index: Any, strength: Any, sign: Any, unit: Any) -> Operation:
         choices = [operation_of(row, strength, sign, size) for row in all_rows]
-        chosen = operations.at(operations.stack(choices), index % len(all_rows))
+        stacked = operations.stack(choices)
+        chosen = operations.at(stacked, index % len(all_rows))
         is_bicubic = operations.is_warp(chosen) & happens(unit, 0.5)
         variant = jnp.where(is_bicubic, bicubic, chosen.variant)
-        if any(row.name == "cutout" for row in rows):
-            pixel = below(unit, jnp.asarray(size[0], jnp.int32) * size[1])
-            is_cutout = chosen.family == operations.FAMILIES.index("cutout")
+        if has_cutout:
+            height, width = size
+            pixel = below(unit, jnp.asarray(height, jnp.int32) * width)
+            is_cutout = chosen.family == cutout
             variant = jnp.where(is_cutout, pixel, variant)
         return chosen._replace(variant=variant)
 
-    arrays = [jnp.asarray(array) for array in (index, strength, sign, unit)]
+    numbers = (index, strength, sign, unit)
+    arrays = [jnp.asarray(array) for array in numbers]
     return jax.vmap(one)(*arrays)
 
 
@@ -138,7 +149,8 @@ def _strengths(strength: Any, spread: Spread, unit: Any) -> Any:
     # `AugmentOp.__call__` of timm/data/auto_augment.py
     if spread == "uniform":
         return between(unit, 0, strength)
-    return jnp.clip(strength + spread * normal(unit), 0, 1)
+    drawn = strength + spread * normal(unit)
+    return jnp.clip(drawn, 0, 1)
 
 
 class Policy(Sometimes, Opaque):
@@ -160,9 +172,10 @@ class Policy(Sometimes, Opaque):
     @property
     def settings(self) -> dict[str, Any]:
         """The arguments of `apply_operation`."""
-        names = tuple(sorted({"warp" if is_warp(row) else row.name for row in self.rows}))
+        kinds = {"warp" if is_warp(row) else row.name for row in self.rows}
         return {
-            "names": names,
+            # sorted: every process has another order of a set of strings, and would of branches
+            "names": tuple(sorted(kinds)),
             "method": self.method,
             "fill": self.fill,
             "reference": self.reference,
@@ -248,8 +261,9 @@ class RandAugment(Policy):
         if not 1 <= self.num_ops <= 16:
             raise codec.expected("1 to 16 operations", self.num_ops, "$.num_ops")
         for name in ("strength", "operation_probability"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise codec.expected("0 to 1", getattr(self, name), f"$.{name}")
+            share = getattr(self, name)
+            if not 0 <= share <= 1:
+                raise codec.expected("0 to 1", share, f"$.{name}")
         _check_spread(self.strength_std)
 
     @property
@@ -261,7 +275,8 @@ class RandAugment(Policy):
         drawn = units(key, 5, self.num_ops)
         index = below(drawn[0], len(self.rows))
         if self.operation_probability < 1:
-            index = jnp.where(happens(drawn[1], self.operation_probability), index, NOTHING)
+            is_done = happens(drawn[1], self.operation_probability)
+            index = jnp.where(is_done, index, NOTHING)
         strength = _strengths(self.strength, self.strength_std, drawn[2])
         return drawn_operations(self.rows, index, strength, sign(drawn[3]), drawn[4], size)
 
@@ -308,7 +323,8 @@ class TrivialAugmentWide(Policy):
         """Return one stacked operation."""
         drawn = units(key, 4, 1)
         index = below(drawn[0], len(self.rows))
-        strength = below(drawn[1], self.bins).astype(jnp.float32) / np.float32(self.bins - 1)
+        level = below(drawn[1], self.bins).astype(jnp.float32)
+        strength = level / np.float32(self.bins - 1)
         return drawn_operations(self.rows, index, strength, sign(drawn[2]), drawn[3], size)
 
     def describe(self) -> str:
@@ -357,16 +373,24 @@ class AutoAugment(Policy):
         """Return two stacked operations."""
         policy = POLICIES[self.policy]
         names = [row.name for row in self.rows]
-        index = np.array([[names.index(part[0]) for part in pair] for pair in policy.pairs])
-        probability = np.array([[part[1] for part in pair] for pair in policy.pairs], np.float32)
-        level = np.array([[part[2] for part in pair] for pair in policy.pairs], np.float32)
+        # arrays `(sub-policies, 2)`: of each, one of the two operations
+        shape = (len(policy.pairs), 2)
+        indices = np.zeros(shape, np.int64)
+        probability = np.zeros(shape, np.float32)
+        level = np.zeros(shape, np.float32)
+        for i, pair in enumerate(policy.pairs):
+            for j, part in enumerate(pair):
+                name, part_probability, part_level = part
+                indices[i, j] = names.index(name)
+                probability[i, j] = part_probability
+                level[i, j] = part_level
         strength = level / np.float32(policy.levels)
         drawn = units(key, 5, 2)
-        pair = below(drawn[0, 0], len(policy.pairs))
-        kept = happens(drawn[1], jnp.asarray(probability)[pair])
-        index_of = jnp.where(kept, jnp.asarray(index)[pair], NOTHING)
-        strengths = _strengths(jnp.asarray(strength)[pair], self.strength_std, drawn[2])
-        return drawn_operations(self.rows, index_of, strengths, sign(drawn[3]), drawn[4], size)
+        which = below(drawn[0, 0], len(policy.pairs))
+        kept = happens(drawn[1], jnp.asarray(probability)[which])
+        index = jnp.where(kept, jnp.asarray(indices)[which], NOTHING)
+        strengths = _strengths(jnp.asarray(strength)[which], self.strength_std, drawn[2])
+        return drawn_operations(self.rows, index, strengths, sign(drawn[3]), drawn[4], size)
 
     def describe(self) -> str:
         return f"do the operations of a random sub-policy of {self.policy!r}{self.how_often()}"
@@ -420,6 +444,7 @@ class AugMix(Policy):
     def draw(self, key: Any, size: tuple[Any, Any]) -> tuple[Operation, Any]:
         """Return the operations `(width, depth)`, and the weights `(1 + width,)` of the image and
         of each chain."""
+        # `AugMix.forward` of torchvision/transforms/autoaugment.py
         depth = 3 if self.depth == -1 else self.depth
         shape = (self.width, depth)
         numbers, mix = jax.random.split(key)
@@ -427,9 +452,11 @@ class AugMix(Policy):
         index = below(drawn[0], len(self.rows))
         if self.depth == -1:
             lengths = 1 + below(drawn[1, :, :1], 3)
-            index = jnp.where(np.arange(depth) < lengths, index, NOTHING)
+            is_in_chain = np.arange(depth) < lengths
+            index = jnp.where(is_in_chain, index, NOTHING)
         # `magnitudes[randint(severity)]` of 10 strengths, of 0 to 1
-        strength = below(drawn[2], self.severity).astype(jnp.float32) / np.float32(9)
+        level = below(drawn[2], self.severity)
+        strength = level.astype(jnp.float32) / np.float32(9)
         operation = drawn_operations(
             self.rows,
             index.reshape(-1),
@@ -442,20 +469,26 @@ class AugMix(Policy):
         logs = log_gamma(mix, self.alpha, 2 + self.width)
         kept = jax.nn.sigmoid(logs[0] - logs[1])  # Beta(alpha, alpha)
         parts = jax.nn.softmax(logs[2:])  # of Dirichlet's distribution
-        return stacked, jnp.concatenate([kept[None], (1 - kept) * parts])
+        image_weight = kept[None]
+        chain_weights = (1 - kept) * parts
+        return stacked, jnp.concatenate([image_weight, chain_weights])
 
     def unchanged(self, draw: Any) -> Any:
         chains, weights = draw
+        nothing = operations.without_effect(chains)
         # the image alone
-        return operations.without_effect(chains), jnp.zeros_like(weights).at[0].set(1)
+        image_alone = jnp.zeros_like(weights).at[0].set(1)
+        return nothing, image_alone
 
     def apply(self, image: Any, draw: Any = None) -> Any:
         chains, weights = draw
         image = jnp.asarray(image)
         mixed = product(image.astype(jnp.float32), weights[0])
         for i in range(self.width):
-            augmented = apply_operations(image, operations.at(chains, i), **self.settings)
+            chain = operations.at(chains, i)
+            augmented = apply_operations(image, chain, **self.settings)
             mixed = mixed + product(augmented.astype(jnp.float32), weights[i + 1])
+        # `mix.to(dtype=img.dtype)` of torch cuts fractions off
         return truncated(mixed)
 
     def matrix(self, size: Any, draw: Any = None) -> Any:

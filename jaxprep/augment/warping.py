@@ -92,20 +92,24 @@ def affine(
     [0.5, 0.0, 0.5, -0.0, 0.5, 1.0]
     """
     # `_get_inverse_affine_matrix` of torchvision/transforms/functional.py
-    angle, across, along = (
-        jnp.deg2rad(jnp.asarray(number, jnp.float32)) for number in (degrees, shear_x, shear_y)
-    )
-    cos, sin = jnp.cos(angle - along), jnp.sin(angle - along)
+    numbers = (degrees, shear_x, shear_y)
+    angle, across, along = (jnp.deg2rad(jnp.asarray(number, jnp.float32)) for number in numbers)
+    cos = jnp.cos(angle - along)
+    sin = jnp.sin(angle - along)
+    # `a` to `d` there: the matrix that goes forward, without its scale
     a = cos / jnp.cos(along)
     b = -cos * jnp.tan(across) / jnp.cos(along) - jnp.sin(angle)
     c = sin / jnp.cos(along)
     d = -sin * jnp.tan(across) / jnp.cos(along) + jnp.cos(angle)
-    # the inverse of a matrix of determinant 1 times `scale`
-    a, b, c, d = d / scale, -b / scale, -c / scale, a / scale
+    # its inverse: the determinant is 1
+    inverse_a = d / scale
+    inverse_b = -b / scale
+    inverse_c = -c / scale
+    inverse_d = a / scale
     middle_y, middle_x = (jnp.asarray(side, jnp.float32) / 2 for side in size)
-    shift_x = middle_x - a * (middle_x + right) - b * (middle_y + down)
-    shift_y = middle_y - c * (middle_x + right) - d * (middle_y + down)
-    return _coefficients(a, b, shift_x, c, d, shift_y)
+    shift_x = middle_x - inverse_a * (middle_x + right) - inverse_b * (middle_y + down)
+    shift_y = middle_y - inverse_c * (middle_x + right) - inverse_d * (middle_y + down)
+    return _coefficients(inverse_a, inverse_b, shift_x, inverse_c, inverse_d, shift_y)
 
 
 def perspective(corners: Float32[Array, "4 2"], size: tuple[Any, Any]) -> Map:
@@ -133,10 +137,10 @@ def perspective(corners: Float32[Array, "4 2"], size: tuple[Any, Any]) -> Map:
         x = corners[i, 0]
         y = corners[i, 1]
         position = [x, y, 1.0]
-        for axis in range(2):
+        # x of the image is of the first three coefficients, y of the next three
+        for axis, six in enumerate((position + nothing, nothing + position)):
             target = source[i, axis]
-            first = position + nothing if axis == 0 else nothing + position
-            rows.append(_coefficients(*first, -target * x, -target * y))
+            rows.append(_coefficients(*six, -target * x, -target * y))
     equations = jnp.stack(rows)
     return jnp.linalg.solve(equations, source.reshape(-1))
 
@@ -199,6 +203,7 @@ def warp(
         return pixels.at[index].get(mode="promise_in_bounds")
 
     if method == "nearest":
+        # integers already where the map is affine
         row = jnp.floor(y).astype(jnp.int32)
         column = jnp.floor(x).astype(jnp.int32)
         sampled = at(row, column)
@@ -206,6 +211,7 @@ def warp(
         sampled = _bilinear(at, x, y).astype(image.dtype)
     else:
         sampled = _saturated(_bicubic(at, x, y), image.dtype)
+    # a policy passes its fill as an array, which follows the image: see `color.following`
     value = fill if isinstance(fill, jax.Array) else fill_value(fill, image.dtype)
     return jnp.where(inside[..., None], sampled, value)
 
@@ -215,22 +221,29 @@ def _nearest_affine(map: Map, size: Size, source: Size) -> tuple[Any, Any, Any]:
     # its sums wrap beyond 32,767 pixels, where Pillow computes in float64
     half = np.float32(0.5)
     a, b, c, d, e, f = (map[i] for i in range(6))
-    step_x, step_y = _fixed(a), _fixed(d)
-    row_x, row_y = _fixed(b), _fixed(e)
+    step_x = _fixed(a)
+    step_y = _fixed(d)
+    row_x = _fixed(b)
+    row_y = _fixed(e)
     # the middle of the first pixel
-    first_x = _fixed(c + product(a, half) + product(b, half))
-    first_y = _fixed(f + product(d, half) + product(e, half))
+    first_x = c + product(a, half) + product(b, half)
+    first_x = _fixed(first_x)
+    first_y = f + product(d, half) + product(e, half)
+    first_y = _fixed(first_y)
     height, width = size
     row = jnp.arange(height, dtype=jnp.int32)[:, None]
     column = jnp.arange(width, dtype=jnp.int32)[None]
-    x = (first_x + row_x * row + step_x * column) >> 16
-    y = (first_y + row_y * row + step_y * column) >> 16
+    fixed_x = first_x + row_x * row + step_x * column
+    x = fixed_x >> 16
+    fixed_y = first_y + row_y * row + step_y * column
+    y = fixed_y >> 16
     return x, y, _is_inside(x, y, source)
 
 
 def _is_inside(x: Any, y: Any, size: Size) -> Any:
     height, width = size
-    return (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    in_columns = (x >= 0) & (x < width)
+    return in_columns & (y >= 0) & (y < height)
 
 
 def _fixed(number: Any) -> jax.Array:
@@ -243,8 +256,10 @@ def _positions(map: Map, size: Size) -> tuple[jax.Array, jax.Array]:
     # the middle of a pixel, as `affine_transform` and `perspective_transform` of Geometry.c take it
     half = np.float32(0.5)
     height, width = size
-    y = jnp.arange(height, dtype=jnp.float32)[:, None] + half
-    x = jnp.arange(width, dtype=jnp.float32)[None] + half
+    row = jnp.arange(height, dtype=jnp.float32)
+    y = row[:, None] + half
+    column = jnp.arange(width, dtype=jnp.float32)
+    x = column[None] + half
     source_x = map[0] * x + map[1] * y + map[2]
     source_y = map[3] * x + map[4] * y + map[5]
     if map.shape[0] == 8:
