@@ -60,8 +60,9 @@ class ImageConverter(frameworks.NoAutoGraph):
 
     The arguments and their defaults are KerasHub's. The results of a call are those of a direct
     call of KerasHub's layer, which rounds integer images after the resize; with `rounded=False`
-    they are those of KerasHub's `fit` and `predict`. `from_preset` makes the converter of a
-    published model; `from_config` makes one of a config of another format, or of any `Pipeline`.
+    they are those of KerasHub's `fit` and `predict` on a `tf.data` dataset. `from_preset` makes the
+    converter of a published model; `from_config` makes one of a config of another format, or of any
+    `Pipeline`.
 
     Args:
         image_size: height and width of the results, or one integer for a square; None does not

@@ -63,8 +63,8 @@ class KerasHub(Format):
         dtype: of the results, where anything is scaled, or floating point is resized; the
             arithmetic is float32.
         rounded: round integer images to integers after the resize, as a direct call of KerasHub's
-            layer does. Otherwise the results are those of `fit` and `predict`, where the resize is
-            given float32.
+            layer does. Otherwise the results are those of `fit` and `predict` on a `tf.data`
+            dataset, where the resize is given float32.
         family: KerasHub's model family (a key of `presets/keras_hub_classes.json`), which decides
             the class names written to its files.
         name, preprocessor_name, trainable: as in KerasHub's files; they do not change the pixels.
@@ -140,7 +140,7 @@ class KerasHub(Format):
             steps.append(ops.Rescale(scale, self.offset or 0.0))
             steps += cast_to(self.dtype)
         elif not self.rounded:
-            # `fit` and `predict` convert to float32 before the layer sees the image.
+            # A graph of `fit` and `predict` converts to float32 before the layer sees the image.
             steps.append(ops.Cast("float32"))
         elif self.image_size is not None and not self._resizes_to_dtype:
             # `Resizing` casts to the layer's dtype, and only integers back to their own.
