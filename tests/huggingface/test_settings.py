@@ -47,12 +47,13 @@ def test_a_size_without_a_value_is_none_where_transformers_has_none() -> None:
     [
         # What the torchvision backend of Transformers 5.24 returned for an image of 40 x 52.
         ("PI0ImageProcessor", "pad_size", (172, 224)),
+        ("PerceptionLMImageProcessor", "vision_input_type", (448, 448)),
         ("PPLCNetImageProcessor", "resize_short", (224, 224)),
         ("ViltImageProcessor", "size_divisor", (384, 499)),
         ("PoolFormerImageProcessor", "crop_pct", (224, 224)),
     ],
 )
-def test_null_of_a_number_that_may_be_none_counts_in_a_file_and_in_a_call(
+def test_null_of_a_setting_that_may_be_none_counts_in_a_file_and_in_a_call(
     name: str, key: str, size: tuple[int, int]
 ) -> None:
     cls = getattr(huggingface, name)
@@ -60,6 +61,18 @@ def test_null_of_a_number_that_may_be_none_counts_in_a_file_and_in_a_call(
     in_a_call = cls()._with_call_settings({key: None})
     assert in_a_call.pipeline == cls.from_dict({key: None}).pipeline != cls().pipeline
     assert key in cls.from_dict({key: None}).to_dict()
+
+
+def test_null_for_the_views_of_perception_lm_is_one_tile() -> None:
+    """As "vanilla", whose values the goldens have."""
+    settings = {"tile_size": 32, "max_num_tiles": 4}
+    processor = huggingface.PerceptionLMImageProcessor(**settings)
+    wanted = processor(WIDE, vision_input_type="vanilla")["pixel_values"]
+    null = processor.from_dict({**settings, "vision_input_type": None})
+    for ours in (processor(WIDE, vision_input_type=None), null(WIDE)):
+        np.testing.assert_array_equal(ours["pixel_values"], wanted)
+    assert wanted.shape == (1, 1, 3, 32, 32)
+    assert null(WIDE, vision_input_type="thumb+tile")["pixel_values"].shape == (1, 5, 3, 32, 32)
 
 
 @pytest.mark.parametrize(

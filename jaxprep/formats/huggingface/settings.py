@@ -200,8 +200,8 @@ class Settings:
             raise self._expected(f"an integer from {lowest} to {highest}", key)
         return value
 
-    def choice(self, key: str, options: Sequence[str]) -> Any:
-        """One of several strings."""
+    def choice(self, key: str, options: Sequence[str | None]) -> Any:
+        """One of several strings; None where null is one of them."""
         value = self.get(key)
         if value not in options:
             raise self._expected(f"one of {list(options)}", key)

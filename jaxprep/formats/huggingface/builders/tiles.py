@@ -203,14 +203,15 @@ def _pages(tile: Size, lowest: int, highest: int) -> ClosestRatio:
 @builder("resize")
 def tiles_of_largest(build: Build) -> None:
     """Perception LM: tiles of `tile_size`, on the canvas in which the image may be largest; one,
-    where `vision_input_type` is not "thumb+tile".
+    where `vision_input_type` is null or "vanilla".
 
     >>> from jaxprep.formats import HuggingFace
     >>> HuggingFace("PerceptionLMImageProcessor").pipeline.output_size((480, 640))
     (2240, 3136)
     """
     settings = build.settings
-    has_tiles = settings.choice("vision_input_type", ("thumb+tile", "vanilla")) == "thumb+tile"
+    kinds = ("thumb+tile", "vanilla", None)
+    has_tiles = settings.choice("vision_input_type", kinds) == "thumb+tile"
     if not settings.flag("do_resize"):
         build.layout = ops.ChannelsFirst()
     elif not has_tiles:
