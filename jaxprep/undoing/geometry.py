@@ -18,12 +18,14 @@ from jaxtyping import Float, Num, Shaped
 
 from jaxprep import codec
 from jaxprep.augment.warping import Method, warp
+from jaxprep.bounds import bounded_jit
 from jaxprep.errors import InputError
 from jaxprep.pipeline.plan import as_sizes
 from jaxprep.pipeline.positions import move_boxes, move_points, visible
 from jaxprep.pipeline.step import fill_value
-from jaxprep.settings import with_default_settings
-from jaxprep.types import Array, Size
+from jaxprep.resample.tables import canvas as canvas_of
+from jaxprep.settings import platform_of, with_default_settings
+from jaxprep.types import Array, Size, is_traced
 
 
 class Moved(NamedTuple):
@@ -122,7 +124,9 @@ class Undo:
             ) from error
         if positions.ndim != 2 + self._is_batch or positions.shape[-1] != columns:
             raise InputError(f"Expected {expected}, got shape {positions.shape} - at `{where}`.")
-        return _positions_back_jitted(self, positions)
+        # a program serves photographs of all sizes: those on the canvas are no part of it
+        geometry = replace(self, canvas=(0, 0), input_canvas=(0, 0), tile=None)
+        return _positions_back_jitted(None, geometry, positions)
 
     @with_default_settings
     def masks(
@@ -176,7 +180,16 @@ class Undo:
                 f"Expected an array ({batch}..., h, w), got shape {maps.shape} - at `{where}`."
             )
         value = jnp.asarray(fill_value(fill, maps.dtype))
-        return _maps_back_jitted(self, maps, value, method)
+        geometry = replace(self, tile=None)
+        if is_traced((self.matrix, maps)) or platform_of(maps.sharding) != "cpu":
+            return _maps_back_jitted(method, geometry, maps, value)
+        # Photographs of all sizes share a dozen programs. On the host a slice compiles nothing.
+        shared = replace(geometry, canvas=canvas_of(self.canvas))
+        result = _maps_back_jitted(method, shared, maps, value)
+        if result.shape[-2:] == self.canvas:
+            return result
+        height, width = self.canvas
+        return jax.device_put(np.asarray(result)[..., :height, :width], result.sharding)
 
     @with_default_settings
     def window(self, top: Any, left: Any, size: Size) -> Undo:
@@ -244,14 +257,14 @@ class Undo:
 
 
 # jitted, so that an eager caller runs one program instead of a dozen operations
-@jax.jit
-def _positions_back_jitted(geometry: Undo, positions: jax.Array) -> Moved:
+@bounded_jit()
+def _positions_back_jitted(_: None, geometry: Undo, positions: jax.Array) -> Moved:
     back = jax.vmap(_positions_back) if geometry._is_batch else _positions_back
     return back(geometry, positions)
 
 
-@functools.partial(jax.jit, static_argnames="method")
-def _maps_back_jitted(geometry: Undo, maps: jax.Array, fill: jax.Array, method: Method) -> Any:
+@bounded_jit()
+def _maps_back_jitted(method: Method, geometry: Undo, maps: jax.Array, fill: jax.Array) -> Any:
     def back(geometry: Undo, maps: jax.Array) -> jax.Array:
         return _maps_back(geometry, maps, fill, method)
 
