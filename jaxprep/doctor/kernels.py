@@ -148,7 +148,8 @@ def _around(n: int, m: int, taps: int, position: np.ndarray | None = None) -> Ta
         middle = np.arange(m) + 0.5
         position = middle * (n / m) - 0.5
     before = taps // 2 - 1
-    first = np.floor(position).astype(np.int64) - before
+    nearest = np.floor(position)
+    first = nearest.astype(np.int64) - before
     pixel = first[:, None] + np.arange(taps)
     return first, pixel - position[:, None]
 
@@ -163,7 +164,8 @@ def _fixed(weight: np.ndarray) -> np.ndarray:
 
 
 def _normalized(weight: np.ndarray) -> np.ndarray:
-    return weight / weight.sum(1, keepdims=True)
+    total = weight.sum(1, keepdims=True)
+    return weight / total
 
 
 def _opencv_cubic(n: int, m: int) -> Table:
@@ -189,7 +191,8 @@ def _opencv_nearest_exact(n: int, m: int) -> Table:
     # `ifx` and `ifx0` of `resizeNN_bitexact` in the same file, integers.
     step = ((n << 16) + m // 2) // m
     first = step // 2 - n % 2
-    pixel = (step * np.arange(m) + first) >> 16
+    position = step * np.arange(m) + first
+    pixel = position >> 16
     return np.minimum(pixel, n - 1), np.ones((m, 1))
 
 
@@ -197,7 +200,8 @@ def _opencv_lanczos(n: int, m: int) -> Table:
     first, distance = _around(n, m, 8)
     # `interpolateLanczos4`: 8 taps also where the photograph shrinks, and made to sum to 1.
     weight = np.sinc(distance) * np.sinc(distance / 4)
-    return repeat_edge(first, _fixed(_normalized(weight)), n)
+    weight = _fixed(_normalized(weight))
+    return repeat_edge(first, weight, n)
 
 
 def _opencv_area(n: int, m: int) -> Table:
@@ -209,7 +213,8 @@ def _opencv_area(n: int, m: int) -> Table:
     scale = n / m
     # `resize` of the same file, `area_mode`: `fx = (dx + 1) - (sx + 1) * inv_scale_x`.
     position = np.arange(m)
-    first = np.floor(position * scale).astype(np.int64)
+    first = np.floor(position * scale)
+    first = first.astype(np.int64)
     fraction = (position + 1) - (first + 1) / scale
     below_one = fraction - np.floor(fraction)
     fraction = np.where(fraction <= 0, 0.0, below_one)
@@ -223,13 +228,15 @@ def _torch_area(n: int, m: int) -> Table:
     # https://github.com/pytorch/pytorch/blob/main/aten/src/ATen/native/AdaptivePooling.h
     i = np.arange(m)
     first = i * n // m
+    # A ceiling, as the floor of the negative.
     last = -((-(i + 1) * n) // m)
     return _covered(first, last, n)
 
 
 def _covered(low: np.ndarray, high: np.ndarray, n: int) -> Table:
     # An edge that is whole up to the rounding of its product must not count one more pixel.
-    first = np.floor(low + 1e-9).astype(np.int64)
+    first = np.floor(low + 1e-9)
+    first = first.astype(np.int64)
     longest = (high - first).max()
     count = int(np.ceil(longest - 1e-9))
     pixel = first[:, None] + np.arange(count)
@@ -237,7 +244,8 @@ def _covered(low: np.ndarray, high: np.ndarray, n: int) -> Table:
     end = np.minimum(pixel + 1, high[:, None])
     start = np.maximum(pixel, low[:, None])
     weight = np.maximum(end - start, 0)
-    return repeat_edge(first, _normalized(weight), n)
+    weight = _normalized(weight)
+    return repeat_edge(first, weight, n)
 
 
 def _tensorflow_cubic(n: int, m: int) -> Table:
@@ -251,15 +259,19 @@ def _tensorflow_cubic(n: int, m: int) -> Table:
     scale = np.float32(n) / np.float32(m)
     middle = np.arange(m, dtype=np.float32) + half
     position = middle * scale - half
-    first = np.floor(position).astype(np.int64)
+    first = np.floor(position)
+    first = first.astype(np.int64)
     # `kTableSize` is 1 << 10, `lrintf` finds the row.
-    offset = np.rint((position - first) * 1024) / 1024
+    fraction = position - first
+    offset = np.rint(fraction * 1024) / 1024
     taps = np.arange(-1, 3)
-    weight = _cubic(taps - offset[:, None], -0.5)
+    distance = taps - offset[:, None]
+    weight = _cubic(distance, -0.5)
     pixel = first[:, None] + taps
     is_inside = (pixel >= 0) & (pixel < n)
     weight = np.where(is_inside, weight, 0)
-    return repeat_edge(first - 1, _normalized(weight), n)
+    weight = _normalized(weight)
+    return repeat_edge(first - 1, weight, n)
 
 
 def _legacy(taps: int) -> Callable[[int, int], Table]:
@@ -377,16 +389,21 @@ class _AxisTaps(NamedTuple):
 
 @functools.lru_cache(maxsize=512)
 def _axis_taps(axis: Axis, kernel: Kernel) -> _AxisTaps:
-    n, m = axis.crop_length, axis.resized
+    n = axis.crop_length
+    m = axis.resized
     start, weight = table(n, m, kernel.method, kernel.antialias, kernel.reference)
     position = np.arange(axis.length) + axis.start
+    # Padding: an output beyond the resized image shows nothing.
     in_resized = (position >= 0) & (position < m)
     position = np.clip(position, 0, m - 1)
     first = start[position] + axis.crop_start
-    pixel = first[:, None] + np.arange(weight.shape[1])
+    tap = np.arange(weight.shape[1])
+    pixel = first[:, None] + tap
     in_photo = (pixel >= 0) & (pixel < axis.source)
-    weight = weight[position] * in_resized[:, None]
+    weight = weight[position]
+    weight = weight * in_resized[:, None]
     weight = weight * in_photo
+    # What weighs nothing may be read from any pixel that there is.
     pixel = np.clip(pixel, 0, axis.source - 1)
     # Taps that no output has any more take time.
     is_used = np.any(weight != 0, axis=0)
@@ -404,12 +421,15 @@ def _pass(
         image = np.ascontiguousarray(image.swapaxes(0, 1))
     pixel = taps.pixel
     weight = taps.weight[..., None, None]
-    total: Any = image[pixel[:, 0]] * weight[:, 0]
+    first = image[pixel[:, 0]]
+    total: Any = first * weight[:, 0]
     for k in range(1, pixel.shape[1]):
-        total += image[pixel[:, k]] * weight[:, k]
+        shifted = image[pixel[:, k]]
+        total += shifted * weight[:, k]
     if fill:
         missing = 1 - taps.weight.sum(1)
-        total += (fill * missing)[:, None, None]
+        filled = fill * missing
+        total += filled[:, None, None]
     if kernel is not None:
         total = _rounded(total, kernel, 2)
     return total.swapaxes(0, 1) if axis == 1 else total
@@ -426,17 +446,23 @@ def _opencv_linear(planes: np.ndarray, vertical: _AxisTaps, horizontal: _AxisTap
     """
     needed, of_needed = _needed_rows(vertical)
     rows = planes[needed].astype(np.int64)
-    across = horizontal._replace(weight=_as_integers(horizontal.weight))
-    sums: Any = _pass(rows, across, 1, 0.0) >> 4
+    horizontal_weight = _as_integers(horizontal.weight)
+    across = horizontal._replace(weight=horizontal_weight)
+    sums: Any = _pass(rows, across, 1, 0.0)
+    # 4, 16 and 2 bits are cut off, the 22 of two weights.
+    sums = sums >> 4
     row = of_needed.pixel
-    weight = _as_integers(vertical.weight)[..., None, None]
+    vertical_weight = _as_integers(vertical.weight)
+    weight = vertical_weight[..., None, None]
     # `(((b0 * (S0 >> 4)) >> 16) + ((b1 * (S1 >> 4)) >> 16) + 2) >> 2`: 2 rounds the last shift.
     shape = (len(row), *sums.shape[1:])
     total: Any = np.full(shape, 2, np.int64)
-    for k in range(len(row[0])):
+    tap_count = row.shape[1]
+    for k in range(tap_count):
         product = sums[row[:, k]] * weight[:, k]
         total += product >> 16
-    return (total >> 2).astype(np.float64)
+    levels = total >> 2
+    return levels.astype(np.float64)
 
 
 def _as_integers(weight: np.ndarray) -> np.ndarray:
