@@ -310,7 +310,8 @@ class Search:
             results += self._near(source, place)
             residuals = [result.residual for result in results]
             # none where nothing can be compared: an array of one value
-            if min(residuals, default=np.inf) < 0.6:
+            smallest = min(residuals, default=np.inf)
+            if smallest < 0.6:
                 break
         return self._sorted(results)
 
@@ -323,19 +324,23 @@ class Search:
         ranked = self._ranked(source, nearest, BASIC, some_rows, some_columns)
         best: dict[View, Hypothesis] = {}
         for kernel in _kernels_of(ranked[:3]):
-            for candidate in self._near_views(source, nearest, kernel, vertical, horizontal):
+            candidate_views = self._near_views(source, nearest, kernel, vertical, horizontal)
+            for candidate in candidate_views:
                 entry = self._one(source, candidate, kernel, some_rows, None)
-                if candidate not in best or entry.residual < best[candidate].residual:
+                known = best.get(candidate)
+                if known is None or entry.residual < known.residual:
                     best[candidate] = entry
         results = self._sorted(best.values())
         # The filter once more, where the view is known.
-        again = self._ranked(source, results[0].view, BASIC, some_rows, None)
+        best_view = results[0].view
+        again = self._ranked(source, best_view, BASIC, some_rows, None)
         limit = 1.5 * again[0].residual + 0.3
         near = [entry for entry in again if entry.residual < limit]
         kernels = _kernels_of(near[:4])
         crossed = []
         for entry, kernel in itertools.product(_close(results), kernels):
-            crossed.append(self._one(source, entry.view, kernel, some_rows, None))
+            measured = self._one(source, entry.view, kernel, some_rows, None)
+            crossed.append(measured)
         return self._sorted(crossed)
 
     def _axes_near(self, source: Source, place: Place) -> tuple[list[Axis], list[Axis]]:
@@ -373,22 +378,24 @@ class Search:
         by_columns: list[Hypothesis] = []
         # The best columns depend on the rows, and these on them: so twice.
         for _ in range(2):
+            views = [view._replace(horizontal=axis) for axis in horizontal]
             by_columns = self._sorted(
-                self._one(source, view._replace(horizontal=axis), kernel, some_rows, None)
-                for axis in horizontal
+                self._one(source, other, kernel, some_rows, None) for other in views
             )
             view = by_columns[0].view
+            views = [view._replace(vertical=axis) for axis in vertical]
             by_rows = self._sorted(
-                self._one(source, view._replace(vertical=axis), kernel, None, some_columns)
-                for axis in vertical
+                self._one(source, other, kernel, None, some_columns) for other in views
             )
             if by_rows[0].view == view:
                 break
             view = by_rows[0].view
         near_rows = [entry.view.vertical for entry in _close(by_rows)]
         near_columns = [entry.view.horizontal for entry in _close(by_columns)]
-        pairs = itertools.product(near_rows, near_columns)
-        return [View(row_axis, column_axis, view.flip) for row_axis, column_axis in pairs]
+        near_views = []
+        for row_axis, column_axis in itertools.product(near_rows, near_columns):
+            near_views.append(View(row_axis, column_axis, view.flip))
+        return near_views
 
     def _one(
         self,
@@ -448,7 +455,8 @@ class Search:
             # A gray photograph, which every channel shows.
             order = [0]
         difference = np.abs(levels - shown[..., order])
-        result = np.zeros(self.image.shape[:2])
+        height, width = self.image.shape[:2]
+        result = np.zeros((height, width))
         result[inside] = difference.max(-1)
         return result
 
@@ -458,21 +466,28 @@ class Search:
         """Return what explains all pixels best, of all arithmetics of the filters that are near."""
         if not near:
             return []
+        # Those near do not round; rounding to whole levels leaves 0.29, the root of 1 / 12.
         limit = 1.3 * near[0].residual + 0.35
         likely = [entry for entry in near if entry.residual < limit]
+        # A dictionary keeps the order, the best first.
         views = list(dict.fromkeys(entry.view for entry in likely))
         shapes = list(dict.fromkeys(entry.kernel[:2] for entry in likely))
         kernels: list[Kernel] = []
         for method, antialias in shapes[:4]:
             kernels += candidates(method, antialias)
-        some_rows = lines(self.image.shape[0])
+        height = self.image.shape[0]
+        some_rows = lines(height)
         tried = []
         for source, view, kernel in itertools.product(sources, views[:12], kernels):
-            tried.append(self._one(source, view, kernel, some_rows, None))
+            measured = self._one(source, view, kernel, some_rows, None)
+            tried.append(measured)
         tried = self._sorted(tried)
         limit = 1.25 * tried[0].residual + EXACT
         kept = [entry for entry in tried if entry.residual <= limit]
-        full = [self.measured(*entry[:3]) for entry in kept[:24]]
+        full = []
+        for entry in kept[:24]:
+            everywhere = self.measured(entry.source, entry.view, entry.kernel)
+            full.append(everywhere)
         return self._sorted(full)
 
 
@@ -491,7 +506,8 @@ def _lines_inside(axis: Axis, is_mirrored: bool, n: int, some: np.ndarray) -> np
     first, last = axis.inside
     if is_mirrored:
         first, last = n - last, n - first
-    return some[(some >= first) & (some < last)]
+    is_inside = (some >= first) & (some < last)
+    return some[is_inside]
 
 
 def _best_order(
@@ -501,14 +517,18 @@ def _best_order(
     table = {}
     for channel, shown_channel in itertools.product(range(3), range(3)):
         levels = shown[..., shown_channel]
-        table[channel, shown_channel] = colours.measured(levels, image[..., channel])
+        values = image[..., channel]
+        table[channel, shown_channel] = colours.measured(levels, values)
     fits = {}
     costs = {}
     for order in colours.ORDERS:
-        fits[order] = [table[pair] for pair in enumerate(order)]
-        squares = sum(rest**2 for _, _, rest in fits[order])
+        pairs = enumerate(order)
+        of_order = [table[pair] for pair in pairs]
+        squares = sum(rest**2 for _, _, rest in of_order)
+        fits[order] = of_order
         # of equal ones, as in a gray photograph, the channels as they are
-        costs[order] = round(squares, 6), order != (0, 1, 2)
+        is_changed = order != (0, 1, 2)
+        costs[order] = round(squares, 6), is_changed
     best = min(costs, key=costs.__getitem__)
     return best, fits[best]
 
@@ -537,7 +557,8 @@ def _first(axis: Axis, axes: list[Axis]) -> list[Axis]:
 
 def _close(entries: list[Hypothesis], most: int = 5) -> list[Hypothesis]:
     limit = 1.15 * entries[0].residual + 0.05
-    return [entry for entry in entries if entry.residual <= limit][:most]
+    near = [entry for entry in entries if entry.residual <= limit]
+    return near[:most]
 
 
 def axes_near(n: int, scale: float, offset: float, m: int, before: int, after: int) -> list[Axis]:
@@ -553,6 +574,7 @@ def axes_near(n: int, scale: float, offset: float, m: int, before: int, after: i
     Axis(source=400, crop_start=0, crop_length=400, resized=256, start=16, length=224)
     """
     inner = m - before - after
+    has_border = before > 0 or after > 0
     costs: dict[Axis, float] = {}
 
     def add(axis: Axis, cost: float) -> None:
@@ -562,12 +584,12 @@ def axes_near(n: int, scale: float, offset: float, m: int, before: int, after: i
         end_difference = abs(end - offset - inner * scale)
         # In pixels of the image.
         difference = max(start_difference, end_difference) / scale
-        has_border = before > 0 or after > 0
         if axis.pads and not has_border:
             # It would show as a border; `nearest` and `legacy` filters lie up to a pixel elsewhere.
             cost += 1.0
         if difference < 1.3:
-            costs[axis] = min(costs.get(axis, np.inf), difference + cost)
+            lowest = costs.get(axis, np.inf)
+            costs[axis] = min(lowest, difference + cost)
 
     for size in _integers_near(n / scale):
         if size < 1:
@@ -578,7 +600,8 @@ def axes_near(n: int, scale: float, offset: float, m: int, before: int, after: i
             is_whole = first == 0 and size == m
             is_middle = abs(2 * first + m - size) <= 1
             is_usual = is_whole or is_middle
-            add(Axis.resized_to(n, size, first, m), 0.0 if is_usual else 0.35)
+            resized = Axis.resized_to(n, size, first, m)
+            add(resized, 0.0 if is_usual else 0.35)
     for crop in _integers_near(scale * m):
         if crop < 1:
             continue
@@ -588,12 +611,14 @@ def axes_near(n: int, scale: float, offset: float, m: int, before: int, after: i
             if (first, crop) == (0, n):
                 continue
             is_middle = abs(2 * first + crop - n) <= 1
-            add(Axis.cropped_to(n, first, crop, m), 0.2 if is_middle else 0.5)
-    if not costs:
-        resized = max(1, round(n / scale))
-        start = round(offset / scale) - before
-        return [Axis.resized_to(n, resized, start, m)]
-    return sorted(costs, key=costs.__getitem__)
+            cropped = Axis.cropped_to(n, first, crop, m)
+            add(cropped, 0.2 if is_middle else 0.5)
+    if costs:
+        return sorted(costs, key=costs.__getitem__)
+    # Nothing in whole pixels is near: what was measured, rounded.
+    resized_length = max(1, round(n / scale))
+    start = round(offset / scale) - before
+    return [Axis.resized_to(n, resized_length, start, m)]
 
 
 def _integers_near(number: float) -> range:
@@ -612,7 +637,8 @@ def borders(image: np.ndarray) -> tuple[int, int, int, int]:
     (1, 1, 0, 1)
     """
     height, width = image.shape[:2]
-    span = max(float(image.max() - image.min()), 1e-12)
+    extent = float(image.max() - image.min())
+    span = max(extent, 1e-12)
     # A hundred-thousandth of the range: what float16 or a resize leaves of one colour.
     tolerance = 1e-5 * span
     row_spread = np.ptp(image, axis=1).max(-1)
@@ -620,19 +646,23 @@ def borders(image: np.ndarray) -> tuple[int, int, int, int]:
     rows = row_spread < tolerance
     columns = column_spread < tolerance
 
-    def run(flags: np.ndarray, colours_: np.ndarray) -> int:
+    def run(flags: np.ndarray, line_colours: np.ndarray) -> int:
         count = 0
-        for flag, colour in zip(flags, colours_, strict=True):
-            difference = np.abs(colour - colours_[0])
+        outermost = line_colours[0]
+        for flag, colour in zip(flags, line_colours, strict=True):
+            difference = np.abs(colour - outermost)
             if not flag or difference.max() > tolerance:
                 break
             count += 1
         return count
 
-    top = run(rows, image[:, 0])
-    bottom = run(rows[::-1], image[::-1, 0])
-    left = run(columns, image[0])
-    right = run(columns[::-1], image[0, ::-1])
+    # Of a line of one colour, its first pixel has it.
+    row_colours = image[:, 0]
+    column_colours = image[0]
+    top = run(rows, row_colours)
+    bottom = run(rows[::-1], row_colours[::-1])
+    left = run(columns, column_colours)
+    right = run(columns[::-1], column_colours[::-1])
     if top + bottom >= height or left + right >= width:
         return 0, 0, 0, 0
     return top, bottom, left, right
