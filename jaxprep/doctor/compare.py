@@ -80,7 +80,9 @@ def _photos(photo: Any, count: int) -> list[Photo]:
         raise InputError(f"Expected one photograph or {count}, got {len(photo)} - at `photo`.")
     many = list(photo) if is_list else [photo]
     photos = [Photo(one) for one in many]
-    return photos * count if len(photos) == 1 else photos
+    if len(photos) == 1:
+        return photos * count
+    return photos
 
 
 def _of_batch(
@@ -114,10 +116,14 @@ def _of_batch(
 
 def _alike(one: Sequence[Change], other: Sequence[Change]) -> bool:
     """Whether two images have the same mistakes; windows depend on the photograph."""
-    if [change[0] for change in one] != [change[0] for change in other]:
+    names = [change[0] for change in one]
+    other_names = [change[0] for change in other]
+    if names != other_names:
         return False
-    pairs = zip(one, other, strict=True)
-    return all(a[0] in ("crop", "size") or a[2] == b[2] for a, b in pairs)
+    for (name, _, found), (_, _, other_found) in zip(one, other, strict=True):
+        if name not in ("crop", "size") and found != other_found:
+            return False
+    return True
 
 
 # -- one image -------------------------------------------------------------------------------------
@@ -169,7 +175,9 @@ def _tolerance(search: Search, found: Sequence[Hypothesis], noise: float) -> flo
     scale = float(np.min(np.abs(found[0].scale)))
     if scale == 0:
         return EXACT
-    return EXACT + 2 * noise * float(np.abs(search.image).max()) / scale
+    largest = float(np.abs(search.image).max())
+    # `noise` is relative; of values, divided by the scale, it is levels
+    return EXACT + 2 * noise * largest / scale
 
 
 def _searched(
@@ -183,17 +191,23 @@ def _searched(
     search = Search(plain.images[i], photo, _hint(expected, photo, source))
     if expected is not None and expected.kernel is not None and search.is_expected_size:
         # Most arrays are as they should be, but for their colours.
-        entry = search.measured(source, expected.view(photo.size(source)), expected.kernel)
+        expected_view = expected.view(photo.size(source))
+        entry = search.measured(source, expected_view, expected.kernel)
         if entry.residual <= _tolerance(search, [entry], noise):
             return plain, search, [entry]
-    best: tuple[Reading, Search, list[Hypothesis]] = (plain, search, [])
+    best_reading = plain
+    best_search = search
+    best: list[Hypothesis] = []
     for reading, other, where in _attempts(readings, i, photo, expected, source, search):
         found = _all_of(other, where, noise)
-        if found and (not best[2] or found[0].residual < 0.8 * best[2][0].residual):
-            best = reading, other, found
-        if best[2] and best[2][0].residual <= _tolerance(best[1], best[2], noise):
+        # An attempt that is less likely must be clearly better.
+        if found and (not best or found[0].residual < 0.8 * best[0].residual):
+            best_reading = reading
+            best_search = other
+            best = found
+        if best and best[0].residual <= _tolerance(best_search, best, noise):
             break
-    return best
+    return best_reading, best_search, best
 
 
 def _hint(expected: Expected | None, photo: Photo, source: Source) -> View | None:
@@ -216,26 +230,32 @@ def _attempts(
     scored: list[tuple[float, int, Reading, Search, Source]] = [
         (value, 0, readings[0], search, first)
     ]
-    # A turned or transposed image that is mirrored too is a transposed or turned one.
-    options = [(readings[0], source._replace(orientation=name)) for name in ("90", "270")]
-    options += [(reading, source) for reading in readings[1:]]
+    plain, *other_readings = readings
+    options = []
+    ignored = source._replace(orientation="ignored")
     if photo.is_turned:
-        ignored = source._replace(orientation="ignored")
-        options.insert(0, (readings[0], ignored))
-        options += [(reading, ignored) for reading in readings[1:]]
+        options.append((plain, ignored))
+    # A turned or transposed image that is mirrored too is a transposed or turned one.
+    for name in ("90", "270"):
+        options.append((plain, source._replace(orientation=name)))
+    options += [(reading, source) for reading in other_readings]
+    if photo.is_turned:
+        options += [(reading, ignored) for reading in other_readings]
     if value < 0.985:
         for rank, (reading, where) in enumerate(options, 1):
-            may_flip = where.orientation == "ignored" and reading is readings[0]
-            other = Search(reading.images[i], photo, _hint(expected, photo, where), may_flip)
+            may_flip = where.orientation == "ignored" and reading is plain
+            hint = _hint(expected, photo, where)
+            other = Search(reading.images[i], photo, hint, may_flip)
             where = _likeliest(other, photo, where)
-            scored.append((other.likeness(where), rank, reading, other, where))
-    best = max(entry[0] for entry in scored)
+            likeness = other.likeness(where)
+            scored.append((likeness, rank, reading, other, where))
+    best = max(likeness for likeness, *_ in scored)
     likely = [entry for entry in scored if entry[0] > best - 0.02]
 
     def unlikely(entry: tuple[float, int, Reading, Search, Source]) -> tuple[int, int]:
         _, rank, reading, own, where = entry
         # Turned and transposed is mirrored, which is one mistake and not two.
-        are_both = reading is not readings[0] and where.orientation == "ignored"
+        are_both = reading is not plain and where.orientation == "ignored"
         return own.flips_at(where) + 2 * are_both, rank
 
     likely.sort(key=unlikely)
@@ -246,7 +266,11 @@ def _likeliest(search: Search, photo: Photo, source: Source) -> Source:
     """Return the source with the rule for alpha that makes the photograph most like the image."""
     if not photo.has_alpha or search.is_gray or search.likeness(source) > 0.985:
         return source
-    return max((source, *(source._replace(alpha=rule) for rule in ALPHAS)), key=search.likeness)
+    # The first of equals: the rule that is expected.
+    options = [source]
+    for rule in ALPHAS:
+        options.append(source._replace(alpha=rule))
+    return max(options, key=search.likeness)
 
 
 def _all_of(search: Search, source: Source, noise: float) -> list[Hypothesis]:
@@ -256,8 +280,9 @@ def _all_of(search: Search, source: Source, noise: float) -> list[Hypothesis]:
         found: list[Hypothesis] = []
         for rule in dict.fromkeys((source.alpha, *ALPHAS)):
             where = source._replace(alpha=rule)
-            found += search.settled(search.located(where), [where])
-            found.sort(key=lambda entry: entry.residual)
+            near = search.located(where)
+            found += search.settled(near, [where])
+            found.sort(key=_residual_of)
             if found and found[0].residual <= _tolerance(search, found, noise):
                 break
         return found
@@ -266,30 +291,35 @@ def _all_of(search: Search, source: Source, noise: float) -> list[Hypothesis]:
         return []
     sources = [source]
     pixels = photo.pixels(source)
-    photo_is_gray = bool(np.all(pixels[..., :1] == pixels[..., :3]))
+    is_equal = pixels[..., :1] == pixels[..., :3]
+    photo_is_gray = bool(np.all(is_equal))
     if search.is_gray and not photo_is_gray:
         sources = [source._replace(gray=gray, rule=rule) for gray, rule in GRAYS]
     found = search.settled(near, sources)
     limit = _tolerance(search, found, noise)
     if found[0].source.gray != "color" and found[0].residual > limit:
+        # The same rules once more, of the resized colours.
         last = [one._replace(rule=one.rule + LAST) for one in sources if one.rule]
         more = search.settled(near, last)
-        found = sorted([*more, *found], key=lambda entry: entry.residual)
+        found = sorted([*more, *found], key=_residual_of)
     if found and found[0].residual <= limit:
         return found
     for decoder in photo.decoders:
         if source != Source() or search.is_gray:
             break
         other = source._replace(decoder=decoder)
-        if decoder == "draft":
-            more = search.settled(search.located(other), [other])
-        else:
-            more = search.settled(near, [other])
+        # A draft has other sizes, and so other views.
+        views = search.located(other) if decoder == "draft" else near
+        more = search.settled(views, [other])
         if more and more[0].residual < 0.5 * found[0].residual:
-            found = sorted([*more, *found], key=lambda entry: entry.residual)
+            found = sorted([*more, *found], key=_residual_of)
         if found[0].residual <= limit:
             break
     return found
+
+
+def _residual_of(hypothesis: Hypothesis) -> float:
+    return hypothesis.residual
 
 
 def _explained(
@@ -347,17 +377,19 @@ def _explained(
 
 
 def _of_layout(reading: Reading, expected: Expected) -> tuple[Change, ...]:
-    if expected.layout is None:
-        if reading.layout in ("HWC", "CHW"):
+    if expected.layout is not None:
+        if reading.layout == expected.layout:
             return ()
-        return (("layout", "HWC or CHW", reading.layout),)
-    return (
-        () if reading.layout == expected.layout else (("layout", expected.layout, reading.layout),)
-    )
+        return (("layout", expected.layout, reading.layout),)
+    if reading.layout in ("HWC", "CHW"):
+        return ()
+    return (("layout", "HWC or CHW", reading.layout),)
 
 
 def _of_channels(search: Search) -> tuple[Change, ...]:
-    return (("gray", "color", "one_channel"),) if search.image.shape[-1] == 1 else ()
+    if search.image.shape[-1] == 1:
+        return (("gray", "color", "one_channel"),)
+    return ()
 
 
 def _reported(
@@ -388,8 +420,10 @@ def _shown(search: Search, photo: Photo, expected: Expected) -> Shown | None:
         return None
     source = expected.source if photo.has_alpha else Source()
     view = expected.view(photo.size(source))
+    # A preset that does not resize: nearest of the same size copies the pixels.
     kernel = expected.kernel or Kernel("nearest", False, "jax", "passes")
-    levels = photo.seen(source, view, kernel)
+    expected_levels = photo.seen(source, view, kernel)
     scale, offset = expected.values.affine
-    found = ((search.image - offset) / scale)[..., list(expected.values.order)]
-    return Shown(levels, found)
+    levels = (search.image - offset) / scale
+    order = list(expected.values.order)
+    return Shown(expected_levels, levels[..., order])

@@ -67,10 +67,14 @@ class Expected:
             vertical += rows
             horizontal += columns
             now = step.output_size(now)
-        down, across = folded(size[0], vertical), folded(size[1], horizontal)
+        height, width = size
+        down = folded(height, vertical)
+        across = folded(width, horizontal)
         if down is None or across is None:
             raise unsupported(self.name, "a crop, a resize and a crop")
-        return View(down[0], across[0], (down[1], across[1]))
+        row_axis, flips_rows = down
+        column_axis, flips_columns = across
+        return View(row_axis, column_axis, (flips_rows, flips_columns))
 
     def window(self, resized: Size) -> tuple[int, int] | None:
         """Return the row and the column where its last crop begins in an image of another size;
@@ -81,7 +85,9 @@ class Expected:
                 after = True
             elif after:
                 rows, columns = step.axes(resized)
-                if len(rows) == len(columns) == 1 and hasattr(rows[0], "start"):
+                # a crop is one window on each axis; a reversal has no start
+                is_single = len(rows) == len(columns) == 1
+                if is_single and hasattr(rows[0], "start"):
                     return int(rows[0].start), int(columns[0].start)  # type: ignore[union-attr]
         return None
 
@@ -170,16 +176,35 @@ def _kernel(step: Resampler, pipeline: Pipeline) -> Kernel:
 
 
 def _values(order: tuple[int, ...], scale: Any, offset: Any, mean: Any, std: Any) -> Values:
-    scale, offset = np.asarray(scale, float).ravel(), np.asarray(offset, float).ravel()
-    mean, std = np.asarray(mean, float).ravel(), np.asarray(std, float).ravel()
+    scale = np.asarray(scale, float).ravel()
+    offset = np.asarray(offset, float).ravel()
+    mean = np.asarray(mean, float).ravel()
+    std = np.asarray(std, float).ravel()
     is_plain = scale.size == 1 and not np.any(offset) and np.all(std < 2)
     if is_plain:
-        return Values(order, Range(float(scale[0]), 0.0), fitted(mean, 3), fitted(std, 3))
+        return Values(
+            order,
+            Range(float(scale[0]), 0.0),
+            mean=fitted(mean, 3),
+            std=fitted(std, 3),
+        )
     # A scale and an offset per channel, as KerasHub's, or a mean of levels, as Transformers': they
     # are said as a mean and a standard deviation of values in [0, 1].
-    scale, offset = scale / std, (offset - mean) / std
-    unit = 1.0 if np.all(scale > 0.5) else 1 / 255
-    new_std = unit / scale
-    new_mean = -offset * new_std
-    rounded = [tuple(float(round(n, 6)) for n in values) for values in (new_mean, new_std)]
-    return Values(order, Range(unit, 0.0), fitted(rounded[0], 3), fitted(rounded[1], 3))
+    total_scale = scale / std
+    total_offset = (offset - mean) / std
+    # 0.5: between a factor of levels, 1 / 255, and of values in [0, 1].
+    is_unit = np.all(total_scale > 0.5)
+    unit = 1.0 if is_unit else 1 / 255
+    unit_std = unit / total_scale
+    unit_mean = -total_offset * unit_std
+    return Values(
+        order,
+        Range(unit, 0.0),
+        mean=fitted(_six_decimals(unit_mean), 3),
+        std=fitted(_six_decimals(unit_std), 3),
+    )
+
+
+def _six_decimals(numbers: np.ndarray) -> tuple[float, ...]:
+    """Round as presets state their numbers, so that those of a product are said like them."""
+    return tuple(float(round(number, 6)) for number in numbers)

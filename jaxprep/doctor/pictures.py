@@ -40,11 +40,16 @@ def draw(shown: Shown, caption: list[str]) -> Picture:
 
     panels = [_panel(shown.expected), _panel(shown.found)]
     if shown.expected.shape == shown.found.shape:
-        off = np.abs(np.clip(shown.found, 0, 255) - shown.expected).max(-1, keepdims=True)
+        # What a model gets may lie outside of the levels that a picture can show.
+        levels = np.clip(shown.found, 0, 255)
+        difference = np.abs(levels - shown.expected)
+        largest = difference.max(-1, keepdims=True)
         # Small differences are shown as well: the largest is white.
-        high = float(np.quantile(off, 0.995))
-        gain = float(np.clip(255 / max(high, 1e-9), 1, LARGEST_GAIN))
-        panels.append(_panel(np.repeat(off * gain, 3, -1)))
+        high = float(np.quantile(largest, 0.995))
+        gain = 255 / max(high, 1e-9)
+        gain = float(np.clip(gain, 1, LARGEST_GAIN))
+        gray = np.repeat(largest * gain, 3, -1)
+        panels.append(_panel(gray))
         caption = [*caption, f"right: differences x {gain:.3g}"]
     return in_a_row(panels, caption)
 
@@ -54,5 +59,7 @@ def _panel(levels: np.ndarray) -> Image.Image:
 
     from jaxprep.looking.panels import enlarged
 
-    pixels = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
-    return enlarged(Image.fromarray(np.ascontiguousarray(pixels)))
+    whole = np.rint(levels)
+    pixels = np.clip(whole, 0, 255).astype(np.uint8)
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    return enlarged(image)

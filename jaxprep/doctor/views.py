@@ -56,9 +56,10 @@ class Axis(NamedTuple):
     @property
     def pads(self) -> bool:
         """Whether the result shows what lies outside of the photograph."""
-        before = self.start < 0 or self.crop_start < 0
-        after = self.start + self.length > self.resized
-        return before or after or self.crop_start + self.crop_length > self.source
+        starts_before = self.start < 0 or self.crop_start < 0
+        ends_after_resize = self.start + self.length > self.resized
+        ends_after_photo = self.crop_start + self.crop_length > self.source
+        return starts_before or ends_after_resize or ends_after_photo
 
     @property
     def inside(self) -> tuple[int, int]:
@@ -66,10 +67,13 @@ class Axis(NamedTuple):
         first = max(0, -self.start)
         last = min(self.length, self.resized - self.start)
         if self.crop_start < 0:
-            first = max(first, int(-self.crop_start / self.scale) + 1 - self.start)
+            # A pixel that shows the padding in part is left out, here and at the end.
+            padded = int(-self.crop_start / self.scale) + 1
+            first = max(first, padded - self.start)
         beyond = self.crop_start + self.crop_length - self.source
         if beyond > 0:
-            last = min(last, self.resized - int(beyond / self.scale) - 1 - self.start)
+            shown = self.resized - int(beyond / self.scale) - 1
+            last = min(last, shown - self.start)
         return first, last
 
 
@@ -87,7 +91,10 @@ class View(NamedTuple):
     @classmethod
     def squashed(cls, source: tuple[int, int], size: tuple[int, int]) -> View:
         """Return the view of all of a photograph."""
-        vertical, horizontal = (Axis.resized_to(n, m) for n, m in zip(source, size, strict=True))
+        height, width = source
+        new_height, new_width = size
+        vertical = Axis.resized_to(height, new_height)
+        horizontal = Axis.resized_to(width, new_width)
         return cls(vertical, horizontal)
 
     @property
@@ -118,8 +125,10 @@ def folded(source: int, steps: Iterable[AxisStep]) -> tuple[Axis, bool] | None:
     >>> folded(400, [Resample(256, "bilinear"), Window(16, 224)])
     (Axis(source=400, crop_start=0, crop_length=400, resized=256, start=16, length=224), False)
     """
-    crop_start, crop_length = 0, source
-    start, length = 0, source
+    crop_start = 0
+    crop_length = source
+    start = 0
+    length = source
     resized: int | None = None
     mirrored = False
     for step in steps:
@@ -127,16 +136,23 @@ def folded(source: int, steps: Iterable[AxisStep]) -> tuple[Axis, bool] | None:
             mirrored = not mirrored
         elif isinstance(step, Window):
             moved = step.start
+            # From the other end, as the reversal comes last in an `Axis`.
             if mirrored:
                 moved = length - step.start - step.length
-            start, length = start + moved, step.length
+            start += moved
+            length = step.length
         elif isinstance(step, Resample):
             if resized is not None:
                 return None
-            crop_start, crop_length = start, length
-            resized, start, length = step.length, 0, step.length
+            # What was cut out so far is a crop of the photograph.
+            crop_start = start
+            crop_length = length
+            resized = step.length
+            start = 0
+            length = step.length
         else:
             return None
     if resized is None:
         resized = source
-    return Axis(source, crop_start, crop_length, resized, start, length), mirrored
+    axis = Axis(source, crop_start, crop_length, resized, start, length)
+    return axis, mirrored
