@@ -67,10 +67,14 @@ def stack(
     if canvas is not None:
         canvas = check_canvas(canvas, "canvas")
     names = [f"photos[{i}]" for i in range(len(photos))]
-    arrays = map_in_threads(lambda pair: read_photo(*pair), list(zip(photos, names)), workers)
-    sizes = np.asarray([array.shape[:2] for array in arrays], np.int32)
+    named = list(zip(photos, names))
+    arrays = map_in_threads(lambda pair: read_photo(*pair), named, workers)
+    shapes = [array.shape[:2] for array in arrays]
+    sizes = np.asarray(shapes, np.int32)
     if canvas is None:
-        canvas = canvas_of((int(sizes[:, 0].max()), int(sizes[:, 1].max())))
+        # The tallest and the widest may be two photographs.
+        height, width = sizes.max(0)
+        canvas = canvas_of((int(height), int(width)))
     for array, name in zip(arrays, names):
         check_fits(array, canvas, name)
     return put_on_canvases(arrays, canvas, "photos"), sizes
@@ -91,7 +95,9 @@ def read_photo(photo: Any, where: str) -> Shaped[np.ndarray, "h w c"]:
     is_file = isinstance(photo, (str, os.PathLike, bytes, bytearray, memoryview))
     if is_file or hasattr(photo, "read"):
         return read_image(photo)
-    array = in_jax_type(as_numpy(photo, where, PHOTO), where)
+    numbers = as_numpy(photo, where, PHOTO)
+    # 64-bit numbers become 32-bit ones here, where an error can name the photograph.
+    array = in_jax_type(numbers, where)
     if array.ndim == 2:
         array = array[..., None]
     if array.ndim != 3 or 0 in array.shape:
@@ -104,10 +110,13 @@ def read_photo(photo: Any, where: str) -> Shaped[np.ndarray, "h w c"]:
 def _bytes_of_tensor(value: Any) -> Any:
     """The bytes in a string tensor of TensorFlow, or an array of NumPy, without axes."""
     # `tf.data` gives a record as a tensor without axes: a path, or the bytes of a file.
-    if getattr(value, "shape", None) != () or not hasattr(value, "dtype"):
+    has_no_axes = getattr(value, "shape", None) == ()
+    if not has_no_axes or not hasattr(value, "dtype"):
         return value
     array = np.asarray(value)
-    return array.item() if array.dtype.kind in "OSU" else value
+    # kinds of NumPy: an object (bytes of any length), bytes, and text
+    is_text = array.dtype.kind in "OSU"
+    return array.item() if is_text else value
 
 
 def check_fits(array: np.ndarray, canvas: Size, where: str) -> None:
@@ -116,7 +125,9 @@ def check_fits(array: np.ndarray, canvas: Size, where: str) -> None:
     >>> check_fits(np.zeros((2, 3, 3)), (4, 4), "photo")
     """
     size = array.shape[:2]
-    if size[0] > canvas[0] or size[1] > canvas[1]:
+    height, width = size
+    canvas_height, canvas_width = canvas
+    if height > canvas_height or width > canvas_width:
         raise InputError(
             f"Expected a photograph that fits a canvas of {tuple(canvas)}, got one of {size} - at "
             f"`{where}`. Give a larger `canvas`, or shrink such photographs, which changes their "
@@ -134,9 +145,11 @@ def shrunk(photo: np.ndarray, canvas: Size, where: str) -> np.ndarray:
     >>> shrunk(np.zeros((8, 12, 3), np.uint8), (4, 4), "photo").shape
     (3, 4, 3)
     """
-    if photo.shape[0] <= canvas[0] and photo.shape[1] <= canvas[1]:
+    height, width, channels = photo.shape
+    canvas_height, canvas_width = canvas
+    if height <= canvas_height and width <= canvas_width:
         return photo
-    if photo.dtype != np.uint8 or photo.shape[2] not in (1, 3, 4):
+    if photo.dtype != np.uint8 or channels not in (1, 3, 4):
         raise InputError(
             "Expected a photograph of uint8 with 1, 3 or 4 channels to shrink, got "
             f"{photo.dtype} {photo.shape} - at `{where}`."
@@ -144,10 +157,12 @@ def shrunk(photo: np.ndarray, canvas: Size, where: str) -> np.ndarray:
     from PIL import Image
 
     # Pillow has no mode for an axis of one channel: L takes `(h, w)`.
-    picture = Image.fromarray(photo[..., 0] if photo.shape[2] == 1 else photo)
+    pixels = photo[..., 0] if channels == 1 else photo
+    picture = Image.fromarray(pixels)
     # Without `reducing_gap`, whose default 2.0 would first shrink by whole numbers.
-    picture.thumbnail((canvas[1], canvas[0]), Image.Resampling.BICUBIC, reducing_gap=None)
-    return np.asarray(picture).reshape(picture.height, picture.width, photo.shape[2])
+    size = (canvas_width, canvas_height)
+    picture.thumbnail(size, Image.Resampling.BICUBIC, reducing_gap=None)
+    return np.asarray(picture).reshape(picture.height, picture.width, channels)
 
 
 def put_on_canvases(
@@ -170,15 +185,18 @@ def put_on_canvases(
     size = first.shape[:2] if canvas is None else tuple(canvas)
     for i, array in enumerate(arrays):
         is_alike = array.dtype == first.dtype and array.shape[2:] == first.shape[2:]
-        if not is_alike or (canvas is None and array.shape[:2] != size):
+        is_other_size = canvas is None and array.shape[:2] != size
+        if not is_alike or is_other_size:
             hint = " Give `LoadExample` a canvas." if is_alike else ""
             raise InputError(
                 f"Expected arrays that are alike, got {first.dtype} {first.shape} and, at "
                 f"`{where}[{i}]`, {array.dtype} {array.shape}.{hint}"
             )
-    images = np.zeros((len(arrays), *size, *first.shape[2:]), first.dtype)
+    shape = (len(arrays), *size, *first.shape[2:])
+    images = np.zeros(shape, first.dtype)
     for image, array in zip(images, arrays, strict=True):
-        image[: array.shape[0], : array.shape[1]] = array
+        height, width = array.shape[:2]
+        image[:height, :width] = array
     return images
 
 
@@ -194,7 +212,8 @@ def check_canvas(canvas: Any, where: str) -> Size:
     is_pair = isinstance(canvas, (tuple, list)) and len(canvas) == 2
     if not is_pair or not all(isinstance(side, (int, np.integer)) for side in canvas):
         raise codec.expected("height and width of a canvas, two integers", canvas, where)
-    size = (int(canvas[0]), int(canvas[1]))
+    height, width = canvas
+    size = (int(height), int(width))
     bounds.check_size(size, where)
     return size
 
@@ -213,7 +232,8 @@ def stack_arrays(arrays: Sequence[np.ndarray], where: str) -> np.ndarray:
     for i, array in enumerate(arrays):
         # NumPy has a dtype for each length of text; stacking takes the longest and loses nothing.
         is_text = array.dtype.kind in "US" and first.dtype.kind == array.dtype.kind
-        if array.shape != first.shape or (array.dtype != first.dtype and not is_text):
+        is_other_type = array.dtype != first.dtype and not is_text
+        if array.shape != first.shape or is_other_type:
             raise InputError(
                 f"Expected arrays of one shape and dtype, got {first.dtype} {first.shape} and, at "
                 f"`{where}[{i}]`, {array.dtype} {array.shape}."

@@ -115,7 +115,8 @@ class Undo:
         return self._moved(keypoints, 2, "keypoints")
 
     def _moved(self, positions: Any, columns: int, where: str) -> Moved:
-        expected = f"an array ({'batch, ' if self._is_batch else ''}n, {columns})"
+        batch = "batch, " if self._is_batch else ""
+        expected = f"an array ({batch}n, {columns})"
         try:
             positions = jnp.asarray(positions, jnp.float32)
         except (TypeError, ValueError) as error:
@@ -210,20 +211,23 @@ class Undo:
         [[0.0, 8.0, 8.0, 16.0]]
         """
         ((height, width),) = as_sizes([size])
-        corner = jnp.stack(
-            [jnp.broadcast_to(jnp.asarray(n), self.size.shape[:-1]) for n in (top, left)], -1
-        )
+        batch_shape = self.size.shape[:-1]
+        starts = [jnp.broadcast_to(jnp.asarray(n), batch_shape) for n in (top, left)]
+        corner = jnp.stack(starts, -1)
         y, x = (corner[..., i].astype(jnp.float32)[..., None] for i in (0, 1))
         # The rows of the matrix of a translation times this one.
         last = self.matrix[..., 2, :]
-        rows = [self.matrix[..., 0, :] - x * last, self.matrix[..., 1, :] - y * last, last]
+        x_row = self.matrix[..., 0, :] - x * last
+        y_row = self.matrix[..., 1, :] - y * last
+        # A window at the end of the input may reach beyond it.
         inside = jnp.clip(self.input_size - corner, 0, np.asarray([height, width]))
         moved = self.shown - jnp.concatenate([x, y, x, y], -1)
+        limit = np.asarray([width, height, width, height])
         return replace(
             self,
-            matrix=jnp.stack(rows, -2),
+            matrix=jnp.stack([x_row, y_row, last], -2),
             input_size=inside.astype(jnp.int32),
-            shown=jnp.clip(moved, 0, np.asarray([width, height, width, height])),
+            shown=jnp.clip(moved, 0, limit),
             input_canvas=(height, width),
             tile=None,
         )
@@ -249,7 +253,9 @@ class Undo:
             raise InputError("Expected a preset that stores tiles, got one without - at `tiles`.")
         height, width = self.tile
         columns = self.input_size[..., 1] // width
-        return self.window(index // columns * height, index % columns * width, self.tile)
+        top = index // columns * height
+        left = index % columns * width
+        return self.window(top, left, self.tile)
 
     @property
     def _is_batch(self) -> bool:
@@ -268,29 +274,39 @@ def _maps_back_jitted(method: Method, geometry: Undo, maps: jax.Array, fill: jax
     def back(geometry: Undo, maps: jax.Array) -> jax.Array:
         return _maps_back(geometry, maps, fill, method)
 
-    return (jax.vmap(back) if geometry._is_batch else back)(geometry, maps)
+    of_all = jax.vmap(back) if geometry._is_batch else back
+    return of_all(geometry, maps)
 
 
 def _positions_back(geometry: Undo, positions: jax.Array) -> Moved:
     """Positions of one image in its photograph."""
     limit = geometry.size.astype(jnp.float32)[::-1]
     inverse = _inverse(geometry.matrix)
-    low, high = geometry.shown[:2], geometry.shown[2:]
+    low = geometry.shown[:2]
+    high = geometry.shown[2:]
     if positions.shape[-1] == 2:
         back = move_points(positions, inverse, geometry.is_axis_aligned)
-        is_shown = ((positions >= low) & (positions <= high)).all(-1)
+        is_inside = (positions >= low) & (positions <= high)
+        is_shown = is_inside.all(-1)
         return Moved(back, visible(back, limit) & is_shown)
-    corners = jnp.clip(positions.reshape(-1, 2, 2), low, high).reshape(-1, 4)
-    back = move_boxes(corners, inverse, limit, geometry.is_axis_aligned)
-    return Moved(back, visible(back, limit) & visible(corners, limit))
+    # Clipped in the input, as in the photograph what it shows may be a turned box.
+    corners = positions.reshape(-1, 2, 2)
+    clipped = jnp.clip(corners, low, high).reshape(-1, 4)
+    back = move_boxes(clipped, inverse, limit, geometry.is_axis_aligned)
+    return Moved(back, visible(back, limit) & visible(clipped, limit))
 
 
 def _inverse(matrix: jax.Array) -> jax.Array:
     """The inverse of a matrix `(3, 3)` by its cofactors, up to a factor; its last entry is 1."""
     # `jnp.linalg.inv` calls a library for matrices of any size: several kernels on a GPU.
     first, second, third = matrix
-    columns = [jnp.cross(second, third), jnp.cross(third, first), jnp.cross(first, second)]
+    columns = [
+        jnp.cross(second, third),
+        jnp.cross(third, first),
+        jnp.cross(first, second),
+    ]
     adjugate = jnp.stack(columns, axis=1)
+    # Positions are divided by the third coordinate: the determinant cancels.
     return adjugate / adjugate[2, 2]
 
 
@@ -299,23 +315,30 @@ def _maps_back(geometry: Undo, maps: jax.Array, fill: jax.Array, method: Method)
     *others, height, width = maps.shape
     matrix = geometry.matrix
     # From pixels of the input to those of the maps, which may be fewer.
-    shares = np.divide((width, height), geometry.input_canvas[::-1])
+    input_height, input_width = geometry.input_canvas
+    shares = np.divide((width, height), (input_width, input_height))
     scales = jnp.asarray([*shares, 1], jnp.float32)
-    to_maps = (matrix * scales[:, None] / matrix[2, 2]).ravel()[:8]
+    to_maps = matrix * scales[:, None] / matrix[2, 2]
+    # The ninth coefficient is 1, as `warp` takes it.
+    coefficients = to_maps.ravel()[:8]
     channels = jnp.moveaxis(maps.reshape(-1, height, width), 0, -1)
-    sampled = warp(channels, to_maps, geometry.canvas, method=method, fill=fill)  # type: ignore[arg-type]
+    sampled = warp(channels, coefficients, geometry.canvas, method=method, fill=fill)  # type: ignore[arg-type]
     shown = _is_shown(geometry)
     sampled = jnp.where(shown[..., None], sampled, fill)
-    return jnp.moveaxis(sampled, -1, 0).reshape(*others, *geometry.canvas)
+    planes = jnp.moveaxis(sampled, -1, 0)
+    return planes.reshape(*others, *geometry.canvas)
 
 
 def _is_shown(geometry: Undo) -> jax.Array:
     """Which pixels of a photograph's canvas are of the photograph, and in the input."""
     height, width = geometry.canvas
+    # Of a pixel, its middle is asked for.
     y = jnp.arange(height, dtype=jnp.float32)[:, None] + 0.5
     x = jnp.arange(width, dtype=jnp.float32)[None] + 0.5
     in_photo = (y < geometry.size[0]) & (x < geometry.size[1])
     middles = jnp.stack(jnp.broadcast_arrays(x, y), -1)
     at = move_points(middles, geometry.matrix, geometry.is_axis_aligned)
-    low, high = geometry.shown[:2], geometry.shown[2:]
-    return in_photo & ((at >= low) & (at < high)).all(-1)
+    low = geometry.shown[:2]
+    high = geometry.shown[2:]
+    in_input = (at >= low) & (at < high)
+    return in_photo & in_input.all(-1)
