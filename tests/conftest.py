@@ -36,17 +36,15 @@ import signal
 import socket
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import jax
 import pytest
 
 pytest.register_assert_rewrite("helpers")
 
-from helpers import annotations
+from helpers import annotations, quick
 from helpers.hub_server import HubServer
 
 from jaxprep.pipeline import eager
@@ -100,31 +98,8 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-mlir_contexts = threading.local()
-
-
-def lower_in_one_context() -> None:
-    """Let JAX lower the programs of a file in one MLIR context, of the thread, not in one each.
-
-    A context loads all dialects: 7 ms of the 25 that a program of one operation takes. It holds
-    what was lowered in it, so it goes with the programs of the file. This function of JAX is
-    private, so other versions of it are left alone.
-    """
-    if not metadata.version("jax").startswith("0.10."):
-        return
-    from jax._src.interpreters import mlir
-
-    make_context = mlir.make_ir_context
-
-    def context_of_thread() -> Any:
-        if not hasattr(mlir_contexts, "context"):
-            mlir_contexts.context = make_context()
-        return mlir_contexts.context
-
-    mlir.make_ir_context = context_of_thread
-
-
-lower_in_one_context()
+quick.lower_in_one_context()
+quick.collect_rarely()
 
 after_drop = [0.0]
 """Bytes that this process held when its programs were dropped last."""
@@ -134,7 +109,7 @@ def drop_programs() -> None:
     """Free all compiled programs, and give their memory back: 2 GB a worker are enough."""
     jax.clear_caches()
     eager.forget_ready()  # or small images would wait for the program of a large one
-    vars(mlir_contexts).clear()
+    quick.forget_contexts()
     gc.collect()
     if sys.platform == "linux":
         # glibc keeps what is freed: 25 programs take 170 MB, of which half comes back only so

@@ -19,6 +19,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from helpers import quick
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 Context = contextlib.AbstractContextManager[Any]
@@ -427,6 +428,8 @@ def identity(tree: Any) -> str:
 
 
 def main() -> None:
+    quick.lower_in_one_context()
+    quick.collect_rarely()
     setting, which, file = sys.argv[1:]
     made = {"all": calls, "presets": of_presets}[which]
     results = {}

@@ -31,7 +31,7 @@ def results(setting: str, folder: Path, flags: str = CHEAP, which: str = "all") 
     file = folder / f"{setting}.json"
     environment = {
         **os.environ,
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}",  # jaxprep, and helpers of tests
         "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} {flags}",
         "JAX_COMPILATION_CACHE_DIR": str(folder / "programs"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
