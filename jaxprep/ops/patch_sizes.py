@@ -30,7 +30,8 @@ def check_ratio(size: Size, highest: float = MAX_RATIO) -> None:
 
     >>> check_ratio((480, 640))
     """
-    if max(size) / min(size) > highest:
+    ratio = max(size) / min(size)
+    if ratio > highest:
         raise InputError(
             f"Expected an image whose longer side is at most {highest:g} times the shorter one, "
             f"got one of {size}."
@@ -72,18 +73,20 @@ class SmartSize(SizeRule):
         factor = self.factor
         frames = rounded_frames(self.frames, self.frame_step)
         # Python's `round`, half to even.
-        rows = round(height / factor) * factor
-        columns = round(width / factor) * factor
+        rows = round(height / factor)
+        columns = round(width / factor)
+        pixels = frames * (rows * factor) * (columns * factor)
         # The scale is that of all frames, though the number of them was rounded before, as there.
-        if frames * rows * columns > self.max_pixels:
-            scale = math.sqrt(self.frames * height * width / self.max_pixels)
-            rows = max(factor, math.floor(height / scale / factor) * factor)
-            columns = max(factor, math.floor(width / scale / factor) * factor)
-        elif frames * rows * columns < self.min_pixels:
-            scale = math.sqrt(self.min_pixels / (self.frames * height * width))
-            rows = math.ceil(height * scale / factor) * factor
-            columns = math.ceil(width * scale / factor) * factor
-        return rows, columns
+        source_pixels = self.frames * height * width
+        if pixels > self.max_pixels:
+            scale = math.sqrt(source_pixels / self.max_pixels)
+            rows = max(1, math.floor(height / scale / factor))
+            columns = max(1, math.floor(width / scale / factor))
+        elif pixels < self.min_pixels:
+            scale = math.sqrt(self.min_pixels / source_pixels)
+            rows = math.ceil(height * scale / factor)
+            columns = math.ceil(width * scale / factor)
+        return rows * factor, columns * factor
 
     def _enlarged(self, size: Size) -> Size:
         height, width = size
@@ -91,12 +94,15 @@ class SmartSize(SizeRule):
         if self.enlarge == "together" and min(size) < factor:
             scale = max(factor / height, factor / width)
             # Truncated: a side of `factor` may come out one pixel below it, as there.
-            height, width = int(height * scale), int(width * scale)
+            height = int(height * scale)
+            width = int(width * scale)
         if self.enlarge == "in_turn":
             if height < factor:
-                height, width = factor, round(width * factor / height)
+                width = round(width * factor / height)
+                height = factor
             if width < factor:
-                height, width = round(height * factor / width), factor
+                height = round(height * factor / width)
+                width = factor
         return height, width
 
     def describe(self) -> str:
@@ -147,13 +153,18 @@ class HalvedSize(SizeRule):
         scale = max(1.0, self.shortest / min(size))
         if max(size) * scale > self.longest:
             scale = self.longest / max(size)
-        rows, columns = (max(factor, round(n // 2 * scale / factor) * factor) for n in size)
-        longer = max(rows, columns)
+        # Halved before it is scaled, without the half pixel of an odd side, as there.
+        rows, columns = (round(side // 2 * scale / factor) for side in size)
+        height = max(rows, 1) * factor
+        width = max(columns, 1) * factor
+        longer = max(height, width)
         if longer > self.longest:
             excess = longer / self.longest
-            rows = max(factor, math.floor(rows / excess / factor) * factor)
-            columns = max(factor, math.floor(columns / excess / factor) * factor)
-        return rows, columns
+            rows = math.floor(height / excess / factor)
+            columns = math.floor(width / excess / factor)
+            height = max(rows, 1) * factor
+            width = max(columns, 1) * factor
+        return height, width
 
     def describe(self) -> str:
         return (
@@ -184,22 +195,32 @@ class ClosestGrid(SizeRule):
 
     def output_size(self, size: Size) -> Size:
         height, width = size
-        rows, columns = height / self.factor, width / self.factor
-        ratio = columns / rows
-        if rows * columns > self.max_squares:
-            rows = (self.max_squares / ratio) ** 0.5
-            columns = rows * ratio
-        heights, widths = ((math.floor(n), math.ceil(n)) for n in (rows, columns))
+        ideal_rows = height / self.factor
+        ideal_columns = width / self.factor
+        ratio = ideal_columns / ideal_rows
+        if ideal_rows * ideal_columns > self.max_squares:
+            ideal_rows = (self.max_squares / ratio) ** 0.5
+            ideal_columns = ideal_rows * ratio
+        row_counts = math.floor(ideal_rows), math.ceil(ideal_rows)
+        column_counts = math.floor(ideal_columns), math.ceil(ideal_columns)
         # A set, as there: of grids that are equally near, the first that Python's set gives is
         # taken, and the order of its tuples of integers is the same in every process.
-        grids = [grid for grid in set(itertools.product(heights, widths)) if self._allows(grid)]
-        if not grids:
-            grids = [(max(1, round(rows)), max(1, round(columns)))]
-        nearest = min(grids, key=lambda grid: abs(grid[0] / grid[1] - height / width))
-        return nearest[0] * self.factor, nearest[1] * self.factor
+        grids = set(itertools.product(row_counts, column_counts))
+        candidates = [grid for grid in grids if self._allows(grid)]
+        if not candidates:
+            rows = max(1, round(ideal_rows))
+            columns = max(1, round(ideal_columns))
+            candidates = [(rows, columns)]
+
+        def distance(grid: tuple[int, int]) -> float:
+            rows, columns = grid
+            return abs(rows / columns - height / width)
+
+        rows, columns = min(candidates, key=distance)
+        return rows * self.factor, columns * self.factor
 
     def _allows(self, grid: tuple[int, int]) -> bool:
-        return min(grid) >= 1 and grid[0] * grid[1] <= self.max_squares
+        return min(grid) >= 1 and math.prod(grid) <= self.max_squares
 
     def describe(self) -> str:
         return f"to a grid of at most {self.max_squares} squares of {self.factor} pixels"
@@ -228,12 +249,16 @@ class PatchLimit(SizeRule):
     max_side: int
 
     def output_size(self, size: Size) -> Size:
+        height, width = size
         longest = self.max_side * self.patch_size
-        rows, columns = (max(1.0, n // self.patch_size) for n in size)
-        scale = min(1.0, math.sqrt(self.max_patches / (rows * columns)))
-        scale = min(scale, longest / size[0], longest / size[1])
-        height, width = (min(max(1, int(n * scale)), longest) for n in size)
-        return height, width
+        # Whole patches only: the result may have a few more than `max_patches`, as there.
+        rows = max(1.0, height // self.patch_size)
+        columns = max(1.0, width // self.patch_size)
+        scale = math.sqrt(self.max_patches / (rows * columns))
+        scale = min(1.0, scale, longest / height, longest / width)
+        scaled_height = max(1, int(height * scale))
+        scaled_width = max(1, int(width * scale))
+        return min(scaled_height, longest), min(scaled_width, longest)
 
     def describe(self) -> str:
         return (
@@ -272,31 +297,37 @@ class PixelLimits(SizeRule):
             return size
         rounded = self._scaled(size, scale, round)
         if self._exceeds(rounded):
-            return self._within_pixels(self._scaled(size, scale, math.floor))
-        if not is_small or rounded[0] * rounded[1] >= (self.min_pixels or 0):
+            lowered = self._scaled(size, scale, math.floor)
+            return self._within_pixels(lowered)
+        if not is_small or math.prod(rounded) >= (self.min_pixels or 0):
             return rounded
         raised = self._scaled(size, scale, math.ceil)
-        return rounded if self._exceeds(raised) else raised
+        if self._exceeds(raised):
+            return rounded
+        return raised
 
     def _scale(self, size: Size, is_small: bool) -> float:
-        height, width = size
+        pixels = math.prod(size)
         scale = 1.0
         if is_small and self.min_pixels is not None:
-            scale = (self.min_pixels / (height * width)) ** 0.5
+            scale = (self.min_pixels / pixels) ** 0.5
         if self.max_side is not None:
             scale = min(scale, self.max_side / max(size))
         if self.max_pixels is not None:
-            scale = min(scale, (self.max_pixels / (height * width)) ** 0.5)
+            largest_scale = (self.max_pixels / pixels) ** 0.5
+            scale = min(scale, largest_scale)
         return scale
 
     @staticmethod
     def _scaled(size: Size, scale: float, as_integer: Callable[[float], int]) -> Size:
-        return max(1, as_integer(size[0] * scale)), max(1, as_integer(size[1] * scale))
+        height = as_integer(size[0] * scale)
+        width = as_integer(size[1] * scale)
+        return max(1, height), max(1, width)
 
     def _exceeds(self, size: Size) -> bool:
         if self.max_side is not None and max(size) > self.max_side:
             return True
-        return self.max_pixels is not None and size[0] * size[1] > self.max_pixels
+        return self.max_pixels is not None and math.prod(size) > self.max_pixels
 
     def _within_pixels(self, size: Size) -> Size:
         height, width = size
@@ -307,8 +338,11 @@ class PixelLimits(SizeRule):
         return height, max(1, self.max_pixels // height)
 
     def describe(self) -> str:
-        bounds = {"at least": self.min_pixels, "at most": self.max_pixels}
-        words = [f"{word} {count} pixels in all" for word, count in bounds.items() if count]
+        words = []
+        if self.min_pixels:
+            words.append(f"at least {self.min_pixels} pixels in all")
+        if self.max_pixels:
+            words.append(f"at most {self.max_pixels} pixels in all")
         if self.max_side is not None:
             words.append(f"at most {self.max_side} pixels a side")
         return f"to {', '.join(words)}"
@@ -380,14 +414,16 @@ class TokenBudget(FitRule):
     frame_step: int = 1
 
     def fit(self, size: Size) -> Fitted:
+        height, width = size
         canvas = self._canvas(size)
-        scale = min(canvas[0] / size[0], canvas[1] / size[1])
-        if self.frames * size[0] * size[1] >= self._pixels(self.min_tokens):
+        canvas_height, canvas_width = canvas
+        scale = min(canvas_height / height, canvas_width / width)
+        if self.frames * height * width >= self._pixels(self.min_tokens):
             scale = min(1.0, scale)
-        height, width = (
-            max(1, min(side, math.floor(n * scale))) for n, side in zip(size, canvas, strict=True)
-        )
-        return Fitted((height, width), canvas)
+        scaled_height = min(canvas_height, math.floor(height * scale))
+        scaled_width = min(canvas_width, math.floor(width * scale))
+        content = max(1, scaled_height), max(1, scaled_width)
+        return Fitted(content, canvas)
 
     def _pixels(self, tokens: int) -> int:
         return tokens * self.frame_step * self.factor**2
@@ -397,36 +433,44 @@ class TokenBudget(FitRule):
         return math.ceil(n / self.factor) * self.factor
 
     def _canvas(self, size: Size) -> Size:
-        frames = max(self.frame_step, round(self.frames / self.frame_step) * self.frame_step)
-        least, most = self._pixels(self.min_tokens), self._pixels(self.max_tokens)
-        canvas = self._raised(size[0]), self._raised(size[1])
-        if frames * canvas[0] * canvas[1] < least:
-            scale = math.sqrt(least / (self.frames * size[0] * size[1]))
-            height, width = (max(1, math.ceil(n * scale)) for n in size)
-            canvas = self._raised(height), self._raised(width)
-        if frames * canvas[0] * canvas[1] > most:
+        height, width = size
+        squares_in_time = max(1, round(self.frames / self.frame_step))
+        frames = squares_in_time * self.frame_step
+        least = self._pixels(self.min_tokens)
+        most = self._pixels(self.max_tokens)
+        canvas = self._raised(height), self._raised(width)
+        if frames * math.prod(canvas) < least:
+            # By the number of frames as it is: only the canvas has it rounded, as there.
+            scale = math.sqrt(least / (self.frames * height * width))
+            enlarged_height = math.ceil(height * scale)
+            enlarged_width = math.ceil(width * scale)
+            canvas = self._raised(enlarged_height), self._raised(enlarged_width)
+        if frames * math.prod(canvas) > most:
             return self._largest(size, frames, most)
         return canvas
 
     def _largest(self, size: Size, frames: int, most: int) -> Size:
         """The largest canvas of at most so many pixels, by bisection of the height."""
-        if most < frames * self.factor**2:
-            longest = most // self.factor**2
+        height, width = size
+        square_pixels = self.factor**2
+        if most < frames * square_pixels:
+            longest = most // square_pixels
             raise InputError(
                 f"Expected a video of at most {longest} frames, for {self.max_tokens} tokens in "
                 f"all, got {frames}."
             )
         best = self.factor, self.factor
-        low, high = 1, size[0]
+        low = 1
+        high = height
         while low <= high:
-            height = (low + high) // 2
-            width = max(1, math.floor(size[1] * height / size[0]))
-            canvas = self._raised(height), self._raised(width)
-            if frames * canvas[0] * canvas[1] <= most:
+            middle = (low + high) // 2
+            scaled_width = max(1, math.floor(width * middle / height))
+            canvas = self._raised(middle), self._raised(scaled_width)
+            if frames * math.prod(canvas) <= most:
                 best = canvas
-                low = height + 1
+                low = middle + 1
             else:
-                high = height - 1
+                high = middle - 1
         return best
 
     def describe(self) -> str:
@@ -462,16 +506,22 @@ class LargestGrid(SizeRule):
     def output_size(self, size: Size) -> Size:
         check_ratio(size)
         height, width = size
-        squares = self.max_pixels // self.factor**2
-        frame_squares = self.max_frame_pixels // self.factor**2
-        most_rows, most_columns = (max(1, n // self.factor) for n in size)
+        square_pixels = self.factor**2
+        squares = self.max_pixels // square_pixels
+        frame_squares = self.max_frame_pixels // square_pixels
+        most_rows = max(1, height // self.factor)
+        most_columns = max(1, width // self.factor)
         for rows in range(most_rows, 0, -1):
             # What has so many whole rows, in the aspect ratio of the image, has from `least` to
             # `most` whole columns.
-            least = 1 if rows == 1 else max(1, width * rows // height)
+            least = max(1, width * rows // height)
+            if rows == 1:
+                least = 1
             most = max(1, -(-width * (rows + 1) // height) - 1)
+            # - 1: the token for a new line is a column more.
             in_budget = squares // (self.frames * rows) - 1
-            columns = min(most_columns, most, in_budget, frame_squares // rows)
+            in_frame = frame_squares // rows
+            columns = min(most_columns, most, in_budget, in_frame)
             if columns >= least:
                 return rows * self.factor, columns * self.factor
         return self.factor, self.factor
@@ -514,15 +564,21 @@ class NearPatches(SizeRule):
     def _grid(self, size: Size) -> tuple[int, int]:
         divisor = self.divisor
         if not self.keeps_ratio:
-            side = max(divisor, int(math.sqrt(self.patches)) // divisor * divisor)
-            return side, side
-        ratio = size[1] / size[0]
+            side = int(math.sqrt(self.patches))
+            lowered_side = max(1, side // divisor) * divisor
+            return lowered_side, lowered_side
+        height, width = size
+        ratio = width / height
         rows = max(round(math.sqrt(self.patches / ratio)), 1)
         columns = max(round(math.sqrt(self.patches * ratio)), 1)
-        raised = -(-rows // divisor) * divisor, -(-columns // divisor) * divisor
-        if divisor == 1 or raised[0] * raised[1] <= self.patches:
-            return raised
-        return max(divisor, rows // divisor * divisor), max(divisor, columns // divisor * divisor)
+        raised_rows = -(-rows // divisor) * divisor
+        raised_columns = -(-columns // divisor) * divisor
+        # Without a divisor nothing is rounded, though there may be more than `patches`.
+        if divisor == 1 or raised_rows * raised_columns <= self.patches:
+            return raised_rows, raised_columns
+        lowered_rows = max(1, rows // divisor) * divisor
+        lowered_columns = max(1, columns // divisor) * divisor
+        return lowered_rows, lowered_columns
 
     def describe(self) -> str:
         shape = "" if self.keeps_ratio else ", in a square"

@@ -8,6 +8,7 @@ They are the rules of vision-language models in https://github.com/huggingface/t
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -38,7 +39,8 @@ def check_tiles(count: int, tile: Size, where: str) -> None:
 
     >>> check_tiles(12, (384, 384), "$.max_patches")
     """
-    most = min(MOST_TILES, MAX_PIXELS // (tile[0] * tile[1]))
+    tile_area = tile[0] * tile[1]
+    most = min(MOST_TILES, MAX_PIXELS // tile_area)
     if count > most:
         raise codec.expected(f"at most {most} tiles of {by(tile)} pixels", count, where)
 
@@ -54,13 +56,14 @@ def grids_of(lowest: int, highest: int, longest: int | None = None) -> tuple[Gri
     >>> grids_of(2, 4)
     ((2, 1), (1, 2), (3, 1), (1, 3), (4, 1), (2, 2), (1, 4))
     """
-    sides = range(1, min(highest, longest or highest) + 1)
-    grids = [
-        (rows, columns)
-        for columns in sides
-        for rows in sides[: highest // columns]
-        if lowest <= rows * columns
-    ]
+    longest = min(highest, longest or highest)
+    sides = range(1, longest + 1)
+    grids = []
+    for columns in sides:
+        for rows in sides[: highest // columns]:
+            if rows * columns >= lowest:
+                grids.append((rows, columns))
+    # The sort is stable: grids of as many tiles stay in the order of their columns.
     return tuple(sorted(grids, key=math.prod))
 
 
@@ -86,7 +89,8 @@ class TileRule(SizeRule):
 
     def output_size(self, size: Size) -> Size:
         rows, columns = self.grid(size)
-        return rows * self.tile[0], columns * self.tile[1]
+        tile_height, tile_width = self.tile
+        return rows * tile_height, columns * tile_width
 
 
 @dataclass(frozen=True)
@@ -113,14 +117,18 @@ class ClosestRatio(TileRule):
 
     def grid(self, size: Size) -> Grid:
         height, width = size
+        area = height * width
         ratio = width / height
         tile_area = self.tile[0] * self.tile[1]
         least_difference = math.inf
         best = (1, 1)
         for rows, columns in grids_of(self.lowest, self.highest, self.longest):
             difference = abs(ratio - columns / rows)
-            is_filled = height * width > 0.5 * tile_area * columns * rows
-            if difference < least_difference or (difference == least_difference and is_filled):
+            is_better = difference < least_difference
+            if difference == least_difference:
+                # Grids come with more and more tiles, so that this one has no fewer than `best`.
+                is_better = area > 0.5 * tile_area * columns * rows
+            if is_better:
                 least_difference = difference
                 best = rows, columns
         return best
@@ -161,16 +169,23 @@ class DensePages(TileRule):
         return self.usual.tile
 
     def grid(self, size: Size) -> Grid:
-        ratio = size[1] / size[0]
         usual = self.usual.grid(size)
-        is_dense = self.scale > 0 or self.above > 0
-        if self.above > 0:
-            is_dense = is_dense and ratio > self.above
-        if self.at_most > 0:
-            is_dense = is_dense and ratio <= self.at_most
-        if self.scale > 0:
-            is_dense = is_dense and usual[1] * self.tile[1] / size[1] < self.scale
-        return self.dense.grid(size) if is_dense else usual
+        if self._is_dense(size, usual):
+            return self.dense.grid(size)
+        return usual
+
+    def _is_dense(self, size: Size, usual: Grid) -> bool:
+        height, width = size
+        ratio = width / height
+        if self.scale <= 0 and self.above <= 0:
+            # `at_most` only excludes pages, and selects none alone.
+            return False
+        if self.above > 0 and ratio <= self.above:
+            return False
+        if self.at_most > 0 and ratio > self.at_most:
+            return False
+        canvas_width = usual[1] * self.tile[1]
+        return self.scale <= 0 or canvas_width / width < self.scale
 
     def describe(self) -> str:
         return f"{self.usual.describe()}; dense pages {self.dense.describe()}"
@@ -195,14 +210,18 @@ class LeastScaled(TileRule):
     highest: int
 
     def grid(self, size: Size) -> Grid:
+        height, width = size
         side = self.tile[0]
 
         def scale(grid: Grid) -> float:
-            return min(grid[1] * side / size[1], grid[0] * side / size[0])
+            rows, columns = grid
+            return min(columns * side / width, rows * side / height)
 
         grids = grids_of(1, self.highest)
         enlarging = [grid for grid in grids if scale(grid) >= 1]
-        return min(enlarging, key=scale) if enlarging else max(grids, key=scale)
+        if enlarging:
+            return min(enlarging, key=scale)
+        return max(grids, key=scale)
 
     def describe(self) -> str:
         return f"to at most {self.highest} tiles of {by(self.tile)}, scaled least"
@@ -237,16 +256,27 @@ class CoveredArea(TileRule):
         >>> CoveredArea((384, 384), 12).covered((1000, 250), (1, 3))
         1.0
         """
-        heights = _parts(size[0], grid[1])
-        widths = _parts(size[1], grid[0])
-        # Summed row by row, as there.
-        area = sum(self._shown(height, width) for height in heights for width in widths)
-        return area / (size[0] * size[1])
+        height, width = size
+        rows, columns = grid
+        part_heights = _parts(height, columns)
+        part_widths = _parts(width, rows)
+        areas = []
+        for part_height in part_heights:
+            for part_width in part_widths:
+                areas.append(self._shown_area(part_height, part_width))
+        # By `sum` and row by row, as there: from Python 3.12 on it compensates the rounding of
+        # floats, which `+=` does not.
+        return sum(areas) / (height * width)
 
-    def _shown(self, height: int, width: int) -> float:
-        longer, shorter = max(height, width), min(height, width)
+    def _shown_area(self, height: int, width: int) -> float:
+        """How many pixels are left of a part of the image in its tile."""
+        longer = max(height, width)
+        shorter = min(height, width)
         side = self.tile[0]
-        return shorter / longer * side * side if longer > side else longer * shorter
+        if longer <= side:
+            return longer * shorter
+        # Divided before it is multiplied, as in `compute_patch_covering_area`.
+        return shorter / longer * side * side
 
     def describe(self) -> str:
         return f"to at most {self.highest} tiles of {by(self.tile)} that cover it"
@@ -261,15 +291,23 @@ def _covering_grid(rule: CoveredArea, size: Size) -> Grid:
     """The grid of `rule`, kept: of 1,024 tiles it takes seconds, and a call asks several times."""
     covered = {grid: rule.covered(size, grid) for grid in grids_of(1, rule.highest)}
     enough = [grid for grid, share in covered.items() if share > COVERED]
+
+    def fewest_tiles(grid: Grid) -> tuple[int, float]:
+        return math.prod(grid), -covered[grid]
+
+    def most_covered(grid: Grid) -> tuple[float, int]:
+        return -covered[grid], math.prod(grid)
+
     if enough:
-        return min(enough, key=lambda grid: (grid[0] * grid[1], -covered[grid]))
-    return min(covered, key=lambda grid: (-covered[grid], grid[0] * grid[1]))
+        return min(enough, key=fewest_tiles)
+    return min(covered, key=most_covered)
 
 
 def _parts(length: int, count: int) -> list[int]:
     """The lengths of `count` parts; the last has what is left."""
     part = length // count
-    return [part] * (count - 1) + [length - part * (count - 1)]
+    last = length - part * (count - 1)
+    return [part] * (count - 1) + [last]
 
 
 @dataclass(frozen=True)
@@ -292,38 +330,51 @@ class LargestCanvas(TileRule):
     highest: int
 
     def grid(self, size: Size) -> Grid:
-        best, longest = None, 0.0
+        height, width = size
+        tile_height, tile_width = self.tile
+        best = None
+        longest = 0.0
         for columns, rows in grids_by_ratio(self.highest):
-            if rows * self.tile[0] < size[0] or columns * self.tile[1] < size[1]:
+            if rows * tile_height < height or columns * tile_width < width:
                 continue
             shorter = self._shorter(size, (rows, columns))
+            # Of equal ones the last, as there.
             if best is None or shorter >= longest:
-                best, longest = (rows, columns), shorter
+                best = rows, columns
+                longest = shorter
         return best or self._nearest(size)
 
     def _shorter(self, size: Size, grid: Grid) -> float:
         """The shorter side of an image in a grid."""
         height, width = size
+        rows, columns = grid
+        tile_height, tile_width = self.tile
         ratio = width / height
-        scale = min(grid[1] * self.tile[1] / width, grid[0] * self.tile[0] / height)
+        scale = min(columns * tile_width / width, rows * tile_height / height)
         if ratio > 1:
             return math.floor(scale * width / ratio)
-        # Of a square, the height is compared, which is not rounded.
-        return scale * height if ratio == 1 else math.floor(scale * height * ratio)
+        if ratio == 1:
+            # Of a square, the height is compared, which is not rounded.
+            return scale * height
+        return math.floor(scale * height * ratio)
 
     def _nearest(self, size: Size) -> Grid:
-        ratio = size[1] / size[0]
+        """The largest grid of the nearest ratio to that of the image which is not beyond it: a wide
+        image is never put on a wider canvas, nor a tall one on a taller."""
+        height, width = size
+        ratio = width / height
         by_ratio: dict[float, list[Grid]] = {}
         for columns, rows in grids_by_ratio(self.highest):
-            by_ratio.setdefault(columns / rows, []).append((rows, columns))
+            grids = by_ratio.setdefault(columns / rows, [])
+            grids.append((rows, columns))
         if ratio >= 1:
-            nearest = min(
-                [key for key in by_ratio if key <= ratio], key=lambda key: abs(key - ratio)
-            )
-            return max(by_ratio[nearest], key=lambda grid: grid[1])
-        higher = [key for key in by_ratio if key > ratio]
-        nearest = min(higher, key=lambda key: abs(1 / key - 1 / ratio))
-        return max(by_ratio[nearest], key=lambda grid: grid[0])
+            candidates = [key for key in by_ratio if key <= ratio]
+            nearest = min(candidates, key=lambda key: abs(key - ratio))
+        else:
+            candidates = [key for key in by_ratio if key > ratio]
+            # Of tall images, height / width is compared.
+            nearest = min(candidates, key=lambda key: abs(1 / key - 1 / ratio))
+        return max(by_ratio[nearest], key=math.prod)
 
     def describe(self) -> str:
         return f"to at most {self.highest} tiles of {by(self.tile)}, the largest canvas"
@@ -342,8 +393,9 @@ def grids_by_ratio(highest: int) -> tuple[tuple[int, int], ...]:
         for first in range(1, count + 1):
             if count % first == 0:
                 second = count // first
-                by_ratio.setdefault(first / second, []).append((first, second))
-    return tuple(pair for pairs in by_ratio.values() for pair in pairs)
+                pairs = by_ratio.setdefault(first / second, [])
+                pairs.append((first, second))
+    return tuple(itertools.chain.from_iterable(by_ratio.values()))
 
 
 def _check(tile: Size, highest: int) -> None:
@@ -381,7 +433,8 @@ class AnyResolution(FitRule):
     def fit(self, size: Size) -> Fitted:
         canvas = max(self.resolutions, key=lambda resolution: _kept_and_unused(size, resolution))
         content = _ceiled(size, canvas)
-        top, left = ((n - m) // 2 for n, m in zip(canvas, content, strict=True))
+        top = (canvas[0] - content[0]) // 2
+        left = (canvas[1] - content[1]) // 2
         return Fitted(content, canvas, top, left)
 
     def describe(self) -> str:
@@ -391,18 +444,25 @@ class AnyResolution(FitRule):
 def _kept_and_unused(size: Size, resolution: Size) -> tuple[int, int]:
     """How many pixels of an image a resolution keeps, and minus those that it does not use."""
     height, width = size
-    scale = min(resolution[1] / width, resolution[0] / height)
-    kept = min(int(width * scale) * int(height * scale), width * height)
-    return kept, kept - resolution[0] * resolution[1]
+    canvas_height, canvas_width = resolution
+    scale = min(canvas_width / width, canvas_height / height)
+    scaled_area = int(width * scale) * int(height * scale)
+    # An enlarged image keeps its own pixels, and no more.
+    kept = min(scaled_area, width * height)
+    return kept, kept - canvas_height * canvas_width
 
 
 def _ceiled(size: Size, canvas: Size) -> Size:
     """The largest size inside a canvas in the ratio of `size`, rounded up."""
     height, width = size
-    vertical, horizontal = canvas[0] / height, canvas[1] / width
+    canvas_height, canvas_width = canvas
+    vertical = canvas_height / height
+    horizontal = canvas_width / width
     if horizontal < vertical:
-        return min(math.ceil(height * horizontal), canvas[0]), canvas[1]
-    return canvas[0], min(math.ceil(width * vertical), canvas[1])
+        content_height = math.ceil(height * horizontal)
+        return min(content_height, canvas_height), canvas_width
+    content_width = math.ceil(width * vertical)
+    return canvas_height, min(content_width, canvas_width)
 
 
 class TileFitRule(FitRule):
@@ -449,12 +509,15 @@ class EnoughTiles(TileFitRule):
         if rows * columns > self.highest:
             closest = ClosestRatio((self.side, self.side), 1, self.highest)
             rows, columns = closest.grid(size)
-        canvas = rows * self.side, columns * self.side
-        vertical, horizontal = canvas[0] / height, canvas[1] / width
+        canvas_height = rows * self.side
+        canvas_width = columns * self.side
+        canvas = canvas_height, canvas_width
+        vertical = canvas_height / height
+        horizontal = canvas_width / width
         if horizontal < vertical:
-            content = int(height * horizontal), canvas[1]
+            content = int(height * horizontal), canvas_width
         else:
-            content = canvas[0], int(width * vertical)
+            content = canvas_height, int(width * vertical)
         # `dynamic_preprocess` refuses them.
         if min(content) < 10:
             raise InputError(
@@ -494,11 +557,14 @@ class TiledCanvas(TileFitRule):
 
     def _order(self, size: Size, grid: Grid) -> tuple[bool, float, int]:
         scale = self.scale(size, grid)
-        return scale < 1, self.distance(scale), grid[0] * grid[1]
+        # False is below True: grids that enlarge the image come first.
+        return scale < 1, self.distance(scale), math.prod(grid)
 
     def scale(self, size: Size, grid: Grid) -> float:
         """Return the scale of an image in a grid."""
-        return min(n * self.side / side for n, side in zip(grid, size, strict=True))
+        height, width = size
+        rows, columns = grid
+        return min(rows * self.side / height, columns * self.side / width)
 
     def distance(self, scale: float) -> float:
         """Return a number that is smaller for a better scale, among those above 1 or below."""
@@ -506,11 +572,17 @@ class TiledCanvas(TileFitRule):
 
     def content(self, size: Size, canvas: Size) -> Size:
         """Return height and width of an image on its canvas."""
-        target = tuple(min(max(n, self.side), m) for n, m in zip(size, canvas, strict=True))
-        vertical, horizontal = (n / m for n, m in zip(target, size, strict=True))
+        height, width = size
+        # A side that is shorter than a tile is enlarged to one; none is enlarged further.
+        target_height = min(max(height, self.side), canvas[0])
+        target_width = min(max(width, self.side), canvas[1])
+        vertical = target_height / height
+        horizontal = target_width / width
         if horizontal < vertical:
-            return min(math.floor(size[0] * horizontal) or 1, target[0]), target[1]
-        return target[0], min(math.floor(size[1] * vertical) or 1, target[1])
+            content_height = math.floor(height * horizontal) or 1
+            return min(content_height, target_height), target_width
+        content_width = math.floor(width * vertical) or 1
+        return target_height, min(content_width, target_width)
 
 
 @functools.lru_cache(maxsize=64)
@@ -520,8 +592,12 @@ def canvas_grids(highest: int) -> tuple[Grid, ...]:
     >>> canvas_grids(3)
     ((1, 1), (1, 2), (1, 3), (2, 1), (3, 1))
     """
-    sides = range(1, highest + 1)
-    return tuple((rows, columns) for rows in sides for columns in sides[: highest // rows])
+    grids = []
+    for rows in range(1, highest + 1):
+        most_columns = highest // rows
+        for columns in range(1, most_columns + 1):
+            grids.append((rows, columns))
+    return tuple(grids)
 
 
 @dataclass(frozen=True)
@@ -544,33 +620,44 @@ class TiledCanvas32(TiledCanvas):
         return grids_by_ratio(self.highest)
 
     def scale(self, size: Size, grid: Grid) -> float:
-        scales = (
-            np.float32(n * self.side) / np.float32(side) for n, side in zip(grid, size, strict=True)
-        )
-        return float(min(scales))
+        height, width = size
+        rows, columns = grid
+        vertical = np.float32(rows * self.side) / np.float32(height)
+        horizontal = np.float32(columns * self.side) / np.float32(width)
+        return float(min(vertical, horizontal))
 
     def distance(self, scale: float) -> float:
         return -scale if self.enlarges else super().distance(scale)
 
     def content(self, size: Size, canvas: Size) -> Size:
-        limits = canvas if self.enlarges else tuple(max(n, self.side) for n in size)
-        target = tuple(min(pair) for pair in zip(limits, canvas, strict=True))
-        # A side of the canvas is a tensor there, and so is what is computed of it.
-        are_tensors = [self.enlarges or m < n for n, m in zip(limits, canvas, strict=True)]
-        scales: list[Any] = []
-        for n, m, is_tensor in zip(target, size, are_tensors, strict=True):
-            scales.append(np.float32(n) / np.float32(m) if is_tensor else n / m)
-        is_wider = scales[1] < scales[0]
-        if any(are_tensors):
-            is_wider = np.float32(scales[1]) < np.float32(scales[0])
+        height, width = size
+        target_height, vertical = self._target(height, canvas[0])
+        target_width, horizontal = self._target(width, canvas[1])
+        is_wider = horizontal < vertical
+        are_floats = isinstance(vertical, float) and isinstance(horizontal, float)
+        if not are_floats:
+            # torch compares a float32 tensor with a number of Python in float32.
+            is_wider = np.float32(horizontal) < np.float32(vertical)
         if is_wider:
-            return _floored(size[0], scales[1], target[0]), target[1]
-        return target[0], _floored(size[1], scales[0], target[1])
+            return _floored(height, horizontal, target_height), target_width
+        return target_height, _floored(width, vertical, target_width)
+
+    def _target(self, side: int, canvas_side: int) -> tuple[int, Any]:
+        """The most that a side of an image may become, and by what it is scaled for that.
+
+        A side of the canvas is a tensor there, and so is what is computed of it, float32; else it
+        is a number of Python, float64.
+        """
+        most = max(side, self.side)
+        if self.enlarges or canvas_side < most:
+            return canvas_side, np.float32(canvas_side) / np.float32(side)
+        return most, most / side
 
 
 def _floored(n: int, scale: Any, most: int) -> int:
     """A side times a scale, in the type of the scale, rounded down; at least 1."""
-    return max(min(math.floor(type(scale)(n) * scale), most), 1)
+    scaled = type(scale)(n) * scale
+    return max(min(math.floor(scaled), most), 1)
 
 
 @dataclass(frozen=True)
@@ -592,10 +679,13 @@ class LongestAtLeast(FitRule):
             raise codec.expected(f"at most the side {self.side}", self.minimum, "$.minimum")
 
     def fit(self, size: Size) -> Fitted:
+        height, width = size
         scale = self.side / max(size)
-        shorter = max(int(min(size) * scale), self.minimum)
-        is_wide = size[1] >= size[0]
-        content = (shorter, self.side) if is_wide else (self.side, shorter)
+        shorter = int(min(size) * scale)
+        shorter = max(shorter, self.minimum)
+        content = (self.side, shorter)
+        if width >= height:
+            content = (shorter, self.side)
         return Fitted(content, (self.side, self.side))
 
     def describe(self) -> str:
@@ -652,17 +742,18 @@ class LongestEven(SizeRule):
         if max(even) <= LONGEST_SIDE:
             return even
         # Of an odd `edge`, the other side may be the longer one now.
-        ratio = even[1] / even[0]
-        if even[1] >= even[0]:
+        height, width = even
+        ratio = width / height
+        if width >= height:
             return max(int(LONGEST_SIDE / ratio), 1), LONGEST_SIDE
         return LONGEST_SIDE, max(int(LONGEST_SIDE * ratio), 1)
 
     def describe(self) -> str:
-        words = (
-            f"the longer side to {min(self.edge, LONGEST_SIDE)} pixels, the other to an even number"
-        )
+        longest = min(self.edge, LONGEST_SIDE)
+        words = f"the longer side to {longest} pixels, the other to an even number"
         if self.highest is not None:
-            words += f", for at most {self.highest} tiles of {by((self.tile, self.tile))}"
+            tile = by((self.tile, self.tile))
+            words += f", for at most {self.highest} tiles of {tile}"
         return words
 
 
@@ -691,11 +782,14 @@ class WholeTiles(SizeRule):
         """
         height, width = size
         ratio = width / height
+        # The other side is truncated to pixels before it is rounded up to tiles, as there.
         if width >= height:
             columns = math.ceil(width / self.side)
-            return math.ceil(int(columns * self.side / ratio) / self.side), columns
+            scaled_height = int(columns * self.side / ratio)
+            return math.ceil(scaled_height / self.side), columns
         rows = math.ceil(height / self.side)
-        return rows, math.ceil(int(rows * self.side * ratio) / self.side)
+        scaled_width = int(rows * self.side * ratio)
+        return rows, math.ceil(scaled_width / self.side)
 
     def output_size(self, size: Size) -> Size:
         rows, columns = self.grid(size)
