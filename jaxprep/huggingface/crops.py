@@ -6,6 +6,7 @@ The source is `transformers/models/molmo2/image_processing_molmo2.py`, Transform
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import numpy as np
@@ -38,11 +39,12 @@ def crops_of(patches: Any, grid: Size, length: int, stride: int) -> Any:
     >>> crops_of(np.arange(3).reshape(1, 1, 3, 1, 1, 1), (1, 2), 1, 2)[..., 0].tolist()
     [[[0], [2]]]
     """
-    crops = [
-        patches[:, y * stride :, x * stride :][:, :length, :length]
-        for y in range(grid[0])
-        for x in range(grid[1])
-    ]
+    rows_of_crops, columns_of_crops = grid
+    crops = []
+    for row in range(rows_of_crops):
+        for column in range(columns_of_crops):
+            from_crop_on = patches[:, row * stride :, column * stride :]
+            crops.append(from_crop_on[:, :length, :length])
     stacked = array_module(crops).stack(crops, axis=1)
     return stacked.reshape(len(patches), len(crops), length**2, -1)
 
@@ -59,23 +61,30 @@ def canvas_indices(grid: Size, length: int, before: int, after: int) -> np.ndarr
     >>> canvas_indices((1, 2), 3, 1, 1).tolist()
     [[0, 1, 10, 11], [3, 4, 13, 14], [6, 7, 16, 17]]
     """
-    count = grid[0] * grid[1] * length**2
-    numbers = np.arange(count, dtype=np.int32).reshape(*grid, length, length)
-    rows = _places(grid[0], length, before, after)
-    columns = _places(grid[1], length, before, after)
-    crop_rows, patch_rows = np.divmod(rows, length)
-    crop_columns, patch_columns = np.divmod(columns, length)
-    return numbers[crop_rows[:, None], crop_columns[None], patch_rows[:, None], patch_columns[None]]
+    rows_of_crops, columns_of_crops = grid
+    count = rows_of_crops * columns_of_crops * length**2
+    numbers = np.arange(count, dtype=np.int32)
+    numbers = numbers.reshape(rows_of_crops, columns_of_crops, length, length)
+    rows = _places(rows_of_crops, length, before, after)
+    columns = _places(columns_of_crops, length, before, after)
+    # `rows` along the first axis, `columns` along the second: the four indices broadcast.
+    crop_rows, patch_rows = np.divmod(rows[:, None], length)
+    crop_columns, patch_columns = np.divmod(columns[None], length)
+    return numbers[crop_rows, crop_columns, patch_rows, patch_columns]
 
 
 def _places(crops: int, length: int, before: int, after: int) -> np.ndarray:
     """Of each patch along a side of the canvas, crop times `length` plus place; the outer borders
     of the first and the last crop belong to these."""
-    places = np.arange(crops * length).reshape(crops, length)
-    kept = [
-        row[0 if i == 0 else before : length if i == crops - 1 else length - after]
-        for i, row in enumerate(places)
-    ]
+    kept = []
+    for crop in range(crops):
+        first = before
+        end = length - after
+        if crop == 0:
+            first = 0
+        if crop == crops - 1:
+            end = length
+        kept.append(crop * length + np.arange(first, end))
     return np.concatenate(kept)
 
 
@@ -96,10 +105,13 @@ def pooled(indices: np.ndarray, height: int, width: int) -> np.ndarray:
     widths = []
     for n, side in zip(indices.shape, (height, width), strict=True):
         missing = -n % side
-        widths.append((missing // 2, missing - missing // 2))
+        before = missing // 2
+        widths.append((before, missing - before))
     whole = np.pad(indices, widths, constant_values=-1)
-    rows, columns = whole.shape[0] // height, whole.shape[1] // width
-    squares = whole.reshape(rows, height, columns, width).transpose(0, 2, 1, 3)
+    rows = whole.shape[0] // height
+    columns = whole.shape[1] // width
+    split = whole.reshape(rows, height, columns, width)
+    squares = split.transpose(0, 2, 1, 3)
     return squares.reshape(rows, columns, height * width)
 
 
@@ -115,7 +127,10 @@ def pooled_of(settings: Settings, size: Size) -> tuple[np.ndarray, np.ndarray]:
     square = pooling(settings)
     whole = np.arange(length**2, dtype=np.int32).reshape(length, length)
     grid = overlapping_crops(settings).grid(size)
-    crops = pooled(canvas_indices(grid, length, *margins(settings)), *square)
+    before, after = margins(settings)
+    canvas = canvas_indices(grid, length, before, after)
+    crops = pooled(canvas, *square)
+    # The patches of the whole image come first.
     return pooled(whole, *square), shifted(crops, length**2)
 
 
@@ -125,7 +140,8 @@ def shifted(indices: np.ndarray, offset: int) -> np.ndarray:
     >>> shifted(np.array([0, -1]), 5).tolist()
     [5, -1]
     """
-    return np.where(indices >= 0, indices + np.int32(offset), np.int32(-1)).astype(np.int32)
+    moved = indices + np.int32(offset)
+    return np.where(indices >= 0, moved, np.int32(-1)).astype(np.int32)
 
 
 def cropped(call: Call) -> Results:
@@ -146,30 +162,38 @@ def cropped(call: Call) -> Results:
     wholes = run_each(call, images, "whole")
     canvases = run_each(call, images)
     # Images of one size are not taken apart, so that the sharding of a batch is kept.
-    groups: list[tuple[Size, Any, Any]]
+    groups: list[tuple[Size, Any, Any]] = []
     if not isinstance(canvases, list) and not isinstance(wholes, list):
-        groups = [(sizes[0], wholes, canvases)]
+        groups.append((sizes[0], wholes, canvases))
     else:
-        each = zip(sizes, wholes, canvases, strict=True)
-        groups = [(size, whole[None], canvas[None]) for size, whole, canvas in each]
+        for size, whole, canvas in zip(sizes, wholes, canvases, strict=True):
+            groups.append((size, whole[None], canvas[None]))
     views: list[Any] = []
     for size, whole, canvas in groups:
         crops = crops_of(canvas, rule.grid(size), length, stride)
-        pair = [whole.reshape(len(whole), 1, length**2, -1), crops]
-        views.append(rows(array_module(pair).concatenate(pair, axis=1), axes=1))
+        whole_view = whole.reshape(len(whole), 1, length**2, -1)
+        pair = [whole_view, crops]
+        joined = array_module(pair).concatenate(pair, axis=1)
+        views.append(rows(joined, axes=1))
+    pixel_values = views[0]
+    if len(views) > 1:
+        pixel_values = rows(views, axes=1)
     tokens: list[np.ndarray] = []
     grids: list[list[int]] = []
     counts: list[int] = []
+    # Patches are numbered on through all images of a call.
     offset = 0
     for size in sizes:
-        grid = rule.grid(size)
-        of_image = pooled_of(settings, size)
-        tokens += [shifted(part.reshape(-1, part.shape[2]), offset) for part in of_image]
-        grids.append([*of_image[0].shape[:2], *of_image[1].shape[:2]])
-        counts.append(1 + grid[0] * grid[1])
-        offset += counts[-1] * length**2
+        whole_tokens, crop_tokens = pooled_of(settings, size)
+        for part in (whole_tokens, crop_tokens):
+            patches_of_tokens = part.reshape(-1, part.shape[2])
+            tokens.append(shifted(patches_of_tokens, offset))
+        grids.append([*whole_tokens.shape[:2], *crop_tokens.shape[:2]])
+        count = 1 + math.prod(rule.grid(size))
+        counts.append(count)
+        offset += count * length**2
     return {
-        "pixel_values": rows(views, axes=1) if len(views) > 1 else views[0],
+        "pixel_values": pixel_values,
         "image_token_pooling": np.concatenate(tokens),
         "image_grids": np.asarray(grids, np.int32),
         "image_num_crops": np.asarray(counts, np.int32),
@@ -188,11 +212,13 @@ def grids_and_crops(config: HuggingFace, size: Size) -> tuple[list[int], int]:
     rule = overlapping_crops(settings)
     patch = settings.integer("patch_size")
     square = pooling(settings)
-    rows, columns = rule.grid(size)
-    whole = [-(-crop_patches(settings) // side) for side in square]
-    canvas = rule.output_size(size)
-    crops = [-(-(n // patch) // side) for n, side in zip(canvas, square, strict=True)]
-    return [*whole, *crops], 1 + rows * columns
+    length = crop_patches(settings)
+    canvas_patches = [n // patch for n in rule.output_size(size)]
+    # Rounded up: `pooled` pads both to whole squares.
+    whole = [-(-length // side) for side in square]
+    crops = [-(-n // side) for n, side in zip(canvas_patches, square, strict=True)]
+    crops_count = math.prod(rule.grid(size))
+    return [*whole, *crops], 1 + crops_count
 
 
 def token_count(config: HuggingFace, size: Size) -> int:
@@ -203,7 +229,8 @@ def token_count(config: HuggingFace, size: Size) -> int:
     725
     """
     grids, _ = grids_and_crops(config, size)
-    return grids[0] * grids[1] + grids[2] * grids[3]
+    whole_rows, whole_columns, crop_rows, crop_columns = grids
+    return whole_rows * whole_columns + crop_rows * crop_columns
 
 
 CROPPED = Family(

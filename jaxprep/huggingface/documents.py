@@ -69,13 +69,19 @@ DOCUMENTS = Family(documents)
 
 def _run_pages(call: Call, images: Sequence[Image]) -> Any:
     """The results of pages, those that Pillow reduces apart from the others."""
-    views = ["reducing" if is_reduced(call.config, image.size) else None for image in images]
-    if "reducing" not in views:
+    reduced = []
+    others = []
+    for i, image in enumerate(images):
+        members = others
+        if is_reduced(call.config, image.size):
+            members = reduced
+        members.append(i)
+    if not reduced:
         return run(call, images)
     results: list[Any] = [None] * len(images)
-    for view in ("reducing", None):
-        members = [i for i, view_of_image in enumerate(views) if view_of_image == view]
-        results_of_view = run_each(call, [images[i] for i in members], view)
+    for view, members in (("reducing", reduced), (None, others)):
+        pages = [images[i] for i in members]
+        results_of_view = run_each(call, pages, view)
         for i, result in zip(members, results_of_view, strict=True):
             results[i] = result
     return results
@@ -114,22 +120,29 @@ def without_margin(image: Image, config: HuggingFace, threshold: int = GRAY_THRE
     """
     on_torch = config.backend == "torchvision"
     gray = _gray_values(image.pixels, on_torch)
-    darkest, brightest = gray.min(), gray.max()
+    darkest = gray.min()
+    brightest = gray.max()
     if darkest == brightest:
         return image
     # NumPy divides integers in float64, torch in float32.
     dtype = np.float32 if on_torch else np.float64
-    share = (gray - darkest).astype(dtype) / dtype(brightest - darkest)
-    top, bottom, left, right = bounds_of(share * dtype(255) < threshold)
+    above_darkest = (gray - darkest).astype(dtype)
+    contrast = dtype(brightest - darkest)
+    stretched = above_darkest / contrast * dtype(255)
+    top, bottom, left, right = bounds_of(stretched < threshold)
     cropped = image._replace(pixels=image.pixels[top:bottom, left:right])
+    if on_torch:
+        return cropped
     # The PIL backend made 8 bits of floats, and does not divide them by 255 again.
-    return cropped if on_torch else cropped._replace(value_range="uint8")
+    return cropped._replace(value_range="uint8")
 
 
 def _gray_values(pixels: np.ndarray, on_torch: bool) -> np.ndarray:
     if pixels.shape[-1] < 3:
         return pixels[..., 0]
-    return gray_on_torch(pixels) if on_torch else np.asarray(luma(pixels))[..., 0]
+    if on_torch:
+        return gray_on_torch(pixels)
+    return np.asarray(luma(pixels))[..., 0]
 
 
 def gray_on_torch(pixels: Shaped[np.ndarray, "h w c"]) -> Shaped[np.ndarray, "h w"]:
@@ -158,7 +171,11 @@ def bounds_of(mask: Bool[np.ndarray, "h w"]) -> tuple[int, int, int, int]:
     """
     rows = np.flatnonzero(mask.any(axis=1))
     columns = np.flatnonzero(mask.any(axis=0))
-    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+    top = int(rows[0])
+    bottom = int(rows[-1]) + 1
+    left = int(columns[0])
+    right = int(columns[-1]) + 1
+    return top, bottom, left, right
 
 
 # -- methods -------------------------------------------------------------------------------------
@@ -228,10 +245,11 @@ def thumbnail(image: Any, size: Any, resample: Any = None, *, config: HuggingFac
     >>> DonutImageProcessor().thumbnail(image, size).shape
     (3, 4, 6)
     """
-    # The PIL backend's default is bicubic, that of torchvision bilinear.
-    default = 2 if config.backend == "torchvision" else 3
-    given = {"resample": default if resample is None else resample, "do_thumbnail": True}
-    return _run_builder(config, "shrink_page", image, size, **given)
+    if resample is None:
+        # The PIL backend's default is bicubic, that of torchvision bilinear.
+        resample = 2 if config.backend == "torchvision" else 3
+    settings = {"resample": resample, "do_thumbnail": True}
+    return _run_builder(config, "shrink_page", image, size, **settings)
 
 
 @method(WITH_MARGIN, "thumbnail", settings=["config"])
@@ -266,18 +284,19 @@ def pad_page(
     """
     if not random_padding:
         return _run_builder(config, "pad_page", image, size, do_pad=True)
-    height, width = config.overridden(json_settings({"size": size})).effective.pair("size")
-
-    def pipeline_at_random(rows: int, columns: int) -> Pipeline:
-        top = int(np.random.randint(low=0, high=height - rows + 1))
-        left = int(np.random.randint(low=0, high=width - columns + 1))
-        return Pipeline((ops.Crop(-top, -left, height, width),))
-
+    sized = config.overridden(json_settings({"size": size}))
+    height, width = sized.effective.pair("size")
     shape = np.shape(image)
-    is_first = _is_channels_first(image)
-    sides = shape[-2:] if is_first else shape[-3:-1]
-    pipeline = pipeline_at_random(*sides)
-    return apply(lambda _: pipeline, image, Reading(on_torch=config.backend == "torchvision"))
+    if _is_channels_first(image):
+        rows, columns = shape[-2:]
+    else:
+        rows, columns = shape[-3:-1]
+    # The rows are drawn first, as there: a seed gives the same page.
+    top = int(np.random.randint(low=0, high=height - rows + 1))
+    left = int(np.random.randint(low=0, high=width - columns + 1))
+    pipeline = Pipeline((ops.Crop(-top, -left, height, width),))
+    reading = Reading(on_torch=config.backend == "torchvision")
+    return apply(lambda _: pipeline, image, reading)
 
 
 @method(WITH_MARGIN, "pad_images", settings=["config"])
@@ -297,9 +316,10 @@ def _run_builder(
 ) -> jax.Array:
     """Run one builder of a page on an image or a batch."""
     changed = json_settings({"size": size, **settings})
-    pipeline_of = pipelines_of(config, builder_named(name), changed)
+    builder = builder_named(name)
+    pipeline_of = pipelines_of(config, builder, changed)
     on_torch = config.backend == "torchvision"
-    is_pillow = builder_named(name).operation == "resize" and not on_torch
+    is_pillow = builder.operation == "resize" and not on_torch
     return apply(pipeline_of, image, Reading(on_torch=on_torch), None, is_pillow)
 
 
@@ -312,7 +332,8 @@ def python_find_non_zero(image: Any) -> jax.Array:
     [[[1, 1]]]
     """
     rows, columns = np.nonzero(np.asarray(image))[-2:]
-    return jax.device_put(np.stack([columns, rows], axis=-1).astype(np.int32)[:, None])
+    points = np.stack([columns, rows], axis=-1).astype(np.int32)
+    return jax.device_put(points[:, None])
 
 
 @method(WITH_MARGIN, "python_bounding_rect")

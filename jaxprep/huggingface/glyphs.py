@@ -29,22 +29,30 @@ def size_of_text(pixels: np.ndarray, large: int, tiny: int) -> int:
     >>> size_of_text(np.zeros((20, 20, 3), np.uint8), 448, 84)
     84
     """
-    height, width = pixels.shape[:2]
-    bytes_ = pixels.astype(np.uint8)
-    gray = np.asarray(luma(bytes_) if bytes_.shape[2] >= 3 else bytes_)[..., 0]
+    height, width, channels = pixels.shape
+    gray = pixels.astype(np.uint8)
+    if channels >= 3:
+        gray = np.asarray(luma(gray))
+    gray = gray[..., 0]
     is_letter = gray <= otsu_threshold(gray)
     # Letters cover less than half of a page: otherwise they are light on dark.
     if is_letter.mean() > 0.5:
         is_letter = ~is_letter
     parts = connected_parts(is_letter)
-    is_glyph = (parts.areas >= 3) & (parts.heights >= 2)
-    is_glyph &= (parts.widths < 0.9 * width) & (parts.heights < 0.9 * height)
-    heights = parts.heights[is_glyph]
-    letter_height = float(np.median(heights)) if len(heights) else 0.0
-    density = len(heights) * 1000.0 / (width * height)
+    is_speck = (parts.areas < 3) | (parts.heights < 2)
+    # What goes across nearly all of the image is a line or a frame.
+    is_frame = (parts.widths >= 0.9 * width) | (parts.heights >= 0.9 * height)
+    heights = parts.heights[~(is_speck | is_frame)]
+    letter_height = 0.0
+    if len(heights):
+        letter_height = float(np.median(heights))
+    area = width * height
+    density = len(heights) * 1000.0 / area
     if 0 < letter_height <= SMALL_HEIGHT and density >= DENSE:
         return large
-    return tiny if height * width < TINY_AREA else 0
+    if area < TINY_AREA:
+        return tiny
+    return 0
 
 
 def otsu_threshold(gray: np.ndarray) -> int:
@@ -58,9 +66,14 @@ def otsu_threshold(gray: np.ndarray) -> int:
     """
     scale = 1.0 / gray.size
     counts = np.bincount(gray.reshape(-1), minlength=256).tolist()
-    mean = sum(level * count for level, count in enumerate(counts)) * scale
-    best, most, below, mean_below = 0, 0.0, 0.0, 0.0
+    total = sum(level * count for level, count in enumerate(counts))
+    mean = total * scale
     smallest = float(np.finfo(np.float32).eps)
+    best_level = 0
+    most_variance = 0.0
+    # The share of pixels up to a level, and their mean, both updated level by level as there.
+    below = 0.0
+    mean_below = 0.0
     for level, count in enumerate(counts):
         share = count * scale
         mean_below *= below
@@ -69,11 +82,13 @@ def otsu_threshold(gray: np.ndarray) -> int:
         if min(below, above) < smallest or max(below, above) > 1.0 - smallest:
             continue
         mean_below = (mean_below + level * share) / below
-        difference = mean_below - (mean - below * mean_below) / above
+        mean_above = (mean - below * mean_below) / above
+        difference = mean_below - mean_above
         variance = below * above * difference * difference
-        if variance > most:
-            best, most = level, variance
-    return best
+        if variance > most_variance:
+            best_level = level
+            most_variance = variance
+    return best_level
 
 
 class Parts(NamedTuple):
@@ -100,7 +115,8 @@ def connected_parts(mask: np.ndarray) -> Parts:
     ([3], [2], [3])
     """
     rows, starts, ends = _runs(mask)
-    labels = _joined(len(rows), *_touching(rows, starts, ends))
+    upper, lower = _touching(rows, starts, ends)
+    labels = _joined(len(rows), upper, lower)
     _, part = np.unique(labels, return_inverse=True)
     count = part.max(initial=-1) + 1
     areas = np.bincount(part, ends - starts, count).astype(np.int64)
@@ -111,7 +127,9 @@ def connected_parts(mask: np.ndarray) -> Parts:
 
 def _runs(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Row, first column and the column after the last of each run of pixels, in order."""
-    edges = np.diff(np.pad(mask.astype(np.int8), ((0, 0), (1, 1))), axis=1)
+    # A column of 0 on either side: a run at the border has both its ends too.
+    padded = np.pad(mask.astype(np.int8), ((0, 0), (1, 1)))
+    edges = np.diff(padded, axis=1)
     rows, starts = np.nonzero(edges == 1)
     _, ends = np.nonzero(edges == -1)
     return rows, starts, ends
@@ -125,14 +143,19 @@ def _touching(
         return rows, rows
     # One number for row and column: runs are in its order, and so are those of the row below.
     stride = int(ends.max()) + 2
-    first_keys, last_keys = rows * stride + starts, rows * stride + ends
+    start_keys = rows * stride + starts
+    end_keys = rows * stride + ends
     below = (rows + 1) * stride
-    first = np.searchsorted(last_keys, below + starts, "left")
-    after = np.searchsorted(first_keys, below + ends, "right")
+    # "left" and "right" count runs that only touch at a corner.
+    first = np.searchsorted(end_keys, below + starts, "left")
+    after = np.searchsorted(start_keys, below + ends, "right")
     counts = np.maximum(after - first, 0)
+    # Pair by pair: run `upper` with `first` to `after` below it, one after another.
     upper = np.repeat(np.arange(len(rows)), counts)
-    offsets = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    return upper, np.repeat(first, counts) + offsets
+    pairs_before = np.cumsum(counts) - counts
+    offsets = np.arange(counts.sum()) - np.repeat(pairs_before, counts)
+    lower = np.repeat(first, counts) + offsets
+    return upper, lower
 
 
 def _joined(count: int, left: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ row. How many tiles there are is host arithmetic from sizes, without pixels.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -61,9 +62,12 @@ def grid_of(config: HuggingFace, size: Size) -> Grid:
     layout = _tiles_pipeline(config).layout
     if not isinstance(layout, ops.Tiles):
         return 1, 1
-    # A tile at the border may be smaller: see `tiles_of`.
     height, width = canvas_of(config, size)
-    return -(-height // layout.size[0]), -(-width // layout.size[1])
+    tile_height, tile_width = layout.size
+    # Rounded up: a tile at the border may be smaller, see `tiles_of`.
+    rows_of_tiles = -(-height // tile_height)
+    columns_of_tiles = -(-width // tile_width)
+    return rows_of_tiles, columns_of_tiles
 
 
 def canvas_of(config: HuggingFace, size: Size) -> Size:
@@ -81,7 +85,9 @@ def canvas_of(config: HuggingFace, size: Size) -> Size:
 
 def _tiles_pipeline(config: HuggingFace) -> Pipeline:
     """The view of tiles: the main one, where no other is named so."""
-    view = "tiles" if "tiles" in config.row.views else None
+    view = None
+    if "tiles" in config.row.views:
+        view = "tiles"
     return config.pipeline_of(Source(), view=view)
 
 
@@ -103,8 +109,10 @@ def has_thumbnail(config: HuggingFace, size: Size) -> bool:
     False
     """
     tiling = tiling_of(config)
-    is_cut = isinstance(_tiles_pipeline(config).layout, ops.Tiles)
-    if tiling.thumbnail is None or not is_cut:
+    if tiling.thumbnail is None:
+        return False
+    layout = _tiles_pipeline(config).layout
+    if not isinstance(layout, ops.Tiles):
         return False
     return tiling.always or grid_of(config, size) != (1, 1)
 
@@ -119,8 +127,7 @@ def views_count(config: HuggingFace, size: Size) -> int:
 
 
 def _tiles_count(config: HuggingFace, size: Size) -> int:
-    grid = grid_of(config, size)
-    return grid[0] * grid[1]
+    return math.prod(grid_of(config, size))
 
 
 def _local_count(config: HuggingFace, size: Size) -> int:
@@ -152,8 +159,12 @@ def count_results(config: HuggingFace, sizes: Sequence[Size]) -> Results:
     tiling = tiling_of(config)
     results: Results = {}
     for name, kind in tiling.counts.items():
-        values = [COUNTS[kind](config, size) for size in sizes]
-        results[name] = PlainList(values) if tiling.lists else np.asarray(values, np.int32)
+        count = COUNTS[kind]
+        values = [count(config, size) for size in sizes]
+        if tiling.lists:
+            results[name] = PlainList(values)
+        else:
+            results[name] = np.asarray(values, np.int32)
     return results
 
 
@@ -178,29 +189,51 @@ def place_views(call: Call, images: Sequence[Image], starts: Sequence[int], tota
     config = call.config
     counts = _views_counts(call, images)
     if call.is_traced:
-        views = views_of(call, images)
-        each = total // len(counts)
-        if not isinstance(views, list) and list(starts) == [each * i for i in range(len(counts))]:
-            # All alike: nothing is taken out of a batch, so that its sharding is kept.
-            shape = views.shape[2:]
-            bounds.check_padded((total, *shape), [(sum(counts), *shape)])
-            widths = [(0, 0), (0, each - views.shape[1]), *[(0, 0)] * len(shape)]
-            return rows(jnp.pad(views, widths), axes=1)
-        views = rows(views, axes=1)
-        bounds.check_padded((total, *views.shape[1:]), [views.shape])
-        return spread(views, counts, starts, total)
+        return _place_traced(call, images, counts, starts, total)
     is_first = tiling_of(config).thumbnail == "first"
-    tiles, thumbnails = [], []
-    for i, image in enumerate(images):
-        has_one = has_thumbnail(config, image.size)
-        tiles.append(starts[i] + (has_one and is_first))
-        if has_one:
-            thumbnails.append((image, starts[i] if is_first else starts[i] + counts[i] - 1))
-    parts = _parts_of_tiles(call, images, tiles)
-    if thumbnails:
-        views, firsts = zip(*thumbnails, strict=True)
-        parts.append(_Part(list(views), list(firsts), "thumbnail"))
+    tile_starts = []
+    with_thumbnail = []
+    thumbnail_starts = []
+    for image, start, count in zip(images, starts, counts, strict=True):
+        tile_start = start
+        if has_thumbnail(config, image.size):
+            with_thumbnail.append(image)
+            if is_first:
+                thumbnail_starts.append(start)
+                tile_start = start + 1
+            else:
+                last = start + count - 1
+                thumbnail_starts.append(last)
+        tile_starts.append(tile_start)
+    parts = _parts_of_tiles(call, images, tile_starts)
+    if with_thumbnail:
+        thumbnails = _Part(with_thumbnail, thumbnail_starts, "thumbnail")
+        parts.append(thumbnails)
     return _placed(call, parts, total, sum(counts))
+
+
+def _place_traced(
+    call: Call,
+    images: Sequence[Image],
+    counts: Sequence[int],
+    starts: Sequence[int],
+    total: int,
+) -> Any:
+    """`place_views` of traced images, which have `counts` views."""
+    views = views_of(call, images)
+    each = total // len(counts)
+    equal_starts = [each * i for i in range(len(counts))]
+    if not isinstance(views, list) and list(starts) == equal_starts:
+        # All alike: nothing is taken out of a batch, so that its sharding is kept.
+        view_shape = views.shape[2:]
+        bounds.check_padded((total, *view_shape), [(sum(counts), *view_shape)])
+        unpadded = (0, 0)
+        after_views = (0, each - views.shape[1])
+        widths = [unpadded, after_views, *[unpadded] * len(view_shape)]
+        return rows(jnp.pad(views, widths), axes=1)
+    views = rows(views, axes=1)
+    bounds.check_padded((total, *views.shape[1:]), [views.shape])
+    return spread(views, counts, starts, total)
 
 
 class _Part(NamedTuple):
@@ -220,40 +253,51 @@ class _Part(NamedTuple):
 def _parts_of_tiles(call: Call, images: Sequence[Image], starts: Sequence[int]) -> list[_Part]:
     """What makes the tiles of each image, from its row in `starts` on."""
     config = call.config
-    others = []
-    if "tile" in config.row.views:
-        others = [i for i, image in enumerate(images) if not _tiles_are_final(config, image)]
-    final = [i for i in range(len(images)) if i not in others]
+    has_tile_view = "tile" in config.row.views
+    final = _Part([], [])
+    others = _Part([], [])
+    for image, start in zip(images, starts, strict=True):
+        part = final
+        if has_tile_view and not _tiles_are_final(config, image):
+            part = others
+        part.images.append(image)
+        part.starts.append(start)
     parts = []
-    if final:
-        parts.append(_Part([images[i] for i in final], [starts[i] for i in final]))
-    if others:
-        pieces, counts = _pieces(call, [images[i] for i in others])
-        firsts = [
-            starts[i] + k for i, count in zip(others, counts, strict=True) for k in range(count)
-        ]
-        parts.append(_Part(pieces, firsts, "tile"))
+    if final.images:
+        parts.append(final)
+    if others.images:
+        pieces, counts = _pieces(call, others.images)
+        piece_starts = []
+        for start, count in zip(others.starts, counts, strict=True):
+            piece_starts += range(start, start + count)
+        parts.append(_Part(pieces, piece_starts, "tile"))
     return parts
 
 
 def _placed(call: Call, parts: Sequence[_Part], total: int, used: int) -> np.ndarray:
     """One array of `total` rows with the results of all parts, which fill `used` of them."""
+    # The views of a class have one shape, as `Rows` checks; the first image tells it.
     image = parts[0].images[0]
+    channels = image.pixels.shape[-1]
     pipeline = call.config.pipeline_of(image.source, view=parts[0].view)
-    view_shape = pipeline.result_shape(image.size, image.pixels.shape[-1])[-3:]
+    view_shape = pipeline.result_shape(image.size, channels)[-3:]
     bounds.check_padded((total, *view_shape), [(used, *view_shape)])
-    dtype = np.result_type(*(result_type(call, part.images, part.view) for part in parts))
-    starts = [start for part in parts for start in part.starts]
-    whole = Rows(starts, total, view_shape, dtype, has_gaps=used < total)
+    starts = []
+    dtypes = []
+    for part in parts:
+        starts += part.starts
+        dtypes.append(result_type(call, part.images, part.view))
+    dtype = np.result_type(*dtypes)
+    results = Rows(starts, total, view_shape, dtype, has_gaps=used < total)
     first = 0
     for part in parts:
 
         def store(i: int, result: np.ndarray, first: int = first) -> None:
-            whole.store(first + i, result)
+            results.store(first + i, result)
 
         store_each(call, part.images, store, part.view)
         first += len(part.images)
-    return whole.array
+    return results.array
 
 
 def views_of(call: Call, images: Sequence[Image]) -> Any:
@@ -269,28 +313,34 @@ def views_of(call: Call, images: Sequence[Image]) -> Any:
     """
     config = call.config
     if not call.is_traced:
-        return in_samples(views_in_rows(call, images), _views_counts(call, images))
+        views = views_in_rows(call, images)
+        counts = _views_counts(call, images)
+        return in_samples(views, counts)
     tiles = tiles_of(call, images)
-    with_one = [image for image in images if has_thumbnail(config, image.size)]
-    if not with_one:
+    with_thumbnail = [image for image in images if has_thumbnail(config, image.size)]
+    if not with_thumbnail:
         return tiles
-    thumbnails = run_each(call, with_one, "thumbnail")
+    thumbnails = run_each(call, with_thumbnail, "thumbnail")
     is_first = tiling_of(config).thumbnail == "first"
-    if len(with_one) == len(images) and _are_arrays(tiles, thumbnails):
+    have_all = len(with_thumbnail) == len(images)
+    if have_all and _are_arrays(tiles, thumbnails):
         return _joined(tiles, thumbnails, is_first)
     remaining = iter(thumbnails)
     views = []
-    for size, of_image in zip(sizes_of(images), tiles, strict=True):
+    for size, image_views in zip(sizes_of(images), tiles, strict=True):
         if has_thumbnail(config, size):
-            of_image = _joined(of_image, next(remaining), is_first)
-        views.append(of_image)
+            image_views = _joined(image_views, next(remaining), is_first)
+        views.append(image_views)
     return views
 
 
 def _joined(tiles: Any, thumbnail: Any, is_first: bool) -> Any:
     """The tiles of an image, or of each of a batch, with its thumbnail before or after them."""
+    # An axis of views before `c, h, w`.
     thumbnail = thumbnail[..., None, :, :, :]
-    pair = [thumbnail, tiles] if is_first else [tiles, thumbnail]
+    pair = [tiles, thumbnail]
+    if is_first:
+        pair.reverse()
     return array_module(pair).concatenate(pair, axis=-4)
 
 
@@ -310,14 +360,22 @@ def tiles_of(call: Call, images: Sequence[Image]) -> Any:
     """
     config = call.config
     # Images that are traced are few, and most are of one size: all of them go one way.
-    if "tile" not in config.row.views or all(_tiles_are_final(config, one) for one in images):
+    are_final = True
+    if "tile" in config.row.views:
+        are_final = all(_tiles_are_final(config, image) for image in images)
+    if are_final:
         return _as_views(run_each(call, images))
     pieces, counts = _pieces(call, images)
     results = run_each(call, pieces, "tile")
     if isinstance(results, list):
         raise InputError(sizes_differ(result.shape[-3:] for result in results))
-    ends = np.cumsum(counts)
-    return [results[end - count : end] for end, count in zip(ends, counts, strict=True)]
+    tiles = []
+    start = 0
+    for count in counts:
+        end = start + count
+        tiles.append(results[start:end])
+        start = end
+    return tiles
 
 
 def _as_views(results: Any) -> Any:
@@ -337,11 +395,14 @@ def _tiles_are_final(config: HuggingFace, image: Image) -> bool:
     layout = _tiles_pipeline(config).layout
     if not isinstance(layout, ops.Tiles):
         return True
-    canvas = canvas_of(config, image.size)
-    if any(n % side for n, side in zip(canvas, layout.size, strict=True)):
+    canvas_height, canvas_width = canvas_of(config, image.size)
+    tile_height, tile_width = layout.size
+    if canvas_height % tile_height or canvas_width % tile_width:
         return False
-    steps = config.pipeline_of(image.source, view="tile").steps
-    return all(_keeps(step, layout.size) for step in steps if isinstance(step, ops.Geometry))
+    for step in config.pipeline_of(image.source, view="tile").steps:
+        if isinstance(step, ops.Geometry) and not _keeps(step, layout.size):
+            return False
+    return True
 
 
 def _keeps(step: ops.Geometry, size: Size) -> bool:
@@ -355,12 +416,16 @@ def _pieces(call: Call, images: Sequence[Image]) -> tuple[list[Image], list[int]
     """The tiles that are cut of the view "canvas", for the view "tile", and their numbers."""
     config = call.config
     side = _side_of_tiles(config)
-    as_it_is = call._replace(config=replace(config, data_format="channels_last"))
+    # A canvas is `(h, w, c)`, as images of a call are, whatever the config makes of the results.
+    channels_last = replace(config, data_format="channels_last")
+    canvas_call = call._replace(config=channels_last)
     pieces: list[Image] = []
     counts = []
-    for canvas in run_each(as_it_is, images, "canvas"):
+    for canvas in run_each(canvas_call, images, "canvas"):
         cuts = square_cuts(canvas.shape[:2], side)
-        pieces += [_image_of(call, canvas[cut.slices]) for cut in cuts]
+        for cut in cuts:
+            pixels = canvas[cut.slices]
+            pieces.append(_image_of(call, pixels))
         counts.append(len(cuts))
     return pieces, counts
 
@@ -375,7 +440,9 @@ def _image_of(call: Call, pixels: Any) -> Image:
     if call.is_traced:
         return traced_image(pixels)
     image = with_value_range(pixels)
-    return for_pillow(image) if call.config.backend == "pil" else image
+    if call.config.backend == "pil":
+        return for_pillow(image)
+    return image
 
 
 # -- families: all views in rows, or as many for each image -------------------------------------
@@ -410,7 +477,9 @@ def views_in_rows(call: Call, images: Sequence[Image]) -> Any:
     >>> views_in_rows(call, [Image(np.zeros((20, 30, 3), np.uint8))]).shape
     (1, 3, 8, 8)
     """
-    return place_views(call, images, *starts_of(_views_counts(call, images)))
+    counts = _views_counts(call, images)
+    starts, total = starts_of(counts)
+    return place_views(call, images, starts, total)
 
 
 def _views_counts(call: Call, images: Sequence[Image]) -> list[int]:
@@ -434,7 +503,9 @@ def tile_stacks(call: Call) -> Results:
 
 def _pads(config: HuggingFace) -> bool:
     pads = tiling_of(config).pads
-    return config.effective.flag("do_pad") if pads == "do_pad" else pads == "always"
+    if pads == "do_pad":
+        return config.effective.flag("do_pad")
+    return pads == "always"
 
 
 def _stacked_views(call: Call, images: Sequence[Image]) -> Any:
@@ -444,8 +515,14 @@ def _stacked_views(call: Call, images: Sequence[Image]) -> Any:
     most = max(counts)
     if not _pads(call.config) and min(counts) < most:
         return views_of(call, images)
-    views = place_views(call, images, [i * most for i in range(len(counts))], len(counts) * most)
-    return views.reshape(len(counts), most, *views.shape[1:])
+    return _in_equal_rows(call, images, most)
+
+
+def _in_equal_rows(call: Call, images: Sequence[Image], most: int) -> Any:
+    """The views of each image, `(images, most, c, h, w)`, with 0 after them."""
+    starts = [i * most for i in range(len(images))]
+    views = place_views(call, images, starts, len(images) * most)
+    return views.reshape(len(images), most, *views.shape[1:])
 
 
 def samples_of_one_tiled(call: Call) -> Results:
@@ -463,9 +540,10 @@ def samples_of_one_tiled(call: Call) -> Results:
     """
     images = read(call)
     sizes = sizes_of(images)
-    is_nested = any(isinstance(item, (list, tuple)) for item in _items(call.images))
-    # Samples without images are left out there.
-    counts = [count for count in sample_counts(call.images) if count] if is_nested else None
+    counts = []
+    if any(isinstance(item, (list, tuple)) for item in _items(call.images)):
+        # Samples without images are left out there.
+        counts = [count for count in sample_counts(call.images) if count]
     counts = counts or [1] * len(sizes)
     if max(counts) > 1:
         stacked = _mixed_views(call, one_by_one(images), counts)
@@ -478,13 +556,29 @@ def samples_of_one_tiled(call: Call) -> Results:
 
 def _mixed_views(call: Call, images: Sequence[Image], counts: Sequence[int]) -> Any:
     """The views of images, some of which are not alone in their samples."""
-    is_alone = [count == 1 for count in counts for _ in range(count)]
-    alone = [image for image, is_so in zip(images, is_alone, strict=True) if is_so]
-    others = [image for image, is_so in zip(images, is_alone, strict=True) if not is_so]
-    cut = iter(views_of(call, alone) if alone else ())
+    samples = split(images, counts)
+    alone = []
+    others = []
+    for sample in samples:
+        if len(sample) == 1:
+            alone += sample
+        else:
+            others += sample
+    cut = iter(())
+    if alone:
+        cut = iter(views_of(call, alone))
     squares = iter(run_each(call, others, "square"))
-    views = [next(cut) if is_so else next(squares)[None] for is_so in is_alone]
-    return padded(views) if _pads(call.config) else views
+    views = []
+    for sample in samples:
+        if len(sample) == 1:
+            views.append(next(cut))
+            continue
+        for _ in sample:
+            square = next(squares)
+            views.append(square[None])
+    if _pads(call.config):
+        return padded(views)
+    return views
 
 
 def _items(images: Any) -> Sequence[Any]:
@@ -538,7 +632,8 @@ def tiles_apart(call: Call) -> Results:
     results = {config.result_name: run_each(call, images)}
     cut = [image for image in images if local_grid(config, image.size) is not None]
     if cut:
-        results["pixel_values_local"] = rows(_as_views(run_each(call, cut, "tiles")), axes=1)
+        tiles = run_each(call, cut, "tiles")
+        results["pixel_values_local"] = rows(_as_views(tiles), axes=1)
     return results | count_results(config, sizes_of(images))
 
 
@@ -568,17 +663,25 @@ def tiles_with_tokens(call: Call) -> Results:
     """
     images = read(call)
     config = call.config
-    sizes = sizes_of(images)
-    masks = [patch_masks(config, size) for size in sizes]
+    masks = []
+    canvases = []
+    token_counts = []
+    for size in sizes_of(images):
+        masks.append(patch_masks(config, size))
+        canvases.append(canvas_of(config, size))
+        token_counts.append(tokens_count(config, size))
     most = max(map(len, masks))
-    attention = np.ones((len(masks), most, *masks[0].shape[1:]), np.float32)
+    patches_shape = masks[0].shape[1:]
+    # Views that are padded are marked as shown, as by `torch.ones` in `pad_mask_to_max_num_crops`
+    # of phi4_multimodal/image_processing_phi4_multimodal.py.
+    attention = np.ones((len(masks), most, *patches_shape), np.float32)
     for row, mask in zip(attention, masks, strict=True):
         row[: len(mask)] = mask
     return {
         config.result_name: _stacked_views(call, images),
-        "image_sizes": np.asarray([canvas_of(config, size) for size in sizes], np.int32),
+        "image_sizes": np.asarray(canvases, np.int32),
         "image_attention_mask": attention,
-        "num_img_tokens": np.asarray([tokens_count(config, size) for size in sizes], np.int32),
+        "num_img_tokens": np.asarray(token_counts, np.int32),
     }
 
 
@@ -592,9 +695,11 @@ def patch_masks(config: HuggingFace, size: Size) -> np.ndarray:
     mask = canvas_mask(config, size)
     rows_of_tiles, columns_of_tiles = grid_of(config, size)
     side = len(mask) // rows_of_tiles
-    split = mask.reshape(rows_of_tiles, side, columns_of_tiles, side).swapaxes(1, 2)
+    tiles = mask.reshape(rows_of_tiles, side, columns_of_tiles, side)
+    tiles = tiles.swapaxes(1, 2).reshape(-1, side, side)
     # The view of all is before the tiles, and has no padding.
-    return np.concatenate([np.ones((1, side, side), np.float32), split.reshape(-1, side, side)])
+    whole = np.ones((1, side, side), np.float32)
+    return np.concatenate([whole, tiles])
 
 
 def canvas_mask(config: HuggingFace, size: Size) -> np.ndarray:
@@ -605,13 +710,13 @@ def canvas_mask(config: HuggingFace, size: Size) -> np.ndarray:
     """
     patch = config.effective.integer("patch_size")
     fitted = _fitted(config, size)
-    grid = grid_of(config, size)
+    rows_of_tiles, columns_of_tiles = grid_of(config, size)
     # A tile has whole patches only, whatever is left of it.
     side = _side_of_tiles(config) // patch
-    mask = np.ones((side * grid[0], side * grid[1]), np.float32)
-    empty_rows, empty_columns = (
-        (n - m) // patch for n, m in zip(fitted.canvas, fitted.content, strict=True)
-    )
+    mask = np.ones((side * rows_of_tiles, side * columns_of_tiles), np.float32)
+    # Rounded down: a patch that shows a part of the image counts as one that shows it.
+    empty_rows = (fitted.canvas[0] - fitted.content[0]) // patch
+    empty_columns = (fitted.canvas[1] - fitted.content[1]) // patch
     if empty_rows:
         mask[-empty_rows:] = 0
     if empty_columns:
@@ -632,10 +737,14 @@ def tokens_count(config: HuggingFace, size: Size) -> int:
     1065
     """
     masks = patch_masks(config, size)[1:, ::2, ::2]
-    grid = grid_of(config, size)
-    halves = masks.reshape(*grid, *masks.shape[1:]).swapaxes(1, 2)
-    halves = halves.reshape(grid[0] * masks.shape[1], -1)
-    return 256 + 1 + int(halves.sum()) + int(halves[:, 0].sum()) + 16
+    rows_of_tiles, columns_of_tiles = grid_of(config, size)
+    _, side, _ = masks.shape
+    # Of the canvas, every second patch of each tile: a tile may have an odd number of them.
+    canvas = masks.reshape(rows_of_tiles, columns_of_tiles, side, side)
+    canvas = canvas.swapaxes(1, 2).reshape(rows_of_tiles * side, -1)
+    in_tiles = int(canvas.sum())
+    line_ends = int(canvas[:, 0].sum())
+    return 256 + 1 + in_tiles + line_ends + 16
 
 
 # -- samples of several images ------------------------------------------------------------------
@@ -700,9 +809,12 @@ def _views_of_samples(call: Call, images: Sequence[Image]) -> tuple[Any, list[in
     most = max(counts)
     starts = []
     for number, sample in enumerate(samples):
-        starts += [number * most + start for start in starts_of(sample)[0]]
+        sample_start = number * most
+        starts_in_sample, _ = starts_of(sample)
+        starts += [sample_start + start for start in starts_in_sample]
     views = place_views(call, images, starts, len(counts) * most)
-    return views.reshape(len(counts), most, *views.shape[1:]), counts
+    views = views.reshape(len(counts), most, *views.shape[1:])
+    return views, counts
 
 
 def _counts_by_sample(call: Call, images: Sequence[Image]) -> list[Sequence[int]]:
@@ -716,13 +828,18 @@ def _grid_lists(call: Call, images: Sequence[Image], of_single: Grid = (1, 1)) -
     Args:
         of_single: what is said of an image that is a single tile.
     """
-    grids = [grid_of(call.config, size) for size in sizes_of(images)]
-    grids = [of_single if grid == (1, 1) else grid for grid in grids]
-    samples = split(grids, sample_counts(call.images))
-    return {
-        name: PlainList([grid[axis] for grid in sample] for sample in samples)
-        for axis, name in enumerate(("rows", "cols"))
-    }
+    grids = []
+    for size in sizes_of(images):
+        grid = grid_of(call.config, size)
+        if grid == (1, 1):
+            grid = of_single
+        grids.append(grid)
+    rows_of_samples = PlainList()
+    columns_of_samples = PlainList()
+    for sample in split(grids, sample_counts(call.images)):
+        rows_of_samples.append([grid[0] for grid in sample])
+        columns_of_samples.append([grid[1] for grid in sample])
+    return {"rows": rows_of_samples, "cols": columns_of_samples}
 
 
 def tiled_samples(call: Call) -> Results:
@@ -740,23 +857,23 @@ def tiled_samples(call: Call) -> Results:
     counts = sample_counts(call.images)
     grids = [grid_of(config, size) for size in sizes_of(images)]
     most = config.effective.integer("max_image_tiles")
-    starts = [i * most for i in range(len(grids))]
-    tiles = place_views(call, images, starts, len(grids) * most)
-    tiles = tiles.reshape(len(grids), most, *tiles.shape[1:])
+    tiles = _in_equal_rows(call, images, most)
     bounds.check_padded((len(counts), max(counts), *tiles.shape[1:]), [tiles.shape])
-    is_tile = np.arange(most) < np.asarray([[rows * columns] for rows, columns in grids])
+    tile_counts = [math.prod(grid) for grid in grids]
+    is_tile = np.arange(most) < np.asarray(tile_counts)[:, None]
     masks = padded_samples(is_tile.astype(np.int32), counts)
     # The first tile is there also of an image that is missing, as in the original.
     masks[..., 0] = 1
-    names = {grid: number for number, grid in enumerate(canvas_grids(most), 1)}
-    ids = np.asarray([names[grid] for grid in grids], np.int32)
-    numbers = split([grid[0] * grid[1] for grid in grids], counts)
+    # Numbered from 1: 0 is an image that is missing, see `convert_aspect_ratios_to_ids`.
+    id_of_grid = {grid: number for number, grid in enumerate(canvas_grids(most), 1)}
+    ids = np.asarray([id_of_grid[grid] for grid in grids], np.int32)
+    tiles = padded_samples(tiles, counts)
     return {
         # Zeros of float32 are filled there.
-        config.result_name: padded_samples(tiles, counts).astype(np.float32),
+        config.result_name: tiles.astype(np.float32),
         "aspect_ratio_ids": padded_samples(ids, counts),
         "aspect_ratio_mask": masks,
-        "num_tiles": PlainList(numbers),
+        "num_tiles": PlainList(split(tile_counts, counts)),
     }
 
 

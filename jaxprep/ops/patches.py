@@ -13,6 +13,9 @@ from jaxprep.bounds import check_side, check_size
 from jaxprep.pipeline.step import Layout, as_size
 from jaxprep.types import Size
 
+GRID_AXES = 4
+"""Axes before those of a vector: rows and columns of squares, and of patches in a square."""
+
 
 @dataclass(frozen=True)
 class Patches(Layout):
@@ -73,35 +76,50 @@ class Patches(Layout):
         return self.square, self.square
 
     def store(self, image: Any) -> Any:
-        rows, columns = (n // self.square for n in image.shape[:2])
+        height, width, channels = image.shape
+        rows = height // self.square
+        columns = width // self.square
         whole = image[: rows * self.square, : columns * self.square]
-        m, p = self.merge_size, self.patch_size
-        split = whole.reshape(rows, m, p, columns, m, p, image.shape[2])
+        m = self.merge_size
+        p = self.patch_size
+        # (row, row in the square, h, column, column in the square, w, c)
+        split = whole.reshape(rows, m, p, columns, m, p, channels)
         axes = {"h": 2, "w": 5, "c": 6}
         vector = [axes[letter] for letter in self.order if letter != "t"]
         grid = split.transpose(0, 3, 1, 4, *vector)
         # On the host a view of the program's result, see `stores_views`: JAX would copy it.
         xp = np if isinstance(image, np.ndarray) else jnp
         if "t" in self.order:
-            grid = xp.expand_dims(grid, 4 + self.order.index("t"))
-        return xp.broadcast_to(grid, self.shape(whole.shape[:2], image.shape[2]))
+            time_axis = GRID_AXES + self.order.index("t")
+            grid = xp.expand_dims(grid, time_axis)
+        shape = self.shape(whole.shape[:2], channels)
+        return xp.broadcast_to(grid, shape)
 
     def shape(self, size: Size, channels: int) -> tuple[int, ...]:
-        rows, columns = (n // self.square for n in size)
-        p = self.patch_size
-        lengths = {"t": self.frames, "h": p, "w": p, "c": channels}
+        height, width = size
+        rows = height // self.square
+        columns = width // self.square
+        lengths = {
+            "t": self.frames,
+            "h": self.patch_size,
+            "w": self.patch_size,
+            "c": channels,
+        }
         vector = [lengths[letter] for letter in self.order]
         return rows, columns, self.merge_size, self.merge_size, *vector
 
     def undo(self, image: Any) -> Any:
-        before = image.ndim - 4 - len(self.order)  # axes of batches
+        batch_axes = image.ndim - GRID_AXES - len(self.order)
         if "t" in self.order:
-            image = image.take(0, axis=before + 4 + self.order.index("t"))
+            # The frames are copies of one image.
+            time_axis = batch_axes + GRID_AXES + self.order.index("t")
+            image = image.take(0, axis=time_axis)
         letters = self.order.replace("t", "")
-        h, w, c = (4 + letters.index(letter) for letter in "hwc")
-        rows, columns = image.shape[before : before + 2]
-        pixels = image.transpose(*range(before), *(before + i for i in (0, 2, h, 1, 3, w, c)))
-        batch = pixels.shape[:before]
+        h, w, c = (GRID_AXES + letters.index(letter) for letter in "hwc")
+        axes = (0, 2, h, 1, 3, w, c)
+        batch = image.shape[:batch_axes]
+        rows, columns = image.shape[batch_axes : batch_axes + 2]
+        pixels = image.transpose(*range(batch_axes), *(batch_axes + axis for axis in axes))
         return pixels.reshape(*batch, rows * self.square, columns * self.square, -1)
 
     def describe(self) -> str:
@@ -149,13 +167,16 @@ class Tiles(Layout):
 
     def store(self, image: Any) -> Any:
         rows, columns = self._grid(image.shape[:2])
+        channels = image.shape[2]
         height, width = self.size
         whole = image[: rows * height, : columns * width]
-        split = whole.reshape(rows, height, columns, width, image.shape[2])
+        split = whole.reshape(rows, height, columns, width, channels)
         return split.transpose(0, 2, 4, 1, 3)
 
     def _grid(self, size: Size) -> tuple[int, int]:
-        return size[0] // self.size[0], size[1] // self.size[1]
+        height, width = size
+        tile_height, tile_width = self.size
+        return height // tile_height, width // tile_width
 
     def shape(self, size: Size, channels: int) -> tuple[int, ...]:
         return *self._grid(size), channels, *self.size
@@ -164,8 +185,9 @@ class Tiles(Layout):
         if image.ndim == 4:  # tiles that have left their grid are images of their own
             return image.transpose(0, 2, 3, 1)
         *batch, rows, columns, channels, height, width = image.shape
-        before = len(batch)
-        pixels = image.transpose(*range(before), *(before + i for i in (0, 3, 1, 4, 2)))
+        batch_axes = len(batch)
+        axes = (0, 3, 1, 4, 2)
+        pixels = image.transpose(*range(batch_axes), *(batch_axes + axis for axis in axes))
         return pixels.reshape(*batch, rows * height, columns * width, channels)
 
     def describe(self) -> str:

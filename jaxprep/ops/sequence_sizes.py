@@ -67,7 +67,8 @@ class MostPatches(PatchBudget):
         # The scale is searched for by halving an interval, as there: a closed form would give
         # another one by the last step.
         tolerance = 1e-5
-        lowest, highest = tolerance / 10, 100.0
+        lowest = tolerance / 10
+        highest = 100.0
         while highest - lowest >= tolerance:
             scale = (lowest + highest) / 2
             rows, columns = self._grid(size, scale)
@@ -158,10 +159,13 @@ class PooledPatches(PatchBudget):
         longest = self.max_patches // self.pooling**2
         # Of an extreme ratio; the longer side then follows the ratio in whole squares.
         if rows == 0 and columns > 0:
-            rows, columns = 1, min(math.floor(width / height), longest)
+            rows = 1
+            columns = min(math.floor(width / height), longest)
         elif columns == 0 and rows > 0:
-            rows, columns = min(math.floor(height / width), longest), 1
-        if rows * columns == 0 or rows * columns * square**2 > pixels:
+            rows = min(math.floor(height / width), longest)
+            columns = 1
+        squares = rows * columns
+        if squares == 0 or squares * square**2 > pixels:
             raise InputError(
                 f"Expected room for squares of {square} pixels in {self.max_patches} patches, got "
                 f"none for an image of {size}."
@@ -200,9 +204,15 @@ class FeasiblePatches(PatchBudget):
         height, width = size
         patch = self.patch_size
         square = self.max_patches * (patch / height) * (patch / width)
-        scale = square**0.5 if self.root == "power" else math.sqrt(square)
-        rows = max(min(math.floor(scale * height / patch), self.max_patches), 1)
-        columns = max(min(math.floor(scale * width / patch), self.max_patches), 1)
+        if self.root == "power":
+            scale = square**0.5
+        else:
+            scale = math.sqrt(square)
+        rows = math.floor(scale * height / patch)
+        columns = math.floor(scale * width / patch)
+        # Of an extreme ratio the shorter side has no whole patch, and the other more than all.
+        rows = max(min(rows, self.max_patches), 1)
+        columns = max(min(columns, self.max_patches), 1)
         return rows * patch, columns * patch
 
     def describe(self) -> str:
@@ -226,9 +236,11 @@ class BoundedSides(SizeRule):
         height, width = size
         ratio = width / height
         if width >= height and width > self.longest:
-            height, width = int(self.longest / ratio), self.longest
+            height = int(self.longest / ratio)
+            width = self.longest
         elif height > width and height > self.longest:
-            height, width = self.longest, int(self.longest * ratio)
+            width = int(self.longest * ratio)
+            height = self.longest
         return max(height, self.shortest), max(width, self.shortest)
 
     def describe(self) -> str:
@@ -284,16 +296,18 @@ class TokenArea(SizeRule):
     def output_size(self, size: Size) -> Size:
         height, width = size
         factor = self.factor
-        rows, columns = (max(1, round(side / factor)) * factor for side in size)
-        if rows * columns > self.max_pixels:
+        rows = max(1, round(height / factor))
+        columns = max(1, round(width / factor))
+        pixels = (rows * factor) * (columns * factor)
+        if pixels > self.max_pixels:
             scale = math.sqrt(height * width / self.max_pixels)
-            rows = max(factor, math.floor(height / scale / factor) * factor)
-            columns = max(factor, math.floor(width / scale / factor) * factor)
-        elif rows * columns < self.min_pixels:
+            rows = max(1, math.floor(height / scale / factor))
+            columns = max(1, math.floor(width / scale / factor))
+        elif pixels < self.min_pixels:
             scale = math.sqrt(self.min_pixels / (height * width))
-            rows = math.ceil(height * scale / factor) * factor
-            columns = math.ceil(width * scale / factor) * factor
-        return rows, columns
+            rows = math.ceil(height * scale / factor)
+            columns = math.ceil(width * scale / factor)
+        return rows * factor, columns * factor
 
     def describe(self) -> str:
         return (
@@ -332,15 +346,19 @@ class MergedGrid(SizeRule):
     def output_size(self, size: Size) -> Size:
         # Up, but a half-integer goes to the even one, as there.
         rows, columns = (round(side / self.patch_size + 0.5) for side in size)
-        scale = min(math.sqrt(self.max_patches / (rows * columns)), 1.0)
-        rows, columns = math.floor(scale * rows), math.floor(scale * columns)
+        scale = math.sqrt(self.max_patches / (rows * columns))
+        scale = min(scale, 1.0)
+        rows = math.floor(scale * rows)
+        columns = math.floor(scale * columns)
         if rows * columns == 0:
             raise InputError(
                 f"Expected room for an image in {self.max_patches} patches, got none for {size}."
             )
         if self.max_patches > self.min_patches and rows * columns < self.min_patches:
             scale = math.sqrt(self.min_patches / (rows * columns))
-            rows, columns = math.ceil(scale * rows), math.ceil(scale * columns)
+            rows = math.ceil(scale * rows)
+            columns = math.ceil(scale * columns)
+        # The columns by the rows that were just changed.
         rows = self._whole(rows, columns)
         columns = self._whole(columns, rows)
         return rows * self.patch_size, columns * self.patch_size

@@ -55,11 +55,13 @@ def square_cuts(size: Size, side: int) -> list[Cut]:
     [(2, 2), (2, 1)]
     """
     height, width = size
-    return [
-        Cut(top, left, min(side, height - top), min(side, width - left))
-        for top in range(0, height, side)
-        for left in range(0, width, side)
-    ]
+    cuts = []
+    for top in range(0, height, side):
+        cut_height = min(side, height - top)
+        for left in range(0, width, side):
+            cut_width = min(side, width - left)
+            cuts.append(Cut(top, left, cut_height, cut_width))
+    return cuts
 
 
 def pan_and_scan(size: Size, min_side: int, max_count: int, min_ratio: float) -> list[Cut]:
@@ -80,11 +82,13 @@ Cut(top=0, left=208, height=100, width=102)]
     """
     height, width = size
     is_wide = width >= height
-    long, short = (width, height) if is_wide else (height, width)
-    if long / short < min_ratio:
+    long = max(size)
+    short = min(size)
+    ratio = long / short
+    if ratio < min_ratio:
         return []
     # Half up, then as many as are at least `min_side` long, but at least two.
-    count = min(math.floor(long / short + 0.5), long // min_side)
+    count = min(math.floor(ratio + 0.5), long // min_side)
     count = min(max_count, max(2, count))
     length = -(-long // count)
     if min(length, short) < min_side:
@@ -93,7 +97,11 @@ Cut(top=0, left=208, height=100, width=102)]
     for start in range(0, length * count, length):
         # The last one ends where the image does.
         rest = max(0, min(length, long - start))
-        cuts.append(Cut(0, start, short, rest) if is_wide else Cut(start, 0, rest, short))
+        if is_wide:
+            cut = Cut(top=0, left=start, height=short, width=rest)
+        else:
+            cut = Cut(top=start, left=0, height=rest, width=short)
+        cuts.append(cut)
     return cuts
 
 
@@ -115,11 +123,13 @@ def slice_grid(size: Size, side: int, most: int) -> Size:
     ((1, 2), (0, 0))
     """
     height, width = size
-    count = min(math.ceil(width * height / (side * side)), most)
+    squares = math.ceil(width * height / (side * side))
+    count = min(squares, most)
     if count <= 1:
         return 0, 0
-    logarithm = math.log(width / height)
-    best, least_error = (1, 1), math.inf
+    log_ratio = math.log(width / height)
+    best = (1, 1)
+    least_error = math.inf
     for slices in (count - 1, count, count + 1):
         if slices == 1 or slices > most:
             continue
@@ -127,15 +137,20 @@ def slice_grid(size: Size, side: int, most: int) -> Size:
             if slices % rows:
                 continue
             columns = slices // rows
-            error = abs(logarithm - math.log(columns / rows))
-            # Of two that are as near, the one of more rows.
-            if error < least_error or (error == least_error and rows > best[0]):
-                best, least_error = (rows, columns), error
+            error = abs(log_ratio - math.log(columns / rows))
+            is_better = error < least_error
+            if error == least_error:
+                # Of two that are as near, the one of more rows.
+                is_better = rows > best[0]
+            if is_better:
+                best = rows, columns
+                least_error = error
     return best
 
 
 def _nearest_multiple(length: float, divisor: int) -> int:
-    return max(round(length / divisor) * divisor, divisor)
+    count = round(length / divisor)
+    return max(count * divisor, divisor)
 
 
 @dataclass(frozen=True)
@@ -164,8 +179,11 @@ class AreaOfSquare(SizeRule):
         if self.enlarges or height * width > self.side * self.side:
             ratio = width / height
             height = int(self.side / math.sqrt(ratio))
+            # Of the height that was truncated, as there.
             width = int(height * ratio)
-        return _nearest_multiple(height, self.divisor), _nearest_multiple(width, self.divisor)
+        whole_height = _nearest_multiple(height, self.divisor)
+        whole_width = _nearest_multiple(width, self.divisor)
+        return whole_height, whole_width
 
     def describe(self) -> str:
         return f"to the area of a square of {self.side}, in multiples of {self.divisor} pixels"
@@ -199,11 +217,13 @@ class SliceCanvas(SizeRule):
         check_tiles(self.most, (self.side, self.side), "$.most")
 
     def output_size(self, size: Size) -> Size:
+        height, width = size
         grid = slice_grid(size, self.side, self.most)
-        rows, columns = max(1, grid[0]), max(1, grid[1])
-        height = _nearest_multiple(size[0], rows) / rows
-        width = _nearest_multiple(size[1], columns) / columns
-        slice_height, slice_width = AreaOfSquare(self.side, self.divisor).fitted(height, width)
+        rows, columns = (max(1, count) for count in grid)
+        cell_height = _nearest_multiple(height, rows) / rows
+        cell_width = _nearest_multiple(width, columns) / columns
+        rule = AreaOfSquare(self.side, self.divisor)
+        slice_height, slice_width = rule.fitted(cell_height, cell_width)
         return slice_height * rows, slice_width * columns
 
     def describe(self) -> str:
@@ -235,7 +255,9 @@ class WindowPlan(NamedTuple):
     @property
     def cuts(self) -> list[Cut]:
         """The windows of the canvas, row by row; one at the border may be smaller."""
-        return square_cuts(self.canvas, self.window) if self.window else []
+        if not self.window:
+            return []
+        return square_cuts(self.canvas, self.window)
 
 
 def is_sliver(size: Size) -> bool:
@@ -265,29 +287,37 @@ def plan_windows(size: Size, longest: int, side: int, window: int) -> WindowPlan
     WindowPlan(canvas=(504, 1008), window=504, grid=(1, 2))
     """
     height, width = shrunk(size, longest)
-    short, long = min(height, width), max(height, width)
+    short = min(height, width)
+    long = max(height, width)
     if short < 1:
         raise InputError(
             f"Expected an image with pixels where the longer side is at most {longest}, got one of "
             f"{size}."
         )
+    ratio = long / short
+    chosen = window
     if long <= side:
-        chosen = short if long / short > 1.5 else 0
-    elif long / short > 4:
+        if ratio <= 1.5:
+            return WindowPlan((height, width), 0, (0, 0))
+        chosen = short
+    elif ratio > 4:
         chosen = min(short, window)
-    else:
-        chosen = window
-    if chosen == 0:
-        return WindowPlan((height, width), 0, (0, 0))
-    canvas = _whole_windows(height, chosen), _whole_windows(width, chosen)
-    return WindowPlan(canvas, chosen, (max(1, canvas[0] // chosen), max(1, canvas[1] // chosen)))
+    canvas_height = _whole_windows(height, chosen)
+    canvas_width = _whole_windows(width, chosen)
+    # A side below a window is one smaller window.
+    rows = max(1, canvas_height // chosen)
+    columns = max(1, canvas_width // chosen)
+    return WindowPlan((canvas_height, canvas_width), chosen, (rows, columns))
 
 
 def _whole_windows(length: int, window: int) -> int:
     """A multiple of the window: up where more than a fifth of one is left over."""
     if length < window:
         return length
-    return window * (length // window + (length % window > 0.2 * window))
+    count, rest = divmod(length, window)
+    if rest > 0.2 * window:
+        count += 1
+    return count * window
 
 
 def shrunk(size: Size, longest: int) -> Size:
@@ -379,11 +409,15 @@ class OverlappingCrops(SizeRule):
         """
         grids = _grids_by_rows(self.most)
         inner = np.asarray(size, np.float32) - np.float32(self.margin)
+        canvases = np.asarray(grids, np.float32) * np.float32(self.window)
+        # An image as small as the margin has nothing inside of it.
         with np.errstate(divide="ignore"):
-            scales = (np.asarray(grids, np.float32) * np.float32(self.window) / inner).min(-1)
+            scales = canvases / inner
+        scales = scales.min(-1)
         if np.all(scales < 1):
             return grids[int(scales.argmax())]
-        return grids[int(np.where(scales < 1, np.float32(10e9), scales).argmin())]
+        enlarging = np.where(scales < 1, np.float32(10e9), scales)
+        return grids[int(enlarging.argmin())]
 
     def output_size(self, size: Size) -> Size:
         rows, columns = self.grid(size)
@@ -397,4 +431,9 @@ class OverlappingCrops(SizeRule):
 @functools.lru_cache(maxsize=64)
 def _grids_by_rows(most: int) -> tuple[Size, ...]:
     """Every grid of up to `most` tiles: those of fewer first, of as many those of fewer rows."""
-    return tuple(sorted(grids_of(1, most), key=lambda grid: (grid[0] * grid[1], grid[0])))
+
+    def tiles_then_rows(grid: Size) -> tuple[int, int]:
+        rows, columns = grid
+        return rows * columns, rows
+
+    return tuple(sorted(grids_of(1, most), key=tiles_then_rows))
