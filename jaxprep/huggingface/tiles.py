@@ -520,9 +520,11 @@ def _stacked_views(call: Call, images: Sequence[Image]) -> Any:
 
 def _in_equal_rows(call: Call, images: Sequence[Image], most: int) -> Any:
     """The views of each image, `(images, most, c, h, w)`, with 0 after them."""
-    starts = [i * most for i in range(len(images))]
-    views = place_views(call, images, starts, len(images) * most)
-    return views.reshape(len(images), most, *views.shape[1:])
+    # Not `len(images)`: one of them may be a batch.
+    count = len(sizes_of(images))
+    starts = [i * most for i in range(count)]
+    views = place_views(call, images, starts, count * most)
+    return views.reshape(count, most, *views.shape[1:])
 
 
 def samples_of_one_tiled(call: Call) -> Results:
