@@ -169,11 +169,13 @@ def in_a_row(panels: Sequence[Image.Image], caption: Sequence[str]) -> Picture:
     (168, 115)
     """
     height = max(panel.height for panel in panels)
-    width = sum(panel.width for panel in panels) + (len(panels) + 1) * BORDER
+    panel_widths = sum(panel.width for panel in panels)
+    width = panel_widths + (len(panels) + 1) * BORDER
     page = new_page((width, height), caption)
     left = BORDER
     for panel in panels:
-        page.paste(panel, (left, BORDER + (height - panel.height) // 2))
+        top = BORDER + (height - panel.height) // 2
+        page.paste(panel, (left, top))
         left += panel.width + BORDER
     return Picture(page)
 
@@ -187,9 +189,11 @@ def new_page(size: Size, caption: Sequence[str]) -> Image.Image:
     width, height = size
     font = ImageFont.load_default(FONT_SIZE)
     line_height = FONT_SIZE + BORDER
-    page = Image.new("RGB", (width, height + line_height + 2 * BORDER), PAPER)
+    page_size = (width, height + line_height + 2 * BORDER)
+    page = Image.new("RGB", page_size, PAPER)
     text = _shortened(caption, width - 2 * BORDER, font)
-    ImageDraw.Draw(page).text((BORDER, height + 2 * BORDER), text, INK, font)
+    position = (BORDER, height + 2 * BORDER)
+    ImageDraw.Draw(page).text(position, text, INK, font)
     return page
 
 
@@ -229,13 +233,21 @@ def compared(
     >>> compared(black, [Box(0, 0, 6, 8)] * 2, [black, black], ["a.png"]).image.size
     (1424, 513)
     """
-    seen = [enlarged(Image.fromarray(np.ascontiguousarray(image))) for image in images]
-    if images[0].shape == images[1].shape:
-        levels = np.abs(images[0].astype(np.int16) - images[1])
-        factor = 255 // max(int(levels.max()), 1)
-        seen.append(enlarged(Image.fromarray((levels * factor).astype(np.uint8))))
+    seen = []
+    for image in images:
+        contiguous = np.ascontiguousarray(image)
+        seen.append(enlarged(Image.fromarray(contiguous)))
+    first, second = images
+    if first.shape == second.shape:
+        # signed, as a difference of uint8 would wrap
+        levels = np.abs(first.astype(np.int16) - second)
+        largest = max(int(levels.max()), 1)
+        factor = 255 // largest
+        bright = (levels * factor).astype(np.uint8)
+        seen.append(enlarged(Image.fromarray(bright)))
         caption = [*caption, f"difference x {factor}"]
-    left = photo_panel(Image.fromarray(photo), boxes, max(panel.height for panel in seen))
+    height = max(panel.height for panel in seen)
+    left = photo_panel(Image.fromarray(photo), boxes, height)
     return in_a_row([left, *seen], caption)
 
 
@@ -263,10 +275,12 @@ def photo_panel(photo: Image.Image, boxes: Sequence[Box], height: int) -> Image.
     panel_height = max(1, round(shown.height * factor))
     panel = Image.new("RGB", (panel_width, panel_height), MARGIN)
     draw = ImageDraw.Draw(panel)
+    # Diagonals from the lower edge to the upper one; those that begin left of the panel end in it.
     for x in range(-panel.height, panel.width, HATCH):
         draw.line((x, panel.height, x + panel.height, 0), HATCHING, 1)
 
-    photo_box = Box(0, 0, photo.width, photo.height).scaled(factor, shown.left, shown.top)
+    whole_photo = Box(0, 0, photo.width, photo.height)
+    photo_box = whole_photo.scaled(factor, shown.left, shown.top)
     left, top, right, bottom = _to_pixels(photo_box, panel)
     size = (right - left, bottom - top)
     # `reducing_gap`: Pillow first averages blocks of pixels, which makes large photos quick:
@@ -274,10 +288,15 @@ def photo_panel(photo: Image.Image, boxes: Sequence[Box], height: int) -> Image.
     small = photo.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     darker = Image.eval(small, lambda level: round(level * SHADE))
     panel.paste(darker, (left, top))
-    kept = [_to_pixels(box.scaled(factor, shown.left, shown.top), panel) for box in boxes]
-    for box in kept:
-        bright_left, bright_top = max(box[0], left), max(box[1], top)
-        bright_right, bright_bottom = min(box[2], right), min(box[3], bottom)
+    kept = []
+    for box in boxes:
+        in_panel = box.scaled(factor, shown.left, shown.top)
+        kept.append(_to_pixels(in_panel, panel))
+    for kept_left, kept_top, kept_right, kept_bottom in kept:
+        bright_left = max(kept_left, left)
+        bright_top = max(kept_top, top)
+        bright_right = min(kept_right, right)
+        bright_bottom = min(kept_bottom, bottom)
         # A crop may lie beyond the photo altogether, in its padding.
         if bright_left < bright_right and bright_top < bright_bottom:
             in_photo = (
@@ -287,9 +306,12 @@ def photo_panel(photo: Image.Image, boxes: Sequence[Box], height: int) -> Image.
                 bright_bottom - top,
             )
             panel.paste(small.crop(in_photo), (bright_left, bright_top))
-    for box, color, line in zip(kept, (FRAME, SECOND_FRAME), (3, 2), strict=False):
+    # The second frame is thinner: where both are the same, the first shows inside it.
+    styles = ((FRAME, 3), (SECOND_FRAME, 2))
+    for box, (color, line) in zip(kept, styles, strict=False):
+        kept_left, kept_top, kept_right, kept_bottom = box
         # Pillow draws the right and bottom edges of a rectangle on the pixels that are given.
-        frame = (box[0], box[1], box[2] - 1, box[3] - 1)
+        frame = (kept_left, kept_top, kept_right - 1, kept_bottom - 1)
         draw.rectangle(frame, outline=color, width=line)
     return panel
 
@@ -300,7 +322,9 @@ def _to_pixels(box: Box, panel: Image.Image) -> tuple[int, int, int, int]:
     top = min(round(box.top), panel.height - 1)
     right = min(round(box.right), panel.width)
     bottom = min(round(box.bottom), panel.height)
-    return left, top, max(right, left + 1), max(bottom, top + 1)
+    right = max(right, left + 1)
+    bottom = max(bottom, top + 1)
+    return left, top, right, bottom
 
 
 def _shortened(parts: Sequence[str], width: int, font: Any) -> str:

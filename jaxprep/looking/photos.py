@@ -104,9 +104,14 @@ def _levels(image: np.ndarray) -> UInt8[np.ndarray, "h w 3"]:
     values = image.astype(np.float64)
     if image.dtype.kind not in "iu" and values.max(initial=0) <= 1:
         values = values * 255
-    levels = np.clip(np.rint(values), 0, 255).astype(np.uint8)
-    colors = levels[..., :3] if levels.shape[-1] >= 3 else levels[..., :1]
-    return np.ascontiguousarray(np.broadcast_to(colors, (*colors.shape[:2], 3)))
+    whole = np.rint(values)
+    levels = np.clip(whole, 0, 255).astype(np.uint8)
+    # gray, with alpha or without, becomes three equal channels
+    has_colors = levels.shape[-1] >= 3
+    colors = levels[..., :3] if has_colors else levels[..., :1]
+    height, width, _ = colors.shape
+    rgb = np.broadcast_to(colors, (height, width, 3))
+    return np.ascontiguousarray(rgb)
 
 
 def preprocessed(photo: Photo, config: Format) -> np.ndarray:

@@ -92,11 +92,12 @@ class Collate:
     def _loaded(self, load: LoadExample, records: list[Any]) -> Batch:
         """The batch of records: the pixels are written to their canvases once."""
         examples = map_in_threads(load.read, records, self.workers)
-        images = put_on_canvases([one.image for one in examples], load.canvas, "batch.image")
-        masks = {
-            key: put_on_canvases([one.extras[key] for one in examples], load.canvas, key)
-            for key in load.masks
-        }
+        pixels = [one.image for one in examples]
+        images = put_on_canvases(pixels, load.canvas, "batch.image")
+        masks = {}
+        for key in load.masks:
+            of_key = [one.extras[key] for one in examples]
+            masks[key] = put_on_canvases(of_key, load.canvas, key)
         rest = []
         for one in examples:
             others = {key: value for key, value in one.extras.items() if key not in masks}
@@ -112,19 +113,21 @@ class Collate:
         canvas = shape[-2:] if is_first else shape[-3:-1]
         sizes = batch.size
         if sizes is None:
+            # images without sizes fill their arrays
             sizes = np.tile(np.int32(canvas), (shape[0], 1))
         return self.pipeline.plan(sizes, canvas, any_sizes=True)
 
 
 def _rows_of(records: Any) -> list[Any]:
     """The records of a batch as a list; of a dictionary of lists, a dictionary for each row."""
-    if isinstance(records, Mapping):
-        columns = {key: list(column) for key, column in records.items()}
-        lengths = {key: len(column) for key, column in columns.items()}
-        if len(set(lengths.values())) > 1:
-            raise InputError(f"Expected lists of one length, got {lengths} - at `records`.")
-        return [dict(zip(columns, row)) for row in zip(*columns.values())]
-    return list(records)
+    if not isinstance(records, Mapping):
+        return list(records)
+    columns = {key: list(column) for key, column in records.items()}
+    lengths = {key: len(column) for key, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise InputError(f"Expected lists of one length, got {lengths} - at `records`.")
+    rows = zip(*columns.values())
+    return [dict(zip(columns, row)) for row in rows]
 
 
 def _stack_examples(examples: Sequence[Any]) -> Batch:
@@ -134,16 +137,18 @@ def _stack_examples(examples: Sequence[Any]) -> Batch:
                 f"Expected examples (`Batch`), got `{type(example).__name__}` - at `records[{i}]`."
                 " Name what makes them of records: `Collate(LoadExample(canvas))`."
             )
-    structure = jax.tree.structure(examples[0])
+    first = examples[0]
+    structure = jax.tree.structure(first)
     for i, example in enumerate(examples):
         if jax.tree.structure(example) != structure:
             raise InputError(
-                f"Expected examples with the same fields, got {_fields_of(examples[0])} and, at "
+                f"Expected examples with the same fields, got {_fields_of(first)} and, at "
                 f"`records[{i}]`, {_fields_of(example)}."
             )
-    paths = [_path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(examples[0])]
-    columns = zip(*[jax.tree.leaves(example) for example in examples])
-    stacked = [stack_arrays(column, path) for column, path in zip(columns, paths)]
+    rows = [jax.tree.leaves(example) for example in examples]
+    # one leaf of all examples at a time, named in errors by its place in the batch
+    columns = zip(*rows)
+    stacked = [stack_arrays(column, name) for column, name in zip(columns, _fields_of(first))]
     return structure.unflatten(stacked)
 
 
@@ -217,24 +222,32 @@ def row_count(tree: Any) -> int:
 
 def _with_weights(tree: Any, count: int) -> tuple[Any, bool]:
     """The tree with weights in every batch, and whether there is any batch."""
+    ones = np.ones(count, np.float32)
     if isinstance(tree, Batch):
-        weight = np.ones(count, np.float32) if tree.weight is None else tree.weight
+        weight = ones if tree.weight is None else tree.weight
         return tree.replace(weight=weight), True
     if isinstance(tree, Mapping):
-        return {"weight": np.ones(count, np.float32), **tree}, True
+        # weights that are there already come later, and stay
+        return {"weight": ones, **tree}, True
+    # a named tuple is one thing, such as a plan
     if isinstance(tree, tuple) and not hasattr(tree, "_fields"):
         pairs = [_with_weights(item, count) for item in tree]
-        return tuple(item for item, _ in pairs), any(found for _, found in pairs)
+        items = tuple(item for item, _ in pairs)
+        return items, any(was_found for _, was_found in pairs)
     return tree, False
 
 
 def _without_weight(tree: Any, start: int) -> Any:
     """The tree with weight 0 in every batch from row `start` on."""
     if isinstance(tree, Batch):
-        index = None if tree.index is None else _set_from(tree.index, start, PADDING_INDEX)
-        return tree.replace(weight=_set_from(tree.weight, start, 0), index=index)
+        weight = _set_from(tree.weight, start, 0)
+        index = None
+        if tree.index is not None:
+            index = _set_from(tree.index, start, PADDING_INDEX)
+        return tree.replace(weight=weight, index=index)
     if isinstance(tree, Mapping):
-        changed = {**tree, "weight": _set_from(tree["weight"], start, 0)}
+        weight = _set_from(tree["weight"], start, 0)
+        changed = {**tree, "weight": weight}
         if "index" in changed:
             changed["index"] = _set_from(changed["index"], start, PADDING_INDEX)
         return changed
@@ -252,8 +265,11 @@ def _set_from(array: Any, start: int, value: int) -> np.ndarray:
 
 def _repeat_last(leaf: Any, size: int) -> np.ndarray:
     array = np.asarray(leaf)
-    last = np.broadcast_to(array[-1:], (size - len(array), *array.shape[1:]))
-    return np.concatenate([array, last])
+    missing = size - len(array)
+    # the last row, which has a size and a plan: zeros might have none
+    last = array[-1:]
+    filling = np.broadcast_to(last, (missing, *array.shape[1:]))
+    return np.concatenate([array, filling])
 
 
 def batches(
@@ -288,12 +304,15 @@ def batches(
     """
     process, count = process_part(sharding, process_index, process_count)
     size = local_size(batch_size, count)
+    first = process * size
     numbered = itertools.count(start_index)
     iterator = zip(as_iterator(records), numbered)
     while group := [Record(*pair) for pair in itertools.islice(iterator, batch_size)]:
-        filling = Record(group[-1].record, PADDING_INDEX, 0.0)
-        group += [filling] * (batch_size - len(group))
-        yield collate(group[process * size : (process + 1) * size])
+        last = group[-1].record
+        filling = Record(last, PADDING_INDEX, 0.0)
+        missing = batch_size - len(group)
+        group += [filling] * missing
+        yield collate(group[first : first + size])
 
 
 def as_iterator(items: Iterable[Any]) -> Iterator[Any]:
@@ -303,4 +322,6 @@ def as_iterator(items: Iterable[Any]) -> Iterator[Any]:
     1
     """
     as_numpy_iterator = getattr(items, "as_numpy_iterator", None)
-    return iter(items if as_numpy_iterator is None else as_numpy_iterator())
+    if as_numpy_iterator is None:
+        return iter(items)
+    return iter(as_numpy_iterator())

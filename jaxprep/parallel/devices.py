@@ -68,13 +68,24 @@ class RowShares(NamedTuple):
     def of(cls, placement: Placement) -> RowShares:
         """Return the shares of a sharding, as this process sees them."""
         if not isinstance(placement, NamedSharding):
-            return cls(1, 1, 0)
+            return cls(total=1, local=1, first=0)
+        # of the batch axis: None, one name, or several
         names = placement.spec[0] if placement.spec else None
-        axes = names if isinstance(names, tuple) else () if names is None else (names,)
+        if names is None:
+            axes = ()
+        elif isinstance(names, tuple):
+            axes = names
+        else:
+            axes = (names,)
         total = math.prod(placement.mesh.shape[name] for name in axes)
+        # an array of one row for each share shows which rows the devices of this process hold
         indices = placement.addressable_devices_indices_map((total,)).values()
-        starts = {index[0].indices(total)[0] for index in indices if index is not None}
-        return cls(total, len(starts), min(starts))
+        starts = set()
+        for index in indices:
+            if index is not None:
+                start, _, _ = index[0].indices(total)
+                starts.add(start)
+        return cls(total=total, local=len(starts), first=min(starts))
 
     @property
     def process_part(self) -> tuple[int, int]:

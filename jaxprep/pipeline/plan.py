@@ -79,11 +79,13 @@ class Stage(NamedTuple):
             return False
         if self.order not in (other.order, "both"):
             return False
-        if any(needed and not used for used, needed in zip(self.used, other.used, strict=True)):
-            return False
-        own_sides = (*self.source, *self.rows, *self.out, *self.counts)
-        other_sides = (*other.source, *other.rows, *other.out, *other.counts)
-        return all(own >= needed for own, needed in zip(own_sides, other_sides, strict=True))
+        for used, needed in zip(self.used, other.used, strict=True):
+            if needed and not used:
+                return False
+        own_numbers = (*self.source, *self.rows, *self.out, *self.counts)
+        other_numbers = (*other.source, *other.rows, *other.out, *other.counts)
+        pairs = zip(own_numbers, other_numbers, strict=True)
+        return all(own >= needed for own, needed in pairs)
 
 
 Bucket = tuple[Stage, ...]
@@ -277,25 +279,32 @@ def bucket_of(
     if source is None:
         source = _source_canvas(size, read_window(parts, size))
         # idle taps of a small image take microseconds, a program of its own a second
-        if source[0] * source[1] <= SMALL_PIXELS:
+        height, width = source
+        if height * width <= SMALL_PIXELS:
             largest = source
     stages: list[Stage] = []
     full_tables = _tables_of_largest(parts, largest, size)
     columns = zip(parts, all_tables(parts, size), full_tables, static_sizes(parts), strict=True)
     for segment, tables, full, static_size in columns:
-        moved = (tables.vertical.length, tables.horizontal.length)
+        vertical = tables.vertical
+        horizontal = tables.horizontal
+        moved = (vertical.length, horizontal.length)
         out = source
         if segment.moves_pixels or segment.opaque is not None:
             out = static_size or _canvas(tables.size, exact_sizes)
         rows = _canvas(moved, exact_sizes) if segment.drawn else out
         if segment.drawn and not segment.geometry:
             rows = source  # there is no table before the drawn steps
-        counts = (tables.vertical.count, tables.horizontal.count)
-        full_counts = (full.vertical.count, full.horizontal.count)
-        needed = [max(pair) for pair in zip(counts, full_counts, strict=True)]
+        # taps of this image, or of a full canvas if those are more
+        needed = [
+            max(vertical.count, full.vertical.count),
+            max(horizontal.count, full.horizontal.count),
+        ]
         padded_counts = _bucket_counts(segment, needed, source, rows)
         order = "vertical" if tables.vertical_first else "horizontal"
-        stages.append(stage_of(segment, source, rows, out, padded_counts, order, tables.used))
+        stage = stage_of(segment, source, rows, out, padded_counts, order, tables.used)
+        stages.append(stage)
+        # the results of a stage are the images of the next one
         source = out
     return tuple(stages)
 
@@ -467,8 +476,14 @@ def _up_to_whole(stages: Bucket, lowered: Lowered) -> Bucket:
     is_fixed = static_sizes(lowered.segments)[-1] is not None or last.segment.drawn
     if lowered.layout is None or is_fixed or last.arithmetic == "copy":
         return stages
-    height, width = (-(-n // m) * m for n, m in zip(last.out, lowered.layout.multiple, strict=True))
-    return *stages[:-1], last._replace(rows=(height, width), out=(height, width))
+    whole = []
+    for side, multiple in zip(last.out, lowered.layout.multiple, strict=True):
+        # rounded up
+        count = -(-side // multiple)
+        whole.append(count * multiple)
+    height, width = whole
+    size = (height, width)
+    return *stages[:-1], last._replace(rows=size, out=size)
 
 
 SIDES = 8
@@ -497,11 +512,10 @@ def bucket_of_any(parts: tuple[Segment, ...], canvas: Size) -> Bucket:
     edges = [(height, side) for side in _sides(width, EDGE_SIDES)]
     edges += [(side, width) for side in _sides(height, EDGE_SIDES)]
     for thin in _buckets_of(parts, edges, canvas):
-        # results of thin images may be much longer than others: their sizes do not count
-        columns = zip(thin, stages, strict=True)
-        fitted = [
-            stage._replace(source=own.source, rows=own.rows, out=own.out) for stage, own in columns
-        ]
+        fitted = []
+        for stage, own in zip(thin, stages, strict=True):
+            # results of thin images may be much longer than others: their sizes do not count
+            fitted.append(stage._replace(source=own.source, rows=own.rows, out=own.out))
         stages = merge([stages, tuple(fitted)])
     return stages
 
@@ -574,29 +588,38 @@ def with_matrices(
 
 @cached()
 def _padded_tables(segment: Segment, stage: Stage, size: Size, window: ReadWindow | None) -> Tables:
-    size_array = np.asarray(size if window is None else window[2:], np.int32)
+    read_size = size if window is None else window[2:]
+    size_array = np.asarray(read_size, np.int32)
     made = segment_tables(segment, size)
     moved = (made.vertical.length, made.horizontal.length)
     # what a random step draws depends on the size of its image, not on that of the canvas
     draws = any(isinstance(part, Placed) and part.index is not None for part in segment.pointwise)
-    moved_size = np.asarray(moved, np.int32) if segment.drawn or draws else None
+    moved_size = None
+    if segment.drawn or draws:
+        moved_size = np.asarray(moved, np.int32)
     if not segment.geometry:
         return Tables(None, None, size=size_array, moved_size=moved_size)
     passes = []
     edges = []
     for axis, table in enumerate((made.vertical, made.horizontal)):
+        source = stage.source[axis]
         rows = stage.rows[axis]
+        count = stage.counts[axis]
         taps = in_arithmetic(table, stage.arithmetic, stage.reference, table.length)
         if window is not None:
-            taps = _inside(taps, window[axis], window[2 + axis])
-        passes.append(widen(taps, stage.source[axis], rows, stage.counts[axis]))
+            start = window[axis]
+            length = window[2 + axis]
+            taps = _inside(taps, start, length)
+        passes.append(widen(taps, source, rows, count))
         # rows beyond the result belong to no slot: they are set to 0 or cut off at the end
-        edges.append(np.pad(table.edge, (0, rows - table.length)))
+        missing = rows - table.length
+        edges.append(np.pad(table.edge, (0, missing)))
+    vertical, horizontal = passes
     # None is no leaf of a pytree: plans of one order have no array for it
     first = np.bool_(made.vertical_first) if stage.order == "both" else None
     needs_edges = any(stage.used)
     both_edges = (edges[0], edges[1]) if needs_edges else None
-    return Tables(passes[0], passes[1], both_edges, first, size_array, moved_size)
+    return Tables(vertical, horizontal, both_edges, first, size_array, moved_size)
 
 
 def constant_stage(segment: Segment, size: Size) -> tuple[Stage, Tables]:

@@ -100,9 +100,12 @@ def _undo_draws(pipeline: Pipeline, sizes: list[Size], draws: Any, is_batch: boo
     def places(draw: Any) -> tuple[jax.Array, jax.Array]:
         return _drawn_places(stages, constants, result, draw)
 
-    batched = draws if is_batch else jax.tree.map(lambda leaf: leaf[None], draws)
+    batched = draws
+    if not is_batch:
+        batched = jax.tree.map(lambda leaf: leaf[None], draws)
     matrices, boxes = jax.vmap(places)(batched)
-    return _made(pipeline, matrices, boxes, sizes, [result] * len(sizes), is_batch)
+    results = [result] * len(sizes)
+    return _made(pipeline, matrices, boxes, sizes, results, is_batch)
 
 
 def _made(
@@ -114,14 +117,15 @@ def _made(
     is_batch: bool,
 ) -> Undo:
     canvas, input_canvas = (tuple(np.max(listed, axis=0).tolist()) for listed in (sizes, results))
+    # of a single image, its numbers have no batch axis
     each = slice(None) if is_batch else 0
     made = Undo(
-        jnp.asarray(matrices, jnp.float32)[each],
-        jnp.asarray(sizes, jnp.int32)[each],
-        jnp.asarray(results, jnp.int32)[each],
-        jnp.asarray(boxes, jnp.float32)[each],
-        canvas,
-        input_canvas,
+        matrix=jnp.asarray(matrices, jnp.float32)[each],
+        size=jnp.asarray(sizes, jnp.int32)[each],
+        input_size=jnp.asarray(results, jnp.int32)[each],
+        shown=jnp.asarray(boxes, jnp.float32)[each],
+        canvas=canvas,
+        input_canvas=input_canvas,
     )
     return _with_layout(pipeline, made)
 
@@ -137,9 +141,18 @@ def _undo_plan(pipeline: Pipeline, plan: Plan, draws: Any) -> Undo:
         return matrix, _shown(tables[-1].edges, size)
 
     is_batch = np.ndim(plan.matrix) == 3
-    given = jax.tree.map(jnp.asarray, (plan.tables, plan.matrix, plan.size, draws))
-    matrix, shown = (jax.vmap(places) if is_batch else places)(*given)
-    made = Undo(matrix, given[0][0].size, given[2], shown, plan.canvas, plan.stages[-1].out)
+    of_all = jax.vmap(places) if is_batch else places
+    given = (plan.tables, plan.matrix, plan.size, draws)
+    tables, matrix, size, draws = jax.tree.map(jnp.asarray, given)
+    moved, shown = of_all(tables, matrix, size, draws)
+    made = Undo(
+        matrix=moved,
+        size=tables[0].size,
+        input_size=size,
+        shown=shown,
+        canvas=plan.canvas,
+        input_canvas=plan.stages[-1].out,
+    )
     return _with_layout(pipeline, made)
 
 
@@ -168,23 +181,32 @@ def _shown(edges: tuple[Any, Any] | None, size: Any, xp: Any = jnp) -> Any:
         if edges is None:
             ends.append((0, length))
             continue
-        index = xp.arange(edges[axis].shape[0])
-        is_filled = (edges[axis] != 0) | (index >= length)
-        first = xp.where(is_filled, length, index).min()
-        ends.append((first, xp.maximum(xp.where(is_filled, 0, index + 1).max(), first)))
+        filled_by = edges[axis]
+        index = xp.arange(filled_by.shape[0])
+        is_filled = (filled_by != 0) | (index >= length)
+        # nothing is shown where all is filled: then both ends are `length`
+        starts = xp.where(is_filled, length, index)
+        first = starts.min()
+        stops = xp.where(is_filled, 0, index + 1)
+        last = xp.maximum(stops.max(), first)
+        ends.append((first, last))
     (left, right), (top, bottom) = ends
+    box = (left, top, right, bottom)
     # stacked, as some may be traced
-    return xp.stack([xp.asarray(end, xp.float32) for end in (left, top, right, bottom)])
+    return xp.stack([xp.asarray(end, xp.float32) for end in box])
 
 
 def _with_layout(pipeline: Pipeline, made: Undo) -> Undo:
     layout = pipeline.layout
+    multiples = (1, 1) if layout is None else layout.multiple
+    height, width = made.input_canvas
+    row_multiple, column_multiple = multiples
     # Patches and tiles leave out the pixels that fill no whole one.
-    sides = zip(made.input_canvas, (1, 1) if layout is None else layout.multiple, strict=True)
-    height, width = (n // multiple * multiple for n, multiple in sides)
+    whole_height = height // row_multiple * row_multiple
+    whole_width = width // column_multiple * column_multiple
     return replace(
         made,
-        input_canvas=(height, width),
+        input_canvas=(whole_height, whole_width),
         tile=layout.size if isinstance(layout, ops.Tiles) else None,
         is_axis_aligned=is_axis_aligned(pipeline.segments),
     )
