@@ -171,19 +171,22 @@ def _other_order(found: View, right: View, size: Size) -> list[Change]:
     swapped = crop == second.size and first.size == (short, short)
     if swapped or _shows_same_part(crop, second):
         return [change]
-    scales = found.vertical.scale, found.horizontal.scale
-    if found.crops_first and scales == (1, 1):
-        # Nothing was resized: the crop is of the photograph in its own size.
-        return [("size", min(right.resized), min(size))]
+    right_short = min(right.resized)
     if found.crops_first:
+        scales = found.vertical.scale, found.horizontal.scale
+        if scales == (1, 1):
+            # Nothing was resized: the crop is of the photograph in its own size.
+            return [("size", right_short, min(size))]
         if rule_of(found) == "squash":
             return _crop_change(found, right)
+        # To what the whole photograph would have been resized.
         resized = round(min(size) / min(scales))
-        return [change, ("size", min(right.resized), resized)]
+        return [change, ("size", right_short, resized)]
     short = min(found.resized)
-    if short == min(right.size):
+    model_short = min(right.size)
+    if short == model_short:
         return [change]
-    return [change, ("size", min(right.size), short)]
+    return [change, ("size", model_short, short)]
 
 
 def _shows_same_part(crop: Size, view: View) -> bool:
@@ -232,30 +235,37 @@ def _sizes(found: View, right: View) -> list[Change]:
 def _windows(found: View, right: View, expected: Expected, size: Size) -> list[Change]:
     change = _crop_change(found, right)
     if found.crops_first:
+        # Fields 1 and 2 of an axis are the part of the photograph that is cut out.
         same_rows = found.vertical[1:3] == right.vertical[1:3]
         same_columns = found.horizontal[1:3] == right.horizontal[1:3]
         return [] if same_rows and same_columns else change
     start = (found.vertical.start, found.horizontal.start)
     middle = _middle_of(found)
+    top, left = middle
     if found.size != right.size:
         cuts_one_side = min(found.resized) == min(found.size)
         cut_one_side = min(right.resized) == min(right.size)
-        differences = [abs(a - round(b)) for a, b in zip(start, middle, strict=True)]
-        is_near = max(differences) <= 1
+        rounded = (round(top), round(left))
+        is_near = _farthest(start, rounded) <= 1
         return [] if cuts_one_side and cut_one_side and is_near else change
     if found.resized == found.size:
         return []
     wanted_start = expected.window(found.resized)
     if wanted_start is None:
         # The preset does not crop after its resize: the middle, however it is rounded.
-        differences = [abs(a - b) for a, b in zip(start, middle, strict=True)]
-        if max(differences) < 1:
+        if _farthest(start, middle) < 1:
             return []
-        top, left = middle
         wanted_start = round(top), round(left)
     if start == wanted_start:
         return []
-    return [("crop", (*wanted_start, *found.size), (*start, *found.size))]
+    wanted_window = (*wanted_start, *found.size)
+    found_window = (*start, *found.size)
+    return [("crop", wanted_window, found_window)]
+
+
+def _farthest(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """Return by how much two positions differ, along the axis where that is more."""
+    return max(abs(a - b) for a, b in zip(one, other, strict=True))
 
 
 def _middle_of(view: View) -> tuple[float, float]:

@@ -264,9 +264,14 @@ def unmultiplied(image: np.ndarray) -> np.ndarray:
     [[[99.0, 99.0, 99.0]]]
     """
     # `rgba2rgbA` of https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Convert.c
+    colors = image[..., :-1]
     alpha = image[..., -1:]
-    divided = np.floor(255 * image[..., :-1] / np.maximum(alpha, 1))
-    return np.where((alpha == 0) | (alpha == 255), image[..., :-1], np.clip(divided, 0, 255))
+    divisor = np.maximum(alpha, 1)
+    divided = np.floor(255 * colors / divisor)
+    # Of full transparency the colours are kept as well: there is nothing to divide by.
+    is_kept = (alpha == 0) | (alpha == 255)
+    clipped = np.clip(divided, 0, 255)
+    return np.where(is_kept, colors, clipped)
 
 
 def _repeated(gray: np.ndarray) -> np.ndarray:

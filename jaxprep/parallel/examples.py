@@ -122,12 +122,16 @@ class Shard:
         i = operator.index(i)
         if not -len(self) <= i < len(self):
             raise IndexError(f"Expected a position below {len(self)}, got {i}.")
-        batch, row = divmod(i % len(self), self.local_batch_size)
-        index = batch * self.batch_size + self.process_index * self.local_batch_size + row
+        # positions below 0 count from the end
+        position = i % len(self)
+        batch, row = divmod(position, self.local_batch_size)
+        first_row = self.process_index * self.local_batch_size
+        index = batch * self.batch_size + first_row + row
         count = len(self.dataset)
         if index >= count:
             # a record that is read anyway has labels of the right kind, and a size
-            return Record(self._record(index % count)[0], PADDING_INDEX, 0.0)
+            filling, _ = self._record(index % count)
+            return Record(filling, PADDING_INDEX, 0.0)
         record, is_own = self._record(index)
         return Record(record, index, 1.0 if is_own else 0.0)
 
@@ -241,18 +245,22 @@ class LoadExample:
         name = _name_of(raw.image, where)
         pixels = read_photo(raw.image, name)
         # an image that has a size is on a canvas already
-        size = np.asarray(pixels.shape[:2] if raw.size is None else raw.size, np.int32)
-        pixels = pixels[: size[0], : size[1]]
+        has_size = raw.size is not None
+        size = np.asarray(raw.size if has_size else pixels.shape[:2], np.int32)
+        height, width = size
+        pixels = pixels[:height, :width]
         extras = {key: np.asarray(value) for key, value in raw.extras.items()}
         for key in self.masks:
-            extras[key] = _mask_of(extras, key, size, raw.size is not None, name)
+            extras[key] = _mask_of(extras, key, size, has_size, name)
         if self.canvas is not None and self.too_large == "shrink":
             pixels = shrunk(pixels, self.canvas, name)
-            if pixels.shape[:2] != tuple(size):
+            new_size = pixels.shape[:2]
+            if new_size != tuple(size):
                 _check_has_no_positions(raw, name)
-            size = np.asarray(pixels.shape[:2], np.int32)
+            size = np.asarray(new_size, np.int32)
+            new_height, new_width = new_size
             for key in self.masks:
-                extras[key] = _nearest(extras[key], pixels.shape[0], pixels.shape[1])
+                extras[key] = _nearest(extras[key], new_height, new_width)
         elif self.canvas is not None:
             check_fits(pixels, self.canvas, name)
         weight = _weight_of(raw, name)
