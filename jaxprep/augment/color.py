@@ -273,7 +273,8 @@ def turn_integer_hue(image: Any, turns: Any, tables: Any) -> Any:
     smallest = jnp.minimum(red, green)
     smallest = jnp.minimum(smallest, blue)
     extent = largest - smallest
-    middle = red + green + blue - largest - smallest
+    total = red + green + blue
+    middle = total - largest - smallest
     # which channel is the largest, the first of equals, and which of the others is the smallest
     of_red = jnp.where(blue == smallest, 0, 1)
     of_green = jnp.where(blue == smallest, 2, 3)
@@ -283,9 +284,11 @@ def turn_integer_hue(image: Any, turns: Any, tables: Any) -> Any:
     sector = jnp.where(is_red, of_red, of_others)
     hues, saturations = tables
     place = extent * 256 + largest - middle
-    hue = jnp.asarray(hues)[sector * 65536 + place]
+    hue_index = sector * 65536 + place
+    hue = jnp.asarray(hues)[hue_index]
     hue = hue.astype(jnp.int32)
-    saturation = jnp.asarray(saturations)[largest * 256 + extent]
+    saturation_index = largest * 256 + extent
+    saturation = jnp.asarray(saturations)[saturation_index]
     saturation = saturation.astype(jnp.int32)
     # the cast of a product to uint8 wraps around, as that of NumPy there
     levels = jnp.trunc(product(turns, np.float32(255)))

@@ -129,7 +129,8 @@ def _torchvision_window(key: Any, size: tuple[Any, Any], scale: Range, ratio: Ra
     aspect = jnp.exp(log_ratio)
     widths = _rounded(jnp.sqrt(target * aspect))
     heights = _rounded(jnp.sqrt(target / aspect))
-    fits = (widths > 0) & (widths <= width) & (heights > 0) & (heights <= height)
+    fits_width = (widths > 0) & (widths <= width)
+    fits = fits_width & (heights > 0) & (heights <= height)
     first = jnp.argmax(fits)
     drawn_height = heights[first]
     drawn_width = widths[first]
@@ -188,9 +189,11 @@ def _tensorflow_window(key: Any, size: tuple[Any, Any], scale: Range, ratio: Ran
     heights = heights - (_area(heights, width_of(heights)) > most)
     widths = width_of(heights)
     areas = _area(heights, widths)
-    fits = (areas >= least) & (areas <= most) & (widths > 0) & (widths <= width)
-    fits = fits & (heights > 0) & (heights <= height)
+    in_range = (areas >= least) & (areas <= most)
+    fits_width = in_range & (widths > 0) & (widths <= width)
+    fits = fits_width & (heights > 0) & (heights <= height)
     first = jnp.argmax(fits)
+    # the whole image where none fits, as the caller of `GenerateRandomCrop` takes it
     new_height = jnp.where(fits.any(), heights[first], height)
     new_width = jnp.where(fits.any(), widths[first], width)
     # `Uniform(original_height - height)` there: the last position is never drawn
@@ -478,7 +481,9 @@ class RandomPerspective(RandomWarp):
         """Return the eight coefficients of the map."""
         drawn = units(key, 8)
         height, width = (jnp.asarray(side, jnp.int32) for side in size)
-        half = jnp.stack([width // 2, height // 2])
+        half_width = width // 2
+        half_height = height // 2
+        half = jnp.stack([half_width, half_height])
         half = half.astype(jnp.float32)
         # `RandomPerspective.get_params` of torchvision/transforms/transforms.py
         reach = (half * self.distortion).astype(jnp.int32)

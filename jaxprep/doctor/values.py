@@ -279,8 +279,10 @@ def _closest(
         other = np.asarray(known, float)
         if which == 1:
             # Relative: a wrong divisor is off by most at the ends of the range.
-            return bool(np.all(np.abs(value / other - 1) < 2 * tolerance / 255 + 3e-5))
-        return bool(np.all(np.abs(value - other) / range_.scale < tolerance))
+            relative = np.abs(value / other - 1)
+            return bool(np.all(relative < 2 * tolerance / 255 + 3e-5))
+        levels = np.abs(value - other) / range_.scale
+        return bool(np.all(levels < tolerance))
 
     if near(expected):
         return "expected", expected, 0.0
@@ -289,16 +291,24 @@ def _closest(
         return "none", none, 1.0
     # Means of a range of [0, 255] are 255 times as large.
     for name, mean, std in DATASETS[1:]:
-        known = tuple(n * unit for n in fitted(std if which else mean, count))
+        of_unit = fitted(std if which else mean, count)
+        known = tuple(n * unit for n in of_unit)
         if near(known):
             return name, known, 1.1
         # With another order of channels, those of the channel instead of its place.
-        if len(order) == 3 and near(moved := tuple(known[i] for i in order)):
+        if len(order) != 3:
+            continue
+        moved = tuple(known[i] for i in order)
+        if near(moved):
             return MOVED, moved, 1.1
+    # Values in [0, 1] have their mean there, and no pipeline divides them by almost 0.
     low, high = (0.02, 1.2) if which else (-0.02, 1.02)
-    if np.any(value < low * unit) or np.any(value > high * unit):
+    is_too_low = value < low * unit
+    is_too_high = value > high * unit
+    if np.any(is_too_low) or np.any(is_too_high):
         return None, (), 0.0
-    if which == 1 and unit == 255 and np.all(np.abs(value - 1) < 0.01):
+    is_near_one = np.abs(value - 1) < 0.01
+    if which == 1 and unit == 255 and np.all(is_near_one):
         return "none", none, 1.0
     return "measured", tuple(float(n) for n in value), 1.7
 
