@@ -92,6 +92,7 @@ def test_null_for_the_filter_is_bilinear_where_transformers_resizes_with_it(
     name: str, key: str
 ) -> None:
     null = HuggingFace(name, {key: None})
+    assert null.pipeline != HuggingFace(name).pipeline
     assert null.effective.method(key) == "bilinear" != HuggingFace(name).effective.method(key)
     in_a_call = getattr(huggingface, name)()._with_call_settings({key: None})
     assert in_a_call.effective.method(key) == "bilinear"
@@ -102,6 +103,36 @@ def test_null_for_the_filter_of_aria_gives_the_pixels_of_transformers() -> None:
     wanted = np.asarray(theirs(WIDE, return_tensors="np").pixel_values)
     ours = huggingface.AriaImageProcessorPil.from_dict({"resample": None, "max_image_size": 490})
     assert_close(np.asarray(ours(WIDE).pixel_values), wanted, "Aria")
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        # Their code says `resample or ...`, where nearest is 0.
+        ("DeepseekVLHybridImageProcessor", {"high_res_resample": None}),
+        ("DeepseekVLHybridImageProcessor", {"high_res_resample": 0, "resample": 2}),
+        ("DonutImageProcessor", {"resample": 0}),
+    ],
+)
+def test_a_filter_that_is_0_or_null_gives_the_pixels_of_the_pil_backend(
+    name: str, settings: dict[str, Any]
+) -> None:
+    sizes = {"size": 24, "high_res_size": 32} if "high" in str(settings) else {"size": 24}
+    settings = {**settings, **{key: {"height": n, "width": n} for key, n in sizes.items()}}
+    wanted = original(name).from_dict(settings)(WIDE, return_tensors="np")
+    ours = getattr(huggingface, name).from_dict(settings, backend="pil")(WIDE)
+    for key, values in wanted.items():
+        assert_close(np.asarray(ours[key]), np.asarray(values), key)
+
+
+def test_null_for_the_value_around_images_of_fuyu_is_0_as_to_torch() -> None:
+    """The torchvision backend of 5.24; the other raises."""
+    settings = {"size": {"height": 60, "width": 90}}
+    of = huggingface.FuyuImageProcessor.from_dict
+    wanted = of({**settings, "padding_value": 0.0})(WIDE)["images"]
+    null = of({**settings, "padding_value": None})
+    np.testing.assert_array_equal(null(WIDE)["images"], wanted)
+    assert null.to_dict()["padding_value"] is None
 
 
 @pytest.mark.parametrize("name", sorted(classes.rows()))

@@ -47,8 +47,14 @@ def shrink_page(build: Build) -> None:
     >>> config.resize_pipeline.output_size((480, 640))
     (1440, 1920)
     """
-    if build.settings.flag("do_thumbnail"):
-        build.resize(rule=sizes.Thumbnail(*build.settings.pair("size")))
+    if not build.settings.flag("do_thumbnail"):
+        return
+    method = build.settings.method()
+    # `resample or PILImageResampling.BICUBIC`, where NEAREST is 0:
+    # transformers/models/donut/image_processing_pil_donut.py
+    if method == "nearest" and not build.on_torch:
+        method = "bicubic"
+    build.resize(rule=sizes.Thumbnail(*build.settings.pair("size")), method=method)
 
 
 @builder("resize")

@@ -13,7 +13,7 @@ from jaxprep.formats.huggingface.builders.build import Build, builder
 from jaxprep.formats.huggingface.builders.crop_and_pad import center_rule, widest
 from jaxprep.formats.huggingface.settings import BOTH, EXACT, INSIDE, LONGEST, SHORTEST
 from jaxprep.ops import sizes
-from jaxprep.ops.resize import SizeRule
+from jaxprep.ops.resize import Method, SizeRule
 
 
 @builder("resize")
@@ -198,8 +198,11 @@ def resize_levit(build: Build) -> None:
 
 
 @builder("resize")
-def resize_longest(build: Build) -> None:
+def resize_longest(build: Build, method: Method | None = None) -> None:
     """Janus: the longer edge becomes the side of the square `size`.
+
+    Args:
+        method: instead of the filter of the settings.
 
     >>> from jaxprep.formats import HuggingFace
     >>> config = HuggingFace("JanusImageProcessor")
@@ -213,7 +216,8 @@ def resize_longest(build: Build) -> None:
     # transformers/models/janus/image_processing_janus.py reads one side alone.
     if height != width:
         raise codec.expected("a square", {"height": height, "width": width}, "$.size")
-    build.resize(rule=sizes.LongestRounded(height, settings.integer("min_size")))
+    rule = sizes.LongestRounded(height, settings.integer("min_size"))
+    build.resize(rule=rule, method=method)
 
 
 @builder("resize")

@@ -32,8 +32,13 @@ def high_resolution(build: Build) -> None:
     # torchvision backend fails.
     if not build.settings.flag("do_resize"):
         return
+    method = build.settings.method("high_res_resample")
+    # `resample or self.resample` there, where NEAREST is 0.
+    is_given = build.settings.get("high_res_resample") is not None and method != "nearest"
+    if not is_given and not build.on_torch:
+        method = build.settings.method("resample")
     with build.reading("high_res_"):
-        resize_longest(build)
+        resize_longest(build, method)
         pad_square(build)
 
 

@@ -236,7 +236,8 @@ def resize_into_canvas(build: Build) -> None:
 
 @builder("pad")
 def pad_canvas(build: Build) -> None:
-    """Fuyu: below and to the right to `size`, with `padding_value`, before values are rescaled.
+    """Fuyu: below and to the right to `size`, with `padding_value` (null is 0, as it is to torch),
+    before values are rescaled.
 
     >>> from jaxprep.formats import HuggingFace
     >>> HuggingFace("FuyuImageProcessor").pipeline.output_size((2000, 3000))
@@ -246,7 +247,7 @@ def pad_canvas(build: Build) -> None:
     if not settings.flag("do_pad"):
         return
     settings.choice("padding_mode", ("constant",))
-    fill = settings.number("padding_value")
+    fill = 0.0 if settings.get("padding_value") is None else settings.number("padding_value")
     # Integers hold the number without its fraction, as torch and NumPy store it.
     build.add(ops.PadTo(settings.pair("size"), fill if build.is_float else float(int(fill))))
 
