@@ -25,6 +25,7 @@ from jaxprep.pipeline import Pipeline
 from jaxprep.pipeline.numbers import in_jax_type
 from jaxprep.pipeline.step import Pointwise
 from jaxprep.slips import level_of_caller
+from jaxprep.types import from_torch, is_torch
 
 Layout = Literal["channels_first", "channels_last"]
 CHANNEL_COUNTS = (1, 3, 4)
@@ -186,7 +187,7 @@ def as_numpy(value: Any, where: str, policy: Policy) -> Shaped[np.ndarray, "*sha
     if value is None or isinstance(value, (str, bytes, dict, set)):
         raise policy.refused(value, where)
     try:
-        array = _from_torch(value) if _is_torch(value) else np.asarray(value)
+        array = from_torch(value) if is_torch(value) else np.asarray(value)
     except MemoryError:
         raise
     except Exception as error:  # of any kind: files are read by some `__array__`
@@ -199,18 +200,6 @@ def as_numpy(value: Any, where: str, policy: Policy) -> Shaped[np.ndarray, "*sha
     if array.dtype.kind not in "buif" and str(array.dtype) != "bfloat16":
         raise policy.refused(value, where, f" of {array.dtype}, which is no array of numbers")
     return array
-
-
-def _is_torch(value: Any) -> bool:
-    return type(value).__module__.partition(".")[0] == "torch"
-
-
-def _from_torch(tensor: Any) -> np.ndarray:
-    # A gradient or a device would be refused by DLPack.
-    tensor = tensor.detach().cpu()
-    if str(tensor.dtype) == "torch.bfloat16":
-        tensor = tensor.float()  # DLPack has bfloat16, NumPy has not
-    return np.from_dlpack(tensor)
 
 
 def _narrowed(array: np.ndarray, is_nested: bool) -> np.ndarray:
@@ -342,8 +331,8 @@ def _first_array(value: Any) -> np.ndarray | None:
         devices = value.devices()
         if len(devices) > 1 or next(iter(devices)).platform != "cpu":
             return None
-    elif _is_torch(value):
-        value = _from_torch(value)
+    elif is_torch(value):
+        value = from_torch(value)
     elif not isinstance(value, np.ndarray) and not is_numbers(value):
         return None
     array = np.asarray(value)

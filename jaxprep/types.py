@@ -80,6 +80,38 @@ def by(size: Size | None) -> str:
     return "varies" if size is None else f"{size[0]} x {size[1]}"
 
 
+def is_torch(value: Any) -> bool:
+    """Return whether a value is a tensor of torch, which is not imported to find out.
+
+    >>> is_torch(np.zeros(3))
+    False
+    """
+    # A `torch.Size` is none.
+    return type(value).__module__.partition(".")[0] == "torch" and hasattr(value, "detach")
+
+
+def from_torch(tensor: Any) -> np.ndarray:
+    """Return the numbers of a tensor of torch on the host; those of bfloat16 as float32.
+
+    Args:
+        tensor: on any device, with a gradient or without.
+
+    >>> class Tensor:
+    ...     dtype = "torch.float32"
+    ...     def detach(self):
+    ...         return self
+    ...     def cpu(self):
+    ...         return np.zeros(3)
+    >>> from_torch(Tensor()).tolist()
+    [0.0, 0.0, 0.0]
+    """
+    # A gradient or a device would be refused by DLPack.
+    tensor = tensor.detach().cpu()
+    if str(tensor.dtype) == "torch.bfloat16":
+        tensor = tensor.float()  # DLPack has bfloat16, NumPy has not
+    return np.from_dlpack(tensor)
+
+
 def is_traced(tree: Any) -> bool:
     """Return whether any leaf is a tracer: whether a caller's `jit`, `vmap` or `grad` is at work.
 

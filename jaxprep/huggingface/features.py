@@ -329,8 +329,7 @@ def to_tensor(value: Any, kind: str, name: str) -> Any:
     if kind == "jax":
         return jnp.asarray(_check_bits(array, name))
     if kind == "pt":
-        # A copy: torch warns of arrays that may not be written to, as JAX's are.
-        return _package("torch").from_numpy(np.array(array))
+        return torch_tensors.of_array(_package("torch"), array)
     return _package("tensorflow").convert_to_tensor(np.array(array))
 
 

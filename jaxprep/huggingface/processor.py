@@ -564,9 +564,11 @@ def _post_process(processor: BaseImageProcessor, config: HuggingFace, name: str)
 
     @functools.wraps(declared.function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        results = declared(processor, *args, **kwargs)
         outputs = args[0] if args else next(iter(kwargs.values()), None)
         device = torch_tensors.device_of(outputs)
+        if device is not None:
+            args, kwargs = torch_tensors.to_host(args), torch_tensors.to_host(kwargs)
+        results = declared(processor, *args, **kwargs)
         if device is None or "return_tensors" in kwargs:
             return results
         return torch_tensors.to_torch(results, device)

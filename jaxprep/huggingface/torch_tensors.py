@@ -11,6 +11,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxprep.types import from_torch, is_torch
+
 
 def is_tensor(value: Any) -> bool:
     """Return whether a value is a tensor of torch.
@@ -58,14 +60,47 @@ def to_torch(results: Any, device: Any) -> Any:
     {'segments_info': [1]}
     """
     if isinstance(results, jax.Array):
-        # A copy: torch warns of arrays that may not be written to, as JAX's are.
-        return sys.modules["torch"].from_numpy(np.array(results)).to(device)
+        return of_array(sys.modules["torch"], np.asarray(results)).to(device)
     if isinstance(results, Mapping):
         converted = {name: to_torch(value, device) for name, value in results.items()}
         return type(results)(converted)  # type: ignore[call-arg]
     if isinstance(results, (list, tuple)) and not hasattr(results, "_fields"):
         return type(results)(to_torch(value, device) for value in results)
     return results
+
+
+def of_array(torch: Any, array: np.ndarray) -> Any:
+    """Return an array of the host as a tensor.
+
+    Args:
+        torch: the module.
+        array: of any type that torch has; bfloat16, which NumPy has not, among them.
+
+    >>> import types
+    >>> of_array(types.SimpleNamespace(from_numpy=lambda array: array), np.zeros(2)).shape
+    (2,)
+    """
+    # A copy: torch warns of arrays that may not be written to, as JAX's are.
+    copy = np.array(array)
+    if copy.dtype.name == "bfloat16":
+        return torch.from_numpy(copy.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(copy)
+
+
+def to_host(values: Any) -> Any:
+    """Return arguments in nested lists, tuples and dictionaries with arrays of NumPy for tensors.
+
+    >>> to_host([(2, 3), {"scores": [0.5]}])
+    [(2, 3), {'scores': [0.5]}]
+    """
+    if is_torch(values):
+        return from_torch(values)
+    # A model's outputs are read field by field, whatever their class; so are named tuples.
+    if type(values) is dict:
+        return {name: to_host(value) for name, value in values.items()}
+    if type(values) in (list, tuple):
+        return type(values)(map(to_host, values))
+    return values
 
 
 def moved(tensor: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:

@@ -21,7 +21,7 @@ def pages_with_words(call: Call) -> Results:
 
     Raises:
         InputError: the words of a traced image are asked for.
-        MissingPackageError: words are asked for, and pytesseract is not installed.
+        MissingPackageError: words are asked for, and pytesseract or Tesseract is not installed.
 
     >>> import numpy as np
     >>> from jaxprep.huggingface import LayoutLMv3ImageProcessor
@@ -52,19 +52,30 @@ def _words_of(image: Image, config: HuggingFace) -> tuple[list[str], list[Box]]:
     `transformers/models/layoutlmv3/image_processing_layoutlmv3.py`.
 
     Raises:
-        MissingPackageError: pytesseract is not installed.
+        InputError: Tesseract cannot read with these settings, as a language that it has not.
+        MissingPackageError: pytesseract or Tesseract is not installed.
     """
     from PIL import Image as pil
 
     pytesseract = _pytesseract()
     pixels = for_pillow(image).pixels
     picture = pil.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    read_page = pytesseract.image_to_data(
-        picture,
-        lang=_text_of(config, "ocr_lang"),
-        output_type="dict",
-        config=_text_of(config, "tesseract_config") or "",
-    )
+    lang, options = _text_of(config, "ocr_lang"), _text_of(config, "tesseract_config") or ""
+    try:
+        read_page = pytesseract.image_to_data(
+            picture, lang=lang, output_type="dict", config=options
+        )
+    # Of `pytesseract.TesseractNotFoundError`, and of what Tesseract itself says.
+    except OSError as error:
+        raise MissingPackageError(
+            "Expected Tesseract, which reads the words of a page, got: "
+            f"{_one_line(error)}. Install it, or pass `apply_ocr=False`."
+        ) from error
+    except RuntimeError as error:
+        raise InputError(
+            f"Expected settings with which Tesseract reads a page, got: {_one_line(error)} - at "
+            f"`ocr_lang={lang!r}`, `tesseract_config={options!r}`."
+        ) from error
     columns = (read_page[name] for name in ("text", "left", "top", "width", "height"))
     words, boxes = [], []
     for word, left, top, width, height in zip(*columns, strict=True):
@@ -87,6 +98,10 @@ def thousandths(box: tuple[int, int, int, int], size: tuple[int, int]) -> Box:
     """
     # In this order: `normalize_box` divides before it multiplies.
     return [int(1000 * (side / size[i % 2])) for i, side in enumerate(box)]
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".")
 
 
 def _text_of(config: HuggingFace, key: str) -> str | None:

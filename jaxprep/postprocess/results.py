@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxprep.errors import InputError
-from jaxprep.types import Size
+from jaxprep.types import Size, from_torch, is_torch
 
 
 class Result(dict):
@@ -70,7 +70,7 @@ def _field_names(outputs: Any) -> list[str]:
 
 
 def as_array(value: Any) -> jax.Array:
-    """Converts a JAX or NumPy array, a torch tensor on the CPU or nested lists to a JAX array.
+    """Converts a JAX or NumPy array, a torch tensor or nested lists to a JAX array.
 
     Floating point of any width becomes float32, in which everything is computed: Transformers
     computes in the type of the outputs, where bfloat16 would make most scores equal.
@@ -80,10 +80,14 @@ def as_array(value: Any) -> jax.Array:
     """
     # A JAX array stays on its device; all else is on the host.
     if not isinstance(value, jax.Array):
-        value = np.asarray(value)
+        value = _on_host(value)
     if jnp.issubdtype(value.dtype, jnp.floating) and value.dtype != np.float32:
         value = value.astype(np.float32)
     return jnp.asarray(value)
+
+
+def _on_host(value: Any) -> np.ndarray:
+    return from_torch(value) if is_torch(value) else np.asarray(value)
 
 
 def to_numpy(values: Sequence[Any]) -> list[np.ndarray]:
@@ -129,7 +133,7 @@ def sizes(target_sizes: Any, count: int, name: str = "target_sizes") -> list[Siz
             f"Expected one size for each of {count} images, got {len(target_sizes)} - at `{name}`."
         )
     # A list of tensors is no array: each is converted by itself.
-    rows = np.asarray([np.asarray(size) for size in target_sizes])
+    rows = np.asarray([_on_host(size) for size in target_sizes])
     if count and (rows.ndim != 2 or rows.shape[1] != 2 or not (rows >= 1).all()):
         raise InputError(
             f"Expected pairs (height, width) of at least 1, got {rows.tolist()} - at `{name}`."

@@ -196,3 +196,22 @@ def test_words_without_pytesseract_are_one_error_that_says_what_to_do(
     assert processor(photograph(8, 8), apply_ocr=False).pixel_values.shape == (1, 3, 224, 224)
     with pytest.raises(jaxprep.errors.InputError, match="apply_ocr=False"):
         jax.jit(processor)(photograph(8, 8))
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "said"),
+    [
+        # As `pytesseract.TesseractNotFoundError` and `TesseractError` are.
+        (OSError("tesseract is not\ninstalled."), "MissingPackageError", "not installed. Install"),
+        (RuntimeError(1, "Failed loading language 'xx'"), "InputError", "language 'xx'.*ocr_lang"),
+    ],
+)
+def test_what_tesseract_says_is_one_error_in_one_line(
+    pytesseract: Any, error: Exception, expected: str, said: str
+) -> None:
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        raise error
+
+    pytesseract.image_to_data = fail
+    with pytest.raises(getattr(jaxprep.errors, expected), match=said):
+        huggingface.LayoutLMv3ImageProcessor()(photograph(8, 8))

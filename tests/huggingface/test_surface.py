@@ -434,6 +434,59 @@ def test_tensors_come_back_from_post_processing_where_tensors_came_in(torch: Any
     assert isinstance(kept.pixel_values, np.ndarray)
 
 
+class Bfloat16(Tensor):
+    """A tensor that NumPy cannot read: of bfloat16, or with a gradient."""
+
+    __module__ = "torch"
+
+    def __init__(self, array: Any):
+        super().__init__(array)
+        self.dtype = "torch.bfloat16"  # type: ignore[assignment]
+
+    def detach(self) -> Bfloat16:
+        return self
+
+    def cpu(self) -> Bfloat16:
+        return self
+
+    def float(self) -> np.ndarray:
+        return self.array
+
+    def __array__(self, *args: Any, **kwargs: Any) -> np.ndarray:
+        raise TypeError("Got unsupported ScalarType BFloat16")
+
+
+def test_outputs_of_bfloat16_and_with_gradients_are_processed(torch: Any) -> None:
+    """`Tensor.numpy` refuses both; Transformers takes them, as models return them."""
+    logits = np.random.default_rng(0).normal(size=(1, 4, 5, 6)).astype(np.float32)
+    semantic = huggingface.SegformerImageProcessor().post_process_semantic_segmentation
+    (wanted,) = semantic({"logits": logits}, target_sizes=[(7, 8)])
+    for size in ([(7, 8)], Bfloat16([[7, 8]]), [Bfloat16([7, 8])]):
+        for outputs in ({"logits": Bfloat16(logits)}, Outputs(Bfloat16(logits))):
+            (result,) = semantic(outputs, target_sizes=size)
+            np.testing.assert_array_equal(result.array, wanted)
+    named = jaxprep.postprocess.dense_semantic_segmentation({"logits": Bfloat16(logits)}, [(7, 8)])
+    np.testing.assert_array_equal(named[0], wanted)
+    sizes = {"original_sizes": [[9, 8]], "reshaped_input_sizes": [[1024, 900]]}
+    masks = huggingface.SamImageProcessor().post_process_masks
+    (wanted,) = masks([logits], **sizes)
+    (result,) = masks([Bfloat16(logits)], **sizes)
+    np.testing.assert_array_equal(result.array, wanted)
+
+
+def test_results_of_bfloat16_are_that_in_torch(torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    bfloat16 = np.dtype(jax.numpy.bfloat16)
+    monkeypatch.setattr(torch, "bfloat16", bfloat16, raising=False)
+    monkeypatch.setattr(
+        Tensor, "view", lambda self, dtype: Tensor(self.array.view(dtype)), raising=False
+    )
+    processor = huggingface.Llama4ImageProcessor(size={"height": 8, "width": 8}, max_patches=1)
+    wanted = processor(PIXELS, return_tensors="np").pixel_values
+    values = processor(PIXELS, return_tensors="pt").pixel_values
+    assert values.dtype == wanted.dtype == bfloat16
+    np.testing.assert_array_equal(values.array, wanted)
+
+
 def test_annotations_are_tensors_where_tensors_are_asked_for(torch: Any) -> None:
     processor = ours("Detr", size={"height": 9, "width": 7})
     feature = processor(PIXELS, ANNOTATION, return_tensors="pt")
