@@ -124,18 +124,19 @@ def sliced_views(call: Call, images: Sequence[Image]) -> SlicedViews:
     grids = [grid_of_slices(config, image.size) for image in images]
     sources = _sources(call, images, grids)
     cut = [image for image, grid in zip(images, grids, strict=True) if grid != (0, 0)]
-    canvases = iter(run_each(call, cut, "slices") if cut else ())
+    canvases = iter(())
+    if cut:
+        canvases = iter(run_each(call, cut, "slices"))
     views: list[Any] = []
     counts: list[int] = []
     for image, grid, source in zip(images, grids, sources, strict=True):
-        of_image = [source]
+        slices = []
         if grid != (0, 0):
             slices = slices_of(next(canvases), grid)
-            of_image += (
-                _chosen_slices(call, image, grid, slices) if _is_adaptive(config) else slices
-            )
-        views += of_image
-        counts.append(len(of_image))
+            if _is_adaptive(config):
+                slices = _chosen_slices(call, image, grid, slices)
+        views += [source, *slices]
+        counts.append(1 + len(slices))
     return SlicedViews(views, grids, counts)
 
 
@@ -184,11 +185,15 @@ def _sources(call: Call, images: Sequence[Image], grids: Sequence[Size]) -> list
     """The view of the whole of each image."""
     kinds = []
     for image, grid in zip(images, grids, strict=True):
-        way = _enlargement(call.config)
-        if grid != (0, 0) or way == "always":
-            kinds.append(None)
+        enlargement = _enlargement(call.config)
+        # Beside slices the whole image has the full area, whatever is said of small ones.
+        if grid != (0, 0) or enlargement == "always":
+            kind = None
+        elif enlargement == "never":
+            kind = "native"
         else:
-            kinds.append("native" if way == "never" else _view_of(call, image))
+            kind = _view_of(call, image)
+        kinds.append(kind)
     return _run_by_view(call, images, kinds)
 
 
@@ -196,9 +201,9 @@ def _run_by_view(call: Call, images: Sequence[Image], kinds: Sequence[str | None
     results: list[Any] = [None] * len(images)
     for view in dict.fromkeys(kinds):
         members = [i for i, kind in enumerate(kinds) if kind == view]
-        for i, result in zip(
-            members, run_each(call, [images[i] for i in members], view), strict=True
-        ):
+        images_of_view = [images[i] for i in members]
+        results_of_view = run_each(call, images_of_view, view)
+        for i, result in zip(members, results_of_view, strict=True):
             results[i] = result
     return results
 
@@ -212,7 +217,9 @@ def _view_of(call: Call, image: Image) -> str | None:
             "ones: the size of a view depends on pixels."
         )
     side = call.config.effective.integer("scale_resolution")
-    return {side: None, TINY_SIDE: "tiny", 0: "native"}[size_of_text(image.pixels, side, TINY_SIDE)]
+    views = {side: None, TINY_SIDE: "tiny", 0: "native"}
+    target = size_of_text(image.pixels, side, TINY_SIDE)
+    return views[target]
 
 
 def cell_of(size: Size, grid: Size, row: int, column: int) -> Cut:
@@ -221,8 +228,12 @@ def cell_of(size: Size, grid: Size, row: int, column: int) -> Cut:
     >>> cell_of((5, 4), (2, 1), 1, 0)
     Cut(top=2, left=0, height=3, width=4)
     """
-    top, bottom = (round(size[0] * n / grid[0]) for n in (row, row + 1))
-    left, right = (round(size[1] * n / grid[1]) for n in (column, column + 1))
+    height, width = size
+    rows, columns = grid
+    top = round(height * row / rows)
+    bottom = round(height * (row + 1) / rows)
+    left = round(width * column / columns)
+    right = round(width * (column + 1) / columns)
     return Cut(top, left, bottom - top, right - left)
 
 
@@ -240,9 +251,12 @@ def _chosen_slices(call: Call, image: Image, grid: Size, slices: Sequence[Any]) 
         view = _view_of(call, cell)
         if view is None:
             continue
-        height, width = config.pipeline_of(cell.source, view=view).output_size(cell.size)
+        pipeline = config.pipeline_of(cell.source, view=view)
+        height, width = pipeline.output_size(cell.size)
         patch = config.effective.integer("patch_size")
-        if (height // patch) * (width // patch) < of_slice.shape[0] * of_slice.shape[1]:
+        patches = (height // patch) * (width // patch)
+        patches_of_slice = of_slice.shape[0] * of_slice.shape[1]
+        if patches < patches_of_slice:
             (chosen[i],) = run_each(call._replace(config=config), [cell], view)
     return chosen
 
