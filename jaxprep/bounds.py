@@ -140,6 +140,8 @@ def check_shape(shape: Sequence[int], source: Sequence[int], layout: str) -> Non
 
     >>> check_shape((16, 48), source=(16, 16, 3), layout="Patches")
     """
+    if not isinstance(shape, tuple | list):  # of a user's layout
+        raise InputError(f"Expected `{layout}.shape` to return a tuple, got {codec.shown(shape)}.")
     height, width, channels = source
     most = max(MAX_PIXELS, 2 * height * width) * channels
     if math.prod(shape) > most:

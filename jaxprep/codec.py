@@ -443,6 +443,11 @@ def _parse_dataclass(
         return cls(**values)
     except ConfigError as error:  # of `__post_init__`, which does not know its place
         raise ConfigError(str(error).replace("`$", f"`{where}", 1)) from error
+    except (ValueError, TypeError, ArithmeticError, LookupError) as error:  # of a user's class
+        raise ConfigError(
+            f"Expected values that `{cls.__name__}` takes, got {type(error).__name__}: {error} - "
+            f"at `{where}`."
+        ) from error
 
 
 def _nearest_first(names: Iterable[str], wanted: Any) -> str:

@@ -18,6 +18,7 @@ from jaxtyping import UInt8
 from jaxprep import codec
 from jaxprep.errors import InputError
 from jaxprep.ops.color import luma
+from jaxprep.settings import with_default_settings
 from jaxprep.types import Array
 
 Reference = Literal["pillow", "torchvision"]
@@ -145,6 +146,7 @@ def mean_gray(image: UInt8[Array, "h w c"], reference: Reference = "pillow") -> 
     return total.astype(jnp.float32) / np.float32(count)
 
 
+@with_default_settings
 def adjust_brightness(
     image: UInt8[Array, "h w c"], factor: Any, *, reference: Reference = "pillow"
 ) -> UInt8[Array, "h w c"]:
@@ -166,6 +168,7 @@ def adjust_brightness(
     return blend(0, image, factor, reference)
 
 
+@with_default_settings
 def adjust_contrast(
     image: UInt8[Array, "h w c"], factor: Any, *, reference: Reference = "pillow"
 ) -> UInt8[Array, "h w c"]:
@@ -188,6 +191,7 @@ def adjust_contrast(
     return blend(mean_gray(image, reference), image, factor, reference)
 
 
+@with_default_settings
 def adjust_saturation(
     image: UInt8[Array, "h w c"], factor: Any, *, reference: Reference = "pillow"
 ) -> UInt8[Array, "h w c"]:
@@ -211,6 +215,7 @@ def adjust_saturation(
     return blend(gray_values(image, reference), image, factor, reference)
 
 
+@with_default_settings
 def grayscale(
     image: UInt8[Array, "h w c"], *, reference: Reference = "pillow"
 ) -> UInt8[Array, "h w c"]:
@@ -231,6 +236,7 @@ def grayscale(
     return jnp.broadcast_to(gray, image.shape)
 
 
+@with_default_settings
 def adjust_hue(
     image: UInt8[Array, "h w c"], turns: Any, *, reference: Reference = "pillow"
 ) -> UInt8[Array, "h w c"]:

@@ -12,6 +12,7 @@ from jaxtyping import Float32, UInt8, UInt32
 from jaxprep import codec
 from jaxprep.augment.color import Reference, blend, check_image, product
 from jaxprep.errors import InputError
+from jaxprep.settings import with_default_settings
 from jaxprep.types import Array
 
 
@@ -38,6 +39,7 @@ def smooth(image: UInt8[Array, "h w c"]) -> UInt8[Array, "h w c"]:
     return inner.set(rounded.astype(jnp.uint8))
 
 
+@with_default_settings
 def adjust_sharpness(
     image: UInt8[Array, "h w c"], factor: Any, *, reference: Reference = "pillow"
 ) -> UInt8[Array, "h w c"]:
@@ -78,6 +80,7 @@ def gaussian_kernel(sigma: Any, kernel_size: int) -> Any:
     return jax.nn.softmax(-scaled * scaled)
 
 
+@with_default_settings
 def gaussian_blur(
     image: UInt8[Array, "h w c"], sigma: Any, kernel_size: int
 ) -> UInt8[Array, "h w c"]:
@@ -164,6 +167,7 @@ def box_radius(sigma: Any) -> Any:
     return whole + numerator / divisor
 
 
+@with_default_settings
 def box_blur(
     image: UInt8[Array, "h w c"], sigma: Any, *, largest: float = 2.0
 ) -> UInt8[Array, "h w c"]:

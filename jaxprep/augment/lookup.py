@@ -19,6 +19,7 @@ from jax import lax
 from jaxtyping import UInt8
 
 from jaxprep.augment.color import Reference, check_image, product, truncated
+from jaxprep.settings import with_default_settings
 from jaxprep.types import Array
 
 Table = UInt8[Array, "256 c"]
@@ -197,6 +198,7 @@ def equalize_table(image: UInt8[Array, "h w c"]) -> Table:
     return jnp.where(has_steps, evened, values(channels)).astype(jnp.uint8)
 
 
+@with_default_settings
 def posterize(image: UInt8[Array, "h w c"], bits: Any) -> UInt8[Array, "h w c"]:
     """Keep the highest bits of every value, as `ImageOps.posterize` of Pillow does; exact.
 
@@ -214,6 +216,7 @@ def posterize(image: UInt8[Array, "h w c"], bits: Any) -> UInt8[Array, "h w c"]:
     return look_up(image, posterize_table(bits, image.shape[-1]))
 
 
+@with_default_settings
 def solarize(image: UInt8[Array, "h w c"], threshold: Any) -> UInt8[Array, "h w c"]:
     """Invert every value from a threshold on, as `ImageOps.solarize` of Pillow does; exact.
 
@@ -231,6 +234,7 @@ def solarize(image: UInt8[Array, "h w c"], threshold: Any) -> UInt8[Array, "h w 
     return look_up(image, solarize_table(threshold, image.shape[-1]))
 
 
+@with_default_settings
 def solarize_add(
     image: UInt8[Array, "h w c"], added: Any, threshold: int = 128
 ) -> UInt8[Array, "h w c"]:
@@ -251,6 +255,7 @@ def solarize_add(
     return look_up(image, solarize_add_table(added, image.shape[-1], threshold))
 
 
+@with_default_settings
 def invert(image: UInt8[Array, "h w c"]) -> UInt8[Array, "h w c"]:
     """Replace every value `v` by `255 - v`; exact.
 
@@ -267,6 +272,7 @@ def invert(image: UInt8[Array, "h w c"]) -> UInt8[Array, "h w c"]:
     return 255 - image
 
 
+@with_default_settings
 def autocontrast(
     image: UInt8[Array, "h w c"], *, reference: Reference = "pillow"
 ) -> UInt8[Array, "h w c"]:
@@ -287,6 +293,7 @@ def autocontrast(
     return look_up(image, autocontrast_table(image, reference))
 
 
+@with_default_settings
 def equalize(image: UInt8[Array, "h w c"]) -> UInt8[Array, "h w c"]:
     """Make the histogram of each channel as even as it gets, as `ImageOps.equalize` of Pillow does;
     exact.

@@ -17,7 +17,9 @@ from jaxtyping import Float32, Shaped
 
 from jaxprep import codec
 from jaxprep.augment.color import product
+from jaxprep.errors import InputError
 from jaxprep.pipeline.step import FillValue, fill_value
+from jaxprep.settings import with_default_settings
 from jaxprep.types import Array, Size
 
 Method = Literal["nearest", "bilinear", "bicubic"]
@@ -157,6 +159,7 @@ def forward(map: Map) -> Float32[Array, "3 3"]:
     return jnp.linalg.inv(inverse.reshape(3, 3))
 
 
+@with_default_settings
 def warp(
     image: Shaped[Array, "h w c"],
     map: Map,
@@ -185,6 +188,10 @@ def warp(
     """
     if method not in METHODS:
         raise codec.expected(f"one of {list(METHODS)}", method, "method")
+    if np.shape(map) not in ((6,), (8,)):
+        raise InputError(
+            f"Expected a map of six or eight coefficients, got shape {np.shape(map)} - at `map`."
+        )
     height, width, channels = image.shape
     source = height, width
     out_size = source if size is None else size

@@ -17,7 +17,7 @@ import numpy as np
 
 from jaxprep.pipeline.plan import Bucket, Stage, Tables
 from jaxprep.pipeline.segment import Placed, Segment, check_declared, in_arithmetic
-from jaxprep.pipeline.step import Sometimes
+from jaxprep.pipeline.step import Sometimes, checked_axes
 from jaxprep.resample.tables import AxisTable, Taps, TracedAxis
 from jaxprep.types import Size
 
@@ -64,7 +64,7 @@ def drawn_tables(
     columns = TracedAxis(horizontal, width)
     for placed in segment.drawn:
         size = (rows.length, columns.length)
-        axis_steps = placed.step.axes(size, placed.draw(draws))
+        axis_steps = checked_axes(placed.step, placed.step.axes(size, placed.draw(draws)))
         for axis, steps in zip((rows, columns), axis_steps, strict=True):
             for axis_step in steps:
                 check_declared(placed.step, axis_step)

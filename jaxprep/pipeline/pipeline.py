@@ -115,6 +115,7 @@ class Pipeline:
                 f"Expected a step of one of the kinds {kinds}, got `{name}` - at `{where}`."
             )
         _check_methods(step, where)
+        _check_signatures(step, where)
         # without the decorator a class has no fields: unequal steps would be equal, or unhashable
         parameters = vars(type(step)).get("__dataclass_params__")
         if parameters is None or not parameters.frozen:
@@ -173,6 +174,8 @@ class Pipeline:
             batch = self._as_arrays(batch)
             self._check(batch, plan)
             self.check_key(key, draws)
+            if draws is not None:
+                self._check_draw_shapes(draws, batch)
             self._check_index(batch, key)
             if self.mixing is not None:
                 return self._mixed(batch, key, draws, plan)
@@ -272,7 +275,8 @@ class Pipeline:
             exact_sizes=self._exact_sizes,
             kinds=self.mask_names,
             mask=self.masks.lowered if self.mask_names else None,
-            mask_indices=tuple(i for i, _ in self.mask_steps),
+            # a step need not say what happens to masks where there are none
+            mask_indices=tuple(i for i, _ in self.mask_steps) if self.mask_names else (),
             is_random=self.is_random,
             flags=tuple((name, FLAGS[kind]) for name, kind in self.kinds if kind in FLAGS),
         )
@@ -486,8 +490,14 @@ class Pipeline:
         return warm.warm_up(self.lowered, calls, channels, dtype)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON data, which `from_json` reads back to an equal pipeline."""
-        return codec.to_json(self)
+        """Return plain JSON data, which `from_json` reads back to an equal pipeline.
+
+        Raises:
+            ConfigError: a step of one's own has a field that JSON does not hold.
+        """
+        data = codec.to_json(self)
+        codec.check_json(data, max_depth=codec.MAX_FILE_DEPTH)  # a step may hold a function
+        return data
 
     @classmethod
     def from_json(cls, data: Any) -> Pipeline:
@@ -530,6 +540,11 @@ class Pipeline:
         followed = []
         for i, step in enumerate(self.inner_steps):
             for_mask = step.for_mask()
+            if for_mask is not None and not isinstance(for_mask, Step):
+                raise ConfigError(
+                    f"Expected `{type(step).__name__}.for_mask` to return a step or None, got "
+                    f"{codec.shown(for_mask)} - at `$.steps[{i}]`."
+                )
             if for_mask is not None:
                 followed.append((i, for_mask))
         return tuple(followed)
@@ -713,6 +728,21 @@ class Pipeline:
                     f"Expected {wanted} for `{type(step).__name__}`, got {codec.shown(draw)}."
                 )
 
+    def _check_draw_shapes(self, draws: Any, batch: Batch) -> None:
+        """Refuses draws of another structure or number of images than the steps draw."""
+        leading = tuple(batch.image.shape[:-3])
+        for step, draw in zip(self.inner_steps, draws, strict=False):
+            if draw is None:
+                continue
+            wanted = _draw_structure(step)
+            shapes = {np.shape(leaf)[: len(leading)] for leaf in jax.tree.leaves(draw)}
+            if jax.tree.structure(draw) != wanted or shapes - {leading}:
+                count = f" for each of {leading[0]} images" if leading else ""
+                raise InputError(
+                    f"Expected what `{type(step).__name__}` draws{count}, {wanted}, as "
+                    f"`Pipeline.draw` returns it, got {codec.shown(draw)}."
+                )
+
     @staticmethod
     def _check_index(batch: Batch, key: Any) -> None:
         if key is None or batch.index is None:
@@ -792,6 +822,43 @@ def _check_type(pipeline: Pipeline, channels: int, dtype: Any) -> None:
             reference = step.resampling.reference
             check_dtype(dtype, reference, REFERENCES[reference].integer is not None)
             return
+
+
+@functools.lru_cache(maxsize=256)
+def _draw_structure(step: Any) -> Any:
+    """The structure of what a random step draws for an image."""
+    side = jax.ShapeDtypeStruct((), np.int32)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    return jax.tree.structure(jax.eval_shape(step.draw, key, (side, side)))
+
+
+# what pipelines call, with so many arguments: of a step that draws nothing `axes` has one
+_CALLED = {
+    "draw": ("key", "size"),
+    "apply": ("image", "draw"),
+    "axes": ("size", "draw"),
+    "store": ("image",),
+    "shape": ("size", "channels"),
+}
+
+
+def _check_signatures(step: Step, where: str) -> None:
+    """Refuses methods that do not take what pipelines call them with."""
+    for method, arguments in _CALLED.items():
+        function = getattr(step, method, None)
+        if function is None:
+            continue
+        if method == "axes" and not step.is_random:
+            arguments = arguments[:1]
+        signature = inspect.signature(function)
+        try:
+            signature.bind(*arguments)
+        except TypeError as error:
+            listed = ", ".join(arguments)
+            raise ConfigError(
+                f"Expected `{type(step).__name__}.{method}` to take ({listed}), got {signature} - "
+                f"at `{where}`."
+            ) from error
 
 
 def _check_methods(step: Step, where: str) -> None:

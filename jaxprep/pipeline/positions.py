@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxprep.errors import InputError
 from jaxprep.pipeline.segment import Segment, all_tables, segment_tables
 from jaxprep.types import Size
 
@@ -60,6 +61,9 @@ def segment_matrix(segment: Segment, size: Size) -> np.ndarray:
         moved = segment.opaque.step.matrix(size)
     if moved is None:
         return matrix
+    if np.shape(moved) != (3, 3):
+        name = type(segment.opaque.step).__name__
+        raise InputError(f"Expected `{name}.matrix` to return (3, 3), got shape {np.shape(moved)}.")
     return matrix @ np.asarray(moved, np.float64)
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import PartitionSpec
 
-from jaxprep import bounds
+from jaxprep import bounds, codec
 from jaxprep.bounds import bounded_jit
 from jaxprep.errors import InputError
 from jaxprep.pipeline.draws import draw_tables
@@ -188,10 +188,11 @@ def _stored(program: Program, compute: Any) -> Epilogue:
 
 
 def _store(layout: Layout, image: Any) -> Any:
-    expected = tuple(layout.shape(image.shape[:2], image.shape[2]))
-    bounds.check_shape(expected, image.shape, type(layout).__name__)
+    name = type(layout).__name__
+    expected = layout.shape(image.shape[:2], image.shape[2])
+    bounds.check_shape(expected, image.shape, name)
     result = layout.store(image)
-    _check_shape(result, expected, f"{type(layout).__name__}.store", "that of its `shape`")
+    _check_shape(result, tuple(expected), f"{name}.store", "that of its `shape`")
     return result
 
 
@@ -202,6 +203,8 @@ def _check_shape(
     why: str,
 ) -> None:
     """Refuses what a step of a user returned in another shape than the step says."""
+    if not hasattr(result, "shape") or not hasattr(result, "dtype"):
+        raise InputError(f"Expected `{method}` to return an array, got {codec.shown(result)}.")
     shape = tuple(result.shape)
     if shape != expected:
         raise InputError(f"Expected `{method}` to return shape {expected}, {why}, got {shape}.")
@@ -359,6 +362,11 @@ def _merge(run: Sequence[Pointwise], channels: int) -> MergedAffine:
         coefficients = step.affine()
         assert coefficients is not None
         a, b = coefficients
+        if not {np.size(a), np.size(b)} <= {1, channels}:
+            raise InputError(
+                f"Expected `{type(step).__name__}.affine` to return a number, or one for each of "
+                f"{channels} channels, got {codec.shown(coefficients)}."
+            )
         scale = scale * a
         offset = offset * a + b
     # what the published order of operations makes of every uint8 value, in NumPy: XLA would

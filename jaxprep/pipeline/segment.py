@@ -16,19 +16,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxprep import bounds
+from jaxprep import bounds, codec
 from jaxprep.bounds import cached
 from jaxprep.errors import InputError
-from jaxprep.pipeline.step import FillValue, Geometry
+from jaxprep.pipeline.step import FillValue, Geometry, checked_axes
 from jaxprep.resample.passes import Arithmetic
 from jaxprep.resample.references import REFERENCES
 from jaxprep.resample.tables import (
+    OUTSIDE,
     AxisStep,
     AxisTable,
     HostAxis,
     Resample,
     Take,
     Taps,
+    Window,
     output_length,
     vertical_first,
 )
@@ -210,13 +212,22 @@ def segment_size(segment: Segment, size: Size) -> SegmentSize:
 def _checked_size(step: Any, size: Size) -> Size:
     """The size that an opaque or drawn step makes of one."""
     out = step.output_size(size)
-    bounds.check_sides(out, type(step).__name__, size)
-    return out
+    name = type(step).__name__
+    if (
+        not isinstance(out, tuple | list)
+        or [isinstance(n, int | np.integer) for n in out] != [True] * 2
+    ):
+        raise InputError(
+            f"Expected `{name}.output_size` to return a height and a width, integers, got "
+            f"{codec.shown(out)}."
+        )
+    bounds.check_sides(out, name, size)
+    return int(out[0]), int(out[1])
 
 
 def _axes_of(step: Geometry, size: Size) -> tuple[tuple[AxisStep, ...], tuple[AxisStep, ...]]:
     with jax.ensure_compile_time_eval():  # `axes` may call `jax.numpy`, also inside of `jit`
-        return step.axes(size)
+        return checked_axes(step, step.axes(size))
 
 
 @cached()
@@ -262,6 +273,9 @@ def _resized_length(axis_steps: Sequence[AxisStep], n: int) -> int:
 def _check_axes(step: Geometry, axes: tuple[tuple[AxisStep, ...], ...], size: Size) -> None:
     """Refuses what a step does to an image of `size`, before any table is made of it."""
     name = type(step).__name__
+    for axis_steps, n in zip(axes, size, strict=True):
+        for count, axis_step in enumerate(axis_steps):
+            _check_numbers(axis_step, output_length(axis_steps[:count], n), name)
     ends = [output_length(axis_steps, n) for axis_steps, n in zip(axes, size, strict=True)]
     bounds.check_sides(ends, name, size)
     for axis_steps in axes:
@@ -269,6 +283,30 @@ def _check_axes(step: Geometry, axes: tuple[tuple[AxisStep, ...], ...], size: Si
             check_declared(step, axis_step)
             # also where the next axis step cuts off again what this one makes a table for
             bounds.check_sides((output_length(axis_steps[:count], 1),), name, size)
+
+
+def _check_numbers(axis_step: AxisStep, length: int, name: str) -> None:
+    """Refuses an axis step of numbers that are no integers, or of pixels beyond the axis."""
+    numbers: dict[str, Any] = {}
+    if isinstance(axis_step, Window):
+        numbers = {"start": axis_step.start, "length": axis_step.length}
+    elif isinstance(axis_step, Resample):
+        numbers = {"length": axis_step.length}
+    for field, number in numbers.items():
+        if np.ndim(number) != 0 or np.asarray(number).dtype.kind not in "iu":
+            raise InputError(
+                f"Expected an integer as the `{field}` of a `{type(axis_step).__name__}` of "
+                f"`{name}`, got {codec.shown(number)}."
+            )
+    if not isinstance(axis_step, Take):
+        return
+    rows = np.asarray(axis_step.rows)
+    is_list = rows.ndim == 1 and (rows.dtype.kind in "iu" or not rows.size)
+    if not is_list or (rows.size and not OUTSIDE <= rows.min() <= rows.max() < length):
+        raise InputError(
+            f"Expected the `rows` of a `Take` of `{name}` to be a list of integers from 0 to "
+            f"{length - 1}, or `OUTSIDE`, got {codec.shown(axis_step.rows)}."
+        )
 
 
 def check_declared(step: Geometry, axis_step: Any) -> None:

@@ -193,7 +193,7 @@ class Geometry(Step):
                 "`output_size`, since what it draws is known only in the program."
             )
         # from the same axis steps that make the tables, so the two cannot disagree
-        vertical, horizontal = self.axes(size)
+        vertical, horizontal = checked_axes(self, self.axes(size))
         out = output_length(vertical, size[0]), output_length(horizontal, size[1])
         bounds.check_sides(out, type(self).__name__, size)
         return out
@@ -210,6 +210,31 @@ class Geometry(Step):
     def largest_value(self, largest: float) -> float:
         gain = OVERSHOOT if self.resampling is not None else 1
         return max(gain * largest, float(np.max(np.abs(self.fill))))
+
+
+def checked_axes(step: Step, axes: Any) -> tuple[tuple[AxisStep, ...], tuple[AxisStep, ...]]:
+    """Return what a step's `axes` returned.
+
+    Raises:
+        InputError: it is not the axis steps along two axes.
+
+    >>> from jaxprep import ops
+    >>> checked_axes(ops.Flip(), ((), (ops.Reverse(),)))
+    ((), (Reverse(when=True),))
+    """
+    # an axis step is a tuple, too
+    is_pair = isinstance(axes, tuple | list) and len(axes) == 2
+    for axis_steps in axes if is_pair else ():
+        is_tuple = isinstance(axis_steps, tuple | list) and not isinstance(axis_steps, AxisStep)
+        if not is_tuple or not all(isinstance(one, AxisStep) for one in axis_steps):
+            is_pair = False
+    if not is_pair:
+        raise InputError(
+            f"Expected `{type(step).__name__}.axes` to return two tuples of `Window`, `Reverse`, "
+            "`Take` and `Resample`, what happens along the height and along the width, got "
+            f"{codec.shown(axes)}."
+        )
+    return tuple(axes[0]), tuple(axes[1])
 
 
 class Pointwise(Step):
@@ -242,6 +267,11 @@ class Pointwise(Step):
         coefficients = None if self.is_random else self.affine()
         if coefficients is None:
             return largest
+        if not isinstance(coefficients, tuple | list) or len(coefficients) != 2:
+            raise ConfigError(
+                f"Expected `{type(self).__name__}.affine` to return `(scale, offset)`, got "
+                f"{codec.shown(coefficients)}."
+            )
         return numbers.largest_affine(*coefficients, largest)
 
     def output_channels(self, channels: int) -> int:

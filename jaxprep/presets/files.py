@@ -41,10 +41,15 @@ def preset_files() -> tuple[str, ...]:
 def to_json(preprocessor: Format) -> dict[str, Any]:
     """Return the content of `jaxprep.json`, JSON data that says all of a config.
 
+    Raises:
+        ConfigError: a step of a user has a field that JSON does not hold.
+
     >>> to_json(KerasHub(image_size=(4, 4)))["preprocessor"]["image_size"]
     [4, 4]
     """
-    return {"jaxprep": VERSION, "preprocessor": codec.to_json(preprocessor)}
+    content = {"jaxprep": VERSION, "preprocessor": codec.to_json(preprocessor)}
+    codec.check_json(content, max_depth=codec.MAX_FILE_DEPTH)  # a step may hold a function
+    return content
 
 
 def from_json(content: Any, where: str = "$", model: Any = None) -> Format:

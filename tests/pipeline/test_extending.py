@@ -18,7 +18,7 @@ import pytest
 from helpers.images import noise
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from jaxprep import Batch, Pipeline, ops
+from jaxprep import Batch, ImageClassifierPreprocessor, Pipeline, ops
 from jaxprep.errors import ConfigError, InputError
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -803,3 +803,171 @@ def test_a_step_whose_class_is_not_imported_is_refused_with_the_nearest_names():
 def test_a_line_describes_a_step_of_ones_own():
     assert Solarize(9).describe() == "Solarize: threshold 9"
     assert BoxBlur().describe() == "BoxBlur"
+
+
+# What methods take and return
+
+
+@frozen
+class WithoutDraw(ops.Pointwise):
+    def apply(self, image: Any) -> Any:  # type: ignore[override]
+        return image
+
+
+@frozen
+class DrawOfKey(Undecorated):
+    def draw(self, key: Any) -> Any:
+        return jax.random.uniform(key)
+
+
+@frozen
+class BareAffine(Undecorated):
+    def affine(self, draw: Any = None) -> Any:
+        return 2.0
+
+
+@frozen
+class MaskOfANumber(QuarterTurn):
+    def for_mask(self) -> Any:
+        return 3
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (WithoutDraw, r"`WithoutDraw\.apply` to take \(image, draw\), got \(image.*steps\[1\]`"),
+        (DrawOfKey, r"`DrawOfKey\.draw` to take \(key, size\), got \(key.*at `\$\.steps\[1\]`"),
+        (BareAffine, r"`BareAffine\.affine` to return `\(scale, offset\)`, got 2\.0"),
+        (MaskOfANumber, r"`MaskOfANumber\.for_mask` to return a step or None, got 3"),
+    ],
+)
+def test_a_method_that_takes_or_returns_something_else_is_refused_with_its_name(make, message):
+    with pytest.raises(ConfigError, match=message):
+        Pipeline((ops.Flip(), make()), kinds={"mask": "mask"})
+
+
+@frozen
+class Nothing(ops.Pointwise):
+    def apply(self, image: Any, draw: Any = None) -> Any:
+        image + 1
+
+
+@frozen
+class Whole(ops.Opaque):
+    def apply(self, image: Any, draw: Any = None) -> Any:
+        return Batch(image=image)
+
+
+@frozen
+class HalfSize(BoxBlur):
+    def output_size(self, size: Sizes) -> Any:
+        return size[0] / 2, size[1]
+
+
+@frozen
+class SmallMatrix(QuarterTurn):
+    def matrix(self, size: Sizes, draw: Any = None) -> Any:
+        return np.eye(2)
+
+
+@frozen
+class TwoAffines(Doubled):
+    def affine(self, draw: Any = None) -> Any:
+        return np.array([1.0, 2.0]), 0.0
+
+
+@frozen
+class Length(Tokens):
+    def shape(self, size: Sizes, channels: int) -> Any:
+        return 12
+
+
+@frozen
+class Axes(ops.Geometry):
+    """What `axes` returns, by a number."""
+
+    which: int
+    keeps_window: ClassVar[bool] = False
+
+    def axes(self, size: Sizes, draw: Any = None) -> Any:
+        return (
+            None,
+            (ops.Window(0, 4), ops.Window(0, 4)),  # each is a tuple itself
+            ((ops.Window(0, 4),),),
+            (("crop",), ()),
+            ((ops.Window(0, size[0] / 2),), ()),
+            ((), (ops.Take(np.array([0, 30])),)),
+            ((), (ops.Window(0, 9), ops.Take(np.array([9])))),
+            ((), (ops.Take(np.array([0.5])),)),
+        )[self.which]
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        (Nothing(), r"`Nothing\.apply` to return an array, got None"),
+        (Whole(), r"`Whole\.apply` to return an array, got Batch"),
+        (HalfSize(), r"`HalfSize\.output_size` to return a height and a width, integers"),
+        (SmallMatrix(), r"`SmallMatrix\.matrix` to return \(3, 3\), got shape \(2, 2\)"),
+        (TwoAffines(), r"`TwoAffines\.affine` to return a number, or one for each of 3 channels"),
+        (Length(), r"`Length\.shape` to return a tuple, got 12"),
+        *((Axes(i), r"`Axes\.axes` to return two tuples of `Window`, ") for i in range(4)),
+        (Axes(4), r"an integer as the `length` of a `Window` of `Axes`, got 12\.0"),
+        (Axes(5), r"`rows` of a `Take` of `Axes`.* from 0 to 29, or `OUTSIDE`"),
+        (Axes(6), r"`rows` of a `Take` of `Axes`.* from 0 to 8, or `OUTSIDE`"),
+        (Axes(7), r"`rows` of a `Take` of `Axes`.* integers"),
+    ],
+)
+def test_what_a_method_returns_is_checked_where_it_is_called(step, message):
+    with pytest.raises(InputError, match=message):
+        Pipeline((step,))(take(batch_of(1), 0))
+
+
+def test_a_step_that_moves_positions_need_say_nothing_of_masks_where_there_are_none():
+    batch = take(batch_of(1), 0)
+    assert_same(Pipeline((Unturned(),))(batch), Pipeline((QuarterTurn(),))(batch))
+
+
+def test_draws_of_another_structure_or_number_of_images_are_refused():
+    pipeline = Pipeline((ops.Flip(), RandomMirror(), RandomGain()))
+    batch = batch_of(2)
+    draws = pipeline.draw(KEY, batch_of(3))
+    with pytest.raises(InputError, match=r"what `RandomMirror` draws for each of 2 images"):
+        pipeline(batch, draws=draws)
+    none, mirror, _ = pipeline.draw(KEY, batch)
+    with pytest.raises(InputError, match=r"what `RandomGain` draws"):
+        pipeline(batch, draws=(none, mirror, {"gain": mirror}))
+
+
+@frozen
+class Applied(ops.Pointwise):
+    function: Any = None
+
+    def apply(self, image: Any, draw: Any = None) -> Any:
+        return self.function(image)
+
+
+@frozen
+class Positive(Undecorated):
+    gamma: float = 1.0
+
+    def check(self) -> None:
+        if self.gamma <= 0:
+            raise ValueError("not positive")
+
+
+def test_a_field_that_JSON_does_not_hold_is_refused_when_it_is_saved(tmp_path):
+    pipeline = Pipeline((Applied(jnp.abs),))
+    assert pipeline(take(batch_of(1), 0)).image.shape == (HEIGHT, WIDTH, 3)
+    with pytest.raises(ConfigError, match=r"JSON data.*at `\$\.steps\[0\]\.function`"):
+        pipeline.to_json()
+    with pytest.raises(ConfigError, match=r"JSON data.*steps\[0\]\.function`"):
+        ImageClassifierPreprocessor(pipeline).save_to_preset(tmp_path / "a")
+
+
+def test_what_a_class_refuses_in_JSON_is_an_error_with_its_place():
+    data = {"steps": [{"step": "Flip"}, {"step": "Positive", "gamma": -1.0}]}
+    with pytest.raises(
+        ConfigError, match=r"`Positive` takes.*: not positive - at `\$\.steps\[1\]`"
+    ):
+        Pipeline.from_json(data)

@@ -136,6 +136,7 @@ def calls() -> Calls:
         **of_presets(),
         **_of_pipelines(),
         **_of_ops(),
+        **_of_augmentations(),
         **_of_labels(),
         **_of_processors(),
         **_of_views(),
@@ -287,6 +288,24 @@ def _of_ops() -> Calls:
         "to_gray": lambda: ops.to_gray(_put(SMALL)),
         "over_white": lambda: ops.over_white(SMALL, SMALL[..., :1]),
         "to_corners": lambda: ops.to_corners(_put(BOXES[0]), "rel_xywh", (20, 30)),
+    }
+
+
+def _of_augmentations() -> Calls:
+    from jaxprep import augment
+
+    arguments: dict[str, tuple[Any, ...]] = {
+        "adjust_hue": (0.1,),
+        "adjust_sharpness": (1.5,),
+        "autocontrast": (),
+        "box_blur": (1.5,),
+        "equalize": (),
+        "posterize": (3,),
+        "warp": (np.float32([1, 0.1, 2, 0, 1, 1]),),
+    }
+    return {
+        name: lambda name=name, given=given: getattr(augment, name)(_put(SMALL), *given)
+        for name, given in arguments.items()
     }
 
 
