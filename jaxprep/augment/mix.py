@@ -308,17 +308,16 @@ def _sides(image: Any) -> tuple[int, int, int]:
 
 def _rectangle(share: Any, center: Any, height: int, width: int) -> tuple[Any, Any]:
     """Which pixels `(n, h, w)` are the partner's (1.0), and the share that is left."""
-    # `rand_bbox` of https://github.com/huggingface/pytorch-image-models/blob/main/timm/data/mixup.py:
-    # a rectangle of the image's aspect ratio around a random middle, cut off at the border, so that
-    # the share of labels is that of the pixels which are left; in timm 1.0.31, rectangles of odd
-    # sides are a pixel longer (`(cut_h + 1) // 2`)
+    # `rand_bbox` of https://github.com/huggingface/pytorch-image-models/blob/main/timm/data/mixup.py
+    # (1.0.31): a rectangle of the image's aspect ratio around a random middle, cut off at the
+    # border, so that the share of labels is that of the pixels which are left
     ratio = jnp.sqrt(1 - share)
     bounds = []
     for axis, side in enumerate((height, width)):
         length = (ratio * side).astype(jnp.int32)
         middle = (center[:, axis] * side).astype(jnp.int32)
         low = jnp.clip(middle - length // 2, 0, side)
-        high = jnp.clip(middle + length // 2, 0, side)
+        high = jnp.clip(middle + (length + 1) // 2, 0, side)
         bounds.append((low, high))
     (top, bottom), (left, right) = bounds
     row = np.arange(height)

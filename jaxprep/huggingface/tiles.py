@@ -223,7 +223,8 @@ def _place_traced(
     views = views_of(call, images)
     each = total // len(counts)
     equal_starts = [each * i for i in range(len(counts))]
-    if not isinstance(views, list) and list(starts) == equal_starts:
+    is_even = total == each * len(counts) and list(starts) == equal_starts
+    if not isinstance(views, list) and is_even:
         # All alike: nothing is taken out of a batch, so that its sharding is kept.
         view_shape = views.shape[2:]
         bounds.check_padded((total, *view_shape), [(sum(counts), *view_shape)])

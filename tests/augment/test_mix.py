@@ -13,6 +13,7 @@ from helpers.images import noise
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jaxprep import Batch, Pipeline, augment, ops
+from jaxprep.augment.mix import MixDraw
 from jaxprep.errors import ConfigError, InputError
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -86,6 +87,21 @@ def test_smoothing_is_that_of_optax_and_timm():
     mixing = augment.Mixing(num_classes=5, smoothing=0.1)
     labels = mixing(batch_of(5)).label
     np.testing.assert_allclose(labels, np.eye(5) * 0.9 + 0.02, rtol=1e-6)
+
+
+def test_a_rectangle_of_odd_sides_is_where_timm_cuts_it():
+    """`rand_bbox` of timm 1.0.31, with 0.45 of the sides, around (8, 10) and near a corner."""
+    mixing = augment.Mixing(num_classes=4, cutmix=1.0, mode="element")
+    share = np.full(4, 1 - 0.45**2, np.float32)
+    center = np.float32([[0.5, 0.5], [0.1, 0.95]] * 2)
+    draw = MixDraw(share, np.ones(4, bool), center)
+    result = np.asarray(mixing(batch_of(4), draw=draw).image)[..., 0]
+    rectangles = [slice(5, 12), slice(6, 15)], [slice(0, 5), slice(15, 20)]
+    for i in range(4):
+        expected = np.full((16, 20), i, np.float32)
+        rows, columns = rectangles[i % 2]
+        expected[rows, columns] = 3 - i
+        np.testing.assert_array_equal(result[i], expected)
 
 
 def test_the_corrected_share_of_cutmix_averages_0_68():

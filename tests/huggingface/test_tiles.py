@@ -190,6 +190,17 @@ def test_samples_without_images_are_padding() -> None:
         assert not both["pixel_values"][0].any()
 
 
+def test_uneven_samples_of_uncut_images_are_padded_inside_jit_too() -> None:
+    image = np.asarray(photograph(41, 57))
+    samples = [[image, image], [image]]
+    size = {"height": 28, "width": 28}
+    processor = huggingface.GraniteDoclingImageProcessor(size=size, crop_to_patches=False)
+    eager = processor(samples, return_tensors="np")
+    traced = jax.jit(lambda samples: processor(samples).pixel_values)(samples)
+    assert traced.shape == (2, 2, 3, 28, 28)
+    np.testing.assert_array_equal(traced, eager.pixel_values)
+
+
 def test_images_of_two_types_lose_no_pixel() -> None:
     rng = np.random.default_rng(0)
     images: list[Any] = [rng.random((300, 400, 3), np.float32)]
