@@ -209,9 +209,10 @@ def _finish_entry(name: str, value: Any, stacks: bool) -> Any:
         return list(value)
     if isinstance(value, PerImage):
         return value.converted("jax", name) if stacks else value.on_device()
-    # `return_tensors=None` gives one array per image, as in Transformers.
+    # `return_tensors=None` gives one array per image, as in Transformers; or Python's numbers.
     if not stacks and hasattr(value, "ndim"):
-        value = list(np.asarray(value))
+        array = np.asarray(value)
+        value = array.tolist() if array.ndim == 1 else list(array)
     if isinstance(value, np.ndarray):
         # No copy on CPU where the array is aligned: nobody else holds it, so it never changes.
         return jax.device_put(value)

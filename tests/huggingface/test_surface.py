@@ -375,6 +375,18 @@ def test_sizes_are_plain_numbers_without_return_tensors() -> None:
     assert labels["size"] == theirs("Detr", **settings)(PIXELS, ANNOTATION).labels[0]["size"]
 
 
+def test_counts_are_plain_numbers_without_return_tensors() -> None:
+    """What both backends of Transformers 5.24 returned; they need torch."""
+    pages = [PIXELS, PIXELS[:, :16]]
+    counted = ours("Kosmos2_5", max_patches=9)(pages, return_tensors=None)
+    wanted = {"rows": [2, 3], "cols": [3, 2], "height": [32, 48], "width": [48, 32]}
+    for name, numbers in wanted.items():
+        assert counted[name] == numbers and {type(n) for n in counted[name]} == {int}, name
+    for kind, expected in (("np", np.ndarray), ("jax", jax.Array)):
+        rows = ours("Kosmos2_5", max_patches=9)(pages, return_tensors=kind).rows
+        assert isinstance(rows, expected) and rows.tolist() == [2, 3]
+
+
 class Tensor:
     """What is used of a tensor of torch."""
 
