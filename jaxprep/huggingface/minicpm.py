@@ -178,7 +178,9 @@ def _enlargement(config: HuggingFace) -> str:
     """How images that are not cut are enlarged: "always" in MiniCPM-V 4.6."""
     if "small_image_upsize" not in config.row.kwargs:
         return "always"
-    return config.effective.choice("small_image_upsize", ("always", "never", "adaptive"))
+    kinds = ("always", "never", "adaptive", None)
+    # Null is neither of the two that Transformers asks for.
+    return config.effective.choice("small_image_upsize", kinds) or "never"
 
 
 def _sources(call: Call, images: Sequence[Image], grids: Sequence[Size]) -> list[Any]:

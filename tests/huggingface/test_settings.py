@@ -159,6 +159,26 @@ def test_none_in_a_call_of_a_class_of_release_4_is_the_setting_of_the_processor(
     assert_close(np.asarray(ours(WIDE, **switches)["pixel_values_images"]), wanted, "VideoLlava")
 
 
+def test_none_in_a_call_of_vivit_is_the_setting_of_the_processor_and_in_a_file_off() -> None:
+    """Its `preprocess` is that of release 4, and needs torch."""
+    settings = {"size": {"shortest_edge": 12}, "crop_size": {"height": 8, "width": 8}}
+    processor = huggingface.VivitImageProcessor(**settings)
+    wanted = np.asarray(processor(WIDE)["pixel_values"])
+    switches = ("do_resize", "do_rescale", "do_normalize", "do_center_crop", "offset")
+    for key in switches:
+        np.testing.assert_array_equal(processor(WIDE, **{key: None})["pixel_values"], wanted)
+    null = processor.from_dict({**settings, "do_resize": None, "do_center_crop": None})
+    assert null(WIDE)["pixel_values"].shape[-2:] == WIDE.shape[:2]
+
+
+def test_null_for_small_images_of_minicpm_ocr_leaves_them_small() -> None:
+    name, key = "MiniCPMOcrImageProcessor", "small_image_upsize"
+    never = getattr(huggingface, name).from_dict({key: "never"})(WIDE)["pixel_values"]
+    null = getattr(huggingface, name).from_dict({key: None})
+    np.testing.assert_array_equal(null(WIDE)["pixel_values"], never)
+    assert null.to_dict()[key] is None
+
+
 def test_none_in_a_single_operation_is_the_setting_and_of_a_switch_is_off() -> None:
     kept = huggingface.DPTImageProcessor(keep_aspect_ratio=True, resample=0)
     size = {"height": 16, "width": 16}
