@@ -42,7 +42,9 @@ STEPS = {
     "3-augment": augment.ThreeAugment(),
     "erasing": augment.RandomErasing(0.7, value=3.0, count=(1, 2)),
     "randaugment": augment.RandAugment(),
+    # one operation: that they follow each other shows in those of torchvision
     "timm's randaugment": augment.RandAugment(
+        num_ops=1,
         strength=0.9,
         strength_std=0.05,
         operation_probability=0.5,
@@ -114,10 +116,10 @@ def test_an_example_is_the_same_in_any_batch(name):
     assert np.any(want.image != batch.image[:, : want.image.shape[1], : want.image.shape[2]])
     order = [4, 2, 7, 7, 0, 1, 3, 5]
     assert_same(pipeline(take(batch, order), key=KEY), take(want, order))
-    if name in ("crops", "colours", "augmix"):
+    if name in ("crops", "tables", "randaugment"):  # draws of every structure
         draws = take(pipeline.draw(KEY, batch), [4, 2])
         assert_same(pipeline(take(batch, [4, 2]), draws=draws), take(want, [4, 2]))
-    if name in ("crops", "moves"):
+    if name == "moves":
         run = jax.jit(lambda batch, key: pipeline(batch, key=key))
         assert_same(run(take(batch, [1, 6, 3]), KEY), take(want, [1, 6, 3]))
 
@@ -130,10 +132,9 @@ def test_a_step_is_saved_and_says_what_it_does(name):
 
 
 def test_devices_and_meshes_change_no_bit_and_need_no_exchange():
-    """One program of every kind of step, on four devices."""
-    jitter = augment.ColorJitter(brightness=0.4, hue=0.1)
-    steps = (STEPS["resized crop"], STEPS["flip"], jitter, STEPS["trivialaugment"])
-    pipeline = Pipeline((*steps, ops.Rescale(1 / 255)))
+    """One program of every family of operations, on four devices; `parallel/test_same_bits.py` says
+    so of crops and flips."""
+    pipeline = Pipeline((augment.ColorJitter(hue=0.1), STEPS["trivialaugment"]))
     batch = batch_of(8)
     run = jax.jit(lambda batch, key: pipeline(batch, key=key))
     want = pipeline(batch, key=KEY)

@@ -17,6 +17,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from helpers import quick
 from jaxprep import Batch, Pipeline, Plan, augment, ops, parallel
 
 CANVAS = (20, 24)
@@ -167,6 +168,8 @@ def _environment() -> dict[str, str]:
 
 def _main() -> None:
     process, count, port = map(int, sys.argv[1:4])
+    quick.collect_rarely()
+    quick.lower_in_one_context()
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.distributed.initialize(f"127.0.0.1:{port}", count, process)
     assert jax.process_count() == count and jax.local_device_count() == DEVICES
