@@ -17,6 +17,7 @@ from jaxprep.looking.photos import Photo, preprocessed, read_photo
 from jaxprep.pipeline import Pipeline
 from jaxprep.pipeline.positions import position_matrix
 from jaxprep.pipeline.undo import undone
+from jaxprep.settings import with_default_settings
 from jaxprep.training import draw_grid, recipes, training_pipeline
 from jaxprep.types import Size, by
 
@@ -27,6 +28,7 @@ MAX_DRAWS = 256
 """More would be a picture of some 100 megapixels."""
 
 
+@with_default_settings
 def show(
     preset: str | os.PathLike[str] | Format | Pipeline | Any,
     photo: Any,

@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxprep.errors import InputError
@@ -17,7 +16,7 @@ from jaxprep.postprocess.resize_plan import (
     resize_host_map,
     resize_image,
 )
-from jaxprep.postprocess.results import each_size, field, optional_field, sizes, to_jax
+from jaxprep.postprocess.results import each_size, field, on_device, optional_field, sizes, to_jax
 from jaxprep.types import Size
 
 MIN_INVERSE, MAX_INVERSE = np.float32(1e-4), np.float32(1e4)
@@ -57,7 +56,7 @@ def depth_estimation(
     results = []
     for i, size in each_size(target_sizes, len(depth)):
         resized = resize_image(depth, i, size, interpolation)
-        results.append({"predicted_depth": jnp.asarray(resized[0])})
+        results.append({"predicted_depth": on_device(resized[0])})
     return results
 
 
@@ -190,7 +189,7 @@ def zoe_depth_estimation(
         # A second resize, of a map of any size.
         if size is not None:
             resized = resize_host_map(resized, size, "bicubic")
-        results.append({"predicted_depth": jnp.asarray(resized[0])})
+        results.append({"predicted_depth": on_device(resized[0])})
     return results
 
 

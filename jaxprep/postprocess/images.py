@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 
 from jaxprep.errors import InputError
 from jaxprep.postprocess.registry import method
-from jaxprep.postprocess.results import field, sizes
+from jaxprep.postprocess.results import field, on_device, sizes
 from jaxprep.types import Array
 
 
@@ -79,5 +79,5 @@ def super_resolution(
                 f"Expected sizes that fit outputs of {image.shape[:2]}, got {(height, width)} - at "
                 "`target_sizes`."
             )
-        results.append({"image": jnp.asarray(crop)})
+        results.append({"image": on_device(crop)})
     return results

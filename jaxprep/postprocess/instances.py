@@ -30,6 +30,7 @@ from jaxprep.postprocess.results import (
     each_size,
     field,
     float_at_least,
+    on_device,
     setting_of,
     sizes,
     to_numpy,
@@ -112,7 +113,7 @@ def _map_or_runs(segmentation: Any, coco: bool) -> Any:
     """A map of ids as the caller wants it."""
     if coco:
         return segmentation_to_runs(segmentation)
-    return jnp.asarray(np.asarray(segmentation).astype(np.int32))
+    return on_device(np.asarray(segmentation).astype(np.int32))
 
 
 @jax.jit
@@ -214,7 +215,7 @@ def top_instance_segmentation(
         if return_binary_maps and len(kept):
             # Resized by nearest neighbours on the host: only what is returned, at any size.
             maps = binary[kept][:, rows][..., columns]
-            form = jnp.asarray(maps.astype(np.float32))
+            form = on_device(maps.astype(np.float32))
         else:
             form = _map_or_runs(segmentation[rows][:, columns], return_coco_annotation)
         results.append({"segmentation": form, "segments_info": infos})
@@ -296,7 +297,7 @@ def eomt_instance_segmentation(
         scores, labels, segmentation, ids = to_numpy(instances)
         kept = np.flatnonzero(ids >= 0)
         infos = [segment_info(ids[j], labels[j], scores[j]) for j in kept]
-        cropped = jnp.asarray(crop_to_size(segmentation, to_image.size))
+        cropped = on_device(crop_to_size(segmentation, to_image.size))
         results.append({"segmentation": cropped, "segments_info": infos})
     return results
 
@@ -508,7 +509,7 @@ def rfdetr_instance_segmentation(
             maps = _binary_maps(masks, i, padded_rows, resize_plan, bound)
             maps = crop_to_size(maps, resize_plan.size)[: len(rows)]
             exists = maps.any((1, 2))
-            form: Any = jnp.asarray(maps[exists])
+            form: Any = on_device(maps[exists])
         else:
             is_real = np.pad(np.ones(len(rows), bool), padding)
             first = _first_mask(masks, i, padded_rows, is_real, resize_plan, bound)

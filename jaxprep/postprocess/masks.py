@@ -22,7 +22,7 @@ from jaxprep.postprocess.resize_plan import (
     plan,
     resize,
 )
-from jaxprep.postprocess.results import as_array, network_size, sizes
+from jaxprep.postprocess.results import as_array, network_size, on_device, sizes
 from jaxprep.types import Array
 
 # https://github.com/facebookresearch/sam2/blob/main/sam2/utils/transforms.py: `postprocess_masks`.
@@ -134,7 +134,7 @@ def _masks_of_image(
         exclusive,
         clean=bool(whole_areas.any()),
     )
-    return jnp.asarray(crop_to_size(binary if binarize else logits, to_image.size))
+    return on_device(crop_to_size(binary if binarize else logits, to_image.size))
 
 
 @method("SamImageProcessor", "post_process_masks", settings=["pad_size"])

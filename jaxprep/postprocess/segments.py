@@ -32,7 +32,14 @@ from jaxprep.postprocess.resize_plan import (
     take_image,
     valid_pixels,
 )
-from jaxprep.postprocess.results import each_size, field, next_float_above, sizes, to_numpy
+from jaxprep.postprocess.results import (
+    each_size,
+    field,
+    next_float_above,
+    on_device,
+    sizes,
+    to_numpy,
+)
 from jaxprep.postprocess.runs import segmentation_to_runs
 from jaxprep.postprocess.semantic import MASK2FORMER_SIZE, network_plan
 from jaxprep.postprocess.windows import eomt_size, size_in_network
@@ -391,7 +398,7 @@ def panoptic_segmentation(
         for number, label, score in zip(segments.ids, queries.labels, queries.scores, strict=True):
             if number:
                 infos.append(segment_info(number, label, score, int(label) in fuse))
-        segmentation = jnp.asarray(segments.segmentation)
+        segmentation = on_device(segments.segmentation)
         results.append({"segmentation": segmentation, "segments_info": infos})
     return results
 
@@ -430,7 +437,7 @@ def no_segments(size: Size) -> dict[str, Any]:
     >>> no_segments((1, 2))["segmentation"].tolist()
     [[-1, -1]]
     """
-    return {"segmentation": jnp.asarray(np.full(size, -1, np.int32)), "segments_info": []}
+    return {"segmentation": on_device(np.full(size, -1, np.int32)), "segments_info": []}
 
 
 @method(("ConditionalDetrImageProcessor", "DetrImageProcessor"), INSTANCE)
@@ -548,6 +555,6 @@ def eomt_panoptic_segmentation(
             # One entry for each id, where DETR has one for each query.
             if is_first:
                 infos.append(segment_info(number - 1, label, score))
-        segmentation = jnp.asarray(segments.segmentation - 1)
+        segmentation = on_device(segments.segmentation - 1)
         results.append({"segmentation": segmentation, "segments_info": infos})
     return results

@@ -28,7 +28,7 @@ from jaxprep.postprocess.resize_plan import (
     scan_channels,
     take_image,
 )
-from jaxprep.postprocess.results import Result, each_size, field, optional_field
+from jaxprep.postprocess.results import Result, each_size, field, on_device, optional_field
 from jaxprep.types import Array, Size
 
 MASK2FORMER_SIZE = (384, 384)
@@ -134,12 +134,12 @@ def _maps(
 
 def _result(maps: tuple[Any, Any], size: Any, with_scores: bool) -> Any:
     """What the caller gets for one image: the map, or a `Result` with the scores."""
-    segmentation = jnp.asarray(crop_to_size(maps[0], size))
+    segmentation = on_device(crop_to_size(maps[0], size))
     if not with_scores:
         return segmentation
     scores = maps[1]
     if scores is not None:
-        scores = jnp.asarray(crop_to_size(scores, size))
+        scores = on_device(crop_to_size(scores, size))
     return Result(segmentation=segmentation, segmentation_scores=scores)
 
 

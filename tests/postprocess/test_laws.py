@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from goldens import postprocess_cases as cases
 from goldens import store
+from helpers.compilations import compilations
 
 from jaxprep import huggingface, postprocess
 from jaxprep.errors import InputError
@@ -466,3 +467,23 @@ def test_depth_pro_without_target_sizes_is_the_inverse() -> None:
     (result,) = depth.depth_pro_estimation({"predicted_depth": inverse, "field_of_view": None})
     np.testing.assert_allclose(result["predicted_depth"], 1 / inverse[0], rtol=1e-6)
     assert result["focal_length"] is None
+
+
+def test_a_photograph_of_a_new_size_compiles_nothing():
+    """`jnp.asarray` of a map compiles a program for its shape, which is kept: 1.5 MB each."""
+    depth = {"predicted_depth": np.zeros((1, 8, 8), np.float32)}
+    maps = {"logits": np.zeros((1, 3, 8, 8), np.float32)}
+    masks = np.zeros((1, 1, 3, 8, 8), np.float32)
+    dpt, segformer = huggingface.DPTImageProcessor(), huggingface.SegformerImageProcessor()
+    sam = huggingface.Sam2ImageProcessor()
+
+    def results(size: tuple[int, int]) -> None:
+        dpt.post_process_depth_estimation(depth, target_sizes=[size])
+        segformer.post_process_semantic_segmentation(maps, target_sizes=[size])
+        sam.post_process_masks(masks, original_sizes=[size])
+
+    results((60, 50))
+    with compilations() as names:
+        for size in ((59, 51), (61, 53), (58, 52)):
+            results(size)
+    assert names == []

@@ -292,7 +292,7 @@ def _of_ops() -> Calls:
 
 
 def _of_augmentations() -> Calls:
-    from jaxprep import augment
+    from jaxprep import Pipeline, augment, ops, show
 
     arguments: dict[str, tuple[Any, ...]] = {
         "adjust_hue": (0.1,),
@@ -303,10 +303,12 @@ def _of_augmentations() -> Calls:
         "posterize": (3,),
         "warp": (np.float32([1, 0.1, 2, 0, 1, 1]),),
     }
-    return {
+    mirrored = Pipeline((augment.RandomFlip(), ops.Rescale()))
+    made: Calls = {
         name: lambda name=name, given=given: getattr(augment, name)(_put(SMALL), *given)
         for name, given in arguments.items()
     }
+    return made | {"show: draws": lambda: np.asarray(show(mirrored, SMALL, draws=1).image)}
 
 
 def _of_labels() -> Calls:
