@@ -40,31 +40,52 @@ def group(name: str) -> list[dict]:
     return [case for case in CASES if case["group"] == name]
 
 
-def traits(case: dict) -> set:
-    """A filter in a mode, an affine on a type, a batch: what may go wrong by itself."""
+def sides(case: dict) -> set:
+    """A filter, a mode, an affine on a type, a batch."""
     config, spec = case["config"], case["input"]
-    mode = (
-        "pad"
-        if config.get("pad_to_aspect_ratio")
-        else "crop"
-        if config.get("crop_to_aspect_ratio", True)
-        else "fit"
-    )
     kernel = config.get("interpolation", "bilinear"), config.get("antialias", False)
     values = [type(config.get(name)).__name__ for name in ("scale", "offset")]
     dtype = spec.get("dtype", "uint8")
-    resized = "image_size" in config
     return {
-        (*kernel, resized),
-        (mode, kernel[0], resized),
+        (*kernel, "image_size" in config),
+        mode(case),
         (*values, dtype),
         ("batch", spec.get("batch")),
         dtype,
     }
 
 
-def selected(*names: str) -> list[dict]:
-    return [case for name in names for case in parity.covering(group(name), traits, photos=1)]
+def mode(case: dict) -> str:
+    config = case["config"]
+    if config.get("pad_to_aspect_ratio"):
+        return "pad"
+    return "crop" if config.get("crop_to_aspect_ratio", True) else "fit"
+
+
+def traits(case: dict) -> set:
+    """What may go wrong by itself: also a filter in a mode; and of a group, such as that of images
+    with channels first, each mode, type and batch.
+    """
+    config, spec = case["config"], case["input"]
+    kernel = config.get("interpolation", "bilinear")
+    of_group = ("batch", spec.get("batch")), spec.get("dtype", "uint8"), mode(case)
+    return {
+        *sides(case),
+        (mode(case), kernel, "image_size" in config),
+        *((case["group"], trait) for trait in of_group),
+    }
+
+
+ROUNDED = ("convert", "preset", "dtype", "channels_first")
+
+
+def selected(name: str) -> list[dict]:
+    """The cases of a group that run. Those of `ROUNDED` are chosen together, as they differ in
+    their input and run the same steps; the others run steps of their own."""
+    if name not in ROUNDED:
+        return parity.covering(group(name), sides, photos=1)
+    together = [case for one in ROUNDED for case in group(one)]
+    return [case for case in parity.covering(together, traits, photos=1) if case["group"] == name]
 
 
 def input_of(case: dict) -> np.ndarray:
@@ -95,7 +116,8 @@ def differences(*names: str) -> tuple[np.ndarray, np.ndarray]:
     """Of the selected cases: the differences of float values, and those of values rounded to
     integers.
     """
-    found = parity.map_concurrently(_difference, [CASES.index(case) for case in selected(*names)])
+    cases = [case for name in names for case in selected(name)]
+    found = parity.map_concurrently(_difference, [CASES.index(case) for case in cases])
     floats = [values for values, rounded in found if not rounded]
     integers = [values for values, rounded in found if rounded]
     return np.concatenate([np.zeros(1), *floats]), np.concatenate([np.zeros(1), *integers])
@@ -103,7 +125,7 @@ def differences(*names: str) -> tuple[np.ndarray, np.ndarray]:
 
 # some cases are floats in [0, 1], which KerasHub scales without a word
 @pytest.mark.filterwarnings("ignore:Expected images of levels in")
-@pytest.mark.parametrize("name", ["convert", "preset", "dtype", "channels_first", "graph"])
+@pytest.mark.parametrize("name", [*ROUNDED, "graph"])
 def test_floats_are_those_of_keras_hub(name):
     """`graph`: what its `fit` and `predict` compute, which is `rounded=False` here."""
     floats, integers = differences(name)
@@ -114,7 +136,7 @@ def test_floats_are_those_of_keras_hub(name):
 
 
 def test_integers_are_those_of_keras_hub_but_for_ties():
-    _, integers = differences("convert", "preset", "dtype", "channels_first")
+    _, integers = differences(*ROUNDED)
     off = int(np.sum(integers >= 0.5))
     print(f"\nKerasHub integers: {off} of {integers.size} values a level off")
     assert integers.max() <= 1 + 1e-4

@@ -4,6 +4,7 @@ tail of a pipeline alone, and how a result is compared.
 
 from __future__ import annotations
 
+import collections
 import functools
 import json
 import os
@@ -108,7 +109,14 @@ def covering(
         if i % photos == len(chosen) % photos and not seen.issuperset(traits(case)):
             seen.update(traits(case))
             chosen.append(case)
-    return chosen
+    shown = collections.Counter(trait for case in chosen for trait in set(traits(case)))
+    needed = []
+    for case in chosen:
+        if all(shown[trait] > 1 for trait in traits(case)):
+            shown.subtract(set(traits(case)))  # later cases show all that this one does
+        else:
+            needed.append(case)
+    return needed
 
 
 def same_bytes(result: np.ndarray, record: dict) -> bool:

@@ -26,7 +26,7 @@ METHODS = {
     "lanczos3": Image.Resampling.LANCZOS,
 }
 LONGEST = 1500
-RESULTS, IMAGES = 6, 16  # per method: so many compiled programs, so many sizes through each
+RESULTS, IMAGES = 3, 40  # per method: so many compiled programs, so many sizes through each
 
 Sizes = tuple[int, int, int, int]  # height and width of the image, height and width of the result
 jitted_resize = jax.jit(ops.resize, static_argnums=1, static_argnames=("method", "reference"))
