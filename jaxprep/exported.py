@@ -39,7 +39,7 @@ from jaxprep.huggingface import BaseImageProcessor
 from jaxprep.pipeline import Pipeline, Plan, numbers
 from jaxprep.pipeline.plan import as_sizes
 from jaxprep.resources import NotRegularError, TooLargeError, read_regular
-from jaxprep.settings import with_default_settings
+from jaxprep.settings import with_default_settings, without_mesh
 from jaxprep.types import Batch, Size
 
 PROGRAM, PREPROCESSOR, PHOTO, MANIFEST = (
@@ -118,12 +118,13 @@ def export(
     source.pipeline.check_image((*plan_size, channels), dtype)
     plan = None if canvas is None else source.plan([plan_size], canvas)
     preprocess = _function(source, plan)
-    program = _exported(preprocess, shape, dtype, plan, names)
-
     picture = _picture(plan_size if plan is None else _smaller(plan_size))
-    # of a program for other platforms alone, what the same function gives here
-    call = program.call if _platform() in names else preprocess
-    results = _run(call, program, source, picture, None if plan is None else plan.canvas)
+    # the program is for one device, whatever mesh its author has set
+    with without_mesh():
+        program = _exported(preprocess, shape, dtype, plan, names)
+        # of a program for other platforms alone, what the same function gives here
+        call = program.call if _platform() in names else preprocess
+        results = _run(call, program, source, picture, None if plan is None else plan.canvas)
     contents = {
         PROGRAM: bytes(program.serialize()),
         PREPROCESSOR: codec.dumps(checkpoint.to_json(source.given)).encode(),

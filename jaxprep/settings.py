@@ -61,6 +61,16 @@ def default_settings() -> contextlib.AbstractContextManager[Any]:
     return stack
 
 
+def without_mesh() -> contextlib.AbstractContextManager[Any]:
+    """Return a context in which no mesh is set, as where a program is written that knows of none.
+
+    >>> with jax.set_mesh(jax.make_mesh((1,), ("data",))), without_mesh():
+    ...     jax.sharding.get_abstract_mesh().empty
+    True
+    """
+    return jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), ()))
+
+
 def default_device() -> Any:
     """Return the default `jax.Device` that the caller has set; None where JAX chooses it.
 

@@ -225,6 +225,12 @@ def network_size(size: Any) -> tuple[Any, Any]:
     return edge_of(size, "height"), edge_of(size, "width")
 
 
+def _next_above(number: np.float32) -> np.float32:
+    # above 0 is a subnormal number, which NumPy calls an underflow
+    with np.errstate(under="ignore"):
+        return np.nextafter(number, np.float32(np.inf))
+
+
 def next_float_above(bound: float) -> np.float32:
     """Returns the smallest float32 greater than `bound`.
 
@@ -238,7 +244,7 @@ def next_float_above(bound: float) -> np.float32:
     nearest = np.float32(bound)
     if float(nearest) > bound:
         return nearest
-    return np.nextafter(nearest, np.float32(np.inf))
+    return _next_above(nearest)
 
 
 def float_at_least(bound: float) -> np.float32:
@@ -250,4 +256,4 @@ def float_at_least(bound: float) -> np.float32:
     nearest = np.float32(bound)
     if float(nearest) >= bound:
         return nearest
-    return np.nextafter(nearest, np.float32(np.inf))
+    return _next_above(nearest)

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 import pytest
 from jax import export as jax_export
+from jax.sharding import AxisType
 from PIL import Image
 
 import jaxprep
@@ -120,6 +121,15 @@ def test_a_program_for_results_of_different_sizes_returns_the_sizes(tmp_path):
     for result, (height, width), photo in zip(results, result_sizes.tolist(), given):
         want = pipeline(jaxprep.Batch(image=photo)).image
         np.testing.assert_array_equal(result[:height, :width], want)
+
+
+def test_a_mesh_that_is_set_is_no_part_of_the_program(folders, tmp_path):
+    images = np.stack([photos(*SIZE)[0]] * 4)
+    with jax.set_mesh(jax.make_mesh((4,), ("data",), (AxisType.Explicit,))):
+        jaxprep.export(load("ViTImageProcessor"), tmp_path / "vit", size=SIZE, platforms=("cpu",))
+        results = jaxprep.load_exported(tmp_path / "vit")(images)
+    expected = jaxprep.load_exported(folders["ViTImageProcessor"])(images)
+    jax.tree.map(np.testing.assert_array_equal, results, expected)
 
 
 def test_a_program_for_other_machines_alone_is_written_here_and_refused(tmp_path):

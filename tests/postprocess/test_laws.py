@@ -32,6 +32,7 @@ from jaxprep.postprocess import (
     semantic,
 )
 from jaxprep.postprocess.registry import METHODS, methods
+from jaxprep.postprocess.results import float_at_least, next_float_above
 
 QUERIES = {
     "class_queries_logits": cases.classes([2, 6, 4], 12, null=0),
@@ -487,3 +488,12 @@ def test_a_photograph_of_a_new_size_compiles_nothing():
         for size in ((59, 51), (61, 53), (58, 52)):
             results(size)
     assert names == []
+
+
+@pytest.mark.parametrize("bound", [0.0, 0.5, 0.8, 1.0])
+def test_the_number_above_a_bound_is_found_where_numpy_raises_all_errors(bound):
+    with np.errstate(all="raise"):
+        above = next_float_above(bound)
+        assert float(float_at_least(bound)) >= bound
+    assert float(above) > bound
+    assert float(np.nextafter(above, np.float32(-1))) <= bound
