@@ -7,12 +7,15 @@ under `jax.transfer_guard("disallow")`: a second trace or an implicit transfer e
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import random
 import re
+import select
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,35 +44,47 @@ ACCURACIES = {
 OPTIONS = {"train_devices.py": ["--cpu-devices", "4"]}
 
 
+LIBRARIES = ("chex", "jax", "optax", "orbax.checkpoint", "flax.linen", "flax.nnx", "jaxprep")
+"""What the scripts import, once for all runs."""
+
+
 @dataclass(frozen=True)
 class Runs:
-    """Runs scripts, which share the data and what they compile."""
+    """Runs scripts one by one, which share the data, the imports and what they compile."""
 
     folder: Path
+    server: subprocess.Popen[bytes]
     accuracies: dict[str, float] = field(default_factory=dict)
 
-    def start(self, script: str, output: str) -> subprocess.Popen[bytes]:
-        # the scripts choose how many devices they have
-        flags = [flag for flag in os.environ["XLA_FLAGS"].split() if "device_count" not in flag]
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
-            "JAX_COMPILATION_CACHE_DIR": str(self.folder / "programs"),
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-            "TQDM_MININTERVAL": "0",  # every step is shown
-            "TQDM_MINITERS": "1",
-            # compiling takes half of the time otherwise
-            "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
-            "XLA_FLAGS": " ".join(flags),
-        }
+    def start(self, script: str, output: str) -> int:
+        """Start a script, and return the number of its process."""
         options = ["--data", self.folder / "digits", "--epochs", EPOCHS, *OPTIONS.get(script, [])]
         command = [ROOT / "examples" / script, "--output", self.folder / output, *options]
-        return subprocess.Popen(
-            [sys.executable, "-m", "helpers.quick", *map(str, command)],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        request = {
+            "command": [str(part) for part in command],
+            "stdout": str(self.folder / "stdout"),
+            "stderr": str(self.folder / "stderr"),
+        }
+        # what the last run has written is not this one's
+        for file in ("stdout", "stderr"):
+            (self.folder / file).write_bytes(b"")
+        assert self.server.stdin is not None
+        self.server.stdin.write(json.dumps(request).encode() + b"\n")
+        return self.answer(timeout=60)
+
+    def answer(self, timeout: float) -> int:
+        """Return the number of the process that has started, or the exit code of the one that has
+        ended."""
+        assert self.is_answered(timeout), self.read("stderr")
+        assert self.server.stdout is not None
+        return int(self.server.stdout.readline())
+
+    def is_answered(self, timeout: float) -> bool:
+        readable, _, _ = select.select([self.server.stdout], [], [], timeout)
+        return bool(readable)
+
+    def read(self, file: str) -> str:
+        return (self.folder / file).read_text("utf-8", "replace")
 
     def undisturbed(self, script: str) -> float:
         """Run a script once from its beginning to its end, and return its accuracy."""
@@ -79,23 +94,22 @@ class Runs:
 
     def finish(self, script: str, output: str) -> float:
         """Run a script to its end, from where its output folder stands."""
-        stdout, stderr = self.start(script, output).communicate(timeout=300)
-        found = re.search(r"accuracy (\S+) on 360 test images", stdout.decode())
-        assert found is not None, stderr.decode()
+        self.start(script, output)
+        exit_code = self.answer(timeout=300)
+        found = re.search(r"accuracy (\S+) on 360 test images", self.read("stdout"))
+        assert exit_code == 0 and found is not None, self.read("stderr")
         return float(found[1])
 
     def kill(self, script: str, output: str, step: int) -> None:
         """Start a script, and kill it when its progress bar has reached a step."""
         process = self.start(script, output)
-        assert process.stderr is not None
-        shown = b""
-        while chunk := os.read(process.stderr.fileno(), 4096):
-            shown += chunk
-            steps = re.findall(rb" (\d+)/%d " % STEPS, shown)
-            if steps and int(steps[-1]) >= step:
-                process.kill()
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL, shown.decode()
+        is_killed = False
+        while not self.is_answered(timeout=0.01):
+            steps = re.findall(rf" (\d+)/{STEPS} ", self.read("stderr"))
+            if not is_killed and steps and int(steps[-1]) >= step:
+                os.kill(process, signal.SIGKILL)
+                is_killed = True
+        assert self.answer(timeout=1) == -signal.SIGKILL, self.read("stderr")
 
     def state(self, output: str) -> dict[str, bytes]:
         """The bits of every array of the last checkpoint, by its place."""
@@ -113,8 +127,29 @@ def _bits(leaf: jax.Array) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    return Runs(tmp_path_factory.mktemp("examples"))
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
+    folder = tmp_path_factory.mktemp("examples")
+    # the scripts choose how many devices they have
+    flags = [flag for flag in os.environ["XLA_FLAGS"].split() if "device_count" not in flag]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
+        "JAX_COMPILATION_CACHE_DIR": str(folder / "programs"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "TQDM_MININTERVAL": "0",  # every step is shown
+        "TQDM_MINITERS": "1",
+        # compiling takes half of the time otherwise
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+        "XLA_FLAGS": " ".join(flags),
+    }
+    with subprocess.Popen(
+        [sys.executable, "-m", "helpers.scripts", *LIBRARIES],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        bufsize=0,  # or `select` would not see a line that was read with the one before
+    ) as server:
+        yield Runs(folder, server)
 
 
 @pytest.mark.parametrize("script", ACCURACIES)

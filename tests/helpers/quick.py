@@ -1,17 +1,13 @@
 """What makes a process that traces many programs quicker, and changes nothing that it computes.
 
-Tests call it, and the processes that they start: together a sixth of their time. As a module it runs
-a script so: `python -m helpers.quick SCRIPT ARGUMENT...`
+Tests call it, and the processes that `settings/` starts: together a sixth of their time.
 """
 
 from __future__ import annotations
 
 import gc
-import runpy
-import sys
 import threading
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 mlir_contexts = threading.local()
@@ -50,16 +46,3 @@ def lower_in_one_context() -> None:
 def forget_contexts() -> None:
     """Let go of the calling thread's context, and of all that was lowered in it."""
     vars(mlir_contexts).clear()
-
-
-def _run_script(command: list[str]) -> None:
-    """Run a script as `python SCRIPT ARGUMENT...` does: beside its own modules."""
-    collect_rarely()
-    lower_in_one_context()
-    sys.argv = command
-    sys.path[0] = str(Path(command[0]).parent)
-    runpy.run_path(command[0], run_name="__main__")
-
-
-if __name__ == "__main__":
-    _run_script(sys.argv[1:])
