@@ -235,7 +235,7 @@ def run_image(
         results = run_images(lowered, image[None], [size], placement)
         if isinstance(results.results, np.ndarray):  # of a size of its own: JAX would compile `[0]`
             return jax.device_put(results.results[0], placement)
-        return results.stacked()[0]
+        return _only_one(results.stacked(), placement)
     wanted = result_size(lowered.segments, size)
     check_stored(lowered, [wanted], image.shape[-1])
     # an image as large as its canvas needs no copy of ours: JAX takes its array as it is
@@ -275,8 +275,15 @@ def run_program(
         run_image(lowered, images[0], sizes[0], program=program)
         return
     batch = _run_group(lowered, program, images, sizes, list(range(len(images))), None)
-    # a call with one image takes it out of its batch by a program of JAX
-    jax.block_until_ready(batch[0] if len(images) == 1 else batch)
+    jax.block_until_ready(_only_one(batch, None) if len(images) == 1 else batch)
+
+
+def _only_one(batch: jax.Array, placement: Placement) -> jax.Array:
+    """Takes the result of one image out of its batch: on CPU as a view, elsewhere by a program of
+    JAX, which is compiled for each shape."""
+    if platform_of(placement) == "cpu":
+        return jax.device_put(np.asarray(batch)[0], placement)
+    return batch[0]
 
 
 def _copy_read_pixels(

@@ -5,6 +5,7 @@ float32 where they are floats; constant, with tables of a plan, and in either or
 from __future__ import annotations
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -19,11 +20,10 @@ from jaxprep.resample.engines.tpu import TpuEngine
 from jaxprep.resample.passes import Epilogue, Passes
 from jaxprep.resample.tables import Taps, fit, resize_taps
 
-SIZE, OUT = (37, 45), (17, 12)
+SIZE, OUT = (37, 45), (17, 20)
 BATCH = 3
 IDENTITY = Epilogue(lambda rows: rows)
 ENGINES = (CpuEngine(), CpuEngine(1), TpuEngine())
-constant_or_plan = pytest.mark.parametrize("batched", [False, True], ids=["constant", "plan"])
 
 
 def tables(reference: str, method: str, batched: bool) -> tuple[Taps, Taps]:
@@ -71,9 +71,14 @@ def integers(reference: str, method: str, vertical_first: bool, batched: bool) -
     return jax.device_get(run(ENGINES, images, *made, "integer", vertical_first, batched))
 
 
-@pytest.mark.parametrize("vertical_first", [False, True])
-@pytest.mark.parametrize("reference", ["pillow", "torchvision"])
-@constant_or_plan
+@pytest.mark.parametrize(
+    ("reference", "vertical_first", "batched"),
+    [
+        *itertools.product(["pillow", "torchvision"], [False, True], [True]),
+        ("pillow", False, False),
+        ("torchvision", True, False),
+    ],
+)
 def test_integer_passes_equal_the_plain_form(reference, vertical_first, batched):
     assert_all_equal_the_first(*integers(reference, "bicubic", vertical_first, batched))
 
@@ -166,8 +171,9 @@ def vertical_pass(image, taps: Taps, batched: bool) -> tuple[np.ndarray, np.ndar
 
 TAPS = [(1, 5, True), (3, 64, True), (1, 5, False), (3, 64, False), (2000, 3, False)]
 TAPS = [(reference, *sizes) for reference in ("pillow", "torchvision") for sizes in TAPS]
-# XLA takes 20 s for the plan of an axis of 2000, and 6 s for this one
-TAPS += [("pillow", 1030, 2, True)]
+# XLA takes 20 s for the plan of an axis of 2000; 300 taps are also more than are unrolled, and than
+# have a carry in int16
+TAPS += [("pillow", 300, 2, True)]
 
 
 @pytest.mark.parametrize(("reference", "n", "m", "batched"), TAPS)

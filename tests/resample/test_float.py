@@ -11,7 +11,6 @@ import opt_einsum
 import pytest
 from helpers.definition import dense, in_float64
 from helpers.images import noise, photograph
-from helpers.parity import map_concurrently
 
 from jaxprep import ops
 from jaxprep.errors import ConfigError, InputError
@@ -49,14 +48,17 @@ def ours(image: np.ndarray, size: tuple[int, int], method: str, antialias: bool)
 
 
 @functools.cache
-def floats_of_jax(method: str, antialias: bool) -> list[np.ndarray]:
-    """What JAX makes of a photograph of each size."""
-    return map_concurrently(
-        lambda sizes: np.asarray(
-            jax_resize(np.float32(photograph(*sizes[0])), sizes[1], method, antialias)
-        ),
-        sizes_for(antialias),
-    )
+def floats_of_jax(sizes: tuple) -> dict[tuple[str, bool], np.ndarray]:
+    """What JAX makes of a photograph of a size with each of the options, in one program."""
+    size, out = sizes
+    options = [option for option in KERAS_OPTIONS if sizes in sizes_for(option[1])]
+
+    @jax.jit
+    def all_options(image: jax.Array) -> list[jax.Array]:
+        return [jax_resize(image, out, *option) for option in options]
+
+    results = jax.device_get(all_options(np.float32(photograph(*size))))
+    return dict(zip(options, results, strict=True))
 
 
 def sizes_for(antialias: bool) -> tuple:
@@ -67,8 +69,8 @@ def sizes_for(antialias: bool) -> tuple:
 @pytest.mark.parametrize(("method", "antialias"), KERAS_OPTIONS)
 def test_floats_are_those_of_jax_image_resize_within_1e_4_of_255(method: str, antialias: bool):
     # JAX sums all pixels as a matrix product, we only those under the filter
-    truths = floats_of_jax(method, antialias)
-    for (size, out), truth in zip(sizes_for(antialias), truths, strict=True):
+    for size, out in sizes_for(antialias):
+        truth = floats_of_jax((size, out))[method, antialias]
         result = ours(np.float32(photograph(*size)), out, method, antialias)
         assert result.dtype == np.float32
         np.testing.assert_allclose(
@@ -80,8 +82,8 @@ def test_integers_are_those_of_jax_image_resize_but_for_one_level_in_ten_thousan
     # where the float is within its error of a half
     size, out = SIZES[0]
     pairs = []
-    for method, antialias in KERAS_OPTIONS:
-        levels = np.clip(np.round(floats_of_jax(method, antialias)[0]), 0, 255)
+    for (method, antialias), floats in floats_of_jax(SIZES[0]).items():
+        levels = np.clip(np.round(floats), 0, 255)
         pairs.append((ours(photograph(*size), out, method, antialias), levels))
     assert all(result.dtype == np.uint8 for result, _ in pairs)
     difference = np.concatenate(
@@ -173,7 +175,7 @@ def test_nearest_keeps_the_dtype():
 @pytest.mark.parametrize(
     "size, out, methods",
     [
-        ((23, 31), (9, 40), ["nearest", "bilinear", "bicubic", "lanczos3"]),
+        ((14, 31), (9, 40), ["nearest", "bilinear", "bicubic", "lanczos3"]),
         ((150, 6), (1, 6), ["bilinear", "lanczos3"]),  # more taps than are unrolled
     ],
 )
@@ -201,11 +203,11 @@ def test_the_gradient_of_float_is_the_transposed_matrix(
 
 @pytest.mark.parametrize(
     "method, antialias",
-    [("bilinear", True), ("bicubic", True), ("bicubic", False), ("lanczos5", True)],
+    [("bilinear", True), ("bicubic", False), ("lanczos5", True)],
 )
 def test_the_gradient_of_jax_is_that_of_jax_image_resize(method: str, antialias: bool):
     image, cotangent = (
-        np.float32(photograph(23, 31)),
+        np.float32(photograph(14, 31)),
         np.random.default_rng(1).normal(size=(9, 40, 3)).astype(np.float32),
     )
 
@@ -229,7 +231,7 @@ def test_the_gradient_of_jax_is_that_of_jax_image_resize(method: str, antialias:
 def test_the_gradient_is_the_adjoint(reference: str, antialias: bool):
     rng = np.random.default_rng(0)
     image, cotangent = (
-        rng.normal(size=(23, 31, 2)).astype(np.float32),
+        rng.normal(size=(23, 14, 2)).astype(np.float32),
         rng.normal(size=(40, 9, 2)).astype(np.float32),
     )
     resize = functools.partial(
