@@ -2,13 +2,14 @@
 (tests/goldens).
 """
 
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 from goldens import inputs, keras_inputs
 from goldens.store import FOLDER, Golden, digest
-from helpers.parity import EVERYTHING, map_concurrently
+from helpers.parity import EVERYTHING, covering, map_concurrently
 
 from jaxprep import ops
 
@@ -34,14 +35,32 @@ def test_pillow_12_is_met_in_every_bit():
     assert unequal(equal, cases) == []
 
 
-@pytest.mark.parametrize("method", UINT8_METHODS)
-def test_the_uint8_kernel_of_torchvision_is_met_in_every_bit(method: str):
-    cases = [case for case in Golden("torchvision_resize").cases if case["method"] == method]
-    assert len(cases) == 45
-    cases = (
-        cases if EVERYTHING else cases[UINT8_METHODS.index(method) :: 3]
-    )  # every size by one of them
-    assert unequal(as_torchvision, cases) == []
+def changes(case: dict) -> set:
+    """What a method does to the rows and to the columns, what goes with what, and the channels."""
+    height, width, channels = inputs.array(case["input"]).shape
+    of_rows, of_columns = change(height, case["size"][0]), change(width, case["size"][1])
+    return {
+        channels,
+        (case["method"], "rows", of_rows),
+        (case["method"], "columns", of_columns),
+        (of_rows, of_columns),
+    }
+
+
+def change(n: int, m: int) -> str:
+    if 1 in (n, m):
+        return f"{min(n, 2)} to {min(m, 2)}"  # 1, or more
+    if n == m:
+        return "kept"
+    if n < m:
+        return "grown"
+    return "shrunk" if n <= 8 * m else "shrunk by much"
+
+
+def test_the_uint8_kernel_of_torchvision_is_met_in_every_bit():
+    cases = Golden("torchvision_resize").cases
+    assert Counter(case["method"] for case in cases) == dict.fromkeys(UINT8_METHODS, 45)
+    assert unequal(as_torchvision, covering(cases, changes, photos=1)) == []
 
 
 def test_without_antialiasing_the_uint8_kernel_of_torchvision_is_met_in_every_bit():
@@ -88,6 +107,7 @@ def test_int16_and_uint8_through_float_are_a_level_from_torchvision_at_most_and_
     small = [
         case for case in INTEGER_CASES if case["call"] == "v1" or case["input"]["dtype"] == "int16"
     ]
+    small = covering(small, call_and_size, photos=1)
     assert share_of_a_level(small, lambda case: resized(case, "torch")) <= 2e-4
 
 
@@ -95,6 +115,7 @@ def test_int32_of_a_hundred_thousand_are_a_level_from_torchvision_at_most():
     # values up to 2e5 leave float32 six bits for the fraction: one value in a hundred is that close
     # to a half
     wide = [case for case in INTEGER_CASES if case["input"]["dtype"] == "int32"]
+    wide = covering(wide, call_and_size, photos=1)
     assert share_of_a_level(wide, lambda case: resized(case, "torch")) <= 0.005
 
 
@@ -124,6 +145,12 @@ def test_photographs_resized_as_floats_and_rounded_are_a_level_from_torch_at_mos
     cases = [case for case in PHOTOGRAPHS if case["call"] == "rounded"]
     assert len(cases) == 6
     assert share_of_a_level(cases, lambda case: resized(case, "torch")) <= 5e-5
+
+
+def call_and_size(case: dict) -> set:
+    """Each filter in each call, and each size in each call."""
+    call = case["call"], case["input"]["dtype"]
+    return {(*call, case["method"], case["antialias"]), (*call, *case["size"])}
 
 
 def as_torchvision(case: dict) -> bool:
