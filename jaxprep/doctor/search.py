@@ -230,6 +230,9 @@ class Search:
 
     def _register(self, source: Source) -> list[Place]:
         """Return where the image may lie in the photograph, the likeliest first."""
+        if self.is_constant:
+            # It correlates with no part of a photograph, so the search would end with nothing.
+            return []
         if source.alpha == "premultiplied":
             # Where the colours lie; those of the plane are darker than the image's.
             return self.register(source._replace(alpha="drop"))
