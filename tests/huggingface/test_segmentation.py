@@ -108,8 +108,7 @@ def test_the_labels_of_any_input_form_are_the_same() -> None:
         np.testing.assert_array_equal(processor(PHOTO, form)["labels"], expected)
 
 
-@pytest.mark.parametrize("backend", ["torchvision", "pil"])
-@pytest.mark.parametrize("name", ["Beit", "DPT"])
+@pytest.mark.parametrize(("name", "backend"), [("Beit", "torchvision"), ("DPT", "pil")])
 def test_map_resample_invents_no_labels(name: str, backend: str) -> None:
     processor, known = made(name, backend=backend), set(np.unique(labels()))
     assert not set(np.unique(processor(PHOTO, labels())["labels"])) <= known  # as Transformers

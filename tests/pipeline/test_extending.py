@@ -258,9 +258,14 @@ FIXED = {
 }
 RANDOM = {
     "each kind": (RandomHalfTurn(), RandomShift(fill=7.0), RandomGain()),
-    "after a resize": (ops.Resize((16, 12)), RandomMirror(), ops.CenterCrop((10, 9)), Tokens()),
-    "before a resize": (RandomMirror(), RandomShift(), ops.Resize(shortest_edge=9), RandomMirror()),
-    "two": (RandomWindow((20, 18)), RandomMirror(), ops.Resize((9, 8)), RandomGain(), Grid()),
+    "after a resize": (ops.Resize((20, 24)), RandomMirror(), ops.CenterCrop((10, 9)), Tokens()),
+    "before a resize": (
+        RandomMirror(),
+        RandomShift(),
+        ops.Resize(shortest_edge=12),
+        RandomMirror(),
+    ),
+    "two": (RandomWindow((20, 18)), RandomMirror(), ops.Resize((14, 13)), RandomGain(), Grid()),
 }
 SIZES = ((24, 30), (17, 30), (24, 15))
 
