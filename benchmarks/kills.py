@@ -174,7 +174,8 @@ def wrong(output: Path, expected: dict[str, str]) -> int:
 def unlisted(output: Path) -> int:
     """Returns how many files of results, or temporary ones, no line names."""
     lines = (output / "manifest.jsonl").read_text().splitlines()
-    listed = {json.loads(line)["file"] for line in lines} | {"manifest.json", "manifest.jsonl"}
+    listed = {json.loads(line)["file"] for line in lines}
+    listed |= {"manifest.json", "manifest.jsonl", "README.md"}
     files = {path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file()}
     return len(files - listed)
 
