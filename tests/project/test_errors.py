@@ -27,6 +27,7 @@ from jaxprep import (
 from jaxprep.errors import ConfigError, InputError, JaxprepError, PresetNotFoundError
 from jaxprep.formats import HuggingFace, OpenClip, Timm, Torchvision
 from jaxprep.huggingface import BaseImageProcessor, ViTImageProcessor
+from jaxprep.presets import files
 
 RESNET = ImageClassifierPreprocessor.from_preset("resnet_50_imagenet")
 IMAGE = np.zeros((40, 50, 3), np.uint8)
@@ -178,6 +179,12 @@ CONFIGS = {
     "a resize without a size": lambda: ops.Resize(),
     "a resize to nothing": lambda: ops.Resize((0, 3)),
     "JSON that is no object": lambda: ImageClassifierPreprocessor.from_json([1]),
+    "a converter's file without fields": lambda: files.from_json(
+        {"class_name": "ResNetImageConverter"}
+    ),
+    "a converter's file with a number for fields": lambda: files.from_json(
+        {"class_name": "ResNetImageConverter", "config": 3}
+    ),
     "JSON of an unknown step": lambda: Pipeline.from_json({"steps": [{"step": "Explode"}]}),
 }
 
