@@ -39,8 +39,10 @@ __all__ = [
 
 # orbax is imported in the functions: it takes seconds, which `import jaxprep` should not.
 
-_LEAVES = (int, float, np.generic, jax.Array, jax.ShapeDtypeStruct)
+_LEAVES = (int, float, np.generic, jax.Array)
 """Of a state, beside what NumPy takes for an array."""
+_NO_NUMBERS = ("O", "S", "U", "M", "m")
+"""`numpy.dtype.kind` of objects, text, dates and times."""
 _SAVING = threading.Lock()
 """Saves of two threads at once take the temporary folders of each other (orbax 0.12.8)."""
 
@@ -89,19 +91,19 @@ def save(
 
     arguments = save_args(preprocessor, state)
     place = _place(path)
-    is_taken = place.exists()
-    if is_taken and not overwrite:
-        raise InputError(
-            f"Expected a path where nothing is yet, or `overwrite=True` - at `{place}`."
-        )
-    # What is no checkpoint may be a folder of photographs.
-    if is_taken and not (place / "preprocessor").is_dir():
-        raise InputError(
-            f"Expected a checkpoint with an item `preprocessor` to overwrite - at `{place}`."
-        )
-    # orbax deletes what it overwrites before it writes
-    new = place.with_name(f"{place.name}.jaxprep-new") if is_taken else place
     with _SAVING:
+        is_taken = place.exists()
+        if is_taken and not overwrite:
+            raise InputError(
+                f"Expected a path where nothing is yet, or `overwrite=True` - at `{place}`."
+            )
+        # What is no checkpoint may be a folder of photographs.
+        if is_taken and not _may_be_replaced(place):
+            raise InputError(
+                f"Expected a checkpoint with an item `preprocessor` to overwrite - at `{place}`."
+            )
+        # orbax deletes what it overwrites before it writes
+        new = place.with_name(f"{place.name}.jaxprep-new") if is_taken else place
         with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
             checkpointer.save(new, arguments, force=is_taken)
         if is_taken:
@@ -135,7 +137,10 @@ def restore(path: str | os.PathLike[str], state: Any = None) -> Checkpoint:
     """
     place = _place(path)
     if not place.is_dir():
-        raise PresetNotFoundError(f"Expected the folder of a checkpoint - at `{place}`.")
+        # a process that died while it overwrote may have left both without their name
+        left = [place.with_name(f"{place.name}.jaxprep-{kind}") for kind in ("new", "old")]
+        hint = "".join(f" Rename `{found}`, which is one." for found in left if found.is_dir())
+        raise PresetNotFoundError(f"Expected the folder of a checkpoint - at `{place}`.{hint}")
     for item in ("preprocessor", *(["state"] if state is not None else [])):
         if not (place / item).is_dir():
             raise ConfigError(
@@ -196,7 +201,7 @@ def restore_args(state: Any = None, *, has_state: bool = True) -> ocp.args.Compo
     if has_state:
         # where the devices are that a state was saved from, it comes back on them
         elsewhere = SingleDeviceSharding(default_device() or jax.local_devices()[0])
-        like = None if state is None else _as_saved(state)
+        like = None if state is None else _as_saved(state, jax.ShapeDtypeStruct)
         items["state"] = ocp.args.StandardRestore(like, fallback_sharding=elsewhere)
     return ocp.args.Composite(**items)
 
@@ -243,8 +248,12 @@ def to_json(preprocessor: Any) -> dict[str, Any]:
     return preprocessor.to_json()
 
 
-def _as_saved(state: Any) -> Any:
+def _as_saved(state: Any, *others: type) -> Any:
     """Return a state whose leaves are what orbax takes: scalars of NumPy become arrays.
+
+    Args:
+        state: a pytree of arrays and numbers.
+        others: types that leaves may be, too.
 
     Raises:
         InputError: a leaf is neither an array nor a number, there is none, or two of one name.
@@ -262,14 +271,17 @@ def _as_saved(state: Any) -> Any:
         if name in names:
             raise InputError(f"Expected a pytree with one leaf of the name `{name}` - at `state`.")
         names.add(name)
-        has_numbers = isinstance(leaf, _LEAVES) or hasattr(leaf, "__array__")
-        if not has_numbers or getattr(getattr(leaf, "dtype", None), "kind", "") in ("O", "S", "U"):
+        has_numbers = isinstance(leaf, (*_LEAVES, *others)) or hasattr(leaf, "__array__")
+        kind = getattr(getattr(leaf, "dtype", None), "kind", "")
+        if not has_numbers or kind in _NO_NUMBERS:
             raise InputError(
                 "Expected a pytree of arrays and numbers, got "
                 f"{codec.shown(leaf)} - at `state{jax.tree_util.keystr(path)}`."
             )
-    is_number = len(leaves) == 1 and leaves[0][0] == () and np.ndim(leaves[0][1]) == 0
-    if not leaves or is_number:
+    is_bare = len(leaves) == 1 and leaves[0][0] == ()
+    # orbax takes an array of NumPy for a tree, but neither a number nor an array of JAX
+    is_refused = is_bare and (np.ndim(leaves[0][1]) == 0 or isinstance(leaves[0][1], jax.Array))
+    if not leaves or is_refused:
         raise InputError(
             f"Expected a pytree with arrays in it, got {codec.shown(state)} - at `state`. Leave "
             "it out, or put it into a dictionary."
@@ -329,6 +341,11 @@ def _check_like(place: epath.Path, state: Any) -> None:
                 f"Expected a `state` with `{name}` of shape {tuple(shape)}, as saved, got "
                 f"{np.shape(leaf)} - at `{place}`."
             )
+
+
+def _may_be_replaced(place: epath.Path) -> bool:
+    """Return whether a folder is a checkpoint, or empty."""
+    return place.is_dir() and ((place / "preprocessor").is_dir() or not any(place.iterdir()))
 
 
 def _move(new: epath.Path, place: epath.Path) -> None:

@@ -28,7 +28,7 @@ MAX_FILE_DEPTH = 2 * MAX_DEPTH
 MAX_DIGITS = 1000
 """Of an integer, more than any field takes. Python converts at most 4,300 to text and back."""
 MAX_LISTED = 30
-"""Names that an error lists: the steps of jaxprep are fewer, those of users may be many."""
+"""Names that an error lists, the nearest first."""
 
 
 def to_json(value: Any) -> Any:

@@ -199,8 +199,8 @@ def box_weights(sigma: Any, *, largest: float = 2.0) -> UInt32[Array, " n"]:
     radius = box_radius(sigma)
     # a box of `n` pixels, blurred with three times, has the variance (n**2 - 1) / 4: solved for the
     # radius (n - 1) / 2 of `largest`, rounded up, and one pixel of part of the weight
-    longest = float(np.sqrt(4 * largest**2 + 1) - 1) / 2
-    reach = int(np.ceil(longest)) + 1
+    largest_radius = float(np.sqrt(4 * largest**2 + 1) - 1) / 2
+    reach = int(np.ceil(largest_radius)) + 1
     whole = jnp.floor(radius).astype(jnp.int32)
     # `ImagingHorizontalBoxBlur`: pixels within the whole radius weigh `full`, the next `part`
     full = jnp.floor(np.float32(_ONE) / (radius * 2 + 1))

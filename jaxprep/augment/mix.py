@@ -282,7 +282,7 @@ def _mix(
     partner_weight = (1 - share) * weight[::-1]
     total = image_weight + partner_weight
     has_weight = total > 0
-    divisor = jnp.where(total > 0, total, 1)
+    divisor = jnp.where(has_weight, total, 1)
     label_share = jnp.where(has_weight, image_weight / divisor, 1.0)
     return mixed, _mean(label, label_share), total
 

@@ -348,7 +348,7 @@ def decode_photo(path: Path, config: Format, alpha: Alpha = "drop") -> Photo:
         height, width = _size(image)
         output_size = config.pipeline.output_size((height, width))
         bucket = config.pipeline.bucket((height, width))
-        # After it: what has been decoded is a file, and not of 12 GB.
+        # After decoding: `read_file` has refused what is no regular file, or too large to read.
         current = fingerprint(path, before)
     except Exception as error:
         raise error_of_image(error, path) from error

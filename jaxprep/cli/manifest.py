@@ -148,20 +148,30 @@ class Manifest:
         Args:
             images: by their absolute paths: the `stamp` of each, and what else its line must hold.
         """
+        # Most are as their lines say, which takes no thread to see.
+        differing = {
+            path: current for path, current in images.items() if not self._is_current(path, current)
+        }
         checks = run_ahead(
-            self._renewed, images.items(), workers=core_count(), ahead=4 * core_count()
+            self._renewed, differing.items(), workers=core_count(), ahead=4 * core_count()
         )
-        remaining, renewed = [], []
+        remaining: list[Path] = []
+        renewed: list[Record] = []
         with contextlib.closing(checks) as checked:
             for (path, _), future in checked:
                 record = future.result()
                 if record is None:
                     remaining.append(path)
-                elif record != self.records[str(path)]:
+                else:
                     renewed.append(record)
         if renewed:
             self.add(renewed)
         return remaining
+
+    def _is_current(self, path: Path, current: Record) -> bool:
+        """Return whether there is a result of an image, whose stamp has not changed."""
+        record = self.records.get(str(path), {})
+        return record.get("status") == DONE and bool(current) and current.items() <= record.items()
 
     def _renewed(self, image: tuple[Path, Record]) -> Record | None:
         """Return the record of an image as of now; None if it is none of the present file."""
@@ -236,7 +246,10 @@ class Manifest:
                 f"line {number}: their images are done again."
             )
         records = {record["path"]: record for record in whole}
-        edited = {path for path, record in records.items() if not _is_as_written(record)}
+        edited = set()
+        for path, record in records.items():
+            if record.pop("line_crc32", None) != _checksum(record):
+                edited.add(path)
         # What was no image may be one by now, or be gone; what is still there is found again.
         for path, record in list(records.items()):
             if record["status"] != DONE and not os.path.isfile(path):
@@ -346,16 +359,11 @@ def _to_line(record: Record) -> bytes:
 
 
 def _checksum(record: Record) -> str:
-    # Sorted, so that a program that only writes the JSON anew, such as `jq -S`, changes nothing.
-    return f"{zlib.crc32(json.dumps(record, sort_keys=True).encode()):08x}"
-
-
-def _is_as_written(record: Record) -> bool:
-    """Return whether a line is as this program wrote it, and take its checksum off.
-
-    An edited `row`, or those of two lines exchanged, would give an image the result of another.
+    """Return that of a line: an edited `row`, or those of two lines exchanged, would give an image
+    the result of another.
     """
-    return record.pop("line_crc32", None) == _checksum(record)
+    # Sorted, so that a program that only writes the JSON anew, as `json.tool`, changes nothing.
+    return f"{zlib.crc32(json.dumps(record, sort_keys=True).encode()):08x}"
 
 
 _FILE_FIELDS = ("file", "file_bytes", "file_crc32")

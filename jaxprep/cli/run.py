@@ -221,9 +221,10 @@ def _run(listing: Listing, config: Format, manifest: Manifest, options: Options)
 
 def _current(path: Path, options: Options) -> Record:
     """Return what changes when the result of an image changes: the file, or its label."""
-    if isinstance(options.labels, Labels):
-        return {**stamp(path), "label": options.labels(path)}
-    return stamp(path)
+    current = stamp(path)
+    if current and isinstance(options.labels, Labels):
+        return {**current, "label": options.labels(path)}
+    return current
 
 
 def _writer(manifest: Manifest, config: Format, count: int, options: Options) -> Writer:

@@ -148,8 +148,8 @@ def _around(n: int, m: int, taps: int, position: np.ndarray | None = None) -> Ta
         middle = np.arange(m) + 0.5
         position = middle * (n / m) - 0.5
     before = taps // 2 - 1
-    nearest = np.floor(position)
-    first = nearest.astype(np.int64) - before
+    whole = np.floor(position)
+    first = whole.astype(np.int64) - before
     pixel = first[:, None] + np.arange(taps)
     return first, pixel - position[:, None]
 

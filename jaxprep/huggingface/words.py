@@ -60,7 +60,8 @@ def _words_of(image: Image, config: HuggingFace) -> tuple[list[str], list[Box]]:
     pytesseract = _pytesseract()
     pixels = for_pillow(image).pixels
     picture = pil.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    lang, options = _text_of(config, "ocr_lang"), _text_of(config, "tesseract_config") or ""
+    lang = _text_of(config, "ocr_lang")
+    options = _text_of(config, "tesseract_config") or ""
     try:
         read_page = pytesseract.image_to_data(
             picture, lang=lang, output_type="dict", config=options

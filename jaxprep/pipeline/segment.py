@@ -213,10 +213,8 @@ def _checked_size(step: Any, size: Size) -> Size:
     """The size that an opaque or drawn step makes of one."""
     out = step.output_size(size)
     name = type(step).__name__
-    if (
-        not isinstance(out, tuple | list)
-        or [isinstance(n, int | np.integer) for n in out] != [True] * 2
-    ):
+    is_pair = isinstance(out, tuple | list) and len(out) == 2
+    if not is_pair or not all(isinstance(n, int | np.integer) for n in out):
         raise InputError(
             f"Expected `{name}.output_size` to return a height and a width, integers, got "
             f"{codec.shown(out)}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import shutil
@@ -178,6 +179,9 @@ def test_a_state_of_another_shape_is_refused_by_its_name(leaf, saved):
         ({"f": np.array(["cat"])}, r"state\['f'\]"),
         ({}, "state"),
         (7, "state"),
+        (jnp.ones(3), "state"),
+        ({"f": jax.ShapeDtypeStruct((3,), np.float32)}, r"state\['f'\]"),
+        ({"f": np.array(["2026-11-30"], "M8[D]")}, r"state\['f'\]"),
         ({"a": np.ones(1), 3: np.ones(1)}, "state"),
         ({"a.b": np.ones(1), "a": {"b": np.zeros(1)}}, "state"),
     ],
@@ -213,6 +217,13 @@ def test_only_a_checkpoint_is_overwritten(tmp_path):
         with pytest.raises(InputError, match=r"Expected a checkpoint .* to overwrite"):
             checkpoint.save(place, PRE, overwrite=True)
     assert os.listdir(tmp_path / "photos") == ["mine.jpg"]
+    (tmp_path / "empty").mkdir()
+    checkpoint.save(tmp_path / "empty", PRE, overwrite=True)
+    assert checkpoint.restore(tmp_path / "empty").preprocessor == PRE
+    # as a process leaves it that dies while it exchanges them
+    os.rename(tmp_path / "empty", tmp_path / "empty.jaxprep-old")
+    with pytest.raises(PresetNotFoundError, match=r"Rename `.*empty\.jaxprep-old`"):
+        checkpoint.restore(tmp_path / "empty")
 
 
 @pytest.mark.parametrize("path", [3, None, b"a", "a\0b", "https://example.com/a"])
@@ -243,6 +254,10 @@ def test_threads_save_at_once(tmp_path):
 
     with ThreadPoolExecutor(3) as executor:
         assert list(executor.map(save, range(3))) == [0, 1, 2]
+        save_again = functools.partial(checkpoint.save, tmp_path / "0", PRE, overwrite=True)
+        done = [executor.submit(save_again, state={"step": step}) for step in range(3)]
+    assert [future.exception() for future in done] == [None] * 3
+    assert checkpoint.restore(tmp_path / "0").state["step"] in range(3)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -83,7 +83,7 @@ def selected(name: str) -> list[dict]:
     """The cases of a group that run. Those of `ROUNDED` are chosen together, as they differ in
     their input and run the same steps; the others run steps of their own."""
     if name not in ROUNDED:
-        return parity.covering(group(name), sides, photos=1)
+        return parity.covering(group(name), traits if name == "graph" else sides, photos=1)
     together = [case for one in ROUNDED for case in group(one)]
     return [case for case in parity.covering(together, traits, photos=1) if case["group"] == name]
 

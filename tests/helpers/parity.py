@@ -113,7 +113,7 @@ def covering(
     needed = []
     for case in chosen:
         if all(shown[trait] > 1 for trait in traits(case)):
-            shown.subtract(set(traits(case)))  # later cases show all that this one does
+            shown.subtract(set(traits(case)))  # other cases show all that this one does
         else:
             needed.append(case)
     return needed

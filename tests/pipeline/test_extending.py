@@ -510,7 +510,7 @@ def test_draws_are_replayed_and_are_those_of_the_call(name, ragged):
     assert_same(result, take(want, i).replace(image=corner(want.image[i], result.image), size=None))
 
 
-@pytest.mark.parametrize(("kind", "has_index"), [(AxisType.Auto, True), (AxisType.Explicit, False)])
+@pytest.mark.parametrize(("kind", "has_index"), [(AxisType.Auto, False), (AxisType.Explicit, True)])
 def test_a_mesh_changes_no_draw(kind, has_index):
     pipeline = Pipeline(RANDOM["each kind"])
     mesh = jax.make_mesh((4,), ("data",), axis_types=(kind,))
@@ -974,3 +974,14 @@ def test_what_a_class_refuses_in_JSON_is_an_error_with_its_place():
         ConfigError, match=r"`Positive` takes.*: not positive - at `\$\.steps\[1\]`"
     ):
         Pipeline.from_json(data)
+
+
+def test_a_field_may_have_the_name_of_a_method_of_another_kind_of_step():
+    @frozen
+    class Gained(ops.Pointwise):
+        shape: tuple[int, int] = (2, 2)
+
+        def apply(self, image: Any, draw: Any = None) -> Any:
+            return image * self.shape[0]
+
+    assert Pipeline((Gained(),))(Batch(image=np.ones((2, 2, 3), np.float32))).image.max() == 2
