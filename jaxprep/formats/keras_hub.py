@@ -171,7 +171,7 @@ class KerasHub(Format):
     def read(cls, content: dict[str, Any], where: str = "$", model: Any = None) -> Format:
         del model
         fields = content.get("config")
-        converter = fields.get("image_converter") if isinstance(fields, dict) else None
+        converter: Any = fields.get("image_converter") if isinstance(fields, dict) else None
         # A preprocessor may hold any layer of Keras in the converter's place.
         if is_keras_layer(converter):
             return from_keras_json(converter, f"{where}.config.image_converter")
