@@ -150,7 +150,9 @@ class Manifest:
         """
         # Most are as their lines say, which takes no thread to see.
         differing = {
-            path: current for path, current in images.items() if not self._is_current(path, current)
+            path: current
+            for path, current in images.items()
+            if not current or not current.items() <= self._done(path).items()
         }
         checks = run_ahead(
             self._renewed, differing.items(), workers=core_count(), ahead=4 * core_count()
@@ -168,16 +170,16 @@ class Manifest:
             self.add(renewed)
         return remaining
 
-    def _is_current(self, path: Path, current: Record) -> bool:
-        """Return whether there is a result of an image, whose stamp has not changed."""
+    def _done(self, path: Path) -> Record:
+        """Return the record of an image that has a result; an empty one if it has none."""
         record = self.records.get(str(path), {})
-        return record.get("status") == DONE and bool(current) and current.items() <= record.items()
+        return record if record.get("status") == DONE else {}
 
     def _renewed(self, image: tuple[Path, Record]) -> Record | None:
         """Return the record of an image as of now; None if it is none of the present file."""
         path, current = image
-        record = self.records.get(str(path), {})
-        if record.get("status") != DONE or not is_same(path, current, record):
+        record = self._done(path)
+        if not record or not is_same(path, current, record):
             return None
         return {**record, **current}
 
