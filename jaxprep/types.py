@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
@@ -81,13 +82,14 @@ def by(size: Size | None) -> str:
 
 
 def is_torch(value: Any) -> bool:
-    """Return whether a value is a tensor of torch, which is not imported to find out.
+    """Return whether a value is a tensor of torch, which is not imported to find out: whoever
+    passes one has it.
 
     >>> is_torch(np.zeros(3))
     False
     """
-    # A `torch.Size` is none.
-    return type(value).__module__.partition(".")[0] == "torch" and hasattr(value, "detach")
+    # a module that is being imported has no classes yet
+    return isinstance(value, getattr(sys.modules.get("torch"), "Tensor", ()))
 
 
 def from_torch(tensor: Any) -> np.ndarray:

@@ -15,7 +15,7 @@ from jaxprep import frameworks
 from jaxprep.errors import InputError, MissingPackageError
 from jaxprep.huggingface import torch_tensors
 from jaxprep.pipeline import Ragged
-from jaxprep.types import is_traced
+from jaxprep.types import is_torch, is_traced
 
 TENSOR_TYPES = ("jax", "np", "pt", "tf")
 
@@ -166,7 +166,7 @@ class BatchFeature(dict[str, Any]):
         """
 
         def move(leaf: Any) -> Any:
-            if torch_tensors.is_tensor(leaf):
+            if is_torch(leaf):
                 return torch_tensors.moved(leaf, args, kwargs)
             if not isinstance(leaf, (jax.Array, np.ndarray)):
                 return leaf

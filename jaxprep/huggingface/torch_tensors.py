@@ -14,16 +14,6 @@ import numpy as np
 from jaxprep.types import from_torch, is_torch
 
 
-def is_tensor(value: Any) -> bool:
-    """Return whether a value is a tensor of torch.
-
-    >>> is_tensor(np.zeros(3))
-    False
-    """
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(value, torch.Tensor)
-
-
 def device_of(outputs: Any, depth: int = 4) -> Any:
     """Return the device of the first tensor of torch in outputs, which may be of any form; None
     where there is none.
@@ -35,7 +25,7 @@ def device_of(outputs: Any, depth: int = 4) -> Any:
     >>> device_of({"logits": np.zeros(3)}) is None
     True
     """
-    if is_tensor(outputs):
+    if is_torch(outputs):
         return outputs.device
     parts: Any = ()
     if depth == 0:

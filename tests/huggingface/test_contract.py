@@ -13,6 +13,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -1010,8 +1011,6 @@ def test_post_processing_has_its_original_names() -> None:
 class _Tensor:
     """What is used of a `torch.Tensor`."""
 
-    __module__ = "torch"
-
     def __init__(self, array: np.ndarray):
         self.array, self.dtype = array, f"torch.{array.dtype}"
 
@@ -1028,7 +1027,8 @@ class _Tensor:
         return self.array.__dlpack_device__()
 
 
-def test_torch_tensors_come_through_dlpack() -> None:
+def test_torch_tensors_come_through_dlpack(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(Tensor=_Tensor))
     first = np.ascontiguousarray(np.moveaxis(PIXELS, -1, 0))
     np.testing.assert_array_equal(values(small()([_Tensor(first)])), values(small()(picture())))
 

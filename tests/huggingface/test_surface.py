@@ -403,6 +403,18 @@ class Tensor:
         dtype = next((kind for kind in kinds if isinstance(kind, np.dtype)), None)
         return Tensor(self.array if dtype is None else self.array.astype(dtype))
 
+    def detach(self) -> Tensor:
+        return self
+
+    def cpu(self) -> Tensor:
+        return self
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> Any:
+        return self.array.__dlpack_device__()
+
     def __len__(self) -> int:
         return len(self.array)
 
@@ -449,17 +461,9 @@ def test_tensors_come_back_from_post_processing_where_tensors_came_in(torch: Any
 class Bfloat16(Tensor):
     """A tensor that NumPy cannot read: of bfloat16, or with a gradient."""
 
-    __module__ = "torch"
-
     def __init__(self, array: Any):
         super().__init__(array)
         self.dtype = "torch.bfloat16"  # type: ignore[assignment]
-
-    def detach(self) -> Bfloat16:
-        return self
-
-    def cpu(self) -> Bfloat16:
-        return self
 
     def float(self) -> np.ndarray:
         return self.array
