@@ -14,9 +14,9 @@ from jaxprep.doctor.values import NONE_MEAN, NONE_STD, Range, Values, fitted
 from jaxprep.doctor.views import View, folded
 from jaxprep.errors import ConfigError
 from jaxprep.formats import Format
-from jaxprep.ops.color import Premultiply, ReverseChannels, ToRGB, Unpremultiply
+from jaxprep.ops.color import Premultiply, ReverseChannels, Unpremultiply
+from jaxprep.ops.pixels import Normalize, Rescale, ToRGB
 from jaxprep.ops.resize import Resampler
-from jaxprep.ops.values import Normalize, Rescale
 from jaxprep.pipeline import Pipeline
 from jaxprep.pipeline.step import Geometry, Layout, Opaque, Pointwise
 from jaxprep.types import Size

@@ -24,14 +24,11 @@ from jaxprep.ops.color import (
     Premultiply,
     ReverseChannels,
     ToGray,
-    ToRGB,
     Unpremultiply,
     nearest_color,
     over_checkerboard,
-    over_white,
     reverse_channels,
     to_gray,
-    to_rgb,
 )
 from jaxprep.ops.crop import (
     CenterCrop,
@@ -62,19 +59,22 @@ from jaxprep.ops.fit import Fit, FitRule, Fitted, Letterbox
 from jaxprep.ops.layout import ChannelsFirst, ChannelsLast, channels_first, channels_last
 from jaxprep.ops.mirror import MirrorTo, PadToNextMultiple, mirror_to, pad_to_next_multiple
 from jaxprep.ops.patches import Patches, Tiles
-from jaxprep.ops.reduce import ReducingResize, reduce
-from jaxprep.ops.resize import Resize, SizeRule, resize
-from jaxprep.ops.turn import AlignLongAxis, align_long_axis
-from jaxprep.ops.values import (
+from jaxprep.ops.pixels import (
     Cast,
     Clip,
     Normalize,
     NormalizeBfloat16,
     Rescale,
+    ToRGB,
     clip,
     normalize,
+    over_white,
     rescale,
+    to_rgb,
 )
+from jaxprep.ops.reduce import ReducingResize, reduce
+from jaxprep.ops.resize import Resize, SizeRule, resize
+from jaxprep.ops.turn import AlignLongAxis, align_long_axis
 from jaxprep.ops.window import resize_window
 from jaxprep.pipeline.step import (
     Geometry,

@@ -1,9 +1,11 @@
-"""Converts colour channels: gray to RGB, alpha removed or multiplied in, channels reversed."""
+"""Converts colours: alpha laid over a checkerboard or multiplied in, channels reversed, gray,
+the nearest colours of a palette. `ToRGB` is in `pixels.py`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,108 +14,10 @@ from jaxtyping import Int32, Integer, Shaped, UInt8
 
 from jaxprep import codec
 from jaxprep.errors import InputError
+from jaxprep.ops.pixels import WITH_ALPHA
 from jaxprep.pipeline.step import Opaque, Pointwise
 from jaxprep.settings import with_default_settings
 from jaxprep.types import Array
-
-Alpha = Literal["drop", "white"]
-WITH_ALPHA = (2, 4)
-"""Numbers of channels of which the last is alpha."""
-
-
-@with_default_settings
-def to_rgb(image: Shaped[Array, "*shape c"], *, alpha: Alpha = "drop") -> Shaped[Array, "*shape 3"]:
-    """Makes three channels of 1 (gray), 2 (gray, alpha), 3, or 4 (RGB, alpha), along the last axis.
-
-    Args:
-        image: uint8 in [0, 255], or floating point in [0, 1] where alpha is composited.
-        alpha: "drop" keeps the stored colours; "white" lays the image over white, for uint8 as
-            Pillow's `alpha_composite` does, bit for bit.
-
-    >>> import numpy as np
-    >>> to_rgb(np.uint8([[7]])).tolist()
-    [[7, 7, 7]]
-    >>> to_rgb(np.uint8([[10, 20, 30, 0]]), alpha="white").tolist()
-    [[255, 255, 255]]
-    """
-    channels = image.shape[-1]
-    if channels == 3:
-        return image
-    colour_count = 1 if channels < 3 else 3
-    colour = image[..., :colour_count]
-    if channels in WITH_ALPHA and alpha == "white":
-        colour = over_white(colour, image[..., -1:])
-    # "drop" is `Image.convert("RGB")` of Pillow, which copies the colours that are stored and does
-    # not look at alpha: `rgba2rgb` of
-    # https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Convert.c
-    if channels > 3:
-        return colour
-    return jnp.broadcast_to(colour, (*colour.shape[:-1], 3))
-
-
-@dataclass(frozen=True)
-class ToRGB(Pointwise):
-    """Makes three channels of 1 to 4; see `to_rgb`.
-
-    Attributes:
-        alpha: as in `to_rgb`.
-
-    >>> import numpy as np
-    >>> from jaxprep import Batch
-    >>> ToRGB()(Batch(image=np.zeros((4, 4, 1), np.uint8))).image.shape
-    (4, 4, 3)
-    """
-
-    alpha: Alpha = "drop"
-
-    def output_channels(self, channels: int) -> int:
-        if not 1 <= channels <= 4:
-            raise InputError(
-                "Expected an image of 1 (gray), 2 (gray, alpha), 3 or 4 (RGB, alpha) channels, "
-                f"got {channels}. Channels come last, (h, w, c), unless the pipeline begins with "
-                "`ChannelsLast`."
-            )
-        return 3
-
-    def apply(self, image: Any, draw: Any = None) -> Any:
-        return to_rgb(image, alpha=self.alpha)
-
-    def undo(self, image: Any) -> Any:
-        # An RGB image of the same colours: alpha is not kept, and a picture needs none.
-        return image
-
-    def describe(self) -> str:
-        alpha = "dropped, the stored colours kept" if self.alpha == "drop" else "laid over white"
-        return f"make it RGB: gray is repeated, alpha {alpha}"
-
-
-@with_default_settings
-def over_white(
-    colour: Shaped[Array, "*shape c"], alpha: Shaped[Array, "*shape 1"]
-) -> Shaped[Array, "*shape c"]:
-    """Lays colours over white by their alpha.
-
-    Args:
-        colour, alpha: integers in [0, 255], or floating point in [0, 1].
-
-    >>> import numpy as np
-    >>> over_white(np.uint8([0, 100]), np.uint8([128])).tolist()
-    [127, 177]
-    """
-    if not jnp.issubdtype(colour.dtype, jnp.integer):
-        return colour * alpha + (1 - alpha)
-    # Pillow's fixed-point blend, with 7 extra bits (`PRECISION_BITS`) and a rounded division by
-    # 255, for a background that is opaque white:
-    # https://github.com/python-pillow/Pillow/blob/main/src/libImaging/AlphaComposite.c
-    # A product in float32 differs from it by a level where the fraction is near one half.
-    colour, opacity = colour.astype(jnp.int32), alpha.astype(jnp.int32)
-    blended = colour * opacity + 255 * (255 - opacity)
-    total = blended * 128 + (0x80 << 7)
-    # `(x + (x >> 8)) >> 8` is `x / 255` without a division: `SHIFTFORDIV255` of
-    # https://github.com/python-pillow/Pillow/blob/main/src/libImaging/ImagingUtils.h
-    quotient = ((total >> 8) + total) >> 8
-    return (quotient >> 7).astype(alpha.dtype)
-
 
 CHECKER_SIDE = 8
 """The side in pixels of a square of the checkerboard that Inkling 2 lays images over."""

@@ -17,8 +17,8 @@ import numpy as np
 
 from jaxprep.pipeline.plan import Bucket, Stage, Tables
 from jaxprep.pipeline.segment import Placed, Segment, check_declared, in_arithmetic
-from jaxprep.pipeline.step import Sometimes, checked_axes
-from jaxprep.resample.tables import AxisTable, Taps, TracedAxis
+from jaxprep.pipeline.step import Sometimes
+from jaxprep.resample.tables import AxisTable, Taps, TracedAxis, checked_axes
 from jaxprep.types import Size
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from jaxprep import bounds, codec
 from jaxprep.bounds import cached
 from jaxprep.errors import InputError
-from jaxprep.pipeline.step import FillValue, Geometry, checked_axes
+from jaxprep.pipeline.step import FillValue, Geometry
 from jaxprep.resample.passes import Arithmetic
 from jaxprep.resample.references import REFERENCES
 from jaxprep.resample.tables import (
@@ -31,6 +31,7 @@ from jaxprep.resample.tables import (
     Take,
     Taps,
     Window,
+    checked_axes,
     output_length,
     vertical_first,
 )

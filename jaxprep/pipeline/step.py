@@ -29,7 +29,7 @@ import numpy as np
 from jaxprep import bounds, codec
 from jaxprep.errors import ConfigError, InputError
 from jaxprep.pipeline import numbers
-from jaxprep.resample.tables import AxisStep, output_length
+from jaxprep.resample.tables import AxisStep, checked_axes, output_length
 from jaxprep.types import Batch, Size
 
 OVERSHOOT = 4
@@ -210,31 +210,6 @@ class Geometry(Step):
     def largest_value(self, largest: float) -> float:
         gain = OVERSHOOT if self.resampling is not None else 1
         return max(gain * largest, float(np.max(np.abs(self.fill))))
-
-
-def checked_axes(step: Step, axes: Any) -> tuple[tuple[AxisStep, ...], tuple[AxisStep, ...]]:
-    """Return what a step's `axes` returned.
-
-    Raises:
-        InputError: it is not the axis steps along two axes.
-
-    >>> from jaxprep import ops
-    >>> checked_axes(ops.Flip(), ((), (ops.Reverse(),)))
-    ((), (Reverse(when=True),))
-    """
-    # an axis step is a tuple, too
-    is_pair = isinstance(axes, tuple | list) and len(axes) == 2
-    for axis_steps in axes if is_pair else ():
-        is_tuple = isinstance(axis_steps, tuple | list) and not isinstance(axis_steps, AxisStep)
-        if not is_tuple or not all(isinstance(one, AxisStep) for one in axis_steps):
-            is_pair = False
-    if not is_pair:
-        raise InputError(
-            f"Expected `{type(step).__name__}.axes` to return two tuples of `Window`, `Reverse`, "
-            "`Take` and `Resample`, what happens along the height and along the width, got "
-            f"{codec.shown(axes)}."
-        )
-    return tuple(axes[0]), tuple(axes[1])
 
 
 class Pointwise(Step):

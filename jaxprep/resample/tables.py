@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxprep import codec
 from jaxprep.bounds import cached, check_weights
 from jaxprep.errors import InputError
 from jaxprep.resample.filters import FILTERS, WEIGHTS, nearest_rows, pillow_weights
@@ -144,6 +145,31 @@ class Sample(NamedTuple):
 
 
 AxisStep = Window | Reverse | Take | Resample | Sample
+
+
+def checked_axes(step: object, axes: Any) -> tuple[tuple[AxisStep, ...], tuple[AxisStep, ...]]:
+    """Return what the `axes` of a step returned: axis steps along the height, and along the width.
+
+    Raises:
+        InputError: it is anything else.
+
+    >>> from jaxprep import ops
+    >>> checked_axes(ops.Flip(), ((), (ops.Reverse(),)))
+    ((), (Reverse(when=True),))
+    """
+    # an axis step is a tuple, too
+    is_pair = isinstance(axes, tuple | list) and len(axes) == 2
+    for axis_steps in axes if is_pair else ():
+        is_tuple = isinstance(axis_steps, tuple | list) and not isinstance(axis_steps, AxisStep)
+        if not is_tuple or not all(isinstance(one, AxisStep) for one in axis_steps):
+            is_pair = False
+    if not is_pair:
+        raise InputError(
+            f"Expected `{type(step).__name__}.axes` to return two tuples of `Window`, `Reverse`, "
+            "`Take` and `Resample`, what happens along the height and along the width, got "
+            f"{codec.shown(axes)}."
+        )
+    return tuple(axes[0]), tuple(axes[1])
 
 
 class AxisTable(NamedTuple):
