@@ -5,17 +5,20 @@ that public functions take and return, the photographs, a hub on the loopback in
 from __future__ import annotations
 
 import os
-from importlib import metadata
+
+import pytest
+
+pytest.register_assert_rewrite("helpers")
+
+from helpers import quick
+
+AS_USERS_COMPILE = "JAXPREP_ALL_GOLDENS" in os.environ
+"""Whether XLA compiles every program as it does for users, which takes three times as long."""
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 XLA_FLAGS = ["--xla_force_host_platform_device_count=4"]
-if metadata.version("jaxlib").startswith("0.10."):  # a process dies of a flag that it does not know
-    # LLVM is given a fusion directly, not through MLIR, and all in one module: half the time.
-    # Every preset keeps its bits, as `tests/settings` shows; sums of floats differ in their last.
-    XLA_FLAGS += [
-        "--xla_cpu_use_fusion_emitters=false",
-        "--xla_cpu_parallel_codegen_split_count=1",
-    ]
+if not AS_USERS_COMPILE:
+    XLA_FLAGS += quick.XLA_FLAGS
 os.environ["XLA_FLAGS"] = " ".join(filter(None, (os.environ.get("XLA_FLAGS"), *XLA_FLAGS)))
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
@@ -40,11 +43,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import jax
-import pytest
-
-pytest.register_assert_rewrite("helpers")
-
-from helpers import annotations, quick
+from helpers import annotations
 from helpers.hub_server import HubServer
 
 from jaxprep.pipeline import eager
@@ -143,7 +142,7 @@ def bounded_memory() -> Iterator[None]:
 
 @contextlib.contextmanager
 def few_optimizations() -> Iterator[None]:
-    jax.config.update("jax_disable_most_optimizations", True)
+    jax.config.update("jax_disable_most_optimizations", not AS_USERS_COMPILE)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
 
@@ -152,9 +151,12 @@ def few_optimizations() -> Iterator[None]:
 def quick_compilation() -> Iterator[None]:
     """Compile the programs of a file in half the time, with little optimisation by LLVM.
 
-    For files about calls: what is taken, refused, named, typed, shaped, saved. What is compared
-    with a reference, or in every bit, is compiled as users compile it: this changes the last bits
-    of floats, as LLVM fuses no product with a sum.
+    The programs and their fusions are the same. Only the last bits of floats change, as LLVM fuses
+    no product with a sum. So this is for files about calls (what is taken, refused, named, typed,
+    shaped, saved) and, by a `conftest.py` of their folders, for families and post-processing, which
+    are built on arithmetic that `resample`, `ops`, `pipeline`, `formats` and `augment` compare with
+    references. Where that arithmetic is, and where every bit of a float is compared, LLVM
+    optimises as it does for users. With `JAXPREP_ALL_GOLDENS=1` it does so everywhere.
     """
     with few_optimizations():
         yield

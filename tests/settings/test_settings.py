@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers import quick
 from settings import laws
 
 SCRIPT = Path(laws.__file__)
@@ -64,12 +65,13 @@ def test_every_call_gives_the_same_bits_under_a_setting(
     assert different == {}
 
 
-@pytest.mark.skipif(
-    "fusion_emitters" not in os.environ["XLA_FLAGS"], reason="this XLA has no such flag"
-)
+@pytest.mark.skipif(not quick.XLA_FLAGS, reason="this XLA may have no such flags")
 def test_presets_have_the_same_bits_as_the_tests_compile_them_and_as_users_do(folder: Path):
-    """The flags for XLA of `conftest.py` change no bit, of eager calls nor of jitted ones."""
+    """The flags for XLA of `helpers/quick.py` change no bit, of eager calls nor of jitted ones."""
     as_users_do = "--xla_cpu_use_fusion_emitters=true --xla_cpu_parallel_codegen_split_count=32"
-    quick, usual = (results("none", folder, flags, "presets") for flags in ("", as_users_do))
-    assert len(quick) > 15
-    assert quick == usual
+    as_tests_do = " ".join(quick.XLA_FLAGS)
+    tested, usual = (
+        results("none", folder, flags, "presets") for flags in (as_tests_do, as_users_do)
+    )
+    assert len(tested) > 15
+    assert tested == usual
