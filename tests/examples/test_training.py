@@ -7,14 +7,10 @@ under `jax.transfer_guard("disallow")`: a second trace or an implicit transfer e
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import random
 import re
-import select
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +18,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from helpers import scripts
 
 from jaxprep import checkpoint
 
@@ -53,38 +50,14 @@ class Runs:
     """Runs scripts one by one, which share the data, the imports and what they compile."""
 
     folder: Path
-    server: subprocess.Popen[bytes]
+    scripts: scripts.Scripts
     accuracies: dict[str, float] = field(default_factory=dict)
 
     def start(self, script: str, output: str) -> int:
         """Start a script, and return the number of its process."""
         options = ["--data", self.folder / "digits", "--epochs", EPOCHS, *OPTIONS.get(script, [])]
         command = [ROOT / "examples" / script, "--output", self.folder / output, *options]
-        request = {
-            "command": [str(part) for part in command],
-            "stdout": str(self.folder / "stdout"),
-            "stderr": str(self.folder / "stderr"),
-        }
-        # what the last run has written is not this one's
-        for file in ("stdout", "stderr"):
-            (self.folder / file).write_bytes(b"")
-        assert self.server.stdin is not None
-        self.server.stdin.write(json.dumps(request).encode() + b"\n")
-        return self.answer(timeout=60)
-
-    def answer(self, timeout: float) -> int:
-        """Return the number of the process that has started, or the exit code of the one that has
-        ended."""
-        assert self.is_answered(timeout), self.read("stderr")
-        assert self.server.stdout is not None
-        return int(self.server.stdout.readline())
-
-    def is_answered(self, timeout: float) -> bool:
-        readable, _, _ = select.select([self.server.stdout], [], [], timeout)
-        return bool(readable)
-
-    def read(self, file: str) -> str:
-        return (self.folder / file).read_text("utf-8", "replace")
+        return self.scripts.start(command)
 
     def undisturbed(self, script: str) -> float:
         """Run a script once from its beginning to its end, and return its accuracy."""
@@ -95,21 +68,21 @@ class Runs:
     def finish(self, script: str, output: str) -> float:
         """Run a script to its end, from where its output folder stands."""
         self.start(script, output)
-        exit_code = self.answer(timeout=300)
-        found = re.search(r"accuracy (\S+) on 360 test images", self.read("stdout"))
-        assert exit_code == 0 and found is not None, self.read("stderr")
+        exit_code = self.scripts.answer(timeout=300)
+        found = re.search(r"accuracy (\S+) on 360 test images", self.scripts.read("stdout"))
+        assert exit_code == 0 and found is not None, self.scripts.read("stderr")
         return float(found[1])
 
     def kill(self, script: str, output: str, step: int) -> None:
         """Start a script, and kill it when its progress bar has reached a step."""
         process = self.start(script, output)
         is_killed = False
-        while not self.is_answered(timeout=0.01):
-            steps = re.findall(rf" (\d+)/{STEPS} ", self.read("stderr"))
+        while not self.scripts.is_answered(timeout=0.01):
+            steps = re.findall(rf" (\d+)/{STEPS} ", self.scripts.read("stderr"))
             if not is_killed and steps and int(steps[-1]) >= step:
                 os.kill(process, signal.SIGKILL)
                 is_killed = True
-        assert self.answer(timeout=1) == -signal.SIGKILL, self.read("stderr")
+        assert self.scripts.answer(timeout=1) == -signal.SIGKILL, self.scripts.read("stderr")
 
     def state(self, output: str) -> dict[str, bytes]:
         """The bits of every array of the last checkpoint, by its place."""
@@ -142,13 +115,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
         "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
         "XLA_FLAGS": " ".join(flags),
     }
-    with subprocess.Popen(
-        [sys.executable, "-m", "helpers.scripts", *LIBRARIES],
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        bufsize=0,  # or `select` would not see a line that was read with the one before
-    ) as server:
+    with scripts.serve(folder, LIBRARIES, environment) as server:
         yield Runs(folder, server)
 
 
