@@ -140,6 +140,19 @@ def bounded_memory() -> Iterator[None]:
         drop_programs()
 
 
+BUILT_ON_ARITHMETIC = {
+    "cli",
+    "doctor",
+    "facade",
+    "huggingface",
+    "looking",
+    "postprocess",
+    "undoing",
+}
+"""Folders about calls, size rules, layouts, labels and files: what they compute is built on the
+arithmetic that `resample`, `ops`, `pipeline`, `formats` and `augment` compare with references."""
+
+
 @contextlib.contextmanager
 def few_optimizations() -> Iterator[None]:
     jax.config.update("jax_disable_most_optimizations", not AS_USERS_COMPILE)
@@ -152,14 +165,20 @@ def quick_compilation() -> Iterator[None]:
     """Compile the programs of a file in half the time, with little optimisation by LLVM.
 
     The programs and their fusions are the same. Only the last bits of floats change, as LLVM fuses
-    no product with a sum. So this is for files about calls (what is taken, refused, named, typed,
-    shaped, saved) and, by a `conftest.py` of their folders, for families and post-processing, which
-    are built on arithmetic that `resample`, `ops`, `pipeline`, `formats` and `augment` compare with
-    references. Where that arithmetic is, and where every bit of a float is compared, LLVM
-    optimises as it does for users. With `JAXPREP_ALL_GOLDENS=1` it does so everywhere.
+    no product with a sum. So this is for what is about calls (what is taken, refused, named, typed,
+    shaped, saved), and for the folders of `BUILT_ON_ARITHMETIC`. Where every bit of a float is
+    compared, LLVM optimises as it does for users. With `JAXPREP_ALL_GOLDENS=1` it does so
+    everywhere.
     """
     with few_optimizations():
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_compilation_of_folders(request: pytest.FixtureRequest) -> None:
+    """Compile so all files of the folders of `BUILT_ON_ARITHMETIC`."""
+    if request.path.parent.name in BUILT_ON_ARITHMETIC:
+        request.getfixturevalue("quick_compilation")
 
 
 @pytest.fixture

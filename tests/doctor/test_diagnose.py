@@ -17,8 +17,6 @@ from PIL import Image
 import jaxprep
 from jaxprep.errors import ConfigError, InputError, JaxprepError
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 PRESET = "torchvision/ResNet50_Weights.IMAGENET1K_V1"  # shorter side to 256, bilinear, crop 224
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 

@@ -13,8 +13,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "goldens"))
 
 import doctor_cases  # pyright: ignore[reportMissingImports]
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 CASES = {case.name: case for case in doctor_cases.read()}
 EVERY = 10
 """One case of so many is diagnosed; `benchmarks/doctor.py` runs all."""

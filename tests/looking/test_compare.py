@@ -17,8 +17,6 @@ from jaxprep.errors import InputError, JaxprepError
 from jaxprep.looking.panels import FRAME, SECOND_FRAME
 from jaxprep.looking.settings import SETTINGS, settings_of
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 SIDE = 24
 BASE: dict[str, Any] = {
     "resize": ops.Resize((30, 40), method="bicubic", reference="pillow"),

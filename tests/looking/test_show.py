@@ -18,8 +18,6 @@ from jaxprep.errors import InputError, JaxprepError
 from jaxprep.looking.panels import BORDER, Picture
 from jaxprep.looking.show import kept_box
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 PRESET = "timm/resnet50.a1_in1k"
 SIDE = 24
 

@@ -13,8 +13,6 @@ import jaxprep
 from jaxprep import Batch, Pipeline, data, huggingface, ops
 from jaxprep.errors import ConfigError, InputError
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 SIZE = (24, 36)
 
 

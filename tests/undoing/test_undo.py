@@ -21,8 +21,6 @@ from jaxprep.ops.mirror import MirrorAround
 from jaxprep.pipeline.positions import position_matrix
 from jaxprep.undoing import geometry as undoing
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 FILL = -1000.0
 SIZES = [(37, 52), (61, 40)]
 EXACT: Any = {"method": "bilinear", "antialias": False, "reference": "float"}
