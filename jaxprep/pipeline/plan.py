@@ -428,8 +428,7 @@ def make_plan(
     if any(step.is_random for step in steps):
         for i, size in enumerate(sizes):
             tables_of_images[i] = with_matrices(parts, size, tables_of_images[i])
-    # NumPy arrays, one transfer for a batch: JAX takes them as arguments of the program
-    tables = jax.tree.map(lambda *leaves: np.stack(leaves), *tables_of_images)
+    tables = stack_tables(tables_of_images)
     results = [all_tables(parts, size)[-1].size for size in sizes]
     matrices = [position_matrix(parts, size) for size in sizes]
     return Plan(
@@ -440,6 +439,19 @@ def make_plan(
         steps,
         static_sizes(parts)[-1] is not None,
     )
+
+
+def stack_tables(tables_of_images: Sequence[tuple[Tables, ...]]) -> Any:
+    """Return the arrays of all images with a leading batch axis.
+
+    >>> from jaxprep import ops
+    >>> parts = segments((ops.Resize((4, 4)),))
+    >>> tables = image_tables(parts, (8, 8), bucket_of(parts, (8, 8)))
+    >>> stack_tables([tables, tables])[0].vertical.start.shape
+    (2, 4)
+    """
+    # NumPy arrays, one transfer for a batch: JAX takes them as arguments of the program
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *tables_of_images)
 
 
 def plan_of(lowered: Lowered, sizes: Sequence[Size], canvas: Size, any_sizes: bool = False) -> Plan:

@@ -3,7 +3,7 @@
 What goes in: a `Program`, images, and the tables of each stage, as constants or from a plan. What
 comes out: the stored results. `run_stages` takes one image through all stages, and is read first;
 `prepare_pointwise` and `compute_epilogue` are what follows the last pass of a stage; `run_images`,
-`run_one` and `run_batch` call `run_stages` for a batch.
+`run_one`, `run_batch` and `run_in_turn` call `run_stages` for a batch.
 
 The engine is chosen once, for a whole program. An eager call knows its platform; inside a caller's
 `jit`, `on_platform` traces the program for CPU, for TPU and in the plain form, and XLA keeps the
@@ -88,6 +88,11 @@ class Program(NamedTuple):
             height, width = stage.rows
             work += stage.source[0] * width * horizontal + height * width * vertical
         return work
+
+    @property
+    def orders(self) -> tuple[str, ...]:
+        """Which pass of each stage comes first; see `Stage.order`."""
+        return tuple(stage.order for stage in self.stages)
 
     def serves(self, other: Program) -> bool:
         """Return whether it computes what another program computes, on arrays as large or larger.
@@ -699,6 +704,23 @@ def run_batch(
     leaves = (tables, None, None)
     arithmetics = arithmetics_of(program.stages)
     return run_images(run, images, leaves, arithmetics, program.form, program.platform)
+
+
+@bounded_jit(shapes=_image_type, compiler_options=ONE_THREAD)
+def run_in_turn(
+    program: Program,
+    images: jax.Array,
+    tables: Any,
+) -> jax.Array:
+    """Run a batch as `run_batch` does, on the thread that calls it, on CPU.
+
+    >>> from jaxprep import Pipeline, ops
+    >>> plan = Pipeline((ops.Resize((4, 4)),)).plan([(64, 64)])
+    >>> images = jnp.zeros((1, 64, 64, 3), jnp.uint8)
+    >>> run_in_turn(Program(plan.stages), images, plan.tables).shape
+    (1, 4, 4, 3)
+    """
+    return run_batch.function(program, images, tables)
 
 
 def constant_program(

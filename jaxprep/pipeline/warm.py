@@ -20,7 +20,7 @@ from jaxprep import bounds, codec
 from jaxprep.bounds import programs
 from jaxprep.errors import InputError
 from jaxprep.pipeline import eager
-from jaxprep.pipeline.cores import core_count, on_cores
+from jaxprep.pipeline.cores import on_cores
 from jaxprep.pipeline.lower import Lowered
 from jaxprep.pipeline.plan import Stage, as_sizes
 from jaxprep.pipeline.program import Program
@@ -124,7 +124,7 @@ def warm_up(lowered: Lowered, calls: Sequence[Call], channels: int, dtype: Any) 
             f"sizes or batch sizes, or call `jaxprep.limit_programs({len(calls)})` before."
         )
     # first, so that the images below run the programs that later ones will
-    eager.add_ready(program for program, _, _ in calls)
+    eager.add_ready((program, count) for program, _, count in calls)
     # threads do not see a default device that the caller's thread has
     device = default_device()
 
@@ -146,7 +146,7 @@ def _catch_all(found: Iterable[Program], thin: Iterable[Program]) -> list[Progra
     if not programs:
         return []
     largest = tuple(map(_largest_stage, zip(*(one.stages for one in programs), strict=True)))
-    orders = dict.fromkeys(tuple(stage.order for stage in one.stages) for one in [*programs, *thin])
+    orders = dict.fromkeys(one.orders for one in [*programs, *thin])
     caught = []
     for order in orders:
         stages = (stage._replace(order=name) for stage, name in zip(largest, order, strict=True))
@@ -171,10 +171,9 @@ def _largest_stage(alike: Sequence[Stage]) -> Stage:
 
 def _counts_of(program: Program, counts: Sequence[int]) -> list[int]:
     """In which numbers images run together."""
-    if not eager.runs_alone(program):
-        return list(counts)
-    # with one core the images of a batch that fill the canvas run in one program
-    return list(counts) if core_count() == 1 else [1]
+    if eager.runs_alone(program):
+        return [1, *eager.run_lengths(program, max(counts))]
+    return list(counts)
 
 
 def _counts(batch_sizes: Any) -> list[int]:

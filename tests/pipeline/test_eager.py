@@ -13,6 +13,8 @@ from helpers.images import noise
 from jaxprep import Batch, Pipeline, ops
 from jaxprep.errors import InputError
 from jaxprep.ops import Geometry, Resize
+from jaxprep.pipeline import eager
+from jaxprep.pipeline.program import run_in_turn, run_one
 from jaxprep.resample.tables import Reverse, Window
 
 
@@ -144,3 +146,78 @@ def test_patches_of_a_batch_that_goes_image_by_image_are_those_of_each_image():
     resized = np.asarray(pipeline.replace(steps=pipeline.steps[:-1])(Batch(image=images)).image)
     rows = resized.reshape(8, 20, 16, 28, 16, 3).transpose(0, 1, 3, 2, 4, 5)
     np.testing.assert_array_equal(together[:, :, :, 0, 0], rows)
+
+
+MANY = [(130 + 7 * i % 190, 140 + 11 * i % 150) for i in range(21)]
+"""Sizes of images that are too large to go together, but for what follows."""
+
+
+def in_turn(pipeline: Pipeline, images: Any, sizes: Any, cores: int, monkeypatch: Any) -> list[Any]:
+    """The results of a call on so many cores."""
+    monkeypatch.setattr(eager, "core_count", lambda: cores)
+    monkeypatch.setattr("jaxprep.pipeline.cores.core_count", lambda: cores)
+    return pipeline.run_images(images, sizes).listed()
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (Resize((32, 24), reference="pillow"), ops.Rescale(), ops.Normalize((0.5,), (0.2,))),
+        (Resize(shortest_edge=40, reference="torch"), ops.CenterCrop(36), ops.ChannelsFirst()),
+        (Resize((28, 56), reference="torchvision"), ops.Rescale(), ops.Patches(14)),
+        (Resize(shortest_edge=24, reference="jax"), ops.PadToSquare(9)),
+    ],
+)
+def test_many_large_images_on_one_core_have_the_bits_of_one_by_one(steps, monkeypatch):
+    eager.forget_ready()
+    pipeline = Pipeline(steps)
+    images = [noise(*size, 3, seed=i) for i, size in enumerate(MANY)]
+    wanted = [np.asarray(pipeline(Batch(image=image)).image) for image in images]
+    before = run_in_turn.count(), run_one.count()
+    for got, want in zip(in_turn(pipeline, images, MANY, 1, monkeypatch), wanted, strict=True):
+        np.testing.assert_array_equal(got, want)
+    assert run_in_turn.count() > before[0]
+    assert run_one.count() == before[1]
+
+
+@pytest.mark.usefixtures("quick_compilation_of_a_test")
+def test_images_of_one_array_go_in_turn_and_the_array_may_be_overwritten(monkeypatch):
+    pipeline = Pipeline((Resize((24, 32), reference="pillow"), ops.Rescale()))
+    shape = (4, 192, 256, 3)  # as large as a canvas
+    images = noise(*shape)
+    wanted = [np.asarray(pipeline(Batch(image=image)).image) for image in images]
+    for offset in (0, 16):  # read in place, and copied
+        buffer = np.empty(images.size + 128, np.uint8)
+        start = -buffer.ctypes.data % 64 + offset
+        array = buffer[start : start + images.size].reshape(shape)
+        array[:] = images
+        got = in_turn(pipeline, array, [shape[1:3]] * 4, 1, monkeypatch)
+        array[:] = 0
+        np.testing.assert_array_equal(got, wanted)
+
+
+@pytest.mark.parametrize(
+    ("count", "cores", "runs"),
+    [(16, 1, [16]), (21, 1, [16, 4]), (16, 2, [4] * 3), (7, 2, []), (64, 2, [16] * 3 + [4] * 3)],
+)
+def test_cores_share_the_images_of_a_call(count, cores, runs, monkeypatch):
+    eager.forget_ready()
+    monkeypatch.setattr(eager, "core_count", lambda: cores)
+    lowered = Pipeline((Resize((32, 24), reference="pillow"),)).lowered
+    sizes = [MANY[i % len(MANY)] for i in range(count)]
+    images = [np.empty((*size, 3), np.uint8) for size in sizes]
+    found, others = eager._in_runs(lowered, images, sizes, None)
+    assert [len(run) for _, run in found] == runs
+    members = [i for _, run in found for i in run]
+    assert sorted([*members, *others]) == list(range(count))
+
+
+def test_a_large_image_does_not_make_small_ones_slow(monkeypatch):
+    eager.forget_ready()
+    monkeypatch.setattr(eager, "core_count", lambda: 1)
+    lowered = Pipeline((Resize((32, 24), reference="pillow"),)).lowered
+    sizes = [(2000, 3000), *[(200, 150)] * 4]
+    images = [np.empty((*size, 3), np.uint8) for size in sizes]
+    [(program, run)], others = eager._in_runs(lowered, images, sizes, None)
+    assert (run, others) == ([1, 2, 3, 4], [0])
+    assert max(program.stages[0].source) < 300
