@@ -8,7 +8,8 @@ Read the modules in the order in which a call meets them; their words are explai
 3. `lower.py`, `segment.py`: from steps to segments, and the tables of one for a size.
 4. `plan.py`: the tables of many sizes, in shapes that programs share.
 5. `eager.py` (images on the host, one program for each canvas) and `traced.py` (inside a program).
-   `eager.run_image` prepares an image and its tables; it calls `run_one` and `run_batch` of:
+   `eager.run_image` prepares an image and its tables, `eager.run_images` many; they call `run_one`,
+   `run_batch` and `run_in_turn` of:
 6. `program.py`: all stages of an image, by an engine of `jaxprep/resample/engines`.
 """
 
