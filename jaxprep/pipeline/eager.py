@@ -398,6 +398,9 @@ def _in_runs(
 
     The program of a run is that of its largest image, or one that is ready and serves it.
     """
+    everything = list(range(len(images)))
+    if len(images) < min(RUNS) * core_count():
+        return [], everything
     kinds = _kinds(images, sizes)
     own_of = functools.partial(program_of, lowered, may_share=False)
     own = {kind: own_of(*kind) for kind in dict.fromkeys(kinds)}
@@ -413,14 +416,14 @@ def _in_runs(
             run = large[start : start + length]
             members = {own[kinds[i]] for i in run}
             if members == {program} or (may_share and _can_share(program, members)):
-                ready = _ready_runs[length].choose(program, 1) if may_share else program
+                ready = _ready_runs[length].choose(program, length) if may_share else program
                 runs.append((ready, sorted(run)))
                 start += length
                 break
         else:
             start += 1
     in_runs = {i for _, run in runs for i in run}
-    return runs, [i for i in range(len(kinds)) if i not in in_runs]
+    return runs, [i for i in everything if i not in in_runs]
 
 
 def run_lengths(program: Program, count: int) -> list[int]:
