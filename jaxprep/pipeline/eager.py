@@ -98,7 +98,7 @@ def program_of(
     # a step that sees the whole array of an image takes no larger one
     if not may_share or lowered.exact_sizes:
         return program
-    return _ready.choose(program, count)
+    return _ready.choose(program, count) or program
 
 
 OFTEN = 16
@@ -110,16 +110,30 @@ MOST_WORK = 16
 own: icons beside a photograph of 12 megapixels."""
 
 
+OFTEN_IN_TURN = 64
+"""Images that go one by one before a program is compiled that takes several of them in turn."""
+
+
 class _ReadyPrograms:
     """The programs that are compiled, or about to be, and what else they serve: bit for bit, as
     tables are padded and results cut. Threads may share it.
 
     An image whose own program is not ready goes through the one that computes least of those that
-    can serve it. Its own one is compiled if there is none, or once `OFTEN` images wanted it; never
+    can serve it. Its own one is compiled if there is none, or once `often` images wanted it; never
     where a program that was compiled ahead, by `warm_up`, can serve it.
+
+    Args:
+        most_work: a program that computes more than so many times what an image needs does not
+            stand in for its own.
+        waits: whether images have another way, and take it where no program is ready.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, often: int = OFTEN, most_work: float = MOST_WORK, waits: bool = False
+    ) -> None:
+        self.often = often
+        self.most_work = most_work
+        self.waits = waits
         self.ahead: set[Program] = set()
         self.programs: set[Program] = set()
         self.wanted: Counter[Program] = Counter()
@@ -137,8 +151,8 @@ class _ReadyPrograms:
             self.ahead.clear()
             self._forget_calls()
 
-    def choose(self, own: Program, count: int) -> Program:
-        """The program for `count` images whose own one is given."""
+    def choose(self, own: Program, count: int) -> Program | None:
+        """The program for `count` images whose own one is given; None where they go another way."""
         if own in self.programs:
             return own
         with self.lock:
@@ -147,7 +161,8 @@ class _ReadyPrograms:
                 found = self.stand_ins[own] = self._stand_in(own)
             stand_in, is_ahead = found
             self.wanted[own] += count
-            if stand_in is not None and (is_ahead or self.wanted[own] < OFTEN):
+            is_rare = self.wanted[own] < self.often
+            if is_ahead or (is_rare and (stand_in is not None or self.waits)):
                 return stand_in
             # as many as are kept compiled: then what was noted says nothing any more
             if len(self.wanted) > programs().limit:
@@ -162,7 +177,7 @@ class _ReadyPrograms:
         able = [other for other in self.programs if other.serves(own)]
         is_ahead = not self.ahead.isdisjoint(able)
         if not is_ahead:
-            able = [other for other in able if other.work <= MOST_WORK * own.work]
+            able = [other for other in able if other.work <= self.most_work * own.work]
         return min(able, key=lambda other: other.work, default=None), is_ahead
 
     def _forget_calls(self) -> None:
@@ -172,7 +187,7 @@ class _ReadyPrograms:
 
 
 _ready = _ReadyPrograms()
-_ready_runs = {length: _ReadyPrograms() for length in RUNS}
+_ready_runs = {length: _ReadyPrograms(OFTEN_IN_TURN, SIMILAR_WORK, waits=True) for length in RUNS}
 """Those that take so many images in turn."""
 
 
@@ -399,7 +414,8 @@ def _in_runs(
     The program of a run is that of its largest image, or one that is ready and serves it.
     """
     everything = list(range(len(images)))
-    if len(images) < min(RUNS) * core_count():
+    # a step that sees the whole array of an image takes no larger one
+    if lowered.exact_sizes or len(images) < min(RUNS) * core_count():
         return [], everything
     kinds = _kinds(images, sizes)
     own_of = functools.partial(program_of, lowered, may_share=False)
@@ -407,7 +423,6 @@ def _in_runs(
     large = [i for i, kind in enumerate(kinds) if runs_alone(own[kind], placement)]
     # those that may share one next to each other, and what takes longest first
     large.sort(key=lambda i: (own[kinds[i]].orders, -own[kinds[i]].work))
-    may_share = not lowered.exact_sizes  # as in `program_of`
     runs = []
     start = 0
     while start < len(large):
@@ -415,9 +430,10 @@ def _in_runs(
         for length in run_lengths(program, len(large) - start):
             run = large[start : start + length]
             members = {own[kinds[i]] for i in run}
-            if members == {program} or (may_share and _can_share(program, members)):
-                ready = _ready_runs[length].choose(program, length) if may_share else program
-                runs.append((ready, sorted(run)))
+            if _can_share(program, members):
+                ready = _ready_runs[length].choose(program, length)
+                if ready is not None:
+                    runs.append((ready, sorted(run)))
                 start += length
                 break
         else:

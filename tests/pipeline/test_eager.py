@@ -152,6 +152,16 @@ MANY = [(130 + 7 * i % 190, 140 + 11 * i % 150) for i in range(21)]
 """Sizes of images that are too large to go together, but for what follows."""
 
 
+@pytest.fixture
+def compiled_at_once(monkeypatch):
+    """Programs that take several images in turn are compiled for the first that want one."""
+    eager.forget_ready()
+    for ready in eager._ready_runs.values():
+        monkeypatch.setattr(ready, "often", 1)
+    yield
+    eager.forget_ready()
+
+
 def in_turn(pipeline: Pipeline, images: Any, sizes: Any, cores: int, monkeypatch: Any) -> list[Any]:
     """The results of a call on so many cores."""
     monkeypatch.setattr(eager, "core_count", lambda: cores)
@@ -163,13 +173,13 @@ def in_turn(pipeline: Pipeline, images: Any, sizes: Any, cores: int, monkeypatch
     "steps",
     [
         (Resize((32, 24), reference="pillow"), ops.Rescale(), ops.Normalize((0.5,), (0.2,))),
-        (Resize(shortest_edge=40, reference="torch"), ops.CenterCrop(36), ops.ChannelsFirst()),
+        (Resize(shortest_edge=40, reference="torch"), ops.CenterCrop((36, 36)), ops.ChannelsFirst()),
         (Resize((28, 56), reference="torchvision"), ops.Rescale(), ops.Patches(14)),
         (Resize(shortest_edge=24, reference="jax"), ops.PadToSquare(9)),
     ],
 )
+@pytest.mark.usefixtures("compiled_at_once")
 def test_many_large_images_on_one_core_have_the_bits_of_one_by_one(steps, monkeypatch):
-    eager.forget_ready()
     pipeline = Pipeline(steps)
     images = [noise(*size, 3, seed=i) for i, size in enumerate(MANY)]
     wanted = [np.asarray(pipeline(Batch(image=image)).image) for image in images]
@@ -180,7 +190,7 @@ def test_many_large_images_on_one_core_have_the_bits_of_one_by_one(steps, monkey
     assert run_one.count() == before[1]
 
 
-@pytest.mark.usefixtures("quick_compilation_of_a_test")
+@pytest.mark.usefixtures("quick_compilation_of_a_test", "compiled_at_once")
 def test_images_of_one_array_go_in_turn_and_the_array_may_be_overwritten(monkeypatch):
     pipeline = Pipeline((Resize((24, 32), reference="pillow"), ops.Rescale()))
     shape = (4, 192, 256, 3)  # as large as a canvas
@@ -196,12 +206,12 @@ def test_images_of_one_array_go_in_turn_and_the_array_may_be_overwritten(monkeyp
         np.testing.assert_array_equal(got, wanted)
 
 
+@pytest.mark.usefixtures("compiled_at_once")
 @pytest.mark.parametrize(
     ("count", "cores", "runs"),
     [(16, 1, [16]), (21, 1, [16, 4]), (16, 2, [4] * 3), (7, 2, []), (64, 2, [16] * 3 + [4] * 3)],
 )
 def test_cores_share_the_images_of_a_call(count, cores, runs, monkeypatch):
-    eager.forget_ready()
     monkeypatch.setattr(eager, "core_count", lambda: cores)
     lowered = Pipeline((Resize((32, 24), reference="pillow"),)).lowered
     sizes = [MANY[i % len(MANY)] for i in range(count)]
@@ -212,8 +222,8 @@ def test_cores_share_the_images_of_a_call(count, cores, runs, monkeypatch):
     assert sorted([*members, *others]) == list(range(count))
 
 
+@pytest.mark.usefixtures("compiled_at_once")
 def test_a_large_image_does_not_make_small_ones_slow(monkeypatch):
-    eager.forget_ready()
     monkeypatch.setattr(eager, "core_count", lambda: 1)
     lowered = Pipeline((Resize((32, 24), reference="pillow"),)).lowered
     sizes = [(2000, 3000), *[(200, 150)] * 4]
@@ -221,3 +231,13 @@ def test_a_large_image_does_not_make_small_ones_slow(monkeypatch):
     [(program, run)], others = eager._in_runs(lowered, images, sizes, None)
     assert (run, others) == ([1, 2, 3, 4], [0])
     assert max(program.stages[0].source) < 300
+
+
+def test_a_program_for_several_images_is_compiled_once_many_wanted_it(monkeypatch):
+    eager.forget_ready()
+    monkeypatch.setattr(eager, "core_count", lambda: 1)
+    lowered = Pipeline((Resize((32, 24), reference="pillow"),)).lowered
+    sizes = MANY[:16]
+    images = [np.empty((*size, 3), np.uint8) for size in sizes]
+    calls = [eager._in_runs(lowered, images, sizes, None)[0] for _ in range(5)]
+    assert [len(runs) for runs in calls] == [0, 0, 0, 1, 1]
