@@ -173,7 +173,11 @@ def in_turn(pipeline: Pipeline, images: Any, sizes: Any, cores: int, monkeypatch
     "steps",
     [
         (Resize((32, 24), reference="pillow"), ops.Rescale(), ops.Normalize((0.5,), (0.2,))),
-        (Resize(shortest_edge=40, reference="torch"), ops.CenterCrop((36, 36)), ops.ChannelsFirst()),
+        (
+            Resize(shortest_edge=40, reference="torch"),
+            ops.CenterCrop((36, 36)),
+            ops.ChannelsFirst(),
+        ),
         (Resize((28, 56), reference="torchvision"), ops.Rescale(), ops.Patches(14)),
         (Resize(shortest_edge=24, reference="jax"), ops.PadToSquare(9)),
     ],
