@@ -7,7 +7,7 @@ hundredth of a pixel; `search.py` then looks for whole numbers near them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -123,21 +123,29 @@ class Registration:
         plane, factor = self.copy(min(fit.scale_y, fit.scale_x))
         return sample(plane, y / factor - 0.5, x / factor - 0.5)
 
-    def coarse(self, image: np.ndarray, starts: Iterable[Fit], keep: int = 3) -> list[Fit]:
-        """Return the views that look most like the image, at about 32 pixels a side."""
-        factor = max(1, min(image.shape) // 32)
-        small = shrunk(image, factor)
-        measured = []
+    def coarse(
+        self, images: Sequence[np.ndarray], starts: Iterable[Fit], keep: int = 3
+    ) -> list[list[Fit]]:
+        """Return the views that look most like each image, at about 32 pixels a side.
+
+        Args:
+            images: of one size, as an image and its mirrored ones are.
+        """
+        factor = max(1, min(images[0].shape) // 32)
+        small = [shrunk(image, factor) for image in images]
+        measured: list[list[Fit]] = [[] for _ in images]
         for start in starts:
             scale_y = start.scale_y * factor
             scale_x = start.scale_x * factor
             of_small = start._replace(scale_y=scale_y, scale_x=scale_x)
-            seen = self.look(of_small, small.shape)
-            value = correlation(small, seen)
-            measured.append(start._replace(correlation=value))
-        # a negative correlates below 0
-        measured.sort(key=lambda fit: -abs(fit.correlation))
-        return measured[:keep]
+            # what takes long, and is the same for all of them
+            seen = self.look(of_small, small[0].shape)
+            for image, fits in zip(small, measured, strict=True):
+                fits.append(start._replace(correlation=correlation(image, seen)))
+        for fits in measured:
+            # a negative correlates below 0
+            fits.sort(key=lambda fit: -abs(fit.correlation))
+        return [fits[:keep] for fits in measured]
 
     def refined(self, image: np.ndarray, start: Fit) -> Fit:
         """Return the fit that Gauss-Newton steps lead to from a start."""

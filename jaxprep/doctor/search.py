@@ -249,9 +249,9 @@ class Search:
             if min(part.shape) < 8:
                 continue
             starts = registration.common_starts(part.shape)
-            for flip in self.flips:
-                mirrored = _mirrored(part, flip)
-                fits = registration.coarse(mirrored, starts, keep=2)
+            mirrored = [_mirrored(part, flip) for flip in self.flips]
+            fits_of_flips = registration.coarse(mirrored, starts, keep=2)
+            for flip, fits in zip(self.flips, fits_of_flips, strict=True):
                 places += [Place(fit, flip, inset) for fit in fits]
         refined = self._refined(registration, places)
         if not refined or refined[0].likeness < 0.9:
@@ -269,9 +269,10 @@ class Search:
                 continue
             starts = registration.everywhere(part.shape)
             # Of the four, an image that is not mirrored, or left to right: these take long.
-            for flip in self.flips[:2]:
-                mirrored = _mirrored(part, flip)
-                fits = registration.coarse(mirrored, starts, keep=3)
+            flips = self.flips[:2]
+            mirrored = [_mirrored(part, flip) for flip in flips]
+            fits_of_flips = registration.coarse(mirrored, starts, keep=3)
+            for flip, fits in zip(flips, fits_of_flips, strict=True):
                 places += [Place(fit, flip, inset) for fit in fits]
         return self._refined(registration, places)
 

@@ -35,7 +35,7 @@ class Processes:
         file = self.scripts.folder / "results.json"
         flags = f"{os.environ['XLA_FLAGS']} {flags}"
         self.scripts.start([laws.__file__, setting, which, file], {"XLA_FLAGS": flags})
-        assert self.scripts.answer(timeout=300) == 0, self.scripts.read("stderr")[-4000:]
+        assert self.scripts.answer(timeout=1200) == 0, self.scripts.read("stderr")[-4000:]
         return json.loads(file.read_text())
 
 
