@@ -192,7 +192,7 @@ def warp(
         raise InputError(
             f"Expected a map of six or eight coefficients, got shape {np.shape(map)} - at `map`."
         )
-    height, width, channels = image.shape
+    height, width, _ = image.shape
     source = height, width
     out_size = source if size is None else size
     if method == "nearest" and map.shape[0] == 6:
@@ -200,6 +200,19 @@ def warp(
     else:
         x, y = _positions(map, out_size)
         inside = _is_inside(x, y, source)
+    sampled = sampled_at(image, x, y, method)
+    # a policy passes its fill as an array, which follows the image: see `color.following`
+    value = fill if isinstance(fill, jax.Array) else fill_value(fill, image.dtype)
+    return jnp.where(inside[..., None], sampled, value)
+
+
+def sampled_at(image: Any, x: Any, y: Any, method: Method) -> jax.Array:
+    """Sample an image `(h, w, c)` at positions, in pixels; beyond it lie copies of its edge.
+
+    >>> sampled_at(np.uint8([[[1], [5]]]), np.float32([9]), np.float32([-1]), "nearest").tolist()
+    [[5]]
+    """
+    height, width, channels = image.shape
     pixels = jnp.asarray(image).reshape(-1, channels)
 
     def at(row: Any, column: Any) -> jax.Array:
@@ -213,14 +226,10 @@ def warp(
         # integers already where the map is affine
         row = jnp.floor(y).astype(jnp.int32)
         column = jnp.floor(x).astype(jnp.int32)
-        sampled = at(row, column)
-    elif method == "bilinear":
-        sampled = _bilinear(at, x, y).astype(image.dtype)
-    else:
-        sampled = _saturated(_bicubic(at, x, y), image.dtype)
-    # a policy passes its fill as an array, which follows the image: see `color.following`
-    value = fill if isinstance(fill, jax.Array) else fill_value(fill, image.dtype)
-    return jnp.where(inside[..., None], sampled, value)
+        return at(row, column)
+    if method == "bilinear":
+        return _bilinear(at, x, y).astype(image.dtype)
+    return _saturated(_bicubic(at, x, y), image.dtype)
 
 
 def _nearest_affine(map: Map, size: Size, source: Size) -> tuple[Any, Any, Any]:

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float, Num, Shaped
 
 from jaxprep import codec
-from jaxprep.augment.warping import Method, warp
+from jaxprep.augment.warping import Method, sampled_at
 from jaxprep.bounds import bounded_jit
 from jaxprep.errors import InputError
 from jaxprep.pipeline.plan import as_sizes
@@ -47,7 +47,7 @@ class Moved(NamedTuple):
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["matrix", "size", "input_size", "shown"],
+    data_fields=["whole", "corner", "size", "input_size", "shown"],
     meta_fields=["canvas", "input_canvas", "tile", "is_axis_aligned"],
 )
 @dataclass(frozen=True)
@@ -58,7 +58,10 @@ class Undo:
     arrays, and those that its methods take and return, have a leading batch axis.
 
     Attributes:
-        matrix: `(3, 3)` float32, where a position `(x, y, 1)` of the photograph is in the input.
+        whole: `(3, 3)` float32, where a position `(x, y, 1)` of the photograph is in the whole
+            input.
+        corner: `(2,)` float32, `(x, y)` in the whole input of the window that this is about; 0
+            where it is about all of it.
         size: `(2,)` int32, height and width of the photograph.
         input_size: `(2,)` int32, height and width of the input.
         shown: `(4,)` float32, the box `(x0, y0, x1, y1)` of the input that shows the photograph, as
@@ -75,7 +78,8 @@ class Undo:
     ([[2.0, 2.0, 6.0, 3.0]], [True])
     """
 
-    matrix: Any
+    whole: Any
+    corner: Any
     size: Any
     input_size: Any
     shown: Any
@@ -83,6 +87,21 @@ class Undo:
     input_canvas: Size
     tile: Size | None = None
     is_axis_aligned: bool = True
+
+    @property
+    def matrix(self) -> jax.Array:
+        """`(3, 3)` float32, where a position `(x, y, 1)` of the photograph is in the input.
+
+        >>> from jaxprep import Pipeline, ops, undo
+        >>> geometry = undo(Pipeline((ops.Resize((4, 8)),)), (8, 8))
+        >>> geometry.window(0, 3, (2, 2)).matrix.tolist()
+        [[1.0, 0.0, -3.0], [0.0, 0.5, 0.0], [0.0, 0.0, 1.0]]
+        """
+        # the rows of the matrix of a translation times this one
+        last = self.whole[..., 2, :]
+        x_row = self.whole[..., 0, :] - self.corner[..., 0, None] * last
+        y_row = self.whole[..., 1, :] - self.corner[..., 1, None] * last
+        return jnp.stack([x_row, y_row, last], -2)
 
     @with_default_settings
     def boxes(self, boxes: Num[Array, "*b n 4"]) -> Moved:
@@ -182,7 +201,7 @@ class Undo:
             )
         value = jnp.asarray(fill_value(fill, maps.dtype))
         geometry = replace(self, tile=None)
-        if is_traced((self.matrix, maps)) or not _is_of_this_host(maps):
+        if is_traced((self.whole, maps)) or not _is_of_this_host(maps):
             return _maps_back_jitted(method, geometry, maps, value)
         # Photographs of all sizes share some dozens of programs, which make a third more pixels on
         # average. On the host a slice compiles nothing.
@@ -215,19 +234,15 @@ class Undo:
         ((height, width),) = as_sizes([size])
         batch_shape = self.size.shape[:-1]
         starts = [jnp.broadcast_to(jnp.asarray(n), batch_shape) for n in (top, left)]
-        corner = jnp.stack(starts, -1)
-        y, x = (corner[..., i].astype(jnp.float32)[..., None] for i in (0, 1))
-        # The rows of the matrix of a translation times this one.
-        last = self.matrix[..., 2, :]
-        x_row = self.matrix[..., 0, :] - x * last
-        y_row = self.matrix[..., 1, :] - y * last
+        start = jnp.stack(starts, -1)
         # A window at the end of the input may reach beyond it.
-        inside = jnp.clip(self.input_size - corner, 0, np.asarray([height, width]))
-        moved = self.shown - jnp.concatenate([x, y, x, y], -1)
+        inside = jnp.clip(self.input_size - start, 0, np.asarray([height, width]))
+        corner = start[..., ::-1].astype(jnp.float32)
+        moved = self.shown - jnp.concatenate([corner, corner], -1)
         limit = np.asarray([width, height, width, height])
         return replace(
             self,
-            matrix=jnp.stack([x_row, y_row, last], -2),
+            corner=self.corner + corner,
             input_size=inside.astype(jnp.int32),
             shown=jnp.clip(moved, 0, limit),
             input_canvas=(height, width),
@@ -261,7 +276,7 @@ class Undo:
 
     @property
     def _is_batch(self) -> bool:
-        return self.matrix.ndim == 3
+        return self.whole.ndim == 3
 
 
 def _is_of_this_host(array: jax.Array) -> bool:
@@ -319,31 +334,37 @@ def _inverse(matrix: jax.Array) -> jax.Array:
 def _maps_back(geometry: Undo, maps: jax.Array, fill: jax.Array, method: Method) -> jax.Array:
     """Maps `(..., h, w)` of one image at the size of its photograph."""
     *others, height, width = maps.shape
-    matrix = geometry.matrix
+    at = _places(geometry)
     # From pixels of the input to those of the maps, which may be fewer.
     input_height, input_width = geometry.input_canvas
     shares = np.divide((width, height), (input_width, input_height))
-    scales = jnp.asarray([*shares, 1], jnp.float32)
-    to_maps = matrix * scales[:, None] / matrix[2, 2]
-    # The ninth coefficient is 1, as `warp` takes it.
-    coefficients = to_maps.ravel()[:8]
+    x, y = jnp.moveaxis(at * shares.astype(np.float32), -1, 0)
     channels = jnp.moveaxis(maps.reshape(-1, height, width), 0, -1)
-    sampled = warp(channels, coefficients, geometry.canvas, method=method, fill=fill)  # type: ignore[arg-type]
-    shown = _is_shown(geometry)
+    sampled = sampled_at(channels, x, y, method)
+    shown = _is_shown(geometry, at)
     sampled = jnp.where(shown[..., None], sampled, fill)
     planes = jnp.moveaxis(sampled, -1, 0)
     return planes.reshape(*others, *geometry.canvas)
 
 
-def _is_shown(geometry: Undo) -> jax.Array:
-    """Which pixels of a photograph's canvas are of the photograph, and in the input."""
+def _places(geometry: Undo) -> jax.Array:
+    """Where the middles of the pixels of a photograph's canvas are in the input, `(h, w, 2)`."""
     height, width = geometry.canvas
-    # Of a pixel, its middle is asked for.
     y = jnp.arange(height, dtype=jnp.float32)[:, None] + 0.5
     x = jnp.arange(width, dtype=jnp.float32)[None] + 0.5
-    in_photo = (y < geometry.size[0]) & (x < geometry.size[1])
     middles = jnp.stack(jnp.broadcast_arrays(x, y), -1)
-    at = move_points(middles, geometry.matrix, geometry.is_axis_aligned)
+    in_whole = move_points(middles, geometry.whole, geometry.is_axis_aligned)
+    # Not by the matrix of the window: rounded for each, a middle on the seam of two tiles could be
+    # in neither. This difference is exact there.
+    return in_whole - geometry.corner
+
+
+def _is_shown(geometry: Undo, at: jax.Array) -> jax.Array:
+    """Which pixels of a photograph's canvas, with their places, are of it and in the input."""
+    height, width = geometry.canvas
+    row = jnp.arange(height)[:, None]
+    column = jnp.arange(width)
+    in_photo = (row < geometry.size[0]) & (column < geometry.size[1])
     low = geometry.shown[:2]
     high = geometry.shown[2:]
     in_input = (at >= low) & (at < high)

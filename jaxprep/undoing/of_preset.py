@@ -120,7 +120,8 @@ def _made(
     # of a single image, its numbers have no batch axis
     each = slice(None) if is_batch else 0
     made = Undo(
-        matrix=jnp.asarray(matrices, jnp.float32)[each],
+        whole=jnp.asarray(matrices, jnp.float32)[each],
+        corner=jnp.zeros((len(sizes), 2), jnp.float32)[each],
         size=jnp.asarray(sizes, jnp.int32)[each],
         input_size=jnp.asarray(results, jnp.int32)[each],
         shown=jnp.asarray(boxes, jnp.float32)[each],
@@ -146,7 +147,8 @@ def _undo_plan(pipeline: Pipeline, plan: Plan, draws: Any) -> Undo:
     tables, matrix, size, draws = jax.tree.map(jnp.asarray, given)
     moved, shown = of_all(tables, matrix, size, draws)
     made = Undo(
-        matrix=moved,
+        whole=moved,
+        corner=jnp.zeros((*jnp.shape(moved)[:-2], 2), jnp.float32),
         size=tables[0].size,
         input_size=size,
         shown=shown,
