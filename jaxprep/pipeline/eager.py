@@ -57,6 +57,8 @@ AVX2: 0.65 ms an image one by one, 0.5 in runs of 4, 0.4 at once)."""
 RUN_BYTES = 2**26
 """Bytes of the canvases and of the results of a run, at most."""
 FLOAT32_BYTES = 4
+FINE_STEPS = 8
+"""The side of the canvases of a run is a multiple of this share of the next power of two."""
 SIMILAR_WORK = 4
 """An image goes with others where their program computes at most so many times what its own
 does."""
@@ -431,6 +433,7 @@ def _in_runs(
             run = large[start : start + length]
             members = {own[kinds[i]] for i in run}
             if _can_share(program, members):
+                program = _tightened(program, lowered, [sizes[i] for i in run])
                 ready = _ready_runs[length].choose(program, length)
                 if ready is not None:
                     runs.append((ready, sorted(run)))
@@ -456,6 +459,20 @@ def run_lengths(program: Program, count: int) -> list[int]:
     result_bytes = math.prod(out) * channels * FLOAT32_BYTES
     most = RUN_BYTES // max(canvas_bytes + result_bytes, 1)
     return [length for length in RUNS if length <= most and length * core_count() <= count]
+
+
+def _tightened(program: Program, lowered: Lowered, sizes: Sequence[Size]) -> Program:
+    """Returns a program with as small a canvas as images of `sizes` share: of 640 x 640, where one
+    by one they would have 768 x 768, as it takes many images to have it compiled."""
+    windows = [read_window(lowered.segments, size) for size in sizes]
+    longest = max(max(window.height, window.width) for window in windows)
+    first, *others = program.stages
+    power = 1 << (longest - 1).bit_length()
+    step = max(power // FINE_STEPS, 1)
+    side = -(-longest // step) * step
+    source = min(first.source[0], side), min(first.source[1], side)
+    counts = min(first.counts[0], source[0]), min(first.counts[1], source[1])
+    return program._replace(stages=(first._replace(source=source, counts=counts), *others))
 
 
 def _can_share(program: Program, members: Iterable[Program]) -> bool:
