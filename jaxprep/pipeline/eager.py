@@ -425,6 +425,10 @@ def _in_runs(
     large = [i for i, kind in enumerate(kinds) if runs_alone(own[kind], placement)]
     # those that may share one next to each other, and what takes longest first
     large.sort(key=lambda i: (own[kinds[i]].orders, -own[kinds[i]].work))
+
+    def work(members: Sequence[int]) -> int:
+        return sum(own[kinds[i]].work for i in members)
+
     runs = []
     start = 0
     while start < len(large):
@@ -432,7 +436,9 @@ def _in_runs(
         for length in run_lengths(program, len(large) - start):
             run = large[start : start + length]
             members = {own[kinds[i]] for i in run}
-            if _can_share(program, members):
+            # one core must not have more to do than the others together have for each
+            is_balanced = core_count() * work(run) <= work(large[start:])
+            if is_balanced and _can_share(program, members):
                 program = _tightened(program, lowered, [sizes[i] for i in run])
                 ready = _ready_runs[length].choose(program, length)
                 if ready is not None:
@@ -458,7 +464,10 @@ def run_lengths(program: Program, count: int) -> list[int]:
     canvas_bytes = math.prod(source) * channels * np.dtype(program.dtype).itemsize
     result_bytes = math.prod(out) * channels * FLOAT32_BYTES
     most = RUN_BYTES // max(canvas_bytes + result_bytes, 1)
-    return [length for length in RUNS if length <= most and length * core_count() <= count]
+    cores = core_count()
+    # several cores need more than one run each, to end together
+    fewest = 1 if cores == 1 else 2 * cores
+    return [length for length in RUNS if length <= most and length * fewest <= count]
 
 
 def _tightened(program: Program, lowered: Lowered, sizes: Sequence[Size]) -> Program:

@@ -213,7 +213,7 @@ def test_images_of_one_array_go_in_turn_and_the_array_may_be_overwritten(monkeyp
 @pytest.mark.usefixtures("compiled_at_once")
 @pytest.mark.parametrize(
     ("count", "cores", "runs"),
-    [(16, 1, [16]), (21, 1, [16, 4]), (16, 2, [4] * 3), (7, 2, []), (64, 2, [16] * 3 + [4] * 3)],
+    [(16, 1, [16]), (21, 1, [16, 4]), (16, 2, [4]), (8, 2, []), (64, 2, [16] + [4] * 9)],
 )
 def test_cores_share_the_images_of_a_call(count, cores, runs, monkeypatch):
     monkeypatch.setattr(eager, "core_count", lambda: cores)
