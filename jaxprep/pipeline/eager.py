@@ -12,7 +12,7 @@ import functools
 import math
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from typing import Any
 
 import jax
@@ -27,6 +27,7 @@ from jaxprep.pipeline.plan import (
     as_sizes,
     bucket_of,
     image_tables,
+    merge,
     read_window,
     result_size,
     stack_tables,
@@ -127,7 +128,8 @@ class _ReadyPrograms:
     Args:
         most_work: a program that computes more than so many times what an image needs does not
             stand in for its own.
-        waits: whether images have another way, and take it where no program is ready.
+        waits: whether images have another way, and take it where no program is ready; always,
+            where some were compiled ahead.
     """
 
     def __init__(
@@ -164,7 +166,9 @@ class _ReadyPrograms:
             stand_in, is_ahead = found
             self.wanted[own] += count
             is_rare = self.wanted[own] < self.often
-            if is_ahead or (is_rare and (stand_in is not None or self.waits)):
+            if self.waits and (is_rare or self.ahead):
+                return stand_in
+            if is_ahead or (is_rare and stand_in is not None):
                 return stand_in
             # as many as are kept compiled: then what was noted says nothing any more
             if len(self.wanted) > programs().limit:
@@ -413,7 +417,7 @@ def _in_runs(
     """Finds large images that one program can take in turn, and returns these runs, and the images
     that are left.
 
-    The program of a run is that of its largest image, or one that is ready and serves it.
+    The program of a run is made for its images together, or one that is ready serves them.
     """
     everything = list(range(len(images)))
     # a step that sees the whole array of an image takes no larger one
@@ -424,7 +428,7 @@ def _in_runs(
     own = {kind: own_of(*kind) for kind in dict.fromkeys(kinds)}
     large = [i for i, kind in enumerate(kinds) if runs_alone(own[kind], placement)]
     # those that may share one next to each other, and what takes longest first
-    large.sort(key=lambda i: (own[kinds[i]].orders, -own[kinds[i]].work))
+    large.sort(key=lambda i: (kinds[i][1], str(kinds[i][2]), -own[kinds[i]].work))
 
     def work(members: Sequence[int]) -> int:
         return sum(own[kinds[i]].work for i in members)
@@ -438,9 +442,10 @@ def _in_runs(
             members = {own[kinds[i]] for i in run}
             # one core must not have more to do than the others together have for each
             is_balanced = core_count() * work(run) <= work(large[start:])
-            if is_balanced and _can_share(program, members):
-                program = _tightened(program, lowered, [sizes[i] for i in run])
-                ready = _ready_runs[length].choose(program, length)
+            shared = _shared(program, members) if is_balanced else None
+            if shared is not None:
+                shared = _tightened(shared, lowered, [sizes[i] for i in run])
+                ready = _ready_runs[length].choose(shared, length)
                 if ready is not None:
                     runs.append((ready, sorted(run)))
                 start += length
@@ -484,11 +489,21 @@ def _tightened(program: Program, lowered: Lowered, sizes: Sequence[Size]) -> Pro
     return program._replace(stages=(first._replace(source=source, counts=counts), *others))
 
 
-def _can_share(program: Program, members: Iterable[Program]) -> bool:
-    """Whether one program serves the images of others, at little more work."""
-    return all(
-        program.serves(member) and program.work <= SIMILAR_WORK * member.work for member in members
-    )
+def _shared(largest: Program, members: Set[Program]) -> Program | None:
+    """Returns a program that serves the images of `members`, of which one is the largest, at little
+    more work; None if there is none."""
+    others = members - {largest}
+    if not others:
+        return largest
+    try:
+        stages = merge([largest.stages, *(other.stages for other in others)])
+    except InputError:  # a tall and a wide image together need too much
+        return None
+    shared = largest._replace(stages=stages)
+    for member in members:
+        if not shared.serves(member) or shared.work > SIMILAR_WORK * member.work:
+            return None
+    return shared
 
 
 Kind = tuple[Size, int, Any]

@@ -89,11 +89,6 @@ class Program(NamedTuple):
             work += stage.source[0] * width * horizontal + height * width * vertical
         return work
 
-    @property
-    def orders(self) -> tuple[str, ...]:
-        """Which pass of each stage comes first; see `Stage.order`."""
-        return tuple(stage.order for stage in self.stages)
-
     def serves(self, other: Program) -> bool:
         """Return whether it computes what another program computes, on arrays as large or larger.
 

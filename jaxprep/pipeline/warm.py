@@ -146,7 +146,7 @@ def _catch_all(found: Iterable[Program], thin: Iterable[Program]) -> list[Progra
     if not programs:
         return []
     largest = tuple(map(_largest_stage, zip(*(one.stages for one in programs), strict=True)))
-    orders = dict.fromkeys(one.orders for one in [*programs, *thin])
+    orders = dict.fromkeys(tuple(stage.order for stage in one.stages) for one in [*programs, *thin])
     caught = []
     for order in orders:
         stages = (stage._replace(order=name) for stage, name in zip(largest, order, strict=True))
