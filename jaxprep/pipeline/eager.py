@@ -36,7 +36,7 @@ from jaxprep.pipeline.positions import is_axis_aligned, move_positions, position
 from jaxprep.pipeline.program import Program, run_batch, run_in_turn, run_one
 from jaxprep.pipeline.ragged import Ragged
 from jaxprep.pipeline.segment import Segment
-from jaxprep.resample.engines.cpu import new_array
+from jaxprep.resample.engines.cpu import FLOAT32, new_array
 from jaxprep.resample.tables import bucket
 from jaxprep.settings import default_device, platform_of
 from jaxprep.types import Batch, Size
@@ -51,13 +51,12 @@ KEPT_BYTES = 2**26
 images."""
 ALIGNMENT = 64
 """JAX reads an array of the caller in place where it begins at a multiple of so many bytes."""
-RUNS = (16, 4)
-"""How many large images go through one program in turn, where a call has so many for each core: it
-is called less often, and they share its result (16 photographs of random sizes, on one core, under
-AVX2: 0.65 ms an image one by one, 0.5 in runs of 4, 0.4 at once)."""
+RUNS = (64, 32, 16, 8, 4)
+"""How many large images go through one program in turn, where a call has so many: it is called less
+often, and they share its result (16 photographs of random sizes, on one core, under AVX2: 0.61 ms
+an image one by one, 0.45 at once)."""
 RUN_BYTES = 2**26
 """Bytes of the canvases and of the results of a run, at most."""
-FLOAT32_BYTES = 4
 FINE_STEPS = 8
 """The side of the canvases of a run is a multiple of this share of the next power of two."""
 SIMILAR_WORK = 4
@@ -113,8 +112,9 @@ MOST_WORK = 16
 own: icons beside a photograph of 12 megapixels."""
 
 
-OFTEN_IN_TURN = 64
-"""Images that go one by one before a program is compiled that takes several of them in turn."""
+OFTEN_IN_TURN = 1024
+"""Images that go one by one before a program is compiled that takes several of them in turn: it
+saves a second in some thousands."""
 
 
 class _ReadyPrograms:
@@ -128,8 +128,7 @@ class _ReadyPrograms:
     Args:
         most_work: a program that computes more than so many times what an image needs does not
             stand in for its own.
-        waits: whether images have another way, and take it where no program is ready; always,
-            where some were compiled ahead.
+        waits: whether images have another way, and take it where no program is ready.
     """
 
     def __init__(
@@ -160,22 +159,32 @@ class _ReadyPrograms:
         if own in self.programs:
             return own
         with self.lock:
-            found = self.stand_ins.get(own)
-            if found is None:
-                found = self.stand_ins[own] = self._stand_in(own)
-            stand_in, is_ahead = found
+            stand_in, is_ahead = self._found(own)
             self.wanted[own] += count
             is_rare = self.wanted[own] < self.often
-            if self.waits and (is_rare or self.ahead):
-                return stand_in
             if is_ahead or (is_rare and stand_in is not None):
                 return stand_in
             # as many as are kept compiled: then what was noted says nothing any more
             if len(self.wanted) > programs().limit:
                 self._forget_calls()
+            if self.waits and is_rare:
+                return None
             self.programs.add(own)
             self.stand_ins.clear()
             return own
+
+    def is_ahead(self, own: Program) -> bool:
+        """Whether a program that was compiled ahead serves what this one does."""
+        if not self.ahead:
+            return False
+        with self.lock:
+            return own in self.ahead or self._found(own)[1]
+
+    def _found(self, own: Program) -> tuple[Program | None, bool]:
+        found = self.stand_ins.get(own)
+        if found is None:
+            found = self.stand_ins[own] = self._stand_in(own)
+        return found
 
     def _stand_in(self, own: Program) -> tuple[Program | None, bool]:
         """The program that stands in for one that is not ready, and whether one that was compiled
@@ -197,16 +206,12 @@ _ready_runs = {length: _ReadyPrograms(OFTEN_IN_TURN, SIMILAR_WORK, waits=True) f
 """Those that take so many images in turn."""
 
 
-def add_ready(programs: Iterable[tuple[Program, int]]) -> None:
-    """Notes programs that are compiled ahead, each with the number of images that it takes, so that
-    images which they serve compile nothing.
+def add_ready(programs: Iterable[Program]) -> None:
+    """Notes programs that are compiled ahead, so that images which they serve compile nothing.
 
     >>> add_ready([])
     """
-    numbered = list(programs)
-    _ready.add_ahead(program for program, _ in numbered)
-    for length, ready in _ready_runs.items():
-        ready.add_ahead(program for program, count in numbered if count == length)
+    _ready.add_ahead(programs)
 
 
 def forget_ready() -> None:
@@ -315,9 +320,6 @@ def run_program(
         refuse_fork()
     if not runs_alone(program):
         batch = _run_group(lowered, program, images, sizes, list(range(len(images))), None)
-    elif len(images) > 1:
-        members = list(range(len(images)))
-        batch = _run_in_turn(lowered, program, images, sizes, members, default_device())
     else:
         run_image(lowered, images[0], sizes[0], program=program)
         return
@@ -391,7 +393,9 @@ def run_images(
     def run(task: tuple[Program, list[int]]) -> None:
         program, part = task
         if len(part) > 1:
-            batch = _run_in_turn(lowered, program, images, sizes, part, device)
+            batch: Any = _run_in_turn(lowered, program, images, sizes, part, device)
+            if placement is None and device is not None:
+                batch = np.asarray(batch)  # where the caller said no device, the result is on any
             results.add(program, part, batch)
             return
         (i,) = part
@@ -426,7 +430,10 @@ def _in_runs(
     kinds = _kinds(images, sizes)
     own_of = functools.partial(program_of, lowered, may_share=False)
     own = {kind: own_of(*kind) for kind in dict.fromkeys(kinds)}
-    large = [i for i, kind in enumerate(kinds) if runs_alone(own[kind], placement)]
+    alone = {kind for kind, program in own.items() if runs_alone(program, placement)}
+    # what was compiled ahead takes images one by one
+    alone = {kind for kind in alone if not _ready.is_ahead(own[kind])}
+    large = [i for i, kind in enumerate(kinds) if kind in alone]
     # those that may share one next to each other, and what takes longest first
     large.sort(key=lambda i: (kinds[i][1], str(kinds[i][2]), -own[kinds[i]].work))
 
@@ -437,38 +444,35 @@ def _in_runs(
     start = 0
     while start < len(large):
         program = own[kinds[large[start]]]
-        for length in run_lengths(program, len(large) - start):
+        left_alone = 1
+        for length in _run_lengths(lowered, program, len(large) - start):
             run = large[start : start + length]
             members = {own[kinds[i]] for i in run}
             # one core must not have more to do than the others together have for each
             is_balanced = core_count() * work(run) <= work(large[start:])
             shared = _shared(program, members) if is_balanced else None
-            if shared is not None:
-                shared = _tightened(shared, lowered, [sizes[i] for i in run])
-                ready = _ready_runs[length].choose(shared, length)
-                if ready is not None:
-                    runs.append((ready, sorted(run)))
+            if shared is None:
+                continue
+            shared = _tightened(shared, lowered, [sizes[i] for i in run])
+            ready = _ready_runs[length].choose(shared, length)
+            if ready is not None:
+                runs.append((ready, sorted(run)))
                 start += length
                 break
+            left_alone = max(left_alone, length)
         else:
-            start += 1
+            start += left_alone
     in_runs = {i for _, run in runs for i in run}
     return runs, [i for i in everything if i not in in_runs]
 
 
-def run_lengths(program: Program, count: int) -> list[int]:
-    """Returns how many of `count` large images may go through a program in turn, on this machine.
-
-    >>> from jaxprep import Pipeline, ops
-    >>> lowered = Pipeline((ops.Resize((2, 2)),)).lowered
-    >>> run_lengths(program_of(lowered, (300, 400), 3, np.uint8), 1)
-    []
-    """
+def _run_lengths(lowered: Lowered, program: Program, count: int) -> list[int]:
+    """How many of `count` large images may go through a program in turn, on this machine."""
     source, out = program.stages[0].source, program.stages[-1].out
     channels = program.channels or 0
-    canvas_bytes = math.prod(source) * channels * np.dtype(program.dtype).itemsize
-    result_bytes = math.prod(out) * channels * FLOAT32_BYTES
-    most = RUN_BYTES // max(canvas_bytes + result_bytes, 1)
+    read = math.prod(source) * channels * np.dtype(program.dtype).itemsize
+    written = math.prod(out) * output_channels(lowered.segments, channels) * FLOAT32.itemsize
+    most = RUN_BYTES // max(read + written, 1)
     cores = core_count()
     # several cores need more than one run each, to end together
     fewest = 1 if cores == 1 else 2 * cores
@@ -607,14 +611,17 @@ def _run_in_turn(
     device: Any,
 ) -> jax.Array:
     """The results of large images that one program takes one after the other, on CPU."""
-    canvases: Any = images
-    is_in_place = isinstance(images, np.ndarray) and _is_read_in_place(images, program, sizes)
-    is_copied = not is_in_place or len(members) < len(images)
+    sizes_in_run = [sizes[i] for i in members]
+    first, last = members[0], members[-1]
+    is_copied = True
+    canvases: Any = None
+    if isinstance(images, np.ndarray) and last - first < len(members):
+        canvases = images[first : last + 1]
+        is_copied = not _is_read_in_place(canvases, program, sizes_in_run)
     if is_copied:
         canvases = _kept_canvas(program, len(members))
         for canvas, i in zip(canvases, members, strict=True):
             _copy_read_pixels(lowered, images[i], sizes[i], canvas)
-    sizes_in_run = [sizes[i] for i in members]
     tables = _stacked_tables(lowered, sizes_in_run, program, is_copied)
     if device is not None:
         canvases, tables = jax.device_put((canvases, tables), device)

@@ -707,7 +707,8 @@ def run_in_turn(
     images: jax.Array,
     tables: Any,
 ) -> jax.Array:
-    """Run a batch as `run_batch` does, on the thread that calls it, on CPU.
+    """Run a batch as `run_batch` does, one image after the other on the thread that calls it, on
+    CPU.
 
     >>> from jaxprep import Pipeline, ops
     >>> plan = Pipeline((ops.Resize((4, 4)),)).plan([(64, 64)])
@@ -715,7 +716,9 @@ def run_in_turn(
     >>> run_in_turn(Program(plan.stages), images, plan.tables).shape
     (1, 4, 4, 3)
     """
-    return run_batch.function(program, images, tables)
+    run = functools.partial(run_stages, program, None)
+    leaves = (tables, None, None)
+    return CpuEngine(concurrent=1).map_in_turn(run, images, leaves, program.form)
 
 
 def constant_program(

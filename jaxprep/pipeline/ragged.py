@@ -16,6 +16,7 @@ from jaxprep import bounds
 from jaxprep.errors import InputError
 from jaxprep.pipeline.placement import Placement
 from jaxprep.resample.engines.cpu import new_array
+from jaxprep.settings import platform_of
 
 
 def padded(results: Sequence[Any], shape: Sequence[int] | None = None) -> np.ndarray:
@@ -76,7 +77,10 @@ class Ragged(NamedTuple):
 
     def listed(self) -> list[Any]:
         """Return the results as a list."""
-        return list(self.results)
+        results = self.results
+        if isinstance(results, jax.Array) and platform_of(results.sharding) == "cpu":
+            results = np.asarray(results)  # JAX would compile how to take each out
+        return list(results)
 
     def stacked_or_listed(self) -> jax.Array | list[jax.Array]:
         """Return one `jax.Array` where the results are alike; otherwise a list of them."""

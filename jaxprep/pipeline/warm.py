@@ -124,7 +124,7 @@ def warm_up(lowered: Lowered, calls: Sequence[Call], channels: int, dtype: Any) 
             f"sizes or batch sizes, or call `jaxprep.limit_programs({len(calls)})` before."
         )
     # first, so that the images below run the programs that later ones will
-    eager.add_ready((program, count) for program, _, count in calls)
+    eager.add_ready(program for program, _, _ in calls)
     # threads do not see a default device that the caller's thread has
     device = default_device()
 
@@ -171,9 +171,7 @@ def _largest_stage(alike: Sequence[Stage]) -> Stage:
 
 def _counts_of(program: Program, counts: Sequence[int]) -> list[int]:
     """In which numbers images run together."""
-    if eager.runs_alone(program):
-        return [1, *eager.run_lengths(program, max(counts))]
-    return list(counts)
+    return [1] if eager.runs_alone(program) else list(counts)
 
 
 def _counts(batch_sizes: Any) -> list[int]:

@@ -14,7 +14,6 @@ from jaxprep import Batch, Pipeline, ops
 from jaxprep.errors import InputError
 from jaxprep.ops import Geometry, Resize
 from jaxprep.pipeline import eager
-from jaxprep.pipeline.program import run_in_turn, run_one
 from jaxprep.resample.tables import Reverse, Window
 
 
@@ -169,6 +168,22 @@ def in_turn(pipeline: Pipeline, images: Any, sizes: Any, cores: int, monkeypatch
     return pipeline.run_images(images, sizes).listed()
 
 
+def called(monkeypatch: Any) -> list[int]:
+    """How many images each call of a program takes, from now on."""
+    counts: list[int] = []
+
+    def counting(function: Any, count: Any) -> Any:
+        def run(program: Any, images: Any, tables: Any) -> Any:
+            counts.append(count(images))
+            return function(program, images, tables)
+
+        return run
+
+    monkeypatch.setattr(eager, "run_in_turn", counting(eager.run_in_turn, len))
+    monkeypatch.setattr(eager, "run_one", counting(eager.run_one, lambda _: 1))
+    return counts
+
+
 @pytest.mark.parametrize(
     "steps",
     [
@@ -187,20 +202,27 @@ def test_many_large_images_on_one_core_have_the_bits_of_one_by_one(steps, monkey
     pipeline = Pipeline(steps)
     images = [noise(*size, 3, seed=i) for i, size in enumerate(MANY)]
     wanted = [np.asarray(pipeline(Batch(image=image)).image) for image in images]
-    before = run_in_turn.count(), run_one.count()
+    calls = called(monkeypatch)
     for got, want in zip(in_turn(pipeline, images, MANY, 1, monkeypatch), wanted, strict=True):
         np.testing.assert_array_equal(got, want)
-    assert run_in_turn.count() > before[0]
-    assert run_one.count() == before[1]
+    assert sum(calls) == len(MANY) and max(calls) == 16
 
 
 @pytest.mark.usefixtures("quick_compilation_of_a_test", "compiled_at_once")
 def test_images_of_one_array_go_in_turn_and_the_array_may_be_overwritten(monkeypatch):
-    pipeline = Pipeline((Resize((24, 32), reference="pillow"), ops.Rescale()))
-    shape = (4, 192, 256, 3)  # as large as a canvas
+    pipeline = Pipeline((Resize((224, 224), reference="pillow"), ops.Rescale()))
+    shape = (4, 256, 256, 3)  # as large as a canvas
     images = noise(*shape)
     wanted = [np.asarray(pipeline(Batch(image=image)).image) for image in images]
-    for offset in (0, 16):  # read in place, and copied
+    calls = called(monkeypatch)
+    is_read_in_place = eager._is_read_in_place
+    answers: list[bool] = []
+    monkeypatch.setattr(
+        eager,
+        "_is_read_in_place",
+        lambda *args: answers.append(is_read_in_place(*args)) or answers[-1],
+    )
+    for offset in (0, 16) * 3:  # read in place, and copied
         buffer = np.empty(images.size + 128, np.uint8)
         start = -buffer.ctypes.data % 64 + offset
         array = buffer[start : start + images.size].reshape(shape)
@@ -208,12 +230,32 @@ def test_images_of_one_array_go_in_turn_and_the_array_may_be_overwritten(monkeyp
         got = in_turn(pipeline, array, [shape[1:3]] * 4, 1, monkeypatch)
         array[:] = 0
         np.testing.assert_array_equal(got, wanted)
+    assert (answers, calls) == ([True, False] * 3, [4] * 6)
+
+
+@pytest.mark.usefixtures("quick_compilation_of_a_test", "compiled_at_once")
+def test_under_a_default_device_results_are_on_it_and_may_go_to_any_other(monkeypatch):
+    device = jax.devices()[2]
+    pipeline = Pipeline((Resize((24, 32), reference="pillow"),))
+    images = [noise(150, 140, 3, seed=i) for i in range(5)]
+    with jax.default_device(device):
+        for count in (4, 5):  # one run, and one image more
+            monkeypatch.setattr(eager, "core_count", lambda: 1)
+            result = pipeline.run_images(images[:count], [(150, 140)] * count).stacked()
+            assert result.devices() == {device} and not result.committed
 
 
 @pytest.mark.usefixtures("compiled_at_once")
 @pytest.mark.parametrize(
     ("count", "cores", "runs"),
-    [(16, 1, [16]), (21, 1, [16, 4]), (16, 2, [4]), (8, 2, []), (64, 2, [16] + [4] * 9)],
+    [
+        (16, 1, [16]),
+        (21, 1, [16, 4]),
+        (64, 1, [64]),
+        (16, 2, [4]),
+        (8, 2, []),
+        (64, 2, [16, 8, 8, 8, 4, 4, 4]),
+    ],
 )
 def test_cores_share_the_images_of_a_call(count, cores, runs, monkeypatch):
     monkeypatch.setattr(eager, "core_count", lambda: cores)
@@ -237,11 +279,47 @@ def test_a_large_image_does_not_make_small_ones_slow(monkeypatch):
     assert max(program.stages[0].source) < 300
 
 
-def test_a_program_for_several_images_is_compiled_once_many_wanted_it(monkeypatch):
+@pytest.fixture
+def one_core(monkeypatch):
     eager.forget_ready()
     monkeypatch.setattr(eager, "core_count", lambda: 1)
-    lowered = Pipeline((Resize((32, 24), reference="pillow"),)).lowered
-    sizes = MANY[:16]
+    yield
+    eager.forget_ready()
+
+
+def runs_of(lowered: Any, sizes: Any) -> list[int]:
     images = [np.empty((*size, 3), np.uint8) for size in sizes]
-    calls = [eager._in_runs(lowered, images, sizes, None)[0] for _ in range(5)]
-    assert [len(runs) for runs in calls] == [0, 0, 0, 1, 1]
+    return [len(run) for _, run in eager._in_runs(lowered, images, sizes, None)[0]]
+
+
+@pytest.mark.usefixtures("one_core")
+def test_a_program_for_several_images_is_compiled_once_many_wanted_it():
+    lowered = Pipeline((Resize((32, 24), reference="pillow"),)).lowered
+    calls = [runs_of(lowered, MANY[:16]) for _ in range(65)]
+    assert calls == [[]] * 63 + [[16]] * 2
+    assert runs_of(lowered, MANY[3:20]) == [16]  # of other images, which it serves
+
+
+@pytest.mark.usefixtures("one_core", "compiled_at_once")
+def test_after_a_warm_up_images_go_one_by_one():
+    pipeline = Pipeline((Resize((32, 24), reference="pillow"),))
+    assert runs_of(pipeline.lowered, [(200, 150)] * 4) == [4]
+    eager.add_ready([eager.program_of(pipeline.lowered, (200, 150), 3, np.uint8)])
+    assert runs_of(pipeline.lowered, [(200, 150)] * 4) == []
+
+
+@pytest.mark.usefixtures("one_core", "compiled_at_once")
+def test_images_of_several_kinds_run_with_those_of_their_own():
+    lowered = Pipeline((Resize((32, 24), reference="float"),)).lowered
+    kinds = [(3, np.uint8), (1, np.uint8), (3, np.float32)] * 4
+    images = [np.empty((150, 140, channels), dtype) for channels, dtype in kinds]
+    found, _ = eager._in_runs(lowered, images, [(150, 140)] * 12, None)
+    assert sorted(run for _, run in found) == [[i, i + 3, i + 6, i + 9] for i in range(3)]
+
+
+@pytest.mark.usefixtures("one_core")
+def test_what_was_noted_of_runs_is_forgotten(monkeypatch):
+    monkeypatch.setattr(eager.programs(), "limit", 3)
+    for width in range(8):
+        runs_of(Pipeline((Resize((32, 24 + width), reference="pillow"),)).lowered, MANY[:4])
+    assert len(eager._ready_runs[4].wanted) <= 4

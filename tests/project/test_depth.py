@@ -45,12 +45,11 @@ def walk(call: Callable[[], Any]) -> tuple[set[str], list[str]]:
 
 
 @pytest.mark.usefixtures("quick_compilation")
-@pytest.mark.parametrize("form", ["pre(image)", "jax.jit(pre)(image)"])
-def test_a_first_call_goes_through_few_files_and_few_frames(form: str):
+def test_a_first_call_and_a_jitted_one_after_it_go_through_few_files_and_few_frames():
     # of a size that no other test has, so that nothing is remembered
     image = np.zeros((301, 403, 3), np.uint8)
     pre = jaxprep.ImageClassifierPreprocessor.from_preset("timm/resnet50.a1_in1k")
-    is_jitted = form.startswith("jax.jit")
-    files, deepest = walk(lambda: jax.jit(pre).lower(image) if is_jitted else pre(image))
-    assert 10 < len(files) <= MOST_FILES, sorted(files)
-    assert 10 < len(deepest) <= MOST_FRAMES, deepest
+    for call in (lambda: pre(image), lambda: jax.jit(pre).lower(image)):
+        files, deepest = walk(call)
+        assert 10 < len(files) <= MOST_FILES, sorted(files)
+        assert 10 < len(deepest) <= MOST_FRAMES, deepest

@@ -450,6 +450,17 @@ class CpuEngine:
 
         return jax.vmap(run_image)(images, tables)
 
+    def map_in_turn(
+        self,
+        run: Run,
+        images: jax.Array,
+        tables: Any,
+        form: Form | None,
+    ) -> jax.Array:
+        """Runs `run` on each image of a batch on one device, one after the other; see
+        `map_images`."""
+        return _loop_over_images(self, run, images, tables, images.shape[0], form)
+
 
 PLAIN_STORE = Epilogue(lambda rows: rows)
 """Stores the image as it is."""
