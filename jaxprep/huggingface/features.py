@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import importlib
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -180,12 +181,19 @@ class BatchFeature(dict[str, Any]):
         return self
 
 
-def finish(results: Mapping[str, Any], return_tensors: Any) -> BatchFeature:
+def finish(
+    results: Mapping[str, Any],
+    return_tensors: Any,
+    listed_axes: Mapping[str, int] = MappingProxyType({}),
+) -> BatchFeature:
     """Return the results of a call as the caller wants them.
 
     Args:
         results: by name, an array of the whole batch, or a list with one entry per image.
-        return_tensors: one of `TENSOR_TYPES`; None for a list with one array per image; `AUTO`.
+        return_tensors: one of `TENSOR_TYPES`; None for what Transformers returns, mostly a list
+            with one array per image; `AUTO`.
+        listed_axes: how many of the first axes of a result are lists where it is None, by name;
+            1 where it is not said.
 
     Raises:
         InputError: one array is asked for, and results differ in size.
@@ -195,35 +203,49 @@ def finish(results: Mapping[str, Any], return_tensors: Any) -> BatchFeature:
     (2, 2, 3)
     >>> len(finish(results, None).pixel_values)
     2
+    >>> finish(results, None, {"pixel_values": 0}).pixel_values.shape
+    (2, 2, 3)
     """
     if return_tensors is not None and return_tensors is not AUTO:
         return BatchFeature(results, return_tensors)
     feature = BatchFeature()
     for name, value in results.items():
-        feature[name] = _finish_entry(name, value, stacks=return_tensors is AUTO)
+        axes = 0 if return_tensors is AUTO else listed_axes.get(name, 1)
+        feature[name] = _finish_entry(name, value, return_tensors is AUTO, axes)
     return frameworks.to_numpy(feature) if frameworks.in_grain() else feature
 
 
-def _finish_entry(name: str, value: Any, stacks: bool) -> Any:
+def _finish_entry(name: str, value: Any, is_auto: bool, axes: int) -> Any:
+    """One result, whose first `axes` axes become lists."""
     if isinstance(value, PlainList):
         return list(value)
     if isinstance(value, PerImage):
-        return value.converted("jax", name) if stacks else value.on_device()
-    # `return_tensors=None` gives one array per image, as in Transformers; or Python's numbers.
-    if not stacks and hasattr(value, "ndim"):
-        array = np.asarray(value)
-        value = array.tolist() if array.ndim == 1 else list(array)
+        return value.converted("jax", name) if is_auto else value.on_device()
+    if axes > 0:
+        return _as_lists(value, axes)
     if isinstance(value, np.ndarray):
         # No copy on CPU where the array is aligned: nobody else holds it, so it never changes.
         return jax.device_put(value)
     if not isinstance(value, list):
         return value
-    if stacks and value and all(isinstance(item, (np.ndarray, jax.Array)) for item in value):
+    if value and all(isinstance(item, (np.ndarray, jax.Array)) for item in value):
         return _join_arrays(value)
     # Sizes are pairs of Python's numbers.
-    if stacks and value and all(isinstance(item, tuple) for item in value):
+    if value and all(isinstance(item, tuple) for item in value):
         return to_tensor(value, "jax", name)
-    return [jnp.asarray(item) if isinstance(item, np.ndarray) else item for item in value]
+    return [_array_on_device(item) for item in value]
+
+
+def _as_lists(value: Any, axes: int) -> Any:
+    """The first `axes` axes as lists of arrays; of Python's numbers where there are no others."""
+    if axes == 0:
+        return _array_on_device(value)
+    if hasattr(value, "ndim"):
+        array = np.asarray(value)
+        value = array.tolist() if array.ndim == axes else list(array)
+    if not isinstance(value, list):
+        return value
+    return [_as_lists(item, axes - 1) for item in value]
 
 
 def _join_arrays(arrays: list[Any]) -> Any:

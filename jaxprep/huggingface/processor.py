@@ -232,9 +232,11 @@ class BaseImageProcessor(ImageOperations, frameworks.NoAutoGraph, metaclass=Clas
                 `(b, ...)`, or a list of any of them, nested or not, of any sizes. Of arrays the
                 channels may be first or last.
             args: the other inputs of the class, in order.
-            return_tensors: "jax", "np", "pt" or "tf" for one array; None for a list with one array
-                per image. By default a `jax.Array`, or a list of them where the results are of
-                different sizes. Inside a caller's transformation always the default.
+            return_tensors: "jax", "np", "pt" or "tf" for one array; None for what the class returns
+                in Transformers: a list with one array per image, or one array where the class
+                stacks them itself, as Qwen2-VL does. By default a `jax.Array`, or a list of them
+                where the results are of different sizes. Inside a caller's transformation always
+                the default.
             input_data_format: "channels_first" or "channels_last", of arrays; by default they are
                 told apart by the number of channels.
             device: a device or a sharding to put the results on; by default that of the images,
@@ -287,7 +289,7 @@ class BaseImageProcessor(ImageOperations, frameworks.NoAutoGraph, metaclass=Clas
         settings = call.config.effective
         if settings.flag("do_rescale") and settings.number("rescale_factor") <= BYTE_SCALE:
             warn_of_range(self, images)
-        features = finish(family.run(call), return_tensors)
+        features = finish(family.run(call), return_tensors, call.config.listed_axes)
         return beside_inputs(features, images) if device is None else features.to(device)
 
     def warm_up(self, sizes: Any = None, **settings: Any) -> int:

@@ -77,9 +77,11 @@ class BaseVideoProcessor(BaseImageProcessor):
                 a list of frames (PIL or arrays), a path, a URL, the bytes of a file; a batch
                 `(b, t, ...)`; or a list of any of them, nested or not, of any lengths and sizes.
             args: none; settings have names.
-            return_tensors: "jax", "np", "pt" or "tf" for one array; None for a list with one array
-                per video. By default a `jax.Array`, or a list of them where videos are of different
-                lengths. Inside a caller's transformation always the default.
+            return_tensors: "jax", "np", "pt" or "tf" for one array; None for what the class returns
+                in Transformers: a list with one array per video, or one array where the class
+                stacks them itself, as Qwen2-VL does. By default a `jax.Array`, or a list of them
+                where videos are of different lengths. Inside a caller's transformation always the
+                default.
             video_metadata: of videos that are no files, a mapping or a `VideoMetadata` for each:
                 how many frames the video has, its `fps` and `duration`; sampling needs them.
             input_data_format: "channels_first" or "channels_last", of arrays; by default told by
@@ -131,7 +133,7 @@ class BaseVideoProcessor(BaseImageProcessor):
             results["video_metadata"] = each
         if call.is_traced:
             return finish(results, AUTO)
-        features = finish(results, return_tensors)
+        features = finish(results, return_tensors, call.config.listed_axes)
         if device is not None:
             return features.to(device)
         return beside_inputs(features, videos, batch_ndim=5)

@@ -133,6 +133,37 @@ class PatchLayout:
 
 
 @dataclass(frozen=True)
+class ListedAxes:
+    """How many of the first axes of a result are lists with `return_tensors=None`.
+
+    Attributes:
+        axes: their number: 0 is one array, 1 a list of arrays, 2 a list of lists; all axes are
+            Python's numbers.
+        pil: the same on the PIL backend, where the backends differ.
+        unpadded: the same where the setting `do_pad` is off, for a class that pads by it.
+
+    >>> rows()["Idefics3ImageProcessor"].listed["pixel_values"]
+    ListedAxes(axes=0, pil=None, unpadded=2)
+    """
+
+    axes: int
+    pil: int | None = None
+    unpadded: int | None = None
+
+    def count(self, backend: Backend, pads: bool) -> int:
+        """Return the number of these axes in a call.
+
+        >>> ListedAxes(0, pil=1).count("pil", pads=True)
+        1
+        """
+        if self.unpadded is not None and not pads:
+            return self.unpadded
+        if self.pil is not None and backend == "pil":
+            return self.pil
+        return self.axes
+
+
+@dataclass(frozen=True)
 class ModernOutput:
     """The name of the results where `setting` is false, for a class that once used another name.
 
@@ -170,6 +201,8 @@ class ProcessorRow:
         maps: the settings in which a segmentation map differs from its image; a string names
             another setting, whose value is taken.
         sizes: results that tell sizes of images, by name, and which size.
+        listed: results of which other axes than the first are lists with `return_tensors=None`, by
+            name: the originals stack some results themselves.
         tiling: None for a class that does not cut images into tiles.
         modern_output: another name for the images' result.
         renamed: names that settings had in former releases, and what they are called now.
@@ -207,6 +240,7 @@ class ProcessorRow:
     alpha: Literal["white", "checkerboard"] = "white"
     maps: dict[str, Any] = field(default_factory=dict)
     sizes: dict[str, SizeKind] = field(default_factory=dict)
+    listed: dict[str, ListedAxes] = field(default_factory=dict)
     tiling: Tiling | None = None
     modern_output: ModernOutput | None = None
     renamed: dict[str, str] = field(default_factory=dict)

@@ -190,6 +190,18 @@ class HuggingFace(Format):
         return self.row.outputs[0]
 
     @property
+    def listed_axes(self) -> dict[str, int]:
+        """How many of the first axes of a result are lists with `return_tensors=None`, by name; of
+        a result that is not named one is.
+
+        >>> HuggingFace("Qwen2VLImageProcessor").listed_axes
+        {'pixel_values': 0, 'image_grid_thw': 0}
+        """
+        # Some pad where `do_pad` is not given; of others it is no padding to one size: Idefics 3.
+        pads = self.pads or self.effective.flag("do_pad")
+        return {name: of.count(self.backend, pads) for name, of in self.row.listed.items()}
+
+    @property
     def image_size(self) -> Size | None:
         return static_sizes(self.pipeline.segments)[-1]
 

@@ -1,0 +1,86 @@
+"""`return_tensors=None` gives arrays where Transformers does, and lists where it does: against its
+PIL backend live, and its torchvision backend by `listed.json`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from goldens import listed_cases, store
+from helpers.huggingface.common import original
+
+from jaxprep import huggingface
+from jaxprep.formats import HuggingFace
+from jaxprep.formats.huggingface import classes
+
+ON_TORCHVISION = json.loads((store.FOLDER / "listed.json").read_text())["classes"]
+ON_PIL = [name for name, row in classes.rows().items() if "pil" in row.backends]
+IMAGE = listed_cases.IMAGE
+
+
+@pytest.mark.filterwarnings("ignore")  # of the originals
+@pytest.mark.parametrize("name", ON_PIL)
+def test_results_are_lists_or_arrays_as_on_the_pil_backend(name: str) -> None:
+    cls = original(name)
+    settings = listed_cases.SETTINGS.get(name, {})
+    images, beside = listed_cases.images(name), listed_cases.BESIDE.get(name, {})
+    theirs = cls(**settings)(images, **beside, return_tensors=None)
+    if name == "IdeficsImageProcessor":  # theirs returns the images without a name
+        theirs = {"pixel_values": theirs}
+    results = getattr(huggingface, cls.__name__)(**settings)(images, **beside, return_tensors=None)
+    assert listed_cases.structure(results) == listed_cases.structure(theirs)
+    arrays = [leaf for leaf in jax.tree.leaves(results) if hasattr(leaf, "shape")]
+    assert all(isinstance(array, jax.Array) for array in arrays)
+
+
+@pytest.mark.parametrize("name", sorted(ON_TORCHVISION))
+def test_the_table_says_what_the_torchvision_backend_lists(name: str) -> None:
+    facts = ON_TORCHVISION[name]
+    settings = listed_cases.SETTINGS.get(name, {})
+    for call, key in (({}, "default"), ({"do_pad": False}, "unpadded")):
+        if key not in facts:
+            continue
+        axes = HuggingFace(name, {**settings, **call}, backend="torchvision").listed_axes
+        for result, wanted in facts[key].items():
+            assert axes.get(result, 1) == wanted, (key, result)
+
+
+def test_results_that_are_one_array_hold_the_patches_of_all_images() -> None:
+    processor = huggingface.Qwen2VLImageProcessorPil()
+    images = [IMAGE, IMAGE[:30]]
+    listed = processor(images, return_tensors=None)
+    stacked = processor(images, return_tensors="jax")
+    for name, value in listed.items():
+        assert isinstance(value, jax.Array)
+        np.testing.assert_array_equal(value, stacked[name])
+
+
+def test_frames_are_lists_in_lists_on_the_pil_backend_alone() -> None:
+    options: Any = {"size": {"shortest_edge": 8}, "crop_size": {"height": 8, "width": 8}}
+    for processor, is_nested in (
+        (huggingface.VideoMAEImageProcessorPil(**options), True),
+        (huggingface.VideoMAEImageProcessor(**options), False),
+    ):
+        (frames,) = processor([IMAGE, IMAGE], return_tensors=None).pixel_values
+        assert isinstance(frames, list) == is_nested
+        assert np.shape(frames) == (2, 3, 8, 8)
+
+
+def test_samples_that_are_not_padded_are_lists_of_their_images() -> None:
+    processor = huggingface.Idefics2ImageProcessorPil(size={"shortest_edge": 8, "longest_edge": 16})
+    samples = [[IMAGE, IMAGE], [IMAGE]]
+    padded = processor(samples, return_tensors=None)
+    assert padded.pixel_values.shape[:2] == (2, 2)
+    listed = processor(samples, do_pad=False, return_tensors=None).pixel_values
+    assert [[image.ndim for image in sample] for sample in listed] == [[3, 3], [3]]
+
+
+def test_videos_in_patches_are_one_array() -> None:
+    processor = huggingface.Qwen3VLVideoProcessor()
+    features = processor([listed_cases.CLIP], do_sample_frames=False, return_tensors=None)
+    assert isinstance(features.pixel_values_videos, jax.Array)
+    assert features.video_grid_thw.shape == (1, 3)
