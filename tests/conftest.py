@@ -141,7 +141,6 @@ def bounded_memory() -> Iterator[None]:
 
 
 BUILT_ON_ARITHMETIC = {
-    "cli",
     "doctor",
     "facade",
     "huggingface",

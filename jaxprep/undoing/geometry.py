@@ -187,7 +187,7 @@ class Undo:
             `(..., *canvas)` float32; for one photograph the canvas is its size.
 
         >>> from jaxprep import Pipeline, ops, undo
-        >>> geometry = undo(Pipeline((ops.Resize((14, 14)),)), (1, 4))
+        >>> geometry = undo(Pipeline((ops.Resize((16, 16)),)), (1, 4))
         >>> geometry.heat_maps(np.float32([[0, 1]])).tolist()
         [[0.0, 0.25, 0.75, 1.0]]
         """

@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
-import jax
-import numpy as np
-import pytest
-
-import jaxprep
-
-PACKAGE = str(Path(jaxprep.__file__).parent)
 MOST_FILES = 15
 MOST_FRAMES = 14
 
+WALK = """
+import json, sys
+from pathlib import Path
+import jax, numpy as np
+import jaxprep
 
-def walk(call: Callable[[], Any]) -> tuple[set[str], list[str]]:
-    """The files of jaxprep that a call goes through, and its deepest stack, by names."""
-    files: set[str] = set()
-    stack: list[str | None] = []
-    deepest: list[str] = []
+package = str(Path(jaxprep.__file__).parent)
 
-    def hook(frame: Any, event: str, _: Any) -> None:
+
+def walk(call):
+    files, stack, deepest = set(), [], []
+
+    def hook(frame, event, _):
         nonlocal deepest
         if event == "call":
             file = frame.f_code.co_filename
-            is_ours = file.startswith(PACKAGE)
+            is_ours = file.startswith(package)
             stack.append(frame.f_code.co_qualname if is_ours else None)
             if is_ours:
-                files.add(file)
+                files.add(Path(file).relative_to(package).as_posix())
                 deepest = max(deepest, [name for name in stack if name], key=len)
         elif event == "return" and stack:
             stack.pop()
@@ -41,15 +38,22 @@ def walk(call: Callable[[], Any]) -> tuple[set[str], list[str]]:
         call()
     finally:
         sys.setprofile(None)
-    return files, deepest
+    return sorted(files), deepest
 
 
-@pytest.mark.usefixtures("quick_compilation")
+image = np.zeros((300, 400, 3), np.uint8)
+pre = jaxprep.ImageClassifierPreprocessor.from_preset("timm/resnet50.a1_in1k")
+walks = [walk(lambda: pre(image)), walk(lambda: jax.jit(pre).lower(image))]
+print(json.dumps(walks))
+"""
+"""Prints the files of jaxprep, and the names in the deepest stack, of a first call and then of a
+jitted one: in a process of its own, where nothing is remembered."""
+
+
 def test_a_first_call_and_a_jitted_one_after_it_go_through_few_files_and_few_frames():
-    # of a size that no other test has, so that nothing is remembered
-    image = np.zeros((301, 403, 3), np.uint8)
-    pre = jaxprep.ImageClassifierPreprocessor.from_preset("timm/resnet50.a1_in1k")
-    for call in (lambda: pre(image), lambda: jax.jit(pre).lower(image)):
-        files, deepest = walk(call)
-        assert 10 < len(files) <= MOST_FILES, sorted(files)
+    done = subprocess.run([sys.executable, "-c", WALK], capture_output=True, text=True, check=True)
+    walks = json.loads(done.stdout.splitlines()[-1])
+    assert len(walks) == 2
+    for files, deepest in walks:
+        assert 10 < len(files) <= MOST_FILES, files
         assert 10 < len(deepest) <= MOST_FRAMES, deepest
