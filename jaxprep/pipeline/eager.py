@@ -112,7 +112,7 @@ MOST_WORK = 16
 own: icons beside a photograph of 12 megapixels."""
 
 
-OFTEN_IN_TURN = 1024
+OFTEN_IN_TURN = 256
 """Images that go one by one before a program is compiled that takes several of them in turn: it
 saves a second in some thousands."""
 
