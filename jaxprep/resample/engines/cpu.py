@@ -459,7 +459,7 @@ class CpuEngine:
     ) -> jax.Array:
         """Runs `run` on each image of a batch on one device, one after the other; see
         `map_images`."""
-        return _loop_over_images(self, run, images, tables, images.shape[0], form)
+        return _loop_over_images(self, run, images, tables, 1, form)
 
 
 PLAIN_STORE = Epilogue(lambda rows: rows)
