@@ -36,7 +36,7 @@ from jaxprep.pipeline.positions import is_axis_aligned, move_positions, position
 from jaxprep.pipeline.program import Program, run_batch, run_in_turn, run_one
 from jaxprep.pipeline.ragged import Ragged
 from jaxprep.pipeline.segment import Segment
-from jaxprep.resample.engines.cpu import FLOAT32, new_array
+from jaxprep.resample.engines.cpu import ALIGNMENT, FLOAT32, new_array
 from jaxprep.resample.tables import bucket
 from jaxprep.settings import default_device, platform_of
 from jaxprep.types import Batch, Size
@@ -49,8 +49,6 @@ MAX_GROUP = 64
 KEPT_BYTES = 2**26
 """Bytes of a canvas, or of those of several images, up to which a thread keeps it for its next
 images."""
-ALIGNMENT = 64
-"""JAX reads an array of the caller in place where it begins at a multiple of so many bytes."""
 RUNS = (64, 32, 16, 8, 4)
 """How many large images go through one program in turn, where a call has so many: it is called less
 often, and they share its result (16 photographs of random sizes, on one core, under AVX2: 0.61 ms
@@ -318,11 +316,10 @@ def run_program(
     """
     if Fork.is_broken:
         refuse_fork()
-    if not runs_alone(program):
-        batch = _run_group(lowered, program, images, sizes, list(range(len(images))), None)
-    else:
+    if runs_alone(program):
         run_image(lowered, images[0], sizes[0], program=program)
         return
+    batch = _run_group(lowered, program, images, sizes, list(range(len(images))), None)
     jax.block_until_ready(_only_one(batch, None) if len(images) == 1 else batch)
 
 
@@ -374,9 +371,10 @@ def run_images(
     for channels in {image.shape[-1] for image in images}:
         check_stored(lowered, wanted, channels)
     results = _Results(lowered, wanted, store)
-    tasks, others = _in_runs(lowered, images, sizes, placement)
+    kinds = _kinds(images, sizes)
+    tasks, others = _in_runs(lowered, kinds, placement)
     small: dict[Program, list[int]] = {}
-    for i, program in _programs_of(lowered, images, sizes, others):
+    for i, program in _programs_of(lowered, kinds, others):
         if runs_alone(program, placement):
             tasks.append((program, [i]))
         else:
@@ -413,21 +411,17 @@ def run_images(
 
 
 def _in_runs(
-    lowered: Lowered,
-    images: Sequence[np.ndarray] | np.ndarray,
-    sizes: Sequence[Size],
-    placement: Placement,
+    lowered: Lowered, kinds: Sequence[Kind], placement: Placement
 ) -> tuple[list[tuple[Program, list[int]]], list[int]]:
     """Finds large images that one program can take in turn, and returns these runs, and the images
     that are left.
 
     The program of a run is made for its images together, or one that is ready serves them.
     """
-    everything = list(range(len(images)))
+    everything = list(range(len(kinds)))
     # a step that sees the whole array of an image takes no larger one
-    if lowered.exact_sizes or len(images) < min(RUNS) * core_count():
+    if lowered.exact_sizes or len(kinds) < min(RUNS) * core_count():
         return [], everything
-    kinds = _kinds(images, sizes)
     own_of = functools.partial(program_of, lowered, may_share=False)
     own = {kind: own_of(*kind) for kind in dict.fromkeys(kinds)}
     alone = {kind for kind, program in own.items() if runs_alone(program, placement)}
@@ -435,25 +429,23 @@ def _in_runs(
     alone = {kind for kind in alone if not _ready.is_ahead(own[kind])}
     large = [i for i, kind in enumerate(kinds) if kind in alone]
     # those that may share one next to each other, and what takes longest first
-    large.sort(key=lambda i: (kinds[i][1], str(kinds[i][2]), -own[kinds[i]].work))
-
-    def work(members: Sequence[int]) -> int:
-        return sum(own[kinds[i]].work for i in members)
-
+    work = {kind: own[kind].work for kind in alone}
+    large.sort(key=lambda i: (kinds[i][1], str(kinds[i][2]), -work[kinds[i]]))
     runs = []
     start = 0
     while start < len(large):
         program = own[kinds[large[start]]]
+        work_left = sum(work[kinds[i]] for i in large[start:])
         left_alone = 1
         for length in _run_lengths(lowered, program, len(large) - start):
             run = large[start : start + length]
             members = {own[kinds[i]] for i in run}
             # one core must not have more to do than the others together have for each
-            is_balanced = core_count() * work(run) <= work(large[start:])
+            is_balanced = core_count() * sum(work[kinds[i]] for i in run) <= work_left
             shared = _shared(program, members) if is_balanced else None
             if shared is None:
                 continue
-            shared = _tightened(shared, lowered, [sizes[i] for i in run])
+            shared = _tightened(shared, lowered, [kinds[i][0] for i in run])
             ready = _ready_runs[length].choose(shared, length)
             if ready is not None:
                 runs.append((ready, sorted(run)))
@@ -519,13 +511,9 @@ def _kinds(images: Sequence[np.ndarray] | np.ndarray, sizes: Sequence[Size]) -> 
 
 
 def _programs_of(
-    lowered: Lowered,
-    images: Sequence[np.ndarray] | np.ndarray,
-    sizes: Sequence[Size],
-    members: Sequence[int],
+    lowered: Lowered, kinds: Sequence[Kind], members: Sequence[int]
 ) -> list[tuple[int, Program]]:
     """The images that `members` names, each with its program."""
-    kinds = _kinds(images, sizes)
     counts = Counter(kinds[i] for i in members)
     # the largest first: its program may serve the others
     largest_first = sorted(counts, key=lambda kind: -math.prod(kind[0]))

@@ -262,7 +262,7 @@ def test_cores_share_the_images_of_a_call(count, cores, runs, monkeypatch):
     lowered = Pipeline((Resize((32, 24), reference="pillow"),)).lowered
     sizes = [MANY[i % len(MANY)] for i in range(count)]
     images = [np.empty((*size, 3), np.uint8) for size in sizes]
-    found, others = eager._in_runs(lowered, images, sizes, None)
+    found, others = eager._in_runs(lowered, eager._kinds(images, sizes), None)
     assert [len(run) for _, run in found] == runs
     members = [i for _, run in found for i in run]
     assert sorted([*members, *others]) == list(range(count))
@@ -274,7 +274,7 @@ def test_a_large_image_does_not_make_small_ones_slow(monkeypatch):
     lowered = Pipeline((Resize((32, 24), reference="pillow"),)).lowered
     sizes = [(2000, 3000), *[(200, 150)] * 4]
     images = [np.empty((*size, 3), np.uint8) for size in sizes]
-    [(program, run)], others = eager._in_runs(lowered, images, sizes, None)
+    [(program, run)], others = eager._in_runs(lowered, eager._kinds(images, sizes), None)
     assert (run, others) == ([1, 2, 3, 4], [0])
     assert max(program.stages[0].source) < 300
 
@@ -289,7 +289,7 @@ def one_core(monkeypatch):
 
 def runs_of(lowered: Any, sizes: Any) -> list[int]:
     images = [np.empty((*size, 3), np.uint8) for size in sizes]
-    return [len(run) for _, run in eager._in_runs(lowered, images, sizes, None)[0]]
+    return [len(run) for _, run in eager._in_runs(lowered, eager._kinds(images, sizes), None)[0]]
 
 
 @pytest.mark.usefixtures("one_core")
@@ -313,7 +313,7 @@ def test_images_of_several_kinds_run_with_those_of_their_own():
     lowered = Pipeline((Resize((32, 24), reference="float"),)).lowered
     kinds = [(3, np.uint8), (1, np.uint8), (3, np.float32)] * 4
     images = [np.empty((150, 140, channels), dtype) for channels, dtype in kinds]
-    found, _ = eager._in_runs(lowered, images, [(150, 140)] * 12, None)
+    found, _ = eager._in_runs(lowered, eager._kinds(images, [(150, 140)] * 12), None)
     assert sorted(run for _, run in found) == [[i, i + 3, i + 6, i + 9] for i in range(3)]
 
 
