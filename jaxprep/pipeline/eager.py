@@ -430,7 +430,7 @@ def _in_runs(
     large = [i for i, kind in enumerate(kinds) if kind in alone]
     # those that may share one next to each other, and what takes longest first
     work = {kind: own[kind].work for kind in alone}
-    large.sort(key=lambda i: (kinds[i][1], str(kinds[i][2]), -work[kinds[i]]))
+    large.sort(key=lambda i: (kinds[i][1], kinds[i][2].str, -work[kinds[i]]))
     runs = []
     start = 0
     while start < len(large):
@@ -542,11 +542,14 @@ def _tables_on_device(
     is_windowed: bool,
     placement: Any,
     device: Any,
+    count: int | None = None,
 ) -> Any:
-    """The tables of one image, where `placement` says; `device` tells one default device from
-    another."""
+    """The tables of one image, or of `count` that are alike, where `placement` says; `device` tells
+    one default device from another."""
     del device
     tables = image_tables(segments, size, stages, is_windowed)
+    if count is not None:
+        tables = stack_tables([tables] * count)
     tables = jax.tree.map(np.ascontiguousarray, tables)
     return jax.device_put(tables, placement)
 
@@ -610,7 +613,13 @@ def _run_in_turn(
         canvases = _kept_canvas(program, len(members))
         for canvas, i in zip(canvases, members, strict=True):
             _copy_read_pixels(lowered, images[i], sizes[i], canvas)
-    tables = _stacked_tables(lowered, sizes_in_run, program, is_copied)
+    if len(set(sizes_in_run)) == 1:
+        (size,) = set(sizes_in_run)
+        tables = _tables_on_device(
+            lowered.segments, size, program.stages, is_copied, device, device, len(members)
+        )
+    else:
+        tables = _stacked_tables(lowered, sizes_in_run, program, is_copied)
     if device is not None:
         canvases, tables = jax.device_put((canvases, tables), device)
     results = run_in_turn(program._replace(platform="cpu"), canvases, tables)
