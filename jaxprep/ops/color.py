@@ -5,7 +5,7 @@ the nearest colours of a palette. `ToRGB` is in `pixels.py`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -81,13 +81,16 @@ class OverCheckerboard(Opaque):
 class Premultiply(Pointwise):
     """Multiplies uint8 colours by alpha, as Pillow does before it resizes RGBA.
 
-    An image without alpha stays as it is.
+    An image without alpha stays as it is; so does one whose size the resize keeps, where a resize
+    and `Unpremultiply` follow: `Image.resize` of Pillow returns a copy.
 
     >>> import numpy as np
     >>> from jaxprep import Batch
     >>> Premultiply()(Batch(image=np.uint8([[[100, 128]]]))).image.tolist()
     [[[50, 128]]]
     """
+
+    around_resize: ClassVar[Literal["before", "after"] | None] = "before"
 
     def apply(self, image: Any, draw: Any = None) -> Any:
         if not _has_alpha(image):
@@ -111,13 +114,16 @@ class Premultiply(Pointwise):
 class Unpremultiply(Pointwise):
     """Divides uint8 colours by alpha, as Pillow does after it has resized RGBA.
 
-    An image without alpha stays as it is.
+    An image without alpha stays as it is; so does one whose size the resize keeps, see
+    `Premultiply`.
 
     >>> import numpy as np
     >>> from jaxprep import Batch
     >>> Unpremultiply()(Batch(image=np.uint8([[[50, 128]]]))).image.tolist()
     [[[99, 128]]]
     """
+
+    around_resize: ClassVar[Literal["before", "after"] | None] = "after"
 
     def apply(self, image: Any, draw: Any = None) -> Any:
         if not _has_alpha(image):

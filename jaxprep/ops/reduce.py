@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -79,6 +79,8 @@ class ReducingResize(Opaque):
     >>> step(Batch(image=np.zeros((64, 48, 3), np.uint8))).image.shape
     (8, 6, 3)
     """
+
+    is_resize: ClassVar[bool] = True
 
     rule: SizeRule
     gap: float = 2.0

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -84,7 +84,9 @@ def segments(steps: tuple[Step, ...]) -> tuple[Segment, ...]:
     cut = [Segment()]
     static_size: Size | None = None
     for index, step in enumerate(steps):
-        placed = Placed(step, index if step.is_random else None)
+        placed = Placed(
+            step, index if step.is_random else None, around_resize=_around_resize(steps, index)
+        )
         last = cut[-1]
         if isinstance(step, Opaque):
             # steps after it may join its segment: they move the pixels that it returns
@@ -103,6 +105,28 @@ def segments(steps: tuple[Step, ...]) -> tuple[Segment, ...]:
                 static_size = None  # known beforehand, but traced in a program with a plan
     has_steps = [segment for segment in cut if segment != Segment()]
     return tuple(has_steps) or (Segment(),)
+
+
+def _around_resize(steps: Sequence[Step], index: int) -> Literal["before", "after"] | None:
+    """On which side of a resize a step is left out with its fellow on the other side."""
+    side = _side_of_resize(steps[index])
+    if side is None:
+        return None
+    middle = index + 1 if side == "before" else index - 1
+    if not 0 < middle < len(steps) - 1:
+        return None
+    sides = _side_of_resize(steps[middle - 1]), _side_of_resize(steps[middle + 1])
+    return side if sides == ("before", "after") and _is_resize(steps[middle]) else None
+
+
+def _side_of_resize(step: Step) -> Literal["before", "after"] | None:
+    return step.around_resize if isinstance(step, Pointwise) else None
+
+
+def _is_resize(step: Step) -> bool:
+    if isinstance(step, Opaque):
+        return step.is_resize
+    return isinstance(step, Geometry) and step.resampling is not None
 
 
 def _needs_new_segment(

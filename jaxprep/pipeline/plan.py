@@ -30,6 +30,7 @@ from jaxprep.pipeline.segment import (
     Segment,
     all_tables,
     in_arithmetic,
+    resized_around,
     segment_tables,
     stage_sizes,
 )
@@ -105,6 +106,8 @@ class Tables(NamedTuple):
         moved_size: height and width after `geometry`, where drawn steps follow; otherwise None.
         matrix: `(3, 3)` float32, where the stage moves positions, without its drawn steps; None
             where no step of the pipeline is drawn.
+        resized: whether its resize, and that of the next stage, change the size of the image; None
+            where no pointwise step depends on it.
 
     >>> from jaxprep import Pipeline, ops
     >>> plan = Pipeline((ops.Resize((4, 4)),)).plan([(8, 6), (6, 8)])
@@ -119,6 +122,7 @@ class Tables(NamedTuple):
     size: Any = None
     moved_size: Any = None
     matrix: Any = None
+    resized: tuple[Any, Any] | None = None
 
 
 @functools.partial(
@@ -562,8 +566,12 @@ def image_tables(
     """
     window = read_window(parts, size) if is_windowed else None
     tables = []
-    for segment, stage in zip(parts, stages, strict=True):
-        tables.append(_padded_tables(segment, stage, size, window))
+    for i, (segment, stage) in enumerate(zip(parts, stages, strict=True)):
+        padded = _padded_tables(segment, stage, size, window)
+        resized = resized_around(parts, i, size)
+        if resized is not None:
+            padded = padded._replace(resized=(np.bool_(resized[0]), np.bool_(resized[1])))
+        tables.append(padded)
         size = segment_tables(segment, size).size
         if segment.moves_pixels or segment.opaque is not None:
             window = None

@@ -28,7 +28,7 @@ from jaxprep.errors import InputError
 from jaxprep.pipeline.draws import draw_tables
 from jaxprep.pipeline.lower import Lowered
 from jaxprep.pipeline.plan import Bucket, Stage, Tables, constant_stage, with_matrices
-from jaxprep.pipeline.segment import PaddingSlot, Placed, all_tables
+from jaxprep.pipeline.segment import PaddingSlot, Placed, all_tables, resized_around
 from jaxprep.pipeline.step import Layout, Pointwise, fill_value
 from jaxprep.resample.engines.cpu import CpuEngine
 from jaxprep.resample.engines.plain import PlainEngine
@@ -159,6 +159,7 @@ def run_stages(
             exact=program.exact,
             draws=draws,
             size=size if is_cut else None,
+            resized=tables.resized,
         )
         epilogue = _stored(program, compute) if is_last else Epilogue(compute)
         image = engine.run_segment(image, passes_of(stage, tables), epilogue, is_last)
@@ -402,6 +403,7 @@ def compute_epilogue(
     exact: bool = False,
     draws: Any = None,
     size: Any = None,
+    resized: tuple[Any, Any] | None = None,
 ) -> Rows:
     """Compute what follows the last pass of a segment, on one image's rows.
 
@@ -414,6 +416,7 @@ def compute_epilogue(
         exact: compute affines of uint8 by a table, in the published order of operations.
         draws: of all steps of the pipeline.
         size: everything outside of this height and width becomes 0; None keeps it.
+        resized: see `Tables`.
 
     >>> rows = Rows(np.full((1, 2, 1), 2.5, np.float32), channels=1)
     >>> compute = functools.partial(compute_epilogue, dtype=jnp.uint8, size=(1, 1))
@@ -427,7 +430,7 @@ def compute_epilogue(
         if isinstance(part, MergedAffine):
             rows = _apply_affine(rows, part, exact)
         elif isinstance(part, Placed):
-            image = _apply_step(part, rows.image(), draws)
+            image = _apply_step(part, rows.image(), draws, resized)
             rows = Rows.of(image, rows.form)
         elif edges is not None:
             rows = _pad(rows, part, edges)
@@ -436,15 +439,25 @@ def compute_epilogue(
     return zero_outside(rows, size)
 
 
-def _apply_step(placed: Placed, image: Any, draws: Any) -> Any:
-    """Applies a pointwise step that is no affine, or one with a draw."""
+def _apply_step(
+    placed: Placed, image: Any, draws: Any, resized: tuple[Any, Any] | None = None
+) -> Any:
+    """Applies a pointwise step that is no affine, or one with a draw; not where it stands around a
+    resize that keeps the size of the image."""
     step = placed.step
+    is_applied: Any = True
+    if resized is not None and placed.around_resize is not None:
+        is_applied = resized[0] if placed.around_resize == "after" else resized[1]
+    if is_applied is False:
+        return image
     height, width, channels = image.shape
     expected = (height, width, step.output_channels(channels))
     result = step.apply(image, placed.draw(draws))
     method = f"{type(step).__name__}.apply"
     _check_shape(result, expected, method, "as a pointwise step with its `output_channels`")
-    return result
+    if is_applied is True:
+        return result
+    return jnp.where(is_applied, result, image)
 
 
 def _pad(rows: Rows, slot: PaddingSlot, edges: tuple[Any, Any]) -> Rows:
@@ -737,10 +750,11 @@ def constant_program(
     stages = []
     tables = []
     source = size
-    for segment in lowered.segments:
+    for i, segment in enumerate(lowered.segments):
         stage, stage_tables = constant_stage(segment, source)
         stages.append(stage)
-        tables.append(stage_tables)
+        resized = resized_around(lowered.segments, i, source)
+        tables.append(stage_tables._replace(resized=resized))
         source = stage.out
     if lowered.is_random:
         return tuple(stages), with_matrices(lowered.segments, size, tables)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -69,6 +69,8 @@ class Placed(NamedTuple):
             of different pipelines share a program.
         number: of a geometric step in `Segment.drawn`, counted from 1 in its segment; see
             `PaddingSlot`.
+        around_resize: of a pointwise step that stands right before or after a resize, and is left
+            out where that keeps the size of an image; see `Pointwise.around_resize`.
 
     >>> Placed(step=None, index=1).draw(draws=("a", "b"))
     'b'
@@ -77,6 +79,7 @@ class Placed(NamedTuple):
     step: Any
     index: int | None = None
     number: int = 0
+    around_resize: Literal["before", "after"] | None = None
 
     def draw(self, draws: Sequence[Any] | None) -> Any:
         """Return the draw of the step, or None where it draws nothing."""
@@ -118,6 +121,11 @@ class Segment:
     def moves_pixels(self) -> bool:
         """Whether any step of it is a `Geometry`."""
         return bool(self.geometry or self.drawn)
+
+    @functools.cached_property
+    def is_around_resize(self) -> bool:
+        """Whether any of its pointwise steps has an `around_resize`."""
+        return any(isinstance(part, Placed) and part.around_resize for part in self.pointwise)
 
     def until(self, placed: Placed) -> Segment:
         """Return the segment up to one of its drawn steps, that step included."""
@@ -168,6 +176,7 @@ class SegmentSize(NamedTuple):
     Attributes:
         size: height and width of the result, after drawn steps too.
         vertical_first: whether the vertical pass comes first.
+        resized: whether its resize, if it has one, changes the size.
 
     >>> SegmentSize((2, 4), vertical_first=True).size
     (2, 4)
@@ -175,6 +184,7 @@ class SegmentSize(NamedTuple):
 
     size: Size
     vertical_first: bool
+    resized: bool = False
 
 
 @functools.lru_cache(maxsize=4096)
@@ -189,17 +199,22 @@ def segment_size(segment: Segment, size: Size) -> SegmentSize:
     (4, 4)
     """
     bounds.check_sides(size)
+    resized = False
     if segment.opaque is not None:
+        before = size
         size = _checked_size(segment.opaque.step, size)
+        resized = size != before
     first = True  # of no consequence without a resize: copies may come in any order
     for step in segment.geometry:
         axes = _axes_of(step, size)
         _check_axes(step, axes, size)
         if step.resampling is not None:
             # not the size of the result: what is padded or cropped afterwards is not resized
-            resized = [_resized_length(*pair) for pair in zip(axes, size, strict=True)]
+            lengths = [_resized_length(*pair) for pair in zip(axes, size, strict=True)]
+            out = lengths[0], lengths[1]
+            resized = out != size
             reference = REFERENCES[step.resampling.reference]
-            first = vertical_first(reference, size, (resized[0], resized[1]))
+            first = vertical_first(reference, size, out)
         size = output_length(axes[0], size[0]), output_length(axes[1], size[1])
     # the size after drawn steps is static, or arithmetic on the host, by the contract of `Geometry`
     for placed in segment.drawn:
@@ -207,7 +222,29 @@ def segment_size(segment: Segment, size: Size) -> SegmentSize:
         if placed.step.resampling is not None:
             # a reference whose order depends on sizes is refused where the window is drawn
             first = REFERENCES[placed.step.resampling.reference].order == "vertical"
-    return SegmentSize(size, first)
+            resized = True
+    return SegmentSize(size, first, resized)
+
+
+def resized_around(parts: Sequence[Segment], i: int, size: Size) -> tuple[bool, bool] | None:
+    """Return whether the resize of a segment, and that of the next one, change the size of an
+    image; None where no pointwise step of the segment depends on it.
+
+    Args:
+        i: the position of the segment.
+        size: of the image that it is given.
+
+    >>> from jaxprep.pipeline.lower import segments
+    >>> from jaxprep import ops
+    >>> parts = segments((ops.Premultiply(), ops.Resize((4, 4)), ops.Unpremultiply()))
+    >>> resized_around(parts, 0, (4, 4)), resized_around(parts, 1, (8, 4))
+    ((False, False), (True, False))
+    """
+    if not parts[i].is_around_resize:
+        return None
+    own = segment_size(parts[i], size)
+    is_last = i + 1 == len(parts)
+    return own.resized, not is_last and segment_size(parts[i + 1], own.size).resized
 
 
 def _checked_size(step: Any, size: Size) -> Size:
@@ -241,7 +278,7 @@ def segment_tables(segment: Segment, size: Size) -> SegmentTables:
     (2,)
     """
     # first, since it refuses sizes before any table is made of them
-    out, first = segment_size(segment, size)
+    out, first, _ = segment_size(segment, size)
     if segment.opaque is not None:
         size = segment.opaque.step.output_size(size)
     axes = HostAxis(size[0]), HostAxis(size[1])
@@ -364,7 +401,7 @@ def stage_sizes(parts: Sequence[Segment], size: Size) -> list[tuple[Size, Size]]
     image_size = size
     sizes = []
     for segment in parts:
-        out, first = segment_size(segment, size)
+        out, first, _ = segment_size(segment, size)
         # only what a segment leaves is stored, and what its first pass leaves to the second: sizes
         # between the steps of a segment cost nothing
         between = (out[0], size[1]) if first else (size[0], out[1])

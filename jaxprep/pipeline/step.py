@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -221,7 +221,13 @@ class Pointwise(Step):
     ...         return 255 - image
     >>> Invert()(Batch(image=np.zeros((1, 1, 3), np.uint8))).image.tolist()
     [[[255, 255, 255]]]
+
+    Attributes:
+        around_resize: where a resize stands between a step that says "before" and one that says
+            "after", all three leave images whose size it keeps as they are.
     """
+
+    around_resize: ClassVar[Literal["before", "after"] | None] = None
 
     @abstractmethod
     def apply(self, image: Any, draw: Any = None) -> Any:
@@ -270,7 +276,12 @@ class Opaque(Step):
     ...         return image - image.min()
     >>> SubtractMinimum()(Batch(image=np.full((1, 1, 3), 7, np.uint8))).image.tolist()
     [[[0, 0, 0]]]
+
+    Attributes:
+        is_resize: whether it leaves every image as it is whose size it keeps.
     """
+
+    is_resize: ClassVar[bool] = False
 
     @abstractmethod
     def apply(self, image: Any, draw: Any = None) -> Any:

@@ -104,6 +104,15 @@ def test_an_array_is_treated_as_the_picture_of_its_channels(mode, array_mode):
     assert parity.same_bytes(result, case["output"])
 
 
+def test_a_picture_with_alpha_of_the_size_of_the_model_keeps_its_colours():
+    """OpenCLIP resizes nothing then, and drops alpha; what is behind it is seen."""
+    part = {"photo": "chelsea", "box": [40, 20, 64, 44], "mode": "RGBA"}
+    picture = parity.picture({"input": part})
+    setting = OpenClip(size=24, mean=(0, 0, 0), std=(1, 1, 1))
+    result = np.asarray(jaxprep.ImageClassifierPreprocessor(setting)(picture))
+    np.testing.assert_array_equal(np.round(result * 255), np.asarray(picture)[..., :3])
+
+
 def test_open_clip_config_json_is_read_with_the_size_of_the_model(tmp_path):
     content = {
         "model_cfg": {"embed_dim": 512, "vision_cfg": {"image_size": 240, "layers": 12}},

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 from goldens import store, vlm_slices_cases, vlm_tile_sizes, vlm_tiles_cases
-from helpers.huggingface.common import original
+from helpers.huggingface.common import assert_close, original
 from helpers.huggingface.vision_language import assert_as_pil, assert_as_torchvision, cases_of
 from helpers.images import photograph
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
@@ -45,6 +45,31 @@ def test_tiles_are_those_of_the_torchvision_backend(name: str) -> None:
         is_torch = case["call"]["return_tensors"] == "pt"
         call = {"return_tensors": "np"} if is_torch else case["call"]
         assert_as_torchvision("tiles", {**case, "call": call})
+
+
+def with_alpha(height: int, width: int) -> np.ndarray:
+    """The part of a photograph, with another as its alpha."""
+    alpha = photograph(height, width, "chelsea")[..., :1]
+    return np.concatenate([photograph(height, width), alpha], axis=-1)
+
+
+@pytest.mark.parametrize("size", [(48, 96), (61, 83)])
+def test_tiles_with_alpha_are_those_of_the_pil_backend(size: tuple[int, int]) -> None:
+    """Views that are resized to the size they have are copied there, with their colours."""
+    name = "LlavaNextImageProcessor"
+    settings = {
+        "size": {"shortest_edge": 32},
+        "crop_size": {"height": 32, "width": 32},
+        # Not all are whole tiles, so that tiles are resized after they are cut.
+        "image_grid_pinpoints": [[48, 96], [96, 48], [64, 64]],
+        "do_convert_rgb": False,
+        "image_mean": [0.4, 0.5, 0.6, 0.3],
+        "image_std": [0.3, 0.2, 0.3, 0.4],
+    }
+    image = with_alpha(*size)
+    wanted = original(name)(**settings)(image, return_tensors="np")["pixel_values"]
+    ours = getattr(huggingface, f"{name}Pil")(**settings)(image)["pixel_values"]
+    assert_close(np.asarray(ours), wanted, size)
 
 
 # -- grids ---------------------------------------------------------------------------------------

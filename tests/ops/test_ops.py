@@ -20,7 +20,8 @@ from PIL import Image
 from transformers import image_transforms
 from transformers.image_utils import ChannelDimension
 
-from jaxprep import Batch, codec, ops
+import jaxprep
+from jaxprep import Batch, Pipeline, codec, ops
 from jaxprep.bounds import MAX_SIDE
 from jaxprep.errors import ConfigError, InputError, JaxprepError
 from jaxprep.ops import sizes
@@ -243,6 +244,58 @@ def test_resizing_between_premultiply_and_back_is_pillows_resize_of_rgba():
         batch = step(batch)
     expected = Image.fromarray(image).resize((37, 41), Image.Resampling.BICUBIC)
     np.testing.assert_array_equal(batch.image, np.asarray(expected))
+
+
+RGBA = keras_inputs.build(
+    {"photo": "chelsea", "top": 0, "left": 0, "height": 40, "width": 48, "channels": 4}
+)
+
+
+def test_an_image_with_alpha_of_the_size_it_is_resized_to_stays_as_it_is():
+    """`Image.resize` of Pillow returns a copy before it multiplies by alpha."""
+    resize = ops.Resize((24, 32), reference="pillow")
+    steps = (ops.Premultiply(), resize, ops.Unpremultiply())
+    pipeline = Pipeline((*steps, ops.CenterCrop((24, 30))))
+    images = [RGBA[:24, :32], RGBA[:, :40]]
+    wanted = []
+    for image in images:
+        resized = Image.fromarray(image).resize((32, 24), Image.Resampling.BILINEAR)
+        wanted.append(np.asarray(resized)[:, 1:-1])
+    np.testing.assert_array_equal(wanted[0], images[0][:, 1:-1])
+    jitted = jax.jit(pipeline)(Batch(image=images[0]))
+    np.testing.assert_array_equal(jitted.image, wanted[0])
+    gray = images[0][..., 2:]
+    np.testing.assert_array_equal(pipeline(Batch(image=gray)).image, gray[:, 1:-1])
+    # Both in one program, with a plan.
+    canvas, image_sizes = jaxprep.stack(images, canvas=(64, 64))
+    plan = pipeline.plan(image_sizes, canvas=(64, 64))
+    planned = jax.jit(lambda batch, plan: pipeline(batch, plan=plan))
+    results = planned(Batch(image=canvas, size=image_sizes), plan).image
+    np.testing.assert_array_equal(results, np.stack(wanted))
+
+
+def test_alpha_is_multiplied_in_where_no_resize_stands_between():
+    image = RGBA[:24, :32]
+    there_and_back = ops.Unpremultiply()(ops.Premultiply()(Batch(image=image))).image
+    assert (np.asarray(there_and_back) != image).any()
+    resize = ops.Resize((24, 32), reference="pillow")
+    turn = ops.AlignLongAxis((24, 32))
+    for steps in (
+        (resize, ops.Premultiply(), ops.Unpremultiply(), resize),
+        (ops.Premultiply(), turn, ops.Unpremultiply()),
+    ):
+        result = Pipeline(steps)(Batch(image=image)).image
+        np.testing.assert_array_equal(result, there_and_back, str(steps))
+
+
+def test_an_image_with_alpha_that_is_not_reduced_stays_as_it_is():
+    image = RGBA[:24, :32]
+    step = ops.ReducingResize(sizes.Thumbnail(24, 32))
+    pipeline = Pipeline((ops.Premultiply(), step, ops.Unpremultiply()))
+    np.testing.assert_array_equal(pipeline(Batch(image=image)).image, image)
+    size = step.output_size(RGBA.shape[:2])
+    wanted = Image.fromarray(RGBA).resize(size[::-1], Image.Resampling.BICUBIC, reducing_gap=2)
+    np.testing.assert_array_equal(pipeline(Batch(image=RGBA)).image, np.asarray(wanted))
 
 
 @pytest.mark.parametrize("step", [ops.Premultiply(), ops.Unpremultiply()])
