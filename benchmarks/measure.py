@@ -18,6 +18,11 @@ MOST = 10
 """A call so slow that the wanted number of runs would take this many times the wanted seconds is
 run less often.
 """
+WARM_UP = 17
+"""Calls after the first one and before those that are timed, unless they take longer than these:
+what a library makes lazily then is made. jaxprep compiles a program for several images of a list
+once 256 of them wanted it, which are 16 calls with 16.
+"""
 
 
 def first(call: Callable[[], Any]) -> tuple[float, Any]:
@@ -35,8 +40,11 @@ def measure(call: Callable[[], Any], seconds: float, at_least: int) -> dict[str,
         seconds: `minimum`, `median`, `cpu` (of all threads, per call); `runs`; `faults` (page
             faults per call).
     """
-    # once more after the first call: what is made lazily then is made
-    _timed(call)
+    begin = time.perf_counter()
+    for _ in range(WARM_UP):
+        _timed(call)
+        if time.perf_counter() - begin > seconds:
+            break
     times: list[float] = []
     # a collection in the middle of a call would count as the call's
     gc.collect()
