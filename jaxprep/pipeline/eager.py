@@ -28,6 +28,7 @@ from jaxprep.pipeline.plan import (
     bucket_of,
     image_tables,
     merge,
+    on_canvas,
     read_window,
     result_size,
     stack_tables,
@@ -476,13 +477,12 @@ def _tightened(program: Program, lowered: Lowered, sizes: Sequence[Size]) -> Pro
     by one they would have 768 x 768, as it takes many images to have it compiled."""
     windows = [read_window(lowered.segments, size) for size in sizes]
     longest = max(max(window.height, window.width) for window in windows)
-    first, *others = program.stages
     power = 1 << (longest - 1).bit_length()
     step = max(power // FINE_STEPS, 1)
     side = -(-longest // step) * step
-    source = min(first.source[0], side), min(first.source[1], side)
-    counts = min(first.counts[0], source[0]), min(first.counts[1], source[1])
-    return program._replace(stages=(first._replace(source=source, counts=counts), *others))
+    height, width = program.stages[0].source
+    source = min(height, side), min(width, side)
+    return program._replace(stages=on_canvas(lowered.segments, program.stages, source))
 
 
 def _shared(largest: Program, members: Set[Program]) -> Program | None:

@@ -313,6 +313,29 @@ def bucket_of(
     return tuple(stages)
 
 
+def on_canvas(parts: Sequence[Segment], stages: Bucket, source: Size) -> Bucket:
+    """Return stages for images that a smaller canvas holds, `source`.
+
+    >>> from jaxprep import ops
+    >>> parts = segments((ops.ToRGB(), ops.Resize((4, 4))))
+    >>> stages = bucket_of(parts, (300, 280))
+    >>> [(stage.source, stage.out) for stage in stages]
+    [((384, 384), (384, 384)), ((384, 384), (4, 4))]
+    >>> [(stage.source, stage.out) for stage in on_canvas(parts, stages, (320, 320))]
+    [((320, 320), (320, 320)), ((320, 320), (4, 4))]
+    """
+    on_it: list[Stage] = []
+    for segment, stage in zip(parts, stages, strict=True):
+        # all taps lie inside of the canvas, see `tables.fit`
+        counts = min(stage.counts[0], source[0]), min(stage.counts[1], source[1])
+        stage = stage._replace(source=source, counts=counts)
+        if segment.moves_pixels or segment.opaque is not None:
+            # the sizes of what it makes are its own
+            return (*on_it, stage, *stages[len(on_it) + 1 :])
+        on_it.append(stage._replace(rows=source, out=source))
+    return tuple(on_it)
+
+
 def _tables_of_largest(parts: tuple[Segment, ...], largest: Size, size: Size) -> Any:
     """The tables of an image that fills the canvas; of the image itself, where a step takes none so
     large, as `PadTo` does."""

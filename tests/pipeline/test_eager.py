@@ -195,17 +195,21 @@ def called(monkeypatch: Any) -> list[int]:
         ),
         (Resize((28, 56), reference="torchvision"), ops.Rescale(), ops.Patches(14)),
         (Resize(shortest_edge=24, reference="jax"), ops.PadToSquare(9)),
+        # in a stage before that of the resize, on a canvas as large
+        (ops.ToRGB(), Resize((200, 200), method="bicubic", reference="pillow")),
+        (ops.Rescale(), Resize((224, 224), reference="torch"), ops.Normalize((0.5,), (0.2,))),
     ],
 )
 @pytest.mark.usefixtures("compiled_at_once")
 def test_many_large_images_on_one_core_have_the_bits_of_one_by_one(steps, monkeypatch):
     pipeline = Pipeline(steps)
-    images = [noise(*size, 3, seed=i) for i, size in enumerate(MANY)]
+    sizes = [(320, 320), *MANY]  # the first reaches to the edges of the canvas of a run
+    images = [noise(*size, 3, seed=i) for i, size in enumerate(sizes)]
     wanted = [np.asarray(pipeline(Batch(image=image)).image) for image in images]
     calls = called(monkeypatch)
-    for got, want in zip(in_turn(pipeline, images, MANY, 1, monkeypatch), wanted, strict=True):
+    for got, want in zip(in_turn(pipeline, images, sizes, 1, monkeypatch), wanted, strict=True):
         np.testing.assert_array_equal(got, want)
-    assert sum(calls) == len(MANY) and max(calls) == 16
+    assert sum(calls) == len(sizes) and max(calls) == 16
 
 
 @pytest.mark.usefixtures("quick_compilation_of_a_test", "compiled_at_once")
