@@ -1,8 +1,8 @@
 """Defines `ImageConverter` and `ImageClassifierPreprocessor`: KerasHub's calls, on any preset.
 
-A call ends in `convert`, which asks what it was given. Images on the host go straight to
-`pipeline/eager.py`, without a `Batch`; what is traced, or lies on a mesh, goes through the call of
-the `Pipeline`. A preset (`presets.load`) is a format with a `pipeline`.
+A call ends in `convert`, which asks what it was given. One image on the host goes straight to
+`pipeline/eager.py`, a list or a batch by `Pipeline.run_images`; what is traced, or lies on a mesh,
+goes through the call of the `Pipeline`. A preset (`presets.load`) is a format with a `pipeline`.
 
 The contract is that of KerasHub 0.32:
 https://github.com/keras-team/keras-hub/blob/master/keras_hub/src/layers/preprocessing/image_converter.py
@@ -271,7 +271,8 @@ def convert(x: Any, config: Format) -> Any:
     >>> convert(np.zeros((8, 6, 3), np.uint8), KerasHub(image_size=(4, 4))).shape
     (4, 4, 3)
     """
-    # First, since a tracer has no values to look at: `jax.jit(pre)` takes this line and no other.
+    # First, since a tracer has no values to look at: `jax.jit(pre)(image)` takes this line and no
+    # other. (Lists and dictionaries of tracers go on, to `_convert`.)
     if isinstance(x, jax.core.Tracer):
         return config.pipeline(Batch(image=x)).image
     with default_settings():
@@ -282,9 +283,6 @@ def convert(x: Any, config: Format) -> Any:
                 pixels = x.transpose(1, 2, 0) if pipeline.reads_channels_first else x
                 _check_one(pipeline, pixels)
                 return eager.run_image(pipeline.lowered, pixels, pixels.shape[:2])
-            # NumPy arrays are images: none of the questions of `_convert` is about them.
-            if isinstance(x, np.ndarray):
-                return _convert_images(x, config)
             return _convert(x, config)
         frameworks.prepare_process()
         result = _convert(x, config)
@@ -296,6 +294,7 @@ def convert(x: Any, config: Format) -> Any:
 
 
 def _convert(x: Any, config: Format) -> Any:
+    # NumPy arrays are images: no question below is about them.
     if isinstance(x, np.ndarray):
         return _convert_images(x, config)
     if frameworks.has_graph_tensors(x):
@@ -371,8 +370,8 @@ def _convert_images(x: Any, config: Format) -> Any:
     else:
         pixels = inputs.from_array(x, config)
         pipeline = config.pipeline
-    # A batch of one size runs image by image on all cores, as a list of many sizes does: on CPU
-    # that is faster than one program for the batch.
+    # A batch of one size runs as a list of many sizes does: on CPU its images, unless they are
+    # small, go one by one or some in turn on all cores, faster than by one program for the batch.
     if pixels.ndim == 4:
         return _run_batch(pipeline, pixels, placement)
     _check_one(pipeline, pixels)

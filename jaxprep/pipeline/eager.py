@@ -62,6 +62,9 @@ SIMILAR_WORK = 4
 """An image goes with others where their program computes at most so many times what its own
 does."""
 
+Kind = tuple[Size, int, Any]
+"""The size of an image, its number of channels and its dtype."""
+
 
 def program_of(
     lowered: Lowered,
@@ -117,8 +120,9 @@ saves a second in some thousands."""
 
 
 class _ReadyPrograms:
-    """The programs that are compiled, or about to be, and what else they serve: bit for bit, as
-    tables are padded and results cut. Threads may share it.
+    """The programs that images of earlier calls were given, so that they are compiled (one that
+    `bounds` dropped is compiled again), and what else they serve: bit for bit, as tables are padded
+    and results cut. Threads may share it.
 
     An image whose own program is not ready goes through the one that computes least of those that
     can serve it. Its own one is compiled if there is none, or once `often` images wanted it; never
@@ -127,24 +131,25 @@ class _ReadyPrograms:
     Args:
         most_work: a program that computes more than so many times what an image needs does not
             stand in for its own.
-        waits: whether images have another way, and take it where no program is ready.
+        has_other_way: whether images that no ready program serves go another way, until `often`
+            images wanted their own one.
     """
 
     def __init__(
-        self, often: int = OFTEN, most_work: float = MOST_WORK, waits: bool = False
+        self, often: int = OFTEN, most_work: float = MOST_WORK, has_other_way: bool = False
     ) -> None:
         self.often = often
         self.most_work = most_work
-        self.waits = waits
+        self.has_other_way = has_other_way
         self.ahead: set[Program] = set()
         self.programs: set[Program] = set()
         self.wanted: Counter[Program] = Counter()
         self.stand_ins: dict[Program, tuple[Program | None, bool]] = {}
         self.lock = threading.Lock()
 
-    def add_ahead(self, programs: Iterable[Program]) -> None:
+    def add_ahead(self, compiled: Iterable[Program]) -> None:
         with self.lock:
-            self.ahead.update(programs)
+            self.ahead.update(compiled)
             self.programs.update(self.ahead)
             self.stand_ins.clear()
 
@@ -166,7 +171,7 @@ class _ReadyPrograms:
             # as many as are kept compiled: then what was noted says nothing any more
             if len(self.wanted) > programs().limit:
                 self._forget_calls()
-            if self.waits and is_rare:
+            if self.has_other_way and is_rare:
                 return None
             self.programs.add(own)
             self.stand_ins.clear()
@@ -201,16 +206,18 @@ class _ReadyPrograms:
 
 
 _ready = _ReadyPrograms()
-_ready_runs = {length: _ReadyPrograms(OFTEN_IN_TURN, SIMILAR_WORK, waits=True) for length in RUNS}
+_ready_runs = {
+    length: _ReadyPrograms(OFTEN_IN_TURN, SIMILAR_WORK, has_other_way=True) for length in RUNS
+}
 """Those that take so many images in turn."""
 
 
-def add_ready(programs: Iterable[Program]) -> None:
+def add_ready(compiled: Iterable[Program]) -> None:
     """Notes programs that are compiled ahead, so that images which they serve compile nothing.
 
     >>> add_ready([])
     """
-    _ready.add_ahead(programs)
+    _ready.add_ahead(compiled)
 
 
 def forget_ready() -> None:
@@ -222,8 +229,8 @@ def forget_ready() -> None:
         ready.forget()
 
 
-def _on_host(lowered: Lowered, program: Program, size: Size, result: np.ndarray) -> np.ndarray:
-    """The result of an image whose own result is of `size`, as a view of that of its canvas.
+def _own_result(lowered: Lowered, program: Program, size: Size, result: np.ndarray) -> np.ndarray:
+    """Cuts the result of an image, of `size`, out of that of its canvas, as a view.
 
     A layout that only moves axes is not part of the program: the one copy that takes a result to
     where it belongs moves them too, and nothing is computed for the rest of the canvas (16
@@ -301,7 +308,7 @@ def run_image(
     result.block_until_ready()
     if program.stages[-1].out == wanted and program.layout == lowered.layout:
         return result
-    own = _on_host(lowered, program, wanted, np.asarray(result))
+    own = _own_result(lowered, program, wanted, np.asarray(result))
     return jax.device_put(np.ascontiguousarray(own), placement)
 
 
@@ -502,10 +509,6 @@ def _shared(largest: Program, members: Set[Program]) -> Program | None:
     return shared
 
 
-Kind = tuple[Size, int, Any]
-"""The size of an image, its number of channels and its dtype."""
-
-
 def _kinds(images: Sequence[np.ndarray] | np.ndarray, sizes: Sequence[Size]) -> list[Kind]:
     return [(size, img.shape[-1], img.dtype) for img, size in zip(images, sizes, strict=True)]
 
@@ -574,8 +577,8 @@ def _run_group(
     bucket of the batch."""
     count = bucket(len(members))
     source = program.stages[0].source
-    is_batch = isinstance(images, np.ndarray) and len(members) == len(images) == count
-    fills_source = is_batch and all(size == source == images.shape[1:3] for size in sizes)
+    needs_no_fill_ins = isinstance(images, np.ndarray) and len(members) == len(images) == count
+    fills_source = needs_no_fill_ins and all(size == source == images.shape[1:3] for size in sizes)
     canvases = images
     if not fills_source:
         canvases = new_array((count, *source, program.channels or 0), program.dtype)
@@ -622,7 +625,7 @@ def _run_in_turn(
         tables = _stacked_tables(lowered, sizes_in_run, program, is_copied)
     if device is not None:
         canvases, tables = jax.device_put((canvases, tables), device)
-    results = run_in_turn(program._replace(platform="cpu"), canvases, tables)
+    results = run_in_turn(program, canvases, tables)
     # it reads the kept canvases, or the caller's array, in place: both may be overwritten
     return results.block_until_ready()
 
@@ -658,7 +661,7 @@ class _Results:
             self.arrays = batch
             return
         for i, result in zip(members, np.asarray(batch), strict=False):
-            cut = _on_host(self.lowered, program, self.sizes[i], result)
+            cut = _own_result(self.lowered, program, self.sizes[i], result)
             if self.store is not None:
                 self.store(i, cut)
                 continue

@@ -137,6 +137,8 @@ def run_stages(
     last = len(program.stages) - 1
     for i, (stage, tables) in enumerate(zip(program.stages, tables_of_stages, strict=True)):
         is_last = i == last
+        # its tables are made for this canvas: beyond a smaller one they would read other pixels
+        assert image.shape[:2] == stage.source, (image.shape, stage.source)
         if stage.segment.opaque is not None:
             image = _apply_opaque(stage.segment.opaque, engine.pixels(image), draws)
         # a resize to the size that an image has sums nothing, and yet may change its dtype

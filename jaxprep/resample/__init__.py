@@ -26,7 +26,8 @@ reference
 axis step
     What a geometric step does along one axis: `Window`, `Reverse`, `Take`, `Resample`, `Sample`.
 segment
-    Steps that run as one group: at most one resize, then pointwise steps, then a layout.
+    Steps that run as one group: an opaque step, or geometric ones with at most one resize, then
+    those whose numbers are drawn, then pointwise steps.
 canvas
     The array in whose top-left corner an image of any size lies.
 bucket
@@ -34,11 +35,17 @@ bucket
 stage
     One segment of a compiled program, with its canvas sizes and tap counts.
 program
-    What is compiled: the stages, channels, dtype and layout.
+    What is compiled: the stages, and the layout in which the last of them stores its result.
 plan
     The tables of a batch of known sizes, and the program that takes them.
+read window (`ReadWindow`)
+    The pixels of an image that the first segment with a table reads: no others are copied.
+in turn
+    Several large images of a call that one program takes, one after the other.
+draws
+    The numbers that random steps drew for an image.
 rows (`Rows`)
-    An image as a matrix `(height, width * channels)`.
+    An image as its rows: as it is, or as a matrix `(height, width * channels)`, or by channel.
 epilogue (`Epilogue`)
     What is computed on the result of the last pass before it is stored.
 """

@@ -4,7 +4,7 @@ every engine takes.
 What goes in: an image, and a `Taps` of `tables.py` for an axis. What comes out: the image with that
 axis as long as the table. The plain form is the definition:
 `sum_k take(image, start + k) * weight[:, k]`. GPUs run it as it is (`engines/plain.py`); the
-engines for CPU and TPU compute the same sums in another order of memory and equal it in every bit.
+engines for CPU and TPU compute the same sums in another order of memory (see `engines`).
 
 An engine is given `Passes` (the tables of both axes) and an `Epilogue` (what is computed on the
 result before it is stored), which works on `Rows`. Read `engines/plain.py` next.

@@ -1,8 +1,13 @@
-"""What applies tap tables to an image: one engine per platform, all equal in every bit.
+"""What applies tap tables to an image: one engine per platform.
 
 `plain.py` is the definition, and what GPUs run; `cpu.py` and `tpu.py` compute the same in the order
-of memory and with the instructions that are fast there. An engine has two methods: `run_segment`
-takes one image, its `Passes` and an `Epilogue`, and `map_images` runs a function on each image of a
-batch. `jaxprep/pipeline/program.py` chooses one for a program, with `lax.platform_dependent`: no
-code for one platform stands in another's program.
+of memory and with the instructions that are fast there, equal in every bit (on TPU, sums of floats
+within their rounding). An engine has three methods: `run_segment` takes one image, its `Passes` and
+an `Epilogue`; `pixels` is the image as an array, where the engine was given a view of one; and
+`map_images` runs a function on each image of a batch (`CpuEngine.map_in_turn`: on one after the
+other). `shapes.py` is no platform's: its engine computes shapes alone.
+
+`jaxprep/pipeline/program.py` chooses one for a program: a jitted call for the platform that it is
+compiled for, by `lax.platform_dependent`, an eager call for the device that it runs on. No code for
+one platform stands in another's program.
 """
