@@ -3,7 +3,7 @@
 Content goes to temporary files in the folders of the targets first; only when all of it is on disk
 are the targets replaced. `os.replace` within a folder is atomic on POSIX and on Windows
 (https://docs.python.org/3/library/os.html#os.replace), so a reader sees the old file or the new
-one. A process that is killed may leave temporary files: `remove_temporaries` deletes them.
+one. A process that is killed may leave temporary files: `is_temporary` knows them by their names.
 
 Content is on disk before the name is: after a power failure a file system may otherwise show the
 new name with no content (https://lwn.net/Articles/322823/).
@@ -113,20 +113,14 @@ def write_files(contents: Mapping[Path, str]) -> None:
                 file.write(contents[path].encode())
 
 
-def remove_temporaries(folder: Path) -> None:
-    """Delete the temporary files that a killed process left in a folder and below.
+def is_temporary(name: str) -> bool:
+    """Return whether a file is called as the temporary ones that a killed process leaves.
 
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     _ = Path(folder, ".jaxprep-abc").write_text("half a file")
-    ...     remove_temporaries(Path(folder))
-    ...     os.listdir(folder)
-    []
+    >>> is_temporary(".jaxprep-0f"), is_temporary(".jaxprep-0f.npy")
+    (True, False)
     """
     # The whole name: results have endings, also that of a photo whose name begins so.
-    for root, _, names in os.walk(folder):
-        for name in filter(_TEMPORARY_NAME.fullmatch, names):
-            Path(root, name).unlink(missing_ok=True)
+    return _TEMPORARY_NAME.fullmatch(name) is not None
 
 
 _TEMPORARY_NAME = re.compile(re.escape(TEMPORARY) + "[0-9a-z_]+")

@@ -18,7 +18,8 @@ By the preset `{preset}`.
 
 - `manifest.json` says how, and, once the run has ended, how many images there are.
 - `manifest.jsonl` has a line for each image: its path, its size, and the file and row of its
-  result; or why there is none.
+  result; or why there is none. A row of a shard that no line names is what became of an image
+  before it changed.
 {labels}
 ```python
 {code}
@@ -51,18 +52,25 @@ and `dtype`.""",
 Each `shard-*.array_record` has a record for each image, in MessagePack as Flax writes it: `image`
 and `path`. Grain reads it.""",
 }
+_ROWS = """
+rows = {}
+for line in open("manifest.jsonl"):
+    entry = json.loads(line)
+    if entry["status"] == "done":
+        rows.setdefault(entry["file"], []).append(entry["row"])
+for name in sorted(rows):"""
 _CODE = {
     "npz": """\
-import glob
+import json
 
 import ml_dtypes
 import numpy as np
-
-for name in sorted(glob.glob("shard-*.npz")):
-    shard = np.load(name)
-    for row, path in enumerate(shard["paths"]):
+{rows}
+    shard = dict(np.load(name))
+    for row in rows[name]:
         has_one_size = "images" in shard
         image = shard["images"][row] if has_one_size else shard[f"image_{{row}}"]{bfloat16}{label}
+        path = shard["paths"][row]
         print(path, image.shape, image.dtype)""",
     "npy": """\
 import json
@@ -76,33 +84,34 @@ for line in open("manifest.jsonl"):
         path, image = entry["path"], np.load(entry["file"]){bfloat16}{label}
         print(path, image.shape, image.dtype)""",
     "parquet": """\
-import glob
+import json
 
 import ml_dtypes
 import numpy as np
 import pyarrow.parquet
-
-for name in sorted(glob.glob("shard-*.parquet")):
-    for row in pyarrow.parquet.read_table(name).to_pylist():
-        values = np.frombuffer(row["image"], row["dtype"])
-        path, image = row["path"], values.reshape(row["shape"]){label}
+{rows}
+    shard = pyarrow.parquet.read_table(name).to_pylist()
+    for row in rows[name]:
+        record = shard[row]
+        values = np.frombuffer(record["image"], record["dtype"])
+        path, image = record["path"], values.reshape(record["shape"]){label}
         print(path, image.shape, image.dtype)""",
     "array_record": """\
-import glob
+import json
 
 from flax.serialization import msgpack_restore
 from grain.sources import ArrayRecordDataSource
-
-source = ArrayRecordDataSource(sorted(glob.glob("shard-*.array_record")))
-for index in range(len(source)):
-    record = msgpack_restore(source[index])
-    path, image = record["path"], record["image"]{label}
-    print(path, image.shape, image.dtype)""",
+{rows}
+    source = ArrayRecordDataSource(name)
+    for row in rows[name]:
+        record = msgpack_restore(source[row])
+        path, image = record["path"], record["image"]{label}
+        print(path, image.shape, image.dtype)""",
 }
 _LABEL = {
     "npz": 'label = shard["labels"][row]',
     "npy": 'label = entry["label"]',
-    "parquet": 'label = row["label"]',
+    "parquet": 'label = record["label"]',
     "array_record": 'label = record["label"]',
 }
 
@@ -119,10 +128,10 @@ def how_to_read(format: str, preset: str, dtype: StoredType | None, has_labels: 
     >>> "np.load" in how_to_read("npz", "resnet_50_imagenet", None, False)
     True
     """
-    # The line before says how far it is indented.
-    indent = "\n    " if format == "array_record" else "\n        "
+    indent = "\n        "  # as the line before
     is_bfloat16 = dtype == "bfloat16" and format in ("npz", "npy")
     code = _CODE[format].format(
+        rows=_ROWS,
         # NumPy's format has no name for the type, and gives its bytes.
         bfloat16=f"{indent}image = image.view(ml_dtypes.bfloat16)" if is_bfloat16 else "",
         label=f"{indent}{_LABEL[format]}" if has_labels else "",

@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from jaxprep import __version__, codec
-from jaxprep.atomic import naming_errors, remove_temporaries, replacing, sync_files
+from jaxprep.atomic import is_temporary, naming_errors, replacing, sync_files
 from jaxprep.cli.fingerprints import is_same, size_and_checksum
 from jaxprep.cli.messages import say
 from jaxprep.cli.prefetch import run_ahead
@@ -132,7 +132,9 @@ class Manifest:
         self._header = {"jaxprep": __version__, "preset": preset, **settings}
         self._check_settings(settings)
         folder.mkdir(parents=True, exist_ok=True)
-        remove_temporaries(folder)
+        for file in _files_of(folder):
+            if is_temporary(file.name):
+                file.unlink(missing_ok=True)
         self._write_settings({"finished": None})  # null until the run has ended
         self._lines = folder / LINES
         lines = self._lines.read_bytes().splitlines(keepends=True) if self._lines.exists() else []
@@ -194,12 +196,11 @@ class Manifest:
         """
         listed = {record.get("file") for record in self.records.values()}
         removed = []
-        for root, _, names in os.walk(self.folder):
-            for path in (Path(root, name) for name in names):
-                name = path.relative_to(self.folder).as_posix()
-                if name not in listed and is_result(name):
-                    path.unlink()
-                    removed.append(name)
+        for path in _files_of(self.folder):
+            name = path.relative_to(self.folder).as_posix()
+            if name not in listed and is_result(name):
+                path.unlink()
+                removed.append(name)
         return removed
 
     def add(self, records: list[Record]) -> None:
@@ -349,6 +350,15 @@ class Manifest:
             with replacing(self._lines) as file:
                 file.writelines(map(_to_line, self.records.values()))
             self._line_count = len(self.records)
+
+
+def _files_of(folder: Path) -> Iterator[Path]:
+    """Yield the files of a run's folder and below. A folder with a manifest of its own is another
+    run's, which may be writing there.
+    """
+    for root, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not Path(root, name, SETTINGS).exists()]
+        yield from (Path(root, name) for name in names)
 
 
 def _is_visible(path: Path) -> bool:

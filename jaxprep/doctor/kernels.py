@@ -7,12 +7,12 @@ reproduce otherwise (OpenCV's bicubic and area, TensorFlow's bicubic).
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxprep.bounds import cached
 from jaxprep.doctor.views import Axis, View
 from jaxprep.resample.interpolation import repeat_edge
 from jaxprep.resample.references import REFERENCES
@@ -114,7 +114,7 @@ def _kernels() -> tuple[Kernel, ...]:
 # -- tables ----------------------------------------------------------------------------------------
 
 
-@functools.lru_cache(maxsize=512)
+@cached()
 def table(n: int, m: int, method: str, antialias: bool, reference: str) -> Table:
     """Return the table that resizes `n` pixels to `m`, integer weights divided by their scale.
 
@@ -387,7 +387,7 @@ class _AxisTaps(NamedTuple):
         return _AxisTaps(self.pixel[rows], self.weight[rows])
 
 
-@functools.lru_cache(maxsize=512)
+@cached()
 def _axis_taps(axis: Axis, kernel: Kernel) -> _AxisTaps:
     n = axis.crop_length
     m = axis.resized

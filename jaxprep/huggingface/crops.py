@@ -5,12 +5,12 @@ The source is `transformers/models/molmo2/image_processing_molmo2.py`, Transform
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Any
 
 import numpy as np
 
+from jaxprep.bounds import cached
 from jaxprep.formats import HuggingFace
 from jaxprep.formats.huggingface.builders.slices import (
     crop_patches,
@@ -49,7 +49,7 @@ def crops_of(patches: Any, grid: Size, length: int, stride: int) -> Any:
     return stacked.reshape(len(patches), len(crops), length**2, -1)
 
 
-@functools.lru_cache(maxsize=256)
+@cached()
 def canvas_indices(grid: Size, length: int, before: int, after: int) -> np.ndarray:
     """Return which patch of which crop stands for each patch of a canvas, int32 `(rows, columns)`.
 

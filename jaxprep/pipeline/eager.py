@@ -112,8 +112,8 @@ for 11 to 13, 6 to 8 of LLaVA-NeXT for 27 to 29, and take a third of the time.""
 MOST_WORK = 16
 """A program that computes more than so many times what an image needs does not stand in for its
 own: icons beside a photograph of 12 megapixels."""
-
-
+NOTED = 1024
+"""Programs of which it is noted how many images wanted them, and what stands in for them."""
 OFTEN_IN_TURN = 256
 """Images that go one by one before a program is compiled that takes several of them in turn: it
 saves a second in some thousands."""
@@ -187,6 +187,9 @@ class _ReadyPrograms:
     def _found(self, own: Program) -> tuple[Program | None, bool]:
         found = self.stand_ins.get(own)
         if found is None:
+            if max(len(self.stand_ins), len(self.wanted)) >= NOTED:
+                self.stand_ins.clear()
+                self.wanted.clear()
             found = self.stand_ins[own] = self._stand_in(own)
         return found
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Any, Literal
 
@@ -11,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Num
 
 from jaxprep import codec, ops, presets
+from jaxprep.bounds import bounded_jit
 from jaxprep.errors import ConfigError, InputError, JaxprepError
 from jaxprep.pipeline import Pipeline
 from jaxprep.pipeline.undo import undo_values
@@ -75,11 +75,12 @@ def denormalize(
             f"Expected {expected} axes of one result, or more for a batch, got shape {x.shape} - "
             "at `x`. Patches in rows need `size`, that of the photograph."
         )
-    return _denormalized(x, pipeline, dtype)
+    return _denormalized((pipeline, dtype), x)
 
 
-@functools.partial(jax.jit, static_argnums=(1, 2))
-def _denormalized(x: jax.Array, pipeline: Pipeline, dtype: str) -> jax.Array:
+@bounded_jit()
+def _denormalized(preset: tuple[Pipeline, str], x: jax.Array) -> jax.Array:
+    pipeline, dtype = preset
     try:
         image, stopped_at = undo_values(x.astype(jnp.float32), pipeline)
     except JaxprepError:

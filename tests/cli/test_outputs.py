@@ -77,6 +77,21 @@ def test_the_folder_says_how_it_is_read(classes, tmp_path, monkeypatch, capsys, 
         np.testing.assert_allclose(names["batch"].image[0], full, rtol=0, atol=2e-6)
 
 
+@pytest.mark.parametrize("format", FORMATS)
+def test_what_an_image_was_before_it_changed_is_not_read(classes, tmp_path, monkeypatch, format):
+    output = tmp_path / "out"
+    assert run(classes, "--output", output, "--format", format, "--quiet") == 0
+    image_file(classes / "dog" / "1.png", 41, 50, 3, seed=9)
+    assert run(classes, "--output", output, "--format", format, "--quiet") == 0
+    monkeypatch.chdir(output)
+    first, *_ = code_of(Path("README.md").read_text())
+    names: dict = {"seen": []}
+    exec(first.replace("print(path", "seen.append((str(path), image)); print(path"), names)
+    assert sorted(path for path, _ in names["seen"]) == sorted(map(str, classes.rglob("*.png")))
+    for path, image in names["seen"]:
+        np.testing.assert_array_equal(image, np.asarray(preprocessor()(read_image(path))))
+
+
 def test_pixels_and_the_rest_of_the_steps_are_the_preset_bit_for_bit(classes, tmp_path):
     preset, exact = "torchvision/ResNet50_Weights.IMAGENET1K_V2", "exact=true"
     output = tmp_path / "out"

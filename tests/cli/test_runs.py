@@ -297,6 +297,23 @@ def test_results_whose_lines_are_lost_do_not_stay(folder, tmp_path, capsys, kind
     check(output, [folder / f"{i}.png" for i in range(1 if lost == "all" else 2)])
 
 
+@KINDS
+def test_the_folder_of_another_run_below_is_left_alone(folder, tmp_path, capsys, kind):
+    output = tmp_path / "out"
+    arguments = (folder / "0.png", "--format", kind, "--quiet")
+    assert run(*arguments, "--output", output) == 0
+    assert run(*arguments, "--output", output / "crops" / "large") == 0
+    half = output / "crops" / "large" / f"{atomic.TEMPORARY}0f"
+    half.write_text("half a file, of a run that is at work")
+    (output / "crops" / f"{atomic.TEMPORARY}0f").write_text("half a file")
+    kept = {path for path in output.rglob("*") if path.is_file()} - {
+        output / "crops" / f"{atomic.TEMPORARY}0f"
+    }
+    assert run(*arguments, "--output", output) == 0
+    assert {path for path in output.rglob("*") if path.is_file()} == kept
+    assert capsys.readouterr().err == ""
+
+
 def test_shards_whose_images_all_changed_do_not_stay(folder, tmp_path):
     output = tmp_path / "out"
     assert run(folder, "--output", output, "--shard-size", 2) == 0

@@ -54,6 +54,20 @@ def test_its_own_program_is_compiled_once_it_was_wanted_often() -> None:
     assert chosen(MEDIUM, eager.OFTEN) == own(MEDIUM)
 
 
+def test_what_is_noted_of_programs_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eager, "NOTED", 8)
+    sizes = [(20 * i, 30 * j) for i in (7, 13, 26, 52) for j in (7, 13, 26, 52)]
+    assert len({own(size) for size in sizes}) > 8
+    eager.add_ready([own((2000, 2000))])
+    for is_ahead in (True, False):
+        for size in sizes:
+            chosen(size)
+            assert len(eager._ready.stand_ins) <= 8 and len(eager._ready.wanted) <= 9
+        if is_ahead:
+            eager.forget_ready()
+            chosen((2000, 2000))
+
+
 def test_an_icon_does_not_take_the_work_of_a_photograph() -> None:
     chosen((3000, 4000))
     assert chosen(ICON) == own(ICON)

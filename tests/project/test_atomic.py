@@ -10,7 +10,7 @@ import pytest
 
 import jaxprep
 from jaxprep import AutoImageProcessor, atomic
-from jaxprep.atomic import remove_temporaries, replacing, write_files
+from jaxprep.atomic import is_temporary, replacing, write_files
 
 
 def everything(folder: Path) -> dict[str, bytes]:
@@ -205,15 +205,14 @@ def test_an_error_of_the_system_names_the_path_of_the_user(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
-def test_files_of_a_killed_process_are_removed_and_no_others(tmp_path):
+def test_files_of_a_killed_process_are_known_by_their_names_and_no_others(tmp_path):
     (tmp_path / "below").mkdir()
     kept = {"kept.json", "below/.hidden", ".jaxprep-photo.png.npy"}
     temporary = [atomic._temporary(tmp_path / name) for name in ("a.bin", "below/a.bin")]
     for name in (*kept, ".jaxprep-abc", "below/.jaxprep-a_2"):
         (tmp_path / name).write_text("x")
-    remove_temporaries(tmp_path)
-    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
-    assert left == {"below", *kept}
+    left = [path for path in tmp_path.rglob("*") if not is_temporary(path.name)]
+    assert {path.relative_to(tmp_path).as_posix() for path in left} == {"below", *kept}
     for file in temporary:
         file.close()
 

@@ -8,6 +8,8 @@ import numpy as np
 
 from jaxprep import Pipeline, ops
 from jaxprep.bounds import CACHE_BYTES, BoundedCache, cached, nbytes
+from jaxprep.doctor import kernels
+from jaxprep.huggingface import crops
 from jaxprep.pipeline import eager, plan, segment
 from jaxprep.resample import tables
 
@@ -16,6 +18,9 @@ CACHES = [
     segment.segment_tables,
     plan._padded_tables,
     eager._tables_on_device,
+    kernels.table,
+    kernels._axis_taps,
+    crops.canvas_indices,
 ]
 
 
