@@ -23,7 +23,7 @@ from jax import lax
 from jax.sharding import PartitionSpec
 
 from jaxprep import bounds, codec
-from jaxprep.bounds import bounded_jit
+from jaxprep.bounds import bounded_jit, cached
 from jaxprep.errors import InputError
 from jaxprep.pipeline.draws import draw_tables
 from jaxprep.pipeline.lower import Lowered
@@ -315,7 +315,7 @@ class MergedAffine(NamedTuple):
     is_near: bool
 
 
-@functools.lru_cache(maxsize=1024)
+@cached()
 def prepare_pointwise(
     parts: tuple[Placed | PaddingSlot, ...],
     channels: int,

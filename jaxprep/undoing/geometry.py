@@ -89,6 +89,7 @@ class Undo:
     is_axis_aligned: bool = True
 
     @property
+    @with_default_settings
     def matrix(self) -> jax.Array:
         """`(3, 3)` float32, where a position `(x, y, 1)` of the photograph is in the input.
 

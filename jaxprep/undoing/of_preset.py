@@ -11,9 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxprep import ops, presets
+from jaxprep.bounds import bounded_jit
 from jaxprep.errors import InputError
 from jaxprep.pipeline import Pipeline, Plan
 from jaxprep.pipeline.draws import draw_tables, drawn_matrices
+from jaxprep.pipeline.lower import Lowered
 from jaxprep.pipeline.plan import Bucket, Tables, as_sizes, result_size
 from jaxprep.pipeline.positions import is_axis_aligned, position_matrix
 from jaxprep.pipeline.program import constant_program
@@ -93,19 +95,25 @@ def _undo_sizes(pipeline: Pipeline, sizes: list[Size], is_batch: bool) -> Undo:
 
 def _undo_draws(pipeline: Pipeline, sizes: list[Size], draws: Any, is_batch: bool) -> Undo:
     """Of photographs of one size, with draws."""
-    stages, constants = constant_program(pipeline.lowered, sizes[0])
+    batched = draws
+    if not is_batch:
+        batched = jax.tree.map(lambda leaf: leaf[None], draws)
+    matrices, boxes = _constant_places((pipeline.lowered, sizes[0]), batched)
+    results = [result_size(pipeline.segments, sizes[0])] * len(sizes)
+    return _made(pipeline, matrices, boxes, sizes, results, is_batch)
 
-    result = result_size(pipeline.segments, sizes[0])
+
+# jitted, as the next one is: of hundreds of operations each would be compiled by itself
+@bounded_jit()
+def _constant_places(program: tuple[Lowered, Size], draws: Any) -> tuple[jax.Array, jax.Array]:
+    lowered, size = program
+    stages, constants = constant_program(lowered, size)
+    result = result_size(lowered.segments, size)
 
     def places(draw: Any) -> tuple[jax.Array, jax.Array]:
         return _drawn_places(stages, constants, result, draw)
 
-    batched = draws
-    if not is_batch:
-        batched = jax.tree.map(lambda leaf: leaf[None], draws)
-    matrices, boxes = jax.vmap(places)(batched)
-    results = [result] * len(sizes)
-    return _made(pipeline, matrices, boxes, sizes, results, is_batch)
+    return jax.vmap(places)(draws)
 
 
 def _made(
@@ -136,16 +144,10 @@ def _undo_plan(pipeline: Pipeline, plan: Plan, draws: Any) -> Undo:
     if not isinstance(plan, Plan) or plan.steps != pipeline.inner_steps:
         raise InputError("Expected a plan of this pipeline, got another - at `plan`.")
 
-    def places(tables: Any, matrix: Any, size: Any, draw: Any) -> tuple[jax.Array, jax.Array]:
-        if draw is not None:
-            return _drawn_places(plan.stages, tables, size, draw)
-        return matrix, _shown(tables[-1].edges, size)
-
     is_batch = np.ndim(plan.matrix) == 3
-    of_all = jax.vmap(places) if is_batch else places
     given = (plan.tables, plan.matrix, plan.size, draws)
     tables, matrix, size, draws = jax.tree.map(jnp.asarray, given)
-    moved, shown = of_all(tables, matrix, size, draws)
+    moved, shown = _planned_places((plan.stages, is_batch), tables, matrix, size, draws)
     made = Undo(
         whole=moved,
         corner=jnp.zeros((*jnp.shape(moved)[:-2], 2), jnp.float32),
@@ -156,6 +158,21 @@ def _undo_plan(pipeline: Pipeline, plan: Plan, draws: Any) -> Undo:
         input_canvas=plan.stages[-1].out,
     )
     return _with_layout(pipeline, made)
+
+
+@bounded_jit()
+def _planned_places(
+    program: tuple[Bucket, bool], tables: Any, matrix: Any, size: Any, draws: Any
+) -> tuple[jax.Array, jax.Array]:
+    stages, is_batch = program
+
+    def places(tables: Any, matrix: Any, size: Any, draw: Any) -> tuple[jax.Array, jax.Array]:
+        if draw is not None:
+            return _drawn_places(stages, tables, size, draw)
+        return matrix, _shown(tables[-1].edges, size)
+
+    of_all = jax.vmap(places) if is_batch else places
+    return of_all(tables, matrix, size, draws)
 
 
 def _drawn_places(

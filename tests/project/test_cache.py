@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import functools
+import gc
+import inspect
+import sys
 import threading
+from typing import Any
 
 import numpy as np
 
+import jaxprep
 from jaxprep import Pipeline, ops
 from jaxprep.bounds import CACHE_BYTES, BoundedCache, cached, nbytes
 from jaxprep.doctor import kernels
 from jaxprep.huggingface import crops
-from jaxprep.pipeline import eager, plan, segment
+from jaxprep.pipeline import eager, plan, program, segment
 from jaxprep.resample import tables
 
 CACHES = [
     tables.resize_taps,
     segment.segment_tables,
     plan._padded_tables,
+    program.prepare_pointwise,
     eager._tables_on_device,
     kernels.table,
     kernels._axis_taps,
@@ -27,6 +34,36 @@ CACHES = [
 def test_every_cache_of_tables_is_bounded_by_bytes():
     for cache in CACHES:
         assert isinstance(cache, BoundedCache) and cache.limit == CACHE_BYTES
+
+
+def _counted_caches() -> dict[str, Any]:
+    """The caches of the library that are bounded by a number of results; one of a function without
+    arguments has one result."""
+    found = {}
+    modules = [module for name, module in sys.modules.items() if name.startswith("jaxprep")]
+    for name, value in [pair for module in modules for pair in vars(module).items()]:
+        is_cache = isinstance(value, functools._lru_cache_wrapper)
+        if is_cache and inspect.signature(value).parameters:
+            found[f"{value.__module__}.{name}"] = value
+    return found
+
+
+def test_no_cache_that_counts_its_results_holds_arrays():
+    pre = jaxprep.ImageClassifierPreprocessor.from_preset(
+        "timm/resnet50.a1_in1k", image_size=(24, 24)
+    )
+    photo = jaxprep.data.photo("chelsea")[:40, :60]
+    x = pre(photo)
+    jaxprep.diagnose(x, photo, pre)
+    pre.pipeline.plan([(40, 60), (30, 20)])
+    caches = _counted_caches()
+    assert len(caches) > 20
+    used = [cache for cache in caches.values() if cache.cache_info().currsize]
+    assert len(used) > 5
+    for cache in used:
+        # JSON data among them may have keys that JAX does not sort
+        held = [value for value in gc.get_referents(cache) if not isinstance(value, dict)]
+        assert nbytes(held) == 0, cache
 
 
 def test_photographs_of_many_sizes_do_not_fill_the_memory():

@@ -145,6 +145,7 @@ def calls() -> Calls:
         **_of_processors(),
         **_of_views(),
         **_of_videos(),
+        **_of_undoing(),
     }
 
 
@@ -427,6 +428,20 @@ def _of_videos() -> Calls:
         ]
     )
     return made | {"VideoMAE: jit": lambda: sampled(_put(clip))}
+
+
+def _of_undoing() -> Calls:
+    import jaxprep
+
+    pre = jaxprep.ImageClassifierPreprocessor.from_preset(
+        "timm/resnet50.a1_in1k", image_size=(16, 16)
+    )
+
+    def undone() -> Any:
+        geometry = jaxprep.undo(pre, (20, 30))
+        return geometry.matrix, geometry.boxes(BOXES[0]), geometry.masks(MAP[0])
+
+    return {"undo": undone, "denormalize": lambda: jaxprep.denormalize(pre(SMALL), pre)}
 
 
 # -- results ---------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.ndimage
+from helpers.compilations import compilations
 
 import jaxprep
 from jaxprep import Batch, Pipeline, augment, huggingface, ops
@@ -108,8 +109,10 @@ def test_so_it_does_after_random_steps(name: str) -> None:
     images = np.stack([positions(SIZES[0])] * 2)
     draws = pipeline.draw(jax.random.key(1), Batch(image=images))
     results = np.asarray(pipeline(Batch(image=images), draws=draws).image)
-    # one program; eagerly, each operation on the draws is one
-    geometry = jax.jit(lambda draws: jaxprep.undo(pipeline, [SIZES[0]] * 2, draws=draws))(draws)
+    with compilations() as compiled:
+        geometry = jaxprep.undo(pipeline, [SIZES[0]] * 2, draws=draws)
+    # each operation on the draws was one: a minute for a random crop and flip
+    assert len(compiled) <= 6
     points = np.stack([middles(results.shape[1:3])] * 2)
     where, visible = geometry.keypoints(points)
     for i, result in enumerate(results):
@@ -120,8 +123,7 @@ def test_so_it_does_after_random_steps(name: str) -> None:
         first = jaxprep.undo(pipeline, SIZES[0], draws=of_first)
         np.testing.assert_allclose(first.keypoints(points[0])[0], where[0], atol=1e-3)
         plan = pipeline.plan([SIZES[0]] * 2, canvas=(64, 64))
-        undo_plan = jax.jit(lambda plan, draws: jaxprep.undo(pipeline, plan=plan, draws=draws))
-        planned = undo_plan(plan, draws)
+        planned = jaxprep.undo(pipeline, plan=plan, draws=draws)
         np.testing.assert_allclose(planned.keypoints(points)[0], where, atol=1e-3)
 
 
@@ -340,7 +342,9 @@ def test_the_way_back_needs_no_implicit_transfer() -> None:
     with jax.transfer_guard("disallow"):
         geometry = jaxprep.undo(pipeline, (8, 16))
         part = geometry.window(0, 4, (4, 4)), geometry.tiles(1)
+        matrix = part[0].matrix
     assert all(one.input_size.tolist() == [4, 4] for one in part)
+    assert matrix.tolist() == [[0.5, 0, -4], [0, 0.5, 0], [0, 0, 1]]
 
 
 def test_photographs_of_all_sizes_share_programs_which_change_no_bit():
