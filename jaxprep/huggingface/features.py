@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import importlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from jaxprep import frameworks
 from jaxprep.errors import InputError, MissingPackageError
 from jaxprep.huggingface import torch_tensors
+from jaxprep.huggingface.samples import split
 from jaxprep.pipeline import Ragged
 from jaxprep.types import is_torch, is_traced
 
@@ -73,6 +75,24 @@ class PlainList(list[Any]):
     >>> finish({"words": PlainList([["a", "b"]])}, "np")["words"]
     [['a', 'b']]
     """
+
+
+@dataclass(frozen=True)
+class PartsInRows:
+    """A result that is one array of the parts of all images; with `return_tensors=None` a list with
+    the array of each image.
+
+    Attributes:
+        rows: the parts of all images, one after another.
+        counts: how many parts each image has.
+
+    >>> result = PartsInRows(np.zeros((3, 8)), [1, 2])
+    >>> [len(parts) for parts in finish({"pixel_values": result}, None).pixel_values]
+    [1, 2]
+    """
+
+    rows: Any
+    counts: Sequence[int]
 
 
 def _array_on_device(value: Any) -> Any:
@@ -148,6 +168,8 @@ class BatchFeature(dict[str, Any]):
                 continue
             if isinstance(value, PlainList):
                 self[name] = list(value)
+            elif isinstance(value, PartsInRows):
+                self[name] = to_tensor(value.rows, kind, name)
             elif isinstance(value, PerImage):
                 self[name] = value.converted(kind, name)
             elif _is_convertible(value):
@@ -221,6 +243,10 @@ def _finish_entry(name: str, value: Any, is_auto: bool, axes: int) -> Any:
         return list(value)
     if isinstance(value, PerImage):
         return value.converted("jax", name) if is_auto else value.on_device()
+    if isinstance(value, PartsInRows):
+        if not is_auto:
+            return [_array_on_device(parts) for parts in split(value.rows, value.counts)]
+        value = value.rows
     if axes > 0:
         return _as_lists(value, axes)
     if isinstance(value, np.ndarray):

@@ -33,7 +33,7 @@ from jaxprep.huggingface.call import (
     store_each,
 )
 from jaxprep.huggingface.counts import count_methods
-from jaxprep.huggingface.features import PlainList
+from jaxprep.huggingface.features import PartsInRows, PlainList
 from jaxprep.huggingface.images import (
     Image,
     for_pillow,
@@ -458,7 +458,10 @@ def tile_rows(call: Call) -> Results:
     ((7, 3, 8, 8), [7])
     """
     images = _read(call)
-    results = {call.config.result_name: views_in_rows(call, images)}
+    views = views_in_rows(call, images)
+    if tiling_of(call.config).by_image:
+        views = PartsInRows(views, _views_counts(call, images))
+    results = {call.config.result_name: views}
     return results | count_results(call.config, sizes_of(images))
 
 

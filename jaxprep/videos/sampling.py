@@ -111,6 +111,12 @@ class Rule(NamedTuple):
         """The names of the settings that it reads."""
         return tuple(inspect.signature(self.indices).parameters)[1:]
 
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Those of them that are never None, as the annotations of the function say."""
+        parameters = list(inspect.signature(self.indices).parameters.values())[1:]
+        return tuple(one.name for one in parameters if "None" not in str(one.annotation))
+
 
 RULES: dict[str, Rule] = {}
 """Every rule by its name, which is what a row's `sampling` says."""
@@ -164,6 +170,11 @@ def sample(
         raise InputError(f"Expected a video of 1 to {MAX_TOTAL} frames, got {clip.total}.")
     chosen_rule = RULES[name]
     chosen = _merged(chosen_rule, settings, own)
+    for key in chosen_rule.needed:
+        if chosen[key] is None:
+            raise InputError(
+                f"Expected a number, which this class samples by, got None - at `{key}`."
+            )
     clip = assumed(name, clip, settings, own)
     indices = np.asarray(list(chosen_rule.indices(clip, **chosen)), np.int64)
     _bounded(len(indices))
@@ -584,11 +595,6 @@ def inner(clip: Clip, num_frames: int, fps: float) -> Indices:
     >>> inner(Clip(90, 30.0, 3.0), num_frames=64, fps=1).tolist()
     [0, 44, 89]
     """
-    if num_frames is None or fps is None:
-        raise InputError(
-            "Expected both `num_frames` and `fps`, which this class samples by, got None - at "
-            f"`{'num_frames' if num_frames is None else 'fps'}`."
-        )
     rate = clip.known_fps
     duration = clip.known_duration
     last = clip.total - 1

@@ -70,6 +70,20 @@ def test_frames_are_lists_in_lists_on_the_pil_backend_alone() -> None:
         assert np.shape(frames) == (2, 3, 8, 8)
 
 
+def test_tiles_of_llama_4_are_an_array_for_each_image() -> None:
+    """As in Transformers 5.24, whose class needs torch."""
+    processor = huggingface.Llama4ImageProcessor(size={"height": 8, "width": 8}, max_patches=3)
+    images = [IMAGE[:20, :60], IMAGE[:20, :20]]
+    features = processor(images, return_tensors=None)
+    listed = features.pixel_values
+    assert [tiles.shape for tiles in listed] == [(4, 3, 8, 8), (1, 3, 8, 8)]
+    assert all(isinstance(tiles, jax.Array) for tiles in listed)
+    assert [ratio.tolist() for ratio in features.aspect_ratios] == [[1, 3], [1, 1]]
+    for kind in ("np", "jax"):
+        joined = processor(images, return_tensors=kind).pixel_values
+        np.testing.assert_array_equal(joined, np.concatenate(listed))
+
+
 def test_samples_that_are_not_padded_are_lists_of_their_images() -> None:
     processor = huggingface.Idefics2ImageProcessorPil(size={"shortest_edge": 8, "longest_edge": 16})
     samples = [[IMAGE, IMAGE], [IMAGE]]

@@ -16,7 +16,7 @@ from helpers.huggingface.common import assert_close, original
 from helpers.images import photograph
 
 from jaxprep import AutoImageProcessor, huggingface
-from jaxprep.errors import ConfigError, JaxprepError
+from jaxprep.errors import ConfigError, InputError, JaxprepError
 from jaxprep.formats import HuggingFace
 from jaxprep.formats.huggingface import classes
 
@@ -169,6 +169,26 @@ def test_none_in_a_call_of_vivit_is_the_setting_of_the_processor_and_in_a_file_o
         np.testing.assert_array_equal(processor(WIDE, **{key: None})["pixel_values"], wanted)
     null = processor.from_dict({**settings, "do_resize": None, "do_center_crop": None})
     assert null(WIDE)["pixel_values"].shape[-2:] == WIDE.shape[:2]
+
+
+CLIP = np.stack([WIDE] * 9)
+AT_4 = [{"total_num_frames": 9, "fps": 4.0, "duration": 2.25}]
+
+
+@pytest.mark.parametrize("name", ["Glm4v", "Glm5Next", "Glmga", "MuseGlimmer"])
+def test_null_for_the_rate_that_a_class_always_samples_by_is_its_own(name: str) -> None:
+    """Transformers 5.24 raises a `TypeError`, as it does without a number of frames."""
+    of = getattr(huggingface, f"{name}VideoProcessor").from_dict
+    null = {"fps": None} | ({"num_frames": None} if name == "MuseGlimmer" else {})
+    wanted = of({}).sample_frames(AT_4[0])
+    np.testing.assert_array_equal(of(null).sample_frames(AT_4[0]), wanted)
+    assert of(null).to_dict()["fps"] is None
+
+
+def test_a_setting_of_sampling_without_any_value_is_named() -> None:
+    processor = huggingface.SmolVLMVideoProcessor(num_frames=4)
+    with pytest.raises(InputError, match=r"a number, which this class samples by.*at `fps`"):
+        processor(CLIP, do_sample_frames=True, video_metadata=AT_4)
 
 
 def test_null_for_small_images_of_minicpm_ocr_leaves_them_small() -> None:

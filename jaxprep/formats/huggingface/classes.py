@@ -94,6 +94,7 @@ class Tiling:
             (rows, columns); for a class that returns tiles apart, their number, or columns and
             rows.
         lists: those are lists of Python's numbers, never arrays.
+        by_image: with `return_tensors=None` the views of each image are an array of their own.
         needs: switches that a call refuses to be off.
 
     >>> rows()["GotOcr2ImageProcessor"].tiling.counts
@@ -104,6 +105,7 @@ class Tiling:
     always: bool = False
     pads: Literal["always", "do_pad"] | None = None
     lists: bool = False
+    by_image: bool = False
     needs: tuple[str, ...] = ()
     counts: dict[str, CountKind] = field(default_factory=dict)
 
