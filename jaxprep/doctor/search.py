@@ -17,7 +17,7 @@ import numpy as np
 from jaxprep.doctor import values as colours
 from jaxprep.doctor.kernels import KERNELS, Kernel, candidates, predicted
 from jaxprep.doctor.register import Fit, Registration
-from jaxprep.doctor.sources import LAST, Photo, Source, finished
+from jaxprep.doctor.sources import LAST, Photo, Source, finished, source_of_view
 from jaxprep.doctor.values import Values
 from jaxprep.doctor.views import Axis, View
 
@@ -411,12 +411,13 @@ class Search:
     ) -> Hypothesis:
         """Measure by one channel."""
         rows, columns = self._inside(view, rows, columns)
-        plane = self.plane(source)
+        read = source_of_view(source, view)
+        plane = self.plane(read)
         if len(rows) == 0 or len(columns) == 0:
             nothing = np.zeros(1)
             return Hypothesis(source, view, kernel, (0,), nothing, nothing, np.inf, np.inf)
         levels = predicted(plane, view, kernel, rows, columns)
-        shown = finished(levels, source)[..., :1]
+        shown = finished(levels, read)[..., :1]
         pixels = self.image[np.ix_(rows, columns)]
         image = pixels[..., [self.channel]]
         scale, offset, rest = colours.measured(shown, image)

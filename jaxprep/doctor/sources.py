@@ -106,6 +106,7 @@ class Photo:
         >>> photo.seen(Source(), View.squashed((8, 8), (4, 2)), BASIC[0]).shape
         (4, 2, 3)
         """
+        source = source_of_view(source, view)
         return finished(predicted(self.pixels(source), view, kernel, rows, columns), source)
 
     def size(self, source: Source) -> Size:
@@ -236,6 +237,18 @@ def _without_alpha(array: np.ndarray, rule: str) -> np.ndarray:
     level = 255 if rule == "white" else 0
     background = Image.new("RGBA", image.size, (level, level, level, 255))
     return np.asarray(Image.alpha_composite(background, image).convert("RGB"))
+
+
+def source_of_view(source: Source, view: View) -> Source:
+    """Return how a view reads a photograph: where the resize keeps the size Pillow returns a copy,
+    and does not multiply by alpha.
+
+    >>> source_of_view(Source(alpha="premultiplied"), View.squashed((8, 8), (8, 8))).alpha
+    'drop'
+    """
+    if source.alpha == "premultiplied" and view.keeps_size:
+        return source._replace(alpha="drop")
+    return source
 
 
 LAST = ", after the resize"

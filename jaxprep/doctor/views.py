@@ -108,6 +108,11 @@ class View(NamedTuple):
         return self.vertical.resized, self.horizontal.resized
 
     @property
+    def keeps_size(self) -> bool:
+        """Whether the resize keeps the size of what it is given."""
+        return all(axis.resized == axis.crop_length for axis in (self.vertical, self.horizontal))
+
+    @property
     def crops_first(self) -> bool:
         """Whether a part of the photograph is resized."""
         return self.vertical.crops_first or self.horizontal.crops_first

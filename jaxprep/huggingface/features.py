@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import importlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -363,10 +363,10 @@ def to_tensor(value: Any, kind: str, name: str) -> Any:
     if kind == "jax" and is_traced(value):
         return jnp.stack(value)
     items = value
-    if isinstance(value, (list, tuple)):
-        # Of any library: JAX, torch, TensorFlow.
-        items = [np.asarray(item) for item in value]
     try:
+        if isinstance(value, (list, tuple)):
+            # Of any library: JAX, torch, TensorFlow.
+            items = [np.asarray(item) for item in value]
         array = np.asarray(items)
     except ValueError as error:
         raise InputError(
@@ -395,8 +395,17 @@ def _check_bits(array: np.ndarray, name: str) -> np.ndarray:
     return array
 
 
+def _shapes(value: Any) -> Iterator[tuple[int, ...]]:
+    """The shapes of arrays in lists, nested or not."""
+    for item in value:
+        if isinstance(item, (list, tuple)) and any(hasattr(part, "shape") for part in item):
+            yield from _shapes(item)
+        else:
+            yield np.shape(item)
+
+
 def _sizes(value: Any) -> str:
-    shapes = list(dict.fromkeys(np.shape(item) for item in value))
+    shapes = list(dict.fromkeys(_shapes(value)))
     return ", ".join(map(str, shapes[:4])) + (", ..." if len(shapes) > 4 else "")
 
 

@@ -118,6 +118,15 @@ def test_gray_and_alpha_are_named(tmp_path: Path) -> None:
     assert diagnosis.changes == (("alpha", "drop", "white"),)
 
 
+def test_a_photograph_with_alpha_that_is_not_resized_is_what_open_clip_sees(tmp_path: Path) -> None:
+    image = Image.open(photo("chelsea")).convert("RGB").crop((40, 20, 104, 84))
+    image.putalpha(Image.linear_gradient("L").resize(image.size))
+    image.save(tmp_path / "alpha.png")
+    config = jaxprep.formats.OpenClip(size=64)
+    array = jaxprep.ImageClassifierPreprocessor(config)(image)
+    assert jaxprep.diagnose(array, tmp_path / "alpha.png", config).changes == ()
+
+
 def test_alpha_is_named_where_transparent_parts_are_large(tmp_path: Path) -> None:
     image = Image.open(photo("rocket")).convert("RGB").crop((10, 10, 531, 401))
     rows, columns = np.mgrid[:391, :521]

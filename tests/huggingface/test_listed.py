@@ -14,6 +14,7 @@ from goldens import listed_cases, store
 from helpers.huggingface.common import original
 
 from jaxprep import huggingface
+from jaxprep.errors import InputError
 from jaxprep.formats import HuggingFace
 from jaxprep.formats.huggingface import classes
 
@@ -82,6 +83,14 @@ def test_tiles_of_llama_4_are_an_array_for_each_image() -> None:
     for kind in ("np", "jax"):
         joined = processor(images, return_tensors=kind).pixel_values
         np.testing.assert_array_equal(joined, np.concatenate(listed))
+
+
+def test_samples_that_are_not_padded_are_no_array_and_the_error_tells_their_sizes() -> None:
+    settings = {"size": {"shortest_edge": 8, "longest_edge": 16}, "do_pad": False}
+    processor = huggingface.Idefics2ImageProcessorPil(**settings)
+    for kind in ("np", "jax"):
+        with pytest.raises(InputError, match=r"one size, got \(3, 12, 16\), \(3, 8, 16\)"):
+            processor([[IMAGE, IMAGE[:30]]], return_tensors=kind)
 
 
 def test_samples_that_are_not_padded_are_lists_of_their_images() -> None:

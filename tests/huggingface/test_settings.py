@@ -19,6 +19,7 @@ from jaxprep import AutoImageProcessor, huggingface
 from jaxprep.errors import ConfigError, InputError, JaxprepError
 from jaxprep.formats import HuggingFace
 from jaxprep.formats.huggingface import classes
+from jaxprep.formats.huggingface.builders import Source
 
 PIXELS = photograph(33, 41)
 WIDE = photograph(40, 52)
@@ -183,6 +184,47 @@ def test_null_for_the_rate_that_a_class_always_samples_by_is_its_own(name: str) 
     wanted = of({}).sample_frames(AT_4[0])
     np.testing.assert_array_equal(of(null).sample_frames(AT_4[0]), wanted)
     assert of(null).to_dict()["fps"] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "meant"),
+    [
+        # What the torchvision backend of Transformers 5.24 takes null for.
+        ("MiniCPMOcrImageProcessor", "downsample_mode", "16x"),
+        ("MiniCPMOcrVideoProcessor", "downsample_mode", "16x"),
+        ("MiniCPMOcrVideoProcessor", "resample", 2),
+        ("MiniCPMV4_6VideoProcessor", "resample", 2),
+        ("MuseGlimmerVideoProcessor", "resample", 2),
+        ("GraniteDoclingImageProcessor", "resample", 2),
+        ("MiniMaxM3VLVideoProcessor", "vision_segment_max_frames", 10**6),
+    ],
+)
+def test_null_in_a_file_and_in_a_call_is_the_value_that_transformers_takes_it_for(
+    name: str, key: str, meant: Any
+) -> None:
+    cls = getattr(huggingface, name)
+    size = (40, 52)
+    null = cls.from_dict({key: None})
+    for config in (null.config, cls()._with_call_settings({key: None})):
+        for view in (None, *config.row.views):
+            pipelines = [
+                one.pipeline_of(Source(), (size,), view)
+                for one in (config, cls(**{key: meant}).config)
+            ]
+            assert pipelines[0] == pipelines[1]
+        assert config.effective.get(key) is None
+    assert null.to_dict()[key] is None
+
+
+def test_null_for_the_frames_of_a_part_is_one_grid_for_each_video() -> None:
+    """MiniMax-M3, as Transformers 5.24."""
+    settings = {"size": {"shortest_edge": 784, "longest_edge": 3136}, "do_sample_frames": False}
+    null = huggingface.MiniMaxM3VLVideoProcessor(**settings, vision_segment_max_frames=None)
+    assert null(CLIP)["num_chunks_per_video"].tolist() == [1]
+    parts = huggingface.MiniMaxM3VLVideoProcessor(**settings, vision_segment_max_frames=4)
+    assert parts(CLIP)["num_chunks_per_video"].tolist() > [1]
+    once = parts(CLIP, vision_segment_max_frames=None)["video_grid_thw"]
+    np.testing.assert_array_equal(once, null(CLIP)["video_grid_thw"])
 
 
 def test_a_setting_of_sampling_without_any_value_is_named() -> None:
