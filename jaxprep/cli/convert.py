@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 
 MAX_BYTES, THREAD_BYTES = 2**29, 2**26
 """What the images may take that are decoded ahead, and so much again those that wait for others of
-their size; and the results of a shard. For images it is 64 MiB for each thread where that is more:
-a phone's photograph takes 36 MB."""
+their size, with their results; and the results of a shard. For images it is 64 MiB for each thread
+where that is more: a phone's photograph takes 36 MB."""
 
 
 @dataclass(frozen=True)
@@ -315,9 +315,13 @@ def _bucket(numbered: Numbered) -> Bucket:
 
 
 def _image_bytes(numbered: Numbered) -> int:
-    # As much again for the canvas that it is copied to.
-    height, width = _size(numbered[1].image)
-    return 2 * 3 * height * width
+    """Return what an image and its result take; of a strip the result may be a thousand times as
+    large."""
+    photo = numbered[1]
+    height, width = _size(photo.image)
+    result_height, result_width = photo.source.output_size
+    # As much again for the canvas that each has in its program.
+    return 2 * 3 * (height * width + 4 * result_height * result_width)
 
 
 def decode_photo(path: Path, config: Format, alpha: Alpha = "drop") -> Photo:

@@ -817,6 +817,27 @@ def test_large_images_are_decoded_and_converted_a_few_at_a_time(tmp_path, monkey
     check(tmp_path / "out", paths)
 
 
+def test_small_images_of_large_results_are_converted_a_few_at_a_time(tmp_path, monkeypatch):
+    """Ten strips of 24 x 2900, resized to 520 x 62833, took 11.9 GB together."""
+    for i in range(6):
+        image_file(tmp_path / "in" / f"{i}.png", 6, 300 + i, 3, seed=i)
+    groups: list[int] = []
+    convert = convert_module.Converter.__call__
+
+    def converting(self: Any, photos: Any) -> Any:
+        groups.append(len(photos))
+        return convert(self, photos)
+
+    result = 32 * 1600 * 3 * 4
+    monkeypatch.setattr(convert_module, "MAX_BYTES", 4 * result)  # two, and as much again
+    monkeypatch.setattr(convert_module, "THREAD_BYTES", 0)
+    monkeypatch.setattr(convert_module.Converter, "__call__", converting)
+    preset = "torchvision/DeepLabV3_ResNet50_Weights.DEFAULT"
+    arguments = (tmp_path / "in", "--output", tmp_path / "out")
+    assert run(*arguments, preset=preset, override="resize_size=32") == 0
+    assert groups == [2, 2, 2] and len(arrays(tmp_path / "out")) == 6
+
+
 def test_a_shard_of_large_results_holds_fewer(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(convert_module, "MAX_BYTES", 2 * 24 * 24 * 3 * 4)
     assert run(folder, "--output", tmp_path / "1") == 0
