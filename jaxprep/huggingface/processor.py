@@ -340,7 +340,7 @@ class BaseImageProcessor(ImageOperations, frameworks.NoAutoGraph, metaclass=Clas
             raise ArgumentError(
                 f"`{type(self).__name__}` takes no `{unknown[0]}`. It takes {sorted(known)}."
             )
-        said = drop_unsaid(config.class_name, kwargs)
+        said = drop_unsaid(config.class_name, kwargs, config.effective)
         _, said = split_keys(said, config.row.fixed)
         return config.overridden(_with_layout(json_settings(said)))
 

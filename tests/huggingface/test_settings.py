@@ -216,6 +216,40 @@ def test_null_in_a_file_and_in_a_call_is_the_value_that_transformers_takes_it_fo
     assert null.to_dict()[key] is None
 
 
+def test_null_for_the_filter_is_bilinear_where_a_class_resizes_without_do_resize() -> None:
+    """Transformers 5.24 refuses it with `do_resize` alone."""
+    name = "LlavaNextImageProcessor"
+    settings = {
+        "size": {"shortest_edge": 16},
+        "crop_size": {"height": 16, "width": 16},
+        "image_grid_pinpoints": [[16, 32]],
+        "do_resize": False,
+    }
+    null = {**settings, "resample": None}
+    wanted = original(name).from_dict(null)(WIDE, return_tensors="np")["pixel_values"]
+    of = getattr(huggingface, f"{name}Pil").from_dict
+    assert_close(np.asarray(of(null)(WIDE)["pixel_values"]), wanted, name)
+    in_a_call = of(settings)._with_call_settings({"resample": None})
+    assert in_a_call.pipeline == of(null).pipeline != of(settings).pipeline
+    resizes = {**settings, "do_resize": True}
+    kept = of(resizes)._with_call_settings({"resample": None})
+    assert kept.pipeline == of({**resizes, "resample": None}).pipeline == of(resizes).pipeline
+
+
+def test_null_is_off_for_switches_without_a_default_and_by_their_former_names() -> None:
+    config = HuggingFace("OwlViTImageProcessor", {"rescale": None})
+    assert config.pipeline == HuggingFace("OwlViTImageProcessor", {"do_rescale": False}).pipeline
+    both = {"pad_and_return_pixel_mask": True, "do_pad": None}
+    for given in (both, {"pad_and_return_pixel_mask": None}):
+        assert not HuggingFace("DetrImageProcessor", given).effective.flag("do_pad")
+    # Classes that name no default for the switch; a file has turned it on.
+    sampled = huggingface.PeVideoVideoProcessor(do_sample_frames=True, num_frames=2)
+    for value, count in (({}, 2), ({"do_sample_frames": None}, 9)):
+        assert sampled(CLIP, **value)["pixel_values_videos"].shape[1] == count
+    cropped = vit(do_center_crop=True, crop_size=4)
+    assert cropped(PIXELS, do_center_crop=None)["pixel_values"].shape[-2:] == (8, 6)
+
+
 def test_null_for_the_frames_of_a_part_is_one_grid_for_each_video() -> None:
     """MiniMax-M3, as Transformers 5.24."""
     settings = {"size": {"shortest_edge": 784, "longest_edge": 3136}, "do_sample_frames": False}

@@ -258,7 +258,9 @@ class ProcessorRow:
         """Return whether null is a value of a setting, "off" or "none", and not the same as no
         value: a switch, or one of `nullable`.
         """
-        return isinstance(self.defaults.get(key), bool) or key in self.nullable
+        # Some classes have no default for a switch, which a file may turn on.
+        is_switch = key.startswith("do_") or isinstance(self.defaults.get(key), bool)
+        return is_switch or key in self.nullable
 
     def builder_names(self, backend: Backend, view: str | None = None) -> tuple[str, ...]:
         """Return the names of the builders on one backend, in order; of one of `views`, or of the

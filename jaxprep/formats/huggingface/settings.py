@@ -50,9 +50,14 @@ def drop_none(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if value is not None}
 
 
-def drop_unsaid(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+def drop_unsaid(
+    name: str, settings: Mapping[str, Any], own: Settings | None = None
+) -> dict[str, Any]:
     """Return the arguments of a call without those that are None, which means "as the config says";
     but a switch of the class that is None is off, as in Transformers, and so is what takes null.
+
+    Args:
+        own: the settings of the processor.
 
     >>> drop_unsaid("ViTImageProcessor", {"size": None, "do_resize": None})
     {'do_resize': None}
@@ -60,9 +65,14 @@ def drop_unsaid(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     row = classes.known_row(name)
     if row.drops_none:
         return drop_none(settings)
-    return {
+    said = {
         key: value for key, value in settings.items() if value is not None or row.takes_null(key)
     }
+    # See `Settings.method`.
+    has_no_filter = "resample" in settings and settings["resample"] is None
+    if has_no_filter and own is not None and not said.get("do_resize", own.flag("do_resize")):
+        said["resample"] = None
+    return said
 
 
 class Edges(NamedTuple):
@@ -234,7 +244,10 @@ class Settings:
         it is to `resize` of image_processing_backends.py in Transformers.
         """
         value = self.get(key)
-        if value is None and self.row.takes_null(self.key_of(key)):
+        full_key = self.key_of(key)
+        is_null = full_key in self.given and self.given[full_key] is None
+        # Transformers refuses it where `do_resize` is on; some classes resize without that.
+        if is_null and (self.row.takes_null(full_key) or not self.flag("do_resize")):
             return "bilinear"
         methods = get_args(Method)
         method: Any = None
@@ -374,7 +387,10 @@ def upgrade_legacy(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     row = classes.known_row(name)
     settings = dict(given)
     for old, new in classes.renamed(name).items():
-        if settings.get(old) is not None and settings.get(new) is None:
+        # Null of a switch is off, by either name.
+        is_missing = new not in settings if row.takes_null(new) else settings.get(new) is None
+        is_given = old in settings if row.takes_null(new) else settings.get(old) is not None
+        if is_given and is_missing:
             settings[new] = settings[old]
     if row.legacy_size is not None:
         upgrade_size = LEGACY_SIZES[row.legacy_size]
