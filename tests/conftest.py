@@ -188,6 +188,14 @@ def quick_compilation_of_a_test() -> Iterator[None]:
 
 
 @pytest.fixture
+def compilation_of_users(quick_compilation: None) -> Iterator[None]:
+    """Compile as users do for one test of a file that is compiled quickly."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", not AS_USERS_COMPILE)
+
+
+@pytest.fixture
 def offline_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Run the test in an empty folder without a network, as after `pip install` from elsewhere: an
     example works as it is written, for everyone, or fails.

@@ -259,13 +259,14 @@ FIXED = {
 RANDOM = {
     "each kind": (RandomHalfTurn(), RandomShift(fill=7.0), RandomGain()),
     "after a resize": (ops.Resize((20, 24)), RandomMirror(), ops.CenterCrop((10, 9)), Tokens()),
-    "before a resize": (
-        RandomMirror(),
-        RandomShift(),
-        ops.Resize(shortest_edge=12),
-        RandomMirror(),
-    ),
+    "before a resize": (RandomShift(), ops.Resize(shortest_edge=12), RandomMirror()),
     "two": (RandomWindow((20, 18)), RandomMirror(), ops.Resize((14, 13)), RandomGain(), Grid()),
+}
+FORMS = ("batch", "plan", "vmap")
+SOME_FORMS = {
+    # plans of it are below, and those of a resize of what was drawn are plans of "two"
+    "before a resize": ("batch", "vmap"),
+    "two": ("batch", "plan"),
 }
 SIZES = ((24, 30), (17, 30), (24, 15))
 
@@ -294,7 +295,7 @@ def assert_same(got: Batch, want: Batch) -> None:
             assert np.abs(one.astype(int) - other).max() <= 1
 
 
-def in_each_form(steps: tuple[ops.Step, ...], key: Any) -> None:
+def in_each_form(steps: tuple[ops.Step, ...], key: Any, jitted: tuple[str, ...] = FORMS) -> None:
     pipeline = Pipeline(steps)
     batch = batch_of(3)
     want = pipeline(batch, key=key)
@@ -303,15 +304,21 @@ def in_each_form(steps: tuple[ops.Step, ...], key: Any) -> None:
     assert again == pipeline and hash(again) == hash(pipeline)
 
     @jax.jit
-    def forms(batch: Batch, plan: Any, key: Any) -> tuple[Batch, ...]:
-        mapped = jax.vmap(lambda one: pipeline(one, key=key))
-        return pipeline(batch, key=key), mapped(batch), pipeline(batch, plan=plan, key=key)
+    def forms(batch: Batch, plan: Any, key: Any) -> dict[str, Batch]:
+        form = {
+            "batch": lambda: pipeline(batch, key=key),
+            "vmap": lambda: jax.vmap(lambda one: pipeline(one, key=key))(batch),
+            "plan": lambda: pipeline(batch, plan=plan, key=key),
+        }
+        return {name: form[name]() for name in jitted}
 
     plan = pipeline.plan([(HEIGHT, WIDTH)] * 3, (HEIGHT, WIDTH))
-    jitted, mapped, planned = forms(batch, plan, key)
-    assert_same(jitted, want)
-    assert_same(mapped, want)
-    assert_same(planned.replace(image=corner(planned.image, want.image), size=None), want)
+    results = forms(batch, plan, key)
+    assert tuple(results) == jitted
+    for name, result in results.items():
+        if name == "plan":
+            result = result.replace(image=corner(result.image, want.image), size=None)
+        assert_same(result, want)
 
 
 def corner(array: Any, like: Any) -> Any:
@@ -325,12 +332,12 @@ def test_a_step_of_ones_own_is_the_same_in_each_form(name):
 
 @pytest.mark.parametrize("name", RANDOM)
 def test_a_random_step_of_ones_own_is_the_same_in_each_form(name):
-    in_each_form(RANDOM[name], KEY)
+    in_each_form(RANDOM[name], KEY, SOME_FORMS.get(name, FORMS))
 
 
 @pytest.mark.parametrize("steps", [FIXED["all"], RANDOM["two"]])
 def test_a_pipeline_is_its_steps_one_by_one(steps):
-    batch = batch_of(2).replace(keypoints=None)
+    batch = batch_of(3)
     pipeline = Pipeline(steps)
     key = KEY if pipeline.is_random else None
     draws = pipeline.draw(key, batch) if pipeline.is_random else (None,) * len(steps)
@@ -385,9 +392,9 @@ def test_a_drawn_window_is_the_crop_resized():
     batch = Batch(image=noise(6, HEIGHT, WIDTH, 3, dtype="float32"))
     pipelines = {
         method: Pipeline((RandomWindow(method=method),))
-        for method in ("bilinear", "bicubic", "box", "nearest")
+        for method in ("bicubic", "nearest")  # all: `resample/test_window.py`
     }
-    (draws,) = jax.device_get(pipelines["box"].draw(KEY, batch))
+    (draws,) = jax.device_get(pipelines["nearest"].draw(KEY, batch))
     for method, pipeline in pipelines.items():
         results = np.asarray(pipeline(batch, draws=(draws,)).image)
         for i, image in enumerate(batch.image):
@@ -466,9 +473,9 @@ def test_positions_that_are_infinite_stay_so_beside_an_opaque_step_that_moves_no
 
 def test_an_example_draws_the_same_in_any_batch_and_order():
     pipeline = Pipeline(RANDOM["each kind"])
-    batch = batch_of(7)
+    batch = batch_of(4)
     want = pipeline(batch, key=KEY)
-    for order in ([6], [5, 0, 3]):
+    for order in ([3], [2, 0, 3]):
         assert_same(pipeline(take(batch, order), key=KEY), take(want, order))
 
 
@@ -478,13 +485,15 @@ def test_without_an_index_an_example_draws_by_its_position():
     by_position = pipeline(batch.replace(index=None), key=KEY)
     numbered = pipeline(batch.replace(index=np.arange(4, dtype=np.int32)), key=KEY)
     np.testing.assert_array_equal(by_position.image, numbered.image)
-    assert np.any(pipeline(batch, key=KEY).image != by_position.image)
+    by_index = pipeline(batch, key=KEY)
+    assert not np.array_equal(by_index.image, by_position.image)
 
 
 def test_two_random_steps_of_one_class_draw_each_for_itself():
     pipeline = Pipeline((RandomMirror(), RandomMirror()))
-    first, second = pipeline.draw(KEY, Batch(image=np.zeros((64, 4, 4, 3), np.uint8)))
-    assert 10 < np.sum(np.asarray(first) != np.asarray(second)) < 54
+    draws = pipeline.draw(KEY, Batch(image=np.zeros((64, 4, 4, 3), np.uint8)))
+    first, second = jax.device_get(draws)
+    assert 10 < np.sum(first != second) < 54
     assert 10 < np.sum(first) < 54
 
 
@@ -507,6 +516,7 @@ def test_draws_are_replayed_and_are_those_of_the_call(name, ragged):
     i, (height, width) = 1, SIZES[1]
     alone = take(batch, i).replace(image=batch.image[i, :height, :width], size=None)
     result = pipeline(alone, key=KEY)
+    want = jax.device_get(want)
     assert_same(result, take(want, i).replace(image=corner(want.image[i], result.image), size=None))
 
 
@@ -525,7 +535,7 @@ def test_a_mesh_changes_no_draw(kind, has_index):
 
 
 def test_an_explicit_mesh_takes_a_plan_and_a_key():
-    pipeline = Pipeline(RANDOM["before a resize"])
+    pipeline = Pipeline((RandomShift(), ops.Resize((12, 14))))
     batch, plan = batch_of(4), pipeline.plan([*SIZES, (20, 20)], (HEIGHT, WIDTH))
     call = jax.jit(lambda batch, plan, key: pipeline(batch, plan=plan, key=key))
     want = pipeline(batch, plan=plan, key=KEY)
@@ -536,7 +546,7 @@ def test_an_explicit_mesh_takes_a_plan_and_a_key():
 
 
 def test_a_gradient_passes_through_what_is_drawn():
-    pipeline = Pipeline((RandomMirror(), RandomWindow(), RandomGain()))
+    pipeline = Pipeline((RandomWindow(), RandomGain()))
     image = noise(2, HEIGHT, WIDTH, 3, dtype="float32")
 
     def total(image: jax.Array, weight: jax.Array) -> jax.Array:

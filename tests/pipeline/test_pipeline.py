@@ -15,7 +15,6 @@ from collections import Counter
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers.compilations import compilations
@@ -50,6 +49,8 @@ from jaxprep.pipeline.program import ONE_THREAD, Program, run_batch, run_one
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 NORMALISED = (Rescale(arithmetic="division"), Normalize(MEAN, STD))
 CASES = [("pillow", "uint8"), ("float", "int16")]
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+every_bit_of_floats = pytest.mark.usefixtures("compilation_of_users")
 every_case = pytest.mark.parametrize(("reference", "dtype"), CASES)
 in_floats = pytest.mark.parametrize(("reference", "dtype"), [("jax", "float32")])
 
@@ -313,6 +314,7 @@ CALLED = [
 ]
 
 
+@every_bit_of_floats
 @pytest.mark.parametrize(("reference", "dtype", "method"), CALLED)
 def test_jit_changes_nothing(reference, dtype, method):
     image = noise(97, 61, 3, dtype=dtype)
@@ -327,6 +329,7 @@ def test_jit_changes_nothing(reference, dtype, method):
     np.testing.assert_array_equal(run(pipeline, image), jax.jit(pipeline)(Batch(image=image)).image)
 
 
+@every_bit_of_floats
 def test_jit_changes_nothing_where_float_sums_follow_each_other():
     image = noise(97, 61, 3, dtype="float32")
     steps = resize((100, 90), "float", "bilinear"), resize((44, 44), "float", "bicubic")
@@ -334,6 +337,7 @@ def test_jit_changes_nothing_where_float_sums_follow_each_other():
     np.testing.assert_array_equal(run(pipeline, image), jax.jit(pipeline)(Batch(image=image)).image)
 
 
+@every_bit_of_floats
 def test_jit_changes_nothing_for_sizes_that_are_known():
     pipeline = Pipeline((resize(None, "pillow", shortest_edge=24), *NORMALISED))
     batch = Batch(image=noise(3, 40, 48, 3), size=np.int32([[40, 30], [31, 48], [40, 48]]))
@@ -345,6 +349,7 @@ def test_jit_changes_nothing_for_sizes_that_are_known():
     np.testing.assert_array_equal(eager.size, jitted.size)
 
 
+@every_bit_of_floats
 @pytest.mark.parametrize(("reference", "dtype"), [("pillow", "uint8"), ("jax", "float32")])
 def test_a_batch_is_its_images_one_by_one(reference, dtype):
     images = noise(3, 61, 47, 3, dtype=dtype)
@@ -356,6 +361,7 @@ def test_a_batch_is_its_images_one_by_one(reference, dtype):
         np.testing.assert_array_equal(result.image, alone)
 
 
+@every_bit_of_floats
 def test_vmap_alone_changes_nothing_where_no_pixel_moves():
     images = noise(4, 9, 11, 3)
     pipeline = Pipeline(NORMALISED)
@@ -364,6 +370,7 @@ def test_vmap_alone_changes_nothing_where_no_pixel_moves():
     )
 
 
+@every_bit_of_floats
 def test_channels_first_at_either_end_is_a_transposition():
     image = noise(31, 47, 3)
     steps = resize((20, 24), "pillow"), *NORMALISED
@@ -376,6 +383,7 @@ def test_channels_first_at_either_end_is_a_transposition():
             np.testing.assert_array_equal(np.moveaxis(result, -3, -1).reshape(want.shape), want)
 
 
+@every_bit_of_floats
 def test_a_gray_image_becomes_as_many_channels_as_normalisation_has():
     gray = noise(9, 7, 1)
     pipeline = Pipeline(NORMALISED)
@@ -403,6 +411,7 @@ def ragged(
     return images, room
 
 
+@every_bit_of_floats
 @pytest.mark.parametrize(
     ("reference", "dtype", "garbage"), [("torchvision", "uint8", 255), ("float", "float32", np.nan)]
 )
@@ -418,6 +427,7 @@ def test_a_ragged_batch_is_its_images_one_by_one_whatever_lies_outside_of_them(
     np.testing.assert_array_equal(pipeline(Batch(image=room), plan=plan).image, alone)
 
 
+@every_bit_of_floats
 def test_pass_orders_of_Pillow_may_be_mixed_in_a_batch():
     pipeline = Pipeline((resize(32, "pillow"), *NORMALISED), exact=True)
     images, room = ragged(SIZES, (128, 128), 255)
@@ -433,6 +443,7 @@ def test_pass_orders_of_Pillow_may_be_mixed_in_a_batch():
     np.testing.assert_array_equal(run(pipeline, room, size=np.int32(SIZES)), want)
 
 
+@every_bit_of_floats
 def test_results_of_different_sizes_lie_in_the_corner_of_zeros():
     pipeline = Pipeline((Resize(longest_edge=40, reference="pillow"), *NORMALISED, ChannelsFirst()))
     images, room = ragged(SIZES, (128, 128), 255)
@@ -452,6 +463,7 @@ def test_results_of_different_sizes_lie_in_the_corner_of_zeros():
             assert not got.any()
 
 
+@every_bit_of_floats
 def test_results_of_different_sizes_come_back_as_a_list():
     pipeline = Pipeline((Resize(longest_edge=40, reference="pillow"), *NORMALISED, ChannelsFirst()))
     images, _ = ragged(SIZES, (128, 128), 0)
@@ -473,6 +485,7 @@ def test_two_resizes_of_a_ragged_batch_keep_what_is_between_them_apart():
     np.testing.assert_array_equal(jax.jit(pipeline)(Batch(image=room), plan=plan).image, alone)
 
 
+@every_bit_of_floats
 def test_one_image_of_a_plan_is_the_image_alone():
     pipeline = Pipeline((resize(32, "pillow"), *NORMALISED), exact=True)
     images, room = ragged(SIZES[:1], (128, 128), 255)
@@ -622,6 +635,7 @@ def published(image: np.ndarray) -> np.ndarray:
     return (x - np.float32(MEAN)) / np.float32(STD)
 
 
+@every_bit_of_floats
 @pytest.mark.parametrize("how", ["eager", "jit", "vmap", "jit of vmap", "plan"])
 def test_an_exact_pipeline_has_every_bit_of_the_published_order(how):
     pipeline = Pipeline((resize((30, 40), "pillow", "bilinear"), *NORMALISED), exact=True)
@@ -649,6 +663,7 @@ def test_an_exact_pipeline_has_every_bit_of_the_published_order(how):
     )
 
 
+@every_bit_of_floats
 @pytest.mark.parametrize(
     "steps",
     [
@@ -996,7 +1011,7 @@ def test_plans_of_one_canvas_share_the_program_of_a_jitted_call():
         (Resize(shortest_edge=40, reference="torchvision"), CenterCrop(36), *NORMALISED)
     )
     jitted = jax.jit(pipeline)
-    image = jnp.zeros((4, 192, 192, 3), jnp.uint8)
+    image = np.zeros((4, 192, 192, 3), np.uint8)
     for seed in range(5):
         sizes = np.random.default_rng(seed).integers(97, 193, (4, 2))
         jitted(Batch(image=image), plan=pipeline.plan(sizes, (192, 192)))
