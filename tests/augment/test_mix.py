@@ -42,11 +42,16 @@ MIXINGS = {
 }
 
 
+def mixed(mode: str, key: jax.Array) -> Batch:
+    """Mix eight examples by a mode: by "element" with weights, as the examples with padding are."""
+    batch = batch_of(8, [1] * 8 if mode == "element" else None)
+    return jitted(MIXINGS[mode])(batch, key)
+
+
 @pytest.mark.parametrize("mode", MIXINGS)
 def test_a_label_is_the_mean_of_labels_that_the_pixels_are_of_images(mode):
-    batch = batch_of(8)
     for i in range(5):
-        result = jitted(MIXINGS[mode])(batch, jax.random.fold_in(KEY, i))
+        result = mixed(mode, jax.random.fold_in(KEY, i))
         pixels = np.asarray(result.image)[..., 0].mean((1, 2))
         labels = np.asarray(result.label)
         np.testing.assert_allclose(labels.sum(1), 1, rtol=1e-6)
@@ -58,29 +63,33 @@ def test_a_label_is_the_mean_of_labels_that_the_pixels_are_of_images(mode):
 
 @pytest.mark.parametrize("mode", MIXINGS)
 def test_shares_are_those_of_a_batch_of_a_pair_or_of_an_element(mode):
-    share = np.asarray(jitted(MIXINGS[mode])(batch_of(8), KEY).label).diagonal()
+    share = np.asarray(mixed(mode, KEY).label).diagonal()
     assert len(set(share)) == {"batch": 1, "pair": 4, "element": 8}[mode]
     np.testing.assert_array_equal(share == share[::-1], mode != "element")
 
 
-@pytest.mark.parametrize(("mixup", "cutmix"), [(0.8, 0.0), (0.0, 1.0)])
-def test_a_padded_example_reaches_no_other_and_stays_padded(mixup, cutmix):
-    mixing = augment.Mixing(num_classes=6, mixup=mixup, cutmix=cutmix, mode="element")
-    weight = [1, 2, 1, 0.5, 0, 0]
-    batch = batch_of(6, weight)
+def test_a_padded_example_reaches_no_other_and_stays_padded():
+    batch = batch_of(8, [1, 2, 1, 0.5, 1, 3, 0, 0])
     image = np.array(batch.image)
-    image[4:] = np.nan
+    image[6:] = np.nan
+    are_cut = set()
     for i in range(5):
-        result = jitted(mixing)(batch.replace(image=image), jax.random.fold_in(KEY, i))
+        key = jax.random.fold_in(KEY, i)
+        result = jitted(MIXINGS["element"])(batch.replace(image=image), key)
         got = np.asarray(result.image)
         # the partners of the padded ones, 0 and 1, are left alone
         np.testing.assert_array_equal(got[:2], image[:2])
-        assert np.isfinite(got[:4]).all()
-        np.testing.assert_array_equal(np.asarray(result.weight)[[0, 1, 4, 5]], [1, 2, 0, 0])
+        assert np.isfinite(got[:6]).all()
+        np.testing.assert_array_equal(np.asarray(result.weight)[[0, 1, 6, 7]], [1, 2, 0, 0])
         # the weighted mass of labels of a pair is that of its images by their shares
         mass = np.asarray(result.label) * np.asarray(result.weight)[:, None]
-        shares = mass[2, 2] / 1.0
-        np.testing.assert_allclose(mass[2, 3], (1 - shares) * 0.5, rtol=1e-4)
+        for j, partner in ((2, 5), (3, 4)):
+            share = mass[j, j] / batch.weight[j]
+            np.testing.assert_allclose(
+                mass[j, partner], (1 - share) * batch.weight[partner], rtol=1e-4
+            )
+            are_cut.add(bool(np.isin(got[j], (j, partner)).all()))
+    assert are_cut == {False, True}  # some by mixup
 
 
 def test_smoothing_is_that_of_optax_and_timm():
@@ -95,7 +104,8 @@ def test_a_rectangle_of_odd_sides_is_where_timm_cuts_it():
     share = np.full(4, 1 - 0.45**2, np.float32)
     center = np.float32([[0.5, 0.5], [0.1, 0.95]] * 2)
     draw = MixDraw(share, np.ones(4, bool), center)
-    result = np.asarray(mixing(batch_of(4), draw=draw).image)[..., 0]
+    cut = jax.jit(lambda batch, draw: mixing(batch, draw=draw).image)
+    result = np.asarray(cut(batch_of(4), draw))[..., 0]
     rectangles = [slice(5, 12), slice(6, 15)], [slice(0, 5), slice(15, 20)]
     for i in range(4):
         expected = np.full((16, 20), i, np.float32)
@@ -116,9 +126,12 @@ def test_the_corrected_share_of_cutmix_averages_0_68():
     assert abs(own.mean() - 0.68) < 0.02
 
 
-@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
-@pytest.mark.parametrize("scope", ["global", "device"])
-def test_devices_mix_all_examples_or_their_own(kind, scope):
+@pytest.mark.parametrize(
+    ("scope", "kind"),
+    # of all examples on an explicit mesh: `test_recipes.py`
+    [("global", AxisType.Auto), ("device", AxisType.Auto), ("device", AxisType.Explicit)],
+)
+def test_devices_mix_all_examples_or_their_own(scope, kind):
     mixing = augment.Mixing(num_classes=8, mixup=0.8, cutmix=1.0, scope=scope)
     mesh = jax.make_mesh((4,), ("data",), axis_types=(kind,))
     sharding = NamedSharding(mesh, PartitionSpec("data"))
@@ -153,9 +166,9 @@ def test_partners_on_a_device_share_a_draw_wherever_their_labels_are():
 def test_no_example_shares_its_key_with_the_mixing():
     pipeline = Pipeline((augment.RandomFlip(),), mixing=augment.Mixing(mixup=0.2))
     batch = batch_of(8)
-    used = [jax.random.key_data(jax.random.fold_in(KEY, i)).tolist() for i in range(8)]
-    same_as = [pipeline.mixing.draw(jax.random.wrap_key_data(np.uint32(key)), 8) for key in used]
-    mine = pipeline.draw(KEY, batch)[-1]
+    draw = jax.jit(lambda i: pipeline.mixing.draw(jax.random.fold_in(KEY, i), 8))
+    same_as = [draw(i) for i in range(8)]
+    mine = jax.jit(pipeline.draw)(KEY, batch)[-1]
     assert not any(np.array_equal(mine.share, draw.share) for draw in same_as)
 
 
@@ -165,13 +178,17 @@ def test_a_pipeline_mixes_last_and_is_saved_with_it():
     batch = Batch(image=noise(6, 8, 9, 3), label=np.arange(6), weight=np.ones(6, np.float32))
     got = pipeline(batch, key=KEY)
     assert got.label.shape == (6, 6)
-    alone = pipeline.replace(mixing=None)(batch, key=KEY)
-    draws = jax.jit(pipeline.draw)(KEY, batch)
-    mixed = jax.jit(mixing)(alone, draw=draws[-1])
+
+    @jax.jit
+    def step_by_step(batch, key):
+        alone = pipeline.replace(mixing=None)(batch, key=key)
+        draws = pipeline.draw(key, batch)
+        return pipeline(batch, key=key), mixing(alone, draw=draws[-1]), draws
+
+    jitted, mixed, draws = step_by_step(batch, KEY)
+    np.testing.assert_allclose(jitted.image, got.image, rtol=1e-6)
     np.testing.assert_allclose(mixed.image, got.image, rtol=1e-6)
     np.testing.assert_allclose(pipeline(batch, draws=draws).label, got.label, rtol=1e-6)
-    jitted = jax.jit(lambda batch, key: pipeline(batch, key=key))(batch, KEY)
-    np.testing.assert_allclose(jitted.image, got.image, rtol=1e-6)
     assert Pipeline.from_json(json.loads(json.dumps(pipeline.to_json()))) == pipeline
     with pytest.raises(InputError, match="key"):
         pipeline(batch)

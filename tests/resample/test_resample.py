@@ -17,6 +17,7 @@ from jaxprep.pipeline.program import Program
 from jaxprep.resample.references import REFERENCES
 from jaxprep.resample.tables import vertical_first
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")  # integers: equal in any compilation
 METHODS = {
     "nearest": Image.Resampling.NEAREST,
     "box": Image.Resampling.BOX,
@@ -26,7 +27,7 @@ METHODS = {
     "lanczos3": Image.Resampling.LANCZOS,
 }
 LONGEST = 1500
-RESULTS, IMAGES = 3, 40  # per method: so many compiled programs, so many sizes through each
+RESULTS, IMAGES = 2, 60  # per method: so many compiled programs, so many sizes through each
 
 Sizes = tuple[int, int, int, int]  # height and width of the image, height and width of the result
 jitted_resize = jax.jit(ops.resize, static_argnums=1, static_argnames=("method", "reference"))
