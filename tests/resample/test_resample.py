@@ -86,6 +86,7 @@ def random_sizes(method: str) -> list[Sizes]:
     return sizes
 
 
+@pytest.mark.usefixtures("compilation_of_users")  # a hundred large images run longer
 @pytest.mark.parametrize("method", METHODS)
 def test_random_sizes_equal_pillow(method: str):
     assert not different(random_sizes(method), method)
