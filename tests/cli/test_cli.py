@@ -439,6 +439,20 @@ def test_an_interrupted_run_says_so_and_goes_on(folder, tmp_path, monkeypatch, d
     assert sorted(decoded) == ["2.png", "3.png", "4.png"]
 
 
+def test_a_run_is_refused_where_another_runs_by_whichever_name(
+    folder, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "below").mkdir()
+    (tmp_path / "link").symlink_to("out")
+    (tmp_path / "below" / "chain").symlink_to("../link")
+    monkeypatch.chdir(tmp_path / "below")
+    with owned(tmp_path / "out"):
+        for name in ("../out", "../out//", "../link", "chain/", "../below/../link/."):
+            assert run(folder, "--output", name) == 1
+            assert "no other run writes to" in one_line(capsys.readouterr().err)
+        assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_a_run_is_refused_where_another_runs_and_changes_nothing(folder, tmp_path, capsys):
     output = tmp_path / "out"
     with owned(output):
