@@ -83,6 +83,8 @@ class Clip(NamedTuple):
         return self.duration
 
 
+OWN = "own_"
+"""What the name of a parameter of a rule begins with that is the processor's own setting."""
 Indices = Iterable[int]
 Function = TypeVar("Function", bound=Callable[..., Indices])
 
@@ -91,7 +93,8 @@ class Rule(NamedTuple):
     """A function of a `Clip` and of settings, and how a call's settings count in it.
 
     Attributes:
-        indices: the function; each parameter after the first is the setting of that name.
+        indices: the function; each parameter after the first is the setting of that name, with the
+            prefix `OWN` that of the processor, whatever a call says.
         is_exclusive: `num_frames` and `fps` exclude each other.
         optional: the settings that a call may pass as None for "none"; in all others None means the
             processor's own value.
@@ -109,7 +112,14 @@ class Rule(NamedTuple):
     @property
     def settings(self) -> tuple[str, ...]:
         """The names of the settings that it reads."""
-        return tuple(inspect.signature(self.indices).parameters)[1:]
+        names = tuple(inspect.signature(self.indices).parameters)[1:]
+        return tuple(name for name in names if not name.startswith(OWN))
+
+    @property
+    def of_processor(self) -> tuple[str, ...]:
+        """The names of its parameters that are settings of the processor, without `OWN`."""
+        names = inspect.signature(self.indices).parameters
+        return tuple(name.removeprefix(OWN) for name in names if name.startswith(OWN))
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -221,6 +231,7 @@ def _merged(
     for key, value in chosen.items():
         if value is None and key not in chosen_rule.optional:
             chosen[key] = own.get(key)
+    chosen |= {f"{OWN}{key}": own.get(key) for key in chosen_rule.of_processor}
     return chosen
 
 
@@ -740,14 +751,17 @@ def capped(
 
 
 @rule(optional=("num_frames",))
-def ends_included(clip: Clip, num_frames: int | None, fps: float | None) -> Indices:
-    """PE Video: take `num_frames` frames from the first to the last; otherwise as `uniform`.
+def ends_included(
+    clip: Clip, num_frames: int | None, fps: float | None, own_num_frames: int | None = None
+) -> Indices:
+    """PE Video: take `num_frames` frames from the first to the last; where a call says None, as
+    `uniform` does with the number of the processor.
 
     >>> ends_included(Clip(9), 3, None)
     [0, 4, 8]
     """
     if not num_frames:
-        return uniform(clip, None, fps)
+        return uniform(clip, own_num_frames, fps)
     _bounded(num_frames)
     last = clip.total - 1
     # The original divides by 0 for one frame, which is the first.

@@ -261,6 +261,15 @@ def test_null_for_the_frames_of_a_part_is_one_grid_for_each_video() -> None:
     np.testing.assert_array_equal(once, null(CLIP)["video_grid_thw"])
 
 
+def test_none_as_frames_of_a_call_of_pe_video_is_another_rule_with_its_own_number() -> None:
+    """As in Transformers 5.24."""
+    processor = huggingface.PeVideoVideoProcessor(num_frames=4)
+    assert processor.sample_frames(AT_4[0], num_frames=4).tolist() == [0, 2, 5, 8]
+    assert processor.sample_frames(AT_4[0], num_frames=None).tolist() == [0, 2, 4, 6]
+    null = processor.from_dict({"num_frames": None})
+    assert null.sample_frames(AT_4[0]).tolist() == list(range(9))
+
+
 def test_a_setting_of_sampling_without_any_value_is_named() -> None:
     processor = huggingface.SmolVLMVideoProcessor(num_frames=4)
     with pytest.raises(InputError, match=r"a number, which this class samples by.*at `fps`"):
