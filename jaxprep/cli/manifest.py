@@ -132,6 +132,7 @@ class Manifest:
         self._header = {"jaxprep": __version__, "preset": preset, **settings}
         self._check_settings(settings)
         folder.mkdir(parents=True, exist_ok=True)
+        self._opened = os.stat(folder)
         for file in _files_of(folder):
             if is_temporary(file.name):
                 file.unlink(missing_ok=True)
@@ -141,6 +142,20 @@ class Manifest:
         self._line_count = len(lines)
         self.records = self._true_records(list(map(_parse_line, lines)))
         self._drop_replaced_lines()
+
+    def check_folder(self) -> None:
+        """Raise `InputError` if the folder was removed or moved since it was opened: another of its
+        name may be that of another run by now, with a lock of its own.
+        """
+        try:
+            if os.path.samestat(os.stat(self.folder), self._opened):
+                return
+        except FileNotFoundError:
+            pass
+        raise InputError(
+            "Expected the output folder to stay while a run writes to it, but it was removed or "
+            f"moved: run again - at '{self.folder}'."
+        )
 
     def remaining(self, images: Mapping[Path, Record]) -> list[Path]:
         """Return the images that have no result, or not of the file as it is now.
@@ -194,6 +209,7 @@ class Manifest:
         Args:
             is_result: whether a file of that name, relative to the folder, is one of results.
         """
+        self.check_folder()
         listed = {record.get("file") for record in self.records.values()}
         removed = []
         for path in _files_of(self.folder):
@@ -212,6 +228,7 @@ class Manifest:
         new = [record for record in records if self.records.get(record["path"]) != record]
         if not new:
             return
+        self.check_folder()
         # Not buffered: a line that does not fit on the disk fails here, and is cut off again. Nor
         # synced: of a line that a power failure takes, the image is done again.
         with naming_errors(self._lines), open(self._lines, "ab", buffering=0) as file:
@@ -231,6 +248,7 @@ class Manifest:
         Args:
             left_out: how many files of the folders were left out, by the endings of their names.
         """
+        self.check_folder()
         self._drop_replaced_lines()
         if self._lines.exists():
             sync_files([self._lines])

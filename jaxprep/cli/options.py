@@ -36,8 +36,7 @@ that are done are not decoded again; copies of them in their place count as them
 since are done anew, and so are those whose results are damaged or whose lines were edited; files of
 results that the manifest does not list are removed. An image is the one that it was if its size,
 times and inode are, or else its checksum: one that is overwritten by as many bytes in the same tick
-of the file system's clock is not seen. One run at a time writes to a folder; do not remove a folder
-under a run.
+of the file system's clock is not seen. One run at a time writes to a folder.
 
 The first Ctrl-C lets the images at work be finished and written, the second ends at once."""
 

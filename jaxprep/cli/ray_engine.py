@@ -239,6 +239,9 @@ class Done:
         self.records: dict[str, Record] = {}
         self.errors: list[tuple[str, str, str]] = []
 
+    def check_folder(self) -> None:
+        """Do nothing: the folder is this task's alone."""
+
     def add(self, records: list[Record]) -> None:
         """Take lines of results that are on disk."""
         self.records |= {record["path"]: record for record in records}

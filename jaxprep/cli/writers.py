@@ -41,6 +41,9 @@ class Records(Protocol):
     @property
     def records(self) -> Mapping[str, Record]: ...
 
+    def check_folder(self) -> None:
+        """Raise if the folder is not the one that it was."""
+
     def add(self, records: list[Record]) -> None:
         """Take lines, all of them or none, of results that are on disk."""
 
@@ -107,6 +110,7 @@ class Writer(ABC):
         Raises:
             OSError: a file cannot be moved. Those moved before have no lines.
         """
+        self.manifest.check_folder()
         names: dict[str, str] = {}
         for record in records:
             if record["file"] not in names:
@@ -226,6 +230,7 @@ class Shards(Writer):
         return np.empty((self.shard_size, *result.shape), result.dtype)
 
     def _write_shard(self, name: str, results: Results, sources: list[Source], buffer: Any) -> None:
+        self.manifest.check_folder()
         with replacing(self.manifest.folder / name) as file:
             KINDS[self.format].write(file, results, sources)
         # After the file is written: a line never names a file that is not there.
@@ -294,6 +299,7 @@ class Files(Writer):
         return match is not None and match[1].lower() in SUFFIXES
 
     def add(self, row: int, source: Source, result: np.ndarray) -> None:
+        self.manifest.check_folder()
         name = self._result_name(source.path)
         target = self.manifest.folder / name
         target.parent.mkdir(parents=True, exist_ok=True)

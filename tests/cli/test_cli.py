@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -451,6 +452,34 @@ def test_a_run_is_refused_where_another_runs_by_whichever_name(
             assert run(folder, "--output", name) == 1
             assert "no other run writes to" in one_line(capsys.readouterr().err)
         assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["npz", "npy"])
+@pytest.mark.parametrize("end", ["removed", "moved"])
+def test_a_run_whose_folder_goes_leaves_that_of_another_run_alone(
+    folder, tmp_path, monkeypatch, capsys, kind, end
+):
+    output = tmp_path / "out"
+    other = image_file(tmp_path / "other" / "0.png", 40, 50, 3, seed=99)
+    arguments = ("--output", output, "--format", kind, "--quiet")
+    convert, calls = convert_module.Converter.__call__, []
+
+    def converting(self, photos):
+        calls.append(len(photos))
+        if len(calls) == 2:
+            # what came before is written by a thread
+            listed = output / "manifest.jsonl"
+            while not (listed.exists() and len(lines(output)) == 2):
+                time.sleep(0.01)
+            shutil.rmtree(output) if end == "removed" else output.rename(tmp_path / "moved")
+            assert run(other, *arguments) == 0
+        return convert(self, photos)
+
+    monkeypatch.setattr(convert_module.Converter, "__call__", converting)
+    assert run(folder, *arguments, "--shard-size", 2, "--batch-size", 2) == 1
+    assert "removed or moved" in one_line(capsys.readouterr().err)
+    assert list(arrays(output)) == [str(other)]
+    assert json.loads((output / "manifest.json").read_text())["finished"]["images"] == 1
 
 
 def test_a_run_is_refused_where_another_runs_and_changes_nothing(folder, tmp_path, capsys):
