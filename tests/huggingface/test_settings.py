@@ -270,6 +270,14 @@ def test_none_as_frames_of_a_call_of_pe_video_is_another_rule_with_its_own_numbe
     assert null.sample_frames(AT_4[0]).tolist() == list(range(9))
 
 
+def test_null_as_the_largest_rate_of_molmo_2_bounds_nothing() -> None:
+    """As in Transformers 5.24; None in a call is the processor's own."""
+    null = huggingface.Molmo2VideoProcessor.from_dict({"max_fps": None})
+    assert null.sample_frames(AT_4[0]).tolist() == list(range(9))
+    bounded = huggingface.Molmo2VideoProcessor(max_fps=2)
+    assert len(bounded.sample_frames(AT_4[0], max_fps=None)) == 4
+
+
 def test_a_setting_of_sampling_without_any_value_is_named() -> None:
     processor = huggingface.SmolVLMVideoProcessor(num_frames=4)
     with pytest.raises(InputError, match=r"a number, which this class samples by.*at `fps`"):
