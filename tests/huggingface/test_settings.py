@@ -270,6 +270,13 @@ def test_none_as_frames_of_a_call_of_pe_video_is_another_rule_with_its_own_numbe
     assert null.sample_frames(AT_4[0]).tolist() == list(range(9))
 
 
+def test_null_for_the_colours_of_image_gpt_returns_pixels_by_their_name() -> None:
+    assert HuggingFace("ImageGPTImageProcessor", {"do_color_quantize": None}).result_name == (
+        "pixel_values"
+    )
+    assert HuggingFace("VideoLlavaImageProcessor").result_name == "pixel_values_images"
+
+
 def test_null_as_the_largest_rate_of_molmo_2_bounds_nothing() -> None:
     """As in Transformers 5.24; None in a call is the processor's own."""
     null = huggingface.Molmo2VideoProcessor.from_dict({"max_fps": None})

@@ -185,7 +185,10 @@ class HuggingFace(Format):
     def result_name(self) -> str:
         """What the images are called in the results of a call."""
         modern = self.row.modern_output
-        if modern is not None and self.effective.get(modern.setting) is False:
+        if modern is None:
+            return self.row.outputs[0]
+        value = self.effective.get(modern.setting)
+        if value is False or (value is None and self.row.takes_null(modern.setting)):
             return modern.name
         return self.row.outputs[0]
 
