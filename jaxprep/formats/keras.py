@@ -233,6 +233,8 @@ class Keras(Format):
         is_float: whether images become float32 before the first layer, as in a `Sequential`, which
             converts its inputs to the dtype of its `InputLayer`. Otherwise `Resizing` rounds
             integers to integers, as a layer that is called by itself does.
+        is_uint8: whether they become uint8 before that, as in a `Sequential` whose `InputLayer` is
+            of uint8: fractions are cut off.
         data_format: of images and results both.
         dtype: of the results; the arithmetic is float32.
         reference: "jax" reproduces Keras.
@@ -251,6 +253,7 @@ class Keras(Format):
 
     layers: tuple[KerasLayer, ...] = ()
     is_float: bool = False
+    is_uint8: bool = False
     data_format: DataFormatName = "channels_last"
     dtype: FloatName = "float32"
     reference: ReferenceName = "jax"
@@ -260,6 +263,8 @@ class Keras(Format):
     def pipeline(self) -> Pipeline:
         planar = self.data_format == "channels_first"
         steps: list[Step] = [ops.ChannelsLast()] if planar else []
+        if self.is_uint8:
+            steps.append(ops.Cast("uint8", truncated=True))
         is_float = self.is_float
         for layer in self.layers:
             steps += layer.steps(self.reference, is_float)
@@ -355,7 +360,8 @@ def from_keras_json(content: dict[str, Any], where: str = "$") -> Keras:
     reading = _Reading()
     reading.read(content, where)
     data_format: Any = reading.data_format or "channels_last"
-    return Keras(tuple(reading.layers), reading.is_float, data_format=data_format)
+    layers = tuple(reading.layers)
+    return Keras(layers, reading.is_float, reading.is_uint8, data_format=data_format)
 
 
 class _Reading:
@@ -364,6 +370,7 @@ class _Reading:
     def __init__(self) -> None:
         self.layers: list[KerasLayer] = []
         self.is_float = False
+        self.is_uint8 = False
         self.data_format: str | None = None
 
     def read(self, content: Any, where: str) -> None:
@@ -408,6 +415,8 @@ class _Reading:
         # Converting floats to uint8 would cut off their fractions between two layers.
         elif dtype != "uint8" or is_float:
             raise codec.expected("an input of float32, or uint8 at the beginning", dtype, where)
+        else:
+            self.is_uint8 = self.is_uint8 or not self.layers
 
     def _check_policy(self, fields: dict[str, Any], where: str) -> None:
         dtype = dtype_name(fields.get("dtype"))

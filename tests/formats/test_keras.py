@@ -24,7 +24,8 @@ FLOATS = 2e-6
 
 
 def chosen() -> list[dict]:
-    """Of each object all inputs, or by default one, and all of the layer that looks at the size."""
+    """Of each object all inputs, or by default one, and all of the layer that looks at the size,
+    and floats for a model that takes uint8."""
     if os.environ.get("JAXPREP_ALL_GOLDENS"):
         return CASES
     by_object: dict[str, list[dict]] = {}
@@ -34,6 +35,8 @@ def chosen() -> list[dict]:
     for number, cases in enumerate(by_object.values()):
         crops_or_resizes = number == [*map(_class_name, by_object.values())].index("CenterCrop")
         found += cases if crops_or_resizes else [cases[number % len(cases)]]
+        if '"dtype": "uint8"' in json.dumps(cases[0]["object"]):
+            found += [case for case in cases if case["input"]["dtype"] == "float32"]
     return found
 
 

@@ -176,8 +176,10 @@ def test_the_cases_of_the_golden_json_are_those_of_keras_hub():
     )
     assert samples.max() <= FLOATS * 255
     # 16 to 24 pixels: every 36th sum of such a ramp is a half. In 4 of the 96 images some of those
-    # fall the other way, in the worst 19 of 864 values; they are no samples, but the mean tells
-    assert means.max() <= 19 / 864 + FLOATS * 255
+    # fall the other way, in the worst 21 of 864 values, however XLA compiles; they are no samples,
+    # but the mean tells. (18 before sums followed JAX's einsum, which gives random images a tenth
+    # of the differences.)
+    assert means.max() <= 21 / 864 + FLOATS * 255
     assert np.mean(means > FLOATS * 255) <= 4 / 96 + 1 / len(means)
 
 
