@@ -18,8 +18,8 @@ By the preset `{preset}`.
 
 - `manifest.json` says how, and, once the run has ended, how many images there are.
 - `manifest.jsonl` has a line for each image: its path, its size, and the file and row of its
-  result; or why there is none. A row of a shard that no line names is what became of an image
-  before it changed.
+  result; or why there is none. Of several lines for one image the last one holds. A row of a shard
+  that no such line names is what became of an image before it changed.
 {labels}
 ```python
 {code}
@@ -52,12 +52,16 @@ and `dtype`.""",
 Each `shard-*.array_record` has a record for each image, in MessagePack as Flax writes it: `image`
 and `path`. Grain reads it.""",
 }
-_ROWS = """
-rows = {}
+_DONE = """
+entries = {}
 for line in open("manifest.jsonl"):
     entry = json.loads(line)
-    if entry["status"] == "done":
-        rows.setdefault(entry["file"], []).append(entry["row"])
+    entries[entry["path"]] = entry
+done = [entry for entry in entries.values() if entry["status"] == "done"]"""
+_ROWS = f"""{_DONE}
+rows = {{}}
+for entry in done:
+    rows.setdefault(entry["file"], []).append(entry["row"])
 for name in sorted(rows):"""
 _CODE = {
     "npz": """\
@@ -77,12 +81,10 @@ import json
 
 import ml_dtypes
 import numpy as np
-
-for line in open("manifest.jsonl"):
-    entry = json.loads(line)
-    if entry["status"] == "done":
-        path, image = entry["path"], np.load(entry["file"]){bfloat16}{label}
-        print(path, image.shape, image.dtype)""",
+{done}
+for entry in done:
+    path, image = entry["path"], np.load(entry["file"]){bfloat16}{label}
+    print(path, image.shape, image.dtype)""",
     "parquet": """\
 import json
 
@@ -128,9 +130,10 @@ def how_to_read(format: str, preset: str, dtype: StoredType | None, has_labels: 
     >>> "np.load" in how_to_read("npz", "resnet_50_imagenet", None, False)
     True
     """
-    indent = "\n        "  # as the line before
+    indent = "\n    " if format == "npy" else "\n        "  # as the line before
     is_bfloat16 = dtype == "bfloat16" and format in ("npz", "npy")
     code = _CODE[format].format(
+        done=_DONE,
         rows=_ROWS,
         # NumPy's format has no name for the type, and gives its bytes.
         bfloat16=f"{indent}image = image.view(ml_dtypes.bfloat16)" if is_bfloat16 else "",

@@ -150,7 +150,7 @@ class Manifest:
         try:
             if os.path.samestat(os.stat(self.folder), self._opened):
                 return
-        except FileNotFoundError:
+        except OSError:  # it is not there, or a file, or nobody may look
             pass
         raise InputError(
             "Expected the output folder to stay while a run writes to it, but it was removed or "
@@ -375,7 +375,10 @@ def _files_of(folder: Path) -> Iterator[Path]:
     run's, which may be writing there.
     """
     for root, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not Path(root, name, SETTINGS).exists()]
+        # unlike `Path.exists`, false for a folder that may not be entered
+        folders[:] = [
+            name for name in folders if not os.path.exists(os.path.join(root, name, SETTINGS))
+        ]
         yield from (Path(root, name) for name in names)
 
 

@@ -110,10 +110,13 @@ class OpenClip(Format):
 
     @functools.cached_property
     def pipeline(self) -> Pipeline:
-        # Pillow multiplies by alpha before it resizes RGBA: `Image.resize` in src/PIL/Image.py.
         resize, *crop = self._geometry
-        geometry = (ops.Premultiply(), resize, ops.Unpremultiply(), *crop, ops.ToRGB())
-        return Pipeline((*geometry, *self._values), exact=self.exact)
+        resizing: tuple[Step, ...] = (resize,)
+        # Pillow multiplies by alpha before it resizes RGBA, but where it only takes the nearest
+        # pixels: `Image.resize` in src/PIL/Image.py.
+        if self.interpolation != "nearest":
+            resizing = (ops.Premultiply(), resize, ops.Unpremultiply())
+        return Pipeline((*resizing, *crop, ops.ToRGB(), *self._values), exact=self.exact)
 
     @property
     def _geometry(self) -> tuple[Geometry, ...]:

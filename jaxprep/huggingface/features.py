@@ -396,9 +396,12 @@ def _check_bits(array: np.ndarray, name: str) -> np.ndarray:
 
 
 def _shapes(value: Any) -> Iterator[tuple[int, ...]]:
-    """The shapes of arrays in lists, nested or not."""
+    """The shapes of arrays in lists, nested or not, and those of lists of numbers."""
     for item in value:
-        if isinstance(item, (list, tuple)) and any(hasattr(part, "shape") for part in item):
+        is_list = isinstance(item, (list, tuple))
+        if is_list and any(
+            isinstance(part, (list, tuple)) or hasattr(part, "shape") for part in item
+        ):
             yield from _shapes(item)
         else:
             yield np.shape(item)

@@ -320,7 +320,8 @@ def prepare_pointwise(
     parts: tuple[Placed | PaddingSlot, ...],
     channels: int,
 ) -> tuple[Placed | PaddingSlot | MergedAffine, ...]:
-    """Merge each run of affine steps without a draw; the number of channels is checked here.
+    """Merge each run of affine steps without a draw, which all images go through; the number of
+    channels is checked here.
 
     >>> from jaxprep import ops
     >>> steps = (ops.Rescale(1 / 255), ops.Normalize((0.5,) * 3, (0.5,) * 3))
@@ -331,7 +332,8 @@ def prepare_pointwise(
     prepared: list[Placed | PaddingSlot | MergedAffine] = []
     run: list[Pointwise] = []
     for part in parts:
-        if isinstance(part, Placed) and part.index is None and part.step.affine() is not None:
+        is_for_all = isinstance(part, Placed) and part.index is None and part.around_resize is None
+        if is_for_all and part.step.affine() is not None:
             run.append(part.step)
             continue
         channels = _add_merged(prepared, run, channels)
@@ -450,15 +452,19 @@ def _apply_step(
     is_applied: Any = True
     if resized is not None and placed.around_resize is not None:
         is_applied = resized[0] if placed.around_resize == "after" else resized[1]
-    if is_applied is False:
-        return image
     height, width, channels = image.shape
     expected = (height, width, step.output_channels(channels))
     result = step.apply(image, placed.draw(draws))
     method = f"{type(step).__name__}.apply"
     _check_shape(result, expected, method, "as a pointwise step with its `output_channels`")
-    if is_applied is True:
-        return result
+    keeps_form = (result.shape, result.dtype) == (image.shape, image.dtype)
+    if placed.around_resize is not None and not keeps_form:
+        raise InputError(
+            f"Expected `{method}` to keep shape and type, as a step with an `around_resize` does, "
+            f"got {result.shape} of {result.dtype} for {image.shape} of {image.dtype}."
+        )
+    if isinstance(is_applied, bool):
+        return result if is_applied else image
     return jnp.where(is_applied, result, image)
 
 

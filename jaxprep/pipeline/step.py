@@ -224,7 +224,8 @@ class Pointwise(Step):
 
     Attributes:
         around_resize: where a resize stands between a step that says "before" and one that says
-            "after", all three leave images whose size it keeps as they are.
+            "after", all three leave images whose size it keeps as they are. Such a step keeps
+            shape and dtype.
     """
 
     around_resize: ClassVar[Literal["before", "after"] | None] = None

@@ -92,6 +92,24 @@ def test_what_an_image_was_before_it_changed_is_not_read(classes, tmp_path, monk
         np.testing.assert_array_equal(image, np.asarray(preprocessor()(read_image(path))))
 
 
+def test_so_it_is_after_a_run_that_did_not_end(classes, tmp_path, monkeypatch):
+    output = tmp_path / "out"
+    assert run(classes, "--output", output, "--quiet") == 0
+    changed = image_file(classes / "dog" / "1.png", 41, 50, 3, seed=9)
+    (classes / "z.png").write_bytes(b"no image")
+    assert run(classes, "--output", output, "--shard-size", "1", "--quiet") != 0
+    lines = (output / "manifest.jsonl").read_text().splitlines()
+    assert sum(json.loads(line)["path"] == str(changed) for line in lines) == 2
+    monkeypatch.chdir(output)
+    first, *_ = code_of(Path("README.md").read_text())
+    names: dict = {"seen": []}
+    exec(first.replace("print(path", "seen.append((str(path), image)); print(path"), names)
+    seen = dict(names["seen"])
+    assert len(seen) == len(names["seen"])
+    image = np.asarray(preprocessor()(read_image(changed)))
+    np.testing.assert_array_equal(seen[str(changed)], image)
+
+
 def test_pixels_and_the_rest_of_the_steps_are_the_preset_bit_for_bit(classes, tmp_path):
     preset, exact = "torchvision/ResNet50_Weights.IMAGENET1K_V2", "exact=true"
     output = tmp_path / "out"

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from goldens import inputs, store
 from helpers import parity
+from PIL import Image
 
 import jaxprep
 from jaxprep.formats import OpenClip
@@ -111,6 +112,16 @@ def test_a_picture_with_alpha_of_the_size_of_the_model_keeps_its_colours():
     setting = OpenClip(size=24, mean=(0, 0, 0), std=(1, 1, 1))
     result = np.asarray(jaxprep.ImageClassifierPreprocessor(setting)(picture))
     np.testing.assert_array_equal(np.round(result * 255), np.asarray(picture)[..., :3])
+
+
+def test_alpha_changes_no_colour_where_the_nearest_pixels_are_taken():
+    picture = parity.picture(
+        {"input": {"photo": "chelsea", "box": [40, 20, 72, 52], "mode": "RGBA"}}
+    )
+    setting = OpenClip(size=24, interpolation="nearest", mean=(0, 0, 0), std=(1, 1, 1))
+    result = np.asarray(jaxprep.ImageClassifierPreprocessor(setting)(picture))
+    expected = picture.resize((24, 24), Image.Resampling.NEAREST).convert("RGB")
+    np.testing.assert_array_equal(np.round(result * 255), np.asarray(expected))
 
 
 def test_open_clip_config_json_is_read_with_the_size_of_the_model(tmp_path):

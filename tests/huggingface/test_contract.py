@@ -821,6 +821,9 @@ def test_lists_become_tensors() -> None:
     assert isinstance(feature.convert_to_tensors("np").c, np.ndarray)
     with pytest.raises(InputError, match="`a`"):
         BatchFeature({"a": [np.ones(2), np.ones(3)]}, "np")
+    for nested in ([[[np.ones((2, 3))], [np.ones((2, 4))]]], [[[1, 2], [3]], [[1], [2]]]):
+        with pytest.raises(InputError, match="`a`"):
+            BatchFeature({"a": nested}, "np")
 
 
 def test_the_pipeline_and_the_processor_run_inside_jit() -> None:

@@ -288,6 +288,25 @@ def test_alpha_is_multiplied_in_where_no_resize_stands_between():
         np.testing.assert_array_equal(result, there_and_back, str(steps))
 
 
+@dataclasses.dataclass(frozen=True)
+class HalfBefore(ops.Rescale):
+    around_resize = "before"
+
+
+@dataclasses.dataclass(frozen=True)
+class FloatsBefore(ops.Cast):
+    around_resize = "before"
+
+
+@pytest.mark.parametrize("step", [HalfBefore(0.5), FloatsBefore()])
+def test_a_step_around_a_resize_that_changes_more_than_values_is_refused(step):
+    pipeline = Pipeline((step, ops.Resize((8, 8), reference="pillow"), ops.Unpremultiply()))
+    for call in (pipeline, jax.jit(pipeline)):
+        for size in ((8, 8), (9, 9)):
+            with pytest.raises(InputError, match="apply` to keep shape and type"):
+                call(Batch(image=np.ones((*size, 3), np.uint8)))
+
+
 def test_an_image_with_alpha_that_is_not_reduced_stays_as_it_is():
     image = RGBA[:24, :32]
     step = ops.ReducingResize(sizes.Thumbnail(24, 32))
