@@ -13,6 +13,7 @@ one for the platform that is compiled for.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -330,32 +331,21 @@ def prepare_pointwise(
     (2, [-1.0, -1.0, -1.0])
     """
     prepared: list[Placed | PaddingSlot | MergedAffine] = []
-    run: list[Pointwise] = []
-    for part in parts:
-        is_for_all = isinstance(part, Placed) and part.index is None and part.around_resize is None
-        if is_for_all and part.step.affine() is not None:
-            run.append(part.step)
+    for is_merged, run in itertools.groupby(parts, _is_affine_for_all):
+        if is_merged:
+            merged = _merge([part.step for part in run if isinstance(part, Placed)], channels)
+            prepared.append(merged)
+            channels = merged.table.shape[1]
             continue
-        channels = _add_merged(prepared, run, channels)
-        run = []
-        prepared.append(part)
-        if isinstance(part, Placed):
-            channels = part.step.output_channels(channels)
-    _add_merged(prepared, run, channels)
+        for part in run:
+            prepared.append(part)
+            if isinstance(part, Placed):
+                channels = part.step.output_channels(channels)
     return tuple(prepared)
 
 
-def _add_merged(
-    prepared: list[Any],
-    run: Sequence[Pointwise],
-    channels: int,
-) -> int:
-    """Adds a run of affine steps, if there are any, and returns how many channels come of them."""
-    if not run:
-        return channels
-    merged = _merge(run, channels)
-    prepared.append(merged)
-    return merged.table.shape[1]
+def _is_affine_for_all(part: Placed | PaddingSlot) -> bool:
+    return isinstance(part, Placed) and part.is_for_all and part.step.affine() is not None
 
 
 def _merge(run: Sequence[Pointwise], channels: int) -> MergedAffine:

@@ -81,6 +81,11 @@ class Placed(NamedTuple):
     number: int = 0
     around_resize: Literal["before", "after"] | None = None
 
+    @property
+    def is_for_all(self) -> bool:
+        """Whether the step does the same with every image."""
+        return self.index is None and self.around_resize is None
+
     def draw(self, draws: Sequence[Any] | None) -> Any:
         """Return the draw of the step, or None where it draws nothing."""
         if self.index is None or draws is None:

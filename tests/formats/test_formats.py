@@ -93,6 +93,7 @@ CHANGED = {
     Keras: {
         "layers": (keras.Resizing(8, 9, interpolation="bicubic"), keras.Rescaling(0.5)),
         "is_float": True,
+        "is_uint8": True,
         "data_format": "channels_first",
         "dtype": "bfloat16",
         "reference": "float",
