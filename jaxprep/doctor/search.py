@@ -413,18 +413,8 @@ class Search:
         """Measure by one channel, once: a third of the hypotheses come again."""
         lines_of_both = tuple(None if some is None else some.tobytes() for some in (rows, columns))
         key = (source, view, kernel, *lines_of_both)
-        if key not in self._by_one_channel:
-            self._by_one_channel[key] = self._measure_one(source, view, kernel, rows, columns)
-        return self._by_one_channel[key]
-
-    def _measure_one(
-        self,
-        source: Source,
-        view: View,
-        kernel: Kernel,
-        rows: np.ndarray | None,
-        columns: np.ndarray | None,
-    ) -> Hypothesis:
+        if key in self._by_one_channel:
+            return self._by_one_channel[key]
         rows, columns = self._inside(view, rows, columns)
         read = source_of_view(source, view)
         plane = self.plane(read)
@@ -436,7 +426,7 @@ class Search:
         pixels = self.image[np.ix_(rows, columns)]
         image = pixels[..., [self.channel]]
         scale, offset, rest = colours.measured(shown, image)
-        return Hypothesis(
+        measured = Hypothesis(
             source,
             view,
             kernel,
@@ -446,6 +436,8 @@ class Search:
             residual=rest,
             largest=rest,
         )
+        self._by_one_channel[key] = measured
+        return measured
 
     def _ranked(
         self,

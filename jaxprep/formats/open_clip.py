@@ -23,6 +23,7 @@ from jaxprep.formats.values import (
     method_of,
     to_tensor_and_normalize,
 )
+from jaxprep.ops.color import with_alpha
 from jaxprep.pipeline import Pipeline
 from jaxprep.pipeline.step import Geometry, Step
 from jaxprep.resample.references import ReferenceName
@@ -111,11 +112,7 @@ class OpenClip(Format):
     @functools.cached_property
     def pipeline(self) -> Pipeline:
         resize, *crop = self._geometry
-        resizing: tuple[Step, ...] = (resize,)
-        # Pillow multiplies by alpha before it resizes RGBA, but where it only takes the nearest
-        # pixels: `Image.resize` in src/PIL/Image.py.
-        if self.interpolation != "nearest":
-            resizing = (ops.Premultiply(), resize, ops.Unpremultiply())
+        resizing = with_alpha(resize, self.interpolation)
         return Pipeline((*resizing, *crop, ops.ToRGB(), *self._values), exact=self.exact)
 
     @property

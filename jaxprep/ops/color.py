@@ -15,7 +15,7 @@ from jaxtyping import Int32, Integer, Shaped, UInt8
 from jaxprep import codec
 from jaxprep.errors import InputError
 from jaxprep.ops.pixels import WITH_ALPHA
-from jaxprep.pipeline.step import Opaque, Pointwise
+from jaxprep.pipeline.step import Opaque, Pointwise, Step
 from jaxprep.settings import with_default_settings
 from jaxprep.types import Array
 
@@ -145,6 +145,24 @@ class Unpremultiply(Pointwise):
 
     def describe(self) -> str:
         return "divide the colours by alpha again, if there is alpha"
+
+
+def with_alpha(resize: Step, method: str) -> tuple[Step, ...]:
+    """Return the steps by which Pillow resizes images that may have alpha: it resizes RGBA and LA
+    as premultiplied RGBa and La, but where it only takes the nearest pixels (`Image.resize` in
+    https://github.com/python-pillow/Pillow/blob/main/src/PIL/Image.py).
+
+    Args:
+        resize: the step.
+        method: of the resize.
+
+    >>> from jaxprep.ops import Resize
+    >>> [type(step).__name__ for step in with_alpha(Resize((4, 4)), "bilinear")]
+    ['Premultiply', 'Resize', 'Unpremultiply']
+    """
+    if method == "nearest":
+        return (resize,)
+    return Premultiply(), resize, Unpremultiply()
 
 
 def _has_alpha(image: Any) -> bool:

@@ -619,13 +619,13 @@ def _run_in_turn(
         canvases = _kept_canvas(program, len(members))
         for canvas, i in zip(canvases, members, strict=True):
             _copy_read_pixels(lowered, images[i], sizes[i], canvas)
-    if len(set(sizes_in_run)) == 1:
-        (size,) = set(sizes_in_run)
+    size, *others = set(sizes_in_run)
+    if others:
+        tables = _stacked_tables(lowered, sizes_in_run, program, is_copied)
+    else:
         tables = _tables_on_device(
             lowered.segments, size, program.stages, is_copied, device, device, len(members)
         )
-    else:
-        tables = _stacked_tables(lowered, sizes_in_run, program, is_copied)
     if device is not None:
         canvases, tables = jax.device_put((canvases, tables), device)
     results = run_in_turn(program, canvases, tables)

@@ -294,7 +294,7 @@ def bucket_of(
         horizontal = tables.horizontal
         moved = (vertical.length, horizontal.length)
         out = source
-        if segment.moves_pixels or segment.opaque is not None:
+        if not segment.keeps_canvas:
             out = static_size or _canvas(tables.size, exact_sizes)
         rows = _canvas(moved, exact_sizes) if segment.drawn else out
         if segment.drawn and not segment.geometry:
@@ -329,7 +329,7 @@ def on_canvas(parts: Sequence[Segment], stages: Bucket, source: Size) -> Bucket:
         # all taps lie inside of the canvas, see `tables.fit`
         counts = min(stage.counts[0], source[0]), min(stage.counts[1], source[1])
         stage = stage._replace(source=source, counts=counts)
-        if segment.moves_pixels or segment.opaque is not None:
+        if not segment.keeps_canvas:
             # the sizes of what it makes are its own
             return (*on_it, stage, *stages[len(on_it) + 1 :])
         on_it.append(stage._replace(rows=source, out=source))
@@ -596,7 +596,7 @@ def image_tables(
             padded = padded._replace(resized=(np.bool_(resized[0]), np.bool_(resized[1])))
         tables.append(padded)
         size = segment_tables(segment, size).size
-        if segment.moves_pixels or segment.opaque is not None:
+        if not segment.keeps_canvas:
             window = None
     return tuple(tables)
 

@@ -127,6 +127,12 @@ class Segment:
         """Whether any step of it is a `Geometry`."""
         return bool(self.geometry or self.drawn)
 
+    @property
+    def keeps_canvas(self) -> bool:
+        """Whether the pixels stay where they are: what comes out lies on the canvas of what comes
+        in."""
+        return not self.moves_pixels and self.opaque is None
+
     @functools.cached_property
     def is_around_resize(self) -> bool:
         """Whether any of its pointwise steps has an `around_resize`."""

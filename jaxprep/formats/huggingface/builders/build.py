@@ -12,6 +12,7 @@ from jaxprep import ops
 from jaxprep.errors import ConfigError
 from jaxprep.formats.huggingface.classes import Backend
 from jaxprep.formats.huggingface.settings import Settings
+from jaxprep.ops.color import with_alpha
 from jaxprep.ops.resize import Method, SizeRule
 from jaxprep.pipeline.step import FillValue, Layout, Step
 from jaxprep.resample.references import ReferenceName
@@ -177,12 +178,8 @@ class Build:
 
     def _add_resize(self, step: Step, method: Method, rounded: bool) -> None:
         has_alpha = self.source.channels in (2, 4) and not self.settings.flag("do_convert_rgb")
-        if has_alpha and not self.on_torch and method != "nearest":
-            # Pillow resizes RGBA and LA as premultiplied RGBa and La (`Image.resize` in
-            # https://github.com/python-pillow/Pillow/blob/main/src/PIL/Image.py).
-            self.add(ops.Premultiply(), step, ops.Unpremultiply())
-        else:
-            self.add(step)
+        as_pillow = has_alpha and not self.on_torch
+        self.add(*(with_alpha(step, method) if as_pillow else (step,)))
         # What follows must know: a float resize has another reference than one of uint8.
         self.is_float = self.is_float or not rounded
         # `resize` of transformers/image_transforms.py divides by 255 again where `do_rescale` was
