@@ -32,6 +32,16 @@ NEWEST_TESTS = (
     "tests/postprocess/test_laws.py",
     "tests/host",
 )
+DROPPED = (
+    "VIRTUAL_ENV",
+    "PYTHONPATH",
+    "PYTHONHOME",
+    # a newcomer's Python buffers its output, and keeps the bytecode that it made: without it each
+    # of the many processes compiles the tests again, for a minute
+    "PYTHONUNBUFFERED",
+    "PYTHONDONTWRITEBYTECODE",
+)
+"""Variables of the caller that the commands do not see."""
 COMMAND = r"<!-- ci:{} -->\s*```(?:console|bash)\n(?:\$ )?([^\n]+)\n```"
 CLOSING = re.compile(
     r"=*\s*(\d+ (passed|failed|skipped|errors?|deselected|warnings?)|no tests ran)\b.* in [\d.]+s"
@@ -155,16 +165,8 @@ def run(command: str, folder: Path, venv: Path | None = None) -> tuple[bool, lis
 
 
 def environment(venv: Path | None) -> dict[str, str]:
-    """Return ours without an active Python environment, and with `venv` active if one is given.
-
-    Python keeps the bytecode that it made, as it does for newcomers: without it each of the many
-    processes compiles the tests again, for a minute.
-    """
-    outside = {
-        key: value
-        for key, value in os.environ.items()
-        if key not in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE")
-    }
+    """Return ours without an active Python environment, and with `venv` active if one is given."""
+    outside = {key: value for key, value in os.environ.items() if key not in DROPPED}
     paths = [
         p for p in os.environ["PATH"].split(os.pathsep) if not Path(p, "..", "pyvenv.cfg").exists()
     ]

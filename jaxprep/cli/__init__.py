@@ -62,16 +62,26 @@ def main(argv: Sequence[str] | None = None) -> int:
             say(f"error: {str(error) or type(error).__name__}{hint}")
             return FAILED
         except BrokenPipeError:
-            # Python flushes stdout again when it exits, which must not fail once more:
-            # https://docs.python.org/3/library/signal.html#note-on-sigpipe
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return PIPE_CLOSED
         except OSError as error:
             say(f"error: {told(error)}")
             return FAILED
+        finally:
+            _drop_what_cannot_be_written()
 
 
 _MEMORY_HINT = ": there is too little memory; fewer --workers and a smaller --batch-size need less."
+
+
+def _drop_what_cannot_be_written() -> None:
+    """Let Python flush stdout again when it exits, where that has failed: to a closed pipe, or a
+    full disk. It would fail once more, with words and a status of its own:
+    https://docs.python.org/3/library/signal.html#note-on-sigpipe
+    """
+    try:
+        print(end="", flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _take_any_character() -> None:

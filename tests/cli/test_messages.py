@@ -141,10 +141,12 @@ def test_a_path_that_is_no_utf8_is_printed_all_the_same(tmp_path):
     assert b"udcff" in done.stdout
 
 
-def test_a_full_disk_behind_stdout_is_one_line():
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_behind_stdout_is_one_line(unbuffered):
+    env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     with open("/dev/full", "w") as full:
         command = [sys.executable, "-m", "jaxprep", "inspect", PRESET]
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=120)
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=120, env=env)
     assert done.returncode == 1
     assert done.stderr.count(b"\n") == 1 and b"No space left" in done.stderr
 
