@@ -50,14 +50,14 @@ MAX_GROUP = 64
 KEPT_BYTES = 2**26
 """Bytes of a canvas, or of those of several images, up to which a thread keeps it for its next
 images."""
-RUNS = (64, 32, 16, 8, 4)
+IN_TURN = (64, 32, 16, 8, 4)
 """How many large images go through one program in turn, where a call has so many: it is called less
 often, and they share its result (16 photographs of random sizes, on one core, under AVX2: 0.61 ms
 an image one by one, 0.45 at once)."""
-RUN_BYTES = 2**26
-"""Bytes of the canvases and of the results of a run, at most."""
+IN_TURN_BYTES = 2**26
+"""Bytes of the canvases and of the results of such a group, at most."""
 FINE_STEPS = 8
-"""The side of the canvases of a run is a multiple of this share of the next power of two."""
+"""The side of the canvases of such a group is a multiple of this share of the next power of two."""
 SIMILAR_WORK = 4
 """An image goes with others where their program computes at most so many times what its own
 does."""
@@ -209,8 +209,8 @@ class _ReadyPrograms:
 
 
 _ready = _ReadyPrograms()
-_ready_runs = {
-    length: _ReadyPrograms(OFTEN_IN_TURN, SIMILAR_WORK, has_other_way=True) for length in RUNS
+_ready_in_turn = {
+    length: _ReadyPrograms(OFTEN_IN_TURN, SIMILAR_WORK, has_other_way=True) for length in IN_TURN
 }
 """Those that take so many images in turn."""
 
@@ -228,7 +228,7 @@ def forget_ready() -> None:
 
     >>> forget_ready()
     """
-    for ready in (_ready, *_ready_runs.values()):
+    for ready in (_ready, *_ready_in_turn.values()):
         ready.forget()
 
 
@@ -383,7 +383,7 @@ def run_images(
         check_stored(lowered, wanted, channels)
     results = _Results(lowered, wanted, store)
     kinds = _kinds(images, sizes)
-    tasks, others = _in_runs(lowered, kinds, placement)
+    tasks, others = _groups_in_turn(lowered, kinds, placement)
     small: dict[Program, list[int]] = {}
     for i, program in _programs_of(lowered, kinds, others):
         if runs_alone(program, placement):
@@ -421,17 +421,17 @@ def run_images(
     return Ragged(results.arrays, placement)
 
 
-def _in_runs(
+def _groups_in_turn(
     lowered: Lowered, kinds: Sequence[Kind], placement: Placement
 ) -> tuple[list[tuple[Program, list[int]]], list[int]]:
-    """Finds large images that one program can take in turn, and returns these runs, and the images
-    that are left.
+    """Finds groups of large images that one program can take in turn, and returns them, and the
+    images that are left.
 
-    The program of a run is made for its images together, or one that is ready serves them.
+    The program of a group is made for its images together, or one that is ready serves them.
     """
     everything = list(range(len(kinds)))
     # a step that sees the whole array of an image takes no larger one
-    if lowered.exact_sizes or len(kinds) < min(RUNS) * core_count():
+    if lowered.exact_sizes or len(kinds) < min(IN_TURN) * core_count():
         return [], everything
     own_of = functools.partial(program_of, lowered, may_share=False)
     own = {kind: own_of(*kind) for kind in dict.fromkeys(kinds)}
@@ -442,44 +442,44 @@ def _in_runs(
     # those that may share one next to each other, and what takes longest first
     work = {kind: own[kind].work for kind in alone}
     large.sort(key=lambda i: (kinds[i][1], kinds[i][2].str, -work[kinds[i]]))
-    runs = []
+    groups = []
     start = 0
     while start < len(large):
         program = own[kinds[large[start]]]
         work_left = sum(work[kinds[i]] for i in large[start:])
         left_alone = 1
-        for length in _run_lengths(lowered, program, len(large) - start):
-            run = large[start : start + length]
-            members = {own[kinds[i]] for i in run}
+        for length in _group_lengths(lowered, program, len(large) - start):
+            group = large[start : start + length]
+            members = {own[kinds[i]] for i in group}
             # one core must not have more to do than the others together have for each
-            is_balanced = core_count() * sum(work[kinds[i]] for i in run) <= work_left
+            is_balanced = core_count() * sum(work[kinds[i]] for i in group) <= work_left
             shared = _shared(program, members) if is_balanced else None
             if shared is None:
                 continue
-            shared = _tightened(shared, lowered, [kinds[i][0] for i in run])
-            ready = _ready_runs[length].choose(shared, length)
+            shared = _tightened(shared, lowered, [kinds[i][0] for i in group])
+            ready = _ready_in_turn[length].choose(shared, length)
             if ready is not None:
-                runs.append((ready, sorted(run)))
+                groups.append((ready, sorted(group)))
                 start += length
                 break
             left_alone = max(left_alone, length)
         else:
             start += left_alone
-    in_runs = {i for _, run in runs for i in run}
-    return runs, [i for i in everything if i not in in_runs]
+    in_groups = {i for _, group in groups for i in group}
+    return groups, [i for i in everything if i not in in_groups]
 
 
-def _run_lengths(lowered: Lowered, program: Program, count: int) -> list[int]:
+def _group_lengths(lowered: Lowered, program: Program, count: int) -> list[int]:
     """How many of `count` large images may go through a program in turn, on this machine."""
     source, out = program.stages[0].source, program.stages[-1].out
     channels = program.channels or 0
     read = math.prod(source) * channels * np.dtype(program.dtype).itemsize
     written = math.prod(out) * output_channels(lowered.segments, channels) * FLOAT32.itemsize
-    most = RUN_BYTES // max(read + written, 1)
+    most = IN_TURN_BYTES // max(read + written, 1)
     cores = core_count()
-    # several cores need more than one run each, to end together
+    # several cores need more than one group each, to end together
     fewest = 1 if cores == 1 else 2 * cores
-    return [length for length in RUNS if length <= most and length * fewest <= count]
+    return [length for length in IN_TURN if length <= most and length * fewest <= count]
 
 
 def _tightened(program: Program, lowered: Lowered, sizes: Sequence[Size]) -> Program:
@@ -608,20 +608,20 @@ def _run_in_turn(
     device: Any,
 ) -> jax.Array:
     """The results of large images that one program takes one after the other, on CPU."""
-    sizes_in_run = [sizes[i] for i in members]
+    sizes_in_group = [sizes[i] for i in members]
     first, last = members[0], members[-1]
     is_copied = True
     canvases: Any = None
     if isinstance(images, np.ndarray) and last - first < len(members):
         canvases = images[first : last + 1]
-        is_copied = not _is_read_in_place(canvases, program, sizes_in_run)
+        is_copied = not _is_read_in_place(canvases, program, sizes_in_group)
     if is_copied:
         canvases = _kept_canvas(program, len(members))
         for canvas, i in zip(canvases, members, strict=True):
             _copy_read_pixels(lowered, images[i], sizes[i], canvas)
-    size, *others = set(sizes_in_run)
+    size, *others = set(sizes_in_group)
     if others:
-        tables = _stacked_tables(lowered, sizes_in_run, program, is_copied)
+        tables = _stacked_tables(lowered, sizes_in_group, program, is_copied)
     else:
         tables = _tables_on_device(
             lowered.segments, size, program.stages, is_copied, device, device, len(members)

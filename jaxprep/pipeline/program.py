@@ -32,7 +32,7 @@ from jaxprep.pipeline.plan import Bucket, Stage, Tables, constant_stage, with_ma
 from jaxprep.pipeline.segment import PaddingSlot, Placed, all_tables, resized_around
 from jaxprep.pipeline.step import Layout, Pointwise, fill_value
 from jaxprep.resample.engines.cpu import CpuEngine
-from jaxprep.resample.engines.plain import PlainEngine
+from jaxprep.resample.engines.plain import PlainEngine, Run
 from jaxprep.resample.engines.tpu import TpuEngine
 from jaxprep.resample.passes import Epilogue, Form, Passes, Rows, round_to
 from jaxprep.types import Size
@@ -109,12 +109,29 @@ class Program(NamedTuple):
         return all(map(Stage.serves, self.stages, other.stages))
 
 
+class PerImage(NamedTuple):
+    """What a program is given beside an image; with a leading batch axis, beside a batch.
+
+    Attributes:
+        tables: of each stage; None where they are constants of the program.
+        size: height and width of the result on its canvas; None where it fills that.
+        draws: of all steps; None where none is random.
+
+    >>> PerImage()
+    PerImage(tables=None, size=None, draws=None)
+    """
+
+    tables: tuple[Tables, ...] | None = None
+    size: Any = None
+    draws: Any = None
+
+
 def run_stages(
     program: Program,
     constants: Sequence[Tables] | None,
     engine: Any,
     image: Any,
-    leaves: Any,
+    given: PerImage,
 ) -> jax.Array:
     """Run one image through all stages.
 
@@ -122,19 +139,17 @@ def run_stages(
         constants: the tables of each stage, where all images have one size.
         engine: what applies tap tables; see `jaxprep.resample.engines`.
         image: `(h, w, c)`, or a view of one that the engine knows.
-        leaves: what a batch has for each image: tables, unless `constants` are given; height and
-            width of the result on the canvas, or None where it fills that; the draws of all steps,
-            or None.
+        given: of this image; its tables, unless there are `constants`.
 
     >>> from jaxprep import Pipeline, ops
     >>> stages, constants = constant_program(Pipeline((ops.Resize((2, 2)),)).lowered, (4, 4))
-    >>> leaves = (None, None, None)
     >>> run = functools.partial(run_stages, Program(stages), constants, PlainEngine())
-    >>> jax.eval_shape(run, jnp.ones((4, 4, 3)), leaves).shape
+    >>> jax.eval_shape(run, jnp.ones((4, 4, 3)), PerImage()).shape
     (2, 2, 3)
     """
-    planned, size, draws = leaves
+    planned, size, draws = given
     tables_of_stages = planned if constants is None else constants
+    assert tables_of_stages is not None
     last = len(program.stages) - 1
     for i, (stage, tables) in enumerate(zip(program.stages, tables_of_stages, strict=True)):
         is_last = i == last
@@ -533,10 +548,6 @@ def zero_image_outside(image: jax.Array, size: Any) -> jax.Array:
 
 # -- batches ---------------------------------------------------------------------------------------
 
-Run = Callable[[Any, Any, Any], jax.Array]
-"""`run(engine, image, leaves)` computes a result; see `run_stages` for the leaves."""
-
-
 ENGINES: dict[str, Any] = {"cpu": CpuEngine(), "tpu": TpuEngine()}
 """By platform; all others run the plain form."""
 
@@ -561,7 +572,7 @@ def on_platform(function: Callable[..., Any], *args: Any, platform: str | None =
 def run_images(
     run: Run,
     images: jax.Array,
-    leaves: Any,
+    given: PerImage,
     arithmetics: set[str],
     form: Form | None,
     platform: str | None = None,
@@ -569,7 +580,7 @@ def run_images(
     """Run `run` on each image of a batch `(b, h, w, c)`.
 
     Args:
-        leaves: a pytree with a leading batch axis, one entry of which `run` takes with an image.
+        given: of the batch.
         arithmetics: of all stages; see `arithmetics_of`.
         form: of the results.
         platform: what is compiled for; None compiles for any.
@@ -578,11 +589,10 @@ def run_images(
     >>> stages, constants = constant_program(Pipeline((ops.Resize((2, 2)),)).lowered, (4, 4))
     >>> run = functools.partial(run_stages, Program(stages), constants)
     >>> images = jnp.ones((5, 4, 4, 3))
-    >>> leaves = (None, None, None)
-    >>> run_images(run, images, leaves, {"float"}, "pixels").shape
+    >>> run_images(run, images, PerImage(), {"float"}, "pixels").shape
     (5, 2, 2, 3)
     """
-    axis = _sharded_over(images, leaves)
+    axis = _sharded_over(images, given)
     if axis is not None:
         # on an explicit mesh each device runs the images that it holds, without collectives
         run_on_device = functools.partial(
@@ -591,12 +601,12 @@ def run_images(
         mesh = jax.typeof(images).sharding.mesh
         spec = PartitionSpec(axis)
         run_on_all = jax.shard_map(run_on_device, mesh=mesh, in_specs=spec, out_specs=spec)
-        return run_on_all(images, leaves)
+        return run_on_all(images, given)
 
-    def with_engine(engine: Any, images: jax.Array, leaves: Any) -> jax.Array:
-        return engine.map_images(run, images, leaves, arithmetics, form)
+    def with_engine(engine: Any, images: jax.Array, given: PerImage) -> jax.Array:
+        return engine.map_images(run, images, given, arithmetics, form)
 
-    return on_platform(with_engine, images, leaves, platform=platform)
+    return on_platform(with_engine, images, given, platform=platform)
 
 
 def arithmetics_of(stages: Sequence[Stage]) -> set[str]:
@@ -688,8 +698,7 @@ def run_one(
     (4, 4, 3)
     """
     engine = CpuEngine(concurrent=1, is_single=True)
-    leaves = (tables, None, None)
-    return run_stages(program, None, engine, image, leaves)
+    return run_stages(program, None, engine, image, PerImage(tables))
 
 
 @bounded_jit(shapes=_image_type)
@@ -707,9 +716,9 @@ def run_batch(
     (1, 4, 4, 3)
     """
     run = functools.partial(run_stages, program, None)
-    leaves = (tables, None, None)
+    given = PerImage(tables)
     arithmetics = arithmetics_of(program.stages)
-    return run_images(run, images, leaves, arithmetics, program.form, program.platform)
+    return run_images(run, images, given, arithmetics, program.form, program.platform)
 
 
 @bounded_jit(shapes=_image_type, compiler_options=ONE_THREAD)
@@ -728,8 +737,7 @@ def run_in_turn(
     (1, 4, 4, 3)
     """
     run = functools.partial(run_stages, program, None)
-    leaves = (tables, None, None)
-    return CpuEngine(concurrent=1).map_in_turn(run, images, leaves, program.form)
+    return CpuEngine(concurrent=1).map_in_turn(run, images, PerImage(tables), program.form)
 
 
 def constant_program(

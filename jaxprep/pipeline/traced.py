@@ -32,6 +32,7 @@ from jaxprep.pipeline.plan import (
 )
 from jaxprep.pipeline.positions import is_axis_aligned, move_positions, position_matrix, visible
 from jaxprep.pipeline.program import (
+    PerImage,
     Program,
     arithmetics_of,
     constant_program,
@@ -83,9 +84,9 @@ def run(
         draws = _draws(lowered, stages, constants, plan, key, batch)
 
     run_one = functools.partial(run_stages, program, constants)
-    leaves = (None, None, draws)
+    given = PerImage(draws=draws)
     if plan is not None:
-        leaves = (plan.tables, plan.size, draws)
+        given = PerImage(plan.tables, plan.size, draws)
     masks = _masks_of(lowered, batch)
     matrix, mask_plan = None, None
     if plan is not None:
@@ -93,13 +94,13 @@ def run(
     follow = functools.partial(_follow, lowered, stages, constants, canvas, platform)
     following = (batch.boxes, batch.keypoints, masks, _flags_of(lowered, batch))
     if image.ndim == 3:
-        image = on_platform(run_one, image, leaves, platform=platform)
-        following = follow(*following, matrix, mask_plan, *leaves)
+        image = on_platform(run_one, image, given, platform=platform)
+        following = follow(*following, matrix, mask_plan, *given)
     else:
-        each = (*following, matrix, mask_plan, *leaves)
+        each = (*following, matrix, mask_plan, *given)
         following = map_batch(lambda _, *one: follow(*one), None, each, image.shape[0])
         arithmetics = arithmetics_of(stages)
-        image = run_images(run_one, image, leaves, arithmetics, program.form, platform)
+        image = run_images(run_one, image, given, arithmetics, program.form, platform)
     boxes, keypoints, masks, flags = following
     size = None if plan is None else plan.size
     extras = {**batch.extras, **masks, **flags}

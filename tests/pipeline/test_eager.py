@@ -155,7 +155,7 @@ MANY = [(130 + 7 * i % 190, 140 + 11 * i % 150) for i in range(21)]
 def compiled_at_once(monkeypatch):
     """Programs that take several images in turn are compiled for the first that want one."""
     eager.forget_ready()
-    for ready in eager._ready_runs.values():
+    for ready in eager._ready_in_turn.values():
         monkeypatch.setattr(ready, "often", 1)
     yield
     eager.forget_ready()
@@ -251,7 +251,7 @@ def test_under_a_default_device_results_are_on_it_and_may_go_to_any_other(monkey
 
 @pytest.mark.usefixtures("compiled_at_once")
 @pytest.mark.parametrize(
-    ("count", "cores", "runs"),
+    ("count", "cores", "lengths"),
     [
         (16, 1, [16]),
         (21, 1, [16, 4]),
@@ -261,14 +261,14 @@ def test_under_a_default_device_results_are_on_it_and_may_go_to_any_other(monkey
         (64, 2, [16, 8, 8, 8, 4, 4, 4]),
     ],
 )
-def test_cores_share_the_images_of_a_call(count, cores, runs, monkeypatch):
+def test_cores_share_the_images_of_a_call(count, cores, lengths, monkeypatch):
     monkeypatch.setattr(eager, "core_count", lambda: cores)
     lowered = Pipeline((Resize((32, 24), reference="pillow"),)).lowered
     sizes = [MANY[i % len(MANY)] for i in range(count)]
     images = [np.empty((*size, 3), np.uint8) for size in sizes]
-    found, others = eager._in_runs(lowered, eager._kinds(images, sizes), None)
-    assert [len(run) for _, run in found] == runs
-    members = [i for _, run in found for i in run]
+    found, others = eager._groups_in_turn(lowered, eager._kinds(images, sizes), None)
+    assert [len(group) for _, group in found] == lengths
+    members = [i for _, group in found for i in group]
     assert sorted([*members, *others]) == list(range(count))
 
 
@@ -278,8 +278,8 @@ def test_a_large_image_does_not_make_small_ones_slow(monkeypatch):
     lowered = Pipeline((Resize((32, 24), reference="pillow"),)).lowered
     sizes = [(2000, 3000), *[(200, 150)] * 4]
     images = [np.empty((*size, 3), np.uint8) for size in sizes]
-    [(program, run)], others = eager._in_runs(lowered, eager._kinds(images, sizes), None)
-    assert (run, others) == ([1, 2, 3, 4], [0])
+    [(program, group)], others = eager._groups_in_turn(lowered, eager._kinds(images, sizes), None)
+    assert (group, others) == ([1, 2, 3, 4], [0])
     assert max(program.stages[0].source) < 300
 
 
@@ -291,25 +291,26 @@ def one_core(monkeypatch):
     eager.forget_ready()
 
 
-def runs_of(lowered: Any, sizes: Any) -> list[int]:
+def lengths_of(lowered: Any, sizes: Any) -> list[int]:
     images = [np.empty((*size, 3), np.uint8) for size in sizes]
-    return [len(run) for _, run in eager._in_runs(lowered, eager._kinds(images, sizes), None)[0]]
+    groups, _ = eager._groups_in_turn(lowered, eager._kinds(images, sizes), None)
+    return [len(group) for _, group in groups]
 
 
 @pytest.mark.usefixtures("one_core")
 def test_a_program_for_several_images_is_compiled_once_many_wanted_it():
     lowered = Pipeline((Resize((32, 24), reference="pillow"),)).lowered
-    calls = [runs_of(lowered, MANY[:16]) for _ in range(17)]
+    calls = [lengths_of(lowered, MANY[:16]) for _ in range(17)]
     assert calls == [[]] * 15 + [[16]] * 2
-    assert runs_of(lowered, MANY[3:20]) == [16]  # of other images, which it serves
+    assert lengths_of(lowered, MANY[3:20]) == [16]  # of other images, which it serves
 
 
 @pytest.mark.usefixtures("one_core", "compiled_at_once")
 def test_after_a_warm_up_images_go_one_by_one():
     pipeline = Pipeline((Resize((32, 24), reference="pillow"),))
-    assert runs_of(pipeline.lowered, [(200, 150)] * 4) == [4]
+    assert lengths_of(pipeline.lowered, [(200, 150)] * 4) == [4]
     eager.add_ready([eager.program_of(pipeline.lowered, (200, 150), 3, np.uint8)])
-    assert runs_of(pipeline.lowered, [(200, 150)] * 4) == []
+    assert lengths_of(pipeline.lowered, [(200, 150)] * 4) == []
 
 
 @pytest.mark.usefixtures("one_core", "compiled_at_once")
@@ -317,13 +318,13 @@ def test_images_of_several_kinds_run_with_those_of_their_own():
     lowered = Pipeline((Resize((32, 24), reference="float"),)).lowered
     kinds = [(3, np.uint8), (1, np.uint8), (3, np.float32)] * 4
     images = [np.empty((150, 140, channels), dtype) for channels, dtype in kinds]
-    found, _ = eager._in_runs(lowered, eager._kinds(images, [(150, 140)] * 12), None)
-    assert sorted(run for _, run in found) == [[i, i + 3, i + 6, i + 9] for i in range(3)]
+    found, _ = eager._groups_in_turn(lowered, eager._kinds(images, [(150, 140)] * 12), None)
+    assert sorted(group for _, group in found) == [[i, i + 3, i + 6, i + 9] for i in range(3)]
 
 
 @pytest.mark.usefixtures("one_core")
-def test_what_was_noted_of_runs_is_forgotten(monkeypatch):
+def test_what_was_noted_of_groups_is_forgotten(monkeypatch):
     monkeypatch.setattr(eager.programs(), "limit", 3)
     for width in range(8):
-        runs_of(Pipeline((Resize((32, 24 + width), reference="pillow"),)).lowered, MANY[:4])
-    assert len(eager._ready_runs[4].wanted) <= 4
+        lengths_of(Pipeline((Resize((32, 24 + width), reference="pillow"),)).lowered, MANY[:4])
+    assert len(eager._ready_in_turn[4].wanted) <= 4

@@ -90,7 +90,7 @@ class PlainEngine:
 
 
 Run = Callable[[Any, Any, Any], jax.Array]
-"""What makes a result of an engine, an image and its tables."""
+"""What makes a result of an engine, an image, and what belongs to that image: tables, draws."""
 
 
 def two_passes(image: jax.Array, passes: Passes) -> jax.Array:
