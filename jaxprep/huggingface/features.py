@@ -96,6 +96,9 @@ class PartsInRows:
 
 
 def _array_on_device(value: Any) -> Any:
+    """An array of NumPy as one of JAX, also in lists; anything else as it is."""
+    if isinstance(value, list):
+        return [_array_on_device(item) for item in value]
     return jnp.asarray(value) if isinstance(value, np.ndarray) else value
 
 
@@ -110,7 +113,8 @@ class BatchFeature(dict[str, Any]):
         data: the entries.
         tensor_type: what lists of arrays are made: "jax", "np", "pt" or "tf"; None leaves them as
             they are.
-        skip_tensor_conversion: entries to leave as they are.
+        skip_tensor_conversion: entries to leave as they are, also in later conversions that name
+            none.
 
     >>> images = [np.zeros((3, 2, 2)), np.ones((3, 2, 2))]
     >>> BatchFeature({"pixel_values": images}, tensor_type="jax").pixel_values.shape
@@ -124,7 +128,8 @@ class BatchFeature(dict[str, Any]):
         skip_tensor_conversion: Iterable[str] | None = None,
     ):
         super().__init__({} if data is None else data)
-        self.convert_to_tensors(tensor_type, skip_tensor_conversion)
+        self.skip_tensor_conversion = skip_tensor_conversion
+        self.convert_to_tensors(tensor_type)
 
     @property
     def data(self) -> BatchFeature:
@@ -143,13 +148,19 @@ class BatchFeature(dict[str, Any]):
         return super().__getitem__(name)
 
     def copy(self) -> BatchFeature:
-        return BatchFeature(self)
+        return BatchFeature(self, skip_tensor_conversion=self.skip_tensor_conversion)
 
     def convert_to_tensors(
         self, tensor_type: Any = None, skip_tensor_conversion: Iterable[str] | None = None
     ) -> Any:
         """Make every entry that holds arrays or numbers one array of `tensor_type`; the others stay
         as they are.
+
+        Args:
+            tensor_type: "jax", "np", "pt" or "tf"; None for no conversion.
+            skip_tensor_conversion: entries to leave; by default those that the constructor was
+                told to leave, and of a processor's result those that are lists of Python's values
+                whatever `return_tensors` is.
 
         Raises:
             InputError: the arrays of an entry are of different sizes.
@@ -162,6 +173,8 @@ class BatchFeature(dict[str, Any]):
             raise InputError(
                 f"Expected one of {list(TENSOR_TYPES)} or None, got {kind!r} - at `return_tensors`."
             )
+        if skip_tensor_conversion is None:
+            skip_tensor_conversion = self.skip_tensor_conversion
         skip = set(skip_tensor_conversion or ())
         for name, value in self.items():
             if name in skip:
@@ -228,9 +241,12 @@ def finish(
     >>> finish(results, None, {"pixel_values": 0}).pixel_values.shape
     (2, 2, 3)
     """
+    plain = [name for name, value in results.items() if isinstance(value, PlainList)]
     if return_tensors is not None and return_tensors is not AUTO:
-        return BatchFeature(results, return_tensors)
-    feature = BatchFeature()
+        feature = BatchFeature(results, return_tensors)
+        feature.skip_tensor_conversion = plain
+        return feature
+    feature = BatchFeature(skip_tensor_conversion=plain)
     for name, value in results.items():
         axes = 0 if return_tensors is AUTO else listed_axes.get(name, 1)
         feature[name] = _finish_entry(name, value, return_tensors is AUTO, axes)

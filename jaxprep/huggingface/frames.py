@@ -18,13 +18,15 @@ from jaxprep.postprocess import method
 
 
 def frames(call: Call) -> Results:
-    """Return clips, `(b, t, c, h, w)`; of different lengths, a list with an array for each.
+    """Return clips, `(b, t, c, h, w)`; of different lengths, a list with an array for each; of
+    frames that differ in size in the end, a list with a list for each.
 
     A list of images is one clip, and so is an array `(t, h, w, c)`. The clips may be passed as
     `videos`, which is their name in Transformers.
 
     Raises:
-        InputError: frames of one clip that differ in size in the end.
+        InputError: frames of one clip that differ in size in the end, of VideoMAE on the
+            torchvision backend, which stacks them.
 
     >>> import numpy as np
     >>> from jaxprep.huggingface import VideoMAEImageProcessor
@@ -39,7 +41,7 @@ def frames(call: Call) -> Results:
             raise InputError("Expected clips once, got `images` and `videos`.")
         call = call._replace(images=videos)
     images, counts = read_groups(call)
-    return {call.config.result_name: group_results(run_each(call, images), counts)}
+    return {call.config.result_name: group_results(call, run_each(call, images), counts)}
 
 
 FRAMES = Family(frames, ("videos",))

@@ -8,6 +8,7 @@ from typing import Any
 from jaxprep.errors import InputError
 from jaxprep.huggingface.call import Call, read
 from jaxprep.huggingface.images import Image
+from jaxprep.huggingface.samples import split
 from jaxprep.huggingface.views import array_module
 from jaxprep.inputs import flatten, is_numbers
 
@@ -73,40 +74,49 @@ def _count(item: Any) -> int:
     return item.shape[0] if getattr(item, "ndim", 0) == 4 else 1
 
 
-def group_results(results: Any, counts: Sequence[int]) -> Any:
+def group_results(call: Call, results: Any, counts: Sequence[int]) -> Any:
     """Return the results of each group as one array: all in one, `(n, count, ...)`, where the
     groups are alike, otherwise a list.
+
+    Where those of a group differ in size, a class that lists the images of a group with
+    `return_tensors=None` gives a list of them for each group.
 
     Args:
         results: one array, or a list with one per image.
         counts: how many belong to each group.
 
     Raises:
-        InputError: the results of a group are of different sizes.
+        InputError: the results of a group are of different sizes, and the class stacks them.
 
     >>> import numpy as np
-    >>> group_results(np.zeros((4, 3, 8, 8)), [2, 2]).shape
+    >>> from jaxprep.formats import HuggingFace
+    >>> call = Call(None, {}, HuggingFace("VideoMAEImageProcessor"))
+    >>> group_results(call, np.zeros((4, 3, 8, 8)), [2, 2]).shape
     (2, 2, 3, 8, 8)
-    >>> [group.shape for group in group_results(np.zeros((3, 8)), [2, 1])]
+    >>> [group.shape for group in group_results(call, np.zeros((3, 8)), [2, 1])]
     [(2, 8), (1, 8)]
     """
     is_array = not isinstance(results, list)
     if is_array and len(set(counts)) == 1:
         return results.reshape(len(counts), counts[0], *results.shape[1:])
-    groups = []
-    start = 0
-    for i, count in enumerate(counts):
-        group = results[start : start + count]
-        groups.append(group if is_array else _stacked(group, i))
-        start += count
+    groups = split(results, counts)
+    if not is_array:
+        differs = any(_differ(group) for group in groups)
+        if differs and call.config.listed_axes.get(call.config.result_name, 1) > 1:
+            return groups
+        groups = [_stacked(group, i) for i, group in enumerate(groups)]
     if len({(group.shape, group.dtype) for group in groups}) > 1:
         return groups
     return array_module(groups).stack(groups)
 
 
+def _differ(results: Sequence[Any]) -> bool:
+    return len({result.shape for result in results}) > 1
+
+
 def _stacked(results: Sequence[Any], i: int) -> Any:
-    shapes = sorted({result.shape for result in results})
-    if len(shapes) > 1:
+    if _differ(results):
+        shapes = sorted({result.shape for result in results})
         raise InputError(
             f"Expected results of one size, got {shapes} - at `images[{i}]`. Resize or crop the "
             "images to one size, and make all of them RGB or gray."

@@ -15,14 +15,16 @@ from jaxprep.postprocess import method
 
 
 def pairs(call: Call) -> Results:
-    """Return pairs of images, `(b, 2, c, h, w)`.
+    """Return pairs of images, `(b, 2, c, h, w)`; on the PIL backend, where images of a pair differ
+    in size in the end, a list of both for each pair.
 
     A list of two images is one pair, otherwise it holds lists of two
     (`validate_and_format_image_pairs` of `transformers/models/superglue/
     image_processing_superglue.py`); an array may be `(2, h, w, c)` or `(b, 2, h, w, c)`.
 
     Raises:
-        InputError: another number of images, or images of a pair that differ in size in the end.
+        InputError: another number of images, or, on the torchvision backend, which stacks them,
+            images of a pair that differ in size in the end.
 
     >>> from jaxprep.huggingface import SuperGlueImageProcessor
     >>> processor = SuperGlueImageProcessor(size={"height": 8, "width": 6})
@@ -32,7 +34,7 @@ def pairs(call: Call) -> Results:
     """
     images, counts = read_groups(call)
     _check_pairs(counts)
-    return {call.config.result_name: group_results(run_each(call, images), counts)}
+    return {call.config.result_name: group_results(call, run_each(call, images), counts)}
 
 
 PAIRS = Family(pairs)

@@ -42,7 +42,7 @@ from jaxprep.huggingface.images import (
     with_value_range,
 )
 from jaxprep.huggingface.samples import in_samples, padded_samples, sample_counts, split, spread
-from jaxprep.huggingface.views import Rows, array_module, padded, rows, sizes_differ, starts_of
+from jaxprep.huggingface.views import Rows, array_module, padded_rows, rows, sizes_differ, starts_of
 from jaxprep.ops.slice_sizes import square_cuts
 from jaxprep.ops.tile_sizes import Grid, canvas_grids
 from jaxprep.pipeline import Pipeline
@@ -83,6 +83,11 @@ def canvas_of(config: HuggingFace, size: Size) -> Size:
     return size
 
 
+def _cuts(config: HuggingFace) -> bool:
+    """Whether images are cut into tiles; otherwise each is its own one view, of any size."""
+    return isinstance(_tiles_pipeline(config).layout, ops.Tiles)
+
+
 def _tiles_pipeline(config: HuggingFace) -> Pipeline:
     """The view of tiles: the main one, where no other is named so."""
     view = None
@@ -109,10 +114,7 @@ def has_thumbnail(config: HuggingFace, size: Size) -> bool:
     False
     """
     tiling = tiling_of(config)
-    if tiling.thumbnail is None:
-        return False
-    layout = _tiles_pipeline(config).layout
-    if not isinstance(layout, ops.Tiles):
+    if tiling.thumbnail is None or not _cuts(config):
         return False
     return tiling.always or grid_of(config, size) != (1, 1)
 
@@ -305,7 +307,7 @@ def views_of(call: Call, images: Sequence[Image]) -> Any:
     """Return the views of each image, `(views, c, h, w)`, in the order of `place_views`.
 
     Returns:
-        one array where all images have as many, otherwise a list with one per image.
+        one array where all images have as many of one size, otherwise a list with one per image.
 
     >>> config = HuggingFace("GotOcr2ImageProcessor", {"size": 8, "crop_to_patches": True})
     >>> images = [Image(np.zeros((20, 30, 3), np.uint8)), Image(np.zeros((20, 20, 3), np.uint8))]
@@ -313,6 +315,8 @@ def views_of(call: Call, images: Sequence[Image]) -> Any:
     [7, 10]
     """
     config = call.config
+    if not _cuts(config):
+        return _as_views(run_each(call, images))
     if not call.is_traced:
         views = views_in_rows(call, images)
         counts = _views_counts(call, images)
@@ -475,12 +479,15 @@ def _read(call: Call) -> list[Image]:
 
 
 def views_in_rows(call: Call, images: Sequence[Image]) -> Any:
-    """Return the views of all images one after another.
+    """Return the views of all images one after another: one array, or a list with one per image
+    where nothing is cut and images differ in size in the end.
 
     >>> call = Call(None, {}, HuggingFace("GotOcr2ImageProcessor", {"size": 8}))
     >>> views_in_rows(call, [Image(np.zeros((20, 30, 3), np.uint8))]).shape
     (1, 3, 8, 8)
     """
+    if not _cuts(call.config):
+        return run_each(call, images)
     counts = _views_counts(call, images)
     starts, total = starts_of(counts)
     return place_views(call, images, starts, total)
@@ -513,11 +520,11 @@ def _pads(config: HuggingFace) -> bool:
 
 
 def _stacked_views(call: Call, images: Sequence[Image]) -> Any:
-    """The views of images as one array, where the class pads or all have as many; otherwise in a
-    list."""
+    """The views of images as one array, where the class pads or all have as many; otherwise, and
+    where they differ in size, in a list."""
     counts = _views_counts(call, images)
     most = max(counts)
-    if not _pads(call.config) and min(counts) < most:
+    if not _cuts(call.config) or (not _pads(call.config) and min(counts) < most):
         return views_of(call, images)
     return _in_equal_rows(call, images, most)
 
@@ -583,7 +590,7 @@ def _mixed_views(call: Call, images: Sequence[Image], counts: Sequence[int]) -> 
             square = next(squares)
             views.append(square[None])
     if _pads(call.config):
-        return padded(views)
+        return padded_rows(views)
     return views
 
 

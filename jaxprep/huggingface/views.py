@@ -169,3 +169,26 @@ def padded(results: Sequence[Any], shape: Sequence[int] | None = None) -> Any:
     bounds.check_padded(largest, shapes)
     widths = [[(0, int(n - m)) for n, m in zip(largest, own, strict=True)] for own in shapes]
     return jnp.stack([jnp.pad(*pair) for pair in zip(results, widths, strict=True)])
+
+
+def padded_rows(results: Sequence[Any]) -> Any:
+    """Return results with 0 after their last rows, up to the longest: one array, or a list where
+    rows differ in shape.
+
+    Raises:
+        InputError: so much padding that it is a mistake.
+
+    >>> padded_rows([np.ones((2, 1)), np.ones((1, 1))])[..., 0].tolist()
+    [[1.0, 1.0], [1.0, 0.0]]
+    >>> [result.shape for result in padded_rows([np.ones((2, 1)), np.ones((1, 3))])]
+    [(2, 1), (2, 3)]
+    """
+    row_shapes = [np.shape(result)[1:] for result in results]
+    if len(set(row_shapes)) == 1:
+        return padded(results)
+    longest = max(len(result) for result in results)
+    padded_results = []
+    for result, row_shape in zip(results, row_shapes, strict=True):
+        (padded_result,) = padded([result], (longest, *row_shape))
+        padded_results.append(padded_result)
+    return padded_results

@@ -818,12 +818,25 @@ def test_a_feature_moves_and_casts() -> None:
 def test_lists_become_tensors() -> None:
     feature = BatchFeature({"a": [np.ones(2), np.zeros(2)], "b": ["x"], "c": [1, 2]}, "jax", ["c"])
     assert feature.a.shape == (2, 2) and feature.b == ["x"] and feature.c == [1, 2]
-    assert isinstance(feature.convert_to_tensors("np").c, np.ndarray)
+    assert isinstance(feature.convert_to_tensors("np", []).c, np.ndarray)
     with pytest.raises(InputError, match="`a`"):
         BatchFeature({"a": [np.ones(2), np.ones(3)]}, "np")
     for nested in ([[[np.ones((2, 3))], [np.ones((2, 4))]]], [[[1, 2], [3]], [[1], [2]]]):
         with pytest.raises(InputError, match="`a`"):
             BatchFeature({"a": nested}, "np")
+
+
+@pytest.mark.parametrize("skipped", [None, [], ["a"]])
+def test_entries_that_are_skipped_once_are_skipped_in_later_conversions(skipped: Any) -> None:
+    theirs = pytest.importorskip("transformers").BatchFeature
+    for at_first in (None, "np"):
+        data = {"a": [[1, 2], [3, 4]], "b": [np.zeros(2), np.ones(2)]}
+        converted = [
+            cls(data, at_first, skipped).copy().convert_to_tensors("np")
+            for cls in (theirs, BatchFeature)
+        ]
+        wanted, found = ({name: type(of[name]) for name in data} for of in converted)
+        assert found == wanted
 
 
 def test_the_pipeline_and_the_processor_run_inside_jit() -> None:

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 from goldens import listed_cases, store
-from helpers.huggingface.common import original
+from helpers.huggingface.common import assert_close, original
 
 from jaxprep import huggingface
 from jaxprep.errors import InputError
@@ -21,6 +21,20 @@ from jaxprep.formats.huggingface import classes
 ON_TORCHVISION = json.loads((store.FOLDER / "listed.json").read_text())["classes"]
 ON_PIL = [name for name, row in classes.rows().items() if "pil" in row.backends]
 IMAGE = listed_cases.IMAGE
+OTHER = IMAGE[:44, 5:75]
+AS_THEY_ARE = {"do_resize": False, "do_pad": False, "do_center_crop": False}
+UNCROPPED = {"do_center_crop": False, "size": {"shortest_edge": 16}}
+OF_TWO_SIZES = [
+    *[(name, AS_THEY_ARE, [[IMAGE, OTHER], [OTHER, OTHER]]) for name in listed_cases.PAIRS],
+    ("GotOcr2ImageProcessor", AS_THEY_ARE, [IMAGE, OTHER]),
+    ("Idefics2ImageProcessor", AS_THEY_ARE, [[IMAGE, OTHER], [IMAGE]]),
+    ("LlavaOnevisionImageProcessor", {"do_resize": False}, [[OTHER], [IMAGE, OTHER]]),
+    ("Ovis2ImageProcessor", AS_THEY_ARE, [IMAGE, OTHER]),
+    ("TvpImageProcessor", AS_THEY_ARE, [[IMAGE, OTHER], [IMAGE]]),
+    ("VideoMAEImageProcessor", UNCROPPED, [IMAGE, OTHER]),
+    ("VivitImageProcessor", UNCROPPED, [[IMAGE, OTHER], [IMAGE]]),
+]
+"""Calls whose results differ in size within one entry."""
 
 
 @pytest.mark.filterwarnings("ignore")  # of the originals
@@ -36,6 +50,54 @@ def test_results_are_lists_or_arrays_as_on_the_pil_backend(name: str) -> None:
     assert listed_cases.structure(results) == listed_cases.structure(theirs)
     arrays = [leaf for leaf in jax.tree.leaves(results) if hasattr(leaf, "shape")]
     assert all(isinstance(array, jax.Array) for array in arrays)
+
+
+@pytest.mark.filterwarnings("ignore")  # of the originals
+@pytest.mark.parametrize(("name", "call", "images"), OF_TWO_SIZES)
+def test_results_of_two_sizes_are_lists_as_on_the_pil_backend(
+    name: str, call: dict[str, Any], images: list[Any]
+) -> None:
+    cls = original(name)
+    theirs = cls()(images, **call, return_tensors=None)
+    processor = getattr(huggingface, cls.__name__)()
+    results = processor(images, **call, return_tensors=None)
+    assert listed_cases.structure(results) == listed_cases.structure(theirs)
+    wanted = jax.tree.leaves(theirs["pixel_values"])
+    for by_default in (results, processor(images, **call)):
+        arrays = jax.tree.leaves(by_default.pixel_values)
+        assert all(isinstance(array, jax.Array) for array in arrays)
+        for array, of_original in zip(arrays, wanted, strict=True):
+            assert_close(np.asarray(array), of_original, name)
+    # NumPy would make an array of objects of samples with several images and with one.
+    with pytest.raises(InputError, match="expected results of one size"):
+        processor(images, **call, return_tensors="np")
+
+
+def test_images_of_perception_lm_that_are_not_resized_are_a_list() -> None:
+    """A view of each image, as in `_preprocess` of Transformers 5.24, whose class needs torch; the
+    values are those of a class with the same arithmetic."""
+    images = [IMAGE, OTHER]
+    values = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3, "do_convert_rgb": True}
+    plain = original("ViTImageProcessor")(**values)
+    wanted = plain(images, do_resize=False, return_tensors=None)["pixel_values"]
+    processor = huggingface.PerceptionLMImageProcessor(**values)
+
+    def call(images: list[Any]) -> Any:
+        return processor(images, do_resize=False, return_tensors=None).pixel_values
+
+    for listed in (call(images), jax.jit(call)(images)):
+        for views, of_original in zip(listed, wanted, strict=True):
+            assert_close(np.asarray(views), of_original[None], "PerceptionLM")
+
+
+@pytest.mark.parametrize("name", ["GraniteDoclingImageProcessor", "MiniCPMV4_6ImageProcessor"])
+def test_lists_of_numbers_stay_lists_in_a_later_conversion(name: str) -> None:
+    cls = original(name)
+    processor = getattr(huggingface, cls.__name__)()
+    for kind in (None, "np"):
+        theirs = cls()(IMAGE, return_tensors=kind).convert_to_tensors("np")
+        results = processor(IMAGE, return_tensors=kind).convert_to_tensors("np")
+        assert listed_cases.structure(results) == listed_cases.structure(theirs)
 
 
 @pytest.mark.parametrize("name", sorted(ON_TORCHVISION))
