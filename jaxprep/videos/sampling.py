@@ -87,6 +87,7 @@ OWN = "own_"
 """What the name of a parameter of a rule begins with that is the processor's own setting."""
 Indices = Iterable[int]
 Function = TypeVar("Function", bound=Callable[..., Indices])
+Value = TypeVar("Value")
 
 
 class Rule(NamedTuple):
@@ -123,7 +124,8 @@ class Rule(NamedTuple):
 
     @property
     def needed(self) -> tuple[str, ...]:
-        """Those of them that are never None, as the annotations of the function say."""
+        """Those of them that are never None, as the annotations of the function say; of others a
+        rule may need one for some requests."""
         parameters = list(inspect.signature(self.indices).parameters.values())[1:]
         return tuple(one.name for one in parameters if "None" not in str(one.annotation))
 
@@ -181,10 +183,7 @@ def sample(
     chosen_rule = RULES[name]
     chosen = _merged(chosen_rule, settings, own)
     for key in chosen_rule.needed:
-        if chosen[key] is None:
-            raise InputError(
-                f"Expected a number, which this class samples by, got None - at `{key}`."
-            )
+        _known(key, chosen[key])
     clip = assumed(name, clip, settings, own)
     indices = np.asarray(list(chosen_rule.indices(clip, **chosen)), np.int64)
     _bounded(len(indices))
@@ -250,6 +249,13 @@ def _assume_max_fps(clip: Clip, settings: Mapping[str, Any]) -> Clip:
     if duration is None:
         duration = clip.total / fps
     return Clip(clip.total, fps, duration)
+
+
+def _known(name: str, value: Value | None) -> Value:
+    """A setting that a request is sampled by."""
+    if value is None:
+        raise InputError(f"Expected a number, which this class samples by, got None - at `{name}`.")
+    return value
 
 
 def _at_most(count: float, most: int, name: str = "num_frames") -> None:
@@ -354,27 +360,27 @@ def stepped(
     clip: Clip,
     num_frames: int | None,
     fps: float | None,
-    temporal_patch_size: int,
-    min_frames: int,
-    max_frames: int,
+    temporal_patch_size: int | None,
+    min_frames: int | None,
+    max_frames: int | None,
 ) -> np.ndarray:
     """Qwen2-VL, VideoLLaMA 3: take a multiple of `temporal_patch_size` frames, at equal distances
-    in float32.
+    in float32; a rate needs `min_frames` and `max_frames`, a number of frames does not.
 
     >>> stepped(Clip(9, 30.0), None, 2, 2, min_frames=4, max_frames=768).tolist()
     [0, 2, 4, 6]
     """
     if num_frames is None and fps is None:
         return np.arange(clip.total)
+    patch = _known("temporal_patch_size", temporal_patch_size)
     if num_frames is not None:
-        patches = round(num_frames / temporal_patch_size)
+        patches = round(num_frames / patch)
     else:
-        most_patches = min(max_frames, clip.total) // temporal_patch_size
-        most = most_patches * temporal_patch_size
-        wanted = max(clip.frames_at(fps or 0), min_frames)
-        wanted = min(wanted, most, clip.total)
-        patches = math.floor(wanted / temporal_patch_size)
-    count = patches * temporal_patch_size
+        most_patches = min(_known("max_frames", max_frames), clip.total) // patch
+        wanted = max(clip.frames_at(fps or 0), _known("min_frames", min_frames))
+        wanted = min(wanted, most_patches * patch, clip.total)
+        patches = math.floor(wanted / patch)
+    count = patches * patch
     _at_most(count, clip.total)
     # Of a clip shorter than a patch of frames the original has no frame left.
     count = max(count, 1)
@@ -445,11 +451,12 @@ def spread(
     clip: Clip,
     num_frames: int | None,
     fps: float | None,
-    min_frames: int,
-    max_frames: int,
+    min_frames: int | None,
+    max_frames: int | None,
 ) -> Indices:
     """Qwen3-VL, Cohere Compass, Cosmos 3 Edge, HunYuan V4: take frames from the first to the last,
-    rounded to the nearest index; the rate of a clip is taken for 24 where it is not known.
+    rounded to the nearest index; the rate of a clip is taken for 24 where it is not known. Only a
+    number of frames does without `min_frames` and `max_frames`.
 
     >>> list(spread(Clip(90, 30.0), None, 2, min_frames=4, max_frames=768))
     [0, 18, 36, 53, 71, 89]
@@ -457,11 +464,14 @@ def spread(
     if num_frames is not None:
         # More frames than there are repeat some, as in the original.
         count = _bounded(num_frames)
-    elif fps is not None:
-        wanted = int(clip.frames_at(fps))
-        count = min(max(wanted, min_frames), max_frames, clip.total)
     else:
-        count = min(max(clip.total, min_frames), max_frames)
+        least = _known("min_frames", min_frames)
+        most = _known("max_frames", max_frames)
+        if fps is not None:
+            wanted = int(clip.frames_at(fps))
+            count = min(max(wanted, least), most, clip.total)
+        else:
+            count = min(max(clip.total, least), most)
     return np.linspace(0, clip.total - 1, count).round().astype(int).tolist()
 
 

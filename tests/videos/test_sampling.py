@@ -4,7 +4,14 @@ to 500 random requests each, of which digests are kept (`tests/goldens/write_vid
 
 from __future__ import annotations
 
+import ast
+import importlib.util
+import itertools
 import json
+import math
+import types
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -48,6 +55,87 @@ def test_where_the_class_fails_indices_are_of_the_clip_or_the_request_is_refused
         answer = _answer(rule, clip, said, own)
         if isinstance(answer, list):
             assert answer and 0 <= min(answer) <= max(answer) < clip["total_num_frames"]
+
+
+class Numbers(np.ndarray):
+    """An array with the conversions of a tensor of torch that the originals call."""
+
+    def int(self) -> np.ndarray:
+        return self.astype(np.int64)
+
+    long = int
+
+
+TORCH = types.SimpleNamespace(
+    arange=lambda *args: np.arange(*args).astype(np.float32).view(Numbers),
+    linspace=lambda *args: np.linspace(*args, dtype=np.float32).view(Numbers),
+)
+"""What the originals take of torch; it rounds as torch does where steps are powers of two."""
+
+
+class Metadata(dict[str, Any]):
+    """What is known of a video, as keys and as attributes: the originals read both."""
+
+    __getattr__ = dict.__getitem__
+
+
+ASKED: list[dict[str, Any]] = [
+    {},
+    {"num_frames": 8},
+    {"fps": 4.0},
+    {"num_frames": 8, "fps": 4.0},
+]
+
+
+def original_sampling(name: str) -> Callable[..., Any]:
+    """Return `sample_frames` of a class, out of its file: the class itself needs torch."""
+    spec = importlib.util.find_spec("transformers")
+    if spec is None or spec.origin is None:
+        pytest.skip("needs transformers")
+    pattern = "models/*/video_processing_*.py"
+    for path in sorted(Path(spec.origin).parent.glob(pattern)):
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if not isinstance(node, ast.ClassDef) or node.name != name:
+                continue
+            methods = {part.name: part for part in node.body if isinstance(part, ast.FunctionDef)}
+            if "sample_frames" not in methods:
+                pytest.skip(f"{name} samples as the base class, which needs torch")
+            logger = types.SimpleNamespace(warning_once=lambda _: None)
+            names = {"torch": TORCH, "np": np, "math": math, "logger": logger}
+            names["VideoMetadata"] = object
+            module = ast.Module([methods["sample_frames"]], [])
+            exec(compile(module, str(path), "exec"), names)
+            return names["sample_frames"]
+    raise LookupError(name)
+
+
+@pytest.mark.parametrize("name", sorted(set(video_samplings.SETTINGS) - {"PeVideoVideoProcessor"}))
+def test_a_setting_that_is_none_is_none_where_the_class_does_not_read_it(name: str) -> None:
+    original = original_sampling(name)
+    rule, own = video_samplings.SETTINGS[name]
+    settings = {**dict.fromkeys(RULES[rule].settings), **own}
+    if rule == "by_rate":
+        settings["max_duration"] = 0  # no bound: the class reads it from its config alone
+    missing = [names for n in range(3) for names in itertools.combinations(settings, n)]
+    answered = 0
+    for asked, names in itertools.product(ASKED, missing):
+        of_call = {**settings, "fps": None, **dict.fromkeys(names), **asked}
+        metadata = Metadata(total_num_frames=64, fps=32.0, duration=2.0)
+        try:
+            wanted = list(original(types.SimpleNamespace(**of_call), metadata, **of_call))
+        except (TypeError, ValueError):  # the class needs it
+            continue
+        assert sample(rule, Clip(64, 32.0, 2.0), of_call, of_call).tolist() == wanted, of_call
+        answered += 1
+    assert answered
+
+
+def test_a_setting_that_a_request_needs_is_named_where_it_is_none() -> None:
+    for rule in ("stepped", "spread"):
+        settings = {"fps": 2, "temporal_patch_size": 2, "min_frames": 4, "max_frames": 8}
+        for name in ("min_frames", "max_frames"):
+            with pytest.raises(InputError, match=f"got None - at `{name}`"):
+                sample(rule, Clip(90, 30.0), {**settings, name: None})
 
 
 def test_every_row_has_a_rule_whose_settings_it_takes() -> None:
