@@ -118,6 +118,22 @@ def mode_of(source: Source, *, max_pixels: int = MAX_PIXELS) -> str:
         return mode
 
 
+def transparency_of(source: Source, *, max_pixels: int = MAX_PIXELS) -> Any:
+    """Return what an image file says is transparent without an alpha channel, from its header: an
+    index of the palette, a gray level or a colour; bytes with the alpha of each index; or None.
+    Arguments and errors are those of `read_image`.
+
+    >>> transparency_of(b"P5 2 1 255 " + bytes([0, 255])) is None
+    True
+    """
+    with (
+        _errors_at(_describe_source(source)),
+        _opened(source, max_pixels) as file,
+        _opened_image(file, _kind(file), max_pixels) as image,
+    ):
+        return image.info.get("transparency")
+
+
 class Memory(NamedTuple):
     """Says how many bytes an image takes.
 

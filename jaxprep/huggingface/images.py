@@ -98,11 +98,12 @@ def images_of(value: Any, reading: Reading) -> list[Image]:
     [(20, 30), (8, 8), (8, 8)]
     """
     images: list[Image] = []
+    color_over_white = reading.to_rgb and not reading.on_torch
     for item, where in flatten(value, "images"):
         if is_pil(item):
             images.append(_from_pil(item, reading, where))
         elif isinstance(item, (str, os.PathLike, bytes)):
-            images.append(Image(decoded(item, where)))
+            images.append(Image(decoded(item, where, color_over_white)))
         else:
             images.extend(_from_array(item, reading, where))
     if not images:
@@ -110,10 +111,15 @@ def images_of(value: Any, reading: Reading) -> list[Image]:
     return images
 
 
-def decoded(source: Any, where: str) -> UInt8[np.ndarray, "h w 3"]:
+def decoded(source: Any, where: str, color_over_white: bool = False) -> UInt8[np.ndarray, "h w 3"]:
     """The RGB pixels of a file, a URL, a `data:` URI or base64 text; upright, alpha dropped.
 
     The order in which a string is tried is that of `load_image` in `transformers/image_utils.py`.
+
+    Args:
+        source: what was passed.
+        where: its position in the call, for messages.
+        color_over_white: one colour that a file says is transparent becomes white.
 
     Raises:
         InputError: text that is no path, address or base64.
@@ -121,18 +127,16 @@ def decoded(source: Any, where: str) -> UInt8[np.ndarray, "h w 3"]:
     >>> decoded(b"P6 2 1 255 " + bytes([255, 0, 0, 0, 0, 255]), "images").tolist()
     [[[255, 0, 0], [0, 0, 255]]]
     """
-    from jaxprep.host.decode import read_image  # which loads Pillow
-
     if not isinstance(source, str):
-        return read_image(source)
+        return _read_file(source, color_over_white)
     if source.startswith(("http://", "https://")):
-        return read_image(fetch(source, MAX_BYTES))
+        return _read_file(fetch(source, MAX_BYTES), color_over_white)
     if source.startswith("data:image/"):
         # `data:image/png;base64,...`
         source = source.partition(",")[2]
     # Text that is long or holds null characters is no path: `isfile` says so without an error.
     elif os.path.isfile(source):
-        return read_image(source)
+        return _read_file(source, color_over_white)
     try:
         # Text may be wrapped at 76 columns.
         content = base64.b64decode("".join(source.split()), validate=True)
@@ -141,7 +145,19 @@ def decoded(source: Any, where: str) -> UInt8[np.ndarray, "h w 3"]:
             "Expected a path that exists, an http(s) URL, or base64 text, got "
             f"{codec.shown(source)} - at `{where}`."
         ) from error
-    return read_image(content)
+    return _read_file(content, color_over_white)
+
+
+def _read_file(source: Any, color_over_white: bool) -> UInt8[np.ndarray, "h w 3"]:
+    from jaxprep.host.decode import decode, read_image, transparency_of  # which load Pillow
+
+    if color_over_white and isinstance(transparency_of(source), (int, tuple)):
+        picture = decode(source)
+        # `load_image` converts to RGB, which drops an alpha channel and the alpha of a palette, but
+        # keeps one colour, which `convert_to_rgb` finds. Of 16 bits `read_image` has the rule.
+        if picture.mode in ("L", "P", "RGB"):
+            return _rgb_over_white(picture.convert("RGB"))
+    return read_image(source)
 
 
 def _from_pil(image: Any, reading: Reading, where: str) -> Image:

@@ -588,6 +588,38 @@ def test_every_kind_of_input_gives_the_same(tmp_path: Path) -> None:
         np.testing.assert_array_equal(values(processor(torch.from_numpy(first.copy()))), expected)
 
 
+@pytest.mark.filterwarnings("ignore:Palette images with Transparency")  # Pillow, of the original
+@pytest.mark.parametrize(
+    ("mode", "ending", "transparency"),
+    [
+        ("P", "png", 3),
+        ("P", "png", bytes(range(0, 256, 16))),
+        ("P", "gif", 3),
+        ("L", "png", int(PIXELS[0, 0, 0])),
+        ("RGB", "png", tuple(PIXELS[0, 0].tolist())),
+        ("LA", "png", None),
+        ("RGBA", "png", None),
+        ("1", "png", None),
+    ],
+)
+def test_transparency_of_a_file_counts_as_in_the_original(
+    tmp_path: Path, mode: str, ending: str, transparency: Any
+) -> None:
+    path = str(tmp_path / f"image.{ending}")
+    image = Image.fromarray(PIXELS[..., 0] if mode == "L" else PIXELS)
+    image = image.quantize(16) if mode == "P" else image.convert(mode)
+    if "A" in mode:
+        image.putalpha(Image.fromarray(PIXELS[..., 1]))
+    image.save(path, **({} if transparency is None else {"transparency": transparency}))
+    name = "CLIPImageProcessor"
+    settings = {"size": {"shortest_edge": 20}, "crop_size": 16}
+    original_of, ours = original(name)(**settings), huggingface.CLIPImageProcessorPil(**settings)
+    text = base64.b64encode(Path(path).read_bytes()).decode()
+    for source in (path, text, Image.open(path)):
+        wanted = original_of(source, return_tensors="np")["pixel_values"]
+        assert_close(ours(source, return_tensors="np").pixel_values, wanted, source)
+
+
 def test_images_of_mixed_kinds_and_sizes_are_one_batch() -> None:
     processor = small()
     images = [picture(), np.moveaxis(PIXELS, -1, 0)[:, :20], [PIXELS[:, :17] / np.float32(1)]]
