@@ -738,6 +738,22 @@ def test_channels_come_last_when_asked() -> None:
     assert kept.to_dict()["data_format"] == "channels_last"
 
 
+@pytest.mark.parametrize("value", [0, 1])
+@pytest.mark.parametrize("switch", ["do_resize", "do_rescale", "do_normalize", "do_center_crop"])
+def test_a_switch_of_a_file_may_be_0_or_1_and_is_written_back(
+    switch: str, value: int, tmp_path: Path
+) -> None:
+    content = {"image_processor_type": "CLIPImageProcessor", switch: value}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(content))
+    theirs = original("CLIPImageProcessor").from_pretrained(tmp_path)
+    wanted = theirs(PIXELS, return_tensors="np").pixel_values
+    processor = AutoImageProcessor.from_pretrained(tmp_path, backend="pil")
+    assert_close(processor(PIXELS, return_tensors="np").pixel_values, wanted, switch)
+    assert processor.to_dict() == content
+    made = huggingface.CLIPImageProcessorPil(**{switch: value})
+    assert_close(made(PIXELS, return_tensors="np").pixel_values, wanted, switch)
+
+
 @pytest.mark.parametrize(
     ("name", "switch"),
     [

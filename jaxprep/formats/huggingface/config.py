@@ -188,7 +188,11 @@ class HuggingFace(Format):
         if modern is None:
             return self.row.outputs[0]
         value = self.effective.get(modern.setting)
-        if value is False or (value is None and self.row.takes_null(modern.setting)):
+        if value is None:
+            is_off = self.row.takes_null(modern.setting)
+        else:
+            is_off = not value
+        if is_off:
             return modern.name
         return self.row.outputs[0]
 

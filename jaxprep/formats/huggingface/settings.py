@@ -178,10 +178,10 @@ class Settings:
         return value
 
     def flag(self, key: str) -> bool:
-        """Return a switch; null is off."""
+        """Return a switch; null is off, and 0 and 1 are false and true, as to Transformers."""
         value = self.get(key)
-        # Configs have null for switches of classes that never read them.
-        if value is not None and not isinstance(value, bool):
+        # Configs have null for switches of classes that never read them. 0 and 1 equal the bools.
+        if value not in (None, False, True):
             raise self._expected("true, false or null", key)
         return bool(value)
 

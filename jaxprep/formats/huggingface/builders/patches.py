@@ -281,7 +281,7 @@ def resize_scaled(build: Build) -> None:
     """
     settings = build.settings
     # `_validate_preprocess_kwargs` of inkling/image_processing_inkling.py.
-    if settings.get("do_resize") is False:
+    if settings.get("do_resize") is not None and not settings.flag("do_resize"):
         raise codec.expected("true or null", False, "$.do_resize")
     if settings.get("rescale_image_frac") is None:
         return
