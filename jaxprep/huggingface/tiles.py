@@ -188,6 +188,7 @@ def place_views(call: Call, images: Sequence[Image], starts: Sequence[int], tota
     >>> place_views(Call(None, {}, config), images, [0, 10], 20).shape
     (20, 3, 8, 8)
     """
+    call = _in_layout_of_tiles(call)
     config = call.config
     counts = _views_counts(call, images)
     if call.is_traced:
@@ -212,6 +213,13 @@ def place_views(call: Call, images: Sequence[Image], starts: Sequence[int], tota
         thumbnails = _Part(with_thumbnail, thumbnail_starts, "thumbnail")
         parts.append(thumbnails)
     return _placed(call, parts, total, sum(counts))
+
+
+def _in_layout_of_tiles(call: Call) -> Call:
+    """The same call with channels first, as `ops.Tiles` stores them, whatever `data_format` is."""
+    if call.config.data_format == "channels_first":
+        return call
+    return call._replace(config=replace(call.config, data_format="channels_first"))
 
 
 def _place_traced(
@@ -314,6 +322,7 @@ def views_of(call: Call, images: Sequence[Image]) -> Any:
     >>> [len(views) for views in views_of(Call(None, {}, config), images)]
     [7, 10]
     """
+    call = _in_layout_of_tiles(call)
     config = call.config
     if not _cuts(config):
         return _as_views(run_each(call, images))

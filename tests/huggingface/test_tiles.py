@@ -72,6 +72,30 @@ def test_tiles_with_alpha_are_those_of_the_pil_backend(size: tuple[int, int]) ->
     assert_close(np.asarray(ours), wanted, size)
 
 
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("LlavaNextImageProcessor", vlm_tiles_cases.CUT),
+        ("LlavaOnevisionImageProcessor", vlm_tiles_cases.CUT),
+        (
+            "Ovis2ImageProcessor",
+            {"size": 16, "crop_to_patches": True, "do_center_crop": True, "crop_size": 12},
+        ),
+    ],
+)
+def test_tiles_have_their_channels_first_whatever_data_format_is(name: str, settings: dict) -> None:
+    """As in Transformers, which ignores it; also where tiles are resized after they are cut."""
+    cls = original(name)
+    image = np.asarray(photograph(61, 83))
+    wanted = cls(**settings)(image, return_tensors="np")["pixel_values"]
+    processor = getattr(huggingface, cls.__name__)(**settings)
+    for kind in ("channels_last", "channels_first"):
+        ours = processor(image, data_format=kind, return_tensors="np")["pixel_values"]
+        assert_close(ours, wanted, name)
+    traced = jax.jit(lambda image: processor(image, data_format="channels_last").pixel_values)
+    assert traced(image).shape == wanted.shape
+
+
 # -- grids ---------------------------------------------------------------------------------------
 
 
