@@ -785,6 +785,10 @@ def page_samples(call: Call) -> Results:
     images = read(call)
     config = call.config
     pixels, counts = _views_of_samples(call, images)
+    if config.backend == "pil":
+        # `_pad_for_batching` of granite_docling/image_processing_pil_granite_docling.py fills zeros
+        # of float32; the torchvision backend pads with the type of the tiles.
+        pixels = pixels.astype(np.float32)
     masks = np.zeros(pixels.shape[:2], bool)
     for mask, count in zip(masks, counts, strict=True):
         mask[:count] = True

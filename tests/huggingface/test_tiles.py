@@ -226,6 +226,15 @@ def test_a_config_that_asks_for_a_million_tiles_is_refused(name: str, settings: 
         getattr(huggingface, f"{name}ImageProcessor")(**settings)
 
 
+def test_tiles_of_granite_docling_that_are_not_rescaled_are_those_of_the_pil_backend() -> None:
+    name = "GraniteDoclingImageProcessor"
+    call = {"do_rescale": False, "do_normalize": False, "return_tensors": "np"}
+    image = np.asarray(photograph(41, 57))
+    wanted = original(name)(size={"height": 28, "width": 28})(image, **call)["pixel_values"]
+    processor = huggingface.GraniteDoclingImageProcessorPil(size={"height": 28, "width": 28})
+    assert_close(processor(image, **call)["pixel_values"], wanted, name)
+
+
 def test_samples_without_images_are_padding() -> None:
     image = np.asarray(photograph(41, 57))
     for name in ("GraniteDocling", "Mllama"):
