@@ -31,7 +31,7 @@ from jaxprep.pipeline import Pipeline, Ragged, eager
 from jaxprep.pipeline.describe import Description
 from jaxprep.pipeline.placement import Placement, common, is_on_mesh, placement_of
 from jaxprep.presets import files
-from jaxprep.settings import default_settings
+from jaxprep.settings import default_settings, outside_of_traces
 from jaxprep.types import Batch, Size, is_traced
 
 
@@ -282,7 +282,8 @@ def convert(x: Any, config: Format) -> Any:
                 pipeline = config.pipeline
                 pixels = x.transpose(1, 2, 0) if pipeline.reads_channels_first else x
                 _check_one(pipeline, pixels)
-                return eager.run_image(pipeline.lowered, pixels, pixels.shape[:2])
+                with outside_of_traces():
+                    return eager.run_image(pipeline.lowered, pixels, pixels.shape[:2])
             return _convert(x, config)
         frameworks.prepare_process()
         result = _convert(x, config)
@@ -375,7 +376,8 @@ def _convert_images(x: Any, config: Format) -> Any:
     if pixels.ndim == 4:
         return _run_batch(pipeline, pixels, placement)
     _check_one(pipeline, pixels)
-    return eager.run_image(pipeline.lowered, pixels, pixels.shape[:2], placement)
+    with outside_of_traces():
+        return eager.run_image(pipeline.lowered, pixels, pixels.shape[:2], placement)
 
 
 def _convert_list(x: Any, config: Format) -> Any:

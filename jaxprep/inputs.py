@@ -407,7 +407,10 @@ def from_list(values: Sequence[Any], config: Format) -> list[Image]:
         raise InputError("Expected at least one image, got an empty list - at `x`.")
     images = [_from_item(value, config, f"x[{i}]") for i, value in enumerate(values)]
     # One program for the list; with one image of float32 those of uint8 are computed as float32.
-    dtype = np.result_type(*{image.pixels.dtype for image in images})
+    try:
+        dtype = np.result_type(*{image.pixels.dtype for image in images})
+    except TypeError:  # NumPy promotes no bfloat16 with a float16, or with an integer of 32 bits
+        dtype = np.dtype(np.float32)
     return [Image(image.pixels.astype(dtype, copy=False), image.pipeline) for image in images]
 
 

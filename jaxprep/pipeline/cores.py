@@ -1,7 +1,7 @@
 """Eager work on all cores: XLA:CPU runs the calls of one thread one after the other.
 
-`eager.py` runs an image per item. Threads do help, as JAX releases Python's lock while a program
-runs.
+`eager.py` runs a large image per item, or a group of them. Threads do help, as JAX releases
+Python's lock while a program runs.
 """
 
 from __future__ import annotations

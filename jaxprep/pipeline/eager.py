@@ -102,7 +102,9 @@ def program_of(
     # a step that sees the whole array of an image takes no larger one
     if not may_share or lowered.exact_sizes:
         return program
-    return _ready.choose(program, count) or program
+    chosen = _ready.choose(program, count)
+    assert chosen is not None  # these have no other way
+    return chosen
 
 
 OFTEN = 16
@@ -295,15 +297,13 @@ def run_image(
     wanted = result_size(lowered.segments, size)
     check_stored(lowered, [wanted], image.shape[-1])
     # an image as large as its canvas needs no copy of ours: JAX takes its array as it is
-    is_canvas = image.shape[:2] == program.stages[0].source
+    is_copied = image.shape[:2] != program.stages[0].source
     canvas = image
-    if not is_canvas:
+    if is_copied:
         canvas = _kept_canvas(program)
         _copy_read_pixels(lowered, image, size, canvas)
     device = default_device() if placement is None else placement
-    tables = _tables_on_device(
-        lowered.segments, size, program.stages, not is_canvas, placement, device
-    )
+    tables = _tables_on_device(lowered.segments, size, program.stages, is_copied, placement, device)
     if placement is not None:
         canvas = jax.device_put(canvas, placement)
     result = run_one(program, canvas, tables)
@@ -381,8 +381,8 @@ def run_images(
     wanted = [result_size(lowered.segments, size) for size in sizes]
     for channels in {image.shape[-1] for image in images}:
         check_stored(lowered, wanted, channels)
-    results = _Results(lowered, wanted, store)
     kinds = _kinds(images, sizes)
+    results = _Results(lowered, kinds, wanted, store)
     tasks, others = _groups_in_turn(lowered, kinds, placement)
     small: dict[Program, list[int]] = {}
     for i, program in _programs_of(lowered, kinds, others):
@@ -418,7 +418,9 @@ def run_images(
         results.add(program, part, result[None])
 
     on_cores(run, tasks)
-    return Ragged(results.arrays, placement)
+    if results.is_stacked or store is not None:
+        return Ragged(results.arrays, placement)
+    return Ragged.of(results.arrays, placement)
 
 
 def _groups_in_turn(
@@ -545,7 +547,7 @@ def _tables_on_device(
     segments: tuple[Segment, ...],
     size: Size,
     stages: Any,
-    is_windowed: bool,
+    is_copied: bool,
     placement: Any,
     device: Any,
     count: int | None = None,
@@ -553,7 +555,7 @@ def _tables_on_device(
     """The tables of one image, or of `count` that are alike, where `placement` says; `device` tells
     one default device from another."""
     del device
-    tables = image_tables(segments, size, stages, is_windowed)
+    tables = image_tables(segments, size, stages, is_copied)
     if count is not None:
         tables = stack_tables([tables] * count)
     tables = jax.tree.map(np.ascontiguousarray, tables)
@@ -561,11 +563,11 @@ def _tables_on_device(
 
 
 def _stacked_tables(
-    lowered: Lowered, sizes: Sequence[Size], program: Program, is_windowed: bool
+    lowered: Lowered, sizes: Sequence[Size], program: Program, is_copied: bool
 ) -> Any:
     """The tables of images of `sizes`, with a leading batch axis, on the host."""
     segments, stages = lowered.segments, program.stages
-    return stack_tables([image_tables(segments, size, stages, is_windowed) for size in sizes])
+    return stack_tables([image_tables(segments, size, stages, is_copied) for size in sizes])
 
 
 def _run_group(
@@ -581,19 +583,21 @@ def _run_group(
     count = bucket(len(members))
     source = program.stages[0].source
     needs_no_fill_ins = isinstance(images, np.ndarray) and len(members) == len(images) == count
-    fills_source = needs_no_fill_ins and all(size == source == images.shape[1:3] for size in sizes)
+    is_copied = not needs_no_fill_ins or any(
+        not size == source == images.shape[1:3] for size in sizes
+    )
     canvases = images
-    if not fills_source:
+    if is_copied:
         canvases = new_array((count, *source, program.channels or 0), program.dtype)
         for canvas, i in zip(canvases, members, strict=False):
             _copy_read_pixels(lowered, images[i], sizes[i], canvas)
         canvases[len(members) :] = 0
     sizes_in_group = [sizes[i] for i in members]
     fill_ins = sizes_in_group[:1] * (count - len(members))
-    tables = _stacked_tables(lowered, sizes_in_group + fill_ins, program, not fills_source)
+    tables = _stacked_tables(lowered, sizes_in_group + fill_ins, program, is_copied)
     for_platform = program._replace(platform=platform_of(placement))
     results = run_batch(for_platform, jax.device_put(canvases, placement), tables)
-    if fills_source:
+    if not is_copied:
         # JAX reads an aligned array of the caller in place, who may overwrite it after the call
         results.block_until_ready()
     return results
@@ -646,16 +650,26 @@ Several threads call it."""
 
 
 class _Results:
-    """The results of a call, in their order: one array if all are of one size, else a list; none
-    where `store` takes them. The result of a program that computed all of them is taken as it is.
+    """The results of a call, in their order: one array if all are known to be alike, else a list;
+    none where `store` takes them. The result of a program that computed all of them is taken as it
+    is.
+
+    Args:
+        kinds: of the images.
+        sizes: of the results.
     """
 
-    def __init__(self, lowered: Lowered, sizes: Sequence[Size], store: Store | None):
+    def __init__(
+        self, lowered: Lowered, kinds: Sequence[Kind], sizes: Sequence[Size], store: Store | None
+    ):
         self.lowered = lowered
         self.sizes = sizes
         self.store = store
         self.arrays: Any = [None] * len(sizes)
-        self.is_stacked = len(set(sizes)) == 1
+        types = {(channels, dtype) for _, channels, dtype in kinds}
+        # images of different dtypes may have results of different ones: who has them all says so
+        alike = {(output_channels(lowered.segments, channels), dtype) for channels, dtype in types}
+        self.is_stacked = len(set(sizes)) == len(alike) == 1
         self.lock = threading.Lock()
 
     def add(self, program: Program, members: Sequence[int], batch: jax.Array | np.ndarray) -> None:
@@ -832,7 +846,7 @@ def run(lowered: Lowered, batch: Batch) -> Batch:
                 flags = flags & np.asarray(_with_batch_axis(given, is_single), bool)
             extras[name] = put(flags, given)
     for name in lowered.kinds:
-        if name in extras:
+        if extras.get(name) is not None:
             masks = _with_batch_axis(extras[name], is_single)
             moved = _run_masks(lowered.mask, masks, sizes)
             extras[name] = put(moved, extras[name])

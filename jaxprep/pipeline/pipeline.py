@@ -36,14 +36,20 @@ from jaxprep.pipeline.plan import (
     result_size,
     without_layouts,
 )
-from jaxprep.pipeline.program import Program, check_dtype, constant_program, run_stages
+from jaxprep.pipeline.program import (
+    PerImage,
+    Program,
+    check_dtype,
+    constant_program,
+    run_stages,
+)
 from jaxprep.pipeline.ragged import Ragged
 from jaxprep.pipeline.segment import Segment
 from jaxprep.pipeline.step import KINDS, Geometry, Layout, Mix, Opaque, Pointwise, Step
 from jaxprep.resample.engines.shapes import ShapesEngine
 from jaxprep.resample.references import REFERENCES
 from jaxprep.resample.tables import canvas as canvas_of
-from jaxprep.settings import default_settings, with_default_settings
+from jaxprep.settings import default_settings, outside_of_traces, with_default_settings
 from jaxprep.slips import Kind, check_names
 from jaxprep.types import Batch, Size, is_traced
 
@@ -195,9 +201,10 @@ class Pipeline:
                 return traced.run(self.lowered, batch, plan, key, draws)
             # without a draw every table is made on the host: images of any size share programs
             is_spread = is_on_mesh(placement_of(batch.image))
-            if plan is None and not self.is_random and not is_spread:
-                return eager.run(self.lowered, batch)
-            return traced.run_jitted(self.lowered, batch, plan, key, draws)
+            with outside_of_traces():
+                if plan is None and not self.is_random and not is_spread:
+                    return eager.run(self.lowered, batch)
+                return traced.run_jitted(self.lowered, batch, plan, key, draws)
 
     def _mixed(self, batch: Batch, key: Any, draws: Any, plan: Plan | None) -> Batch:
         """Runs the steps, and combines the examples of what they return."""
@@ -321,7 +328,7 @@ class Pipeline:
         """Runs images on the host, of any sizes, eagerly.
 
         Args:
-            images: `(h, w, c)` each, of one dtype, or a batch of them.
+            images: `(h, w, c)` each, or a batch of them.
             sizes: height and width of each, in the top-left corner of its array.
             placement: the device of the results; None is JAX's default.
             store: takes each result, instead of the return value; see `eager.run_images`.
@@ -337,7 +344,8 @@ class Pipeline:
             images = [numbers.in_jax_type(image) for image in images]
         for channels, dtype in {(image.shape[-1], image.dtype) for image in images}:
             _check_type(self, channels, dtype)
-        return eager.run_images(self.lowered, images, sizes, placement, store)
+        with outside_of_traces():
+            return eager.run_images(self.lowered, images, sizes, placement, store)
 
     @with_default_settings
     def output_size(self, size: Size) -> Size:
@@ -374,7 +382,7 @@ class Pipeline:
             program = Program(stages, self.exact, self.layout)
             run = functools.partial(run_stages, program, constants, ShapesEngine())
             image = jax.ShapeDtypeStruct((*size, channels), key[0])
-            result = jax.eval_shape(lambda pixels: run(pixels, (None, None, None)), image)
+            result = jax.eval_shape(lambda pixels: run(pixels, PerImage()), image)
             self._result_dtypes[key] = np.dtype(result.dtype)
         return self._result_dtypes[key]
 

@@ -2,8 +2,8 @@
 
 What goes in: a `Program`, images, and the tables of each stage, as constants or from a plan. What
 comes out: the stored results. `run_stages` takes one image through all stages, and is read first;
-`prepare_pointwise` and `compute_epilogue` are what follows the last pass of a stage; `run_images`,
-`run_one`, `run_batch` and `run_in_turn` call `run_stages` for a batch.
+`prepare_pointwise` and `compute_epilogue` are what follows the last pass of a stage; `run_one`
+calls `run_stages` for one image, `map_images`, `run_batch` and `run_in_turn` for those of a batch.
 
 The engine is chosen once, for a whole program. An eager call knows its platform; inside a caller's
 `jit`, `on_platform` traces the program for CPU, for TPU and in the plain form, and XLA keeps the
@@ -114,15 +114,15 @@ class PerImage(NamedTuple):
 
     Attributes:
         tables: of each stage; None where they are constants of the program.
-        size: height and width of the result on its canvas; None where it fills that.
+        result_size: height and width of the result on its canvas; None where it fills that.
         draws: of all steps; None where none is random.
 
     >>> PerImage()
-    PerImage(tables=None, size=None, draws=None)
+    PerImage(tables=None, result_size=None, draws=None)
     """
 
     tables: tuple[Tables, ...] | None = None
-    size: Any = None
+    result_size: Any = None
     draws: Any = None
 
 
@@ -147,7 +147,7 @@ def run_stages(
     >>> jax.eval_shape(run, jnp.ones((4, 4, 3)), PerImage()).shape
     (2, 2, 3)
     """
-    planned, size, draws = given
+    planned, result_size, draws = given
     tables_of_stages = planned if constants is None else constants
     assert tables_of_stages is not None
     last = len(program.stages) - 1
@@ -168,7 +168,7 @@ def run_stages(
             image = zero_image_outside(engine.pixels(image), tables.size)
         if stage.segment.drawn:
             tables = draw_tables(stage, tables, draws)
-        is_cut = is_last and size is not None and not program.fills_canvas
+        is_cut = is_last and result_size is not None and not program.fills_canvas
         compute = functools.partial(
             compute_epilogue,
             dtype=dtype,
@@ -176,7 +176,7 @@ def run_stages(
             edges=tables.edges,
             exact=program.exact,
             draws=draws,
-            size=size if is_cut else None,
+            size=result_size if is_cut else None,
             resized=tables.resized,
         )
         epilogue = _stored(program, compute) if is_last else Epilogue(compute)
@@ -569,7 +569,7 @@ def on_platform(function: Callable[..., Any], *args: Any, platform: str | None =
     return lax.platform_dependent(*args, default=plain, **branches)
 
 
-def run_images(
+def map_images(
     run: Run,
     images: jax.Array,
     given: PerImage,
@@ -589,14 +589,14 @@ def run_images(
     >>> stages, constants = constant_program(Pipeline((ops.Resize((2, 2)),)).lowered, (4, 4))
     >>> run = functools.partial(run_stages, Program(stages), constants)
     >>> images = jnp.ones((5, 4, 4, 3))
-    >>> run_images(run, images, PerImage(), {"float"}, "pixels").shape
+    >>> map_images(run, images, PerImage(), {"float"}, "pixels").shape
     (5, 2, 2, 3)
     """
     axis = _sharded_over(images, given)
     if axis is not None:
         # on an explicit mesh each device runs the images that it holds, without collectives
         run_on_device = functools.partial(
-            run_images, run, arithmetics=arithmetics, form=form, platform=platform
+            map_images, run, arithmetics=arithmetics, form=form, platform=platform
         )
         mesh = jax.typeof(images).sharding.mesh
         spec = PartitionSpec(axis)
@@ -647,7 +647,7 @@ def map_batch(
 ) -> Any:
     """Map `function(shared, *one)` over the `count` examples of `batched`, a tuple of pytrees.
 
-    On an explicit mesh each device maps what it has, as in `run_images`. A plain `vmap` would make
+    On an explicit mesh each device maps what it has, as in `map_images`. A plain `vmap` would make
     JAX refuse code that combines what is sharded with what is not (`ShardingTypeError`), such as
     `jnp.stack([drawn, 0])` in a step.
 
@@ -718,7 +718,7 @@ def run_batch(
     run = functools.partial(run_stages, program, None)
     given = PerImage(tables)
     arithmetics = arithmetics_of(program.stages)
-    return run_images(run, images, given, arithmetics, program.form, program.platform)
+    return map_images(run, images, given, arithmetics, program.form, program.platform)
 
 
 @bounded_jit(shapes=_image_type, compiler_options=ONE_THREAD)

@@ -37,8 +37,8 @@ from jaxprep.pipeline.program import (
     arithmetics_of,
     constant_program,
     map_batch,
+    map_images,
     on_platform,
-    run_images,
     run_stages,
 )
 from jaxprep.settings import platform_of
@@ -83,7 +83,7 @@ def run(
     if draws is None and key is not None:
         draws = _draws(lowered, stages, constants, plan, key, batch)
 
-    run_one = functools.partial(run_stages, program, constants)
+    run_each = functools.partial(run_stages, program, constants)
     given = PerImage(draws=draws)
     if plan is not None:
         given = PerImage(plan.tables, plan.size, draws)
@@ -94,13 +94,13 @@ def run(
     follow = functools.partial(_follow, lowered, stages, constants, canvas, platform)
     following = (batch.boxes, batch.keypoints, masks, _flags_of(lowered, batch))
     if image.ndim == 3:
-        image = on_platform(run_one, image, given, platform=platform)
+        image = on_platform(run_each, image, given, platform=platform)
         following = follow(*following, matrix, mask_plan, *given)
     else:
         each = (*following, matrix, mask_plan, *given)
         following = map_batch(lambda _, *one: follow(*one), None, each, image.shape[0])
         arithmetics = arithmetics_of(stages)
-        image = run_images(run_one, image, given, arithmetics, program.form, platform)
+        image = map_images(run_each, image, given, arithmetics, program.form, platform)
     boxes, keypoints, masks, flags = following
     size = None if plan is None else plan.size
     extras = {**batch.extras, **masks, **flags}
@@ -115,7 +115,8 @@ def _extras_of(lowered: Lowered, batch: Batch) -> dict[str, Any]:
 
 def _masks_of(lowered: Lowered, batch: Batch) -> dict[str, Any]:
     """The masks of a batch, by name."""
-    return {name: batch.extras[name] for name in lowered.kinds if name in batch.extras}
+    masks = {name: batch.extras.get(name) for name in lowered.kinds}
+    return {name: mask for name, mask in masks.items() if mask is not None}
 
 
 def _flags_of(lowered: Lowered, batch: Batch) -> dict[str, Any]:

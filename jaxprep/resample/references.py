@@ -1,7 +1,9 @@
 """Whose arithmetic a resize reproduces: a reference is a row of this table, not a code path.
 
-`filters.py` reads `weights` and `nearest`, `tables.py` reads `bits`, `integer` and `order`; nothing
-else asks which reference it is. To add one, add a row, and its rule where it has a new one.
+`filters.py` reads `weights` and `nearest`, `tables.py` reads `bits`, `integer` and `order`, and
+segments read which arithmetic that is. To add one, add a row, and its rule where it has a new one.
+Windows known only in the program are resized by those of `tables.TRACED_REFERENCES`, whose weights
+are computed there.
 """
 
 from __future__ import annotations

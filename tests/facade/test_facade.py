@@ -100,6 +100,35 @@ def test_images_of_mixed_types_are_promoted_to_one():
     assert bits.dtype == jnp.uint8
 
 
+def test_images_of_types_that_numpy_does_not_promote_are_promoted_to_float32():
+    half, brain = noise(30, 41, 3).astype(np.float16), noise(20, 41, 3).astype(jnp.bfloat16)
+    assert equal(SMALL([half, brain]), SMALL([half.astype(np.float32), brain.astype(np.float32)]))
+
+
+@pytest.mark.parametrize("shape", [(20, 24), (210, 200)])  # together, and one by one
+@pytest.mark.parametrize("first", [0, 1])
+def test_gray_and_colour_images_of_a_list_keep_their_channels(shape, first):
+    converter = ImageConverter(image_size=(8, 6))
+    gray, colour = (noise(*shape, channels) for channels in (1, 3))
+    images = [gray, colour][:: 1 - 2 * first]
+    results = converter(images)
+    assert [result.shape for result in results] == [(8, 6, image.shape[2]) for image in images]
+    for image, result in zip(images, results):
+        assert equal(result, converter(image))
+
+
+@pytest.mark.parametrize(
+    "images",
+    [noise(100, 80, 3), noise(300, 280, 3), noise(2, 300, 280, 3), [noise(40, 30, 3)] * 2],
+    ids=["small", "large", "batch", "list"],
+)
+def test_a_constant_inside_jit_is_computed_while_that_is_traced(images):
+    wanted = np.asarray(SMALL(images))
+    doubled = jax.jit(lambda factor: factor * SMALL(images))(2.0)
+    assert equal(doubled, 2 * wanted)
+    assert equal(SMALL(images), wanted)  # nothing that was made inside is another trace's tracer
+
+
 def test_jax_arrays_are_arrays():
     image = noise(30, 41, 3)
     assert equal(SMALL(jnp.asarray(image)), SMALL(image))

@@ -221,6 +221,13 @@ def test_masks_go_beside_a_plan_as_with_sizes():
     np.testing.assert_array_equal(got[:, : want.shape[1], : want.shape[2], 0], want)
 
 
+@pytest.mark.parametrize("is_jitted", [False, True])
+def test_a_mask_that_is_none_stays_none(is_jitted):
+    batch = Batch(image=IMAGES, extras={"mask": None})
+    call = jax.jit(PIPELINE) if is_jitted else PIPELINE
+    assert call(batch).extras == {"mask": None}
+
+
 def test_one_mask_goes_beside_the_plan_of_one_image():
     plan = PIPELINE.plan(SIZES[1:2], (HEIGHT, WIDTH))
     first = jax.tree.map(lambda leaf: leaf[0], plan)

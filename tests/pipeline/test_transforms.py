@@ -346,3 +346,16 @@ def test_no_program_for_an_accelerator_has_computations_that_are_not_inlined(cas
         text = traced.lower(lowering_platforms=(platform,)).as_text()
         assert "inlineable" not in text
         assert "stablehlo.while" not in text  # nor the loops that keep a core's cache warm
+
+
+def test_a_batch_is_traced_where_jax_may_use_no_cpu(monkeypatch):
+    """As under `JAX_PLATFORMS=cuda`."""
+
+    def no_such_backend(backend):
+        raise RuntimeError(f"Unknown backend {backend}")
+
+    monkeypatch.setattr(jax, "device_count", no_such_backend)
+    pipeline = Pipeline((Resize((8, 6), reference="pillow"),))
+    batch = Batch(image=noise(2, 20, 30, 3))
+    lowered = jax.jit(pipeline).trace(batch).lower(lowering_platforms=("cuda",))
+    assert lowered.out_info.image.shape == (2, 8, 6, 3)

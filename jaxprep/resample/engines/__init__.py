@@ -8,6 +8,6 @@ an `Epilogue`; `pixels` is the image as an array, where the engine was given a v
 other). `shapes.py` is no platform's: its engine computes shapes alone.
 
 `jaxprep/pipeline/program.py` chooses one for a program: a jitted call for the platform that it is
-compiled for, by `lax.platform_dependent`, an eager call for the device that it runs on. No code for
-one platform stands in another's program.
+compiled for, by `lax.platform_dependent`, an eager call for the device that it runs on. All three
+are traced for a jitted call; what XLA compiles for a platform has no code of another's.
 """

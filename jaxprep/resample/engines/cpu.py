@@ -148,7 +148,8 @@ class CpuEngine:
     Attributes:
         concurrent: how many images are computed at once and share the cache; None if not known.
         is_single: there is no batch axis: only the image's own rows are computed, and `lax.cond` is
-            a branch. Under `vmap` it would compute both sides.
+            a branch. Under `vmap` it would compute both sides, so it is False for one image inside
+            of a caller's `jit`, which may stand inside of his `vmap`.
         buffer: results of several images, into which the program's result is written; None makes a
             new array.
         index: which of them it is.
@@ -439,7 +440,7 @@ class CpuEngine:
             form: "pixels" where results are `(h, w, c)`, "planes" where they are `(c, h, w)`.
         """
         mesh = jax.typeof(images).sharding.mesh
-        devices = 1 if mesh.are_all_axes_manual else jax.device_count("cpu")
+        devices = 1 if mesh.are_all_axes_manual else _cpu_count()
         is_uniform = not jax.tree.leaves(tables)
         count = _images_at_once(images, arithmetics, is_uniform, devices)
         concurrent = max(count // devices, 1) if isinstance(count, int) else None
@@ -462,6 +463,14 @@ class CpuEngine:
         """Runs `run` on each image of a batch on one device, one after the other; see
         `map_images`."""
         return _loop_over_images(self, run, images, tables, 1, form)
+
+
+def _cpu_count() -> int:
+    """How many CPU devices there are; 1 where JAX has none, and yet traces what would run there."""
+    try:
+        return jax.device_count("cpu")
+    except RuntimeError:  # JAX_PLATFORMS=cuda
+        return 1
 
 
 PLAIN_STORE = Epilogue(lambda rows: rows)
