@@ -328,3 +328,14 @@ def test_what_was_noted_of_groups_is_forgotten(monkeypatch):
     for width in range(8):
         lengths_of(Pipeline((Resize((32, 24 + width), reference="pillow"),)).lowered, MANY[:4])
     assert len(eager._ready_in_turn[4].wanted) <= 4
+
+
+@pytest.mark.parametrize("count", [4, 5])  # 5 go as 6, of which one only fills the bucket
+def test_results_of_an_accelerator_stay_there(count, monkeypatch):
+    pipeline = Pipeline((Resize((6, 5), reference="pillow"),))
+    images = noise(count, 20, 24, 3)
+    wanted = pipeline.run_images(images, [(20, 24)] * count).stacked()
+    monkeypatch.setattr(eager, "platform_of", lambda placement: "gpu")
+    results = pipeline.run_images(images, [(20, 24)] * count).results
+    assert isinstance(results, jax.Array)  # what came to the host would be one of NumPy
+    np.testing.assert_array_equal(results, wanted)
