@@ -417,6 +417,25 @@ def test_a_size_of_transformers_is_a_size_here() -> None:
     assert vit().resize(PIXELS, size).shape == (4, 5, 3)
 
 
+@pytest.mark.filterwarnings("ignore")  # of the originals
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("SamImageProcessor", {"pad_size": {"height": 48, "width": 48}}),
+        ("PixtralImageProcessor", {}),
+        ("Idefics3ImageProcessor", {"max_image_size": {"longest_edge": 24}}),
+        ("SmolVLMImageProcessor", {"max_image_size": {"longest_edge": 24}}),
+    ],
+)
+def test_the_longest_edge_counts_whatever_is_said_of_the_shortest(
+    name: str, settings: dict[str, Any]
+) -> None:
+    settings = {"size": {"shortest_edge": 30, "longest_edge": 48}, **settings}
+    theirs = original(name).from_dict(settings)(WIDE, return_tensors="np").pixel_values
+    ours = getattr(huggingface, name).from_dict(settings, backend="pil")(WIDE).pixel_values
+    assert_close(np.asarray(ours), theirs, name)
+
+
 # -- names of classes
 
 

@@ -254,7 +254,8 @@ def resize_longest_half_up(build: Build) -> None:
         return
     # `int(x + 0.5)` in transformers/models/sam/image_processing_sam.py, where Python's `round`
     # would go to the even number.
-    edge = settings.needed_edges("size", LONGEST).side("longest_edge")
+    # It reads `longest_edge` of `size`, whatever is said of the shorter one.
+    edge = settings.needed_edges("size", LONGEST, BOTH).side("longest_edge")
     build.resize(rule=sizes.LongestHalfUp(edge))
 
 

@@ -77,8 +77,9 @@ def resize_in_box(build: Build) -> None:
     patch = settings.pair("patch_size")
     if not settings.flag("do_resize"):
         return
-    edges = settings.needed_edges("size", LONGEST, EXACT)
-    # A longest edge bounds both sides.
+    edges = settings.needed_edges("size", LONGEST, BOTH, EXACT)
+    # A longest edge bounds both sides, whatever is said of the shorter one: `if size.longest_edge`
+    # in `resize` of transformers/models/pixtral/image_processing_pixtral.py.
     height, width = edges.pair or (edges.side("longest_edge"),) * 2
     build.resize(rule=PatchesInBox(height, width, *patch))
 

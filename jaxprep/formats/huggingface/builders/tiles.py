@@ -570,7 +570,9 @@ def resize_longest_even(build: Build) -> None:
     settings = build.settings
     if not settings.flag("do_resize"):
         return
-    edges = settings.needed_edges("size", LONGEST, EXACT)
+    # `if size.longest_edge`, whatever is said of the shorter one: `resize` of
+    # transformers/models/idefics3/image_processing_idefics3.py.
+    edges = settings.needed_edges("size", LONGEST, BOTH, EXACT)
     if edges.pair is None:
         build.resize(rule=LongestEven(edges.side("longest_edge")))
     else:
@@ -591,7 +593,7 @@ def resize_longest_for_tiles(build: Build) -> None:
     if not settings.flag("do_resize") or not settings.flag("do_image_splitting"):
         resize_longest_even(build)
         return
-    edge = settings.needed_edges("size", LONGEST).side("longest_edge")
+    edge = settings.needed_edges("size", LONGEST, BOTH).side("longest_edge")
     side, highest = _long_side(settings), settings.integer("max_image_tiles")
     build.resize(rule=LongestEven(edge, side, highest))
 
@@ -613,7 +615,7 @@ def whole_tiles(build: Build) -> None:
     """
     side = _long_side(build.settings)
     if build.settings.flag("do_image_splitting"):
-        edges = build.settings.needed_edges("size", LONGEST, EXACT)
+        edges = build.settings.needed_edges("size", LONGEST, BOTH, EXACT)
         longest = min(edges.longest_edge or max(edges.pair or (1,)), LONGEST_SIDE)
         check_tiles((-(-longest // side)) ** 2, (side, side), "$.size")
         build.resize(rule=WholeTiles(side))
