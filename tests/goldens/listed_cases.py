@@ -19,6 +19,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "DonutImageProcessor": {"size": SMALL},
     "GroundingDinoImageProcessor": {"size": SHORT},
     "YolosImageProcessor": {"size": SHORT},
+    "RTDetrImageProcessor": {"size": SMALL, "do_pad": True},
     "Owlv2ImageProcessor": {"size": SMALL},
     "Idefics3ImageProcessor": {"size": {"longest_edge": 364}},
     "SmolVLMImageProcessor": {"size": {"longest_edge": 364}},
@@ -28,7 +29,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "Ernie4_5_VLMoeVideoProcessor": {"draw_on_frames": False},
     "NemotronH_Omni_Reasoning_V3VideoProcessor": {"norm_mean": [0.5] * 3, "norm_std": [0.5] * 3},
 }
-"""Settings that a class cannot do without, where it reads no text and draws none, and sizes of those that are slow by default."""
+"""Settings that a class cannot do without, where it reads no text and draws none, sizes of those that are slow by default, and the switch of a result that is off by default."""
 
 BESIDE: dict[str, dict[str, Any]] = {
     "VitMatteImageProcessor": {"trimaps": IMAGE[..., 0]},
