@@ -46,16 +46,29 @@ def _crops(call: Call, images: Sequence[Image], boxes: Sequence[np.ndarray]) -> 
     size, factor = crop_of_person(call.config.effective)
     cropped = []
     for image, boxes_of_image in zip(images, boxes, strict=True):
+        source = image.pixels if call.is_traced else _as_bytes(image)
         for box in boxes_of_image:
-            pixels: Any = affine_sample(image.pixels, size, *crop_lines(box, size, factor))
+            pixels: Any = affine_sample(source, size, *crop_lines(box, size, factor))
             if not call.is_traced:
                 pixels = np.asarray(pixels)
-            # integers of other types become float32
-            value_range = "float" if image.value_range == "integer" else image.value_range
-            cropped.append(Image(pixels, value_range))
+            if source is not image.pixels:
+                pixels = pixels.astype(image.pixels.dtype)
+            # integers beyond those of bytes become float32
+            is_float = image.value_range == "integer" and pixels.dtype == np.float32
+            cropped.append(Image(pixels, "float" if is_float else image.value_range))
     if not cropped:
         raise InputError("Expected at least one box - at `boxes`.")
     return cropped
+
+
+def _as_bytes(image: Image) -> np.ndarray:
+    """Pixels as uint8 where they are integers that fit: SciPy's `affine_transform` rounds the crops
+    of integers of every type, and `affine_sample` those of bytes.
+    """
+    pixels = image.pixels
+    if image.value_range == "integer" and pixels.min() >= 0 and pixels.max() <= 255:
+        return pixels.astype(np.uint8)
+    return pixels
 
 
 def crop_lines(

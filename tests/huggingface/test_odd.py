@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 from goldens import vlm_odd2_cases
-from helpers.huggingface.common import original
+from helpers.huggingface.common import assert_close, original
 from helpers.huggingface.vision_language import assert_as_pil, assert_as_torchvision, cases_of
 from helpers.images import photograph
 
@@ -62,6 +62,16 @@ def test_crops_of_100_random_boxes_are_those_of_vitpose_in_every_bit() -> None:
     theirs = original("VitPoseImageProcessor")(**settings)(image, **call)
     ours = huggingface.VitPoseImageProcessor(**settings)(image, **call)
     np.testing.assert_array_equal(ours["pixel_values"], theirs["pixel_values"])
+
+
+@pytest.mark.parametrize("scaled", [True, False])
+def test_crops_of_integers_are_rounded_as_those_of_vitpose(scaled: bool) -> None:
+    image = np.asarray(photograph(61, 47)).astype(np.int32)
+    call = {"boxes": [[[10.5, 5, 30, 40.25], [-5, -6, 90, 70]]], "return_tensors": "np"}
+    settings = {"size": {"height": 64, "width": 48}, "do_rescale": scaled, "do_normalize": scaled}
+    theirs = original("VitPoseImageProcessor")(**settings)(image, **call)["pixel_values"]
+    ours = huggingface.VitPoseImageProcessorPil(**settings)(image, **call)["pixel_values"]
+    assert_close(ours, theirs, "VitPose")
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if not name.endswith("Pil")])
