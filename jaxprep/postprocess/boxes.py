@@ -12,7 +12,7 @@ from jax import lax
 from jaxtyping import Bool, Float, Int, Shaped
 
 from jaxprep.postprocess.resize_plan import bucket
-from jaxprep.types import Array, Size
+from jaxprep.types import Array
 
 SMALLEST_COUNT = 8
 """Boxes on the host are padded to at least so many, so that small counts share one program."""
@@ -34,7 +34,7 @@ def center_to_corners(boxes: Float[Array, "*n 4"]) -> Float[jax.Array, "*n 4"]:
 
 
 def scales(
-    sizes: Sequence[Size] | None,
+    sizes: Sequence[tuple[float, float]] | None,
     count: int,
     square: bool = False,
 ) -> Float[np.ndarray, "b 4"]:

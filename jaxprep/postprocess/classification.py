@@ -10,13 +10,12 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jaxtyping import Float, Int
 
 from jaxprep.errors import InputError
 from jaxprep.postprocess.registry import EVERY_CLASS, method
-from jaxprep.postprocess.results import field, to_jax, to_numpy
+from jaxprep.postprocess.results import field, float32, to_jax, to_numpy, whole_number
 from jaxprep.types import Array
 
 Activation = Literal["softmax", "sigmoid", "none"]
@@ -82,12 +81,12 @@ def image_classification(
     # Fewer classes than asked for are no error: the default serves a model of two classes.
     count = logits.shape[1]
     if top_k is not None:
-        count = min(top_k, count)
+        count = min(whole_number(top_k, "top_k"), count)
     all_scores, all_classes = to_numpy(best_classes(logits, count, activation))
     results = []
     for scores, classes in zip(all_scores, all_classes, strict=True):
         if threshold is not None:
-            is_above = scores > np.float32(threshold)
+            is_above = scores > float32(threshold, "threshold")
             scores, classes = scores[is_above], classes[is_above]
         result = to_jax({"scores": scores, "labels": classes})
         result["text_labels"] = None

@@ -25,14 +25,18 @@ from jaxprep.postprocess.registry import DETECTION, GROUNDED, GUIDED, INSTANCE, 
 from jaxprep.postprocess.resize_plan import resize_image
 from jaxprep.postprocess.results import (
     as_array,
+    box_sizes,
     edge_of,
     field,
+    float32,
     optional_field,
     require_length,
-    required_sizes,
+    require_shape,
+    required_box_sizes,
     sizes,
     to_jax,
     to_numpy,
+    whole_number,
 )
 from jaxprep.postprocess.segments import capacity
 from jaxprep.types import Array, Size
@@ -150,13 +154,15 @@ def _inputs(
     """Logits, boxes, and what boxes are multiplied by, `(b, 1, 4)`."""
     logits = field(outputs, "logits")
     boxes = field(outputs, "pred_boxes")
+    require_shape("logits", logits, (*logits.shape[:2], None))
+    require_shape("pred_boxes", boxes, (*logits.shape[:2], 4))
     scale = _scales(target_sizes, len(logits), square)
     return logits, boxes, scale
 
 
 def _scales(target_sizes: Any, count: int, square: bool = False) -> np.ndarray:
     """What the boxes `(b, q, 4)` of `count` images are multiplied by, `(b, 1, 4)`."""
-    image_sizes = sizes(target_sizes, count)
+    image_sizes = box_sizes(target_sizes, count)
     return scales(image_sizes, count, square)[:, None]
 
 
@@ -170,7 +176,7 @@ def select(candidates: Candidates, threshold: float) -> list[dict[str, jax.Array
     results = []
     # On the host: a program's results have one shape, and these have any length.
     for scores, labels, boxes in zip(*to_numpy(candidates), strict=True):
-        keep = scores > np.float32(threshold)
+        keep = scores > float32(threshold, "threshold")
         result = {
             "scores": scores[keep],
             "labels": labels[keep],
@@ -209,6 +215,11 @@ def softmax_detection(
     ([1], [[50.0, 25.0, 150.0, 75.0]])
     """
     logits, boxes, scale = _inputs(outputs, target_sizes)
+    if logits.shape[-1] < 2:
+        raise InputError(
+            'Expected classes besides "no object", the last one, got only that - at '
+            "`outputs.logits`."
+        )
     candidates = _softmax(logits, boxes, scale)
     return select(candidates, threshold)
 
@@ -236,7 +247,7 @@ def top_detection(
     logits, boxes, scale = _inputs(outputs, target_sizes)
     _, query_count, class_count = logits.shape
     # A model with few queries and classes may have fewer pairs than are asked for.
-    count = query_count if top_k is None else top_k
+    count = query_count if top_k is None else whole_number(top_k, "top_k")
     count = min(count, query_count * class_count)
     candidates = _top(logits, boxes, scale, count)
     return select(candidates, threshold)
@@ -311,6 +322,23 @@ def open_vocabulary_detection(
     return select(candidates, threshold)
 
 
+def texts_of(texts: Sequence[Any], labels: Int[np.ndarray, " n"]) -> list[Any]:
+    """Returns the text of each label, an index into the texts of an image.
+
+    Raises:
+        InputError: there is no text for one of them.
+
+    >>> texts_of(["a cat", "a dog"], np.array([1, 1]))
+    ['a dog', 'a dog']
+    """
+    needed = int(labels.max(initial=-1)) + 1
+    if len(texts) < needed:
+        raise InputError(
+            f"Expected at least {needed} texts for an image, got {len(texts)} - at `text_labels`."
+        )
+    return [texts[label] for label in labels.tolist()]
+
+
 @method("OwlViTImageProcessor", GROUNDED)
 @method("Owlv2ImageProcessor", GROUNDED, fixed={"square": True})
 def labelled_detection(
@@ -342,7 +370,7 @@ def labelled_detection(
     require_length("text_labels", text_labels, len(detections))
     results = []
     for detection, texts in zip(detections, text_labels, strict=True):
-        of_boxes = [texts[label] for label in np.asarray(detection["labels"])]
+        of_boxes = texts_of(texts, np.asarray(detection["labels"]))
         results.append({**detection, "text_labels": of_boxes})
     return results
 
@@ -403,8 +431,8 @@ def grounded_detection(
     results = []
     for i, of_tokens in enumerate(probabilities):
         scores = of_tokens.max(-1)
-        keep = scores > np.float32(threshold)
-        is_chosen = of_tokens[keep] > np.float32(text_threshold)
+        keep = scores > float32(threshold, "threshold")
+        is_chosen = of_tokens[keep] > float32(text_threshold, "text_threshold")
         # The start and the end of the text (`left_idx` and `right_idx` of
         # `get_phrases_from_posmap`).
         is_chosen[:, :1] = False
@@ -483,11 +511,16 @@ def image_guided_detection(
     """
     logits = field(outputs, "logits")
     boxes = field(outputs, "target_pred_boxes")
+    require_shape("logits", logits, (*logits.shape[:1], None, None))
+    require_shape("target_pred_boxes", boxes, (*logits.shape[:2], 4))
     scale = _scales(target_sizes, len(logits), square)
     # Only a threshold below 1 suppresses in Transformers; an overlap above infinity does not occur,
     # so that one program serves both.
-    max_overlap = np.float32(nms_threshold if nms_threshold < 1 else np.inf)
-    detections = _image_guided(logits, boxes, scale, max_overlap, np.float32(threshold))
+    max_overlap = float32(nms_threshold, "nms_threshold")
+    if max_overlap >= 1:
+        max_overlap = np.float32(np.inf)
+    least_score = float32(threshold, "threshold")
+    detections = _image_guided(logits, boxes, scale, max_overlap, least_score)
     results = []
     for scores, corners in zip(*to_numpy(detections), strict=True):
         keep = scores > 0
@@ -550,7 +583,7 @@ def sam3_detection(
     # There is one class, the text of the prompt: `labels` would say nothing.
     results = []
     for scores, boxes in zip(*_sam3_detections(outputs, target_sizes), strict=True):
-        keep = scores > np.float32(threshold)
+        keep = scores > float32(threshold, "threshold")
         result = {"scores": scores[keep], "boxes": boxes[keep]}
         results.append(to_jax(result))
     return results
@@ -582,7 +615,7 @@ def sam3_instance_segmentation(
     goals = sizes(target_sizes, len(masks))
     results = []
     for i, (scores, boxes) in enumerate(zip(all_scores, all_boxes, strict=True)):
-        rows = np.flatnonzero(scores > np.float32(threshold))
+        rows = np.flatnonzero(scores > float32(threshold, "threshold"))
         size = None if goals is None else goals[i]
         result = {
             "scores": scores[rows],
@@ -609,7 +642,7 @@ def _sam3_masks(
     padding = capacity(count, queries) - count
     probabilities = _probabilities(masks, i, np.pad(rows, (0, padding)))
     resized = resize_image(probabilities, 0, size, "bilinear")
-    is_inside = resized[:count] > np.float32(mask_threshold)
+    is_inside = resized[:count] > float32(mask_threshold, "mask_threshold")
     return is_inside.astype(np.int32)
 
 
@@ -662,27 +695,32 @@ def omdet_detection(
     """
     logits = field(outputs, "decoder_class_logits")
     boxes = field(outputs, "decoder_coord_logits")
+    require_shape("decoder_class_logits", logits, (*logits.shape[:1], None, None))
+    require_shape("decoder_coord_logits", boxes, (*logits.shape[:2], 4))
     class_counts = np.asarray(field(outputs, "classes_structure"))
     if target_sizes is None:
         target_sizes = [_network_size(size)] * len(boxes)
-    image_sizes = required_sizes(target_sizes, len(boxes))
+    image_sizes = required_box_sizes(target_sizes, len(boxes))
     if text_labels is not None:
         if text_labels and isinstance(text_labels[0], str):
             text_labels = [text_labels]
         require_length("text_labels", text_labels, len(boxes))
     _, query_count, class_count = logits.shape
-    count = query_count if max_num_det is None else max_num_det
+    count = query_count
+    if max_num_det is not None:
+        count = whole_number(max_num_det, "max_num_det")
     count = min(count, query_count * class_count)
     scale = scales(image_sizes, len(boxes))[:, None]
+    max_overlap = float(float32(nms_threshold, "nms_threshold"))
     candidates = to_numpy(_top(logits, boxes, scale, count))
     results = []
     for i, (scores, labels, corners) in enumerate(zip(*candidates, strict=True)):
         # Images with fewer classes than others of the batch have padding for classes: "Ensure we
         # did not overflow to non existing classes" in `_post_process_boxes_for_image`.
         is_class = labels < class_counts[i]
-        keep = np.flatnonzero(is_class & (scores > np.float32(threshold)))
+        keep = np.flatnonzero(is_class & (scores > float32(threshold, "threshold")))
         # Boxes of different classes do not suppress each other.
-        kept = kept_boxes(corners[keep], scores[keep], nms_threshold, groups=labels[keep])
+        kept = kept_boxes(corners[keep], scores[keep], max_overlap, groups=labels[keep])
         keep = keep[kept]
         height, width = image_sizes[i]
         # Clipped after the suppression, which sees what lies outside too.
@@ -694,7 +732,7 @@ def omdet_detection(
         }
         texts = None
         if text_labels is not None:
-            texts = [text_labels[i][label] for label in labels[keep]]
+            texts = texts_of(text_labels[i], labels[keep])
         results.append({**to_jax(result), "text_labels": texts})
     return results
 

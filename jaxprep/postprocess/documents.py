@@ -13,7 +13,14 @@ from jaxprep.errors import InputError
 from jaxprep.postprocess.boxes import center_to_corners, scales
 from jaxprep.postprocess.detection import top_pairs
 from jaxprep.postprocess.registry import DETECTION, method
-from jaxprep.postprocess.results import field, required_sizes, sizes, to_jax, to_numpy
+from jaxprep.postprocess.results import (
+    box_sizes,
+    field,
+    float32,
+    required_box_sizes,
+    to_jax,
+    to_numpy,
+)
 from jaxprep.types import Array
 
 Edge = tuple[int, int]
@@ -92,12 +99,12 @@ def layout_detection(
     logits = field(outputs, "logits")
     boxes = field(outputs, "pred_boxes")
     order = field(outputs, "order_logits")
-    image_sizes = sizes(target_sizes, len(logits))
+    image_sizes = box_sizes(target_sizes, len(logits))
     scale = scales(image_sizes, len(logits))[:, None]
     candidates = to_numpy(_layout(logits, boxes, order, scale))
     results = []
     for scores, labels, corners, ranks in zip(*candidates, strict=True):
-        keep = np.flatnonzero(scores >= np.float32(threshold))
+        keep = np.flatnonzero(scores >= float32(threshold, "threshold"))
         # Several classes of one query have one rank: they stay in the order of their scores.
         keep = keep[np.argsort(ranks[keep], kind="stable")]
         result = {
@@ -165,7 +172,7 @@ def quad_layout_detection(
     """
     logits = field(outputs, "logits")
     boxes = field(outputs, "pred_boxes")
-    image_sizes = required_sizes(target_sizes, len(logits))
+    image_sizes = required_box_sizes(target_sizes, len(logits))
     if boxes.shape[-1] != 10:
         raise InputError(
             f"Expected boxes of 10 numbers, got {boxes.shape[-1]} - at `outputs.pred_boxes`."
@@ -177,7 +184,7 @@ def quad_layout_detection(
     # The graph is that of the boxes that are kept: a box below the threshold orders nothing.
     results = []
     for i, (scores, labels, corners, queries) in enumerate(zip(*candidates, strict=True)):
-        keep = np.flatnonzero(scores >= np.float32(threshold))
+        keep = np.flatnonzero(scores >= float32(threshold, "threshold"))
         # A query with several classes is one node of the graph.
         nodes, node_of = np.unique(queries[keep], return_inverse=True)
         pairs = np.ix_(nodes, nodes)
@@ -229,7 +236,9 @@ def decode_order(
             edges[i, j] = float(successor[i, j])
     kept = _without_cycles(count, edges)
     logits = relative.astype(np.float32)
-    before = 1 / (1 + np.exp(-logits))
+    # NumPy warns of an infinity that becomes the probability 0
+    with np.errstate(over="ignore"):
+        before = 1 / (1 + np.exp(-logits))
     np.fill_diagonal(before, 0)
     votes = before.sum(0)
 

@@ -29,11 +29,14 @@ from jaxprep.postprocess.resize_plan import (
 from jaxprep.postprocess.results import (
     each_size,
     field,
+    float32,
     float_at_least,
     on_device,
+    real_number,
+    required_sizes,
     setting_of,
-    sizes,
     to_numpy,
+    whole_number,
 )
 from jaxprep.postprocess.runs import segmentation_to_runs
 from jaxprep.postprocess.segments import (
@@ -45,7 +48,7 @@ from jaxprep.postprocess.segments import (
     no_segments,
     segment_info,
 )
-from jaxprep.postprocess.semantic import MASK2FORMER_SIZE, network_plan
+from jaxprep.postprocess.semantic import MASK2FORMER_SIZE, network_plan, require_queries
 from jaxprep.types import Array, Size
 
 ONEFORMER = PanopticRule(sigmoid="never", interpolation="antialias")
@@ -192,6 +195,7 @@ def top_instance_segmentation(
     require_one_form(return_coco_annotation, return_binary_maps)
     classes = field(outputs, "class_queries_logits")
     masks = field(outputs, "masks_queries_logits")
+    require_queries(classes, masks, least_queries=1, least_classes=2)
     to_network, (height, width) = network_plan(masks, first_size)
     results = []
     for i, size in each_size(target_sizes, len(classes)):
@@ -205,7 +209,7 @@ def top_instance_segmentation(
             to_network,
             np.isin(np.arange(height), rows),
             np.isin(np.arange(width), columns),
-            float_at_least(threshold),
+            float_at_least(real_number(threshold, "threshold")),
         )
         scores, labels, segmentation, ids, binary = to_numpy(instances)
         kept = np.flatnonzero(ids >= 0)
@@ -288,12 +292,12 @@ def eomt_instance_segmentation(
     """
     classes = field(outputs, "class_queries_logits")
     masks = field(outputs, "masks_queries_logits")
+    require_queries(classes, masks, least_queries=1, least_classes=2)
+    least_score = float_at_least(real_number(threshold, "threshold"))
     results = []
-    for i, image_size in enumerate(sizes(target_sizes, len(classes)) or []):
+    for i, image_size in enumerate(required_sizes(target_sizes, len(classes))):
         to_network, to_image = eomt_plans(masks, size, image_size)
-        instances = _eomt_instances(
-            classes, masks, i, to_network, to_image, float_at_least(threshold)
-        )
+        instances = _eomt_instances(classes, masks, i, to_network, to_image, least_score)
         scores, labels, segmentation, ids = to_numpy(instances)
         kept = np.flatnonzero(ids >= 0)
         infos = [segment_info(ids[j], labels[j], scores[j]) for j in kept]
@@ -348,6 +352,7 @@ def oneformer_instance_segmentation(
     """
     classes = field(outputs, "class_queries_logits")
     masks = field(outputs, "masks_queries_logits")
+    require_queries(classes, masks, least_classes=2)
     things = []
     if metadata is not None:
         things = list(setting_of(metadata, "thing_ids") or [])
@@ -361,7 +366,7 @@ def oneformer_instance_segmentation(
     for i, size in each_size(target_sizes, len(classes)):
         keep = np.ones(len(all_scores[i]), bool)
         if is_demo:
-            keep &= all_scores[i] > np.float32(threshold)
+            keep &= all_scores[i] > float32(threshold, "threshold")
         if task_type == "panoptic":
             keep &= np.isin(all_labels[i], things)
         if keep.any():
@@ -490,14 +495,15 @@ def rfdetr_instance_segmentation(
     require_one_form(return_coco_annotation, return_binary_maps)
     logits = field(outputs, "logits")
     masks = field(outputs, "pred_masks")
+    require_queries(logits, masks, least_queries=1)
     _, query_count, class_count = logits.shape
-    count = query_count if top_k is None else top_k
+    count = query_count if top_k is None else whole_number(top_k, "top_k")
     pairs = _top_sigmoid(logits, min(count, query_count * class_count))
     all_scores, all_labels, all_queries = to_numpy(pairs)
-    bound = np.float32(mask_threshold)
+    bound = float32(mask_threshold, "mask_threshold")
     results = []
     for i, size in each_size(target_sizes, len(logits)):
-        keep = all_scores[i] > np.float32(threshold)
+        keep = all_scores[i] > float32(threshold, "threshold")
         scores = all_scores[i][keep]
         labels = all_labels[i][keep]
         rows = all_queries[i][keep]

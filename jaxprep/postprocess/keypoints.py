@@ -11,7 +11,14 @@ from jaxtyping import Float, Int
 
 from jaxprep.errors import InputError
 from jaxprep.postprocess.registry import MATCHING, method
-from jaxprep.postprocess.results import as_array, field, required_sizes, to_jax, to_numpy
+from jaxprep.postprocess.results import (
+    field,
+    float32,
+    numbers,
+    required_box_sizes,
+    to_jax,
+    to_numpy,
+)
 from jaxprep.types import Array
 
 
@@ -58,7 +65,7 @@ def keypoint_detection(outputs: Any, target_sizes: Any) -> list[dict[str, jax.Ar
     [[3, 4]]
     """
     mask = np.asarray(field(outputs, "mask"))
-    image_sizes = required_sizes(target_sizes, len(mask))
+    image_sizes = required_box_sizes(target_sizes, len(mask))
     size_array = np.asarray(image_sizes, np.float32)[:, None]
     points = np.asarray(to_pixels(field(outputs, "keypoints"), size_array))
     scores = np.asarray(field(outputs, "scores"))
@@ -121,7 +128,7 @@ def keypoint_matching(
         score = scores[i, 0][is_in_first]
         # No index into the padding.
         has_partner = (partner > -1) & (partner < len(second))
-        keep = has_partner & (score > np.float32(threshold))
+        keep = has_partner & (score > float32(threshold, "threshold"))
         result = {
             "keypoints0": first[keep],
             "keypoints1": second[partner[keep]],
@@ -160,7 +167,7 @@ def dense_matching(
     points = _pair_points(outputs, target_sizes, len(matches))
     results = []
     for i in range(len(matches)):
-        is_match = (scores[i] > np.float32(threshold)) & (matches[i] > -1)
+        is_match = (scores[i] > float32(threshold, "threshold")) & (matches[i] > -1)
         # Both images list the pair: `all(0)` is over the two.
         keep = is_match.all(0)
         result = {
@@ -175,8 +182,13 @@ def dense_matching(
 def _pair_points(outputs: Any, target_sizes: Any, count: int) -> np.ndarray:
     """The keypoints of pairs of images, `(b, 2, n, 2)`, in pixels."""
     # A size for each of two images: no case for `results.sizes`.
-    sizes = np.asarray(as_array(target_sizes), np.float32)
-    if sizes.shape != (count, 2, 2):
-        raise InputError(f"Expected shape {(count, 2, 2)}, got {sizes.shape} - at `target_sizes`.")
+    sizes = numbers(target_sizes)
+    shape = None if sizes is None else sizes.shape
+    if sizes is None or shape != (count, 2, 2):
+        raise InputError(
+            f"Expected sizes of shape {(count, 2, 2)}, got {shape or target_sizes} - at "
+            "`target_sizes`."
+        )
+    sizes = sizes.astype(np.float32)
     points = to_pixels(field(outputs, "keypoints"), sizes[:, :, None])
     return np.asarray(points)

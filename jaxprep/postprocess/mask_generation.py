@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from jaxprep.errors import InputError
 from jaxprep.postprocess.boxes import kept_boxes
 from jaxprep.postprocess.registry import method
-from jaxprep.postprocess.results import as_array, to_numpy
+from jaxprep.postprocess.results import as_array, float32, real_number, to_numpy
 from jaxprep.postprocess.runs import mask_to_rle, rle_to_mask
 from jaxprep.types import Array, Size
 
@@ -289,15 +289,17 @@ def filter_masks(
     height, width = (int(side) for side in np.asarray(original_size))
     crop = np.asarray(cropped_box_image).astype(np.int32)
     image = np.asarray([0, 0, width, height], np.int32)
-    threshold = np.float32(mask_threshold)
-    offset = np.float32(stability_score_offset)
+    threshold = float32(mask_threshold, "mask_threshold")
+    offset = float32(stability_score_offset, "stability_score_offset")
     judged = _judge(logits, threshold, offset, crop, image)
     binary, boxes, stabilities, is_cut_off = to_numpy(judged)
     keep = ~is_cut_off
-    if pred_iou_thresh > 0:
-        keep &= scores > np.float32(pred_iou_thresh)
-    if stability_score_thresh > 0:
-        keep &= stabilities > np.float32(stability_score_thresh)
+    least_iou = float32(pred_iou_thresh, "pred_iou_thresh")
+    if least_iou > 0:
+        keep &= scores > least_iou
+    least_stability = float32(stability_score_thresh, "stability_score_thresh")
+    if least_stability > 0:
+        keep &= stabilities > least_stability
     left, top, right, bottom = crop
     # One buffer for all masks, each of which fills the same rectangle of it.
     in_image = np.zeros((height, width), bool)
@@ -337,7 +339,8 @@ def unique_masks(
     """
     scores = np.asarray(all_scores, np.float32)
     boxes = np.asarray(all_boxes)
-    keep = kept_boxes(boxes, scores, crops_nms_thresh)
+    max_overlap = real_number(crops_nms_thresh, "crops_nms_thresh")
+    keep = kept_boxes(boxes, scores, max_overlap)
     runs = [all_masks[index] for index in keep]
     masks = [rle_to_mask(rle) for rle in runs]
     return masks, jnp.asarray(scores[keep]), runs, jnp.asarray(boxes[keep])

@@ -22,7 +22,13 @@ from jaxprep.postprocess.resize_plan import (
     plan,
     resize,
 )
-from jaxprep.postprocess.results import as_array, network_size, on_device, sizes
+from jaxprep.postprocess.results import (
+    as_array,
+    float32,
+    network_size,
+    on_device,
+    required_sizes,
+)
 from jaxprep.types import Array
 
 # https://github.com/facebookresearch/sam2/blob/main/sam2/utils/transforms.py: `postprocess_masks`.
@@ -129,7 +135,7 @@ def _masks_of_image(
         masks,
         to_network,
         to_image,
-        np.float32(threshold),
+        float32(threshold, "mask_threshold"),
         whole_areas,
         exclusive,
         clean=bool(whole_areas.any()),
@@ -173,8 +179,8 @@ def sam_masks(
     network = network_size(pad_size)
     if None in network:
         raise InputError(f"Expected `height` and `width`, got {pad_size!r} - at `pad_size`.")
-    image_sizes = sizes(original_sizes, len(masks), "original_sizes") or []
-    input_sizes = sizes(reshaped_input_sizes, len(masks), "reshaped_input_sizes") or []
+    image_sizes = required_sizes(original_sizes, len(masks), "original_sizes")
+    input_sizes = required_sizes(reshaped_input_sizes, len(masks), "reshaped_input_sizes")
     # Image by image: each has its own size, and often its own number of objects.
     results = []
     for i, image_size in enumerate(image_sizes):
@@ -212,7 +218,7 @@ def sam2_masks(
     (1, 3, 10, 20)
     """
     results = []
-    for i, image_size in enumerate(sizes(original_sizes, len(masks), "original_sizes") or []):
+    for i, image_size in enumerate(required_sizes(original_sizes, len(masks), "original_sizes")):
         native = np.shape(masks[i])[-2:]
         result = _masks_of_image(
             masks[i],

@@ -20,12 +20,14 @@ from jaxprep.errors import InputError
 from jaxprep.postprocess.registry import method
 from jaxprep.postprocess.resize_plan import bucket
 from jaxprep.postprocess.results import (
+    box_sizes,
     field,
+    float32,
     network_size,
-    required_sizes,
-    sizes,
+    required_box_sizes,
     to_jax,
     to_numpy,
+    whole_number,
 )
 from jaxprep.resample.interpolation import gaussian as smoothing_kernel
 from jaxprep.types import Array, Size
@@ -259,6 +261,7 @@ def pose_estimation(
     >>> person["keypoints"].round(3).tolist(), person["bbox"].tolist()
     ([[4.0, 4.0]], [0.0, 0.0, 8.0, 8.0])
     """
+    kernel_size = whole_number(kernel_size, "kernel_size")
     if kernel_size % 2 == 0 or kernel_size <= 1:
         raise InputError(
             f"Expected an odd number greater than 1, got {kernel_size} - at `kernel_size`."
@@ -355,6 +358,7 @@ def keypoints_from_heatmaps(
             "Expected heatmaps (persons, keypoints, h, w), got shape "
             f"{heatmaps.shape} - at `heatmaps`."
         )
+    kernel = whole_number(kernel, "kernel")
     if kernel < 1:
         raise InputError(f"Expected a size of at least 1, got {kernel} - at `kernel`.")
     count = len(heatmaps)
@@ -411,7 +415,7 @@ def vitpose_estimation(
             f"Expected {count} boxes, as there are heatmaps, got {len(all_boxes)} - at `boxes`."
         )
     if target_sizes is not None:
-        factors = np.asarray(required_sizes(target_sizes, count), np.float64)
+        factors = np.asarray(required_box_sizes(target_sizes, count), np.float64)
         all_boxes = [
             np.asarray(box) * np.tile(factor, 2)
             for box, factor in zip(all_boxes, factors, strict=True)
@@ -464,7 +468,7 @@ def _person(
 ) -> dict[str, jax.Array]:
     keep = np.ones(len(scores), bool)
     if threshold is not None:
-        keep = scores > np.float32(threshold)
+        keep = scores > float32(threshold, "threshold")
     result = {
         "keypoints": positions[keep],
         "scores": scores[keep],
@@ -481,14 +485,14 @@ def _image_scales(
 ) -> Float[np.ndarray, "persons 2"]:
     """What each person's positions (x, y) are multiplied by."""
     counts = [len(of_image) for of_image in boxes]
-    sources = sizes(source_sizes, len(boxes), "source_sizes")
+    sources = box_sizes(source_sizes, len(boxes), "source_sizes")
     if target_sizes is None:
         return np.ones((sum(counts), 2), np.float32)
     if sources is None:
         raise InputError(
             "Expected the sizes of the images, since there are `target_sizes` - at `source_sizes`."
         )
-    targets = required_sizes(target_sizes, len(boxes))
+    targets = required_box_sizes(target_sizes, len(boxes))
     rows = []
     for (height, width), (target_height, target_width) in zip(sources, targets, strict=True):
         rows.append([target_width / width, target_height / height])

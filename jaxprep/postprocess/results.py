@@ -4,8 +4,9 @@ results with attributes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+import operator
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,8 @@ import numpy as np
 
 from jaxprep.errors import InputError
 from jaxprep.types import Size, from_torch, is_torch
+
+Pair = TypeVar("Pair", bound=tuple[float, float])
 
 
 class Result(dict):
@@ -132,24 +135,19 @@ def sizes(target_sizes: Any, count: int, name: str = "target_sizes") -> list[Siz
         name: the argument's, for the error.
 
     Raises:
-        InputError: there are not `count` of them, or one is not a pair of positive numbers.
+        InputError: there are not `count` of them, or one is not a pair of positive whole numbers.
 
     >>> sizes(np.asarray([[4, 5]]), 1)
     [(4, 5)]
     """
-    if target_sizes is None:
+    pairs = box_sizes(target_sizes, count, name)
+    if pairs is None:
         return None
-    if len(target_sizes) != count:
-        raise InputError(
-            f"Expected one size for each of {count} images, got {len(target_sizes)} - at `{name}`."
-        )
-    # A list of tensors is no array: each is converted by itself.
-    rows = np.asarray([_on_host(size) for size in target_sizes])
-    if count and (rows.ndim != 2 or rows.shape[1] != 2 or not (rows >= 1).all()):
-        raise InputError(
-            f"Expected pairs (height, width) of at least 1, got {rows.tolist()} - at `{name}`."
-        )
-    return [(int(height), int(width)) for height, width in rows]
+    for pair in pairs:
+        # A map has no half pixels; torch refuses such sizes too.
+        if not all(side.is_integer() for side in pair):
+            raise InputError(f"Expected whole numbers (height, width), got {pair} - at `{name}`.")
+    return [(int(height), int(width)) for height, width in pairs]
 
 
 def required_sizes(target_sizes: Any, count: int, name: str = "target_sizes") -> list[Size]:
@@ -161,10 +159,174 @@ def required_sizes(target_sizes: Any, count: int, name: str = "target_sizes") ->
     >>> required_sizes([(4, 5)], 1)
     [(4, 5)]
     """
-    pairs = sizes(target_sizes, count, name)
+    return _required(sizes(target_sizes, count, name), name)
+
+
+def box_sizes(
+    target_sizes: Any,
+    count: int,
+    name: str = "target_sizes",
+) -> list[tuple[float, float]] | None:
+    """Reads sizes by which positions are multiplied, as Transformers does it: as `sizes`, but they
+    need not be whole.
+
+    Raises:
+        InputError: there are not `count` of them, or one is not a pair of numbers of at least 1.
+
+    >>> box_sizes([(4.5, 5)], 1)
+    [(4.5, 5.0)]
+    """
+    if target_sizes is None:
+        return None
+    given = _length(target_sizes)
+    if given != count:
+        raise InputError(
+            f"Expected one size for each of {count} images, got "
+            f"{target_sizes if given is None else given} - at `{name}`."
+        )
+    pairs = []
+    # A list of tensors is no array: each is converted by itself.
+    for size in target_sizes:
+        pair = numbers(size)
+        if pair is None or pair.shape != (2,) or not (pair >= 1).all():
+            raise InputError(
+                f"Expected pairs (height, width) of at least 1, got {size!r} - at `{name}`."
+            )
+        pairs.append((float(pair[0]), float(pair[1])))
+    return pairs
+
+
+def required_box_sizes(
+    target_sizes: Any,
+    count: int,
+    name: str = "target_sizes",
+) -> list[tuple[float, float]]:
+    """Reads sizes as `box_sizes` does, where there is no result without them.
+
+    Raises:
+        InputError: as `box_sizes`, and for None.
+
+    >>> required_box_sizes([(4, 5.5)], 1)
+    [(4.0, 5.5)]
+    """
+    return _required(box_sizes(target_sizes, count, name), name)
+
+
+def _length(value: Any) -> int | None:
+    """The number of items; None for what has none, such as an array of no axes."""
+    try:
+        return len(value)
+    except TypeError:
+        return None
+
+
+def _required(pairs: list[Pair] | None, name: str) -> list[Pair]:
     if pairs is None:
         raise InputError(f"Expected the sizes of the images, got None - at `{name}`.")
     return pairs
+
+
+def numbers(value: Any) -> np.ndarray | None:
+    """Converts to an array of numbers on the host, of any type and width; None for what is none.
+
+    >>> numbers([1, 2]).tolist(), numbers([None])
+    ([1, 2], None)
+    """
+    try:
+        array = _on_host(value)
+    except ValueError:
+        # NumPy's, of lists of different lengths
+        return None
+    is_number = array.dtype.kind in "iuf" or array.dtype.name == "bfloat16"
+    return array if is_number else None
+
+
+def real_number(value: Any, name: str) -> float:
+    """Reads one number, such as a threshold: Python's, NumPy's, or an array or tensor of no axes.
+
+    Args:
+        value: what the caller gave.
+        name: the argument's, for the error.
+
+    Raises:
+        InputError: it is none; None is not "no threshold".
+
+    >>> real_number(np.float32(0.5), "threshold")
+    0.5
+    """
+    array = numbers(value)
+    if array is None or array.ndim:
+        raise InputError(f"Expected a number, got {value!r} - at `{name}`.")
+    return float(array)
+
+
+def float32(value: Any, name: str) -> np.float32:
+    """Reads a number as `real_number` does, as the float32 to which torch compares float32 tensors.
+
+    Raises:
+        InputError: as `real_number`.
+
+    >>> float(float32(1e39, "threshold"))
+    inf
+    """
+    return _nearest(real_number(value, name))
+
+
+def whole_number(value: Any, name: str) -> int:
+    """Reads how many there are to be.
+
+    Raises:
+        InputError: it is no integer of at least 0.
+
+    >>> whole_number(np.int64(3), "top_k")
+    3
+    """
+    try:
+        count = operator.index(value)
+    except TypeError:
+        count = -1
+    if count < 0:
+        raise InputError(f"Expected an integer of at least 0, got {value!r} - at `{name}`.")
+    return count
+
+
+def label_set(labels: Any, name: str) -> set[int]:
+    """Reads the ids of classes from a list, a set, an array or a tensor; None are none.
+
+    Raises:
+        InputError: it is none of these.
+
+    >>> sorted(label_set(np.array([7, 3]), "label_ids_to_fuse"))
+    [3, 7]
+    """
+    if labels is None:
+        return set()
+    # `np.asarray` makes one object of a set.
+    is_array = hasattr(labels, "ndim")
+    ids = numbers(labels if is_array or not isinstance(labels, Collection) else list(labels))
+    if ids is None or ids.ndim != 1:
+        raise InputError(f"Expected a list of class ids, got {labels!r} - at `{name}`.")
+    return set(ids.tolist())
+
+
+def require_shape(name: str, array: jax.Array, expected: Sequence[int | None]) -> None:
+    """Refuses an array of another shape than `expected`, where None is any length of at least 1.
+
+    Raises:
+        InputError: it has another number of axes, or one of another length.
+
+    >>> require_shape("logits", jnp.zeros((2, 5, 3)), (2, 5, None))
+    """
+    fits = array.ndim == len(expected) and all(
+        length > 0 if wanted is None else length == wanted
+        for length, wanted in zip(array.shape, expected, strict=True)
+    )
+    if not fits:
+        lengths = ", ".join("any" if wanted is None else str(wanted) for wanted in expected)
+        raise InputError(
+            f"Expected shape ({lengths}), none of them empty, got {array.shape} - at "
+            f"`outputs.{name}`."
+        )
 
 
 def each_size(target_sizes: Any, count: int) -> Iterator[tuple[int, Size | None]]:
@@ -225,10 +387,16 @@ def network_size(size: Any) -> tuple[Any, Any]:
     return edge_of(size, "height"), edge_of(size, "width")
 
 
-def _next_above(number: np.float32) -> np.float32:
+def _nearest(bound: float) -> np.float32:
+    # beyond float32 is infinity, above which there is nothing
+    with np.errstate(over="ignore", under="ignore"):
+        return np.float32(bound)
+
+
+def _next_above(bound: np.float32) -> np.float32:
     # above 0 is a subnormal number, which NumPy calls an underflow
     with np.errstate(under="ignore"):
-        return np.nextafter(number, np.float32(np.inf))
+        return np.nextafter(bound, np.float32(np.inf))
 
 
 def next_float_above(bound: float) -> np.float32:
@@ -241,7 +409,7 @@ def next_float_above(bound: float) -> np.float32:
     1.0000001192092896
     """
     # Rounding may go either way: 0.8 becomes 0.800000012, which is above it already.
-    nearest = np.float32(bound)
+    nearest = _nearest(bound)
     if float(nearest) > bound:
         return nearest
     return _next_above(nearest)
@@ -253,7 +421,7 @@ def float_at_least(bound: float) -> np.float32:
     >>> float(float_at_least(0.5)), float(float_at_least(0.1)) >= 0.1
     (0.5, True)
     """
-    nearest = np.float32(bound)
+    nearest = _nearest(bound)
     if float(nearest) >= bound:
         return nearest
     return _next_above(nearest)

@@ -35,13 +35,16 @@ from jaxprep.postprocess.resize_plan import (
 from jaxprep.postprocess.results import (
     each_size,
     field,
+    float32,
+    label_set,
     next_float_above,
     on_device,
-    sizes,
+    real_number,
+    required_sizes,
     to_numpy,
 )
 from jaxprep.postprocess.runs import segmentation_to_runs
-from jaxprep.postprocess.semantic import MASK2FORMER_SIZE, network_plan
+from jaxprep.postprocess.semantic import MASK2FORMER_SIZE, network_plan, require_queries
 from jaxprep.postprocess.windows import eomt_size, size_in_network
 from jaxprep.types import Array, Size
 
@@ -315,8 +318,8 @@ def find_segments(
         np.pad(queries.labels, padding),
         np.pad(np.ones(count, bool), padding),
         np.pad(is_fused, padding),
-        np.float32(mask_threshold),
-        next_float_above(overlap),
+        float32(mask_threshold, "mask_threshold"),
+        next_float_above(real_number(overlap, "overlap_mask_area_threshold")),
     )
     return Segments(
         crop_to_size(segmentation, to_image.size),
@@ -373,7 +376,8 @@ def panoptic_segmentation(
     """
     classes = field(outputs, "class_queries_logits", "logits")
     masks = field(outputs, "masks_queries_logits", "pred_masks")
-    fuse = set() if label_ids_to_fuse is None else set(label_ids_to_fuse)
+    require_queries(classes, masks)
+    fuse = label_set(label_ids_to_fuse, "label_ids_to_fuse")
     scores, labels = to_numpy(_query_scores(classes))
     no_object = classes.shape[-1] - 1
     to_network, network = network_plan(masks, first_size)
@@ -407,7 +411,7 @@ def _objects(scores: np.ndarray, labels: np.ndarray, no_object: int, threshold: 
     """The queries of one image whose class is an object with a probability above the threshold
     (`remove_low_and_no_objects` in models/detr/image_processing_detr.py).
     """
-    keep = (labels != no_object) & (scores > np.float32(threshold))
+    keep = (labels != no_object) & (scores > float32(threshold, "threshold"))
     rows = np.flatnonzero(keep)
     return Queries(rows, scores[rows], labels[rows])
 
@@ -528,10 +532,12 @@ def eomt_panoptic_segmentation(
     """
     classes = field(outputs, "class_queries_logits")
     masks = field(outputs, "masks_queries_logits")
+    require_queries(classes, masks)
     scores, labels = to_numpy(_query_scores(classes))
     no_object = classes.shape[-1] - 1
+    stuff = label_set(stuff_classes, "stuff_classes")
     results = []
-    for i, image_size in enumerate(sizes(target_sizes, len(classes)) or []):
+    for i, image_size in enumerate(required_sizes(target_sizes, len(classes))):
         queries = _objects(scores[i], labels[i], no_object, threshold)
         if not len(queries.rows):
             results.append(no_segments(image_size))
@@ -541,7 +547,7 @@ def eomt_panoptic_segmentation(
             masks,
             i,
             queries,
-            stuff_classes or (),
+            stuff,
             to_network,
             to_image,
             mask_threshold,

@@ -14,6 +14,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Float, Int
 
+from jaxprep.errors import InputError
 from jaxprep.postprocess import windows
 from jaxprep.postprocess.registry import SEMANTIC, method
 from jaxprep.postprocess.resize_plan import (
@@ -28,7 +29,16 @@ from jaxprep.postprocess.resize_plan import (
     scan_channels,
     take_image,
 )
-from jaxprep.postprocess.results import Result, each_size, field, on_device, optional_field
+from jaxprep.postprocess.results import (
+    Result,
+    each_size,
+    field,
+    float32,
+    on_device,
+    optional_field,
+    require_shape,
+    whole_number,
+)
 from jaxprep.types import Array, Size
 
 MASK2FORMER_SIZE = (384, 384)
@@ -182,6 +192,7 @@ def dense_semantic_segmentation(
     [[1, 1, 0, 0]]
     """
     logits = field(outputs, *names)
+    require_shape(names[0], logits, (*logits.shape[:1], None, None, None))
     results = []
     for i, size in each_size(target_sizes, len(logits)):
         resize_plan = plan(logits.shape[-2:], size)
@@ -227,6 +238,9 @@ def query_semantic_segmentation(
     """
     classes = field(outputs, "class_queries_logits", "logits")
     masks = field(outputs, "masks_queries_logits", "pred_masks")
+    # Where masks are resized first, there is one to resize.
+    least_queries = 0 if first_size is None else 1
+    require_queries(classes, masks, least_queries, least_classes=2 if null else 1)
     to_network, network = network_plan(masks, first_size)
     results = []
     for i, size in each_size(target_sizes, len(classes)):
@@ -243,6 +257,36 @@ def query_semantic_segmentation(
         )
         results.append(_result(maps, to_image.size, return_segmentation_scores))
     return results
+
+
+def require_queries(
+    classes: jax.Array,
+    masks: jax.Array,
+    least_queries: int = 0,
+    least_classes: int = 1,
+) -> None:
+    """Refuses logits of classes and masks of which not every query has both.
+
+    Args:
+        classes: `(b, q, c)`.
+        masks: `(b, q, h, w)`.
+        least_queries: how many queries there are at least.
+        least_classes: how many classes there are at least, "no object" included.
+
+    Raises:
+        InputError: another shape, or fewer queries or classes.
+
+    >>> require_queries(np.zeros((1, 2, 3)), np.zeros((1, 2, 4, 4)), least_classes=2)
+    """
+    require_shape("class_queries_logits", classes, (*classes.shape[:2], None))
+    require_shape("masks_queries_logits", masks, (*classes.shape[:2], None, None))
+    _, query_count, class_count = classes.shape
+    if query_count < least_queries or class_count < least_classes:
+        raise InputError(
+            f"Expected at least {least_queries} queries and {least_classes} classes, "
+            f'"no object" included, got {query_count} and {class_count} - at '
+            "`outputs.class_queries_logits`."
+        )
 
 
 def network_plan(masks: Float[Array, "b q h w"], size: Size | None) -> tuple[ResizePlan, Size]:
@@ -310,6 +354,8 @@ def eomt_semantic_segmentation(
     [[1, 1], [1, 1]]
     """
     network_size = windows.eomt_size(size)
+    if target_sizes is None:
+        raise InputError("Expected the sizes of the images, got None - at `target_sizes`.")
     # Set by the processor where its `do_split_image` cut images into windows.
     offsets = optional_field(outputs, "patch_offsets")
     if offsets is None or len(offsets) == 0:
@@ -318,6 +364,7 @@ def eomt_semantic_segmentation(
         )
     classes = field(outputs, "class_queries_logits")
     masks = field(outputs, "masks_queries_logits")
+    require_queries(classes, masks, least_queries=1, least_classes=2)
     to_network, window_size = network_plan(masks, network_size)
     results = []
     for layout in windows.layouts(offsets, target_sizes, size, window_size):
@@ -365,7 +412,7 @@ def sam3_semantic_segmentation(
     for i, size in each_size(target_sizes, len(probabilities)):
         # Probabilities are resized, not logits, as in Transformers.
         scores = resize_image(probabilities, i, size, "bilinear")
-        segmentation = (scores[0] > np.float32(threshold)).astype(np.int32)
+        segmentation = (scores[0] > float32(threshold, "threshold")).astype(np.int32)
         maps = (segmentation, scores)
         results.append(_result(maps, segmentation.shape, return_segmentation_scores))
     return results
@@ -465,7 +512,8 @@ def seggpt_semantic_segmentation(
     painted = _painted(masks, mean, std)
     colors = None
     if num_labels is not None:
-        colors = jnp.asarray(palette(num_labels), jnp.float32)
+        count = whole_number(num_labels, "num_labels")
+        colors = jnp.asarray(palette(count), jnp.float32)
     results = []
     for i, size in each_size(target_sizes, len(painted)):
         resize_plan = plan(painted.shape[-2:], size, "nearest")

@@ -17,8 +17,7 @@ from jaxtyping import Float
 from jaxprep.errors import InputError
 from jaxprep.postprocess import contours
 from jaxprep.postprocess.registry import DETECTION, method
-from jaxprep.postprocess.results import field, required_sizes, to_jax
-from jaxprep.types import Size
+from jaxprep.postprocess.results import field, required_box_sizes, to_jax
 
 PARALLEL = 1e-6
 """Sides whose directions have so small a cross product do not meet."""
@@ -63,7 +62,7 @@ def ocr_text_detection(
     maps = np.asarray(field(predictions, "last_hidden_state"))
     if target_sizes is None:
         raise InputError("Expected `target_sizes`, a height and a width for each image, got None.")
-    image_sizes = required_sizes(target_sizes, len(maps))
+    image_sizes = required_box_sizes(target_sizes, len(maps))
     # The quotients of Python's or of torch's numbers: a corner may round to another pixel.
     is_float = np.asarray(target_sizes).dtype.kind == "f"
     dtype = np.float32 if is_float else np.float64
@@ -137,10 +136,10 @@ def _clipped_extent(positions: np.ndarray, length: int) -> tuple[int, int]:
     """The first and the last pixel of positions on an axis of `length`."""
     first = math.floor(positions.min())
     last = math.ceil(positions.max())
-    return _clip(first, length - 1), _clip(last, length - 1)
+    return int(_clip(first, length - 1)), int(_clip(last, length - 1))
 
 
-def _clip(position: int, largest: int) -> int:
+def _clip(position: int, largest: float) -> float:
     return max(0, min(position, largest))
 
 
@@ -185,9 +184,9 @@ def _cross(
 def _scaled(
     box: Float[np.ndarray, "4 2"],
     shape: tuple[int, ...],
-    size: Size,
+    size: tuple[float, float],
     dtype: Any,
-) -> list[list[int]]:
+) -> list[list[float]]:
     """Corners in pixels of the image, rounded half to even, inside it."""
     height, width = size
     # Python rounds half to even, like NumPy.

@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from jaxprep.errors import InputError
 from jaxprep.postprocess.registry import method
 from jaxprep.postprocess.resize_plan import Window, bucket, resize_image, take_image
-from jaxprep.postprocess.results import as_array, edge_of, sizes
+from jaxprep.postprocess.results import as_array, edge_of, required_sizes
 from jaxprep.types import Array, Size
 
 
@@ -107,7 +107,7 @@ def layouts(
     >>> layout.rows.tolist(), layout.starts.tolist(), layout.canvas
     ([0, 1], [0, 2], (4, 6))
     """
-    image_sizes = sizes(target_sizes, len(target_sizes)) or []
+    image_sizes = required_sizes(target_sizes, len(target_sizes))
     windows = [tuple(map(int, offset)) for offset in offsets]
     window_height, window_width = window_size
     for i, image_size in enumerate(image_sizes):
@@ -251,7 +251,7 @@ def unpad_image(segmentation_logits: Any, target_sizes: Any, size: Any) -> list[
     """
     logits = _logits(segmentation_logits)
     network = (logits.shape[2], logits.shape[3])
-    image_sizes = sizes(target_sizes, len(logits)) or []
+    image_sizes = required_sizes(target_sizes, len(logits))
     results = []
     for i, image_size in enumerate(image_sizes):
         window = Window.at_top_left(size_in_network(image_size, size), network)

@@ -12,6 +12,8 @@ import numpy as np
 Recipe = dict
 TARGETS = [[40, 31], [23, 64]]
 """Non-square, of two images."""
+FRACTIONAL = {"recipe": "values", "value": [[40.5, 31.25], [23.75, 64.5]]}
+"""A tensor of floats, as of images that were enlarged."""
 
 
 def hashed(count: int, seed: int) -> np.ndarray:
@@ -289,6 +291,9 @@ def _detection():
         yield {"name": f"{name} detection single", "class": name, "method": DETECTION, "outputs": single, "args": {"target_sizes": [[40, 31]], "threshold": 0.01}}
         yield {"name": f"{name} detection default", "class": name, "method": DETECTION, "outputs": found, "args": {}}
 
+    # boxes are multiplied by the sizes of a tensor, whole or not
+    for name in ("Detr", "RTDetr", "Owlv2", "OwlViT", "GroundingDino"):
+        yield {"name": f"{name} detection fractional", "class": name, "method": DETECTION, "outputs": found, "args": {"target_sizes": FRACTIONAL, "threshold": 0.3}}
     for k in (5, 1000):
         yield {"name": f"ConditionalDetr top {k}", "class": "ConditionalDetr", "method": DETECTION, "outputs": found, "args": {"top_k": k, "threshold": 0.1}}
         yield {"name": f"RfDetr top {k}", "class": "RfDetr", "method": DETECTION, "outputs": found, "args": {"top_k": k, "threshold": 0.1}}
@@ -296,6 +301,7 @@ def _detection():
         # every query once: one that is taken twice has two equal places, which torch sorts as it likes
         order = {**found, "logits": R("classes", 2, 30, 12, seed=18, null=0), "order_logits": R("noise", 2, 30, 30, seed=20), "out_masks": R("blobs", 2, 30, 5, 5, seed=20)}
         yield {"name": f"{name}", "class": name, "method": DETECTION, "outputs": order, "args": {"target_sizes": TARGETS, "threshold": 0.3}}
+    yield {"name": "PPDocLayoutV2 fractional", "class": "PPDocLayoutV2", "method": DETECTION, "outputs": order, "args": {"target_sizes": FRACTIONAL, "threshold": 0.3}}
     yield {"name": "PPDocLayoutV2 relative", "class": "PPDocLayoutV2", "method": DETECTION, "outputs": order, "args": {"threshold": 0.6}}
     for threshold in (0.3, 0.6, 0.999):
         quads = {"logits": R("classes", 2, 30, 12, seed=18, peak=3), "pred_boxes": R("noise", 2, 30, 10, seed=47, low=0, high=1), "relative_order_logits": R("noise", 2, 30, 30, seed=48), "successor_order_logits": R("noise", 2, 30, 30, seed=49, low=-9, high=1)}
@@ -348,6 +354,7 @@ def _maps():
 def _points():
     found = {"mask": R("integers", 2, 9, seed=32, high=2), "keypoints": R("noise", 2, 9, 2, seed=33, low=0, high=1), "scores": R("noise", 2, 9, seed=34), "descriptors": R("noise", 2, 9, 4, seed=35)}
     yield {"name": "SuperPoint", "class": "SuperPoint", "method": "post_process_keypoint_detection", "outputs": found, "args": {"target_sizes": TARGETS}}
+    yield {"name": "SuperPoint fractional", "class": "SuperPoint", "method": "post_process_keypoint_detection", "outputs": found, "args": {"target_sizes": FRACTIONAL}}
     yield {"name": "SuperPoint none", "class": "SuperPoint", "method": "post_process_keypoint_detection", "outputs": {**found, "mask": R("constant", 2, 9, value=0)}, "args": {"target_sizes": TARGETS}}
     # peaks well inside and clear: where the Hessian nearly vanishes, the refinement magnifies rounding without bound
     heat = {"heatmaps": R("blobs", 3, 5, 16, 12, seed=61, height=20, rough=0.1)}

@@ -195,10 +195,145 @@ def test_half_precision_outputs_are_computed_in_float32() -> None:
     np.testing.assert_array_equal(half, full)
 
 
-@pytest.mark.parametrize("sizes", [[[4, 5]], [[4, 5, 6]] * 2, [[0, 5]] * 2], ids=str)
-def test_sizes_that_do_not_fit_are_refused(sizes: list) -> None:
+SIZES_THAT_DO_NOT_FIT: list[Any] = [
+    [[4, 5]],
+    [[4, 5, 6]] * 2,
+    [[0, 5]] * 2,
+    [[4, 5], None],
+    [[4, 5], [4]],
+    [["4", "5"]] * 2,
+    [4, 5],
+    4,
+    np.array(4),
+]
+
+
+@pytest.mark.parametrize("sizes", SIZES_THAT_DO_NOT_FIT, ids=str)
+def test_sizes_that_do_not_fit_are_refused(sizes: Any) -> None:
     with pytest.raises(InputError, match="target_sizes"):
         postprocess.softmax_detection(_found(), target_sizes=sizes)
+
+
+def test_maps_have_whole_sizes() -> None:
+    whole = postprocess.panoptic_segmentation(QUERIES, target_sizes=jnp.float32(SIZES[0]))
+    assert whole[0]["segmentation"].shape == (40, 31)
+    with pytest.raises(InputError, match="whole numbers"):
+        postprocess.panoptic_segmentation(QUERIES, target_sizes=[(40.5, 31), (23, 64)])
+
+
+@pytest.mark.parametrize("name", ["Semantic", "Instance", "Panoptic"])
+def test_eomt_needs_target_sizes(name: str) -> None:
+    method = methods("EomtImageProcessor")[f"post_process_{name.lower()}_segmentation"]
+    with pytest.raises(InputError, match="target_sizes"):
+        method({"size": {"shortest_edge": 32, "longest_edge": 32}}, QUERIES, None)
+
+
+def test_sam_needs_original_sizes() -> None:
+    masks = [np.zeros((1, 1, 4, 4), np.float32)]
+    with pytest.raises(InputError, match="original_sizes"):
+        postprocess.sam2_masks(masks, None)
+
+
+@pytest.mark.parametrize("threshold", [None, "0.5", [0.5]], ids=str)
+def test_a_threshold_is_a_number(threshold: Any) -> None:
+    with pytest.raises(InputError, match="`threshold`"):
+        postprocess.softmax_detection(_found(), threshold)
+    with pytest.raises(InputError, match="`mask_threshold`"):
+        postprocess.panoptic_segmentation(QUERIES, 0.0, threshold)
+    with pytest.raises(InputError, match="`overlap_mask_area_threshold`"):
+        postprocess.panoptic_segmentation(QUERIES, 0.0, 0.5, threshold)
+    with pytest.raises(InputError, match="`nms_threshold`"):
+        guided = {"logits": np.zeros((1, 1, 1)), "target_pred_boxes": np.full((1, 1, 4), 0.5)}
+        postprocess.image_guided_detection(guided, 0.0, threshold)
+
+
+def test_a_threshold_beyond_float32_keeps_nothing() -> None:
+    for result in postprocess.panoptic_segmentation(QUERIES, 0.0, 0.5, 1e39):
+        assert not result["segments_info"]
+    for result in postprocess.softmax_detection(_found(), 1e39):
+        assert not len(result["scores"])
+
+
+def test_labels_to_fuse_may_be_an_array_or_a_set() -> None:
+    ways: tuple[Any, ...] = ([1, 2], {1, 2}, np.array([1, 2]), jnp.array([1, 2]), range(1, 3))
+    first, *others = (postprocess.panoptic_segmentation(QUERIES, 0, 0.5, 0.2, way) for way in ways)
+    assert any(info["was_fused"] for result in first for info in result["segments_info"])
+    for other in others:
+        assert [r["segments_info"] for r in other] == [r["segments_info"] for r in first]
+    stuff = [
+        postprocess.eomt_panoptic_segmentation(QUERIES, SIZES[0], 0.5, 0.5, 0.2, way)
+        for way in ways
+    ]
+    for other in stuff:
+        assert [r["segments_info"] for r in other] == [r["segments_info"] for r in stuff[0]]
+    one: Any = 1
+    with pytest.raises(InputError, match="label_ids_to_fuse"):
+        postprocess.panoptic_segmentation(QUERIES, label_ids_to_fuse=one)
+
+
+def test_numbers_of_results_are_integers() -> None:
+    counts: tuple[Any, ...] = (3.0, -1, "3")
+    for count in counts:
+        with pytest.raises(InputError, match="`top_k`"):
+            postprocess.top_detection(_found(), top_k=count)
+    three: Any = np.int64(3)
+    first, _ = postprocess.top_detection(_found(), 0.0, top_k=three)
+    assert len(first["scores"]) == 3
+
+
+def test_outputs_without_classes_or_of_other_batches_are_refused() -> None:
+    classes, masks = QUERIES.values()
+    only_null = {"class_queries_logits": classes[..., :1], "masks_queries_logits": masks}
+    nothing = {"class_queries_logits": classes[:, :0], "masks_queries_logits": masks[:, :0]}
+    for function in (
+        postprocess.query_semantic_segmentation,
+        postprocess.top_instance_segmentation,
+    ):
+        with pytest.raises(InputError, match="queries_logits"):
+            function(only_null)
+    with pytest.raises(InputError, match="queries_logits"):
+        postprocess.top_instance_segmentation(nothing)
+    # Transformers finds nothing in these.
+    for fields in (only_null, nothing):
+        for result in postprocess.panoptic_segmentation(fields):
+            assert (np.asarray(result["segmentation"]) == -1).all()
+    for fields in (
+        {"class_queries_logits": classes, "masks_queries_logits": masks[:1]},
+        {"class_queries_logits": classes, "masks_queries_logits": masks[:, :3]},
+    ):
+        for function in (
+            postprocess.query_semantic_segmentation,
+            postprocess.panoptic_segmentation,
+            postprocess.top_instance_segmentation,
+            postprocess.oneformer_instance_segmentation,
+        ):
+            with pytest.raises(InputError, match="queries_logits"):
+                function(fields)
+    with pytest.raises(InputError, match=r"`outputs\.logits`"):
+        postprocess.dense_semantic_segmentation({"logits": np.zeros((1, 0, 4, 4))})
+    found = _found()
+    with pytest.raises(InputError, match=r"`outputs\.pred_boxes`"):
+        postprocess.softmax_detection({**found, "pred_boxes": found["pred_boxes"][:1]})
+    with pytest.raises(InputError, match="no object"):
+        postprocess.softmax_detection({**found, "logits": found["logits"][..., :1]})
+
+
+def test_every_label_has_a_text() -> None:
+    found = _found()
+    texts = [["a cat"], ["a dog"]]
+    with pytest.raises(InputError, match="`text_labels`"):
+        postprocess.labelled_detection(found, 0.0, text_labels=texts)
+
+
+def test_pairs_of_images_have_pairs_of_sizes() -> None:
+    outputs = {
+        "keypoints": np.full((1, 2, 1, 2), 0.5),
+        "matches": np.zeros((1, 2, 1), int),
+        "matching_scores": np.ones((1, 2, 1)),
+    }
+    for sizes in (None, [(8, 6)], [[(8, 6), (4,)]]):
+        with pytest.raises(InputError, match="target_sizes"):
+            postprocess.dense_matching(outputs, sizes)
 
 
 def test_missing_fields_are_named() -> None:
