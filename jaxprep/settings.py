@@ -83,8 +83,8 @@ def outside_of_traces() -> contextlib.AbstractContextManager[Any]:
 
     >>> def area(scale):
     ...     with outside_of_traces():
-    ...         ones = jax.numpy.ones((2, 3))
-    ...     return scale * ones.sum().item()
+    ...         number = jax.numpy.ones((2, 3)).sum().item()
+    ...     return scale * number
     >>> jax.jit(area)(2.0).item()
     12.0
     """

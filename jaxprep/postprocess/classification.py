@@ -68,7 +68,7 @@ def image_classification(
     Raises:
         InputError: logits of another shape, or a class without a name.
 
-    >>> outputs = {"logits": np.float32([[0, 3, 1]])}
+    >>> outputs = {"logits": jnp.array([[0.0, 3.0, 1.0]])}
     >>> (result,) = image_classification(outputs, 2, ["ant", "bee", "cat"])
     >>> result["labels"].tolist(), result["text_labels"]
     ([1, 2], ['bee', 'cat'])

@@ -5,7 +5,6 @@ to 500 random requests each, of which digests are kept (`tests/goldens/write_vid
 from __future__ import annotations
 
 import ast
-import importlib.util
 import itertools
 import json
 import math
@@ -87,26 +86,39 @@ ASKED: list[dict[str, Any]] = [
 ]
 
 
+BASE = "video_processing_utils.py", "BaseVideoProcessor"
+"""The file and the class that sample where a class does not say how."""
+
+
 def original_sampling(name: str) -> Callable[..., Any]:
     """Return `sample_frames` of a class, out of its file: the class itself needs torch."""
-    spec = importlib.util.find_spec("transformers")
-    if spec is None or spec.origin is None:
-        pytest.skip("needs transformers")
-    pattern = "models/*/video_processing_*.py"
-    for path in sorted(Path(spec.origin).parent.glob(pattern)):
-        for node in ast.parse(path.read_text("utf-8")).body:
-            if not isinstance(node, ast.ClassDef) or node.name != name:
+    transformers = pytest.importorskip("transformers")
+    folder = Path(transformers.__file__).parent
+    classes_of_files = [(file, name) for file in folder.glob("models/*/video_processing_*.py")]
+    for file, class_name in [*classes_of_files, (folder / BASE[0], BASE[1])]:
+        for node in ast.parse(file.read_text("utf-8")).body:
+            if not isinstance(node, ast.ClassDef) or node.name != class_name:
                 continue
-            methods = {part.name: part for part in node.body if isinstance(part, ast.FunctionDef)}
-            if "sample_frames" not in methods:
-                pytest.skip(f"{name} samples as the base class, which needs torch")
-            logger = types.SimpleNamespace(warning_once=lambda _: None)
-            names = {"torch": TORCH, "np": np, "math": math, "logger": logger}
-            names["VideoMetadata"] = object
-            module = ast.Module([methods["sample_frames"]], [])
-            exec(compile(module, str(path), "exec"), names)
-            return names["sample_frames"]
+            for part in node.body:
+                if isinstance(part, ast.FunctionDef) and part.name == "sample_frames":
+                    return function_of(part, str(file))
     raise LookupError(name)
+
+
+def function_of(node: ast.FunctionDef, file: str) -> Callable[..., Any]:
+    """Return the function of a definition, with what it names of its module."""
+    from transformers.video_utils import default_sample_indices_fn
+
+    names = {
+        "torch": TORCH,
+        "np": np,
+        "math": math,
+        "logger": types.SimpleNamespace(warning_once=lambda _: None),
+        "VideoMetadata": object,
+        "default_sample_indices_fn": default_sample_indices_fn,
+    }
+    exec(compile(ast.Module([node], []), file, "exec"), names)
+    return names["sample_frames"]
 
 
 @pytest.mark.parametrize("name", sorted(set(video_samplings.SETTINGS) - {"PeVideoVideoProcessor"}))
