@@ -80,7 +80,7 @@ def _moved_axes(stage: Stage, tables: Tables) -> tuple[AxisTable, AxisTable]:
     """The tables of a stage's `geometry`, for the drawn steps to go on from."""
     axes = []
     for axis, taps in enumerate((tables.vertical, tables.horizontal)):
-        length: Any = stage.rows[axis]
+        length: Any = stage.table_rows[axis]
         edge: Any = np.zeros(length, np.int8)
         if tables.moved_size is not None:
             length = tables.moved_size[axis]

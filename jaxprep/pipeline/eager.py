@@ -709,9 +709,9 @@ class _Results:
 
 def _corner(program: Program, size: Size, shape: tuple[int, ...]) -> tuple[slice, ...]:
     """Where the result of an image whose own size is `size` lies in a result of `shape`."""
-    if program.form == "pixels":
+    if program.data_format == "channels_last":
         corner = (*size, shape[-1])
-    elif program.form == "planes":
+    elif program.data_format == "channels_first":
         corner = (shape[0], *size)
     else:
         assert program.layout is not None

@@ -48,9 +48,9 @@ class Stage(NamedTuple):
             whatever moved the pixels.
         arithmetic, reference, rounded: how its passes sum and round.
         source: height and width of the canvas of what comes in.
-        rows: how many rows the vertical and the horizontal table have.
+        table_rows: how many rows the vertical and the horizontal table have.
         out: height and width of the canvas of what comes out.
-        counts: taps of the vertical and the horizontal table.
+        tap_counts: how many taps each row of the vertical and of the horizontal table has.
         order: which pass comes first; "both" where the images of a plan differ.
         used: for each `PaddingSlot`, whether any image needs it.
 
@@ -65,9 +65,9 @@ class Stage(NamedTuple):
     reference: str | None
     rounded: bool
     source: Size
-    rows: Size
+    table_rows: Size
     out: Size
-    counts: tuple[int, int]
+    tap_counts: tuple[int, int]
     order: str
     used: tuple[bool, ...]
 
@@ -83,8 +83,8 @@ class Stage(NamedTuple):
         for used, needed in zip(self.used, other.used, strict=True):
             if needed and not used:
                 return False
-        own_numbers = (*self.source, *self.rows, *self.out, *self.counts)
-        other_numbers = (*other.source, *other.rows, *other.out, *other.counts)
+        own_numbers = (*self.source, *self.table_rows, *self.out, *self.tap_counts)
+        other_numbers = (*other.source, *other.table_rows, *other.out, *other.tap_counts)
         pairs = zip(own_numbers, other_numbers, strict=True)
         return all(own >= needed for own, needed in pairs)
 
@@ -327,12 +327,12 @@ def on_canvas(parts: Sequence[Segment], stages: Bucket, source: Size) -> Bucket:
     on_it: list[Stage] = []
     for segment, stage in zip(parts, stages, strict=True):
         # all taps lie inside of the canvas, see `tables.fit`
-        counts = min(stage.counts[0], source[0]), min(stage.counts[1], source[1])
-        stage = stage._replace(source=source, counts=counts)
+        counts = min(stage.tap_counts[0], source[0]), min(stage.tap_counts[1], source[1])
+        stage = stage._replace(source=source, tap_counts=counts)
         if not segment.keeps_canvas:
             # the sizes of what it makes are its own
             return (*on_it, stage, *stages[len(on_it) + 1 :])
-        on_it.append(stage._replace(rows=source, out=source))
+        on_it.append(stage._replace(table_rows=source, out=source))
     return tuple(on_it)
 
 
@@ -403,11 +403,11 @@ def merge(buckets: Sequence[Bucket]) -> Bucket:
         orders = {stage.order for stage in alike}
         # a program of either order costs a transposition; most batches need only one
         order = orders.pop() if len(orders) == 1 else "both"
-        vertical, horizontal = _largest([stage.counts for stage in alike])
+        vertical, horizontal = _largest([stage.tap_counts for stage in alike])
         # all taps lie inside of the canvas, see `tables.fit`
         counts = (min(vertical, source[0]), min(horizontal, source[1]))
         used = np.any([stage.used for stage in alike], axis=0)
-        rows = _largest([stage.rows for stage in alike])
+        rows = _largest([stage.table_rows for stage in alike])
         out = _largest([stage.out for stage in alike])
         # each image is within the bounds, and a tall and a wide one together need not be
         bounds.check_pixels(out, source, "a canvas for all images of a plan")
@@ -415,9 +415,9 @@ def merge(buckets: Sequence[Bucket]) -> Bucket:
             bounds.check_weights(outputs, taps, "the tables of a plan")
         merged = alike[0]._replace(
             source=source,
-            rows=rows,
+            table_rows=rows,
             out=out,
-            counts=counts,
+            tap_counts=counts,
             order=order,
             used=tuple(used.tolist()),
         )
@@ -522,7 +522,7 @@ def _up_to_whole(stages: Bucket, lowered: Lowered) -> Bucket:
         whole.append(count * multiple)
     height, width = whole
     size = (height, width)
-    return *stages[:-1], last._replace(rows=size, out=size)
+    return *stages[:-1], last._replace(table_rows=size, out=size)
 
 
 SIDES = 8
@@ -554,7 +554,7 @@ def bucket_of_any(parts: tuple[Segment, ...], canvas: Size) -> Bucket:
         fitted = []
         for stage, own in zip(thin, stages, strict=True):
             # results of thin images may be much longer than others: their sizes do not count
-            fitted.append(stage._replace(source=own.source, rows=own.rows, out=own.out))
+            fitted.append(stage._replace(source=own.source, table_rows=own.table_rows, out=own.out))
         stages = merge([stages, tuple(fitted)])
     return stages
 
@@ -646,8 +646,8 @@ def _padded_tables(segment: Segment, stage: Stage, size: Size, window: ReadWindo
     edges = []
     for axis, table in enumerate((made.vertical, made.horizontal)):
         source = stage.source[axis]
-        rows = stage.rows[axis]
-        count = stage.counts[axis]
+        rows = stage.table_rows[axis]
+        count = stage.tap_counts[axis]
         taps = in_arithmetic(table, stage.arithmetic, stage.reference, table.length)
         if window is not None:
             start = window[axis]
@@ -673,7 +673,7 @@ def constant_stage(segment: Segment, size: Size) -> tuple[Stage, Tables]:
 
     >>> from jaxprep import ops
     >>> stage, tables = constant_stage(Segment(geometry=(ops.CenterCrop((2, 2)),)), (4, 6))
-    >>> stage.source, stage.counts, tables.horizontal.start.tolist()
+    >>> stage.source, stage.tap_counts, tables.horizontal.start.tolist()
     ((4, 6), (1, 1), [2, 3])
     """
     made = segment_tables(segment, size)

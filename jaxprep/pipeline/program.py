@@ -34,7 +34,7 @@ from jaxprep.pipeline.step import Layout, Pointwise, fill_value
 from jaxprep.resample.engines.cpu import CpuEngine
 from jaxprep.resample.engines.plain import PlainEngine, Run
 from jaxprep.resample.engines.tpu import TpuEngine
-from jaxprep.resample.passes import Epilogue, Form, Passes, Rows, round_to
+from jaxprep.resample.passes import DataFormat, Epilogue, Passes, Rows, round_to
 from jaxprep.types import Size
 
 TOLERANCE = 5e-7
@@ -58,8 +58,8 @@ class Program(NamedTuple):
 
     >>> from jaxprep import Pipeline, ops
     >>> pipeline = Pipeline((ops.Resize((4, 4)), ops.ChannelsFirst()))
-    >>> Program(pipeline.bucket((8, 8)), layout=pipeline.layout).form
-    'planes'
+    >>> Program(pipeline.bucket((8, 8)), layout=pipeline.layout).data_format
+    'channels_first'
     """
 
     stages: Bucket
@@ -72,21 +72,20 @@ class Program(NamedTuple):
     platform: str | None = None
 
     @property
-    def form(self) -> Form | None:
-        """How results lie in memory; None for a layout of another shape than an image."""
-        if self.layout is None:
-            return "planes" if self.planar else "pixels"
-        if self.layout.planar:
-            return "planes"
-        return None
+    def data_format(self) -> DataFormat | None:
+        """How the pixels of results lie in memory; None where the layout makes something else."""
+        is_planar = self.planar if self.layout is None else self.layout.planar
+        if is_planar:
+            return "channels_first"
+        return "channels_last" if self.layout is None else None
 
     @property
     def work(self) -> int:
         """About how much it computes: the taps of both passes, on its canvases."""
         work = 0
         for stage in self.stages:
-            vertical, horizontal = stage.counts
-            height, width = stage.rows
+            vertical, horizontal = stage.tap_counts
+            height, width = stage.table_rows
             work += stage.source[0] * width * horizontal + height * width * vertical
         return work
 
@@ -574,7 +573,7 @@ def map_images(
     images: jax.Array,
     given: PerImage,
     arithmetics: set[str],
-    form: Form | None,
+    data_format: DataFormat | None,
     platform: str | None = None,
 ) -> jax.Array:
     """Run `run` on each image of a batch `(b, h, w, c)`.
@@ -582,21 +581,21 @@ def map_images(
     Args:
         given: of the batch.
         arithmetics: of all stages; see `arithmetics_of`.
-        form: of the results.
+        data_format: of the results; None where they are no images.
         platform: what is compiled for; None compiles for any.
 
     >>> from jaxprep import Pipeline, ops
     >>> stages, constants = constant_program(Pipeline((ops.Resize((2, 2)),)).lowered, (4, 4))
     >>> run = functools.partial(run_stages, Program(stages), constants)
     >>> images = jnp.ones((5, 4, 4, 3))
-    >>> map_images(run, images, PerImage(), {"float"}, "pixels").shape
+    >>> map_images(run, images, PerImage(), {"float"}, "channels_last").shape
     (5, 2, 2, 3)
     """
     axis = _sharded_over(images, given)
     if axis is not None:
         # on an explicit mesh each device runs the images that it holds, without collectives
         run_on_device = functools.partial(
-            map_images, run, arithmetics=arithmetics, form=form, platform=platform
+            map_images, run, arithmetics=arithmetics, data_format=data_format, platform=platform
         )
         mesh = jax.typeof(images).sharding.mesh
         spec = PartitionSpec(axis)
@@ -604,7 +603,7 @@ def map_images(
         return run_on_all(images, given)
 
     def with_engine(engine: Any, images: jax.Array, given: PerImage) -> jax.Array:
-        return engine.map_images(run, images, given, arithmetics, form)
+        return engine.map_images(run, images, given, arithmetics, data_format)
 
     return on_platform(with_engine, images, given, platform=platform)
 
@@ -718,7 +717,7 @@ def run_batch(
     run = functools.partial(run_stages, program, None)
     given = PerImage(tables)
     arithmetics = arithmetics_of(program.stages)
-    return map_images(run, images, given, arithmetics, program.form, program.platform)
+    return map_images(run, images, given, arithmetics, program.data_format, program.platform)
 
 
 @bounded_jit(shapes=_image_type, compiler_options=ONE_THREAD)
@@ -737,7 +736,7 @@ def run_in_turn(
     (1, 4, 4, 3)
     """
     run = functools.partial(run_stages, program, None)
-    return CpuEngine(concurrent=1).map_in_turn(run, images, PerImage(tables), program.form)
+    return CpuEngine(concurrent=1).map_in_turn(run, images, PerImage(tables), program.data_format)
 
 
 def constant_program(

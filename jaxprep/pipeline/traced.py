@@ -100,7 +100,7 @@ def run(
         each = (*following, matrix, mask_plan, *given)
         following = map_batch(lambda _, *one: follow(*one), None, each, image.shape[0])
         arithmetics = arithmetics_of(stages)
-        image = map_images(run_each, image, given, arithmetics, program.form, platform)
+        image = map_images(run_each, image, given, arithmetics, program.data_format, platform)
     boxes, keypoints, masks, flags = following
     size = None if plan is None else plan.size
     extras = {**batch.extras, **masks, **flags}

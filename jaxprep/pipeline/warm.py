@@ -159,12 +159,12 @@ def _largest_stage(alike: Sequence[Stage]) -> Stage:
         return max(height for height, _ in pairs), max(width for _, width in pairs)
 
     source = largest([stage.source for stage in alike])
-    vertical, horizontal = largest([stage.counts for stage in alike])
+    vertical, horizontal = largest([stage.tap_counts for stage in alike])
     return alike[0]._replace(
         source=source,
-        rows=largest([stage.rows for stage in alike]),
+        table_rows=largest([stage.table_rows for stage in alike]),
         out=largest([stage.out for stage in alike]),
-        counts=(min(vertical, source[0]), min(horizontal, source[1])),
+        tap_counts=(min(vertical, source[0]), min(horizontal, source[1])),
         used=tuple(np.any([stage.used for stage in alike], axis=0).tolist()),
     )
 

@@ -28,10 +28,12 @@ from jaxprep.resample.tables import Taps
 Arithmetic = Literal["copy", "integer", "float"]
 """How a pass sums: `copy` takes one pixel; `integer` sums in int32, rounds and clips to uint8;
 `float` sums in float32."""
-Form = Literal["image", "pixels", "planes"]
+Form = Literal["image", "pixels", "channels"]
 """How `Rows` lie in memory: `(h, w, c)`; `(h, w * c)`, the pixels of a row one after the other
 ("band interleaved by pixel"); `(h, c * w)`, the channels of a row one after the other ("band
 interleaved by line")."""
+DataFormat = Literal["channels_last", "channels_first"]
+"""How the pixels of a result lie in memory: `(h, w, c)` or `(c, h, w)`."""
 
 # Unrolled sums run faster (1.9 to 3.2 times on CPU, at 18 to 72 taps) but take XLA long to compile:
 # 2.2 s for 143 taps, 12 s for 286.
@@ -63,7 +65,7 @@ class Rows:
         channels: c.
         form: which of the three.
 
-    >>> rows = Rows.of(jnp.arange(12).reshape(2, 2, 3), "planes")
+    >>> rows = Rows.of(jnp.arange(12).reshape(2, 2, 3), "channels")
     >>> rows.values[0].tolist(), rows.image().shape
     ([0, 3, 1, 4, 2, 5], (2, 2, 3))
     """
@@ -78,7 +80,7 @@ class Rows:
         channels = image.shape[2]
         if form == "image":
             return cls(image, channels)
-        if form == "planes":
+        if form == "channels":
             image = image.swapaxes(1, 2)
         height = image.shape[0]
         values = image.reshape(height, -1)
@@ -101,9 +103,9 @@ class Rows:
         by_channel = self.values.reshape(height, self.channels, self.width)
         return by_channel.swapaxes(1, 2)
 
-    def planes(self) -> Any:
+    def channels_first(self) -> Any:
         """Return the image as `(c, h, w)`."""
-        if self.form == "planes":
+        if self.form == "channels":
             by_channel = self.values.reshape(-1, self.channels, self.width)
             return by_channel.swapaxes(0, 1)
         return jnp.moveaxis(self.image(), 2, 0)
@@ -205,14 +207,11 @@ class Epilogue(NamedTuple):
     by_channel: bool = False
 
     @property
-    def form(self) -> Form | None:
-        """The form in which rows are the result without a transposition; None if there is none.
-
-        "pixels" where the result is `(h, w, c)`, "planes" where it is `(c, h, w)`.
-        """
+    def data_format(self) -> DataFormat | None:
+        """How the pixels of the result lie in memory; None where `store` makes something else."""
         if self.store is not None:
             return None
-        return "planes" if self.planar else "pixels"
+        return "channels_first" if self.planar else "channels_last"
 
     def finish(self, rows: Rows) -> jax.Array:
         """Compute the rows and store them as an array."""
@@ -223,7 +222,7 @@ class Epilogue(NamedTuple):
         if self.store is not None:
             return self.store(rows.image())
         if self.planar:
-            return rows.planes()
+            return rows.channels_first()
         return rows.image()
 
 

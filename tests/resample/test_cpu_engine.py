@@ -32,7 +32,7 @@ def lines(image) -> np.ndarray:
     return np.asarray(image).reshape(len(image), -1)
 
 
-CONCURRENT, FORMS = (None, 1, 4), ("pixels", "planes")
+CONCURRENT, FORMS = (None, 1, 4), ("pixels", "channels")
 
 
 # blocks are 16 rows, or as many as fit
@@ -64,7 +64,7 @@ def check_transposed_rows(height, index, reference, concurrent) -> None:
         return results, apply_taps(view.pixels(), taps, 1, arithmetic)
 
     results, plain = passes(view)
-    expected = {"pixels": lines(plain), "planes": lines(np.asarray(plain).swapaxes(1, 2))}
+    expected = {"pixels": lines(plain), "channels": lines(np.asarray(plain).swapaxes(1, 2))}
     for (_, form), result in zip(kinds, results, strict=True):
         assert result.dtype == expected[form].dtype
         atol = 1e-4 if arithmetic == "float" else 0

@@ -37,6 +37,7 @@ from jaxprep.resample.engines.plain import (
 )
 from jaxprep.resample.passes import (
     Arithmetic,
+    DataFormat,
     Epilogue,
     Form,
     Passes,
@@ -236,7 +237,7 @@ class CpuEngine:
         view, vertical = _trim(view, passes.vertical, 0)
         view, horizontal = _trim(view, passes.horizontal, 1)
         is_by_channel = epilogue.planar or epilogue.by_channel
-        form: Form = "planes" if is_by_channel else "pixels"
+        form: Form = "channels" if is_by_channel else "pixels"
         arithmetic = passes.arithmetic
         if vertical is None and horizontal is None:
             return self.store(_as_pixels, view.pixels(), epilogue=epilogue)
@@ -285,19 +286,19 @@ class CpuEngine:
                 rows = epilogue.compute(compute(*args))
                 result = epilogue.as_array(rows)
             shape = result.shape
-            values = result.reshape(stored_shape(shape, epilogue.form))
+            values = result.reshape(stored_shape(shape, epilogue.data_format))
             if buffer is None:
                 return values
             return self._write(buffer, values)
 
         result = no_inline(body, self.buffer, *args)
         if self.buffer is None:
-            return as_result(result, shape, epilogue.form)
+            return as_result(result, shape, epilogue.data_format)
         return result
 
     def store_result(self, result: jax.Array, epilogue: Epilogue) -> jax.Array:
         """Writes a finished result into `buffer`."""
-        shape = stored_shape(result.shape, epilogue.form)
+        shape = stored_shape(result.shape, epilogue.data_format)
         return self._write(self.buffer, result.reshape(shape))
 
     def _write(self, buffer: jax.Array, values: jax.Array) -> jax.Array:
@@ -424,7 +425,7 @@ class CpuEngine:
         images: jax.Array,
         tables: Any,
         arithmetics: set[str],
-        form: Form | None,
+        data_format: DataFormat | None,
     ) -> jax.Array:
         """Runs `run(engine, image, tables of the image)` on each image of a batch `(b, h, w, c)`.
 
@@ -437,7 +438,7 @@ class CpuEngine:
             arithmetics: of all passes, and "branches" where `run` branches on numbers of an image:
                 under `vmap` all branches are computed (RandAugment: 28.7 ms an image of 224 x 224,
                 and 0.3 ms one by one).
-            form: "pixels" where results are `(h, w, c)`, "planes" where they are `(c, h, w)`.
+            data_format: of the results; None where they are no images.
         """
         mesh = jax.typeof(images).sharding.mesh
         devices = 1 if mesh.are_all_axes_manual else _cpu_count()
@@ -446,7 +447,7 @@ class CpuEngine:
         concurrent = max(count // devices, 1) if isinstance(count, int) else None
         engine = CpuEngine(concurrent=concurrent)
         if count != images.shape[0]:
-            return _loop_over_images(engine, run, images, tables, count, form)
+            return _loop_over_images(engine, run, images, tables, count, data_format)
 
         def run_image(image: jax.Array, tables: Any) -> jax.Array:
             return run(engine, ImageView.of(image), tables)
@@ -458,11 +459,11 @@ class CpuEngine:
         run: Run,
         images: jax.Array,
         tables: Any,
-        form: Form | None,
+        data_format: DataFormat | None,
     ) -> jax.Array:
         """Runs `run` on each image of a batch on one device, one after the other; see
         `map_images`."""
-        return _loop_over_images(self, run, images, tables, 1, form)
+        return _loop_over_images(self, run, images, tables, 1, data_format)
 
 
 def _cpu_count() -> int:
@@ -613,18 +614,18 @@ def rows_no_inline(compute: Callable[..., Rows], *args: Any) -> Rows:
 
 def stored_shape(
     shape: tuple[int, ...],
-    form: Form | None,
+    data_format: DataFormat | None,
 ) -> tuple[int, ...]:
     """Returns a shape of as many numbers in the same order as a result of `shape`, whose order XLA
     keeps.
 
-    >>> stored_shape((8, 4, 3), "pixels")
+    >>> stored_shape((8, 4, 3), "channels_last")
     (8, 2, 6)
     """
-    if form == "planes":
+    if data_format == "channels_first":
         channels, height, width = shape
         return channels * height, width
-    if form == "pixels":
+    if data_format == "channels_last":
         height, width, channels = shape
         return height, *_factors(width * channels)
     return shape
@@ -633,14 +634,14 @@ def stored_shape(
 def as_result(
     values: jax.Array,
     shape: tuple[int, ...],
-    form: Form | None,
+    data_format: DataFormat | None,
 ) -> jax.Array:
     """Reshapes what has the `stored_shape` to the result's `shape`.
 
-    >>> as_result(jnp.ones((8, 2, 6)), (8, 4, 3), "pixels").shape
+    >>> as_result(jnp.ones((8, 2, 6)), (8, 4, 3), "channels_last").shape
     (8, 4, 3)
     """
-    if form == "pixels":
+    if data_format == "channels_last":
         # by way of rows: on an explicit mesh a reshape merges axes or splits one, not both
         values = values.reshape(shape[0], -1)
     return values.reshape(shape)
@@ -718,7 +719,7 @@ def _taps_of_numbers(taps: Taps, channels: int, form: Form) -> Taps:
     start = first_number + jnp.arange(channels, dtype=jnp.int32)
     weight = jnp.asarray(taps.weight)[:, None]
     weight = jnp.broadcast_to(weight, (*start.shape, count))
-    if form == "planes":
+    if form == "channels":
         start = start.swapaxes(0, 1)
         weight = weight.swapaxes(0, 1)
     start = start.reshape(-1)
@@ -804,7 +805,7 @@ def _loop_over_images(
     images: jax.Array,
     tables: Any,
     count: int,
-    form: Form | None,
+    data_format: DataFormat | None,
 ) -> jax.Array:
     """`count` images at a time, whose results one buffer takes."""
     length = images.shape[0] // count
@@ -818,7 +819,7 @@ def _loop_over_images(
         return leaf.reshape(count, length, *leaf.shape[1:])
 
     def restore(values: jax.Array) -> jax.Array:
-        return as_result(values, shape, form)
+        return as_result(values, shape, data_format)
 
     step = one
     if count > 1:
@@ -826,7 +827,7 @@ def _loop_over_images(
         step = jax.vmap(one, (0, 0, 0, None))
     result = jax.eval_shape(step, images, tables, None, 0)
     shape = result.shape if count == 1 else result.shape[1:]
-    buffer_shape = (length, *stored_shape(shape, form))
+    buffer_shape = (length, *stored_shape(shape, data_format))
     make = functools.partial(zeros_like_device, buffer_shape, result.dtype)
     restore_all = jax.vmap(restore)
     if count > 1:

@@ -23,8 +23,8 @@ import numpy as np
 from jax import lax
 
 from jaxprep.resample.passes import (
+    DataFormat,
     Epilogue,
-    Form,
     Passes,
     Rows,
     apply_taps,
@@ -68,7 +68,7 @@ class PlainEngine:
         images: jax.Array,
         tables: Any,
         arithmetics: set[str],
-        form: Form | None,
+        data_format: DataFormat | None,
     ) -> jax.Array:
         """Run `run(engine, image, tables of the image)` on each image of a batch
         `(b, h, w, c)`.
@@ -76,9 +76,9 @@ class PlainEngine:
         Args:
             tables: a pytree whose leaves have a leading batch axis.
             arithmetics: how the passes sum; other engines choose their groups of images by it.
-            form: of the results.
+            data_format: of the results; None where they are no images.
         """
-        del arithmetics, form
+        del arithmetics, data_format
         # per image and `vmap`: sharding along the batch is kept, without collectives. A gather with
         # explicit batch indices all-gathers under an Auto mesh, and raises under an Explicit one.
         run_image = functools.partial(run, self)
