@@ -22,6 +22,7 @@ from jaxprep.errors import InputError
 from jaxprep.formats import Format
 from jaxprep.ops.boxes import from_corners, to_corners
 from jaxprep.pipeline import Ragged
+from jaxprep.pipeline.numbers import as_numbers
 from jaxprep.pipeline.placement import common, placement_of
 from jaxprep.slips import Kind, check_names, known_shape
 from jaxprep.types import Batch, Size, is_traced
@@ -105,7 +106,8 @@ def convert_labelled(x: Mapping[str, Any], config: Format) -> dict[str, Any]:
         are stacked where they have one shape.
 
     Raises:
-        InputError: boxes of another shape, or a mask of another size than its image.
+        InputError: boxes of another shape, another number of labels than of boxes, a mask of
+            another size than its image, or not one of each for every image of a list.
 
     >>> from jaxprep.formats import KerasHub
     >>> boxes = {"boxes": np.array([[0.0, 0.0, 4.0, 4.0]]), "labels": np.array([7])}
@@ -123,7 +125,8 @@ def convert_labelled(x: Mapping[str, Any], config: Format) -> dict[str, Any]:
     batch = Batch(image=image)
     if MASKS in x:
         pipeline = pipeline.replace(kinds=((MASKS, "mask"),))
-        batch = batch.replace(extras={MASKS: x[MASKS]})
+        mask = as_numbers(x[MASKS], "masks (h, w) or (h, w, 1), or a batch of them", MASKS)
+        batch = batch.replace(extras={MASKS: mask})
     # Without a size of the results nothing is resized or cropped, and boxes stay as they are.
     if BOXES in x and config.image_size is not None:
         if pipeline.reads_channels_first:
@@ -157,21 +160,43 @@ def _to_array(images: Any, config: Format) -> Any:
 
 def _convert_each(x: Mapping[str, Any], config: Format) -> dict[str, Any]:
     """Convert images of a list one by one, each with its mask and its boxes, however many."""
+    _check_one_for_each_image(x)
     results = []
     for i in range(len(x[IMAGES])):
         single = {key: x[key][i] for key in (IMAGES, MASKS) if key in x}
         if BOXES in x:
-            single[BOXES] = {key: value[i] for key, value in x[BOXES].items()}
+            single[BOXES] = {key: x[BOXES][key][i] for key in ("boxes", "labels")}
         results.append(convert_labelled(single, config))
     combined = dict(x)
     for key in results[0]:
         values = [result[key] for result in results]
         if key == BOXES:
-            combined[key] = _combined_boxes(values)
+            combined[key] = {**x[BOXES], **_combined_boxes(values)}
         else:
             placement = common(values, key)
             combined[key] = Ragged.of(values, placement).stacked_or_listed()
     return combined
+
+
+def _check_one_for_each_image(x: Mapping[str, Any]) -> None:
+    """Refuse masks and boxes that are not as many as the images of a list, which would be left out,
+    or belong to other images.
+    """
+    entries = {MASKS: x[MASKS]} if MASKS in x else {}
+    if BOXES in x:
+        _check_has_boxes(x[BOXES])
+        entries |= {f"{BOXES}.{key}": x[BOXES][key] for key in ("boxes", "labels")}
+    count = len(x[IMAGES])
+    for where, value in entries.items():
+        try:
+            got = f"{len(value)}"
+        except TypeError:  # a number, None, an iterator, an array without axes
+            got = f"`{type(value).__name__}`"
+        if got != f"{count}":
+            raise InputError(
+                f"Expected a list with an entry for each of {count} images, got {got} - at "
+                f"`{where}`."
+            )
 
 
 def _combined_boxes(boxes: list[dict[str, Any]]) -> dict[str, Any]:
@@ -190,18 +215,31 @@ def _box_format(config: Format) -> str:
     return getattr(config, "bounding_box_format", "xyxy")
 
 
-def _corners(boxes: Any, size: Size, config: Format) -> Float[Array, "*batch n 4"]:
-    """Return the boxes of a dictionary, for images of `size`, as corners in pixels."""
+def _check_has_boxes(boxes: Any) -> None:
     has_keys = isinstance(boxes, Mapping) and {"boxes", "labels"} <= set(boxes)
     if not has_keys:
         raise InputError(
             f"Expected a dictionary with `boxes` and `labels`, got {codec.shown(boxes)} - at "
-            f"`{BOXES}`."
+            f"`{BOXES}`. For a list of images, each is a list with an entry for each image."
         )
-    array = jnp.asarray(boxes["boxes"], jnp.float32)
+
+
+def _corners(boxes: Any, size: Size, config: Format) -> Float[Array, "*batch n 4"]:
+    """Return the boxes of a dictionary, for images of `size`, as corners in pixels."""
+    _check_has_boxes(boxes)
+    array = as_numbers(boxes["boxes"], "boxes (n, 4) or (batch, n, 4)", f"{BOXES}.boxes")
+    if array.shape == (0,):  # a list of none
+        array = array.reshape(0, 4)
+    array = jnp.asarray(array, jnp.float32)
     if array.ndim < 2 or array.shape[-1] != 4:
         raise InputError(
             f"Expected boxes (n, 4) or (batch, n, 4), got shape {array.shape} - at `{BOXES}.boxes`."
+        )
+    labels = _labels_of(boxes)
+    if labels.shape != array.shape[:-1]:
+        raise InputError(
+            f"Expected one label for each box, {array.shape[:-1]}, got shape {labels.shape} - at "
+            f"`{BOXES}.labels`."
         )
     corners = to_corners(array, _box_format(config), size)
     # Boxes of a batch are padded with -1 by some data sets, and with 0 by others.
@@ -209,6 +247,13 @@ def _corners(boxes: Any, size: Size, config: Format) -> Float[Array, "*batch n 4
     all_minus_one = jnp.all(array == -1, -1, keepdims=True)
     # Padding must have no area in the results, wherever crops and pads move it.
     return jnp.where(all_zero | all_minus_one, -jnp.inf, corners)
+
+
+def _labels_of(boxes: Mapping[str, Any]) -> Any:
+    """Return the labels of boxes, in a type that has -1."""
+    labels = as_numbers(boxes["labels"], "one number for each box", f"{BOXES}.labels")
+    is_unsigned = jnp.issubdtype(labels.dtype, jnp.unsignedinteger) or labels.dtype == bool
+    return labels.astype(jnp.int32) if is_unsigned else labels
 
 
 def _boxes_of_corners(
@@ -219,7 +264,7 @@ def _boxes_of_corners(
     has_area = jnp.all(sides > MIN_SIDE, -1)
     # labels of another device stay there
     has_area = jax.device_put(has_area, placement_of(boxes["labels"]))
-    labels = jnp.asarray(boxes["labels"])
+    labels = jnp.asarray(_labels_of(boxes))
     # -1 stands for no class, as in Keras' padding of labels.
     no_label = -jnp.ones((), labels.dtype)
     assert config.image_size is not None  # boxes are converted only where the size is known

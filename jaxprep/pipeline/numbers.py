@@ -22,6 +22,7 @@ import numpy as np
 
 from jaxprep import codec
 from jaxprep.errors import ConfigError, InputError
+from jaxprep.types import from_torch, is_torch, is_traced
 
 LARGEST_INPUT = 2.0**32
 FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -121,6 +122,46 @@ def as_dtype(dtype: Any) -> Any:
         raise InputError(
             f"Expected a dtype of images, got {codec.shown(dtype)} - at `dtype`."
         ) from error
+
+
+def as_numbers(value: Any, expected: str, where: str) -> Any:
+    """Returns boxes, labels, masks and the like as an array: those of JAX where they are, others on
+    the host, in the types that JAX holds them in.
+
+    Args:
+        value: an array of any library, or nested lists.
+        expected: what it should be, for messages.
+        where: its position in the call, for messages.
+
+    Raises:
+        InputError: it has no values that are booleans, integers or real numbers, some are masked,
+            or JAX does not hold one.
+
+    >>> as_numbers([[0, 0, 4, 4]], "boxes (n, 4)", "boxes").shape
+    (1, 4)
+    """
+    if np.ma.is_masked(value):
+        raise InputError(
+            f"Expected {expected}, got an array of which some values are masked: fill them, with "
+            f"`filled` - at `{where}`."
+        )
+    array = value
+    if not isinstance(value, jax.Array):
+        try:
+            if is_traced(value):
+                array = jnp.asarray(value)
+            else:
+                array = from_torch(value) if is_torch(value) else np.asarray(value)
+        except MemoryError:
+            raise
+        except Exception as error:  # of any kind: files are read by some `__array__`
+            raise InputError(
+                f"Expected {expected}, got {codec.shown(value)}: {error} - at `{where}`."
+            ) from error
+    if not any(jnp.issubdtype(array.dtype, kind) for kind in (bool, jnp.integer, jnp.floating)):
+        shown = f"an array of {array.dtype}" if hasattr(value, "dtype") else codec.shown(value)
+        raise InputError(f"Expected {expected}, got {shown} - at `{where}`.")
+    return in_jax_type(array, where)
 
 
 def in_jax_type(image: Any, where: str = "image") -> Any:

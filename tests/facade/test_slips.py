@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from typing import Any
 
@@ -14,6 +15,7 @@ from PIL import Image
 from jaxprep import Batch, ImageClassifierPreprocessor, ImageConverter, Pipeline, ops
 from jaxprep.errors import InputError
 from jaxprep.formats import Custom
+from jaxprep.huggingface import ViTImageProcessor
 
 PRE = ImageClassifierPreprocessor(ImageConverter())
 FIRST = ImageClassifierPreprocessor(Pipeline((ops.ChannelsLast(), ops.ChannelsFirst())))
@@ -182,3 +184,93 @@ def test_a_field_of_a_batch_among_its_extras_is_warned_of(name: str, size: int):
         fields = {"boxes": np.zeros((2, 4), np.float32), "keypoints": np.zeros((2, 2), np.float32)}
         PIPELINE(Batch(image=A, extras={name: value}, **fields))
         Pipeline((ops.Rescale(0.5),))(Batch(image=A, extras={name: value}))
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.ma.masked_greater(A, 9), r"got `MaskedArray`, of which some values are masked: fill"),
+        ([A, np.ma.masked_greater(A, 9)], r"masked: fill them first - at `x\[1\]`"),
+        (io.BytesIO(b""), "the file `BytesIO`: `jaxprep.read_image` reads"),
+        (jax.random.key(0), "got `PRNGKeyArray`"),
+    ],
+)
+def test_what_has_no_pixels_is_told_so(x: Any, message: str):
+    for take in (PRE, ViTImageProcessor()):
+        with pytest.raises(InputError, match=message.replace("`x", "`(x|images)")):
+            take(x)
+        with pytest.raises(InputError, match=r"got shape \(\)"):
+            take(3.5)
+    assert np.array_equal(PRE(np.ma.masked_array(A)), A)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"image": np.ma.masked_greater(A, 9)}, "masked: fill them, with `filled` - at `batch.im"),
+        ({"extras": {"mask": np.ma.masked_greater(A[..., 0], 9)}}, r"`batch.extras\['mask'\]`"),
+        ({"boxes": np.zeros((1, 4), complex)}, "got dtype complex128 - at `batch.boxes`"),
+    ],
+)
+def test_a_batch_without_numbers_is_refused(fields: Any, message: str):
+    with pytest.raises(InputError, match=message):
+        PIPELINE(Batch(**{"image": A, **fields}))
+    extras = {3: A, ("a", "b"): B}  # names are anything
+    assert PIPELINE(Batch(image=A, extras=extras)).extras.keys() == extras.keys()
+
+
+TWO = np.zeros((2, 4), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("boxes", "message"),
+    [
+        ({"boxes": TWO, "labels": [7]}, r"one label for each box, \(2,\), got shape \(1,\)"),
+        ({"boxes": TWO[:1], "labels": [7, 8]}, r"one label for each box"),
+        ({"boxes": TWO, "labels": np.eye(2)}, r"one label for each box"),
+        ({"boxes": TWO, "labels": ["a", "b"]}, r"got \['a', 'b'\] - at `bounding_boxes.labels`"),
+        ({"boxes": TWO, "labels": np.array(["a", "b"], object)}, "got an array of object"),
+        ({"boxes": TWO, "labels": [2**40, 1]}, "integers that int32 holds"),
+        ({"boxes": [[0, 0, 4, 4], [1]], "labels": [7, 8]}, r"got \[\[0, 0, 4, 4\], \[1\]\]: "),
+        ({"boxes": [None], "labels": [7]}, r"got \[None\] - at `bounding_boxes.boxes`"),
+        ({"boxes": np.ma.masked_equal(TWO, 0), "labels": [7, 8]}, "masked: fill them"),
+        ({"boxes": TWO * 1j, "labels": [7, 8]}, "got an array of complex64"),
+    ],
+)
+def test_boxes_and_labels_that_do_not_fit_are_refused(boxes: Any, message: str):
+    with pytest.raises(InputError, match=message):
+        SMALL({"images": A, "bounding_boxes": boxes})
+
+
+def test_an_image_may_have_no_boxes_and_labels_of_every_integer_type_have_minus_one():
+    none = SMALL({"images": A, "bounding_boxes": {"boxes": [], "labels": []}})["bounding_boxes"]
+    assert none["boxes"].shape == (0, 4) and none["labels"].shape == (0,)
+    for dtype in (np.uint8, bool, np.uint32, np.int8):
+        boxes = {"boxes": TWO[:1], "labels": np.ones(1, dtype)}
+        labels = SMALL({"images": A, "bounding_boxes": boxes})["bounding_boxes"]["labels"]
+        assert labels.tolist() == [-1]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "where"),
+    [
+        ("segmentation_masks", [A[..., 0]] * 3, "got 3 - at `segmentation_masks`"),
+        ("segmentation_masks", [A[..., 0]], "got 1 - at `segmentation_masks`"),
+        ("segmentation_masks", iter([A[..., 0]] * 2), "got `list_iterator` - at"),
+        ("segmentation_masks", [A[..., 0], None], "got None - at `segmentation_masks`"),
+        ("bounding_boxes", {"boxes": [TWO] * 3, "labels": [[1, 2]] * 3}, r"got 3 - at .*\.boxes`"),
+        ("bounding_boxes", {"boxes": [TWO] * 2, "labels": [[1, 2]]}, r"got 1 - at .*\.labels`"),
+        ("bounding_boxes", [BOXES, BOXES], "each is a list with an entry for each image"),
+        ("bounding_boxes", None, "a dictionary with `boxes` and `labels`, got None"),
+    ],
+)
+def test_a_list_of_images_takes_one_of_each_for_every_image(key: str, value: Any, where: str):
+    with pytest.raises(InputError, match=where):
+        SMALL({"images": [A, B], key: value})
+
+
+def test_what_else_boxes_of_a_list_have_comes_back_as_it_is():
+    names = [["cat"], ["dog", "a bird"]]
+    boxes = {"boxes": [TWO[:1], TWO], "labels": [[1], [2, 3]], "names": names}
+    result = SMALL({"images": [A, B], "bounding_boxes": boxes})
+    assert result["bounding_boxes"]["names"] is names
