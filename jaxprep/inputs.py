@@ -142,7 +142,7 @@ def flatten(value: Any, where: str) -> Iterator[tuple[Any, str]]:
 
 
 def check_foreign(value: Any) -> None:
-    """Refuse what holds no values: iterators, and symbolic tensors of TensorFlow and Keras.
+    """Refuse what holds no values: iterators, files, and symbolic tensors of TensorFlow and Keras.
 
     Raises:
         InputError: `value` is one of them; the message says what to do instead.
@@ -157,6 +157,11 @@ def check_foreign(value: Any) -> None:
             "Expected values, got a symbolic tensor of TensorFlow: inside a `tf.data` graph call "
             "an `ImageConverter`, an `ImageClassifierPreprocessor` or an image processor, "
             "elsewhere use the batches that `dataset.as_numpy_iterator()` gives."
+        )
+    if hasattr(value, "read") and isinstance(value, Iterator):
+        raise InputError(
+            f"Expected values, got the file `{type(value).__name__}`: `jaxprep.read_image` reads "
+            "an image from a binary one."
         )
     if isinstance(value, Iterator):
         raise InputError(
@@ -178,7 +183,7 @@ def as_numpy(value: Any, where: str, policy: Policy) -> Shaped[np.ndarray, "*sha
         policy: what the caller accepts.
 
     Raises:
-        InputError: not an array of integers or floats.
+        InputError: not an array of integers or floats, or some of its values are masked.
 
     >>> as_numpy([[0, 255]], "images", Policy("an array", narrows=True)).dtype
     dtype('uint8')
@@ -186,6 +191,8 @@ def as_numpy(value: Any, where: str, policy: Policy) -> Shaped[np.ndarray, "*sha
     check_foreign(value)
     if value is None or isinstance(value, (str, bytes, dict, set)):
         raise policy.refused(value, where)
+    if np.ma.is_masked(value):
+        raise policy.refused(value, where, ", of which some values are masked: fill them first")
     try:
         array = from_torch(value) if is_torch(value) else np.asarray(value)
     except MemoryError:
@@ -303,7 +310,7 @@ def warn_of_range(owner: Any, images: Any) -> None:
     if "_has_warned" in vars(owner):
         return
     array = _first_array(images)
-    if array is None or not array.size:
+    if array is None or not array.ndim or not array.size:
         return
     if array.dtype == np.uint16 and array.max() > 255:
         got = f"16-bit integers up to {array.max()}"
@@ -330,6 +337,8 @@ def _first_array(value: Any) -> np.ndarray | None:
     if isinstance(value, jax.Array):
         devices = value.devices()
         if len(devices) > 1 or next(iter(devices)).platform != "cpu":
+            return None
+        if not jnp.issubdtype(value.dtype, np.number):  # keys have no numbers to look at
             return None
     elif is_torch(value):
         value = from_torch(value)

@@ -468,6 +468,11 @@ def _describe_source(source: Source) -> str:
     """Return how errors name a source."""
     if isinstance(source, (str, os.PathLike)):
         return repr(os.fspath(source))
+    if isinstance(source, io.TextIOBase):
+        raise InputError(
+            f"Expected a path, bytes or a binary file, got the text file `{type(source).__name__}`."
+            " Open it with `open(path, 'rb')`."
+        )
     if isinstance(source, (bytes, bytearray, memoryview)) or hasattr(source, "read"):
         return f"<{type(source).__name__}>"
     raise InputError(f"Expected a path, bytes or a binary file, got `{type(source).__name__}`.")

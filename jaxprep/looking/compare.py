@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from jaxprep import presets
+from jaxprep import codec, presets
 from jaxprep.errors import InputError
 from jaxprep.formats import Format
 from jaxprep.host.decode import Alpha
@@ -163,6 +163,9 @@ def compare(
     method: bicubic | bilinear
     channels: RGB | BGR
     """
+    is_pair = isinstance(titles, tuple | list) and len(titles) == 2
+    if titles is not None and not (is_pair and all(isinstance(title, str) for title in titles)):
+        raise InputError(f"Expected two texts, got {codec.shown(titles)} - at `titles`.")
     configs: list[Format] = [presets.config_of(preset) for preset in (a, b)]
     names = titles or (name_of(a, configs[0]), name_of(b, configs[1]))
     for name, config in zip(names, configs, strict=True):

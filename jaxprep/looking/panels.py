@@ -124,6 +124,11 @@ def check_png(path: str | os.PathLike[str], where: str = "path") -> None:
 
     >>> check_png("picture.png")
     """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(
+            f"Expected the name of a PNG file, got `{type(path).__name__}` - at `{where}`. To write"
+            " to an open file: `picture.image.save(file, 'PNG')`."
+        )
     output = Path(path)
     # JPEG would blur the pixels that the picture is to show.
     if output.suffix.lower() != ".png":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from jaxprep import presets
+from jaxprep import codec, presets
 from jaxprep.augment.recipes import Recipe
 from jaxprep.errors import InputError
 from jaxprep.formats import Format, HuggingFace
@@ -72,6 +72,8 @@ def show(
     (1169, 513)
     """
     config = presets.config_of(preset, **overrides)
+    if not isinstance(title, str | None):
+        raise InputError(f"Expected a text, got {codec.shown(title)} - at `title`.")
     title = title or name_of(preset, config)
     if recipe is not None or draws is not None or config.pipeline.unmixed.is_random:
         return _shown_draws(config, photo, recipe, draws, seed, alpha, title)
@@ -99,8 +101,10 @@ def _shown_draws(
     from jaxprep.looking.panels import enlarged, in_a_row
 
     count = 8 if draws is None else draws
-    if not 1 <= count <= MAX_DRAWS:
-        raise InputError(f"Expected 1 to {MAX_DRAWS} draws, got {count} - at `draws`.")
+    if not isinstance(count, int | np.integer) or not 1 <= count <= MAX_DRAWS:
+        raise InputError(f"Expected 1 to {MAX_DRAWS} draws, got {codec.shown(count)} - at `draws`.")
+    if not isinstance(seed, int | np.integer) or not -(2**31) <= seed < 2**32:
+        raise InputError(f"Expected an integer of 32 bits, got {codec.shown(seed)} - at `seed`.")
     pipeline = config.pipeline.unmixed
     if recipe is not None:
         pipeline = training_pipeline(config, recipe, mixing=False)

@@ -8,7 +8,7 @@ it, with a plan made of the sizes.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -57,7 +57,8 @@ def stack(
     >>> images.shape, sizes.tolist(), int(images.sum())
     ((2, 4, 4, 3), [[2, 3], [4, 1]], 30)
     """
-    if isinstance(photos, (str, bytes, os.PathLike)) or is_pil(photos):
+    is_list = not isinstance(photos, (str, bytes, os.PathLike, Mapping)) and not is_pil(photos)
+    if not is_list or not (hasattr(photos, "__iter__") or hasattr(photos, "__getitem__")):
         raise InputError(
             f"Expected a list of photographs, got one `{type(photos).__name__}` - at `photos`."
         )

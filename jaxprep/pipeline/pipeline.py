@@ -637,7 +637,7 @@ class Pipeline:
             others = [
                 other
                 for other, value in batch.extras.items()
-                if other not in names and np.ndim(value) >= rank
+                if isinstance(other, str) and other not in names and np.ndim(value) >= rank
             ]
             near = difflib.get_close_matches(name, others, n=1)
             if near:
@@ -783,6 +783,11 @@ def _as_array(value: Any, where: str) -> Any:
             raise InputError(
                 f"Expected an array, got {codec.shown(value)}: {error} - at `{where}`."
             ) from error
+    if np.ma.is_masked(value):
+        raise InputError(
+            f"Expected an array, got one of which some values are masked: fill them, with `filled` "
+            f"- at `{where}`."
+        )
     return value if value.dtype == np.uint8 else numbers.in_jax_type(value, where)
 
 
@@ -791,7 +796,8 @@ def _check_positions(value: Any, leading: tuple[int, ...], columns: int, where: 
     if value is None:
         return
     array = _as_array(value, where)
-    if not jnp.issubdtype(array.dtype, jnp.number):
+    is_real = jnp.issubdtype(array.dtype, jnp.integer) or jnp.issubdtype(array.dtype, jnp.floating)
+    if not is_real:
         raise InputError(f"Expected numbers, got dtype {array.dtype} - at `{where}`.")
     shape = tuple(array.shape)
     if len(shape) != len(leading) + 2 or shape[:-2] != leading or shape[-1] != columns:

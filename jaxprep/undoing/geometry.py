@@ -16,10 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Num, Shaped
 
-from jaxprep import codec
 from jaxprep.augment.warping import Method, sampled_at
 from jaxprep.bounds import bounded_jit
 from jaxprep.errors import InputError
+from jaxprep.pipeline.numbers import as_numbers
 from jaxprep.pipeline.plan import as_sizes
 from jaxprep.pipeline.positions import move_boxes, move_points, visible
 from jaxprep.pipeline.step import fill_value
@@ -137,12 +137,7 @@ class Undo:
     def _moved(self, positions: Any, columns: int, where: str) -> Moved:
         batch = "batch, " if self._is_batch else ""
         expected = f"an array ({batch}n, {columns})"
-        try:
-            positions = jnp.asarray(positions, jnp.float32)
-        except (TypeError, ValueError) as error:
-            raise InputError(
-                f"Expected {expected}, got {codec.shown(positions)} - at `{where}`."
-            ) from error
+        positions = jnp.asarray(as_numbers(positions, expected, where), jnp.float32)
         if positions.ndim != 2 + self._is_batch or positions.shape[-1] != columns:
             raise InputError(f"Expected {expected}, got shape {positions.shape} - at `{where}`.")
         # a program serves photographs of all sizes: those on the canvas are no part of it
@@ -156,8 +151,8 @@ class Undo:
         """Return masks of the input at the size of the photograph, by nearest neighbour.
 
         Args:
-            masks: any type, `(..., h, w)`; for a batch `(batch, ..., h, w)`. Of any resolution: a
-                mask covers the whole array that the input is in.
+            masks: integers, floats or booleans, `(..., h, w)`; for a batch `(batch, ..., h, w)`. Of
+                any resolution: a mask covers the whole array that the input is in.
             fill: where the input shows nothing of the photograph, and outside of the photograph on
                 its canvas. 0, the background of most masks, by default.
 
@@ -169,7 +164,7 @@ class Undo:
         >>> geometry.masks(np.int32([[1, 2], [3, 4]]), fill=-1).tolist()
         [[-1, 1, 2, -1], [-1, 3, 4, -1]]
         """
-        return self._resampled(jnp.asarray(masks), "nearest", fill, "masks")
+        return self._resampled(self._as_maps(masks, "masks"), "nearest", fill, "masks")
 
     @with_default_settings
     def heat_maps(
@@ -192,7 +187,12 @@ class Undo:
         >>> geometry.heat_maps(np.float32([[0, 1]])).tolist()
         [[0.0, 0.25, 0.75, 1.0]]
         """
-        return self._resampled(jnp.asarray(maps, jnp.float32), "bilinear", fill, "maps")
+        maps = self._as_maps(maps, "maps").astype(jnp.float32)
+        return self._resampled(maps, "bilinear", fill, "maps")
+
+    def _as_maps(self, maps: Any, where: str) -> jax.Array:
+        batch = "batch, " if self._is_batch else ""
+        return jnp.asarray(as_numbers(maps, f"an array ({batch}..., h, w)", where))
 
     def _resampled(self, maps: Any, method: Method, fill: float, where: str) -> jax.Array:
         if maps.ndim < 2 + self._is_batch or 0 in maps.shape:

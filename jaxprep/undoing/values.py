@@ -13,6 +13,7 @@ from jaxprep import codec, ops, presets
 from jaxprep.bounds import bounded_jit
 from jaxprep.errors import ConfigError, InputError, JaxprepError
 from jaxprep.pipeline import Pipeline
+from jaxprep.pipeline.numbers import as_numbers
 from jaxprep.pipeline.undo import undo_values
 from jaxprep.settings import with_default_settings
 from jaxprep.types import Array, Size
@@ -61,10 +62,7 @@ def denormalize(
     if dtype not in ("uint8", "float32"):
         raise codec.expected("'uint8' or 'float32'", dtype, "dtype")
     pipeline = presets.config_of(preset, **overrides).pipeline
-    try:
-        x = jnp.asarray(x)
-    except TypeError as error:
-        raise codec.expected("an array", x, "x") from error
+    x = jnp.asarray(as_numbers(x, "the array that the preset makes of images", "x"))
     if size is not None:
         x = _in_grid(x, pipeline, size)
     layout = pipeline.layout

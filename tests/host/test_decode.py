@@ -725,3 +725,8 @@ def test_memory_of_refuses_what_reading_refuses():
     for content in (b"", b"no image", png(noise(1, 1, 3), 2, size=(2**14, 2**13 + 1))):
         with pytest.raises(DecodeError, match="at <bytes>"):
             memory_of(content)
+
+
+def test_a_text_file_is_told_how_it_is_opened():
+    with pytest.raises(InputError, match=r"got the text file `StringIO`\. Open it with .*'rb'"):
+        read_image(io.StringIO("x"))  # pyright: ignore[reportArgumentType]

@@ -131,3 +131,9 @@ def test_what_cannot_be_compared_is_one_error() -> None:
         jaxprep.compare(Pipeline(), Pipeline((augment.RandomFlip(),)), photo)
     with pytest.raises(JaxprepError, match="Expected"):
         jaxprep.compare(Pipeline(), "no preset", photo)
+
+
+@pytest.mark.parametrize("titles", ["ab", ("a", "b", "c"), ("a", 1)])
+def test_titles_are_two_texts(titles: Any) -> None:
+    with pytest.raises(InputError, match=r"Expected two texts, got .* - at `titles`"):
+        jaxprep.compare(Pipeline(), Pipeline(), np.zeros((8, 9, 3), np.uint8), titles=titles)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -175,3 +176,21 @@ def test_a_canvas_smaller_than_the_image_is_told_to_hold_a_part_of_it(
     assert described.canvas is not None
     fits = all(side <= canvas for side, canvas in zip(size, described.canvas))
     assert ("only the part that is read" in str(described)) is not fits
+
+
+def test_options_of_another_type_are_one_error(tmp_path: Path) -> None:
+    pipeline, photo = Pipeline((augment.RandomFlip(),)), noise(8, 9, 3)
+    options: list[dict[str, Any]] = [
+        {"draws": "x"},
+        {"draws": 1.5},
+        {"seed": "x"},
+        {"seed": 2**70},
+        {"title": 3},
+    ]
+    for option in options:
+        (name,) = option
+        with pytest.raises(InputError, match=f"at `{name}`"):
+            jaxprep.show(pipeline, photo, **option)
+    for path in (None, io.BytesIO()):
+        with pytest.raises(InputError, match=r"name of a PNG file, got `\w+` - at `path`"):
+            Picture(Image.new("RGB", (4, 2))).save(path)  # pyright: ignore[reportArgumentType]

@@ -74,6 +74,8 @@ def test_stack_refuses_what_has_no_one_shape():
         ([], CANVAS, "at least one photograph"),
         (PHOTOS, 24, "height and width of a canvas"),
         ("cat.jpg", CANVAS, "a list of photographs, got one `str`"),
+        (None, CANVAS, "a list of photographs, got one `NoneType`"),
+        ({"a": 1}, CANVAS, "a list of photographs, got one `dict`"),
         ([None], CANVAS, "got `NoneType`"),
         ([np.zeros((2, 2, 2, 3))], CANVAS, r"got shape \(2, 2, 2, 3\)"),
     ]

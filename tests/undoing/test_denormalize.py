@@ -111,5 +111,5 @@ def test_what_cannot_be_undone_is_refused() -> None:
         jaxprep.denormalize(np.zeros((4, 4, 2), np.float32), Pipeline())
     with pytest.raises(InputError, match=r"what the preset makes .* \(3, 224, 224\)"):
         jaxprep.denormalize(np.zeros((3, 224, 224), np.float32), "timm/resnet50.a1_in1k")
-    with pytest.raises(ConfigError, match="an array"):
+    with pytest.raises(InputError, match="the array that the preset makes"):
         jaxprep.denormalize("photo.jpg", "timm/resnet50.a1_in1k")  # type: ignore[arg-type]

@@ -361,3 +361,24 @@ def test_photographs_of_all_sizes_share_programs_which_change_no_bit():
     # those inside of `jit` are kept, too, until they are the oldest
     eager = [undoing._positions_back_jitted.count(), undoing._maps_back_jitted.count()]
     assert [n - old for n, old in zip(eager, programs)] == [1, 4]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (None, "got None"),
+        ("x", "got 'x'"),
+        ([[1, 2], [3]], r"got \[\[1, 2\], \[3\]\]: "),
+        (np.zeros((4, 4), object), "got an array of object"),
+        (np.zeros((4, 4), complex), "got an array of complex128"),
+        (np.full((4, 4), 2**40), "integers that int32 holds"),
+        (np.ma.masked_equal(np.eye(4), 1), "masked: fill them"),
+    ],
+)
+def test_what_holds_no_numbers_or_too_large_ones_is_refused(value: Any, message: str) -> None:
+    geometry = jaxprep.undo(Pipeline((resize((4, 4)),)), (8, 8))
+    for back in (geometry.boxes, geometry.keypoints, geometry.masks, geometry.heat_maps):
+        with pytest.raises(InputError, match=message):
+            back(value)
+    with pytest.raises(InputError, match=message):
+        jaxprep.denormalize(value, Pipeline())
