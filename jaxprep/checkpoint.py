@@ -299,7 +299,14 @@ def _restored(place: epath.Path, item: str, arguments: ocp.args.Composite) -> An
         with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
             return checkpointer.restore(place, ocp.args.Composite(**{item: arguments[item]}))[item]
     # what is damaged shows in any of these
-    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         raise ConfigError(
             f"Expected an item `{item}` that orbax reads, got {type(error).__name__}: {error} - at "
             f"`{place / item}`."

@@ -422,7 +422,7 @@ class ExportedPreprocessor:
         self.size = _pair(manifest["size"])
         self.canvas = _pair(manifest["canvas"])
         self._source = _Source.of(preprocessor)
-        self._program = program
+        self.program = program
         self._call = jax.jit(program.call)
 
     @with_default_settings
@@ -440,13 +440,16 @@ class ExportedPreprocessor:
         Raises:
             InputError: images of another shape or dtype, or sizes that are not known.
         """
-        expected = self._program.in_avals[0]
+        expected = self.program.in_avals[0]
         shape = np.shape(images)
         dtype = getattr(images, "dtype", None)
         is_right = len(shape) == 4 and shape[1:] == expected.shape[1:] and dtype == expected.dtype
         if not is_right:
             sides = ", ".join(map(str, expected.shape))
-            raise InputError(f"Expected {expected.dtype} images ({sides}), got {dtype} {shape}.")
+            kind = f"`{type(images).__name__}` of shape" if dtype is None else dtype
+            raise InputError(f"Expected {expected.dtype} images ({sides}), got {kind} {shape}.")
+        if np.ma.is_masked(images):
+            raise InputError("Expected images, got an array of which some values are masked.")
         # `jax.export` takes a symbolic dimension for at least 1.
         count = shape[0]
         if count == 0:
@@ -479,7 +482,7 @@ class ExportedPreprocessor:
             raise InputError("Expected a program for canvases, got one for images of one size.")
         plan = self._source.plan(sizes, self.canvas)
         leaves = tuple(map(np.asarray, jax.tree.leaves(plan)))
-        expected = [(aval.shape[1:], aval.dtype) for aval in self._program.in_avals[1:]]
+        expected = [(aval.shape[1:], aval.dtype) for aval in self.program.in_avals[1:]]
         if [(leaf.shape[1:], leaf.dtype) for leaf in leaves] != expected:
             raise InputError(
                 f"Expected images whose tables the program holds, got one among {sizes!r:.80} that "
@@ -487,9 +490,17 @@ class ExportedPreprocessor:
             )
         return leaves
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Pickled for workers, and copied deeply: a compiled function is neither.
+        return _revived, (self.preprocessor, bytes(self.program.serialize()), self.manifest)
+
     def __repr__(self) -> str:
         what = f"size={self.size}" if self.canvas is None else f"canvas={self.canvas}"
         return f"{type(self).__name__}({what}, platforms={self.platforms})"
+
+
+def _revived(preprocessor: Any, program: bytes, manifest: dict[str, Any]) -> ExportedPreprocessor:
+    return ExportedPreprocessor(preprocessor, jax_export.deserialize(bytearray(program)), manifest)
 
 
 def _pair(value: Any) -> Size | None:

@@ -97,6 +97,13 @@ def labels_of(call: Call, maps: list[Image]) -> Any:
     >>> labels_of(call, [Image(np.ones((8, 12, 1), np.uint8))])[0].shape
     (4, 6)
     """
+    for i, image in enumerate(maps):
+        is_finite = call.is_traced or np.isfinite(image.pixels).all()
+        if not is_finite:  # NaN is no class, and another integer on every machine
+            raise InputError(
+                "Expected finite numbers of classes, got NaN or infinity - at "
+                f"`segmentation_maps[{i}]`."
+            )
     if call.config.effective.flag("do_reduce_labels"):
         maps = [image._replace(pixels=reduce_labels(image.pixels)) for image in maps]
     config = config_of_maps(call.config)

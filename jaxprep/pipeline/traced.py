@@ -224,7 +224,7 @@ def draw(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any) -> tuple[A
     canvas = _canvas_of(lowered, batch.image)
     if plan is None and batch.size is not None:
         plan = _plan_of_known_sizes(lowered, batch, canvas)
-    drawing = Batch(image=batch.image, index=batch.index)
+    drawing = Batch(image=batch.image, index=_index_of(batch))
     placement = placement_of(batch.image)
     drawing, plan, _ = _beside_image(drawing, plan, None, placement)
     # jitted, as calls are: one by one, operations would round where a program contracts them
@@ -375,7 +375,7 @@ def run_jitted(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any, draw
     if plan is None and batch.size is not None:
         plan = _plan_of_known_sizes(lowered, batch, canvas)
     # an index that nothing draws with may be anything, too
-    index = None if key is None else batch.index
+    index = None if key is None else _index_of(batch)
     extras = _extras_of(lowered, batch)
     entering = Batch(batch.image, None, None, index, None, batch.boxes, batch.keypoints, extras)
     placement = placement_of(batch.image)
@@ -394,6 +394,15 @@ def run_jitted(lowered: Lowered, batch: Batch, plan: Plan | None, key: Any, draw
         size=done.size,
         extras={**batch.extras, **done.extras},
     )
+
+
+def _index_of(batch: Batch) -> Any:
+    """The index of a batch as an array, of which a program takes the lower 32 bits: of a number of
+    Python that is larger it takes none.
+    """
+    index = batch.index
+    is_array = index is None or hasattr(index, "dtype") or is_traced(index)
+    return index if is_array else np.asarray(index)
 
 
 def _on_mesh(placement: Placement) -> contextlib.AbstractContextManager[Any]:

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxprep.errors import InputError
+from jaxprep.pipeline.numbers import as_numbers
 from jaxprep.types import Size, from_torch, is_torch
 
 Pair = TypeVar("Pair", bound=tuple[float, float])
@@ -62,7 +63,7 @@ def field(outputs: Any, *names: str) -> jax.Array:
             f"Expected outputs with `{'` or `'.join(names)}`, got {_field_names(outputs)} - at "
             "`outputs`."
         )
-    return as_array(value)
+    return as_array(value, f"outputs.{names[0]}")
 
 
 def _field_names(outputs: Any) -> list[str]:
@@ -72,18 +73,24 @@ def _field_names(outputs: Any) -> list[str]:
     return sorted(getattr(outputs, "__dict__", {}))
 
 
-def as_array(value: Any) -> jax.Array:
+def as_array(value: Any, where: str = "outputs") -> jax.Array:
     """Converts a JAX or NumPy array, a torch tensor or nested lists to a JAX array.
 
     Floating point of any width becomes float32, in which everything is computed: Transformers
     computes in the type of the outputs, where bfloat16 would make most scores equal.
 
+    Args:
+        value: of any type.
+        where: its position in the call, for messages.
+
+    Raises:
+        InputError: it holds no real numbers.
+
     >>> as_array(np.float64([1, 2])).dtype
     dtype('float32')
     """
     # A JAX array stays on its device; all else is on the host.
-    if not isinstance(value, jax.Array):
-        value = _on_host(value)
+    value = as_numbers(value, "an array of numbers", where)
     if jnp.issubdtype(value.dtype, jnp.floating) and value.dtype != np.float32:
         value = value.astype(np.float32)
     return jnp.asarray(value)

@@ -63,3 +63,15 @@ def test_a_bicubic_warp_keeps_values_of_any_range(dtype, low, high):
     image = np.linspace(low, high, 16 * 20 * 3).reshape(16, 20, 3).astype(dtype)
     step = augment.RandomRotation((0.0, 0.0), method="bicubic")
     np.testing.assert_allclose(step(Batch(image=image), key=KEY).image, image, rtol=1e-6)
+
+
+def test_an_index_of_python_draws_as_one_of_numpy_whatever_its_size():
+    pipeline = Pipeline((augment.RandomCrop((4, 4)),))
+    image = np.arange(20 * 20 * 3, dtype=np.uint16).reshape(20, 20, 3)
+
+    def cropped(index):
+        return np.asarray(pipeline(Batch(image=image, index=index), key=KEY).image)
+
+    assert np.array_equal(cropped(2**40 + 5), cropped(np.int64(5)))
+    assert np.array_equal(cropped(2**31), cropped(np.uint32(2**31)))
+    assert not np.array_equal(cropped(5), cropped(6))

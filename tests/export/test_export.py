@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import shutil
 import subprocess
 import sys
@@ -259,3 +261,16 @@ def test_a_loaded_program_refuses_no_images(folders):
     program = jaxprep.load_exported(folders["timm/resnet50.a1_in1k"])
     with pytest.raises(InputError, match="at least one image"):
         program(np.zeros((0, *SIZE, 3), np.uint8))
+    with pytest.raises(InputError, match=r"images \(b, 40, 60, 3\), got `list` of shape \(1,"):
+        program([np.zeros((*SIZE, 3), np.uint8)])
+    with pytest.raises(InputError, match="masked"):
+        program(np.ma.masked_equal(np.zeros((1, *SIZE, 3), np.uint8), 0))
+
+
+def test_a_loaded_program_is_pickled_and_copied(folders):
+    program = jaxprep.load_exported(folders["timm/resnet50.a1_in1k"])
+    images = photos(*SIZE)[0][None]
+    for other in (pickle.loads(pickle.dumps(program)), copy.deepcopy(program)):
+        assert other.preprocessor == program.preprocessor and other.manifest == program.manifest
+        np.testing.assert_array_equal(other(images), program(images))
+    assert "cpu" in program.program.platforms

@@ -149,6 +149,10 @@ DAMAGES: dict[str, tuple[Any, str]] = {
     "a list": (lambda at: (at / CONTENT).write_text("[1]"), r"an object.*In `.*preprocessor`"),
     "newer": (_newer, r"version 1, which this jaxprep reads, got `99`.*In `.*preprocessor`"),
     "state cut": (_cut_state, r"item `state` that orbax reads.*state`"),
+    "state of null": (
+        lambda at: (at / "state" / "_METADATA").write_text("null"),
+        r"item `state` that orbax reads, got AttributeError",
+    ),
     "state gone": (lambda at: shutil.rmtree(at / "state" / "d"), r"item `state` that orbax reads"),
 }
 

@@ -360,3 +360,12 @@ def test_heatmaps_peak_where_the_keypoints_are() -> None:
     np.testing.assert_allclose(
         np.asarray(poses[0][0]["keypoints"]), np.asarray(points)[:, :2], atol=0.5
     )
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_map_of_no_finite_numbers_is_refused(value: float) -> None:
+    maps = np.full((8, 9), value, np.float32)
+    with pytest.raises(
+        InputError, match=r"finite numbers of classes.* - at `segmentation_maps\[0\]`"
+    ):
+        huggingface.SegformerImageProcessor(size=8)(np.zeros((8, 9, 3), np.uint8), maps)

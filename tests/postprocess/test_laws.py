@@ -314,6 +314,9 @@ def test_outputs_without_classes_or_of_other_batches_are_refused() -> None:
     found = _found()
     with pytest.raises(InputError, match=r"`outputs\.pred_boxes`"):
         postprocess.softmax_detection({**found, "pred_boxes": found["pred_boxes"][:1]})
+    for logits in ("x", None, found["logits"] * 1j, np.ma.masked_greater(found["logits"], 0)):
+        with pytest.raises(InputError, match=r"`outputs(\.logits)?`"):
+            postprocess.softmax_detection({**found, "logits": logits})
     with pytest.raises(InputError, match="no object"):
         postprocess.softmax_detection({**found, "logits": found["logits"][..., :1]})
 
