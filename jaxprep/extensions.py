@@ -42,9 +42,11 @@ def import_module(name: str) -> None:
         importlib.import_module(name)
     # Whatever the module raises: it is the user's code, and the message says which line.
     except Exception as error:
+        is_path = name.endswith(".py") or "/" in name
+        hint = " The file `steps.py` of the working folder is the module `steps`." * is_path
         raise InputError(
             f"Expected the name of a module that can be imported, got {name!r}, which raised "
-            f"{type(error).__name__}: {error} - at `--import`."
+            f"{type(error).__name__}: {error} - at `--import`.{hint}"
         ) from error
 
 

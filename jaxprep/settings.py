@@ -22,6 +22,8 @@ from jax.core import eval_context
 from jax.extend.core import find_top_trace
 from jax.sharding import Sharding
 
+from jaxprep.errors import ConfigError
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 # By the name in `jax.config`: the default, and the context that enters it in this thread.
@@ -40,6 +42,21 @@ _GUARDS: dict[str, Callable[[], Any]] = {
     "jax_transfer_guard_device_to_device": lambda: jax.transfer_guard_device_to_device("allow"),
     "jax_transfer_guard_device_to_host": lambda: jax.transfer_guard_device_to_host("allow"),
 }
+
+
+def check_backend() -> None:
+    """Start JAX, and raise one error where it cannot, as with `JAX_PLATFORMS` of a chip that is not
+    there: each image would be called one that cannot be preprocessed.
+
+    Raises:
+        ConfigError: JAX cannot start.
+
+    >>> check_backend()
+    """
+    try:
+        jax.devices()
+    except RuntimeError as error:
+        raise ConfigError(f"Expected JAX to start, got: {error}.") from error
 
 
 def default_settings() -> contextlib.AbstractContextManager[Any]:

@@ -37,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     resnet_50_imagenet ...
     0
     """
+    _open_missing_streams()
     parser = make_parser()
     complete(parser)
     args = parser.parse_args(argv)
@@ -71,6 +72,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 _MEMORY_HINT = ": there is too little memory; fewer --workers and a smaller --batch-size need less."
+
+
+def _open_missing_streams() -> None:
+    """Open the null device in place of a stdin, stdout or stderr that the process was started
+    without (`2>&-`, some daemons): the next file to be opened, a shard, would take its number, and
+    with it what libraries print.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    # Python has none for them.
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 def _drop_what_cannot_be_written() -> None:

@@ -9,6 +9,7 @@ from jaxprep.cli.interrupts import deferred_interrupt
 from jaxprep.cli.options import hub_options
 from jaxprep.looking import compare
 from jaxprep.looking.panels import check_png
+from jaxprep.settings import check_backend
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -35,6 +36,7 @@ def execute(args: argparse.Namespace) -> int:
     """
     if args.output is not None:
         check_png(args.output, "--output")  # before the work
+    check_backend()
     names = args.first, args.second
     first, second = (presets.load(name, **hub_options(args)) for name in names)
     with deferred_interrupt() as stop_if_interrupted:

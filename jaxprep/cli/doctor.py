@@ -8,6 +8,7 @@ from jaxprep import codec
 from jaxprep.cli.interrupts import deferred_interrupt
 from jaxprep.doctor import diagnose
 from jaxprep.looking.panels import check_png
+from jaxprep.settings import check_backend
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -35,6 +36,7 @@ def execute(args: argparse.Namespace) -> int:
     """
     if args.output is not None:
         check_png(args.output, "--output")  # before the work
+    check_backend()
     with deferred_interrupt() as stop_if_interrupted:
         diagnosis = diagnose(args.array, args.photo, args.preset)
         stop_if_interrupted()

@@ -12,6 +12,7 @@ from jaxprep.cli.interrupts import deferred_interrupt
 from jaxprep.cli.messages import say
 from jaxprep.cli.options import load_config
 from jaxprep.exported import MANIFEST
+from jaxprep.settings import check_backend
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -29,6 +30,7 @@ def execute(args: argparse.Namespace) -> int:
     0
     """
     config = load_config(args)
+    check_backend()
     with deferred_interrupt() as stop_if_interrupted:
         jaxprep.export(
             config,

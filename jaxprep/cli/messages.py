@@ -45,6 +45,8 @@ def say(message: str) -> None:
     ...     say("two\\nlines")
     jaxprep: two lines
     """
+    if sys.stderr is None:  # a process without one, as of `pythonw`
+        return
     text = " ".join(message.split())
     word, colon, rest = text.partition(":")
     style = _STYLES.get(word)

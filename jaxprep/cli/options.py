@@ -495,19 +495,19 @@ def _parse_path(text: str) -> str:
 def _parse_count(text: str) -> int:
     # At most nine digits, since `int` of a very long text takes seconds.
     if not re.fullmatch(r"0*[1-9]\d{0,8}", text):
-        raise argparse.ArgumentTypeError(f"expected a number of at least 1, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a number from 1 to 999999999, got {text!r}")
     return int(text)
 
 
 def _parse_seed(text: str) -> int:
     if not re.fullmatch(r"\d{1,9}", text):
-        raise argparse.ArgumentTypeError(f"expected a number of at least 0, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 999999999, got {text!r}")
     return int(text)
 
 
 def _parse_size(text: str) -> tuple[int, int]:
     # `480×640` is copied from web pages, and `480,640` is how Python prints a size.
-    match = re.fullmatch(r"(\d{1,9})[x×,](\d{1,9})", text)
+    match = re.fullmatch(r"(\d{1,9})[xX×,](\d{1,9})", text)
     if not match or int(match[1]) == 0 or int(match[2]) == 0:
         raise argparse.ArgumentTypeError(
             f"expected a height and a width, as in 480x640, got {text!r}"
@@ -515,12 +515,20 @@ def _parse_size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+def _as_json(text: str) -> str:
+    """Return what Python writes in another way than JSON, a word or a tuple, as JSON."""
+    words = {"True": "true", "False": "false", "None": "null"}
+    if text.startswith("(") and text.endswith(")"):
+        return f"[{text[1:-1].removesuffix(',')}]"
+    return words.get(text, text)
+
+
 def _parse_override(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
         raise argparse.ArgumentTypeError(f"expected FIELD=VALUE, got {text!r}")
     try:
-        return name, json.loads(value)
+        return name, json.loads(_as_json(value))
     # A word, which JSON would want in quotes that a shell takes away; brackets without end are one.
     except (ValueError, RecursionError):
         return name, value

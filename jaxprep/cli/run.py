@@ -28,6 +28,7 @@ from jaxprep.errors import InputError, JaxprepError
 from jaxprep.formats import Format
 from jaxprep.host.find import LeftOut, Listing, absolute, check_found, list_images
 from jaxprep.presets.files import to_json
+from jaxprep.settings import check_backend
 
 # Not 1 or 2, which are those of a fatal error and of wrong usage: a script can tell them apart.
 DONE_ALL, SOME_SKIPPED = 0, 3
@@ -156,9 +157,11 @@ def run(config: Format, options: Options) -> Outcome:
     if listing.errors and options.on_error == "fail":
         raise _stopping(listing.errors[0][1])
     if not listing.errors:
-        check_found(listing, options.paths)
+        check_found(listing, options.paths, ignored=output)
     if options.engine == "ray":
         ray_engine.check_installed()
+    else:
+        check_backend()
     shard_files.check_installed(options.format)
     settings = {"preprocessor": to_json(config), "format": options.format, "alpha": options.alpha}
     # Only what was asked for, so that folders of before there were these options go on.
@@ -297,12 +300,13 @@ def _progress(total: int, done: int, quiet: bool) -> Any:
     """
     from tqdm import tqdm  # a heavy package for who only imports `preprocess_files`
 
-    interval = 0.1 if sys.stderr.isatty() else 10.0
+    has_none = sys.stderr is None  # a process without one, as of `pythonw`
+    interval = 0.1 if not has_none and sys.stderr.isatty() else 10.0
     return tqdm(
         total=total,
         initial=done,
         unit=" images",
-        disable=quiet,
+        disable=quiet or has_none,
         mininterval=interval,
         dynamic_ncols=True,
     )
@@ -325,8 +329,14 @@ def _summary(outcome: Outcome, output: str) -> str:
 
 def _endings(left_out: Sequence[LeftOut]) -> dict[str, int]:
     """Count files by the endings of their names, the most frequent first."""
-    endings = Counter(entry.path.suffix.lower() or "without ending" for entry in left_out)
+    endings = Counter(_ending(entry.path) for entry in left_out)
     return dict(endings.most_common())
+
+
+def _ending(path: Path) -> str:
+    if path.is_dir():
+        return "as links to folders"
+    return path.suffix.lower() or "without ending"
 
 
 def _names(names: Sequence[str]) -> str:

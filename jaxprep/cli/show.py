@@ -9,6 +9,7 @@ from jaxprep.cli.interrupts import deferred_interrupt
 from jaxprep.cli.options import load_config
 from jaxprep.looking import show
 from jaxprep.looking.panels import check_png
+from jaxprep.settings import check_backend
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -30,6 +31,7 @@ def execute(args: argparse.Namespace) -> int:
     """
     config = load_config(args)
     check_png(args.output, "--output")  # before the work
+    check_backend()
     with deferred_interrupt() as stop_if_interrupted:
         picture = show(
             config,

@@ -114,8 +114,15 @@ def list_images(paths: Sequence[str | os.PathLike[str]], *, ignore: Path | None 
     return Listing(list(images.values()), rest, list(errors.values()))
 
 
-def check_found(listing: Listing, paths: Sequence[str | os.PathLike[str]]) -> None:
+def check_found(
+    listing: Listing, paths: Sequence[str | os.PathLike[str]], *, ignored: Path | None = None
+) -> None:
     """Raise if there is no image among what was listed.
+
+    Args:
+        listing: what was found.
+        paths: what it was found by.
+        ignored: the folder whose files did not count.
 
     Raises:
         InputError: it says what there is instead.
@@ -127,7 +134,11 @@ def check_found(listing: Listing, paths: Sequence[str | os.PathLike[str]]) -> No
     suffixes = ", ".join(sorted(SUFFIXES))
     others = f" among {len(listing.left_out)} other files" if listing.left_out else ""
     given = [os.fspath(path) for path in paths]
-    raise InputError(f"Expected images ({suffixes}), found none{others} - at {given}.")
+    hint = ""
+    hidden = None if ignored is None else Path(os.path.realpath(ignored))
+    if any(_is_below(Path(path), hidden) for path in given):
+        hint = f" What is in the output folder, {str(ignored)!r}, does not count."
+    raise InputError(f"Expected images ({suffixes}), found none{others} - at {given}.{hint}")
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:

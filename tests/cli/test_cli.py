@@ -39,6 +39,7 @@ from jaxprep.cli import convert as convert_module
 from jaxprep.cli import main, writers
 from jaxprep.cli.interrupts import deferred_interrupt
 from jaxprep.cli.manifest import Manifest, owned
+from jaxprep.cli.options import load_config, make_parser
 from jaxprep.cli.prefetch import grouped, run_ahead
 from jaxprep.errors import JaxprepError
 from jaxprep.formats import Custom
@@ -705,11 +706,27 @@ def test_overrides_are_json_or_text(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("typed", "same"),
+    [
+        ("exact=True", "exact=true"),
+        ("mean=(0.5, 0.5, 0.5)", "mean=[0.5,0.5,0.5]"),
+        ("image_size=(8,9,)", "image_size=[8,9]"),
+        ("architecture=(text)", 'architecture="(text)"'),
+    ],
+)
+def test_an_override_may_be_written_as_in_python(typed, same):
+    parse = make_parser().parse_args
+    words = ["inspect", "timm/resnet50.a1_in1k", "--override"]
+    assert load_config(parse([*words, typed])) == load_config(parse([*words, same]))
+
+
+@pytest.mark.parametrize(
     ("override", "said"),
     [
         ("sise=3", "sise"),
         ("interpolation=3", "interpolation"),
         ("config_file=a.json", "config_file"),
+        ("exact=yes", "exact"),
     ],
 )
 def test_an_override_that_is_no_field_or_no_value_of_it_is_one_line(

@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import pytest
 from PIL import Image
 
@@ -31,6 +32,8 @@ def folder(tmp_path, monkeypatch) -> Path:
     Path("bad.jpg").write_text("no image")
     os.mkfifo("pipe")
     Path("folder.png").mkdir()
+    Path("photos").mkdir()
+    Image.new("RGB", (8, 6)).save("photos/a.png")
     Path("keras").mkdir()
     Path("keras/config.json").write_text('{"class_name": "ResNetBackbone", "config": {}}')
     return tmp_path
@@ -71,6 +74,14 @@ SLIPS = {
     "half of a surrogate pair": (
         ["inspect", PRESET, "--override", 'architecture="\\udc80"', "--json"],
         ["$.architecture", "surrogate"],
+    ),
+    "images in the output": (
+        ["run", "photos", "--preset", PRESET, "--output", "photos"],
+        ["found none", "What is in the output folder, 'photos', does not count"],
+    ),
+    "a file as a module": (
+        ["inspect", PRESET, "--import", "./steps.py"],
+        ["'./steps.py'", "is the module `steps`"],
     ),
     "a size of 10^18 pixels": (["inspect", PRESET, "--size", "999999999x999999999"], ["--size"]),
     "a text as a preset": (["inspect", "a.txt"], ["JSON", "a.txt"]),
@@ -169,3 +180,37 @@ def test_control_c_while_jax_is_imported_is_one_line():
         rest = [line for line in process.stderr if not line.startswith("import time:")]
     assert process.returncode == 130
     assert rest == ["jaxprep: interrupted\n"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [*RUN, "out", "--on-error", "skip"],
+        [*SHOW, "b.png"],
+        ["compare", PRESET, PRESET, "a.png"],
+        ["doctor", "x.npy", "a.png"],
+        ["export", PRESET, "--size", "8", "8", "--platforms", "cpu", "--output", "exported"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_chip_that_is_not_there_is_no_fault_of_an_image(arguments, monkeypatch, capsys):
+    def devices():
+        raise RuntimeError("Unable to initialize backend 'tpu': no TPU (set JAX_PLATFORMS='')")
+
+    monkeypatch.setattr(jax, "devices", devices)
+    message = said(capsys, *arguments)
+    assert "Expected JAX to start, got: Unable to initialize backend 'tpu'" in message
+    assert "a.png" not in message and not Path("out").exists() and not Path("exported").exists()
+
+
+def test_a_process_without_streams_does_its_work(tmp_path):
+    """As `2>&-` of a shell, and some daemons, start it: Python has None for them then."""
+    code = (
+        "import os, sys; os.close(0); os.close(1); os.close(2); sys.stdout = sys.stderr = None;"
+        f"from jaxprep.cli import main; status = main({[*RUN[:-1], '--output', 'out']!r});"
+        "print('of a library'); open('status', 'w').write(str(status))"
+    )
+    code = code.replace("'--quiet', ", "")
+    assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
+    assert Path("status").read_text() == "0"
+    assert {"manifest.jsonl", "shard-00000.npz"} <= {path.name for path in Path("out").iterdir()}

@@ -616,6 +616,9 @@ def test_what_was_left_out_is_in_the_summary_the_manifest_and_the_exit_status(
     (folder / "c.NEF").unlink()
     assert run(folder, "--output", output) == 0
     assert len(lines(output)) == 5
+    (folder / "v1.0").symlink_to(tmp_path)
+    assert run(folder, "--output", output) == 3
+    assert "2 .txt, 1 as links to folders, 1 without ending" in capsys.readouterr().err
 
 
 def test_heic_without_pillow_heif_is_an_error_of_that_file(folder, tmp_path, capsys, monkeypatch):
