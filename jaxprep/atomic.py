@@ -23,8 +23,31 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from jaxprep.errors import InputError
+
 TEMPORARY = ".jaxprep-"
 """How the names of temporary files begin; letters and digits follow."""
+
+
+def check_is_local(path: str | os.PathLike[str], where: str) -> None:
+    """Refuse an address as a place to write to: its text is a path, too, of a folder `gs:` in the
+    working folder.
+
+    Args:
+        path: what the caller named, before `Path` makes one slash of two.
+        where: its position in the call, for messages.
+
+    Raises:
+        InputError: an address.
+
+    >>> check_is_local("out", "--output")
+    """
+    text = os.fspath(path)
+    if isinstance(text, str) and re.match(r"[a-z][a-z0-9+.-]+://", text, re.IGNORECASE):
+        raise InputError(
+            f"Expected a path on this machine, got the address {text!r} - at `{where}`. Write to a "
+            "folder, and copy it there."
+        )
 
 
 @contextmanager

@@ -538,7 +538,8 @@ def plain(value: Any) -> Any:
     >>> plain((np.float32(0.5), np.arange(2)))
     [0.5, [0, 1]]
     """
-    if hasattr(value, "tolist") and not isinstance(value, (bytes, str)):
+    # `np.float16` itself is a dtype, whose method needs a number.
+    if hasattr(value, "tolist") and not isinstance(value, (bytes, str, type)):
         return value.tolist()
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]

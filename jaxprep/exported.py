@@ -29,7 +29,7 @@ import numpy as np
 from jax import export as jax_export
 
 from jaxprep import bounds, checkpoint, codec
-from jaxprep.atomic import new_folder
+from jaxprep.atomic import check_is_local, new_folder
 from jaxprep.data import photo
 from jaxprep.errors import ConfigError, InputError, MissingPackageError, PresetNotFoundError
 from jaxprep.facade import ImageClassifierPreprocessor, ImageConverter
@@ -290,6 +290,7 @@ def _custom_calls(program: jax_export.Exported) -> list[str]:
 def _new_path(directory: Any) -> Path:
     if not isinstance(directory, str | os.PathLike) or not os.fspath(directory):
         raise InputError(f"Expected a path, got {codec.shown(directory)} - at `directory`.")
+    check_is_local(directory, "directory")
     path = Path(directory)
     # `lexists` below also sees a link that leads nowhere, which `exists` does not.
     is_empty = path.is_dir() and not any(path.iterdir())

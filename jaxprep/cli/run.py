@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxprep import codec, presets
-from jaxprep.atomic import replacing
+from jaxprep.atomic import check_is_local, replacing
 from jaxprep.cli import convert, how_to_read, ray_engine, shard_files
 from jaxprep.cli import labels as labels_module
 from jaxprep.cli.convert import Converter, Options, shard_size_of
@@ -152,6 +152,7 @@ def run(config: Format, options: Options) -> Outcome:
     ...         type(error).__name__
     'InputError'
     """
+    check_is_local(options.output, "--output")
     output = Path(options.output)
     listing = list_images(options.paths, ignore=output)
     if listing.errors and options.on_error == "fail":

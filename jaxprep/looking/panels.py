@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from jaxprep.atomic import replacing
+from jaxprep.atomic import check_is_local, replacing
 from jaxprep.errors import InputError
 from jaxprep.types import Size
 
@@ -129,6 +129,7 @@ def check_png(path: str | os.PathLike[str], where: str = "path") -> None:
             f"Expected the name of a PNG file, got `{type(path).__name__}` - at `{where}`. To write"
             " to an open file: `picture.image.save(file, 'PNG')`."
         )
+    check_is_local(path, where)
     output = Path(path)
     # JPEG would blur the pixels that the picture is to show.
     if output.suffix.lower() != ".png":

@@ -182,6 +182,8 @@ def pad_batch(tree: Any, size: int) -> Any:
     >>> batch.weight.tolist(), batch.index.tolist()
     ([1.0, 1.0, 0.0], [5, 6, -1])
     """
+    if not isinstance(size, int | np.integer):
+        raise InputError(f"Expected a number of rows, got {codec.shown(size)} - at `size`.")
     count = row_count(tree)
     if not 0 < count <= size:
         raise InputError(f"Expected 1 to {size} rows, got {count}.")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxprep import codec
-from jaxprep.atomic import write_files
+from jaxprep.atomic import check_is_local, write_files
 from jaxprep.errors import ConfigError, JaxprepError, PresetNotFoundError
 from jaxprep.formats import Format, HuggingFace, KerasHub
 from jaxprep.formats.base import MODEL_FILE as MODEL
@@ -229,6 +229,7 @@ def as_path(value: Any, where: str) -> Path:
 
     Raises:
         ConfigError: no path: nothing, an empty text, or one with a null character.
+        InputError: an address.
 
     >>> as_path("folder", "directory").name
     'folder'
@@ -237,6 +238,7 @@ def as_path(value: Any, where: str) -> Path:
     # An empty text is the working folder to `Path`, which nobody means.
     if not is_path or not os.fspath(value) or "\0" in os.fspath(value):
         raise codec.expected("a path", value, where)
+    check_is_local(value, where)
     return Path(value)
 
 

@@ -8,15 +8,17 @@ import json
 import os
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from goldens import keras_inputs
 
 import jaxprep
-from jaxprep import ImageClassifierPreprocessor, ImageConverter, atomic, presets
+from jaxprep import ImageClassifierPreprocessor, ImageConverter, Pipeline, atomic, presets
 from jaxprep.cli import main
-from jaxprep.errors import ConfigError, PresetNotFoundError
+from jaxprep.errors import ConfigError, InputError, PresetNotFoundError
 from jaxprep.formats import Format, KerasHub, OpenClip, Timm
+from jaxprep.huggingface import ViTImageProcessor
 from jaxprep.presets import library
 from jaxprep.resources import load_json
 
@@ -516,3 +518,27 @@ def test_settings_of_the_collections_have_names_that_say_what_they_are():
         assert set(table["settings"]) == set(table["presets"].values())
         for setting, fields in table["settings"].items():
             assert fields.get("interpolation", "") in setting
+
+
+@pytest.mark.parametrize("address", ["hf://user/name", "gs://bucket/a", "S3://b/c", "file:///a"])
+def test_an_address_is_no_folder_to_save_to(address, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for save in (
+        lambda: ImageClassifierPreprocessor.from_preset(RESNET).save_to_preset(address),
+        lambda: ViTImageProcessor().save_pretrained(address),
+        lambda: jaxprep.export(Pipeline(), address, size=(8, 8), platforms=("cpu",)),
+        lambda: jaxprep.show(Pipeline(), np.zeros((8, 9, 3), np.uint8)).save(f"{address}.png"),
+        lambda: jaxprep.preprocess_files(str(jaxprep.data.photo_path("coffee")), RESNET, address),
+    ):
+        with pytest.raises(InputError, match="on this machine, got the address"):
+            save()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("dtype", [np.float16, jnp.float16, np.dtype("float16"), "float16"])
+def test_a_dtype_is_named_as_in_numpy_and_jax(dtype):
+    assert ImageConverter(scale=1 / 255, dtype=dtype) == ImageConverter(
+        scale=1 / 255, dtype="float16"
+    )
+    for preset in (RESNET, "open_clip/ViT-B-32/openai", "torchvision/resnet50"):
+        assert ImageConverter.from_preset(preset, dtype=dtype).dtype == "float16"
