@@ -122,7 +122,7 @@ def without_margin(image: Image, config: HuggingFace, threshold: int = GRAY_THRE
     gray = _gray_values(image.pixels, on_torch)
     darkest = gray.min()
     brightest = gray.max()
-    if darkest == brightest:
+    if not darkest < brightest:  # one colour, or NaN
         return image
     # NumPy divides integers in float64, torch in float32.
     dtype = np.float32 if on_torch else np.float64

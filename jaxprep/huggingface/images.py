@@ -108,6 +108,12 @@ def images_of(value: Any, reading: Reading) -> list[Image]:
             images.extend(_from_array(item, reading, where))
     if not images:
         raise InputError(f"Expected {IMAGES.expected}, got no image - at `images`.")
+    for i, image in enumerate(images):
+        if 0 in image.pixels.shape:
+            raise InputError(
+                f"Expected an image with pixels, got shape {image.pixels.shape} of image {i} - "
+                "at `images`."
+            )
     return images
 
 

@@ -11,7 +11,8 @@ import pytest
 from goldens import vlm_odd2_cases
 from helpers.huggingface.common import assert_close, original
 from helpers.huggingface.vision_language import assert_as_pil, assert_as_torchvision, cases_of
-from helpers.images import photograph
+from helpers.images import noise, photograph
+from PIL import Image
 
 from jaxprep import huggingface
 from jaxprep.errors import InputError, JaxprepError
@@ -108,3 +109,19 @@ def test_boxes_that_are_none_are_refused(boxes: list) -> None:
     image = np.zeros((20, 30, 3), np.uint8)
     with pytest.raises(InputError, match="boxes"):
         huggingface.VitPoseImageProcessor()(image, boxes=boxes)
+
+
+@pytest.mark.parametrize(
+    "name", ["ViT", "Nougat", "Pix2Struct", "LlavaNext", "Idefics3", "Mllama", "Fuyu", "Donut"]
+)
+def test_an_image_without_pixels_is_one_error(name: str) -> None:
+    processor = getattr(huggingface, f"{name}ImageProcessor")()
+    for empty in (np.zeros((0, 9, 3), np.uint8), Image.new("RGB", (9, 0))):
+        for images, place in ((empty, 0), ([noise(8, 9, 3), empty], 1)):
+            with pytest.raises(InputError, match=rf"with pixels, got .* of image {place} - at"):
+                processor(images)
+
+
+def test_a_page_of_nan_has_no_margin() -> None:
+    page = np.full((12, 9, 3), np.nan, np.float32)
+    assert huggingface.NougatImageProcessor(size=(16, 16))(page).pixel_values.shape[2:] == (16, 16)
