@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -17,10 +18,11 @@ from jaxprep.errors import InputError
 from jaxprep.formats.huggingface.builders.sequences import feasible_patches
 from jaxprep.huggingface.call import Call, Family, Results, read, run_each, sizes_of
 from jaxprep.huggingface.headers import render_header, with_header
-from jaxprep.huggingface.images import Image, one_by_one
+from jaxprep.huggingface.images import IMAGES, Image, one_by_one
 from jaxprep.huggingface.sequences import grid_within, padded_sequences, positions, sequence_masks
 from jaxprep.huggingface.views import array_module
-from jaxprep.types import Size
+from jaxprep.inputs import as_numpy
+from jaxprep.types import Size, is_traced
 
 
 def standardized(pixels: Any, sample_deviation: bool) -> Any:
@@ -51,6 +53,30 @@ def standardized(pixels: Any, sample_deviation: bool) -> Any:
     centered = values - mean
     total = jnp.square(centered).sum((-2, -1), keepdims=True).sum(-3, keepdims=True)
     return centered / jnp.maximum(jnp.sqrt(total / max(divisor, 1)), least)
+
+
+def normalize(processor: Any, image: Any, **kwargs: Any) -> jax.Array:
+    """Standardize an image, or each image of a batch, by the mean and the deviation of its values.
+
+    Args:
+        image: `(h, w, c)`, `(c, h, w)`, or a batch.
+        kwargs: ignored, as in Kosmos-2.5.
+
+    >>> from jaxprep.huggingface import Pix2StructImageProcessor
+    >>> image = np.array([[[1, 3]]], np.float32)
+    >>> Pix2StructImageProcessor(backend="pil").normalize(image).tolist()
+    [[[-1.0, 1.0]]]
+    """
+    del kwargs
+    on_torch = processor.backend == "torchvision"
+    if is_traced(image):
+        return standardized(image, on_torch)
+    pixels = as_numpy(image, "image", IMAGES)
+    if pixels.ndim not in (3, 4):
+        raise InputError(f"Expected an image or a batch, got shape {pixels.shape} - at `image`.")
+    if pixels.ndim == 3:
+        return jnp.asarray(standardized(pixels, on_torch))
+    return jnp.asarray(np.stack([standardized(one, on_torch) for one in pixels]))
 
 
 def _prepared(call: Call) -> list[Image]:
@@ -145,6 +171,8 @@ def flattened_patches_with_sizes(call: Call) -> Results:
 FLATTENED_PATCHES = Family(
     flattened_patches,
     ("header_text", "font_bytes", "font_path"),
-    methods={"render_header": render_header},
+    methods={"render_header": render_header, "normalize": normalize},
 )
-FLATTENED_PATCHES_WITH_SIZES = Family(flattened_patches_with_sizes)
+FLATTENED_PATCHES_WITH_SIZES = Family(
+    flattened_patches_with_sizes, methods={"normalize": normalize}
+)

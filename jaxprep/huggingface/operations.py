@@ -81,7 +81,8 @@ class ImageOperations(ImageProcessingMixin):
         Args:
             image: one image, or a batch `(b, ...)`.
             size: in any form that the setting takes.
-            resample: one of PIL's integers, or a name; by default the setting's.
+            resample: one of PIL's integers, or a name; by default the setting's, and bilinear where
+                the class has none.
             data_format: of the result, by default that of the image.
             input_data_format: of the image, by default told by its channels.
             antialias: by default as the class does it.
@@ -91,7 +92,10 @@ class ImageOperations(ImageProcessingMixin):
             InputError: not one image or one batch.
             ConfigError: a setting is wrong.
         """
-        row = self._class_config().row
+        config = self._class_config()
+        row = config.row
+        if resample is None and config.effective.get("resample") is None:
+            resample = "bilinear"
         said = {"size": size, "resample": resample, **kwargs}
         given = {"do_resize": True, **row.resize_settings, **said}
         entry = self._builder("resize")

@@ -27,7 +27,7 @@ from jaxprep.huggingface.features import AUTO, BatchFeature, finish
 from jaxprep.huggingface.images import Reading, for_pillow, images_of, traced_images
 from jaxprep.huggingface.mixin import SIZE_KEYS, size_of
 from jaxprep.huggingface.operations import ImageOperations
-from jaxprep.huggingface.registry import FAMILIES
+from jaxprep.huggingface.registry import FAMILIES, methods_of
 from jaxprep.inputs import BYTE_SCALE, CHANNEL_COUNTS, Layout, flatten, warn_of_range
 from jaxprep.pipeline import Pipeline
 from jaxprep.pipeline.describe import Description
@@ -465,7 +465,7 @@ def processor_class(name: str) -> type[BaseImageProcessor] | None:
     base = processor_class(canonical) if is_pil else None
     if base is not None:
         return made_class(name, row, base, {}, class_name=canonical, backend_name="pil")
-    return made_class(name, row, BaseImageProcessor, FAMILIES[row.family].methods)
+    return made_class(name, row, BaseImageProcessor, methods_of(canonical, row.family))
 
 
 def made_class(

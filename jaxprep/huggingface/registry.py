@@ -5,6 +5,9 @@ A family is declared in its own module, next to the function that runs it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from jaxprep.huggingface import tiles
 from jaxprep.huggingface.call import PLAIN, Family
 from jaxprep.huggingface.canvases import CANVAS_SAMPLES, QUARTERED_SAMPLES
@@ -16,6 +19,7 @@ from jaxprep.huggingface.flattened import FLATTENED_PATCHES, FLATTENED_PATCHES_W
 from jaxprep.huggingface.flava import FLAVA
 from jaxprep.huggingface.frames import FRAMES
 from jaxprep.huggingface.minicpm import SLICED
+from jaxprep.huggingface.owlv2 import OWLV2_METHODS
 from jaxprep.huggingface.pairs import PAIRS
 from jaxprep.huggingface.patches import CODES, PATCH_GRIDS, PATCH_ROWS
 from jaxprep.huggingface.prompt_depth import PROMPTED_DEPTH
@@ -84,3 +88,15 @@ FAMILIES: dict[str, Family] = {
     "oneformer": ONEFORMER,
     "eomt": EOMT,
 }
+
+OWN_METHODS: dict[str, Mapping[str, Any]] = {"Owlv2ImageProcessor": OWLV2_METHODS}
+"""Methods of single classes, instead of those of every processor."""
+
+
+def methods_of(class_name: str, family: str) -> Mapping[str, Any]:
+    """Return what a class has besides the methods of every processor, or instead.
+
+    >>> sorted(methods_of("Owlv2ImageProcessor", "plain"))
+    ['pad', 'resize']
+    """
+    return {**FAMILIES[family].methods, **OWN_METHODS.get(class_name, {})}

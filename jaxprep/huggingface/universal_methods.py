@@ -11,6 +11,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxprep.errors import InputError
@@ -33,11 +34,11 @@ def pad(
     segmentation_maps: Sequence[Any] | None = None,
     fill: float = 0,
     ignore_index: int | None = 255,
-) -> tuple[list[jax.Array], list[jax.Array], list[jax.Array] | None]:
+) -> tuple[Any, Any, list[jax.Array] | None]:
     """Pad images `(c, h, w)` and their masks below and to the right.
 
     Args:
-        images: arrays of any sizes.
+        images: arrays of any sizes, or a batch `(b, c, h, w)`.
         padded_size: height and width; by default the largest of the images.
         segmentation_maps: binary masks `(n, h, w)` of each image, which are padded with
             `ignore_index`.
@@ -46,7 +47,7 @@ def pad(
 
     Returns:
         images; masks `(h, w)`, 1 where the image is; and the padded `segmentation_maps`, if there
-        were any.
+        were any. Of a batch, images and masks are batches, else lists.
 
     Raises:
         InputError: an image is larger than `padded_size`.
@@ -65,6 +66,8 @@ def pad(
         given = [as_numpy(one, "segmentation_maps", IMAGES) for one in segmentation_maps]
         padded_maps = PerImage(pad_masks(one, size, ignore_index) for one in given)
         maps = padded_maps.converted("jax", "segmentation_maps")
+    if hasattr(images, "ndim"):
+        return jnp.asarray(np.stack(padded)), jnp.asarray(np.stack(masks)), maps
     return padded.converted("jax", "images"), masks.converted("jax", "pixel_mask"), maps
 
 

@@ -75,6 +75,34 @@ def test_crops_of_integers_are_rounded_as_those_of_vitpose(scaled: bool) -> None
     assert_close(ours, theirs, "VitPose")
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("blurs", [True, False])
+def test_owlv2_resizes_alone_as_its_method_does(blurs: bool) -> None:
+    image = np.moveaxis(np.asarray(photograph(24, 36)), -1, 0).astype(np.float32)
+    size = {"height": 12, "width": 20}
+    theirs = original("Owlv2ImageProcessor")().resize(image, size, blurs)
+    ours = huggingface.Owlv2ImageProcessorPil().resize(image, size, blurs)
+    assert_close(np.asarray(ours) / 255, theirs / 255, "Owlv2")
+    # What `Owlv2ImageProcessor().resize(image, SizeDict(height=2, width=3), blurs)` gave.
+    wanted = [[48, 60, 72], [163, 176, 187]] if blurs else [[44, 58, 71], [164, 178, 191]]
+    ramp = (np.arange(48, dtype=np.uint8) * 5).reshape(1, 1, 6, 8)
+    resized = huggingface.Owlv2ImageProcessor().resize(ramp, (2, 3), blurs)
+    assert resized.dtype == np.uint8 and resized[0, 0].tolist() == wanted
+    with pytest.raises(InputError, match="anti_aliasing_sigma"):
+        huggingface.Owlv2ImageProcessor().resize(ramp, (2, 3), anti_aliasing_sigma=1.0)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_owlv2_pads_alone_to_squares() -> None:
+    wide = np.moveaxis(np.asarray(photograph(4, 6)), -1, 0)
+    theirs = original("Owlv2ImageProcessor")().pad(wide, 3)
+    np.testing.assert_array_equal(huggingface.Owlv2ImageProcessorPil().pad(wide, 3), theirs)
+    high = wide.transpose(0, 2, 1)
+    first, second = huggingface.Owlv2ImageProcessor().pad([wide, high], None, constant_value=3)
+    np.testing.assert_array_equal(first, theirs)
+    np.testing.assert_array_equal(second, theirs.transpose(0, 2, 1))
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if not name.endswith("Pil")])
 def test_a_call_inside_jit_gives_what_an_eager_call_gives(name: str) -> None:
     processor = getattr(huggingface, name)(size={"height": 48, "width": 40}, pad_size=48)

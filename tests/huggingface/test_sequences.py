@@ -223,6 +223,27 @@ def test_headers_are_those_of_pix2struct() -> None:
         processor.render_header(np.zeros((20_000, 1, 3), np.uint8), text, font_bytes=font)
 
 
+@pytest.mark.parametrize("name", ["Pix2Struct", "Kosmos2_5"])
+def test_images_are_standardized_alone_as_in_a_call(name: str) -> None:
+    images = np.array([[[[1, 3, 8]]], [[[5, 5, 5]]]], np.float32)
+    # What `normalize` of the torchvision backend gave.
+    wanted = np.array([[[[-0.8321, -0.2774, 1.1094]]], [[[0, 0, 0]]]])
+    processor = getattr(huggingface, f"{name}ImageProcessor")()
+    np.testing.assert_allclose(processor.normalize(images), wanted, atol=5e-5)
+    np.testing.assert_allclose(jax.jit(processor.normalize)(images), wanted, atol=5e-5)
+    np.testing.assert_allclose(processor.normalize(images[0]), wanted[0], atol=5e-5)
+    with pytest.raises(InputError, match="an image or a batch"):
+        processor.normalize(np.zeros(3))
+
+
+def test_a_class_without_a_filter_resizes_alone_by_the_bilinear() -> None:
+    ramp = np.arange(8, dtype=np.uint8).reshape(1, 2, 4) * 30
+    # What `Pix2StructImageProcessor().resize(ramp, SizeDict(height=1, width=2))` gave.
+    processor = huggingface.Pix2StructImageProcessor()
+    resized = processor.resize(ramp, (1, 2), input_data_format="channels_first")
+    assert resized.tolist() == [[[81, 129]]]
+
+
 @pytest.mark.parametrize("name", ["Fuyu", "Idefics3", "LlavaOnevision", "Mllama"])
 def test_lists_that_are_nested_in_part_are_refused(name: str) -> None:
     processor = getattr(huggingface, f"{name}ImageProcessor")()

@@ -400,6 +400,9 @@ def test_padding_alone() -> None:
     ]
     np.testing.assert_array_equal(inside[0], done[0][0])
     assert float(maps[0].max()) == 7
+    batch, masks, _ = made("MaskFormer").pad(np.stack(images[:1] * 2), (8, 9))
+    np.testing.assert_array_equal(batch, np.stack([done[0]] * 2))
+    np.testing.assert_array_equal(masks, np.stack([inside[0]] * 2))
     found = made("OneFormer").pad(images, return_tensors="np")
     assert found["pixel_values"].shape == (2, 3, 7, 6) and found["pixel_mask"].sum() == 58
     assert sorted(made("OneFormer").pad(images, return_pixel_mask=False)) == ["pixel_values"]

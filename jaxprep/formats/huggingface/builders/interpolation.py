@@ -129,18 +129,29 @@ def blur_and_resize(build: Build) -> None:
     settings = build.settings
     if not settings.flag("do_resize"):
         return
+    # `self.resize(image, size, resample)` passes the filter as `anti_aliasing`, and 0 is the
+    # nearest neighbour: transformers/models/owlv2/image_processing_pil_owlv2.py
+    blurs = build.on_torch or settings.method() != "nearest"
+    add_blurred_resize(build, blurs)
+
+
+def add_blurred_resize(build: Build, blurs: bool) -> None:
+    """Add the method `resize` of Owlv2, which blurs or not, to `size`.
+
+    >>> from jaxprep.formats.huggingface.builders import Source
+    >>> build = Build(Settings("Owlv2ImageProcessor", {}), "torchvision", Source())
+    >>> add_blurred_resize(build, blurs=False)
+    >>> [type(step).__name__ for step in build.steps]
+    ['Resize']
+    """
+    settings = build.settings
     size = settings.pair("size")
     # values that were rescaled before are floats; others are rounded as integers are
     rounded = not settings.flag("do_rescale") and not build.is_float
+    reference = "scipy"
     if build.on_torch:
         is_uint8 = rounded and build.source.value_range == "uint8"
         reference = "torchvision" if is_uint8 else "torch"
-        blurs = True
-    else:
-        reference = "scipy"
-        # `self.resize(image, size, resample)` passes the filter as `anti_aliasing`, and 0 is the
-        # nearest neighbour: transformers/models/owlv2/image_processing_pil_owlv2.py
-        blurs = settings.method() != "nearest"
     if blurs:
         library = "torchvision" if build.on_torch else "scipy"
         build.add(BlurBeforeResize(size, library, rounded))
