@@ -287,7 +287,10 @@ class BaseImageProcessor(ImageOperations, frameworks.NoAutoGraph, metaclass=Clas
             return finish(family.run(call), AUTO)
         frameworks.prepare_process()
         settings = call.config.effective
-        if settings.flag("do_rescale") and settings.number("rescale_factor") <= BYTE_SCALE:
+        # A class without a factor never rescales: Pix2Struct ignores `do_rescale`.
+        has_factor = settings.get("rescale_factor") is not None
+        rescales = settings.flag("do_rescale") and has_factor
+        if rescales and settings.number("rescale_factor") <= BYTE_SCALE:
             warn_of_range(self, images)
         features = finish(family.run(call), return_tensors, call.config.listed_axes)
         return beside_inputs(features, images) if device is None else features.to(device)

@@ -236,6 +236,14 @@ def test_images_are_standardized_alone_as_in_a_call(name: str) -> None:
         processor.normalize(np.zeros(3))
 
 
+@pytest.mark.parametrize("name", ["Pix2Struct", "Kosmos2_5"])
+def test_a_class_without_a_factor_ignores_that_it_should_rescale(name: str) -> None:
+    processor = getattr(huggingface, f"{name}ImageProcessor")(max_patches=16)
+    for key, wanted in processor(IMAGE, return_tensors="np").items():
+        result = processor(IMAGE, do_rescale=True, return_tensors="np")[key]
+        np.testing.assert_array_equal(result, wanted)
+
+
 def test_a_class_without_a_filter_resizes_alone_by_the_bilinear() -> None:
     ramp = np.arange(8, dtype=np.uint8).reshape(1, 2, 4) * 30
     # What `Pix2StructImageProcessor().resize(ramp, SizeDict(height=1, width=2))` gave.
