@@ -19,7 +19,7 @@ from jaxprep.huggingface.flattened import FLATTENED_PATCHES, FLATTENED_PATCHES_W
 from jaxprep.huggingface.flava import FLAVA
 from jaxprep.huggingface.frames import FRAMES
 from jaxprep.huggingface.minicpm import SLICED
-from jaxprep.huggingface.owlv2 import OWLV2_METHODS
+from jaxprep.huggingface.own_operations import OWN_OPERATIONS
 from jaxprep.huggingface.pairs import PAIRS
 from jaxprep.huggingface.patches import CODES, PATCH_GRIDS, PATCH_ROWS
 from jaxprep.huggingface.prompt_depth import PROMPTED_DEPTH
@@ -89,9 +89,6 @@ FAMILIES: dict[str, Family] = {
     "eomt": EOMT,
 }
 
-OWN_METHODS: dict[str, Mapping[str, Any]] = {"Owlv2ImageProcessor": OWLV2_METHODS}
-"""Methods of single classes, instead of those of every processor."""
-
 
 def methods_of(class_name: str, family: str) -> Mapping[str, Any]:
     """Return what a class has besides the methods of every processor, or instead.
@@ -99,4 +96,4 @@ def methods_of(class_name: str, family: str) -> Mapping[str, Any]:
     >>> sorted(methods_of("Owlv2ImageProcessor", "plain"))
     ['pad', 'resize']
     """
-    return {**FAMILIES[family].methods, **OWN_METHODS.get(class_name, {})}
+    return {**FAMILIES[family].methods, **OWN_OPERATIONS.get(class_name, {})}

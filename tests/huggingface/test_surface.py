@@ -181,6 +181,40 @@ def test_resize_alone_takes_what_its_method_takes_there(name: str, builder: dict
     np.testing.assert_array_equal(ours(name).resize(FIRST, size, resample=2), wanted)
 
 
+def _sides(height: int, width: int) -> Any:
+    return pytest.importorskip("transformers").image_utils.SizeDict(height=height, width=width)
+
+
+@pytest.mark.parametrize(
+    ("name", "operation", "arguments"),
+    [
+        ("Detr", "pad", ((24, 33), None, True, 7)),
+        ("Idefics2", "pad", ((24, 33), 7)),
+        ("Idefics3", "pad", ((20, 30),)),
+        ("SmolVLM", "pad", ((24, 33), 7, False)),
+        ("Mllama", "pad", ({"height": 16, "width": 12}, (2, 3))),
+        ("Swin2SR", "pad", (None,)),
+        ("Swin2SR", "pad", (None, 10)),
+        ("Perceiver", "center_crop", ((10, 9), (12, 12))),
+    ],
+)
+def test_operations_with_a_rule_of_their_class_are_those_of_its_method(
+    name: str, operation: str, arguments: tuple[Any, ...]
+) -> None:
+    given = arguments
+    if operation == "center_crop":
+        given = tuple(_sides(*pair) for pair in arguments)
+    wanted = jax.tree.leaves(getattr(theirs(name), operation)(FIRST, *given))
+    results = jax.tree.leaves(getattr(ours(name), operation)(FIRST, *arguments))
+    for result, expected in zip(results, wanted, strict=True):
+        np.testing.assert_array_equal(result, expected)
+    # A batch is its images one by one, on either backend.
+    processor = getattr(huggingface, f"{name}ImageProcessor")()
+    batch = jax.tree.leaves(getattr(processor, operation)(BATCH, *arguments))
+    for result, expected in zip(batch, wanted, strict=True):
+        np.testing.assert_array_equal(result[0], expected)
+
+
 # -- methods of single classes
 
 
@@ -264,6 +298,10 @@ def test_annotations_change_as_the_methods_of_detection_do(name: str) -> None:
         lambda processor, one: one,
         lambda processor, one: processor.resize_annotation({**one, **masks}, (20, 30), (10, 20)),
         lambda processor, one: processor.normalize_annotation(one, (20, 30)),
+        lambda processor, one: processor.pad(FIRST, (24, 33), {**one, **masks}, False)[2],
+        lambda processor, one: processor.pad(FIRST, (20, 30), one)[2],
+        # The last, since Transformers writes into the boxes that it is given.
+        lambda processor, one: processor.pad(FIRST, (24, 33), one)[2],
     )
     for step in steps:
         result, expected = step(mine, target), step(other, wanted)
