@@ -22,6 +22,7 @@ from jaxprep.formats.huggingface.builders import (
     builder_named,
     builders_of,
 )
+from jaxprep.formats.huggingface.config import is_of_pillow
 from jaxprep.formats.huggingface.frozen import Frozen
 from jaxprep.formats.huggingface.settings import drop_unsaid, settings_of
 from jaxprep.huggingface.call import run_group
@@ -265,7 +266,7 @@ class ImageOperations(ImageProcessingMixin):
     ) -> jax.Array:
         given = layout_named(layout, "input_data_format")
         wanted = layout_named(data_format, "data_format")
-        is_pillow = resizes and self.backend == "pil"
+        is_pillow = resizes and is_of_pillow(pipeline_of(Source()))
         reading = Reading(on_torch=self.backend == "torchvision", layout=given)
         return apply(pipeline_of, image, reading, wanted, is_pillow)
 

@@ -181,6 +181,29 @@ def test_resize_alone_takes_what_its_method_takes_there(name: str, builder: dict
     np.testing.assert_array_equal(ours(name).resize(FIRST, size, resample=2), wanted)
 
 
+RAMP = (np.arange(48, dtype=np.uint8) * 5).reshape(1, 6, 8)
+TO_RAMP = {"size": (2, 3), "resample": 2, "input_data_format": "channels_first"}
+
+
+@pytest.mark.parametrize(
+    "name", ["CHMv2", "DPT", "Lfm2Vl", "RfDetr", "Siglip2", "SLANeXt", "UVDoc"]
+)
+def test_resize_alone_is_plain_where_a_call_has_a_rule_of_its_own(name: str) -> None:
+    # The method's multiple is 1, whatever the processor's is.
+    settings = {"ensure_multiple_of": 4} if name == "DPT" else {}
+    result = getattr(huggingface, f"{name}ImageProcessor")(**settings).resize(RAMP, **TO_RAMP)
+    # What Transformers gave for `resize(RAMP[None], SizeDict(height=2, width=3), resample=2)`.
+    assert result.tolist() == [[[56, 68, 79], [156, 168, 179]]] and result.dtype == np.uint8
+
+
+def test_resize_alone_of_zoedepth_keeps_the_corners() -> None:
+    result = huggingface.ZoeDepthImageProcessor().resize(RAMP, **TO_RAMP)
+    assert result.tolist() == [[[0, 18, 35], [200, 218, 235]]]
+    # No resize of Pillow, so floats in [0, 1] are no levels.
+    floats = huggingface.ZoeDepthImageProcessorPil().resize(np.float32(RAMP / 255), **TO_RAMP)
+    np.testing.assert_allclose(floats * 255, [[[0, 17.5, 35], [200, 217.5, 235]]], atol=1e-4)
+
+
 def _sides(height: int, width: int) -> Any:
     return pytest.importorskip("transformers").image_utils.SizeDict(height=height, width=width)
 

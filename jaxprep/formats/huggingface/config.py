@@ -153,8 +153,7 @@ class HuggingFace(Format):
     def resizes_by_pillow(self) -> bool:
         """Whether the resize, where there is one, is Pillow's: some classes of the PIL backend
         resize floats by another library."""
-        references = (getattr(step, "reference", "") for step in self.resize_pipeline.steps)
-        return any(name.startswith("pillow") for name in references)
+        return is_of_pillow(self.resize_pipeline)
 
     def pipeline_of(
         self,
@@ -307,6 +306,18 @@ def to_json_value(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
         return int(value)  # PIL's filters are an `IntEnum`, which JSON would write by name
     return value
+
+
+def is_of_pillow(pipeline: Pipeline) -> bool:
+    """Return whether a pipeline has a resize of Pillow.
+
+    >>> is_of_pillow(HuggingFace("ViTImageProcessor", backend="pil").resize_pipeline)
+    True
+    >>> is_of_pillow(HuggingFace("ZoeDepthImageProcessor", backend="pil").resize_pipeline)
+    False
+    """
+    references = (getattr(step, "reference", "") for step in pipeline.steps)
+    return any(name.startswith("pillow") for name in references)
 
 
 # A call asks for its pipeline several times.
