@@ -302,7 +302,9 @@ def test_null_for_small_images_of_minicpm_ocr_leaves_them_small() -> None:
 def test_none_in_a_single_operation_is_the_setting_and_of_a_switch_is_off() -> None:
     kept = huggingface.DPTImageProcessor(keep_aspect_ratio=True, resample=0)
     size = {"height": 16, "width": 16}
-    assert kept.resize(WIDE, size, resample=None).shape == (16, 21, 3)
+    assert kept.resize(WIDE, size, resample=None, keep_aspect_ratio=True).shape == (16, 21, 3)
+    # Its default in the method is off, whatever the processor's is.
+    assert kept.resize(WIDE, size).shape == (16, 16, 3)
     assert kept.resize(WIDE, size, keep_aspect_ratio=None).shape == (16, 16, 3)
 
 
