@@ -26,6 +26,7 @@ from jaxprep.huggingface.features import BatchFeature
 from jaxprep.huggingface.images import IMAGES
 from jaxprep.huggingface.operations import ImageOperations
 from jaxprep.inputs import as_numpy, channels_last, layout_of
+from jaxprep.ops.tile_sizes import TiledCanvas
 from jaxprep.pipeline import Pipeline
 from jaxprep.types import Size
 
@@ -285,6 +286,94 @@ def pad_to_tiles(
     return pad_with_mask(self, image, padded_size, **layouts)[0]
 
 
+def resize_to_tiles(
+    self: Any,
+    image: Any,
+    size: Any,
+    max_image_tiles: int | None = None,
+    resample: Any = None,
+    data_format: Any = None,
+    input_data_format: Any = None,
+    **kwargs: Any,
+) -> tuple[jax.Array, Size]:
+    """Resize an image, or a batch, into the tiles that fit it best (Mllama).
+
+    Args:
+        image: one image, or a batch of one size.
+        size: height and width of a tile, which is a square.
+        max_image_tiles: how many tiles there may be, by default the processor's number.
+        resample: one of PIL's integers, or a name; by default the setting's.
+        data_format: of the result, by default that of the image.
+        input_data_format: of the image, by default told by its channels.
+        kwargs: ignored.
+
+    Returns:
+        the image, and the rows and columns of tiles.
+
+    >>> import numpy as np
+    >>> from jaxprep.huggingface import MllamaImageProcessor
+    >>> size = {"height": 8, "width": 8}
+    >>> resized, tiles = MllamaImageProcessor().resize(np.ones((3, 8, 16), np.uint8), size)
+    >>> resized.shape, tiles
+    ((3, 8, 16), (1, 2))
+    """
+    del kwargs
+    said = json_settings({"size": size})
+    if max_image_tiles is not None:
+        said["max_image_tiles"] = max_image_tiles
+    settings = self._class_config().overridden(said).effective
+    side = settings.pair("size")[0]
+    rule = TiledCanvas(side, settings.integer("max_image_tiles"))
+    first = image[0] if np.ndim(image) == 4 else image
+    fitted = rule.fit(_size_of(first, layout_named(input_data_format, "input_data_format")))
+    # The tiles are not filled: that is what `pad` does.
+    given = {"do_resize": True, "size": fitted.content, "resample": resample}
+    entry = builder_named("resize")
+    result = self._apply(entry, given, image, data_format, input_data_format)
+    height, width = fitted.canvas
+    return result, (height // side, width // side)
+
+
+def resize_shortest_below(
+    self: Any,
+    image: Any,
+    size: Any,
+    resample: Any = None,
+    size_divisor: int | None = None,
+    data_format: Any = None,
+    input_data_format: Any = None,
+) -> jax.Array:
+    """Resize the shorter edge of an image, or of a batch, to `size`; the longer one is bounded
+    (ViLT).
+
+    Args:
+        image: one image, or a batch of one size.
+        size: with `shortest_edge`.
+        resample: one of PIL's integers, or a name; by default the setting's.
+        size_divisor: sides are cut down to multiples of it; None is no such number on the
+            torchvision backend, and the processor's on the other.
+        data_format: of the result, by default that of the image.
+        input_data_format: of the image, by default told by its channels.
+
+    >>> import numpy as np
+    >>> from jaxprep.huggingface import ViltImageProcessor
+    >>> image, size = np.ones((3, 20, 30), np.uint8), {"shortest_edge": 40}
+    >>> ViltImageProcessor().resize(image, size).shape
+    (3, 40, 60)
+    """
+    if size_divisor is None and self.backend == "pil":
+        size_divisor = self.size_divisor
+    return ImageOperations.resize(
+        self,
+        image,
+        size,
+        resample,
+        data_format,
+        input_data_format,
+        size_divisor=size_divisor,
+    )
+
+
 def crop_center_share(
     self: Any,
     image: Any,
@@ -327,7 +416,8 @@ def _methods() -> dict[str, dict[str, Callable[..., Any]]]:
     found: dict[str, dict[str, Callable[..., Any]]] = {
         "Owlv2ImageProcessor": {"pad": pad_to_corner_square, "resize": resize_blurred},
         "Swin2SRImageProcessor": {"pad": pad_to_next_multiple},
-        "MllamaImageProcessor": {"pad": pad_to_tiles},
+        "MllamaImageProcessor": {"pad": pad_to_tiles, "resize": resize_to_tiles},
+        "ViltImageProcessor": {"resize": resize_shortest_below},
         "PerceiverImageProcessor": {"center_crop": crop_center_share},
     }
     for name in ("Idefics2", "Idefics3", "SmolVLM", "UltraVBert"):
