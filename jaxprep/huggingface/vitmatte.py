@@ -6,9 +6,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxprep.errors import InputError
+from jaxprep.formats.huggingface.builders import ValueRange
 from jaxprep.huggingface.call import Call, Family, Results, read, run
 from jaxprep.huggingface.images import Image, one_by_one
 from jaxprep.huggingface.segmentation import paired_maps
+
+DTYPES: dict[ValueRange, type[np.generic]] = {"uint8": np.uint8, "integer": np.int32}
+"""Of integers; `read` has no others."""
 
 
 def matte(call: Call) -> Results:
@@ -35,27 +39,40 @@ def matte(call: Call) -> Results:
 
 
 def _joined(call: Call, image: Image, trimap: Image, i: int) -> Image:
-    """One image and its trimap as one image; floats, unless both are of one kind."""
+    """One image and its trimap as one image, of the type to which `concatenate` promotes the two
+    there: integers, unless one has floats.
+    """
     if image.size != trimap.size:
         raise InputError(
             f"Expected a trimap of {image.size}, the image's, got {trimap.size} - at "
             f"`trimaps[{i}]`."
         )
+    settings = call.config.effective
     xp = jnp if call.is_traced else np
     colours = image.pixels
-    if colours.shape[2] == 1 and call.config.effective.flag("do_normalize"):
+    if colours.shape[2] == 1 and settings.flag("do_normalize"):
         colours = colours.repeat(3, axis=2)  # a mean for each of three channels follows
-    if not call.is_traced:
+    is_computed = settings.flag("do_rescale") or settings.flag("do_normalize")
+    if is_computed and not call.is_traced:
         trimap = _as_bytes(image, trimap)
-    # uint8 beside uint8 stays uint8, so that the affine is exact; floats hold any other pair.
-    is_one_kind = image.value_range == trimap.value_range
-    dtype = colours.dtype if is_one_kind else np.float32
+    value_range = _joint_range(image, trimap)
+    dtype = DTYPES.get(value_range, np.float32)
     pixels = xp.concatenate([colours.astype(dtype), trimap.pixels.astype(dtype)], axis=2)
-    return Image(pixels, image.value_range if is_one_kind else "float")
+    return Image(pixels, value_range)
+
+
+def _joint_range(image: Image, trimap: Image) -> ValueRange:
+    if image.value_range == trimap.value_range:
+        return image.value_range
+    if image.value_range in DTYPES and trimap.value_range in DTYPES:
+        return "integer"
+    return "float"
 
 
 def _as_bytes(image: Image, trimap: Image) -> Image:
-    """A trimap of integers beside a uint8 image as uint8, where it fits."""
+    """A trimap of integers beside a uint8 image as uint8, where it fits, so that the affine is
+    exact.
+    """
     pixels = trimap.pixels
     is_wider = image.value_range == "uint8" and trimap.value_range == "integer"
     if is_wider and pixels.min() >= 0 and pixels.max() <= 255:

@@ -13,6 +13,8 @@ from goldens import huggingface_cases, store
 from helpers.huggingface import plain
 from helpers.huggingface.common import assert_close, of_class, original, pictures
 
+from jaxprep import huggingface
+
 ROWS = huggingface_cases.classes()
 PIL_NAMES = [name for name, row in ROWS.items() if "pil" in row["backends"]]
 ON_TORCHVISION = [name for name, row in ROWS.items() if "torchvision" in row["backends"]]
@@ -45,3 +47,15 @@ def test_every_setting_gives_what_the_torchvision_backend_gives(name: str) -> No
                 array = store.channels_last(mine) if mine.ndim == 3 else mine
                 found, wanted = goldens.pair(record, array)
                 assert_close(found, wanted, (case["settings"], case["inputs"], key))
+
+
+def test_wide_integers_are_clipped_to_those_of_bytes_as_by_pp_doclayout_v4() -> None:
+    size = {"height": 4, "width": 9}
+    settings = {"size": size, "do_rescale": False, "do_normalize": False}
+    edge = np.zeros((8, 6, 3), np.int32)
+    edge[:, 3:] = 255
+    processor = huggingface.PPDocLayoutV4ImageProcessor(**settings)
+    row = processor(edge, return_tensors="np")["pixel_values"][0, 0, 0]
+    # Of Transformers 5.24 with torch 2.13, where the bicubic filter overshoots on both sides.
+    assert row.tolist() == [0, 0, 0, 0, 128, 255, 255, 255, 255]
+    assert row.dtype == np.float32

@@ -200,6 +200,28 @@ def test_a_trimap_of_wider_integers_is_one_of_8_bits() -> None:
     np.testing.assert_array_equal(matte(PHOTO, labels().astype(np.int32))["pixel_values"], want)
 
 
+@pytest.mark.parametrize("backend", ["torchvision", "pil"])
+@pytest.mark.parametrize(
+    ("image_type", "trimap_type", "wanted"),
+    [
+        (np.int32, np.uint8, np.int32),
+        (np.uint8, np.int32, np.int32),
+        (np.int64, np.int64, np.int32),  # JAX's integer
+        (np.uint8, np.float32, np.float32),
+    ],
+)
+def test_a_matte_of_which_nothing_is_computed_has_the_promoted_type(
+    backend: str, image_type: type, trimap_type: type, wanted: type
+) -> None:
+    settings = {"do_rescale": False, "do_normalize": False}
+    image, trimap = PHOTO.astype(image_type), labels().astype(trimap_type)
+    ours = huggingface.VitMatteImageProcessor(backend=backend, **settings)
+    found = ours(image, trimap, return_tensors="np")["pixel_values"]
+    theirs = original("VitMatteImageProcessor")(**settings)(image, trimap, return_tensors="np")
+    np.testing.assert_array_equal(found, theirs["pixel_values"])
+    assert found.dtype == wanted
+
+
 def test_the_images_of_a_batch_are_those_of_single_calls() -> None:
     processor = made(
         "Sam",

@@ -83,9 +83,10 @@ def resize_clipped(build: Build) -> None:
         return
     resize(build, antialias=False)
     if not build.is_float:
-        # The rescale was switched off and uint8 saturates by itself; torch still returns floats.
+        # The rescale was switched off; torch's `clamp` to a float still returns floats.
         build.add(ops.Cast("float32"))
-        return
+        if build.source.value_range == "uint8":
+            return  # saturates by itself
     # `clamp(0, upper_bound)` of
     # transformers/models/pp_doclayout_v4/image_processing_pp_doclayout_v4.py, after the rescale:
     # the bound is that of rescaled values.
