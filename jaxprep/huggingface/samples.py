@@ -118,9 +118,12 @@ def spread(array: Any, counts: Sequence[int], starts: Sequence[int], total: int)
 
 
 def in_samples(array: Any, counts: Sequence[int]) -> Any:
-    """Return rows as one array where all samples have as many, otherwise in a list of samples.
+    """Return rows as one array where all samples have as many, otherwise, and where rows come in a
+    list, in a list of samples.
 
     >>> in_samples(np.ones((4, 1)), [2, 2]).shape, len(in_samples(np.ones((4, 1)), [3, 1]))
     ((2, 2, 1), 2)
     """
-    return padded_samples(array, counts) if len(set(counts)) == 1 else split(array, counts)
+    if isinstance(array, list) or len(set(counts)) > 1:
+        return split(array, counts)
+    return padded_samples(array, counts)

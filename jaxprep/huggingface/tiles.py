@@ -329,7 +329,7 @@ def views_of(call: Call, images: Sequence[Image]) -> Any:
     if not call.is_traced:
         views = views_in_rows(call, images)
         counts = _views_counts(call, images)
-        return in_samples(views, counts)
+        return _by_image(views, counts) if isinstance(views, list) else in_samples(views, counts)
     tiles = tiles_of(call, images)
     with_thumbnail = [image for image in images if has_thumbnail(config, image.size)]
     if not with_thumbnail:
@@ -473,7 +473,8 @@ def tile_rows(call: Call) -> Results:
     images = _read(call)
     views = views_in_rows(call, images)
     if tiling_of(call.config).by_image:
-        views = PartsInRows(views, _views_counts(call, images))
+        counts = _views_counts(call, images)
+        views = _by_image(views, counts) if isinstance(views, list) else PartsInRows(views, counts)
     results = {call.config.result_name: views}
     return results | count_results(call.config, sizes_of(images))
 
@@ -488,8 +489,8 @@ def _read(call: Call) -> list[Image]:
 
 
 def views_in_rows(call: Call, images: Sequence[Image]) -> Any:
-    """Return the views of all images one after another: one array, or a list with one per image
-    where nothing is cut and images differ in size in the end.
+    """Return the views of all images one after another: one array; a list of the views where images
+    differ in channels in the end, or in size where nothing is cut.
 
     >>> call = Call(None, {}, HuggingFace("GotOcr2ImageProcessor", {"size": 8}))
     >>> views_in_rows(call, [Image(np.zeros((20, 30, 3), np.uint8))]).shape
@@ -497,9 +498,33 @@ def views_in_rows(call: Call, images: Sequence[Image]) -> Any:
     """
     if not _cuts(call.config):
         return run_each(call, images)
+    if _channels_differ(call, images):
+        views = []
+        for image in one_by_one(images):
+            views += list(views_in_rows(call, [image]))
+        return views
     counts = _views_counts(call, images)
     starts, total = starts_of(counts)
     return place_views(call, images, starts, total)
+
+
+def _channels_differ(call: Call, images: Sequence[Image]) -> bool:
+    """Whether images have no one number of channels in the end: gray beside colours, where nothing
+    converts to RGB or normalises by three means.
+    """
+    if len({image.source.channels for image in images}) == 1:
+        return False
+    config = _in_layout_of_tiles(call).config
+    channels = set()
+    for source, image in {image.source: image for image in images}.items():
+        pipeline = config.pipeline_of(source)
+        channels.add(pipeline.result_shape(image.size, source.channels)[-3])
+    return len(channels) > 1
+
+
+def _by_image(views: list[Any], counts: Sequence[int]) -> list[Any]:
+    """The views of each image, `(views, c, h, w)`, of a list of those of all images."""
+    return [array_module(parts).stack(parts) for parts in split(views, counts)]
 
 
 def _views_counts(call: Call, images: Sequence[Image]) -> list[int]:
@@ -535,6 +560,8 @@ def _stacked_views(call: Call, images: Sequence[Image]) -> Any:
     most = max(counts)
     if not _cuts(call.config) or (not _pads(call.config) and min(counts) < most):
         return views_of(call, images)
+    if _channels_differ(call, images):
+        return [_in_equal_rows(call, [image], most)[0] for image in one_by_one(images)]
     return _in_equal_rows(call, images, most)
 
 

@@ -270,6 +270,47 @@ def test_images_of_two_types_lose_no_pixel() -> None:
         np.testing.assert_array_equal(views[i * len(own) : (i + 1) * len(own)], own)
 
 
+GRAY_BESIDE_COLOURS = [
+    ("GotOcr2", {"size": {"height": 24, "width": 24}, "crop_to_patches": True}),
+    (
+        "LlavaNext",
+        {
+            "size": {"height": 24, "width": 24},
+            "crop_size": {"height": 24, "width": 24},
+            "image_grid_pinpoints": [[24, 48], [48, 48]],
+        },
+    ),
+    (
+        "Idefics3",
+        {
+            "size": {"longest_edge": 60},
+            "max_image_size": {"longest_edge": 30},
+            "do_pad": False,
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "settings"), GRAY_BESIDE_COLOURS)
+def test_gray_beside_colours_that_nothing_converts_is_listed_as_by_the_pil_backend(
+    name: str, settings: dict
+) -> None:
+    colours = photograph(40, 56)
+    images: Any = [colours[..., :1], colours]
+    if name == "Idefics3":
+        images = [[image] for image in images]
+    settings = {**settings, "do_normalize": False, "do_convert_rgb": False}
+    theirs = original(f"{name}ImageProcessor")(**settings)(images, return_tensors=None)
+    ours = getattr(huggingface, f"{name}ImageProcessorPil")(**settings)
+    wanted = jax.tree.leaves(theirs["pixel_values"])
+    found = jax.tree.leaves(ours(images, return_tensors=None)["pixel_values"])
+    for mine, other in zip(found, wanted, strict=True):
+        assert_close(np.asarray(mine), np.asarray(other), name)
+    assert {view.shape[-3] for view in found} == {1, 3}
+    with pytest.raises(InputError, match="of one size"):
+        ours(images, return_tensors="np")
+
+
 def test_padding_of_tiles_is_bounded_before_memory_is_taken() -> None:
     pinpoints = [[384, 384], [384 * 20, 384 * 20]]
     processor = huggingface.LlavaNextImageProcessor(
