@@ -16,7 +16,16 @@ from jaxprep.postprocess.resize_plan import (
     resize_host_map,
     resize_image,
 )
-from jaxprep.postprocess.results import each_size, field, on_device, optional_field, sizes, to_jax
+from jaxprep.postprocess.results import (
+    as_array,
+    each_size,
+    field,
+    on_device,
+    optional_field,
+    require_shape,
+    sizes,
+    to_jax,
+)
 from jaxprep.types import Size
 
 MIN_INVERSE, MAX_INVERSE = np.float32(1e-4), np.float32(1e4)
@@ -48,16 +57,25 @@ def depth_estimation(
     Returns:
         per image `predicted_depth`, float32 `(height, width)`.
 
+    Raises:
+        InputError: depth of another rank, or of no pixels.
+
     >>> (result,) = depth_estimation({"predicted_depth": np.ones((1, 4, 4))}, [(6, 5)])
     >>> result["predicted_depth"].shape
     (6, 5)
     """
-    depth = _with_channel(field(outputs, "predicted_depth"))
+    depth = _with_channel(_depth_of(outputs))
     results = []
     for i, size in each_size(target_sizes, len(depth)):
         resized = resize_image(depth, i, size, interpolation)
         results.append({"predicted_depth": on_device(resized[0])})
     return results
+
+
+def _depth_of(outputs: Any) -> jax.Array:
+    depth = field(outputs, "predicted_depth")
+    require_shape("predicted_depth", depth, (*depth.shape[:1], None, None))
+    return depth
 
 
 @jax.jit
@@ -87,14 +105,14 @@ def depth_pro_estimation(
         last two are None where they are not known.
 
     Raises:
-        InputError: another `resample`.
+        InputError: another `resample`, or not one angle for each image.
 
     >>> outputs = {"predicted_depth": np.full((1, 4, 4), 2.0), "field_of_view": [90.0]}
     >>> (result,) = depth_pro_estimation(outputs, [(8, 6)])
     >>> result["predicted_depth"].shape, round(float(result["focal_length"]), 3)
     ((8, 6), 3.0)
     """
-    inverse_depth = _with_channel(field(outputs, "predicted_depth"))
+    inverse_depth = _with_channel(_depth_of(outputs))
     interpolation = canonical_method(resample)
     if interpolation not in ("bilinear", "bicubic"):
         raise InputError(f"Expected `bilinear` or `bicubic`, got {resample!r} - at `resample`.")
@@ -102,7 +120,12 @@ def depth_pro_estimation(
     if views is None:
         views = [None] * len(inverse_depth)
     else:
-        views = np.asarray(views, np.float32)
+        views = np.asarray(as_array(views), np.float32)
+        if views.shape[:1] != inverse_depth.shape[:1]:
+            raise InputError(
+                f"Expected one angle for each of {len(inverse_depth)} images, got shape "
+                f"{views.shape} - at `outputs.field_of_view`."
+            )
     results = []
     for i, size in each_size(target_sizes, len(inverse_depth)):
         view, focal_length, scale = views[i], None, np.float32(1)
@@ -164,7 +187,7 @@ def zoe_depth_estimation(
     >>> result["predicted_depth"].shape
     (10, 12)
     """
-    depth = field(outputs, "predicted_depth")
+    depth = _depth_of(outputs)
     if outputs_flipped is not None:
         mirrored = field(outputs_flipped, "predicted_depth")
         if mirrored.shape != depth.shape:

@@ -540,7 +540,7 @@ def _sam3(
     boxes: jax.Array,
     scale: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-    scores = jax.nn.sigmoid(logits)
+    scores = jax.nn.sigmoid(logits.astype(jnp.float32))
     if presence is not None:
         scores = scores * jax.nn.sigmoid(presence)
     return scores, boxes * scale
@@ -550,9 +550,14 @@ def _sam3_detections(outputs: Any, target_sizes: Any) -> list[np.ndarray]:
     """Scores `(b, q)` and boxes `(b, q, 4)`."""
     logits = field(outputs, "pred_logits")
     boxes = field(outputs, "pred_boxes")
+    require_shape("pred_boxes", boxes, (*boxes.shape[:2], 4))
+    require_shape("pred_logits", logits, boxes.shape[:2])
     presence = optional_field(outputs, "presence_logits")
     if presence is not None:
-        presence = as_array(presence)
+        presence = as_array(presence).astype(jnp.float32)
+        # One for all images too, as torch broadcasts it.
+        count = 1 if presence.shape[:1] == (1,) else len(logits)
+        require_shape("presence_logits", presence, (count, 1))
     scale = _scales(target_sizes, len(logits))
     return to_numpy(_sam3(logits, presence, boxes, scale))
 
@@ -575,6 +580,9 @@ def sam3_detection(
 
     Returns:
         per image `scores` and `boxes`.
+
+    Raises:
+        InputError: fields that disagree in shape.
 
     >>> outputs = {"pred_logits": np.float32([[9]]), "pred_boxes": np.float32([[[0, 0, 1, 1]]])}
     >>> sam3_detection(outputs, target_sizes=[(2, 3)])[0]["boxes"].tolist()
@@ -612,6 +620,7 @@ def sam3_instance_segmentation(
     """
     masks = field(outputs, "pred_masks")
     all_scores, all_boxes = _sam3_detections(outputs, target_sizes)
+    require_shape("pred_masks", masks, (*all_scores.shape, None, None))
     goals = sizes(target_sizes, len(masks))
     results = []
     for i, (scores, boxes) in enumerate(zip(all_scores, all_boxes, strict=True)):
@@ -649,7 +658,7 @@ def _sam3_masks(
 @jax.jit
 def _probabilities(masks: jax.Array, i: Any, rows: Any) -> jax.Array:
     of_image = lax.dynamic_index_in_dim(masks, i, keepdims=False)
-    return jax.nn.sigmoid(of_image[rows])[None]
+    return jax.nn.sigmoid(of_image[rows].astype(jnp.float32))[None]
 
 
 @method("OmDetTurboProcessor", GROUNDED, settings=["size"])

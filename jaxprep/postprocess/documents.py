@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxprep.errors import InputError
 from jaxprep.postprocess.boxes import center_to_corners, scales
 from jaxprep.postprocess.detection import top_pairs
 from jaxprep.postprocess.registry import DETECTION, method
@@ -17,6 +16,7 @@ from jaxprep.postprocess.results import (
     box_sizes,
     field,
     float32,
+    require_shape,
     required_box_sizes,
     to_jax,
     to_numpy,
@@ -88,6 +88,9 @@ def layout_detection(
     Returns:
         per image, in reading order, `scores`, `labels`, `boxes` and `order_seq`.
 
+    Raises:
+        InputError: fields that disagree in shape.
+
     >>> outputs = {
     ...     "logits": np.float32([[[9], [8]]]),
     ...     "pred_boxes": np.full((1, 2, 4), 0.5),
@@ -99,6 +102,10 @@ def layout_detection(
     logits = field(outputs, "logits")
     boxes = field(outputs, "pred_boxes")
     order = field(outputs, "order_logits")
+    queries = logits.shape[:2]
+    require_shape("logits", logits, (*queries, None))
+    require_shape("pred_boxes", boxes, (*queries, 4))
+    require_shape("order_logits", order, (*queries, *queries[1:]))
     image_sizes = box_sizes(target_sizes, len(logits))
     scale = scales(image_sizes, len(logits))[:, None]
     candidates = to_numpy(_layout(logits, boxes, order, scale))
@@ -159,7 +166,7 @@ def quad_layout_detection(
         `order_seq`.
 
     Raises:
-        InputError: no target sizes, or boxes of another length.
+        InputError: no target sizes, or fields that disagree in shape.
 
     >>> outputs = {
     ...     "logits": np.float32([[[9]]]),
@@ -172,15 +179,17 @@ def quad_layout_detection(
     """
     logits = field(outputs, "logits")
     boxes = field(outputs, "pred_boxes")
+    relative_orders = field(outputs, "relative_order_logits")
+    successor_orders = field(outputs, "successor_order_logits")
     image_sizes = required_box_sizes(target_sizes, len(logits))
-    if boxes.shape[-1] != 10:
-        raise InputError(
-            f"Expected boxes of 10 numbers, got {boxes.shape[-1]} - at `outputs.pred_boxes`."
-        )
+    shape = logits.shape[:2]
+    require_shape("logits", logits, (*shape, None))
+    require_shape("pred_boxes", boxes, (*shape, 10))
+    require_shape("relative_order_logits", relative_orders, (*shape, *shape[1:]))
+    require_shape("successor_order_logits", successor_orders, (*shape, *shape[1:]))
     width_height = scales(image_sizes, len(logits))[:, None, None, :2]
     candidates = to_numpy(_quads(logits, boxes, width_height))
-    relative_orders = np.asarray(field(outputs, "relative_order_logits"))
-    successor_orders = np.asarray(field(outputs, "successor_order_logits"))
+    relative_orders, successor_orders = to_numpy((relative_orders, successor_orders))
     # The graph is that of the boxes that are kept: a box below the threshold orders nothing.
     results = []
     for i, (scores, labels, corners, queries) in enumerate(zip(*candidates, strict=True)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -15,6 +16,7 @@ from jaxprep.postprocess.results import (
     field,
     float32,
     numbers,
+    require_shape,
     required_box_sizes,
     to_jax,
     to_numpy,
@@ -53,7 +55,7 @@ def keypoint_detection(outputs: Any, target_sizes: Any) -> list[dict[str, jax.Ar
         per image `keypoints` int32 `(k, 2)`, `scores` `(k,)`, `descriptors` `(k, d)`.
 
     Raises:
-        InputError: no target sizes, or not one for each image.
+        InputError: no target sizes, or not one for each image; fields that disagree in shape.
 
     >>> outputs = {
     ...     "mask": np.array([[1, 0]]),
@@ -64,15 +66,21 @@ def keypoint_detection(outputs: Any, target_sizes: Any) -> list[dict[str, jax.Ar
     >>> keypoint_detection(outputs, [(8, 6)])[0]["keypoints"].tolist()
     [[3, 4]]
     """
-    mask = np.asarray(field(outputs, "mask"))
+    names = ("mask", "keypoints", "scores", "descriptors")
+    mask, relative, scores, descriptors = (field(outputs, name) for name in names)
+    shape = relative.shape[:2]
+    require_shape("keypoints", relative, (*shape, 2))
+    require_shape("mask", mask, shape)
+    require_shape("scores", scores, shape)
+    require_shape("descriptors", descriptors, (*shape, None))
     image_sizes = required_box_sizes(target_sizes, len(mask))
-    size_array = np.asarray(image_sizes, np.float32)[:, None]
-    points = np.asarray(to_pixels(field(outputs, "keypoints"), size_array))
-    scores = np.asarray(field(outputs, "scores"))
-    descriptors = np.asarray(field(outputs, "descriptors"))
+    size_array = np.asarray(image_sizes, np.float32).reshape(-1, 1, 2)
+    points = to_pixels(relative, size_array)
+    mask, points, scores, descriptors = to_numpy((mask, points, scores, descriptors))
     results = []
     for i in range(len(mask)):
-        is_real = mask[i] > 0
+        # Whatever is not 0, also below it: torch's `nonzero`.
+        is_real = mask[i] != 0
         result = {
             "keypoints": points[i][is_real],
             "scores": scores[i][is_real],
@@ -102,7 +110,7 @@ def keypoint_matching(
         per pair `keypoints0`, `keypoints1` int32 `(k, 2)` and `matching_scores` `(k,)`.
 
     Raises:
-        InputError: target sizes of another shape than `(b, 2, 2)`.
+        InputError: target sizes of another shape than `(b, 2, 2)`; fields that disagree in shape.
 
     >>> outputs = {
     ...     "mask": np.ones((1, 2, 1)),
@@ -114,9 +122,11 @@ def keypoint_matching(
     >>> result["keypoints0"].tolist(), result["keypoints1"].tolist()
     ([[3, 4]], [[2, 2]])
     """
-    fields = [field(outputs, name) for name in ("mask", "matches", "matching_scores")]
-    mask, matches, scores = to_numpy(fields)
-    points = _pair_points(outputs, target_sizes, len(mask))
+    points, mask, matches, scores = _pairs(
+        outputs, target_sizes, ("mask", "matches", "matching_scores")
+    )
+    if matches.dtype.kind not in "iu":
+        raise InputError(f"Expected integers, got {matches.dtype} - at `outputs.matches`.")
     results = []
     for i in range(len(mask)):
         is_in_first, is_in_second = mask[i] > 0
@@ -162,9 +172,7 @@ def dense_matching(
     >>> dense_matching(outputs, [[(8, 6), (4, 4)]])[0]["keypoints1"].tolist()
     [[2, 2]]
     """
-    fields = [field(outputs, name) for name in ("matches", "matching_scores")]
-    matches, scores = to_numpy(fields)
-    points = _pair_points(outputs, target_sizes, len(matches))
+    points, matches, scores = _pairs(outputs, target_sizes, ("matches", "matching_scores"))
     results = []
     for i in range(len(matches)):
         is_match = (scores[i] > float32(threshold, "threshold")) & (matches[i] > -1)
@@ -179,16 +187,27 @@ def dense_matching(
     return results
 
 
-def _pair_points(outputs: Any, target_sizes: Any, count: int) -> np.ndarray:
-    """The keypoints of pairs of images, `(b, 2, n, 2)`, in pixels."""
-    # A size for each of two images: no case for `results.sizes`.
+def _pairs(outputs: Any, target_sizes: Any, names: Sequence[str]) -> list[np.ndarray]:
+    """The keypoints of pairs of images, `(b, 2, n, 2)`, in pixels, and the fields `names`, each
+    `(b, 2, n)`.
+    """
+    points = field(outputs, "keypoints")
+    shape = (*points.shape[:1], 2, *points.shape[2:3])
+    require_shape("keypoints", points, (*shape, 2))
+    fields = []
+    for name in names:
+        values = field(outputs, name)
+        require_shape(name, values, shape)
+        fields.append(values)
+    # A size for each of two images: no case for `results.box_sizes`.
     sizes = numbers(target_sizes)
-    shape = None if sizes is None else sizes.shape
-    if sizes is None or shape != (count, 2, 2):
+    expected = (len(points), 2, 2)
+    if sizes is None or sizes.shape != expected:
+        given = target_sizes if sizes is None else sizes.shape
+        raise InputError(f"Expected sizes of shape {expected}, got {given} - at `target_sizes`.")
+    if not (sizes >= 1).all():
         raise InputError(
-            f"Expected sizes of shape {(count, 2, 2)}, got {shape or target_sizes} - at "
-            "`target_sizes`."
+            f"Expected pairs (height, width) of at least 1, got {target_sizes} - at `target_sizes`."
         )
-    sizes = sizes.astype(np.float32)
-    points = to_pixels(field(outputs, "keypoints"), sizes[:, :, None])
-    return np.asarray(points)
+    in_pixels = to_pixels(points, sizes.astype(np.float32)[:, :, None])
+    return to_numpy((in_pixels, *fields))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,6 +28,7 @@ from jaxprep.postprocess.results import (
     float32,
     network_size,
     on_device,
+    real_number,
     required_sizes,
 )
 from jaxprep.types import Array
@@ -115,21 +117,20 @@ def _resize_masks(
 
 
 def _masks_of_image(
-    masks: Any,
+    masks: jax.Array,
     to_network: ResizePlan,
     to_image: ResizePlan,
     threshold: float,
     binarize: bool,
-    max_areas: tuple[float | int, float | int] = (0, 0),
+    max_areas: tuple[int, int] = (0, 0),
     exclusive: bool = False,
 ) -> jax.Array:
-    masks = as_array(masks)
-    if masks.ndim != 4:
-        raise InputError(
-            f"Expected masks (objects, masks, height, width), got shape {masks.shape} - at `masks`."
-        )
-    # Areas are whole numbers of pixels. Where both are 0 the program does not look for regions,
-    # which is a loop over the masks until nothing changes.
+    objects, count = masks.shape[:2]
+    if not objects * count:
+        dtype = bool if binarize else np.float32
+        return on_device(np.zeros((objects, count, *to_image.size), dtype))
+    # Where both are 0 the program does not look for regions, which is a loop over the masks until
+    # nothing changes.
     whole_areas = np.asarray(max_areas, np.int32)
     logits, binary = _resize_masks(
         masks,
@@ -141,6 +142,30 @@ def _masks_of_image(
         clean=bool(whole_areas.any()),
     )
     return on_device(crop_to_size(binary if binarize else logits, to_image.size))
+
+
+def _each_image(masks: Any) -> list[jax.Array]:
+    """The masks of each image, `(objects, masks, height, width)`."""
+    if not hasattr(masks, "__len__"):
+        raise InputError(f"Expected the masks of each image, got {masks!r} - at `masks`.")
+    images = []
+    for i in range(len(masks)):
+        image = as_array(masks[i])
+        if image.ndim != 4 or 0 in image.shape[2:]:
+            raise InputError(
+                "Expected masks (objects, masks, height, width), neither side 0, got shape "
+                f"{image.shape} - at `masks[{i}]`."
+            )
+        images.append(image)
+    return images
+
+
+def _whole_area(area: Any, name: str) -> int:
+    """A number of pixels, rounded down; beyond int32 there is no larger mask."""
+    number = real_number(area, name)
+    if math.isnan(number):
+        raise InputError(f"Expected a number, got {area!r} - at `{name}`.")
+    return int(min(max(number, 0), np.iinfo(np.int32).max))
 
 
 @method("SamImageProcessor", "post_process_masks", settings=["pad_size"])
@@ -179,15 +204,16 @@ def sam_masks(
     network = network_size(pad_size)
     if None in network:
         raise InputError(f"Expected `height` and `width`, got {pad_size!r} - at `pad_size`.")
-    image_sizes = required_sizes(original_sizes, len(masks), "original_sizes")
-    input_sizes = required_sizes(reshaped_input_sizes, len(masks), "reshaped_input_sizes")
+    maps = _each_image(masks)
+    image_sizes = required_sizes(original_sizes, len(maps), "original_sizes")
+    input_sizes = required_sizes(reshaped_input_sizes, len(maps), "reshaped_input_sizes")
     # Image by image: each has its own size, and often its own number of objects.
     results = []
     for i, image_size in enumerate(image_sizes):
-        to_network = exact_plan(np.shape(masks[i])[-2:], network)
+        to_network = exact_plan(maps[i].shape[-2:], network)
         window = Window.at_top_left(input_sizes[i], network)
         to_image = plan(network, image_size, window=window)
-        resized = _masks_of_image(masks[i], to_network, to_image, mask_threshold, binarize)
+        resized = _masks_of_image(maps[i], to_network, to_image, mask_threshold, binarize)
         results.append(resized)
     return results
 
@@ -214,19 +240,27 @@ def sam2_masks(
         max_sprinkle_area: regions of at most so many are removed.
         apply_non_overlapping_constraints: a pixel is only that of the strongest object.
 
+    Raises:
+        InputError: masks of another rank, a size that is none, or an area that is no number.
+
     >>> sam2_masks([np.ones((1, 3, 4, 4), np.float32)], [(10, 20)])[0].shape
     (1, 3, 10, 20)
     """
+    max_areas = (
+        _whole_area(max_hole_area, "max_hole_area"),
+        _whole_area(max_sprinkle_area, "max_sprinkle_area"),
+    )
+    maps = _each_image(masks)
     results = []
-    for i, image_size in enumerate(required_sizes(original_sizes, len(masks), "original_sizes")):
-        native = np.shape(masks[i])[-2:]
+    for i, image_size in enumerate(required_sizes(original_sizes, len(maps), "original_sizes")):
+        native = maps[i].shape[-2:]
         result = _masks_of_image(
-            masks[i],
+            maps[i],
             plan(native, None),
             plan(native, image_size),
             mask_threshold,
             binarize,
-            (max_hole_area, max_sprinkle_area),
+            max_areas,
             apply_non_overlapping_constraints,
         )
         results.append(result)

@@ -37,6 +37,7 @@ from jaxprep.postprocess.results import (
     on_device,
     optional_field,
     require_shape,
+    required_sizes,
     whole_number,
 )
 from jaxprep.types import Array, Size
@@ -343,7 +344,7 @@ def eomt_semantic_segmentation(
         return_segmentation_scores: as in `dense_semantic_segmentation`; so are the results.
 
     Raises:
-        InputError: a size without `shortest_edge`.
+        InputError: a size without `shortest_edge`, or not one of `target_sizes` for each image.
 
     >>> outputs = {
     ...     "class_queries_logits": np.float32([[[0, 9, 0]]]),
@@ -354,15 +355,14 @@ def eomt_semantic_segmentation(
     [[1, 1], [1, 1]]
     """
     network_size = windows.eomt_size(size)
-    if target_sizes is None:
-        raise InputError("Expected the sizes of the images, got None - at `target_sizes`.")
+    classes = field(outputs, "class_queries_logits")
     # Set by the processor where its `do_split_image` cut images into windows.
     offsets = optional_field(outputs, "patch_offsets")
     if offsets is None or len(offsets) == 0:
+        image_sizes = required_sizes(target_sizes, len(classes))
         return query_semantic_segmentation(
-            outputs, target_sizes, return_segmentation_scores, first_size=network_size
+            outputs, image_sizes, return_segmentation_scores, first_size=network_size
         )
-    classes = field(outputs, "class_queries_logits")
     masks = field(outputs, "masks_queries_logits")
     require_queries(classes, masks, least_queries=1, least_classes=2)
     to_network, window_size = network_plan(masks, network_size)
@@ -383,7 +383,9 @@ def eomt_semantic_segmentation(
     return results
 
 
-_sigmoid = jax.jit(jax.nn.sigmoid)
+@jax.jit
+def _sigmoid(logits: jax.Array) -> jax.Array:
+    return jax.nn.sigmoid(logits.astype(jnp.float32))
 
 
 @method("Sam3ImageProcessor", SEMANTIC)
@@ -403,11 +405,16 @@ def sam3_semantic_segmentation(
             results, scores being probabilities.
         threshold: of the resized probability.
 
+    Raises:
+        InputError: logits of another rank, or of no pixels.
+
     >>> outputs = {"semantic_seg": np.float32([[[[-1, 1]]]])}
     >>> sam3_semantic_segmentation(outputs)[0].tolist()
     [[0, 1]]
     """
-    probabilities = _sigmoid(field(outputs, "semantic_seg"))
+    logits = field(outputs, "semantic_seg")
+    require_shape("semantic_seg", logits, (*logits.shape[:1], None, None, None))
+    probabilities = _sigmoid(logits)
     results = []
     for i, size in each_size(target_sizes, len(probabilities)):
         # Probabilities are resized, not logits, as in Transformers.

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 
 from jaxprep.errors import InputError
 from jaxprep.postprocess.registry import method
-from jaxprep.postprocess.results import field, to_numpy
+from jaxprep.postprocess.results import field, require_shape, to_numpy
 from jaxprep.types import Array
 
 
@@ -61,13 +61,15 @@ def text_recognition(
         per image `text` and `score`, the mean probability of its characters; NaN if there are none.
 
     Raises:
-        InputError: a class has no character.
+        InputError: a class has no character; states of another rank, or of no class.
 
     >>> states = jnp.eye(3)[jnp.array([[1, 1, 0, 2]])]
     >>> text_recognition({"last_hidden_state": states}, character_list=["", "a", "b"])
     [{'text': 'ab', 'score': 1.0}]
     """
-    steps = to_numpy(greedy(field(predictions, "last_hidden_state")))
+    states = field(predictions, "last_hidden_state")
+    require_shape("last_hidden_state", states, (*states.shape[:2], None))
+    steps = to_numpy(greedy(states))
     results = []
     for best, probabilities, is_written in zip(*steps, strict=True):
         classes = best[is_written]

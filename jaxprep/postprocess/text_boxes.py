@@ -14,10 +14,16 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from jaxprep.errors import InputError
 from jaxprep.postprocess import contours
 from jaxprep.postprocess.registry import DETECTION, method
-from jaxprep.postprocess.results import field, required_box_sizes, to_jax
+from jaxprep.postprocess.results import (
+    field,
+    real_number,
+    require_shape,
+    required_box_sizes,
+    to_jax,
+    whole_number,
+)
 
 PARALLEL = 1e-6
 """Sides whose directions have so small a cross product do not meet."""
@@ -30,7 +36,7 @@ def ocr_text_detection(
     target_sizes: Any = None,
     box_threshold: float = 0.6,
     max_candidates: int = 1000,
-    min_size: int = 3,
+    min_size: float = 3,
     unclip_ratio: float = 1.5,
 ) -> list[dict[str, jax.Array]]:
     """Returns the boxes of text of PP-OCR's detection models.
@@ -50,7 +56,8 @@ def ocr_text_detection(
         `scores` and `labels`, 0.
 
     Raises:
-        InputError: no target sizes, or not as many as maps.
+        InputError: no target sizes, or not as many as maps; maps of another rank; a setting that is
+            no number.
 
     >>> probability = np.zeros((1, 1, 32, 64), np.float32)
     >>> probability[0, 0, 8:20, 10:50] = 0.9
@@ -60,8 +67,12 @@ def ocr_text_detection(
     [[[4, 2], [55, 2], [55, 25], [4, 25]]]
     """
     maps = np.asarray(field(predictions, "last_hidden_state"))
-    if target_sizes is None:
-        raise InputError("Expected `target_sizes`, a height and a width for each image, got None.")
+    require_shape("last_hidden_state", maps, (*maps.shape[:1], None, None, None))
+    threshold = real_number(threshold, "threshold")
+    box_threshold = real_number(box_threshold, "box_threshold")
+    max_candidates = whole_number(max_candidates, "max_candidates")
+    min_size = real_number(min_size, "min_size")
+    unclip_ratio = real_number(unclip_ratio, "unclip_ratio")
     image_sizes = required_box_sizes(target_sizes, len(maps))
     # The quotients of Python's or of torch's numbers: a corner may round to another pixel.
     is_float = np.asarray(target_sizes).dtype.kind == "f"
@@ -79,7 +90,11 @@ def ocr_text_detection(
             score = _mean_probability(probability, box)
             if score < box_threshold:
                 continue
-            grown = _grown(box, unclip_ratio)
+            with np.errstate(over="ignore", invalid="ignore"):
+                grown = _grown(box, unclip_ratio)
+            # To OpenCV the box around infinities has no area.
+            if not np.isfinite(grown).all():
+                continue
             box, shorter_side = _upright(grown)
             # The bound is larger after growing: as in `_boxes_from_bitmap`.
             if shorter_side < min_size + 2:

@@ -102,13 +102,18 @@ def layouts(
         size: the processor's `size`.
         window_size: height and width of a window.
 
+    Raises:
+        InputError: as `results.required_sizes`.
+
     >>> size = {"shortest_edge": 4, "longest_edge": None}
     >>> (layout,) = layouts([(0, 0, 4), (0, 2, 6)], [(4, 6)], size, (4, 4))
     >>> layout.rows.tolist(), layout.starts.tolist(), layout.canvas
     ([0, 1], [0, 2], (4, 6))
     """
-    image_sizes = required_sizes(target_sizes, len(target_sizes))
     windows = [tuple(map(int, offset)) for offset in offsets]
+    # Every image has a window.
+    last_image = max((image for image, _, _ in windows), default=-1)
+    image_sizes = required_sizes(target_sizes, last_image + 1)
     window_height, window_width = window_size
     for i, image_size in enumerate(image_sizes):
         rows = []

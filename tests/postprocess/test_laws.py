@@ -635,3 +635,158 @@ def test_the_number_above_a_bound_is_found_where_numpy_raises_all_errors(bound):
         assert float(float_at_least(bound)) >= bound
     assert float(above) > bound
     assert float(np.nextafter(above, np.float32(-1))) <= bound
+
+
+POINTS = {
+    "mask": np.array([[1, 0, -1], [0, 2, 0]]),
+    "keypoints": np.full((2, 3, 2), 0.5, np.float32),
+    "scores": np.arange(6, dtype=np.float32).reshape(2, 3),
+    "descriptors": np.zeros((2, 3, 4), np.float32),
+}
+PAIRS = {
+    "mask": np.ones((1, 2, 3)),
+    "keypoints": np.full((1, 2, 3, 2), 0.5, np.float32),
+    "matches": np.zeros((1, 2, 3), int),
+    "matching_scores": np.ones((1, 2, 3), np.float32),
+}
+SEGMENTS = {
+    "pred_logits": np.full((2, 3), 9, np.int32),
+    "pred_boxes": np.full((2, 3, 4), 0.5, np.float32),
+    "presence_logits": np.zeros((1, 1), np.float32),
+    "pred_masks": np.ones((2, 3, 4, 5), np.float32),
+}
+LAYOUT = {
+    "logits": np.zeros((2, 3, 5), np.float32),
+    "pred_boxes": np.zeros((2, 3, 4), np.float32),
+    "order_logits": np.zeros((2, 3, 3), np.float32),
+}
+
+
+def test_keypoints_are_where_the_mask_is_not_0_as_torch_finds_them() -> None:
+    first, second = postprocess.keypoint_detection(POINTS, [(8, 6), (8, 6)])
+    assert first["scores"].tolist() == [0, 2] and second["scores"].tolist() == [4]
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda: postprocess.keypoint_detection({**POINTS, "mask": [[1, 0]]}, [(8, 6)]), "mask"),
+        (
+            lambda: postprocess.keypoint_detection(
+                {**POINTS, "scores": np.zeros((2, 2))}, [(8, 6), (8, 6)]
+            ),
+            "scores",
+        ),
+        (
+            lambda: postprocess.keypoint_matching(
+                {**PAIRS, "matches": np.zeros((1, 2, 2), int)}, [[(8, 6), (8, 6)]]
+            ),
+            "matches",
+        ),
+        (
+            lambda: postprocess.keypoint_matching(
+                {**PAIRS, "matches": np.zeros((1, 2, 3), np.float32)}, [[(8, 6), (8, 6)]]
+            ),
+            "matches",
+        ),
+        (
+            lambda: postprocess.dense_matching(
+                {**PAIRS, "keypoints": np.zeros((1, 2, 3, 3))}, [[(8, 6), (8, 6)]]
+            ),
+            "keypoints",
+        ),
+        (lambda: postprocess.dense_matching(PAIRS, [[(8, 6), (float("nan"), 6)]]), "target_sizes"),
+        (
+            lambda: postprocess.sam3_detection({**SEGMENTS, "pred_logits": np.zeros((2, 3, 1))}),
+            "pred_logits",
+        ),
+        (
+            lambda: postprocess.sam3_instance_segmentation(
+                {**SEGMENTS, "pred_masks": np.zeros((2, 4, 5))}
+            ),
+            "pred_masks",
+        ),
+        (
+            lambda: postprocess.sam3_semantic_segmentation({"semantic_seg": np.zeros((2, 4, 5))}),
+            "semantic_seg",
+        ),
+        (
+            lambda: postprocess.sam2_masks([np.zeros((3, 4, 5), np.float32)], [(8, 6)]),
+            r"masks\[0\]",
+        ),
+        (lambda: postprocess.sam2_masks(None, [(8, 6)]), "masks"),
+        (
+            lambda: postprocess.sam2_masks(
+                [np.zeros((1, 1, 4, 5), np.float32)], [(8, 6)], max_hole_area=float("nan")
+            ),
+            "max_hole_area",
+        ),
+        (
+            lambda: postprocess.depth_estimation(
+                {"predicted_depth": np.zeros((1, 0, 4))}, [(8, 6)]
+            ),
+            "predicted_depth",
+        ),
+        (
+            lambda: postprocess.depth_pro_estimation(
+                {"predicted_depth": np.ones((2, 4, 4)), "field_of_view": [90.0]}
+            ),
+            "field_of_view",
+        ),
+        (
+            lambda: postprocess.layout_detection({**LAYOUT, "order_logits": np.zeros((2, 2, 2))}),
+            "order_logits",
+        ),
+        (
+            lambda: postprocess.ocr_text_detection(
+                {"last_hidden_state": np.zeros((1, 8, 8))}, target_sizes=[(8, 8)]
+            ),
+            "last_hidden_state",
+        ),
+        (
+            lambda: postprocess.text_recognition({"last_hidden_state": np.zeros((2, 8))}),
+            "last_hidden_state",
+        ),
+    ],
+)
+def test_fields_that_disagree_are_named_in_one_error(call: Any, name: str) -> None:
+    with pytest.raises(InputError, match=f"{name}`"):
+        call()
+
+
+@pytest.mark.parametrize(
+    "setting", ["threshold", "box_threshold", "max_candidates", "min_size", "unclip_ratio"]
+)
+def test_settings_of_text_detection_are_numbers(setting: str) -> None:
+    outputs = {"last_hidden_state": np.zeros((1, 1, 8, 8), np.float32)}
+    with pytest.raises(InputError, match=f"`{setting}`"):
+        postprocess.ocr_text_detection(outputs, target_sizes=[(8, 8)], **{setting: None})
+
+
+def test_text_that_would_grow_without_end_has_no_box_as_by_opencv() -> None:
+    probability = np.zeros((1, 1, 32, 64), np.float32)
+    probability[0, 0, 8:20, 10:50] = 0.9
+    for ratio in (1e39, float("nan")):
+        (result,) = postprocess.ocr_text_detection(
+            {"last_hidden_state": probability}, target_sizes=[(32, 64)], unclip_ratio=ratio
+        )
+        assert result["boxes"].shape == (0, 4, 2)
+
+
+def test_one_presence_serves_all_images_and_logits_may_be_integers() -> None:
+    first, second = postprocess.sam3_detection(SEGMENTS)
+    np.testing.assert_allclose(first["scores"], [0.5 / (1 + np.exp(-9))] * 3, rtol=1e-6)
+    np.testing.assert_array_equal(first["scores"], second["scores"])
+
+
+def test_no_object_has_no_mask_of_the_size_of_the_image() -> None:
+    (result,) = postprocess.sam2_masks([np.zeros((0, 3, 4, 4), np.float32)], [(10, 20)])
+    assert result.shape == (0, 3, 10, 20) and result.dtype == bool
+
+
+def test_holes_of_any_area_are_filled() -> None:
+    masks = np.ones((1, 1, 4, 4), np.float32)
+    masks[0, 0, 1:3, 1:3] = -1
+    for area in (1e39, float("inf"), 4.5):
+        (filled,) = postprocess.sam2_masks([masks], [(4, 4)], max_hole_area=area)
+        assert filled.all()
