@@ -120,18 +120,19 @@ def mode_of(source: Source, *, max_pixels: int = MAX_PIXELS) -> str:
 
 def transparency_of(source: Source, *, max_pixels: int = MAX_PIXELS) -> Any:
     """Return what an image file says is transparent without an alpha channel, from its header: an
-    index of the palette, a gray level or a colour; bytes with the alpha of each index; or None.
-    Arguments and errors are those of `read_image`.
+    index of the palette, a gray level or a colour; bytes with the alpha of each index; or None, as
+    of every file that is no PNG or GIF. Arguments and errors are those of `read_image`, but that
+    the headers of other files are not read.
 
     >>> transparency_of(b"P5 2 1 255 " + bytes([0, 255])) is None
     True
     """
-    with (
-        _errors_at(_describe_source(source)),
-        _opened(source, max_pixels) as file,
-        _opened_image(file, _kind(file), max_pixels) as image,
-    ):
-        return image.info.get("transparency")
+    with _errors_at(_describe_source(source)), _opened(source, max_pixels) as file:
+        kind = _kind(file)
+        if kind not in ("GIF", "PNG"):
+            return None
+        with _opened_image(file, kind, max_pixels) as image:
+            return image.info.get("transparency")
 
 
 class Memory(NamedTuple):

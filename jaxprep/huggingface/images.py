@@ -390,7 +390,7 @@ def traced_image(array: Any) -> Image:
     return Image(array, "integer")
 
 
-def one_by_one(images: list[Image]) -> list[Image]:
+def one_by_one(images: Sequence[Image]) -> list[Image]:
     """Return the same images without batches.
 
     >>> len(one_by_one([Image(jnp.zeros((5, 4, 6, 3)))]))

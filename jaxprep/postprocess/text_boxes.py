@@ -66,8 +66,9 @@ def ocr_text_detection(
     >>> result["boxes"].tolist()
     [[[4, 2], [55, 2], [55, 25], [4, 25]]]
     """
-    maps = np.asarray(field(predictions, "last_hidden_state"))
-    require_shape("last_hidden_state", maps, (*maps.shape[:1], None, None, None))
+    probabilities = field(predictions, "last_hidden_state")
+    require_shape("last_hidden_state", probabilities, (*probabilities.shape[:1], None, None, None))
+    maps = np.asarray(probabilities)
     threshold = real_number(threshold, "threshold")
     box_threshold = real_number(box_threshold, "box_threshold")
     max_candidates = whole_number(max_candidates, "max_candidates")

@@ -730,3 +730,11 @@ def test_memory_of_refuses_what_reading_refuses():
 def test_a_text_file_is_told_how_it_is_opened():
     with pytest.raises(InputError, match=r"got the text file `StringIO`\. Open it with .*'rb'"):
         read_image(io.StringIO("x"))  # pyright: ignore[reportArgumentType]
+
+
+def test_the_header_of_a_file_that_has_no_transparent_colour_is_not_read(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    files = [encoded(Image.new("RGB", (4, 3)), kind) for kind in ("JPEG", "BMP")]
+    monkeypatch.setattr(Image, "open", None)
+    assert [decode_module.transparency_of(file) for file in files] == [None, None]
