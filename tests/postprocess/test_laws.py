@@ -758,9 +758,10 @@ def test_fields_that_disagree_are_named_in_one_error(call: Any, name: str) -> No
     "setting", ["threshold", "box_threshold", "max_candidates", "min_size", "unclip_ratio"]
 )
 def test_settings_of_text_detection_are_numbers(setting: str) -> None:
+    bad: Any = None
     outputs = {"last_hidden_state": np.zeros((1, 1, 8, 8), np.float32)}
     with pytest.raises(InputError, match=f"`{setting}`"):
-        postprocess.ocr_text_detection(outputs, target_sizes=[(8, 8)], **{setting: None})
+        postprocess.ocr_text_detection(outputs, target_sizes=[(8, 8)], **{setting: bad})
 
 
 def test_text_that_would_grow_without_end_has_no_box_as_by_opencv() -> None:
