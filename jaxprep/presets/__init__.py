@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxprep import codec
+from jaxprep.errors import InputError
 from jaxprep.formats import Custom, Format
 from jaxprep.formats.keras_hub import PREPROCESSOR
 from jaxprep.pipeline import Pipeline
@@ -58,6 +59,7 @@ def load(
         HubError: the hub cannot be reached or refuses, and nothing is cached.
         MissingPackageError: the hub's package is not installed.
         ConfigError: the config cannot be read, or an override is no field of it.
+        InputError: a revision of a preset that comes with jaxprep, or of Kaggle.
 
     >>> load("timm/resnet50.a1_in1k", crop_pct=1.0).crop_pct
     1.0
@@ -85,6 +87,11 @@ def load(
         config = files.read(folder, config_file)
     else:
         config = built_in(name)
+        if revision is not None:
+            raise InputError(
+                f"Expected no `revision` of a preset that comes with jaxprep, got {revision!r} - "
+                f"at {name!r}. A repository of the hub is named `hf://user/repo`."
+            )
     return config.overridden(overrides)
 
 

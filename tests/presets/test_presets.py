@@ -203,6 +203,11 @@ def test_a_handle_that_is_no_name_is_an_error(handle):
         presets.load(handle)
 
 
+def test_a_revision_of_a_built_in_preset_is_refused_not_ignored():
+    with pytest.raises(InputError, match=r"no `revision` .* got 'v1' - at 'timm/resnet50'"):
+        presets.load("timm/resnet50", revision="v1")
+
+
 def test_a_preset_whose_numbers_are_not_known_says_so():
     with pytest.raises(ConfigError, match="not known"):
         presets.load("deeplab_v3_plus_resnet50_pascalvoc")
