@@ -92,8 +92,10 @@ def parse(
     if kind is not IMAGES:
         # The file may have been an image processor's; what is written back is not.
         _, full = split_keys(full, IMAGES.type_keys)
+    # The class is no setting: a processor that was saved and loaded equals the one before.
+    _, settings = split_keys(full, kind.type_keys)
     try:
-        config = config_of(name, full, backend, **fields)
+        config = config_of(name, settings, backend, **fields)
     except ConfigError as error:
         raise ConfigError(str(error).replace("`$", f"`{document.where}", 1)) from error
     # Written back, it shall name its class even where it was known by its model.

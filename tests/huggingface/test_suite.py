@@ -54,7 +54,7 @@ def test_settings_survive_json_files_folders_and_the_auto_class(name: str, tmp_p
             AutoImageProcessor.from_pretrained(tmp_path / backend, backend=backend),
         ]
         for other in others:
-            assert other.to_dict() == first.to_dict()
+            assert other == first and other.to_dict() == first.to_dict()
             assert type(other) is type(first) and other.backend == backend
 
 
