@@ -98,8 +98,9 @@ def labels_of(call: Call, maps: list[Image]) -> Any:
     (4, 6)
     """
     for i, image in enumerate(maps):
-        is_finite = call.is_traced or np.isfinite(image.pixels).all()
-        if not is_finite:  # NaN is no class, and another integer on every machine
+        is_float = not call.is_traced and image.pixels.dtype.kind == "f"
+        # NaN is no class, and another integer on every machine
+        if is_float and not np.isfinite(image.pixels).all():
             raise InputError(
                 "Expected finite numbers of classes, got NaN or infinity - at "
                 f"`segmentation_maps[{i}]`."
