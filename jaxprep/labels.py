@@ -236,7 +236,8 @@ def _corners(boxes: Any, size: Size, config: Format) -> Float[Array, "*batch n 4
             f"Expected boxes (n, 4) or (batch, n, 4), got shape {array.shape} - at `{BOXES}.boxes`."
         )
     labels = _labels_of(boxes)
-    if labels.shape != array.shape[:-1]:
+    # Those of one image, or alike in all images, may come without the axis of the batch.
+    if labels.shape not in (array.shape[:-1], array.shape[-2:-1]):
         raise InputError(
             f"Expected one label for each box, {array.shape[:-1]}, got shape {labels.shape} - at "
             f"`{BOXES}.labels`."

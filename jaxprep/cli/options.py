@@ -519,7 +519,9 @@ def _as_json(text: str) -> str:
     """Return what Python writes in another way than JSON, a word or a tuple, as JSON."""
     words = {"True": "true", "False": "false", "None": "null"}
     if text.startswith("(") and text.endswith(")"):
-        return f"[{text[1:-1].removesuffix(',')}]"
+        inside = text[1:-1]
+        # Only a comma makes a tuple.
+        return f"[{inside.removesuffix(',')}]" if "," in inside else inside
     return words.get(text, text)
 
 

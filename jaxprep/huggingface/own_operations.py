@@ -28,7 +28,7 @@ from jaxprep.huggingface.operations import ImageOperations
 from jaxprep.inputs import as_numpy, channels_last, layout_of
 from jaxprep.ops.tile_sizes import TiledCanvas
 from jaxprep.pipeline import Pipeline
-from jaxprep.types import Size
+from jaxprep.types import Size, is_traced
 
 # -- to a square, and blurred --------------------------------------------------------------------
 
@@ -294,6 +294,7 @@ def resize_to_tiles(
     resample: Any = None,
     data_format: Any = None,
     input_data_format: Any = None,
+    antialias: bool | None = None,
     **kwargs: Any,
 ) -> tuple[jax.Array, Size]:
     """Resize an image, or a batch, into the tiles that fit it best (Mllama).
@@ -305,6 +306,7 @@ def resize_to_tiles(
         resample: one of PIL's integers, or a name; by default the setting's.
         data_format: of the result, by default that of the image.
         input_data_format: of the image, by default told by its channels.
+        antialias: of the torchvision backend; by default True.
         kwargs: ignored.
 
     Returns:
@@ -328,7 +330,9 @@ def resize_to_tiles(
     fitted = rule.fit(_size_of(first, layout_named(input_data_format, "input_data_format")))
     # The tiles are not filled: that is what `pad` does.
     given = {"do_resize": True, "size": fitted.content, "resample": resample}
-    entry = builder_named("resize")
+    # Pillow's method has no such argument.
+    interpolates = antialias is False and self.backend == "torchvision"
+    entry = builder_named("resize_interpolating" if interpolates else "resize")
     result = self._apply(entry, given, image, data_format, input_data_format)
     height, width = fitted.canvas
     return result, (height // side, width // side)
@@ -407,7 +411,7 @@ def crop_center_share(
 
 
 def _size_of(image: Any, layout: Any) -> Size:
-    array = as_numpy(image, "images", IMAGES)
+    array = image if is_traced(image) else as_numpy(image, "images", IMAGES)
     height, width = channels_last(array, layout or layout_of(array.shape)).shape[:2]
     return height, width
 

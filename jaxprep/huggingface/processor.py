@@ -171,6 +171,8 @@ class BaseImageProcessor(ImageOperations, frameworks.NoAutoGraph, metaclass=Clas
         # Before `_set`, and for the protocols that Python looks up, there is nothing to ask.
         if name.startswith("__") or name in ("_config", "_content"):
             raise AttributeError(name)
+        if name in self.kind.type_keys and name in self._content:
+            return self._content[name]
         config = self._class_config()
         if name == "valid_kwargs":
             return valid_kwargs(config.class_name)

@@ -124,7 +124,7 @@ def as_dtype(dtype: Any) -> Any:
         ) from error
 
 
-def as_numbers(value: Any, expected: str, where: str) -> Any:
+def as_numbers(value: Any, expected: str, where: str, *, saturates: bool = False) -> Any:
     """Returns boxes, labels, masks and the like as an array: those of JAX where they are, others on
     the host, in the types that JAX holds them in.
 
@@ -132,6 +132,8 @@ def as_numbers(value: Any, expected: str, where: str) -> Any:
         value: an array of any library, or nested lists.
         expected: what it should be, for messages.
         where: its position in the call, for messages.
+        saturates: floats beyond float32 become infinite, as where a model masks logits by the
+            least number of float64.
 
     Raises:
         InputError: it has no values that are booleans, integers or real numbers, some are masked,
@@ -161,6 +163,9 @@ def as_numbers(value: Any, expected: str, where: str) -> Any:
     if not any(jnp.issubdtype(array.dtype, kind) for kind in (bool, jnp.integer, jnp.floating)):
         shown = f"an array of {array.dtype}" if hasattr(value, "dtype") else codec.shown(value)
         raise InputError(f"Expected {expected}, got {shown} - at `{where}`.")
+    if saturates and isinstance(array, np.ndarray) and array.dtype == np.float64:
+        with np.errstate(over="ignore"):
+            return array.astype(np.float32)
     return in_jax_type(array, where)
 
 

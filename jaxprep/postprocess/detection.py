@@ -555,6 +555,8 @@ def _sam3_detections(outputs: Any, target_sizes: Any) -> list[np.ndarray]:
     presence = optional_field(outputs, "presence_logits")
     if presence is not None:
         presence = as_array(presence).astype(jnp.float32)
+        if presence.size == 1:
+            presence = presence.reshape(1, 1)
         # One for all images too, as torch broadcasts it.
         count = 1 if presence.shape[:1] == (1,) else len(logits)
         require_shape("presence_logits", presence, (count, 1))

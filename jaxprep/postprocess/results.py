@@ -90,7 +90,7 @@ def as_array(value: Any, where: str = "outputs") -> jax.Array:
     dtype('float32')
     """
     # A JAX array stays on its device; all else is on the host.
-    value = as_numbers(value, "an array of numbers", where)
+    value = as_numbers(value, "an array of numbers", where, saturates=True)
     if jnp.issubdtype(value.dtype, jnp.floating) and value.dtype != np.float32:
         value = value.astype(np.float32)
     return jnp.asarray(value)

@@ -87,7 +87,7 @@ def load(
         config = files.read(folder, config_file)
     else:
         config = built_in(name)
-        if revision is not None:
+        if revision not in (None, "main"):  # "main" is what the hub takes by itself
             raise InputError(
                 f"Expected no `revision` of a preset that comes with jaxprep, got {revision!r} - "
                 f"at {name!r}. A repository of the hub is named `hf://user/repo`."

@@ -10,6 +10,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from helpers.huggingface.common import assert_close, original
@@ -505,3 +506,21 @@ def test_a_processor_on_pil_is_of_the_class_that_transformers_names_so(tmp_path:
         assert processor.to_dict()["image_processor_type"] == "YolosImageProcessor"
     default = AutoImageProcessor.from_pretrained(tmp_path)
     assert type(default) is huggingface.YolosImageProcessor
+
+
+def test_a_processor_that_was_loaded_says_its_class_as_an_attribute(tmp_path: Path) -> None:
+    huggingface.ViTImageProcessor().save_pretrained(tmp_path)
+    loaded = huggingface.AutoImageProcessor.from_pretrained(tmp_path)
+    assert loaded.image_processor_type == "ViTImageProcessor"
+
+
+def test_the_resize_of_mllama_is_traced_and_takes_antialias() -> None:
+    processor = huggingface.MllamaImageProcessor()
+    image = np.random.default_rng(0).integers(0, 255, (3, 64, 100)).astype(np.uint8)
+    size = {"height": 16, "width": 16}
+    smooth = jax.jit(lambda image: processor.resize(image, size, 4)[0])(image)
+    sharp, tiles = processor.resize(image, size, 4, antialias=False)
+    assert smooth.shape == sharp.shape and tiles == (2, 2)
+    # of the base class, whose filter torchvision's own tests hold
+    plain = huggingface.ViTImageProcessor().resize(image, sharp.shape[1:], 2, antialias=False)
+    np.testing.assert_array_equal(sharp, plain)

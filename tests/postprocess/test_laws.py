@@ -791,3 +791,12 @@ def test_holes_of_any_area_are_filled() -> None:
     for area in (1e39, float("inf"), 4.5):
         (filled,) = postprocess.sam2_masks([masks], [(4, 4)], max_hole_area=area)
         assert filled.all()
+
+
+def test_logits_that_are_masked_by_the_least_float64_have_no_probability():
+    masked = np.finfo(np.float64).min
+    logits = [[[5.0, 0.0, masked], [0.0, 4.0, masked]]]
+    outputs = {"logits": np.array(logits), "pred_boxes": np.full((1, 2, 4), 0.5)}
+    processor = huggingface.DetrImageProcessor()
+    (result,) = processor.post_process_object_detection(outputs, threshold=0.1)
+    np.testing.assert_allclose(result["scores"], [0.9933, 0.9820], atol=1e-4)
