@@ -449,8 +449,7 @@ class ExportedPreprocessor:
             sides = ", ".join(map(str, expected.shape))
             kind = f"`{type(images).__name__}` of shape" if dtype is None else dtype
             raise InputError(f"Expected {expected.dtype} images ({sides}), got {kind} {shape}.")
-        if np.ma.is_masked(images):
-            raise InputError("Expected images, got an array of which some values are masked.")
+        numbers.refuse_masked(images, "images", "images")
         # `jax.export` takes a symbolic dimension for at least 1.
         count = shape[0]
         if count == 0:

@@ -59,10 +59,9 @@ def pad_to_corner_square(
     if self.backend == "pil" and disable_grouping is not None:
         constant_value = disable_grouping
     is_one = hasattr(images, "ndim") and images.ndim == 3
-    layout = layout_named(input_data_format, "input_data_format")
     padded = []
     for image in [images] if is_one else images:
-        side = max(_size_of(image, layout))
+        side = max(_size_of(image, input_data_format))
         result = ImageOperations.pad(
             self,
             image,
@@ -202,8 +201,7 @@ def pad_with_annotation(
     layouts = {"data_format": data_format, "input_data_format": input_data_format}
     result, mask = pad_with_mask(self, image, padded_size, fill, **layouts)
     out = (int(padded_size[0]), int(padded_size[1]))
-    first = image if np.ndim(image) == 3 else image[0]
-    size = _size_of(first, layout_named(input_data_format, "input_data_format"))
+    size = _size_of(image, input_data_format)
 
     def follow(target: Mapping[str, Any]) -> BatchFeature:
         arrays = {key: np.asarray(value) for key, value in target.items()}
@@ -326,8 +324,7 @@ def resize_to_tiles(
     settings = self._class_config().overridden(said).effective
     side = settings.pair("size")[0]
     rule = TiledCanvas(side, settings.integer("max_image_tiles"))
-    first = image[0] if np.ndim(image) == 4 else image
-    fitted = rule.fit(_size_of(first, layout_named(input_data_format, "input_data_format")))
+    fitted = rule.fit(_size_of(image, input_data_format))
     # The tiles are not filled: that is what `pad` does.
     given = {"do_resize": True, "size": fitted.content, "resample": resample}
     # Pillow's method has no such argument.
@@ -410,8 +407,11 @@ def crop_center_share(
     return self._apply(entry, given, image, data_format, input_data_format)
 
 
-def _size_of(image: Any, layout: Any) -> Size:
-    array = image if is_traced(image) else as_numpy(image, "images", IMAGES)
+def _size_of(image: Any, input_data_format: Any) -> Size:
+    """Height and width of an image, or of those of a batch."""
+    layout = layout_named(input_data_format, "input_data_format")
+    first = image[0] if np.ndim(image) == 4 else image
+    array = first if is_traced(first) else as_numpy(first, "images", IMAGES)
     height, width = channels_last(array, layout or layout_of(array.shape)).shape[:2]
     return height, width
 

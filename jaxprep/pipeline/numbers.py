@@ -124,6 +124,19 @@ def as_dtype(dtype: Any) -> Any:
         ) from error
 
 
+def refuse_masked(value: Any, expected: str, where: str) -> None:
+    """Raises `InputError` where some values of an array of `numpy.ma` are masked: what is stored
+    under the mask would count.
+
+    >>> refuse_masked(np.ma.masked_array([1, 2]), "an array", "image")
+    """
+    if np.ma.is_masked(value):
+        raise InputError(
+            f"Expected {expected}, got an array of which some values are masked: fill them, with "
+            f"`filled` - at `{where}`."
+        )
+
+
 def as_numbers(value: Any, expected: str, where: str, *, saturates: bool = False) -> Any:
     """Returns boxes, labels, masks and the like as an array: those of JAX where they are, others on
     the host, in the types that JAX holds them in.
@@ -142,11 +155,7 @@ def as_numbers(value: Any, expected: str, where: str, *, saturates: bool = False
     >>> as_numbers([[0, 0, 4, 4]], "boxes (n, 4)", "boxes").shape
     (1, 4)
     """
-    if np.ma.is_masked(value):
-        raise InputError(
-            f"Expected {expected}, got an array of which some values are masked: fill them, with "
-            f"`filled` - at `{where}`."
-        )
+    refuse_masked(value, expected, where)
     array = value
     if not isinstance(value, jax.Array):
         try:
